@@ -1,0 +1,66 @@
+"""Every error a person can meet: one tree, one page. Each says what happened, where, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GnomonError(Exception):
+    """What went wrong, where, and the one thing to do next.
+
+    `what` names the fault and what was expected, `where` the file (and line or id), `fix` one command or one action.
+    The command line prints these in at most three lines and exits with `exit_code`.
+    """
+
+    code: ClassVar[str] = "bug"
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, what: str, *, fix: str, where: str | None = None) -> None:
+        self.what, self.fix, self.where = what, fix, where
+        super().__init__(f"{where}: {what} Fix: {fix}" if where else f"{what} Fix: {fix}")
+
+
+class UsageError(GnomonError):
+    """A command, setting or argument that cannot be carried out as given."""
+
+    code, exit_code = "usage", 2
+
+
+class DataError(GnomonError):
+    """The user's data cannot be used as it is."""
+
+    code, exit_code = "data", 3
+
+
+class MachineError(GnomonError):
+    """The machine is in the way: disk, memory, rights, a missing extra."""
+
+    code, exit_code = "machine", 4
+
+
+class BusyError(GnomonError):
+    """The run folder is in use by another process."""
+
+    code, exit_code = "busy", 5
+
+
+class ArtefactError(GnomonError):
+    """A file of a run, or an archive, is damaged or unsafe and is refused."""
+
+    code, exit_code = "artefact", 6
+
+
+class DivergedError(GnomonError):
+    """Training produced a loss that is not a finite number."""
+
+    code, exit_code = "diverged", 7
+
+
+class StoppedError(GnomonError):
+    """A signal asked the run to stop; its state is saved. `exit_code` is 128 + the signal's number."""
+
+    code = "stopped"
+
+    def __init__(self, what: str, *, fix: str, where: str | None = None, signal_number: int) -> None:
+        super().__init__(what, fix=fix, where=where)
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # known only when the signal comes

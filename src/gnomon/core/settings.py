@@ -1,0 +1,306 @@
+"""Every setting: one typed, documented, validated place each. None means: chosen by task and data size, shown filled in.
+
+A setting that is a knob names the link of the chain it turns (Settings rows of `gnomon settings` show it):
+fit-train, fit-dev, fit-test, real-world; two links mark a knob that is not orthogonal (early stopping).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gnomon.core.errors import UsageError
+
+
+def _seconds(value: Any) -> Any:
+    """`90`, `"90s"`, `"10m"`, `"1.5h"` -> seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([smh]?)\s*", value)
+        if not match:
+            raise ValueError("expected a duration such as 90, 90s, 10m or 1.5h")
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return value
+
+
+def _tuple(value: Any) -> Any:
+    """`"256,128"`, `"[256, 128]"`, `256` -> a tuple."""
+    if isinstance(value, str):
+        text = value.strip().removeprefix("[").removesuffix("]")
+        return tuple(part.strip().strip("\"'") for part in text.split(",") if part.strip())
+    return (value,) if isinstance(value, int | float) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
+Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_tuple)]
+
+Link = Literal["fit-train", "fit-dev", "fit-test", "real-world"]
+
+
+def _setting(default: Any, description: str, *, link: str = "", **limits: Any) -> Any:
+    """A field; `link` holds one or two links separated by a space when the setting is a knob."""
+    return Field(default=default, description=description, json_schema_extra={"link": link}, **limits)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, protected_namespaces=())
+
+
+class DataSettings(_Group):
+    """What is read, and how."""
+
+    target: Names | None = _setting(None, "the column or columns to predict (tables)")
+    target_data: str | None = _setting(None, "data from the distribution that counts: dev and test come from it")
+    group: str | None = _setting(None, "column whose equal values stay on one side of every split (patient, speaker)")
+    time: str | None = _setting(None, "column to split by time: train on the past, judge on the future")
+    ignore: Names = _setting((), "columns not to use")
+    delimiter: str | None = _setting(None, "field separator of text tables, when the one found is wrong")
+    encoding: str | None = _setting(None, "text encoding of tables, when the one found is wrong")
+    missing: Names = _setting(("",), "cells that mean: unknown. Only the empty cell unless you say so (NA is a name)")
+    image_size: int | None = _setting(None, "pixels a side that pictures are brought to", ge=4, le=2048)
+    max_bad: float = _setting(0.05, "share of unreadable files up to which a run goes on without them", ge=0, le=1)
+    max_pixels: int = _setting(50_000_000, "pictures with more pixels than this are refused unread", ge=1)
+
+
+class SplitSettings(_Group):
+    """How examples are divided when the source does not divide itself."""
+
+    dev: float | None = _setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
+    test: float | None = _setting(None, "share of examples for test (0: none)", ge=0, lt=1)
+    train_dev: float | None = _setting(None, "share of train held out as train-dev when target_data is given", gt=0, lt=1)
+    duplicates: Literal["report", "drop"] = _setting(
+        "report", "copies of dev or test examples found in train: report them, or drop them from train", link="fit-test"
+    )
+
+
+class ModelSettings(_Group):
+    """The network."""
+
+    name: str | None = _setting(None, "architecture: logistic, linear, dense, lenet5, convnet", link="fit-train")
+    hidden: Widths | None = _setting(None, "units of each hidden layer (dense), e.g. 256,128", link="fit-train")
+    channels: Widths | None = _setting(None, "channels of each stage (convnet), e.g. 32,64,128", link="fit-train")
+    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid"] | None = _setting(
+        None, "activation of hidden layers", link="fit-train"
+    )
+    normalisation: Literal["batch", "none"] | None = _setting(
+        None, "normalisation before the activation", link="fit-train"
+    )
+
+
+class InitSettings(_Group):
+    """How weights start."""
+
+    name: Literal["zeros", "small", "xavier", "glorot", "he"] | None = _setting(
+        None, "zeros; small = 0.01 N(0,1); xavier = sqrt(1/n_in); glorot = sqrt(2/(n_in+n_out)); he = sqrt(2/n_in)",
+        link="fit-train",
+    )
+
+
+class RegulariseSettings(_Group):
+    """What keeps a network from learning its training examples by heart."""
+
+    weight_decay: float | None = _setting(None, "decoupled weight decay, on weights only", ge=0, link="fit-dev")
+    l2: float = _setting(0.0, "lambda of the loss term lambda/(2 m) * sum(w^2), on weights only", ge=0, link="fit-dev")
+    l1: float = _setting(0.0, "lambda of the loss term lambda/m * sum(|w|), on weights only", ge=0, link="fit-dev")
+    dropout: Rates | None = _setting(
+        None, "probability of zeroing a unit: one value, or one a hidden layer", link="fit-dev"
+    )
+    label_smoothing: float = _setting(0.0, "probability spread over all classes", ge=0, lt=1, link="fit-dev")
+    augment: Literal["none", "shift", "shift+mirror"] | None = _setting(
+        None, "random changes to training pictures", link="fit-dev"
+    )
+    ema: float = _setting(0.0, "decay of the moving average of weights that is judged and kept (0: off)", ge=0, lt=1,
+                          link="fit-dev")
+
+
+class OptimiserSettings(_Group):
+    """How a step is made."""
+
+    name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] | None = _setting(None, "update rule", link="fit-train")
+    learning_rate: float | None = _setting(None, "step size at its highest", gt=0, link="fit-train")
+    batch_size: int | None = _setting(None, "examples a step (0: all of them)", ge=0, link="fit-train")
+    momentum: float = _setting(0.9, "beta of momentum; beta_1 of adam", ge=0, lt=1, link="fit-train")
+    beta2: float = _setting(0.999, "beta_2 of adam; beta of rmsprop", ge=0, lt=1, link="fit-train")
+    epsilon: float = _setting(1e-8, "added to the root in adam and rmsprop", gt=0)
+    clip_norm: float = _setting(0.0, "largest norm of the gradient (0: not clipped)", ge=0, link="fit-train")
+    clip_value: float = _setting(0.0, "largest size of a gradient entry (0: not clipped)", ge=0, link="fit-train")
+
+
+class ScheduleSettings(_Group):
+    """How the learning rate moves."""
+
+    name: Literal["constant", "cosine", "inverse", "exponential", "staircase", "root"] | None = _setting(
+        None,
+        "constant; cosine after a warm-up; inverse = 1/(1+decay*epoch); exponential = decay^epoch; "
+        "staircase = decay every `every` epochs; root = decay/sqrt(epoch)",
+        link="fit-train",
+    )
+    warmup: float = _setting(0.05, "share of all steps spent rising to the learning rate (cosine)", ge=0, lt=1)
+    decay: float | None = _setting(None, "the decay of inverse, exponential, staircase or root", gt=0)
+    every: int = _setting(10, "epochs between the stairs of staircase", ge=1)
+
+
+class StopSettings(_Group):
+    """When training ends."""
+
+    epochs: int | None = _setting(None, "passes over train", ge=1, link="fit-train")
+    max_time: Seconds | None = _setting(None, "hard limit for the whole fit: 90, 90s, 10m, 1.5h")
+    patience: int = _setting(0, "stop after this many epochs without a better dev error (0: off)", ge=0,
+                             link="fit-train fit-dev")
+
+
+class MachineSettings(_Group):
+    """What the run may use. Changes speed; at equal values a run repeats bit for bit."""
+
+    device: Literal["auto", "cpu", "cuda"] = _setting("auto", "where to compute")
+    threads: int | None = _setting(None, "CPU threads (by the size of a step: small nets are faster on one)", ge=1)
+    allocator: Literal["system", "keep"] = _setting(
+        "system", "keep: hold on to freed memory for the whole process (faster convnets, more memory); "
+        "the command line uses keep"
+    )
+    save_every: Seconds = _setting(30.0, "seconds of training between checkpoints")
+
+
+class GoalSettings(_Group):
+    """What the system is measured against."""
+
+    human: Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_tuple)] | None = _setting(
+        None, "human-level error, one or several (the best counts): 0.005, or 0.03,0.01,0.007"
+    )
+
+
+def _by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Settings(_Group):
+    """All settings of a run."""
+
+    task: str | None = _setting(None, "the task, when the one recognised is wrong")
+    seed: int = _setting(0, "the one seed of the run", ge=0)
+    run_name: str | None = _setting(None, "name of the run folder after its time (default: the data's name)")
+    runs_folder: str = _setting("runs", "where run folders are made")
+    data: DataSettings = DataSettings()
+    split: SplitSettings = SplitSettings()
+    model: Annotated[ModelSettings, BeforeValidator(_by_name)] = ModelSettings()
+    init: Annotated[InitSettings, BeforeValidator(_by_name)] = InitSettings()
+    regularise: RegulariseSettings = RegulariseSettings()
+    optimiser: Annotated[OptimiserSettings, BeforeValidator(_by_name)] = OptimiserSettings()
+    schedule: Annotated[ScheduleSettings, BeforeValidator(_by_name)] = ScheduleSettings()
+    stop: StopSettings = StopSettings()
+    machine: MachineSettings = MachineSettings()
+    goal: GoalSettings = GoalSettings()
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting as `gnomon settings` shows it."""
+
+    key: str  # "optimiser.learning_rate"
+    default: Any
+    description: str
+    links: tuple[str, ...]
+
+
+def rows() -> Iterator[SettingRow]:
+    """Every setting, in the order of this page."""
+    for key, info in Settings.model_fields.items():
+        group = _group_class(key)
+        if group is None:
+            yield _row(key, info)
+        else:
+            for leaf, leaf_info in group.model_fields.items():
+                yield _row(f"{key}.{leaf}", leaf_info)
+
+
+def _row(key: str, info: Any) -> SettingRow:
+    return SettingRow(key, info.default, info.description or "", tuple(info.json_schema_extra["link"].split()))
+
+
+def _group_class(key: str) -> type[_Group] | None:
+    default = Settings.model_fields[key].default
+    return type(default) if isinstance(default, _Group) else None
+
+
+GROUPS = tuple(key for key in Settings.model_fields if _group_class(key) is not None)
+
+
+def full_key(key: str) -> str:
+    """`learning_rate` -> `optimiser.learning_rate`; `model` -> `model.name`. Raises UsageError with the nearest key."""
+    known = {row.key for row in rows()}
+    key = key.replace("-", "_")
+    if key in known:
+        return key
+    if key in GROUPS and f"{key}.name" in known:
+        return f"{key}.name"
+    by_leaf = [name for name in known if name.rpartition(".")[2] == key and key != "name"]
+    if len(by_leaf) == 1:
+        return by_leaf[0]
+    leaves = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
+    near = difflib.get_close_matches(key, leaves, n=1, cutoff=0.5)
+    nearest = f"Did you mean {leaves[near[0]]}?" if near else "`gnomon settings` lists every setting."
+    raise UsageError(f"there is no setting named {key!r}.", fix=nearest)
+
+
+def from_flat(values: Mapping[str, Any]) -> Settings:
+    """Settings from {"epochs": "5", "optimiser.learning_rate": 0.01}. Raises UsageError naming key, value, nearest key."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and key in GROUPS:
+            for leaf, leaf_value in value.items():
+                tree.setdefault(key, {})[full_key(f"{key}.{leaf}").partition(".")[2]] = leaf_value
+            continue
+        group, _, leaf = full_key(key).rpartition(".")
+        (tree.setdefault(group, {}) if group else tree)[leaf] = value
+    return _validated(tree)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The same settings with other values for the full keys given. Raises UsageError as `from_flat` does."""
+    tree = settings.model_dump()
+    for key, value in values.items():
+        group, _, leaf = full_key(key).rpartition(".")
+        (tree[group] if group else tree)[leaf] = value
+    return _validated(tree)
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """The value of a full key."""
+    group, _, leaf = key.rpartition(".")
+    return getattr(getattr(settings, group) if group else settings, leaf)
+
+
+def fill(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
+    """Put `defaults` (full keys) where the settings are still open; what the user said stays."""
+    return with_values(
+        settings, {key: value for key, value in defaults.items() if value_of(settings, full_key(key)) is None}
+    )
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """{"optimiser.learning_rate": 0.001, ...} as plain JSON values."""
+    tree = settings.model_dump(mode="json")
+    return {row.key: (tree[row.key.partition(".")[0]][row.key.partition(".")[2]] if "." in row.key else tree[row.key])
+            for row in rows()}
+
+
+def _validated(tree: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        given = first.get("input")
+        shown = given if isinstance(given, str | int | float | bool) else json.dumps(given, default=str)
+        message = first["msg"].removeprefix("Value error, ")
+        row = next((row for row in rows() if row.key == key), None)
+        about = f" It is: {row.description}." if row else ""
+        raise UsageError(f"{key}={shown} cannot be used: {message[0].lower() + message[1:]}.{about}",
+                         fix=f"give {key} another value; `gnomon settings` lists every setting.") from None

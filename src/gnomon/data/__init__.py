@@ -1,0 +1,1 @@
+"""From what the user has to columns of tensors: sources, tables, pictures, splits, leakage, batches."""
