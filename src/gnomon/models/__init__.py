@@ -1,0 +1,1 @@
+"""Whole architectures, one file a family; a plain function builds each."""

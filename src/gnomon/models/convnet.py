@@ -1,0 +1,59 @@
+"""A small convnet: gnomon's first model for pictures."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from gnomon.core.errors import UsageError
+from gnomon.nn.activations import Activation
+from gnomon.nn.blocks import Normalisation, conv_block, dense_block, one_each
+from gnomon.nn.normalise import Normalise
+
+FILTER = 3  # pixels a side, padded to keep the size
+POOL = 2
+
+
+def convnet(
+    channels_in: int,
+    num_outputs: int,
+    *,
+    image_size: tuple[int, int],
+    channels: Sequence[int],
+    hidden: Sequence[int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    activation: Activation = "relu",
+    dropout: Sequence[float] = (),
+    normalisation: Normalisation = "none",
+) -> nn.Sequential:
+    """(B, C, H, W) with (H, W) = image_size -> (B, num_outputs).
+
+    One stage an entry of `channels` (convolution 3x3, max pool 2), then one dense layer an entry of `hidden`, then the
+    head. `dropout` is that of the dense layers, one value or one each. Raises UsageError where the stages would pool
+    the picture away.
+    """
+    if min(image_size) < POOL ** len(channels):
+        raise UsageError(
+            f"{len(channels)} stages halve a picture of {image_size[0]}x{image_size[1]} pixels away to nothing.",
+            fix="give model.channels fewer entries, or a larger data.image_size.",
+        )
+    layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
+    height, width = image_size
+    for number, (num_inputs, filters) in enumerate(zip((channels_in, *channels), channels, strict=False), start=1):
+        layers[f"stage{number}"] = conv_block(
+            num_inputs, filters, size=FILTER, padding=FILTER // 2, pool=POOL, activation_name=activation,
+            normalisation=normalisation,
+        )  # fmt: skip
+        height, width = height // POOL, width // POOL
+    layers["flatten"] = nn.Flatten()
+    flat = channels[-1] * height * width
+    rates = one_each(dropout, len(hidden))
+    for number, (num_inputs, units, rate) in enumerate(zip((flat, *hidden), hidden, rates, strict=False), start=1):
+        layers[f"dense{number}"] = dense_block(
+            num_inputs, units, activation_name=activation, dropout=rate, normalisation=normalisation
+        )
+    layers["head"] = nn.Linear(hidden[-1] if hidden else flat, num_outputs)
+    return nn.Sequential(layers)

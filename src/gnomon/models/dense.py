@@ -1,0 +1,113 @@
+"""Dense networks of any width and depth, on tables and on pictures. With no hidden layer: linear models."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import UsageError
+from gnomon.nn.activations import Activation
+from gnomon.nn.blocks import Normalisation, dense_block, one_each
+from gnomon.nn.normalise import Normalise
+
+MAX_EMBEDDING = 50  # columns a categorical column is given at most
+
+
+def embedding_width(category_size: int) -> int:
+    """Columns given to a categorical column of `category_size` values: 1.6 size^0.56, at most 50: 2 -> 2, 10 -> 6.
+
+    Source: the rule of thumb of the fastai library (tabular models).
+    """
+    return min(MAX_EMBEDDING, round(1.6 * math.pow(category_size, 0.56)))
+
+
+@final
+class TableNet(nn.Module):
+    """Numbers beside embedded categories, through `body`, to `head`.
+
+    forward: numbers (B, D) float, categories (B, C) int64 (column c in [0, category_sizes[c])), or None where the
+    table has none -> (B, num_outputs).
+    """
+
+    def __init__(self, embeddings: nn.ModuleList, body: nn.Sequential, head: nn.Linear) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+        self.body = body
+        self.head = head
+
+    def forward(self, numbers: Tensor, categories: Tensor | None = None) -> Tensor:
+        if self.embeddings:
+            if categories is None:
+                raise ValueError(f"this net was built for {len(self.embeddings)} categorical columns and got none.")
+            columns = [embed(categories[:, c]) for c, embed in enumerate(self.embeddings)]
+            numbers = torch.cat([numbers, *columns], dim=1)
+        outputs: Tensor = self.head(self.body(numbers))
+        return outputs
+
+
+def dense(
+    num_features: int,
+    num_outputs: int,
+    *,
+    hidden: Sequence[int],
+    activation: Activation | Sequence[Activation] = "relu",
+    dropout: Sequence[float] = (),
+    normalisation: Normalisation = "none",
+    category_sizes: Sequence[int] = (),
+) -> TableNet:
+    """A dense net for tables: D = num_features numbers and len(category_sizes) categorical columns.
+
+    `activation`: one for all hidden layers, or one each. `dropout`: probability of zeroing a unit, one value or one a
+    hidden layer. Raises UsageError where their counts do not fit `hidden`.
+    """
+    embeddings = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in category_sizes)
+    width = num_features + sum(map(embedding_width, category_sizes))
+    body = nn.Sequential(_hidden_layers(width, hidden, activation, dropout, normalisation))
+    return TableNet(embeddings, body, nn.Linear(hidden[-1] if hidden else width, num_outputs))
+
+
+def dense_image(
+    num_features: int,
+    num_outputs: int,
+    *,
+    hidden: Sequence[int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    activation: Activation | Sequence[Activation] = "relu",
+    dropout: Sequence[float] = (),
+    normalisation: Normalisation = "none",
+) -> nn.Sequential:
+    """A dense net for pictures: (B, C, H, W) with C·H·W = num_features, normalised and flattened -> (B, num_outputs).
+
+    Settings as in `dense`; `mean` and `std` per channel as in `Normalise`.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std), flatten=nn.Flatten())
+    layers.update(_hidden_layers(num_features, hidden, activation, dropout, normalisation))
+    layers["head"] = nn.Linear(hidden[-1] if hidden else num_features, num_outputs)
+    return nn.Sequential(layers)
+
+
+def _hidden_layers(
+    width: int,
+    hidden: Sequence[int],
+    activation: Activation | Sequence[Activation],
+    dropout: Sequence[float],
+    normalisation: Normalisation,
+) -> OrderedDict[str, nn.Module]:
+    activations = (activation,) * len(hidden) if isinstance(activation, str) else tuple(activation)
+    if len(activations) != len(hidden):
+        raise UsageError(
+            f"{len(activations)} activations for {len(hidden)} hidden layers.", fix="give one, or one a hidden layer."
+        )
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    widths = zip((width, *hidden), hidden, activations, one_each(dropout, len(hidden)), strict=False)
+    for number, (num_inputs, num_units, name, rate) in enumerate(widths, start=1):
+        layers[f"dense{number}"] = dense_block(
+            num_inputs, num_units, activation_name=name, dropout=rate, normalisation=normalisation
+        )
+    return layers

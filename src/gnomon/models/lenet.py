@@ -1,0 +1,61 @@
+"""LeNet-5, in the form it is taught in today."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from gnomon.core.errors import UsageError
+from gnomon.nn.activations import Activation
+from gnomon.nn.blocks import Normalisation, conv_block, dense_block, one_each
+from gnomon.nn.normalise import Normalise
+
+FILTERS = (8, 16)  # of the two convolutions
+UNITS = (120, 84)  # of the two dense layers
+FILTER = 5  # pixels a side, no padding
+POOL = 2
+SMALLEST = 16  # pixels a side: less leaves nothing after the second pool
+
+
+def lenet5(
+    channels_in: int,
+    num_outputs: int,
+    *,
+    image_size: tuple[int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    activation: Activation = "relu",
+    dropout: Sequence[float] = (),
+    normalisation: Normalisation = "none",
+) -> nn.Sequential:
+    """(B, C, H, W) with (H, W) = image_size -> (B, num_outputs).
+
+    On 32x32x3 with ten classes the layers hold 608, 3216, 48120, 10164 and 850 parameters. `dropout` is that of the
+    two dense layers, one value or two. Raises UsageError for pictures under 16 pixels a side.
+    The first form had 6 filters, average pooling and a squashing activation; max pooling and ReLU learn faster.
+    Source: LeCun et al. 1998, figure 2.
+    """
+    if min(image_size) < SMALLEST:
+        raise UsageError(
+            f"lenet5 needs pictures of at least {SMALLEST}x{SMALLEST} pixels, got {image_size[0]}x{image_size[1]}.",
+            fix="use model=convnet, or a larger data.image_size.",
+        )
+    layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
+    height, width = image_size
+    for number, (num_inputs, filters) in enumerate(zip((channels_in, *FILTERS), FILTERS, strict=False), start=1):
+        layers[f"conv{number}"] = conv_block(
+            num_inputs, filters, size=FILTER, padding=0, pool=POOL, activation_name=activation,
+            normalisation=normalisation,
+        )  # fmt: skip
+        height, width = ((side - FILTER + 1) // POOL for side in (height, width))
+    layers["flatten"] = nn.Flatten()
+    flat = FILTERS[-1] * height * width
+    rates = one_each(dropout, len(UNITS))
+    for number, (num_inputs, units, rate) in enumerate(zip((flat, *UNITS), UNITS, rates, strict=False), start=1):
+        layers[f"dense{number}"] = dense_block(
+            num_inputs, units, activation_name=activation, dropout=rate, normalisation=normalisation
+        )
+    layers["head"] = nn.Linear(UNITS[-1], num_outputs)
+    return nn.Sequential(layers)

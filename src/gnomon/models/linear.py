@@ -1,0 +1,53 @@
+"""The smallest network: one linear layer. Logistic, softmax and linear regression differ in their loss alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.nn.normalise import Normalise
+
+
+@final
+class Linear(nn.Module):
+    """forward: numbers (B, D) float, categories (B, C) int64 or None -> (B, num_outputs) scores.
+
+    A category adds its own row of weights to the scores, as if its column had been one-hot encoded.
+    """
+
+    offsets: Tensor  # (C,) int64: where each categorical column's rows begin
+
+    def __init__(self, num_features: int, num_outputs: int, category_sizes: Sequence[int]) -> None:
+        super().__init__()
+        with warnings.catch_warnings():  # a table of categories alone leaves a layer of biases, which torch warns of
+            warnings.simplefilter("ignore", UserWarning)
+            self.head = nn.Linear(num_features, num_outputs)
+        self.categories = nn.Embedding(sum(category_sizes), num_outputs) if category_sizes else None
+        starts = torch.tensor([0, *category_sizes], dtype=torch.int64).cumsum(0)[:-1]
+        self.register_buffer("offsets", starts, persistent=False)
+
+    def forward(self, numbers: Tensor, categories: Tensor | None = None) -> Tensor:
+        scores: Tensor = self.head(numbers)
+        if self.categories is None:
+            return scores
+        if categories is None:
+            raise ValueError(f"this model was built for {len(self.offsets)} categorical columns and got none.")
+        rows: Tensor = self.categories(categories + self.offsets)  # (B, C, num_outputs)
+        return scores + rows.sum(dim=1)
+
+
+def linear(num_features: int, num_outputs: int, *, category_sizes: Sequence[int] = ()) -> Linear:
+    """Scores linear in the features: logistic (one output), softmax (K outputs) or linear regression, by the loss."""
+    return Linear(num_features, num_outputs, category_sizes)
+
+
+def linear_image(num_features: int, num_outputs: int, *, mean: Sequence[float], std: Sequence[float]) -> nn.Sequential:
+    """Scores linear in the pixels: (B, C, H, W) with C·H·W = num_features -> (B, num_outputs)."""
+    return nn.Sequential(
+        OrderedDict(normalise=Normalise(mean, std), flatten=nn.Flatten(), head=nn.Linear(num_features, num_outputs))
+    )

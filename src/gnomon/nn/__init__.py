@@ -1,0 +1,1 @@
+"""Building blocks and losses that torch lacks: no whole models, no task words."""

@@ -1,0 +1,27 @@
+"""Activations by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from gnomon.core.errors import UsageError
+
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+
+LEAK = 0.01  # slope of leaky_relu below zero
+
+
+def activation(name: Activation) -> nn.Module:
+    """A fresh activation layer. All four never decrease, so each commutes exactly with max pooling."""
+    match name:
+        case "relu":
+            return nn.ReLU()
+        case "leaky_relu":
+            return nn.LeakyReLU(LEAK)
+        case "tanh":
+            return nn.Tanh()
+        case "sigmoid":
+            return nn.Sigmoid()
+    raise UsageError(f"there is no activation named {name!r}.", fix="use relu, leaky_relu, tanh or sigmoid.")

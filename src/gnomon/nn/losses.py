@@ -1,0 +1,83 @@
+"""Losses, one value per example: averaging over examples is the caller's last line, never done here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def softmax_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """(B, K) logits -> (B,) losses, -Σ_k t_k ln softmax(logits)_k, in nats.
+
+    `target`: (B,) class indices, or (B, K) probabilities (smoothed or mixed labels).
+    """
+    return functional.cross_entropy(logits, target, reduction="none")
+
+
+def logistic_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """(B,) logits, (B,) targets in [0, 1] -> (B,) losses, -t ln σ(z) - (1 - t) ln(1 - σ(z)), in nats."""
+    return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
+
+
+def one_vs_all_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """(B, K) logits -> (B,) losses: the sum of K logistic losses, class k against the rest.
+
+    `target`: (B,) class indices, or (B, K) entries in [0, 1], of which any number may be 1.
+    """
+    if target.dim() == 1:
+        target = functional.one_hot(target, logits.shape[1])
+    return logistic_loss(logits, target).sum(dim=1)
+
+
+def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
+    """(B,) or (B, D) outputs, targets of the same shape -> (B,) losses: (output - target)², the mean over D."""
+    if outputs.shape != target.shape:  # broadcasting (B,) against (B, 1) gives (B, B), and trains without complaint
+        raise ValueError(f"outputs {tuple(outputs.shape)} and target {tuple(target.shape)} must have one shape.")
+    return (outputs - target).square().flatten(1).mean(dim=1) if outputs.dim() > 1 else (outputs - target).square()
+
+
+def multi_task_logistic(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """(B, M) logits of M yes-or-no questions -> (B,) losses: each example's mean over its known entries, 0 without any.
+
+    `target` (B, M) in [0, 1], anything (NaN too) where `known` (B, M) bool is False: such entries get a gradient of
+    exactly zero.
+    """
+    return _mean_over_known(logistic_loss(logits, target.masked_fill(~known, 0)), known)
+
+
+def multi_task_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, num_classes: Sequence[int]) -> Tensor:
+    """Several softmax heads side by side -> (B,) losses: each example's mean over its known entries, 0 without any.
+
+    `logits` (B, ΣK): the heads' logits, head m has num_classes[m] of them. `target` (B, M) class indices, anything
+    where `known` (B, M) bool is False: such heads get a gradient of exactly zero.
+    """
+    target = target.masked_fill(~known, 0)
+    heads = torch.split(logits, list(num_classes), dim=1)
+    losses = [softmax_cross_entropy(head, target[:, m]) for m, head in enumerate(heads)]
+    return _mean_over_known(torch.stack(losses, dim=1), known)
+
+
+def multi_task_squared_error(outputs: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """(B, M) outputs -> (B,) losses: each example's mean squared error over its known entries, 0 without any.
+
+    `target` (B, M), anything (NaN too) where `known` (B, M) bool is False: such entries get a gradient of exactly zero.
+    """
+    return _mean_over_known((outputs - target.masked_fill(~known, 0)).square(), known)
+
+
+def smooth_labels(target: Tensor, num_classes: int, smoothing: float) -> Tensor:
+    """(B,) class indices -> (B, K) probabilities: 1 - smoothing on the label, smoothing spread over all K classes.
+
+    Source: Szegedy et al. 2016, section 7.
+    """
+    share = smoothing / num_classes
+    probabilities = torch.full((len(target), num_classes), share, device=target.device)
+    return probabilities.scatter_(1, target.unsqueeze(1), 1 - smoothing + share)
+
+
+def _mean_over_known(losses: Tensor, known: Tensor) -> Tensor:
+    """(B, M) -> (B,). The mask also stops the gradient: it is 0, not 0 times something."""
+    return losses.masked_fill(~known, 0).sum(dim=1) / known.sum(dim=1).clamp(min=1)

@@ -1,0 +1,19 @@
+"""The default convnet: shapes, counts, refusals."""
+
+import pytest
+
+from gnomon.core.errors import UsageError
+from gnomon.models.convnet import convnet
+
+GRAY = {"mean": (0.5,), "std": (0.25,)}
+
+
+def test_parameters_of_the_two_stage_net_worked_out_on_paper():
+    model = convnet(1, 10, image_size=(28, 28), channels=(32, 64), hidden=(128,), **GRAY)
+    expected = (9 + 1) * 32 + (9 * 32 + 1) * 64 + (7 * 7 * 64 + 1) * 128 + (128 + 1) * 10
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+
+
+def test_more_stages_than_halvings_are_refused():
+    with pytest.raises(UsageError, match=r"4 stages halve a picture of 8x8 pixels away"):
+        convnet(1, 10, image_size=(8, 8), channels=(8,) * 4, hidden=(), **GRAY)
