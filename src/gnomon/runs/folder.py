@@ -1,0 +1,351 @@
+"""A run and its folder: made once, never overwritten; every file of it is checked when it is read back.
+
+runs/<task>/<time>-<name>/        runs/latest points at the newest
+  manifest.json                   what the run is, size and SHA-256 of every file below that is saved whole
+  settings.toml  environment.json  data.json  diagnosis.json  predictions/<split>.parquet
+  history.jsonl  openings.jsonl   records that only grow
+  checkpoints/STEP/  model/       committed folders with a manifest each
+  figures/  report.html           for people; may be deleted
+  lock                            who is at work here
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, final
+
+from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.evaluation import SPLITS
+from gnomon.core.settings import Settings
+from gnomon.runs import checkpoints, reader, settings_file, writer
+from gnomon.runs.checkpoints import Checkpoint
+from gnomon.runs.journal import Journal
+from gnomon.runs.lock import RunLock
+from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json, encode_sealed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
+HISTORY, OPENINGS, MODEL, LOCK = "history.jsonl", "openings.jsonl", "model", "lock"
+PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
+LATEST = "latest"
+
+NAME_BYTES = 200  # longest run name; time and counter still fit into the 255 bytes of a file name
+
+
+@dataclass(frozen=True, slots=True)
+class BadFile:
+    """A file of a run that is not as it was saved, and why."""
+
+    name: str  # relative to the run
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What `RunFolder.check` found; names are relative to the run."""
+
+    good: tuple[str, ...]
+    bad: tuple[BadFile, ...]
+
+
+@final
+class RunFolder:
+    """One run on disk. Reading needs nothing; whatever changes the run happens inside `with run.lock():`.
+
+    Loading raises ArtefactError naming the file that is missing, damaged, linked or too large; saving MachineError.
+    """
+
+    def __init__(self, path: Path, *, task: str, name: str, created: str) -> None:
+        self.path, self.task, self.name, self.created = path, task, name, created
+        self._is_locked = False
+        self.history = Journal(path, HISTORY, before_writing=self._require_lock)
+        self.openings = Journal(path, OPENINGS, before_writing=self._require_lock)
+
+    # --- making and finding -------------------------------------------------------------------------------------------
+    @classmethod
+    def create(cls, runs_folder: str | Path, task: str, run_name: str, now: datetime | None = None) -> Self:
+        """Make runs/<task>/<time>-<name>/, with -2, -3 ... behind it where that exists, and point `latest` at it."""
+        now = (now or datetime.now(UTC)).astimezone(UTC)
+        runs = Path(runs_folder).absolute()
+        parent = runs / safe_name(task)
+        writer.make_folder(parent)
+        stem = f"{now:%Y%m%d-%H%M%S}-{safe_name(run_name)}"
+        tries = (parent / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
+        path = next(path for path in tries if writer.make_new_folder(path))
+        about = {"task": task, "name": run_name, "created": now.isoformat(timespec="seconds")}
+        writer.write_bytes(path / MANIFEST, encode_sealed({"format": reader.FORMAT, **about, "files": {}}))
+        writer.point(runs / LATEST, str(path.relative_to(runs)))
+        return cls(path, **about)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The run at `path`. Raises UsageError if it is none, ArtefactError if its manifest is damaged."""
+        real = Path(os.path.realpath(path))
+        if not real.is_dir():
+            what = "is a file, not a run folder." if real.exists() else "does not exist."
+            raise UsageError(what, where=str(path), fix=f"give a run folder, such as runs/{LATEST}.")
+        if not os.path.lexists(real / MANIFEST):
+            raise UsageError(
+                f"is not a run folder: it has no {MANIFEST}.",
+                where=str(path),
+                fix=f"give a run folder, such as runs/{LATEST}.",
+            )
+        manifest = reader.read_manifest(real)
+        about = {key: manifest.get(key) for key in ("task", "name", "created")}
+        if not all(isinstance(value, str) for value in about.values()):
+            raise ArtefactError("does not say task, name and time.", where=str(real / MANIFEST), fix=RESTORE)
+        return cls(real, **about)  # type: ignore[arg-type]  # strings, as just checked
+
+    # --- one at a time ------------------------------------------------------------------------------------------------
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run against other processes and clear what an interrupted one left. May be nested.
+
+        Raises BusyError naming the holder.
+        """
+        if self._is_locked:
+            yield
+            return
+        with RunLock(self.path / LOCK):
+            self._is_locked = True
+            try:
+                self._clear_leftovers()
+                yield
+            finally:
+                self._is_locked = False
+
+    def _require_lock(self) -> None:
+        if not self._is_locked:
+            raise RuntimeError("a run is changed only inside `with run.lock():`")
+
+    def _clear_leftovers(self) -> None:
+        for folder in (self.path, *(self.path / name for name in (PREDICTIONS, FIGURES, checkpoints.FOLDER))):
+            if folder.is_dir() and not folder.is_symlink():
+                for child in list(folder.iterdir()):
+                    if writer.is_leftover(child.name):
+                        writer.remove(child)
+                    elif child.name.endswith(writer.REPLACED):
+                        writer.settle_folder(child.with_name(child.name.removesuffix(writer.REPLACED)))
+
+    # --- settings, environment, data, diagnosis -----------------------------------------------------------------------
+    def save_settings(self, settings: Settings, given: Collection[str] = ()) -> None:
+        """`given`: the full keys that the user chose."""
+        self._save(SETTINGS, settings_file.to_toml(settings, given).encode())
+
+    def load_settings(self) -> tuple[Settings, frozenset[str]]:
+        """The settings, and the full keys that the user chose."""
+        return settings_file.from_toml(self._load(SETTINGS), str(self.path / SETTINGS))
+
+    def save_environment(self, environment: Mapping[str, Any]) -> None:
+        self._save_json(ENVIRONMENT, environment)
+
+    def load_environment(self) -> dict[str, Any]:
+        return self._load_json(ENVIRONMENT)
+
+    def save_data(self, card: Mapping[str, Any]) -> None:
+        """What was read: source, counts, split ids and hashes, as plain JSON values."""
+        self._save_json(DATA, card)
+
+    def load_data(self) -> dict[str, Any]:
+        return self._load_json(DATA)
+
+    def save_diagnosis(self, diagnosis: Mapping[str, Any]) -> None:
+        self._save_json(DIAGNOSIS, diagnosis)
+
+    def load_diagnosis(self) -> dict[str, Any]:
+        return self._load_json(DIAGNOSIS)
+
+    # --- checkpoints and model ----------------------------------------------------------------------------------------
+    def save_checkpoint(
+        self, step: int, files: Mapping[str, writer.Data], *, keep: int = 2, is_best: bool = False
+    ) -> None:
+        """Commit what is needed to go on from `step`; then drop all but the newest `keep` and the newest best one.
+
+        A second save of the same step replaces the first.
+        """
+        self._require_lock()
+        checkpoints.save(self.path, step, files, keep=keep, is_best=is_best)
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """The newest that verifies, with notes on newer ones that do not; None if there never was one.
+
+        Raises ArtefactError if there are some and none verifies.
+        """
+        return checkpoints.latest(self.path)
+
+    def best_checkpoint(self) -> Checkpoint | None:
+        """As `latest_checkpoint`, among those saved with `is_best`."""
+        return checkpoints.best(self.path)
+
+    def save_model(self, files: Mapping[str, writer.Data]) -> None:
+        """Commit what is needed to predict, in place of an earlier model."""
+        self._require_lock()
+        writer.commit_folder(self.path / MODEL, files)
+
+    def load_model(self) -> Mapping[str, bytes]:
+        return reader.read_folder(self.path, self._model_folder()).files
+
+    def _model_folder(self) -> str:
+        moved = MODEL + writer.REPLACED
+        return moved if not (self.path / MODEL).exists() and (self.path / moved).exists() else MODEL
+
+    # --- predictions --------------------------------------------------------------------------------------------------
+    def save_predictions(self, split: str, table: pl.DataFrame) -> None:
+        """The table of an Evaluation, as Parquet."""
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        self._save(_predictions_name(split), buffer.getbuffer())
+
+    def load_predictions(self, split: str) -> pl.DataFrame:
+        import polars as pl
+
+        name = _predictions_name(split)
+        data = self._load(name)
+        try:
+            return pl.read_parquet(io.BytesIO(data))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise ArtefactError(
+                f"is not a Parquet table ({error}).", where=str(self.path / name), fix=RESTORE
+            ) from None
+
+    def saved_predictions(self) -> tuple[str, ...]:
+        """The splits whose predictions are here, in the order of the ladder."""
+        files = self._manifest()["files"]
+        return tuple(split for split in SPLITS if _predictions_name(split) in files)
+
+    # --- for people ---------------------------------------------------------------------------------------------------
+    def save_report(self, html: str) -> Path:
+        self._require_lock()
+        writer.write_text(self.path / REPORT, html)
+        return self.path / REPORT
+
+    def save_figure(self, name: str, data: writer.Data) -> Path:
+        """`name` with its ending: "ladder.svg". Characters that trouble file systems are replaced."""
+        self._require_lock()
+        path = self.path / FIGURES / safe_name(name)
+        writer.write_bytes(path, data)
+        return path
+
+    # --- checking -----------------------------------------------------------------------------------------------------
+    def check(self) -> Check:
+        """Read every file that a checksum guards and say which are good."""
+        good: list[str] = []
+        bad: list[BadFile] = []
+        for name, fault in self._faults():
+            if fault is None:
+                good.append(name)
+            else:
+                bad.append(BadFile(name, fault.what))
+        return Check(tuple(good), tuple(bad))
+
+    def _faults(self) -> Iterator[tuple[str, ArtefactError | None]]:
+        """Every guarded file with its fault, None where it is good."""
+        manifest, fault = reader.attempt(self._manifest)
+        yield MANIFEST, fault
+        for name, entry in (manifest["files"] if manifest else {}).items():
+            yield name, reader.fault(self.path, name, entry)
+        for journal in (self.history, self.openings):
+            if os.path.lexists(self.path / journal.name):
+                torn, fault = reader.attempt(journal.torn)
+                yield journal.name, ArtefactError(f"{torn}.", fix=RESTORE) if torn else fault
+        for folder in (
+            *(f"{checkpoints.FOLDER}/{name}" for name in checkpoints.names(self.path)),
+            self._model_folder(),
+        ):
+            if os.path.lexists(self.path / folder):
+                yield from reader.faults(self.path, folder)
+
+    # --- files under the run's manifest -------------------------------------------------------------------------------
+    def _save_json(self, name: str, value: Mapping[str, Any]) -> None:
+        data = encode_json(dict(value))
+        if len(data) > JSON_LIMIT:
+            raise ValueError(f"{name} would have {len(data):,} bytes; it may have {JSON_LIMIT:,}")
+        self._save(name, data)
+
+    def _load_json(self, name: str) -> dict[str, Any]:
+        return decode_json(self._load(name, limit=JSON_LIMIT), str(self.path / name))
+
+    def _save(self, name: str, data: writer.Data) -> None:
+        """Write a file and its entry in the manifest so that a crash in between leaves the old or the new one good.
+
+        A new file exists from the moment its entry does. While a file is replaced, its entry allows both contents.
+        """
+        self._require_lock()
+        manifest = self._manifest()
+        new, old = writer.file_entry(data), self._entry_on_disk(name, manifest["files"].get(name))
+        if new == old:
+            return
+        if old is not None:
+            manifest["files"][name] = {**new, "before": old}
+            self._write_manifest(manifest)
+        writer.write_bytes(self.path / name, data)
+        manifest["files"][name] = new
+        self._write_manifest(manifest)
+
+    def _entry_on_disk(self, name: str, entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """The entry that the file as it is now has, None if it is missing, new or damaged."""
+        if entry is None:
+            return None
+        data, _ = reader.attempt(lambda: reader.verified(self.path, name, entry))
+        if data is None:
+            return None
+        # What is read may still wait in memory for the disk (its writer was killed): it must not be lost after this.
+        writer.sync_folder((self.path / name).parent)
+        return writer.file_entry(data)
+
+    def _load(self, name: str, *, limit: int | None = None) -> bytes:
+        entry = self._manifest()["files"].get(name)
+        if entry is None:
+            raise UsageError(
+                f"has no {name} yet.", where=str(self.path), fix=f"let the run finish: gnomon fit --resume {self.path}"
+            )
+        return reader.verified(self.path, name, entry, limit=limit)
+
+    def _manifest(self) -> dict[str, Any]:
+        return reader.read_manifest(self.path)
+
+    def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        writer.write_bytes(self.path / MANIFEST, encode_sealed(manifest))
+
+
+def find(path: str | Path, runs_folder: str | Path) -> RunFolder:
+    """The run at `path`; the newest one in `runs_folder` for "latest". Raises as `RunFolder.open` does."""
+    if str(path) != LATEST:
+        return RunFolder.open(path)
+    runs = Path(os.path.realpath(runs_folder))
+    pointer = runs / LATEST
+    if not os.path.lexists(pointer):
+        raise UsageError("has no runs yet.", where=str(runs_folder), fix="make one: gnomon fit DATA")
+    link = pointer.readlink() if pointer.is_symlink() else reader.read_file(runs, LATEST, limit=4096).decode().strip()
+    run = Path(os.path.realpath(runs / link))
+    if os.path.commonpath([runs, run]) != str(runs):
+        raise ArtefactError("points to a place outside of its folder.", where=str(pointer), fix="remove it.")
+    if not run.is_dir():
+        raise UsageError(f"points to {run.name}, which is gone.", where=str(pointer), fix="name the run folder itself.")
+    return RunFolder.open(run)
+
+
+def safe_name(text: str) -> str:
+    """`text` as a file name for every file system: no control characters, separators, blanks, leading dots, dashes."""
+    name = "".join("-" if _is_trouble(mark) else mark for mark in text).strip("-.")
+    return name.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.") or "run"
+
+
+def _is_trouble(mark: str) -> bool:
+    return mark in '/\\:*?"<>|' or mark.isspace() or unicodedata.category(mark).startswith("C")
+
+
+def _predictions_name(split: str) -> str:
+    if split not in SPLITS:
+        raise UsageError(f"there is no split named {split!r}.", fix=f"choose one of {', '.join(SPLITS)}.")
+    return f"{PREDICTIONS}/{split.replace('_', '-')}.parquet"

@@ -1,0 +1,335 @@
+"""The one writer: every byte gnomon puts on a disk goes through here, and arrives whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, final
+
+from gnomon.core.errors import MachineError
+from gnomon.runs.seal import MANIFEST, check_name, encode_json, encode_sealed
+
+Data = bytes | bytearray | memoryview
+
+REPLACED = ".replaced"  # what a folder is called while its successor moves in
+CHUNK = 1 << 30  # bytes a call; macOS refuses more than 2^31 - 1
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_SHARED = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@final
+class Calls:
+    """The calls that change a disk, and no others: the seam at which tests count, fail and kill."""
+
+    open = staticmethod(os.open)
+    write = staticmethod(os.write)
+    truncate = staticmethod(os.ftruncate)
+    fsync = staticmethod(os.fsync)
+    close = staticmethod(os.close)
+    rename = staticmethod(os.replace)
+    unlink = staticmethod(os.unlink)
+    mkdir = staticmethod(os.mkdir)
+    rmdir = staticmethod(os.rmdir)
+    symlink = staticmethod(os.symlink)
+
+
+calls = Calls()
+
+
+# --- single files -----------------------------------------------------------------------------------------------------
+def write_bytes(path: Path, data: Data) -> None:
+    """Make or replace `path`; its folder is made if missing. On failure the old file stays. Raises MachineError."""
+    with _as_machine_error(path, _size(data)):
+        _make_folder(path.parent)
+        _retried_on_io_error(lambda: _replace_file(path, data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_bytes`, in UTF-8; what UTF-8 cannot hold (bytes of odd file names) is written as an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """As `write_bytes`, in ASCII JSON (odd file names survive); NaN and infinity as Python writes them."""
+    write_bytes(path, encode_json(value))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add `line` (its newline is added here) at the end of `path`, or nothing. Raises MachineError."""
+    with _as_machine_error(path, len(line)):
+        size = -1
+        descriptor = calls.open(path, _APPEND, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            _write_all(descriptor, line + b"\n")
+            calls.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                calls.truncate(descriptor, size)
+            if error.errno != errno.EIO or size < 0:
+                raise
+            # After a failed fsync the kernel may call lost pages clean: only a new file can be trusted.
+            _replace_file(path, path.read_bytes()[:size] + line + b"\n")
+        finally:
+            calls.close(descriptor)
+        if size == 0:
+            _sync_folder(path.parent)
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+def commit_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, Any] | None = None) -> None:
+    """Make or replace the folder `final` with `files` and a manifest of their sizes and SHA-256, all or nothing.
+
+    `facts` are plain JSON values kept in the manifest (a step, a sequence number). At every moment either the old or
+    the new content can be read back with `reader.read_folder`. Raises MachineError.
+    """
+    for name in files:
+        check_name(name)
+    entries = {name: file_entry(data) for name, data in files.items()}
+    manifest = encode_sealed({"format": 1, **(facts or {}), "files": entries})
+    with _as_machine_error(final, sum(map(_size, files.values())) + len(manifest)):
+        _make_folder(final.parent)
+        _retried_on_io_error(lambda: _replace_folder(final, {**files, MANIFEST: manifest}))
+
+
+def settle_folder(final: Path) -> None:
+    """Finish or undo a replacement that a crash interrupted."""
+    replaced = final.with_name(final.name + REPLACED)
+    with _as_machine_error(final, 0):
+        if not os.path.lexists(replaced):
+            return
+        if os.path.lexists(final):
+            _remove_tree(replaced)
+        else:
+            calls.rename(replaced, final)
+            _sync_folder(final.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and what is missing above it, durably."""
+    with _as_machine_error(path, 0):
+        _make_folder(path)
+
+
+def make_new_folder(path: Path) -> bool:
+    """Make `path`, whose parent exists; False if something of that name is already there."""
+    with _as_machine_error(path, 0):
+        try:
+            calls.mkdir(path)
+        except FileExistsError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in `path` to the disk."""
+    with _as_machine_error(path, 0):
+        _sync_folder(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, link or folder; a folder vanishes in one step, before its content goes. Missing is fine."""
+    with _as_machine_error(path, 0):
+        if path.is_dir() and not path.is_symlink():
+            doomed = _temporary_folder(path)
+            _remove_tree(doomed)
+            calls.rename(path, doomed)
+            _remove_tree(doomed)
+        else:
+            _remove_tree(path)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a name is one that an interrupted write leaves behind."""
+    return name.startswith(".tmp-") or (".tmp-" in name and name.rpartition(".tmp-")[2].isdigit())
+
+
+def point(link: Path, target: str) -> None:
+    """Make or move a symbolic link, in one step; a text file holding `target` where links cannot be made."""
+    with _as_machine_error(link, 0):
+        temporary = _temporary_file(link)
+        try:
+            calls.symlink(target, temporary)
+        except OSError:
+            write_text(link, target)
+            return
+        try:
+            calls.rename(temporary, link)
+        except BaseException:
+            with suppress(OSError):
+                calls.unlink(temporary)
+            raise
+
+
+# --- lock files -------------------------------------------------------------------------------------------------------
+def open_shared(path: Path) -> int:
+    """A descriptor on a file that several processes hold open at once, made if missing: a lock file."""
+    with _as_machine_error(path, 0):
+        return calls.open(path, _SHARED, 0o666)
+
+
+def overwrite(descriptor: int, data: bytes) -> None:
+    """Replace the content of an open lock file in place. Raises OSError: such content is a courtesy, not a record."""
+    calls.truncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    _write_all(descriptor, data)
+
+
+# --- how --------------------------------------------------------------------------------------------------------------
+def file_entry(data: Data) -> dict[str, Any]:
+    """What a manifest says about one file."""
+    return {"size": _size(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _size(data: Data) -> int:
+    return data.nbytes if isinstance(data, memoryview) else len(data)
+
+
+def _temporary_file(path: Path) -> Path:
+    # Not built from the name of `path`, which may already be as long as a name can be.
+    return path.parent / f".tmp-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _temporary_folder(path: Path) -> Path:
+    return path.with_name(f"{path.name}.tmp-{os.getpid()}")
+
+
+def _replace_file(path: Path, data: Data) -> None:
+    temporary = _temporary_file(path)
+    try:
+        _write_new(temporary, data)
+        calls.rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            calls.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def _replace_folder(final: Path, files: Mapping[str, Data]) -> None:
+    temporary, replaced = _temporary_folder(final), final.with_name(final.name + REPLACED)
+    _remove_tree(temporary)
+    try:
+        calls.mkdir(temporary)
+        for name, data in files.items():
+            _write_new(temporary / name, data)
+        _sync_folder(temporary)
+        if os.path.lexists(final):
+            _remove_tree(replaced)
+            calls.rename(final, replaced)
+        try:
+            calls.rename(temporary, final)
+        except OSError:
+            with suppress(OSError):
+                calls.rename(replaced, final)
+            raise
+    except BaseException:
+        with suppress(OSError):
+            _remove_tree(temporary)
+        raise
+    _sync_folder(final.parent)
+    _remove_tree(replaced)
+
+
+def _write_new(path: Path, data: Data) -> None:
+    """Make `path`, fill it and bring it to the disk."""
+    descriptor = calls.open(path, _NEW, 0o666)
+    try:
+        _write_all(descriptor, data)
+        calls.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            calls.close(descriptor)
+        raise
+    calls.close(descriptor)  # some file systems (NFS, quotas) report a failed write only here
+
+
+def _write_all(descriptor: int, data: Data) -> None:
+    view = memoryview(data).cast("B")
+    while len(view):
+        view = view[calls.write(descriptor, view[:CHUNK]) :]
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    with suppress(FileExistsError):
+        calls.mkdir(path)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(path))
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = calls.open(path, _FOLDER)
+    try:
+        calls.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder
+            raise
+    finally:
+        calls.close(descriptor)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a file, link or folder with all in it, never following a link. Missing is fine."""
+    if path.is_dir() and not path.is_symlink():
+        for child in sorted(path.iterdir()):
+            _remove_tree(child)
+        calls.rmdir(path)
+    elif os.path.lexists(path):
+        calls.unlink(path)
+
+
+def _retried_on_io_error(write: Callable[[], None]) -> None:
+    """Once more, into new files, after an I/O error: a second fsync of the old ones would report a false success."""
+    try:
+        write()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        write()
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+_FIXES = {
+    errno.ENOSPC: "free some space on that disk, or choose another with runs_folder=FOLDER.",
+    errno.EDQUOT: "free some of your disk quota, or choose another disk with runs_folder=FOLDER.",
+    errno.EFBIG: "raise the file size limit (`ulimit -f unlimited`), or choose another disk with runs_folder=FOLDER.",
+    errno.EACCES: "get the right to write there, or choose another folder with runs_folder=FOLDER.",
+    errno.EPERM: "get the right to write there, or choose another folder with runs_folder=FOLDER.",
+    errno.EROFS: "mount that disk for writing, or choose another with runs_folder=FOLDER.",
+    errno.EIO: "the disk reports errors: check it, and choose another with runs_folder=FOLDER.",
+    errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`.",
+    errno.ENAMETOOLONG: "choose a shorter path with runs_folder=FOLDER or run_name=NAME.",
+}
+
+
+@contextmanager
+def _as_machine_error(path: Path, needed: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        room = f"; {needed:,} bytes needed, {free_bytes(path):,} free" if needed else ""
+        fix = _FIXES.get(error.errno or 0, "look at what is at that path, or choose another with runs_folder=FOLDER.")
+        raise MachineError(f"cannot be written: {reason}{room}.", where=str(path), fix=fix) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that can still be written where `path` is or would be."""
+    for folder in (path, *path.absolute().parents):
+        with suppress(OSError):
+            return shutil.disk_usage(folder).free
+    return 0
