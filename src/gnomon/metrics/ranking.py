@@ -1,0 +1,38 @@
+"""How well a score ranks positives above negatives: the area under the ROC curve with its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import wilson
+
+
+def auc(
+    scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> Interval | None:
+    """The probability that a positive scores above a negative, ties counting half; all arguments (N,).
+
+    None where there are no positives or no negatives. The standard error is DeLong's, summed within groups where there
+    are some; the interval is Wilson's on as many pairs of independent examples as would have that standard error.
+    Source: DeLong et al. 1988, equations 4-6 (components), with weights and clusters by linearisation.
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    positive, negative = weights * is_positive, weights * ~is_positive
+    if positive.sum() == 0 or negative.sum() == 0:
+        return None
+    _, rank = np.unique(scores, return_inverse=True)  # equal scores share a rank
+    at = np.stack([np.bincount(rank, weights=mass) for mass in (positive, negative)])  # (2, distinct scores)
+    below_or_tied = at.cumsum(axis=1) - at / 2
+    beaten = below_or_tied[1][rank] / negative.sum()  # share of negatives below each example
+    beaten_by = 1 - below_or_tied[0][rank] / positive.sum()  # share of positives above each example
+    value = float((positive * beaten).sum() / positive.sum())
+    influence = positive * (beaten - value) / positive.sum() + negative * (beaten_by - value) / negative.sum()
+    if groups is not None:
+        influence = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
+    fewest = min(float(np.count_nonzero(positive)), float(np.count_nonzero(negative)))
+    variance = float((influence**2).sum()) * fewest / max(fewest - 1, 1)
+    value = min(max(value, 0.0), 1.0)
+    size = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else fewest
+    ends = wilson(value * size, size)
+    return Interval(value, min(ends.low, value), max(ends.high, value), "DeLong, Wilson")

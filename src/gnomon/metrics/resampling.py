@@ -1,0 +1,72 @@
+"""The bootstrap: examples, or whole groups of them, drawn again with replacement and counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.metrics.interval import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROUNDS = 2000  # of a bootstrap over sums: the ends of a 95 % interval are then stable to about 3 % of its width
+ROUNDS_OF_CALLS = 500  # where each round calls a function over all rows
+MOST_UNITS = 2000  # more resampling units than this are first put together, at random, into this many blocks
+
+
+def sums_per_unit(columns: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """(U, S): the columns (N, S) summed within each group (N,) of integer codes; the rows themselves without groups.
+
+    Rows come back in an order that does not depend on the order they came in, so that neither do the draws.
+    """
+    if groups is not None:
+        _, codes = np.unique(groups, return_inverse=True)
+        columns = np.stack([np.bincount(codes, weights=column) for column in columns.T], axis=1)
+    return columns[np.lexsort(columns.T[::-1])]
+
+
+def resampled_sums(units: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """(R, S): the sum of U rows drawn with replacement from units (U, S), a round a row.
+
+    Equal rows are drawn together, exactly. What is still more than MOST_UNITS different rows goes into that many
+    random blocks: the sum of iid blocks has the variance and the skewness of the sum of their rows, and the estimate of
+    its standard deviation is uncertain by sqrt(1 / (2 MOST_UNITS)) = 1.6 %.
+    """
+    starts = np.flatnonzero(np.r_[True, (units[1:] != units[:-1]).any(axis=1)])
+    rows, times = units[starts], np.diff(np.r_[starts, len(units)])
+    if len(rows) > MOST_UNITS:
+        block = rng.permutation(len(units)) % MOST_UNITS
+        rows = np.stack([np.bincount(block, weights=column, minlength=MOST_UNITS) for column in units.T], axis=1)
+        times = np.ones(MOST_UNITS, dtype=np.int64)
+    total = int(times.sum())
+    counts = rng.multinomial(total, times / total, size=rounds)  # (R, U)
+    sums: np.ndarray = counts.astype(np.float64) @ rows
+    return sums
+
+
+def resampled_counts(
+    num_rows: int, groups: np.ndarray | None, rounds: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """How often each of N rows appears, (N,) float64, a round at a time; rows of a group (N,) appear together."""
+    codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    num_units = num_rows if codes is None else int(codes.max()) + 1
+    for _ in range(rounds):
+        counts = np.bincount(rng.integers(num_units, size=num_units), minlength=num_units).astype(np.float64)
+        yield counts if codes is None else counts[codes]
+
+
+def percentile_interval(value: float, draws: np.ndarray, num_units: int, method: str) -> Interval:
+    """The 95 % percentile interval, widened for few units; always holds `value`. Draws that are NaN are left out.
+
+    Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3 (expanded percentiles).
+    """
+    draws = draws[~np.isnan(draws)]
+    if num_units < 2 or len(draws) == 0:
+        return Interval(value, -np.inf, np.inf, f"{method}: too few to say")
+    from scipy.special import ndtr, stdtrit  # lazily: not needed before training
+
+    tail = float(ndtr(-np.sqrt(num_units / (num_units - 1)) * stdtrit(num_units - 1, 0.975)))
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Interval(value, min(float(low), value), max(float(high), value), method)
