@@ -43,13 +43,22 @@ def save(run: Path, step: int, files: Mapping[str, writer.Data], *, keep: int, i
     entries, _ = _entries(run)
     sequence = 1 + max((entry.sequence for entry in entries), default=0)
     folder = run / FOLDER
-    final = folder / f"{step:08d}"
+    final = reader.contained(run, f"{FOLDER}/{step:08d}")
     writer.commit_folder(final, files, {"step": step, "sequence": sequence, "best": is_best})
     entries, bad = _entries(run)
     newest_best = [entry for entry in entries if entry.is_best][:1]
     kept = {entry.name for entry in [*entries[:keep], *newest_best]}
     for name in [entry.name for entry in entries if entry.name not in kept] + list(bad):
         writer.remove(folder / name)
+
+
+def settle(run: Path) -> None:
+    """Finish or undo replacements that a crash interrupted. To be called under the run's lock."""
+    folder = run / FOLDER
+    for path in list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []:
+        match = _NAME.fullmatch(path.name)
+        if match and match[2]:
+            writer.settle_folder(folder / match[1])
 
 
 def latest(run: Path) -> Checkpoint | None:
@@ -64,7 +73,7 @@ def best(run: Path) -> Checkpoint | None:
 
 def _first_good(run: Path, *, best: bool) -> Checkpoint | None:
     entries, bad = _entries(run)
-    errors = list(bad.values())
+    errors: list[ArtefactError] = []
     for entry in entries:
         if best and not entry.is_best:
             continue
@@ -73,17 +82,19 @@ def _first_good(run: Path, *, best: bool) -> Checkpoint | None:
         except ArtefactError as error:
             errors.append(error)
         else:
-            notes = tuple(f"a checkpoint is left out: {error.where} {error.what}" for error in errors)
+            notes = tuple(f"a checkpoint is left out: {each.where} {each.what}" for each in (*errors, *bad.values()))
             return Checkpoint(entry.step, files, entry.is_best, notes)
-    if errors:
-        raise errors[-1]
+    faults = [*errors, *reversed(bad.values())]  # the newest first
+    if faults:
+        raise faults[0]
     return None
 
 
 def names(run: Path) -> list[str]:
-    """Names of all checkpoint folders, good or bad, oldest step first."""
+    """Names of all checkpoint folders, good or bad, oldest step first. One being replaced counts under either name."""
     folder = run / FOLDER
-    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []
+    found = {path.name for path in folder.iterdir() if _NAME.fullmatch(path.name)} if folder.is_dir() else set()
+    return sorted(name for name in found if name.removesuffix(writer.REPLACED) not in found - {name})
 
 
 def _entries(run: Path) -> tuple[list[_Entry], dict[str, ArtefactError]]:

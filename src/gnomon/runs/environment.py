@@ -14,8 +14,9 @@ from typing import Any
 
 PACKAGES = ("torch", "numpy", "polars", "pydantic", "scipy", "scikit-learn", "pillow", "safetensors", "matplotlib")
 
-_SECRET = re.compile(r"(?i)^(.*(?:token|secret|passw|credential|api[-_]?key)[^=]*)=.*$", re.DOTALL)
-_SECRET_OPTION = re.compile(r"(?i)^--?[^=]*(?:token|secret|passw|credential|api[-_]?key)[^=]*$")
+_KEYS = "(?:.*[-_.])?(?:token|secret|password|passwd|credentials?|api[-_]?key)"  # names of what must stay private
+_SECRET = re.compile(f"({_KEYS})=.*", re.DOTALL | re.IGNORECASE)
+_SECRET_OPTION = re.compile(f"-{_KEYS}", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -40,7 +41,7 @@ def command(arguments: Sequence[str]) -> list[str]:
     hide_next = False
     for argument in arguments[1:]:
         shown.append("***" if hide_next else _shown(argument))
-        hide_next = bool(_SECRET_OPTION.match(argument)) and not hide_next
+        hide_next = bool(_SECRET_OPTION.fullmatch(argument)) and not hide_next
     return shown
 
 

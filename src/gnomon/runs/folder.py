@@ -131,11 +131,10 @@ class RunFolder:
     def _clear_leftovers(self) -> None:
         for folder in (self.path, *(self.path / name for name in (PREDICTIONS, FIGURES, checkpoints.FOLDER))):
             if folder.is_dir() and not folder.is_symlink():
-                for child in list(folder.iterdir()):
-                    if writer.is_leftover(child.name):
-                        writer.remove(child)
-                    elif child.name.endswith(writer.REPLACED):
-                        writer.settle_folder(child.with_name(child.name.removesuffix(writer.REPLACED)))
+                for child in [child for child in folder.iterdir() if writer.is_leftover(child.name)]:
+                    writer.remove(child)
+        writer.settle_folder(self.path / MODEL)
+        checkpoints.settle(self.path)
 
     # --- settings, environment, data, diagnosis -----------------------------------------------------------------------
     def save_settings(self, settings: Settings, given: Collection[str] = ()) -> None:
@@ -226,13 +225,14 @@ class RunFolder:
     # --- for people ---------------------------------------------------------------------------------------------------
     def save_report(self, html: str) -> Path:
         self._require_lock()
-        writer.write_text(self.path / REPORT, html)
-        return self.path / REPORT
+        path = reader.contained(self.path, REPORT)
+        writer.write_text(path, html)
+        return path
 
     def save_figure(self, name: str, data: writer.Data) -> Path:
         """`name` with its ending: "ladder.svg". Characters that trouble file systems are replaced."""
         self._require_lock()
-        path = self.path / FIGURES / safe_name(name)
+        path = reader.contained(self.path, f"{FIGURES}/{safe_name(name)}")
         writer.write_bytes(path, data)
         return path
 
@@ -281,14 +281,14 @@ class RunFolder:
         A new file exists from the moment its entry does. While a file is replaced, its entry allows both contents.
         """
         self._require_lock()
-        manifest = self._manifest()
+        path, manifest = reader.contained(self.path, name), self._manifest()
         new, old = writer.file_entry(data), self._entry_on_disk(name, manifest["files"].get(name))
         if new == old:
             return
         if old is not None:
             manifest["files"][name] = {**new, "before": old}
             self._write_manifest(manifest)
-        writer.write_bytes(self.path / name, data)
+        writer.write_bytes(path, data)
         manifest["files"][name] = new
         self._write_manifest(manifest)
 
@@ -309,7 +309,12 @@ class RunFolder:
             raise UsageError(
                 f"has no {name} yet.", where=str(self.path), fix=f"let the run finish: gnomon fit --resume {self.path}"
             )
-        return reader.verified(self.path, name, entry, limit=limit)
+        try:
+            return reader.verified(self.path, name, entry, limit=limit)
+        except ArtefactError:
+            if self._manifest()["files"].get(name) == entry:
+                raise
+            return self._load(name, limit=limit)  # replaced by the process that holds the lock while it was read
 
     def _manifest(self) -> dict[str, Any]:
         return reader.read_manifest(self.path)

@@ -47,7 +47,7 @@ class Journal:
         """Drop the records whose "step" is above `step`: what a resumed run will say again."""
         self._before_writing()
         records, _, _ = self._parse()
-        kept = [record for record in records if record.get("step", step) <= step]
+        kept = [record for record in records if not _is_after(record, step)]
         if len(kept) < len(records):
             writer.write_bytes(self.root / self.name, b"".join(encode_line(record) + b"\n" for record in kept))
 
@@ -87,6 +87,11 @@ class Journal:
             raise ArtefactError(
                 f"line {number} is damaged: its checksum does not match.", where=str(self.root / self.name), fix=RESTORE
             )
+
+
+def _is_after(record: Mapping[str, Any], step: int) -> bool:
+    at = record.get("step")
+    return isinstance(at, int) and at > step
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:

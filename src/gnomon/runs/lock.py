@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from gnomon.core.errors import BusyError
-from gnomon.runs import writer
+from gnomon.core.errors import BusyError, GnomonError
+from gnomon.runs import reader, writer
+from gnomon.runs.seal import decode_json
 
 PATIENCE = 0.5  # seconds to wait for the holder's note, which is written just after the lock is taken
 
@@ -77,20 +78,18 @@ class RunLock:
             note = self._note()
         who = "another process"
         if note:
-            who = f"process {note['pid']} on {note['host']} since {note['started']}"
+            who = f"process {note.get('pid')} on {note.get('host')} since {note.get('started')}"
         return BusyError(f"is in use by {who}.", where=str(self.path.parent), fix="wait until it ends, or stop it.")
 
     def _note(self) -> dict[str, Any] | None:
         """What the holder wrote; None while it is not there yet or still that of a process that is gone."""
         try:
-            note = json.loads(self.path.read_bytes()[:4096])
-            if {"pid", "host", "started"} - set(note):
-                return None
+            note = decode_json(reader.read_file(self.path.parent, self.path.name, limit=4096), str(self.path))
             if note["host"] == socket.gethostname() and not _is_alive(int(note["pid"])):
                 return None
-        except (OSError, ValueError, TypeError):
+        except (GnomonError, KeyError, ValueError, TypeError):
             return None
-        return dict(note)
+        return note
 
 
 def _is_alive(pid: int) -> bool:

@@ -36,11 +36,8 @@ def read_file(root: Path, name: str, *, limit: int | None = None) -> bytes:
     Raises ArtefactError for a missing file, a link of either kind (also a linked folder on the way), a special file,
     more than `limit` bytes, or anything outside `root`; MachineError without the right to read.
     """
-    path = root / name
+    path = contained(root, name)
     try:
-        real_root, real = os.path.realpath(root), os.path.realpath(path)
-        if os.path.commonpath([real_root, real]) != real_root or real != str(Path(real_root, name)):
-            raise ArtefactError("is reached through a link or lies outside of its run.", where=str(path), fix=_NO_LINKS)
         return _read_regular(path, limit)
     except FileNotFoundError:
         raise ArtefactError("is missing.", where=str(path), fix=RESTORE) from None
@@ -56,11 +53,21 @@ def read_file(root: Path, name: str, *, limit: int | None = None) -> bytes:
                 fix="raise the limit of open files: `ulimit -n 4096`.",
             ) from error
         raise ArtefactError(f"cannot be read: {error.strerror or error}.", where=str(path), fix=RESTORE) from None
-    except ValueError:  # a NUL in the name
-        raise ArtefactError("is not the name of a file.", where=repr(name), fix=RESTORE) from None
 
 
 _NO_LINKS = "copy the run with its files (cp -rL RUN NEW) and use the copy."
+
+
+def contained(root: Path, name: str) -> Path:
+    """`root`/`name`, which need not exist. Raises ArtefactError if the way there leaves `root` or passes a link."""
+    path = root / name
+    try:
+        real_root, real = os.path.realpath(root), os.path.realpath(path)
+    except ValueError:  # a NUL in the name
+        raise ArtefactError("is not the name of a file.", where=repr(name), fix=RESTORE) from None
+    if os.path.commonpath([real_root, real]) != real_root or real != str(Path(real_root, name)):
+        raise ArtefactError("is reached through a link or lies outside of its run.", where=str(path), fix=_NO_LINKS)
+    return path
 
 
 def _read_regular(path: Path, limit: int | None) -> bytes:

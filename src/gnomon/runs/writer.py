@@ -144,6 +144,7 @@ def remove(path: Path) -> None:
             doomed = _temporary_folder(path)
             _remove_tree(doomed)
             calls.rename(path, doomed)
+            _sync_folder(path.parent)  # or a power loss could bring the folder back without its files
             _remove_tree(doomed)
         else:
             _remove_tree(path)
