@@ -126,9 +126,8 @@ def divide_two(
     train, held, held_notes = carve(trained, train_dev, seed=seed, name="train_dev")
     num_source = len(source)
     if shared.any():
-        notes += (
-            f"{_counted(int(shared.sum()), 'example')} of the target data in groups that the source has too: trained on.",
-        )
+        number = _counted(int(shared.sum()), "example")
+        notes += (f"{number} of the target data in groups that the source has too: trained on.",)
     return TargetDivision(
         train[train < num_source],
         held[held < num_source],
@@ -247,8 +246,8 @@ def _draw_examples(
     room = np.maximum(count - keep, 0)
     if room.sum() < len(shares):
         raise DataError(
-            f"{_counted(len(index), 'example')} in {len(count):,} classes cannot be divided into train and {_parts(shares)}: "
-            "a class needs two to be trained on and judged.",
+            f"{_counted(len(index), 'example')} in {_counted(len(count), 'class', 'classes')} cannot be divided into "
+            f"train and {_parts(shares)}: a class needs two to be trained on and judged.",
             fix="add examples, merge classes" + (", or set split.test=0." if len(shares) == 2 else "."),
         )
     order = np.lexsort((_hash(index["id"], stream), stratum))
@@ -437,8 +436,8 @@ def _refuse_crossing_groups(group: pl.Series, *parts: np.ndarray) -> None:
     crossing = np.flatnonzero(np.bincount(seen) > 1)
     if len(crossing):
         raise DataError(
-            f"data.group and data.time contradict each other: {_counted(len(crossing), 'group')} with examples on both sides "
-            f"of a split by time, e.g. {group.unique().sort().drop_nulls()[int(crossing[0])]}.",
+            f"data.group and data.time contradict each other: {_counted(len(crossing), 'group')} with examples on both "
+            f"sides of a split by time, e.g. {group.unique().sort().drop_nulls()[int(crossing[0])]}.",
             fix="leave out data.time to keep groups whole, or data.group to divide by time.",
         )
 

@@ -76,6 +76,13 @@ def test_largest_remainders_round_up():
     assert counts(index, division.dev) == {"a": 1, "b": 1, "c": 1}
 
 
+def test_no_class_rounds_up_for_dev_and_for_test_while_another_does_for_neither():
+    # 10 classes of 12: 2.4 each for dev and for test, 24 in all, so four classes give a third one to each
+    index = index_of([f"class {i // 12}" for i in range(120)])
+    division = auto(index)
+    assert sorted(counts(index, division.train).values()) == [7] * 8 + [8] * 2
+
+
 def test_a_class_with_one_example_is_trained_on_and_said():
     index = index_of(["a"] * 20 + ["rare"])
     for seed in range(20):
