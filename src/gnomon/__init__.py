@@ -1,1 +1,64 @@
 """gnomon trains the classic deep-learning systems on your own data and measures what holds each one back."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gnomon.core.errors import GnomonError
+    from gnomon.core.evaluation import Evaluation
+    from gnomon.core.example import Example, Examples
+    from gnomon.core.settings import Settings
+    from gnomon.core.task import Task
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.workflow.check import check
+    from gnomon.workflow.diagnose import diagnose
+    from gnomon.workflow.fit import fit
+    from gnomon.workflow.peek import peek
+    from gnomon.workflow.run import Run, load
+
+_HOMES = {
+    "Diagnosis": "gnomon.strategy.diagnosis",
+    "Evaluation": "gnomon.core.evaluation",
+    "Example": "gnomon.core.example",
+    "Examples": "gnomon.core.example",
+    "GnomonError": "gnomon.core.errors",
+    "Run": "gnomon.workflow.run",
+    "Settings": "gnomon.core.settings",
+    "Task": "gnomon.core.task",
+    "check": "gnomon.workflow.check",
+    "diagnose": "gnomon.workflow.diagnose",
+    "fit": "gnomon.workflow.fit",
+    "load": "gnomon.workflow.run",
+    "peek": "gnomon.workflow.peek",
+}
+
+__all__ = [
+    "Diagnosis",
+    "Evaluation",
+    "Example",
+    "Examples",
+    "GnomonError",
+    "Run",
+    "Settings",
+    "Task",
+    "check",
+    "diagnose",
+    "fit",
+    "load",
+    "peek",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `import gnomon` itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gnomon' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -49,6 +49,10 @@ class Examples(abc.ABC):
         """The examples at `positions` (integers), in that order, without copying what is not needed."""
 
     @abc.abstractmethod
+    def join(self, other: Self) -> Self:
+        """These examples, then those of `other`, which is of the same kind and may come from another source."""
+
+    @abc.abstractmethod
     def fingerprints(self) -> np.ndarray:
         """(N,) uint64: equal for two examples exactly when their inputs are the same bytes or values."""
 

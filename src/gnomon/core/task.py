@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gnomon.data.source import Source
 
 Batch = dict[str, "torch.Tensor"]
-"""Named tensors whose first dim is B, as the model wants them. `weight` (B,) counts the scored units per example."""
+"""Named tensors whose first dim is B. `weight` (B,) counts the scored units of each example; without it, one each."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
-        """A batch: a gather, or padding by length. Targets may be missing (prediction). Sets `weight` (B,)."""
+        """A batch: a gather, or padding by length. Target columns may be missing (prediction)."""
 
     @abc.abstractmethod
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
@@ -152,6 +152,16 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         """Encoded predictions or targets as a person reads them and as tables store them."""
+
+    @property
+    @abc.abstractmethod
+    def target_columns(self) -> tuple[str, ...]:
+        """The names `encode_targets` gives."""
+
+    @property
+    @abc.abstractmethod
+    def chance_loss(self) -> float | None:
+        """The loss of a model that knows nothing and guesses evenly (ln K); None where there is no such number."""
 
     @property
     @abc.abstractmethod

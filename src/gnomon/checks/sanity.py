@@ -1,0 +1,171 @@
+"""Cheap questions to ask of data and model before a long run: each catches a kind of bug that a loss curve hides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.checks.gradients import check_gradients
+from gnomon.core.seeds import derive
+from gnomon.core.task import Batch, Task
+from gnomon.data.columns import Columns, Ragged, length
+
+FEW = 8  # examples to be learnt by heart
+STEPS = 300  # at most, for learning them
+BATCH = 64
+LEARNING_RATE = 1e-2  # of the learning by heart; the other checks use a third of it
+START_TOLERANCE = 0.5  # the loss at the start may be off ln K by this share
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question, its answer in words with the numbers it rests on."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+def sanity_checks(
+    task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
+) -> list[Finding]:
+    """All checks, cheapest first. `build` gives a fresh model, the same each time. Columns: inputs and targets."""
+    return [
+        loss_at_start(task, build(), train),
+        overfits_few(task, build(), train),
+        gradients_right(task, build(), train, seed=seed),
+        *labels_and_inputs_matter(task, build, train, dev, seed=seed),
+    ]
+
+
+def loss_at_start(task: Task, model: nn.Module, train: Columns) -> Finding:
+    """An untrained model should know nothing: its loss is that of a uniform guess, ln K for K classes."""
+    loss = _mean(task, model, train)
+    expected = task.chance_loss
+    if expected is None:
+        return Finding("loss at the start", math.isfinite(loss), f"{loss:.3f} (this task has no chance level)")
+    right = abs(loss - expected) <= START_TOLERANCE * expected
+    verdict = "as it should be" if right else "an untrained model should not be so sure: look at inputs' scale and init"
+    return Finding("loss at the start", right, f"{loss:.3f}, chance is {expected:.3f}: {verdict}")
+
+
+def overfits_few(task: Task, model: nn.Module, train: Columns) -> Finding:
+    """A model that cannot learn a handful of examples by heart has a bug between data and update."""
+    few = _rows(train, torch.arange(min(FEW, length(train))))
+    _without_dropout(model)
+    before = _mean(task, model, few)
+    after, steps = before, 0
+    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    while steps < STEPS and after > 0.05 * before:
+        after = _learn(task, model, optimiser, _batch(task, few, torch.arange(length(few))))
+        steps += 1
+    right = after <= 0.05 * before
+    text = f"loss {before:.3f} -> {after:.4f} on {length(few)} examples in {steps} steps"
+    return Finding("learns a few by heart", right, text if right else f"{text}: it should fall below 5 %")
+
+
+def gradients_right(task: Task, model: nn.Module, train: Columns, *, seed: int) -> Finding:
+    """Back-propagated gradients against two-sided differences, in float64, on a few coordinates a parameter."""
+    batch = _batch(task, train, torch.arange(min(4, length(train))))
+    double = {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
+    report = check_gradients(
+        model,
+        lambda module: task.losses(task.outputs(module, double), double).mean(),
+        coordinates_per_parameter=8,
+        seed=seed,
+    )
+    return Finding("gradients", report.passed, report.text)
+
+
+def labels_and_inputs_matter(
+    task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
+) -> list[Finding]:
+    """Train briefly on true and on shuffled targets; judge on dev as it is, and on dev with inputs swapped about.
+
+    With shuffled targets, or with the inputs of other examples, a sound system does no better than chance. If it
+    does, the answer reaches the model by another way than its inputs.
+    """
+    shuffle = torch.Generator().manual_seed(derive(seed, "sanity"))
+    targets = sorted(train.keys() - _input_names(task, train))
+    order = torch.randperm(length(train), generator=shuffle)
+    shuffled = {**train, **{name: _rows({name: train[name]}, order)[name] for name in targets}}
+    honest, blind = build(), build()
+    _fit_briefly(task, honest, train, shuffle)
+    _fit_briefly(task, blind, shuffled, shuffle)
+    swapped = dict(dev)
+    around = torch.arange(length(dev)).roll(max(1, length(dev) // 2))
+    swapped.update({name: _rows({name: dev[name]}, around)[name] for name in _input_names(task, dev)})
+    with_labels, without, with_swapped = (
+        _mean(task, model, columns) for model, columns in ((honest, dev), (blind, dev), (honest, swapped))
+    )
+    return [
+        Finding(
+            "learns less from shuffled labels",
+            with_labels < without,
+            f"dev loss {with_labels:.3f} with the labels, {without:.3f} with shuffled ones"
+            + ("" if with_labels < without else ": the inputs do not tell the targets, or the targets are misaligned"),
+        ),
+        Finding(
+            "needs its inputs",
+            with_labels < with_swapped,
+            f"dev loss {with_labels:.3f} with the inputs, {with_swapped:.3f} with those of other examples"
+            + ("" if with_labels < with_swapped else ": the answer does not come from the inputs"),
+        ),
+    ]
+
+
+def _input_names(task: Task, columns: Columns) -> set[str]:
+    """Columns a prediction needs: those that are no target. The task says which are."""
+    return set(columns) - set(task.target_columns)
+
+
+def _rows(columns: Columns, indices: Tensor) -> Columns:
+    return {
+        name: Ragged.of([column.row(int(i)) for i in indices]) if isinstance(column, Ragged) else column[indices]
+        for name, column in columns.items()
+    }
+
+
+def _batch(task: Task, columns: Columns, indices: Tensor) -> Batch:
+    return task.collate(columns, indices)
+
+
+def _mean(task: Task, model: nn.Module, columns: Columns) -> float:
+    """Mean loss over all rows, in evaluation mode; weighted by scored units."""
+    was_training, total, weights = model.training, 0.0, 0.0
+    model.eval()
+    with torch.inference_mode():
+        for indices in torch.arange(length(columns)).split(512):
+            batch = task.collate(columns, indices)
+            losses = task.losses(task.outputs(model, batch), batch)
+            weight = batch.get("weight", torch.ones_like(losses))
+            total += float((losses * weight).sum())
+            weights += float(weight.sum())
+    model.train(was_training)
+    return total / max(weights, 1e-12)
+
+
+def _learn(task: Task, model: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+    optimiser.zero_grad()
+    loss = task.losses(task.outputs(model, batch), batch).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _fit_briefly(task: Task, model: nn.Module, columns: Columns, shuffle: torch.Generator, steps: int = 150) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE / 3)
+    model.train()
+    for _ in range(steps):
+        indices = torch.randint(0, length(columns), (min(BATCH, length(columns)),), generator=shuffle)
+        _learn(task, model, optimiser, task.collate(columns, indices))
+
+
+def _without_dropout(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0

@@ -1,0 +1,215 @@
+"""The commands, one function each: (words, settings, as_json) in, exit code out; the docstring is its help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnomon.core.settings import Settings
+
+Command = Callable[[list[str], dict[str, str], bool], int]
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def _one(words: list[str], what: str, command: str) -> str:
+    if len(words) != 1:
+        found = "nothing" if not words else f"{len(words)}: {' '.join(words[:3])}"
+        raise UsageError(f"{command} takes one {what}, got {found}.", fix=f"gnomon {command} --help shows how.")
+    return words[0]
+
+
+def _settings(values: Mapping[str, str], allocator: str = "keep") -> dict[str, Any]:
+    """The command line owns its process, so it may hold on to freed memory (faster convnets) unless told otherwise."""
+    if any(key.rpartition(".")[2] == "allocator" for key in values):
+        return dict(values)
+    return {**values, "machine.allocator": allocator}
+
+
+def _opened(values: Mapping[str, str]) -> Settings:
+    from gnomon.core.settings import from_flat
+
+    return from_flat(values)
+
+
+def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Train on DATA and diagnose:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
+
+    DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
+    """
+    resume = values.pop("resume", None)
+    source = _one(words, "DATA", "fit") if resume is None or words else None
+    from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
+    from gnomon.workflow.fit import fit as run_fit
+
+    follower = Terminal(quiet=as_json)
+    with follower:
+        given = values if resume else _settings(values)
+        run = run_fit(source, resume=resume, follower=follower, **given)
+    if as_json:
+        _print_json(fit_as_json(run))
+    else:
+        print_result(run)
+    return 0
+
+
+def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv]"""
+    out = values.pop("out", None)
+    _no_settings(values, "predict", "out")
+    if len(words) < 2:
+        raise UsageError("predict takes a run and at least one file.", fix="gnomon predict runs/latest FILES...")
+    from gnomon.cli.show_predict import print_answers, write_answers
+    from gnomon.workflow.predict import predict as run_predict
+    from gnomon.workflow.run import load
+
+    source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
+    answers = run_predict(load(words[0]), source)
+    if out is not None:
+        write_answers(answers, Path(out))
+    if as_json:
+        bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
+        _print_json({"predictions": answers.table.to_dicts(), "bad": bad, "notes": list(answers.notes)})
+    else:
+        print_answers(answers, out)
+    return 0
+
+
+def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """The ladder of a run:  gnomon diagnose RUN [human=0.01]   or   gnomon diagnose --predictions TABLE
+
+    TABLE (Parquet or CSV, made by anything) has the columns split, target, prediction, one row an example.
+    """
+    predictions, human = values.pop("predictions", None), values.pop("human", None)
+    _no_settings(values, "diagnose", "human and predictions")
+    run = None if predictions is not None else _one(words, "RUN", "diagnose")
+    from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.workflow.diagnose import diagnose as run_diagnose
+
+    levels = _opened({"human": human}).goal.human if human is not None else None
+    diagnosis = run_diagnose(run, predictions=predictions, human=levels)
+    if as_json:
+        _print_json(diagnosis_as_json(diagnosis))
+    else:
+        print_diagnosis(diagnosis)
+    return 0
+
+
+def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Open the sealed test split of a run; every opening is counted:  gnomon test RUN"""
+    _no_settings(values, "test", "none")
+    from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.workflow.run import load
+
+    run = load(_one(words, "RUN", "test"))
+    run.test()
+    if as_json:
+        _print_json({**diagnosis_as_json(run.diagnosis), "run": str(run.path), "openings": len(run.folder.openings.read())})
+    else:
+        print_diagnosis(run.diagnosis, report=run.report)
+    return 0
+
+
+def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """What DATA is taken for and why, how it would be divided, nine examples as a picture:  gnomon peek DATA"""
+    source = _one(words, "DATA", "peek")
+    from gnomon.cli.show_data import peek_as_json, print_peek
+    from gnomon.workflow.peek import peek as run_peek
+
+    found = run_peek(source, _opened(values))
+    if as_json:
+        _print_json(peek_as_json(found))
+    else:
+        print_peek(found)
+    return 0
+
+
+def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Does this train at all? Loss at the start, a few by heart, gradients, shuffled labels:  gnomon check DATA"""
+    source = _one(words, "DATA", "check")
+    from gnomon.cli.show_data import print_checked
+    from gnomon.workflow.check import check as run_check
+
+    checked = run_check(source, _opened(values))
+    if as_json:
+        findings = [{"name": each.name, "passed": each.passed, "text": each.text} for each in checked.findings]
+        _print_json({"passed": checked.passed, "findings": findings})
+    else:
+        print_checked(checked)
+    return 0 if checked.passed else 1
+
+
+def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Layers and settings of a run:  gnomon show RUN"""
+    _no_settings(values, "show", "none")
+    from gnomon.cli.show_data import print_shown, shown_as_json
+    from gnomon.workflow.run import load
+    from gnomon.workflow.show import show as run_show
+
+    shown = run_show(load(_one(words, "RUN", "show")))
+    if as_json:
+        _print_json(shown_as_json(shown))
+    else:
+        print_shown(shown)
+    return 0
+
+
+def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Every setting, its default and what it does:  gnomon settings [TASK]"""
+    _no_settings(values, "settings", "none")
+    from gnomon.cli.show_data import print_settings, settings_as_json
+
+    task = _one(words, "TASK", "settings") if words else None
+    if as_json:
+        _print_json(settings_as_json(task))
+    else:
+        print_settings(task)
+    return 0
+
+
+def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
+    if values:
+        raise UsageError(
+            f"{command} has no setting {next(iter(values))!r} (it knows: {known}).",
+            fix=f"gnomon {command} --help shows how.",
+        )
+
+
+COMMANDS: Mapping[str, Command] = {
+    "fit": fit,
+    "predict": predict,
+    "diagnose": diagnose,
+    "test": test,
+    "peek": peek,
+    "check": check,
+    "show": show,
+    "settings": settings,
+}
+
+
+def help_text(command: str | None = None) -> str:
+    """What `gnomon --help` or `gnomon COMMAND --help` prints."""
+    if command is not None:
+        lines = (COMMANDS[command].__doc__ or "").strip().splitlines()
+        return "\n".join(line.strip() for line in lines) + f"\n\n{EVERY_COMMAND}\n"
+    firsts = {name: (function.__doc__ or "").strip().splitlines()[0] for name, function in COMMANDS.items()}
+    width = max(map(len, firsts))
+    about = "\n".join(f"  {name:<{width}}  {first.partition(':  ')[0]}" for name, first in firsts.items())
+    return (
+        "Train a deep-learning system on your own data and measure what holds it back.\n\n"
+        f"  gnomon fit DATA [key=value ...]\n\n{about}\n\n{EVERY_COMMAND}\n"
+    )
+
+
+EVERY_COMMAND = (
+    "Settings are given as key=value or --key value (`gnomon settings` lists them).\n"
+    "Every command takes --help, --json (one JSON object on stdout) and --debug (a traceback with an error)."
+)

@@ -1,0 +1,134 @@
+"""peek, check, show and settings on the screen and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.core.evaluation import SPLITS
+
+if TYPE_CHECKING:
+    from gnomon.workflow.check import Checked
+    from gnomon.workflow.peek import Peek
+    from gnomon.workflow.show import Shown
+
+CLASSES_SHOWN = 30
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def print_peek(peek: Peek) -> None:
+    console, prepared = _console(), peek.prepared
+    console.print(f"  found      {printable(prepared.why)}", markup=False)
+    console.print(f"  task       {prepared.task.title}      task=... overrules", markup=False)
+    splits = [name for name in SPLITS if name in prepared.splits]
+    counts = " · ".join(f"{len(prepared.splits[name]):,} {name.replace('_', '-')}" for name in splits)
+    console.print(f"  split      {counts}", markup=False)
+    for i, note in enumerate(prepared.notes):
+        console.print(f"  {'notes' if i == 0 else '':<10} {printable(note)}", markup=False)
+    for bad in prepared.bad:
+        console.print(f"  unreadable {printable(bad.where)}: {printable(bad.why)}", markup=False)
+    if peek.counts:
+        width = min(40, max(len(printable(name)) for name in peek.counts))
+        console.print(f"\n  {'class':<{width}}" + "".join(f"{name.replace('_', '-'):>12}" for name in splits), style="bold")
+        for name, found in list(peek.counts.items())[:CLASSES_SHOWN]:
+            cells = "".join(f"{found.get(split, 0):>12,}" for split in splits)
+            console.print(f"  {printable(name)[:width]:<{width}}{cells}", markup=False)
+        if len(peek.counts) > CLASSES_SHOWN:
+            console.print(f"  ... {len(peek.counts) - CLASSES_SHOWN} more classes")
+    console.print(f"\n  picture    {printable(str(peek.picture))}", markup=False)
+
+
+def peek_as_json(peek: Peek) -> dict[str, Any]:
+    prepared = peek.prepared
+    return {
+        "source": prepared.source.origin,
+        "task": prepared.task.name,
+        "why": prepared.why,
+        "splits": {name: len(examples) for name, examples in prepared.splits.items()},
+        "classes": peek.counts,
+        "notes": list(prepared.notes),
+        "bad": [{"where": bad.where, "why": bad.why} for bad in prepared.bad],
+        "picture": str(peek.picture),
+    }
+
+
+def print_checked(checked: Checked) -> None:
+    console = _console()
+    for finding in checked.findings:
+        mark = "passed" if finding.passed else "FAILED"
+        console.print(f"  {mark}  {finding.name:<30} {printable(finding.text)}", markup=False)
+
+
+def print_shown(shown: Shown) -> None:
+    console = _console()
+    width = max([len(row["name"]) for row in shown.layers] + [5])
+    header = f"  {'layer':<{width}}  {'kind':<18}{'output':>16}{'parameters':>13}{'multiply-adds':>16}{'activation':>12}"
+    console.print(header, style="bold", markup=False)
+    for row in shown.layers:
+        multiply_adds = "not counted" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}"
+        activation = "" if row["activation"] is None else f"{row['activation']:,}"
+        console.print(
+            f"  {row['name']:<{width}}  {row['kind']:<18}{row['shape']:>16}{row['parameters']:>13,}"
+            f"{multiply_adds:>16}{activation:>12}",
+            markup=False,
+        )
+    parameters = sum(row["parameters"] for row in shown.layers)
+    multiply_adds = sum(row["multiply_adds"] or 0 for row in shown.layers)
+    console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{multiply_adds:>16,}\n", style="bold")
+    for key, value, given, _ in shown.settings:
+        origin = "given" if given else "chosen"
+        console.print(f"  {key:<30} {_value(value):<20} {origin}", markup=False)
+
+
+def shown_as_json(shown: Shown) -> dict[str, Any]:
+    return {
+        "layers": shown.layers,
+        "settings": {key: {"value": value, "given": given} for key, value, given, _ in shown.settings},
+    }
+
+
+def print_settings(task: str | None) -> None:
+    console, defaults = _console(), _defaults(task)
+    from gnomon.core.settings import rows
+
+    for row in rows():
+        default = defaults.get(row.key, row.default)
+        shown = "(by data)" if default is None else _value(default)
+        links = f"  [{', '.join(row.links)}]" if row.links else ""
+        console.print(f"  {row.key:<28} {shown:<14} {row.description}{links}", markup=False)
+    if task is not None:
+        console.print(f"\n  as filled in for {task} on its sample data; other data may get other values", markup=False)
+
+
+def settings_as_json(task: str | None) -> dict[str, Any]:
+    from gnomon.core.settings import rows
+
+    defaults = _defaults(task)
+    return {
+        row.key: {
+            "default": defaults.get(row.key, row.default),
+            "description": row.description,
+            "links": list(row.links),
+        }
+        for row in rows()
+    }
+
+
+def _defaults(task: str | None) -> dict[str, Any]:
+    if task is None:
+        return {}
+    from gnomon.workflow.defaults import defaults_of
+
+    return defaults_of(task)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) if value and value != ("",) else "none"
+    return f"{value:g}" if isinstance(value, float) else ("" if value is None else str(value))

@@ -1,0 +1,40 @@
+"""The ladder on the screen and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.strategy.diagnosis import Diagnosis
+from gnomon.strategy.saved import to_json
+from gnomon.strategy.wording import MARK, ladder_text
+
+
+def print_diagnosis(diagnosis: Diagnosis, *, report: Path | None = None) -> None:
+    """The ladder, the verdict, the advice, and where the report lies."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console.print()
+    for line in ladder_text(diagnosis).splitlines():
+        console.print("".join(map(printable, [line])), markup=False, style="bold" if MARK in line else "")
+    if report is not None:
+        console.print(f"\n  report  {printable(str(report))}", markup=False)
+
+
+def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """errors {split: {error, low, high, examples}}, gaps {name: {size, low, high, is_there}}, verdict, advice, notes."""
+    plain = to_json(diagnosis)
+    return {
+        "unit": diagnosis.unit,
+        "errors": {
+            rung.name: {"error": rung.error, "low": rung.low, "high": rung.high, "examples": rung.examples}
+            for rung in diagnosis.rungs
+        },
+        "gaps": {gap["name"]: gap for gap in plain["gaps"]},
+        "verdict": plain["verdict"],
+        "advice": plain["advice"],
+        "notes": plain["notes"],
+    }

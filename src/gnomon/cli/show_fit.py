@@ -1,0 +1,157 @@
+"""What a person sees while a fit runs and when it ends; the same facts as one JSON object."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from gnomon.cli.failures import printable
+from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+from gnomon.core.evaluation import SHARE, SPLITS
+
+if TYPE_CHECKING:
+    from gnomon.workflow.fit import Ready
+    from gnomon.workflow.run import Run
+
+BAR = 22  # characters
+NOTES_SHOWN = 6
+
+
+class Terminal:
+    """Follows a fit: what was found, a row an epoch that stays, a moving line below. Without a terminal, plain lines."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+        self.live: Live | None = None
+        self.unit: str | None = None
+        self.has_train_dev = False
+        self.epochs = 0
+        self.epoch_began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.quiet:
+            self.live = Live("", console=self.console, transient=True, auto_refresh=False)
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def on_phase(self, text: str) -> None:
+        self._moving(f"  {text} ...")
+
+    def on_ready(self, ready: Ready) -> None:
+        if self.quiet:
+            return
+        self.unit, self.epochs = ready.task.error_unit, ready.settings.stop.epochs or 0
+        self.has_train_dev = "train_dev" in ready.prepared.splits
+        for line in _opening_lines(ready):
+            self.console.print(line, markup=False)
+        self.console.print()
+        self.console.print(self._header(), markup=False, style="bold")
+        self.epoch_began = time.monotonic()
+
+    def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
+        if self.live is None:
+            return
+        done = batch / num_batches
+        left = (time.monotonic() - self.epoch_began) * (1 - done) / max(done, 1e-9)
+        full = round(BAR * done)
+        bar = "━" * full + "─" * (BAR - full)
+        self._moving(f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {_clock(left)} left   loss {loss:.3g}")
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        self.epoch_began = time.monotonic()
+        if not self.quiet:
+            self.console.print(self._row(row), markup=False)
+            self._moving("")
+
+    def _moving(self, text: str) -> None:
+        if self.live is not None:
+            self.live.update(Text(text), refresh=True)
+
+    def _header(self) -> str:
+        train_dev = f"{'train-dev':>11}" if self.has_train_dev else ""
+        return f"   epoch {'train':>9}{train_dev}{'dev':>10}{'lr':>11}{'time':>8}{'examples/s':>13}"
+
+    def _row(self, row: Mapping[str, Any]) -> str:
+        train_dev = f"{_error(row['train_dev_error'], self.unit):>11}" if self.has_train_dev else ""
+        best = "   best" if row["best"] else ""
+        return (
+            f"{_epoch(row['epoch'], self.epochs):>8} {_error(row['train_error'], self.unit):>9}{train_dev}"
+            f"{_error(row['dev_error'], self.unit):>10}{row['learning_rate']:>11.2e}{_clock(row['seconds']):>8}"
+            f"{row['examples_per_second']:>13,.0f}{best}"
+        )
+
+
+def _opening_lines(ready: Ready) -> list[str]:
+    prepared, settings = ready.prepared, ready.settings
+    lines = [f"  found      {printable(prepared.why)}      task={ready.task.name} (task=... overrules)"]
+    counts = " · ".join(f"{len(prepared.splits[name]):,} {_split(name)}" for name in SPLITS if name in prepared.splits)
+    if "test" in prepared.splits:
+        counts += " (sealed)"
+    lines.append(f"  split      {counts}")
+    shown = [printable(note) for note in prepared.notes[:NOTES_SHOWN]]
+    if len(prepared.notes) > NOTES_SHOWN:
+        shown.append(f"{len(prepared.notes) - NOTES_SHOWN} more notes are in the report")
+    lines.extend(f"  {'notes' if i == 0 else '':<10} {note}" for i, note in enumerate(shown))
+    if prepared.bad:
+        first = f"{printable(prepared.bad[0].where)} ({printable(prepared.bad[0].why)})"
+        lines.append(f"  unreadable {len(prepared.bad):,}, the first {first}; all of them are in the report")
+    parameters = sum(row.parameters for row in ready.layers)
+    lines.append(
+        f"  model      {settings.model.name} {_count(parameters)} parameters · {settings.optimiser.name} "
+        f"{settings.optimiser.learning_rate:g} {settings.schedule.name} · batch {settings.optimiser.batch_size or 'all'} · "
+        f"{ready.device}, {settings.machine.threads} thread{'s' if settings.machine.threads != 1 else ''}"
+    )
+    if ready.resumed_at is not None:
+        lines.append(f"  resumed    at step {ready.resumed_at:,}")
+    return lines
+
+
+def print_result(run: Run) -> None:
+    """The last block: ladder, advice, where everything lies."""
+    print_diagnosis(run.diagnosis, report=run.report)
+
+
+def fit_as_json(run: Run) -> dict[str, Any]:
+    return {
+        "run": str(run.path),
+        "task": run.task.name,
+        **diagnosis_as_json(run.diagnosis),
+        "seconds": run.folder.load_outcome()["seconds"],
+        "report": str(run.report),
+    }
+
+
+def _split(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _epoch(epoch: int, epochs: int) -> str:
+    return f"{epoch}/{epochs}"
+
+
+def _error(value: float, unit: str | None) -> str:
+    return f"{100 * value:.2f} %" if unit == SHARE else f"{value:.4g}"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+
+
+def _count(number: int) -> str:
+    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{suffix}"
+    return str(number)

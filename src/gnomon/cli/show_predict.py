@@ -1,0 +1,72 @@
+"""Answers on the screen, or in a table that a spreadsheet may open safely."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from gnomon.cli.failures import printable
+from gnomon.core.errors import UsageError
+from gnomon.runs.writer import write_bytes
+
+if TYPE_CHECKING:
+    from gnomon.workflow.predict import Answers
+
+SHOWN = 50
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝")
+
+
+def print_answers(answers: Answers, out: str | None) -> None:
+    console = Console(file=sys.stdout, highlight=False)
+    table = Table(box=None, pad_edge=True, header_style="bold")
+    for name in ("id", "prediction", "confidence"):
+        table.add_column(name, justify="right" if name == "confidence" else "left")
+    for row in answers.table.head(SHOWN).iter_rows(named=True):
+        confidence = "" if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
+        prediction = f"{row['prediction']:.6g}" if isinstance(row["prediction"], float) else str(row["prediction"])
+        table.add_row(_plain(str(row["id"])), _plain(prediction), confidence)
+    console.print(table)
+    if len(answers.table) > SHOWN:
+        console.print(f"  ... {len(answers.table) - SHOWN:,} more; out=answers.csv writes them all", markup=False)
+    for bad in answers.bad[:SHOWN]:
+        console.print(f"  not read: {printable(bad.where)}: {printable(bad.why)}", markup=False)
+    if out is not None:
+        console.print(f"  written to {printable(out)}", markup=False)
+
+
+def _plain(text: str) -> str:
+    """Square brackets are not markup here."""
+    return printable(text).replace("[", r"\[")
+
+
+def write_answers(answers: Answers, out: Path) -> None:
+    """CSV (cells that a spreadsheet would run as formulas get a leading ') or Parquet, by the name's ending.
+
+    Raises UsageError for another ending or a file that is already there.
+    """
+    if out.exists():
+        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
+    match out.suffix.lower():
+        case ".csv":
+            write_bytes(out, _safe_for_spreadsheets(answers.table).write_csv().encode())
+        case ".parquet":
+            import io
+
+            buffer = io.BytesIO()
+            answers.table.write_parquet(buffer)
+            write_bytes(out, buffer.getvalue())
+        case _:
+            raise UsageError(f"answers are written as .csv or .parquet, not {out.suffix!r}.", fix="out=answers.csv")
+
+
+def _safe_for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    risky = {name: table[name].str.slice(0, 1).is_in(FORMULA_STARTS) for name in texts}
+    return table.with_columns(
+        pl.when(risky[name]).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in texts
+    )

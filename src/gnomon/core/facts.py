@@ -1,0 +1,30 @@
+"""A task's fitted facts on their way back from JSON: only known fields, of the right shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from gnomon.core.errors import ArtefactError
+
+Made = TypeVar("Made")
+
+
+def checked_facts(kind: type[Made], facts: Mapping[str, Any]) -> Made:
+    """A frozen dataclass from a mapping of exactly its fields. Raises ArtefactError naming the field that is odd."""
+    adapter = TypeAdapter(kind)
+    fields = set(getattr(kind, "__dataclass_fields__", {}))
+    if facts.keys() != fields:
+        odd = sorted(facts.keys() ^ fields)
+        raise ArtefactError(f"unknown or missing field: {', '.join(map(str, odd[:3]))}.", where="task.json", fix=_FIX)
+    try:
+        return adapter.validate_python(dict(facts))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise ArtefactError(f"{field}: {first['msg']}.", where="task.json", fix=_FIX) from None
+
+
+_FIX = "use a run that gnomon wrote and nobody changed."

@@ -1,0 +1,271 @@
+"""The one loop: every task, every model, every device."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import DivergedError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.seeds import derive
+from gnomon.core.settings import Settings
+from gnomon.core.task import Batch, Task
+from gnomon.data.columns import Columns, length
+from gnomon.training.evaluate import to_device
+from gnomon.training.flat import FlatParameters
+from gnomon.training.optimisers import Optimiser
+from gnomon.training.schedules import learning_rate_at
+from gnomon.training.state import TrainingState
+
+
+SECONDS_BETWEEN_WORDS = 0.1  # how often whoever watches hears of a step
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one look at the splits gave, for the epoch's row."""
+
+    train_error: float
+    dev_error: float  # what the best epoch is chosen by
+    row: Mapping[str, Any]  # more columns of the row: intervals, train_dev_error
+
+
+class Watcher(Protocol):
+    """Whoever follows a run: a terminal, a test, a page."""
+
+    def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
+        """Called at most ten times a second."""
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        """One row of the history."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, and who is told. `id_of` gives the id of the example at a position of train."""
+
+    task: Task
+    settings: Settings  # filled in
+    columns: Columns  # train, encoded
+    device: torch.device
+    id_of: Callable[[int], str]
+    judge: Callable[[nn.Module], Judged]
+    watcher: Watcher
+    record: Callable[[Mapping[str, Any]], None]  # keeps a row of the history
+    save: Callable[[TrainingState], None]  # commits a checkpoint
+    stop_asked: Callable[[], bool]  # a signal has come
+    deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
+
+
+def build_state(job: Job, model: nn.Module) -> TrainingState:
+    """The state before the first step. The model is already on the device."""
+    settings = job.settings
+    parameters = FlatParameters(model)
+    optimiser = Optimiser(parameters, settings.optimiser, settings.regularise, length(job.columns))
+    augmentation = torch.Generator(device=job.device).manual_seed(derive(settings.seed, "augment"))
+    average = parameters.copies() if settings.regularise.ema else []
+    return TrainingState(model, parameters, optimiser, augmentation, average)
+
+
+def train(job: Job, state: TrainingState) -> None:
+    """Train from where `state` stands to the end of the last epoch, a stop, or the deadline.
+
+    `state.best` holds the weights to keep. Raises DivergedError on a loss that is not finite, with that step not
+    applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False.
+    """
+    settings, counters = job.settings, state.counters
+    epochs = settings.stop.epochs or 1
+    bounds = batch_bounds(length(job.columns), settings.optimiser.batch_size or 0)
+    num_batches = len(bounds) - 1
+    last_save = last_told = time.monotonic()
+    while counters.epoch < epochs and not counters.finished:
+        order = shuffled(length(job.columns), settings.seed, counters.epoch)
+        state.model.train()
+        for indices in _batches(order, bounds, counters.batch):
+            loss = _step(job, state, indices, num_batches)
+            now = time.monotonic()
+            if now - last_told >= SECONDS_BETWEEN_WORDS:
+                job.watcher.on_step(counters.epoch, counters.batch, num_batches, loss)
+                last_told = now
+            if now >= job.deadline:
+                counters.finished, counters.ended_because = True, "max_time"
+                break
+            if counters.batch == num_batches:  # saved below, after the epoch's row: no row is written twice
+                break
+            if job.stop_asked():
+                job.save(state)
+                return
+            if now - last_save >= settings.machine.save_every:
+                job.save(state)
+                last_save = time.monotonic()
+        _end_epoch(job, state, num_batches)
+        if job.stop_asked() and not counters.finished:
+            job.save(state)
+            return
+        if time.monotonic() - last_save >= settings.machine.save_every:
+            job.save(state)
+            last_save = time.monotonic()
+    if not counters.finished:
+        counters.finished, counters.ended_because = True, "epochs"
+
+
+def shuffled(total: int, seed: int, epoch: int) -> Tensor:
+    """The order of an epoch: (N,) int64, a function of seed and epoch alone, so that a resumed run needs no history."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(derive(seed, "shuffle", epoch)))
+
+
+def batch_bounds(total: int, batch_size: int) -> list[int]:
+    """Where batches begin and end. A last batch of one joins the one before it: batch norm needs two."""
+    size = batch_size or total
+    bounds = [*range(0, total, size), total]
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
+        del bounds[-2]
+    return bounds
+
+
+def _batches(order: Tensor, bounds: list[int], start: int) -> Iterator[Tensor]:
+    for i in range(start, len(bounds) - 1):
+        yield order[bounds[i] : bounds[i + 1]]
+
+
+def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
+    """The scalar that is differentiated: losses averaged by the scored units of each example."""
+    weight = batch.get("weight")
+    if weight is None:
+        return losses.mean()
+    return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
+
+
+def _rate(settings: Settings, step: int, num_batches: int) -> float:
+    return learning_rate_at(
+        step,
+        highest=settings.optimiser.learning_rate or 0.0,
+        settings=settings.schedule,
+        steps_per_epoch=num_batches,
+        epochs=settings.stop.epochs or 1,
+    )
+
+
+def _step(job: Job, state: TrainingState, indices: Tensor, num_batches: int) -> float:
+    """One optimizer update; the loss of its batch."""
+    started = time.monotonic()
+    settings, counters, task = job.settings, state.counters, job.task
+    batch = to_device(task.collate(job.columns, indices), job.device)
+    batch = task.augment(batch, settings.regularise, state.augmentation)
+    losses = task.losses(task.outputs(state.model, batch), batch)
+    loss = mean_loss(losses, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    value = float(loss.detach())  # on a CPU this waits for nothing
+    if not math.isfinite(value):
+        raise _diverged(job, state, batch, losses.detach(), indices)
+    state.optimiser.step(_rate(settings, counters.step, num_batches))
+    if state.average:
+        _move_average(state, settings.regularise.ema)
+    counters.step += 1
+    counters.batch += 1
+    counters.epoch_loss += value
+    took = time.monotonic() - started
+    counters.seconds += took
+    counters.epoch_seconds += took
+    return value
+
+
+def _move_average(state: TrainingState, decay: float) -> None:
+    """Bias-corrected in the way that needs no second buffer: the decay of step t is min(decay, (1 + t)/(10 + t))."""
+    step = state.counters.step
+    rate = 1.0 - min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for average, buffer in zip(state.average, state.parameters.buffers, strict=True):
+            average.lerp_(buffer, rate)
+
+
+def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> None:
+    """Judge, write the row, keep the best weights, move on to the next epoch (after a whole one)."""
+    counters, settings = state.counters, job.settings
+    live = state.parameters.copies() if state.average else []
+    if state.average:
+        state.parameters.load(state.average)
+    judged = job.judge(state.model)
+    counters.looks += 1
+    is_best = judged.dev_error <= counters.best_error or not state.best
+    if is_best:
+        counters.best_error, counters.best_epoch, counters.waited = judged.dev_error, counters.epoch, 0
+        state.best = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
+    else:
+        counters.waited += 1
+    if live:
+        state.parameters.load(live)
+    batches = max(1, counters.batch)
+    seen = min(length(job.columns), batches * (settings.optimiser.batch_size or length(job.columns)))
+    row = {
+        "epoch": counters.epoch + 1,
+        "step": counters.step,
+        "train_loss": counters.epoch_loss / batches,
+        "train_error": judged.train_error,
+        "dev_error": judged.dev_error,
+        **judged.row,
+        "learning_rate": _rate(settings, max(0, counters.step - 1), num_batches),
+        "seconds": counters.seconds,
+        "examples_per_second": seen / max(counters.epoch_seconds, 1e-9),
+        "best": is_best,
+    }
+    job.record(row)
+    job.watcher.on_epoch(row)
+    if counters.batch == num_batches:
+        counters.epoch, counters.batch, counters.epoch_loss, counters.epoch_seconds = counters.epoch + 1, 0, 0.0, 0.0
+    if settings.stop.patience and counters.waited >= settings.stop.patience:
+        counters.finished, counters.ended_because = True, "patience"
+
+
+def _diverged(job: Job, state: TrainingState, batch: Batch, losses: Tensor, indices: Tensor) -> DivergedError:
+    """Name the step, the first layer whose output is not finite, and the examples."""
+    wrong = (~torch.isfinite(losses)).nonzero().flatten().tolist()
+    names = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
+    layer = first_bad_layer(state.model, lambda: job.task.outputs(state.model, batch))
+    step = state.counters.step
+    return DivergedError(
+        f"the loss is not a finite number at step {step + 1} (epoch {state.counters.epoch + 1}); "
+        f"first in layer {layer or 'the loss itself'}; examples: {names}. The step was not applied.",
+        fix=f"look at those examples, or lower optimiser.learning_rate (now {job.settings.optimiser.learning_rate:g}) "
+        "or set optimiser.clip_norm=1.",
+    )
+
+
+def first_bad_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
+    """The name of the first layer whose parameters or output hold a number that is not finite; None when none does."""
+    found: list[str] = []
+
+    def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
+                found.append(name)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(look(name))
+        for name, module in model.named_modules()
+        if name and not any(True for _ in module.children())
+    ]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def split_error(evaluation: Evaluation) -> float:
+    """The split's error as one number, without its interval."""
+    if evaluation.split_error is not None:
+        return float(evaluation.split_error(np.ones(len(evaluation.table))))
+    weight = evaluation.table["weight"].to_numpy()
+    return float((evaluation.table["error"].to_numpy() * weight).sum() / max(weight.sum(), 1e-12))

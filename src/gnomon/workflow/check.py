@@ -1,0 +1,49 @@
+"""check: does this data, with this model, train at all? Four questions, answered in seconds, before a long run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gnomon.checks.sanity import Finding, sanity_checks
+from gnomon.core.seeds import generator
+from gnomon.core.settings import Settings
+from gnomon.training.evaluate import encode_whole
+from gnomon.workflow.fit import fresh_model, open_session
+from gnomon.workflow.prepare import prepare
+
+MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks look at
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The findings, each passed or not."""
+
+    findings: list[Finding]
+
+    @property
+    def passed(self) -> bool:
+        return all(finding.passed for finding in self.findings)
+
+
+def check(thing: Any, settings: Settings) -> Checked:
+    """Loss at the start, overfitting a few, gradients, real against shuffled labels, inputs swapped about."""
+    session = open_session(prepare(thing, settings), settings)
+    columns = {}
+    for name in ("train", "dev"):
+        examples = session.prepared.splits[name]
+        if name == "dev":
+            examples = session.task.judged(examples, settings.seed)
+        some = generator(settings.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
+        columns[name] = encode_whole(session.task, examples.take(np.sort(some)))
+    return Checked(
+        sanity_checks(
+            session.task,
+            lambda: fresh_model(session.task, session.settings),
+            columns["train"],
+            columns["dev"],
+            seed=settings.seed,
+        )
+    )

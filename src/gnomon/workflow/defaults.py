@@ -1,0 +1,22 @@
+"""The settings a task fills in, seen on its own sample data."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gnomon import tasks
+from gnomon.core.settings import from_flat, rows, value_of
+from gnomon.workflow.fit import open_session
+from gnomon.workflow.prepare import prepare
+
+
+def defaults_of(name: str) -> dict[str, Any]:
+    """{full key: value} for the settings that are open until task and data are known. Raises UsageError."""
+    kind = tasks.load(name)
+    with tempfile.TemporaryDirectory() as folder:
+        source = kind.write_sample(Path(folder) / "sample", seed=0)
+        opened = from_flat({"task": name})
+        session = open_session(prepare(source, opened), opened)
+    return {row.key: value_of(session.settings, row.key) for row in rows() if row.default is None}

@@ -1,0 +1,180 @@
+"""Judge a run from its predictions: diagnosis and report, written into its folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core import settings as all_settings
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import BadInput, Examples
+from gnomon.metrics.classification import calibration, confusion
+from gnomon.report import page
+from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.strategy.ladder import diagnose
+from gnomon.strategy.saved import to_json
+from gnomon.strategy.slices import slices
+
+if TYPE_CHECKING:
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.workflow.run import Run
+
+MISTAKES_SHOWN = 24
+EXAMPLES_SHOWN = 9
+
+
+def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapping[str, Examples]) -> Diagnosis:
+    """Diagnose the run from `evaluations` and write diagnosis.json and report.html.
+
+    `examples` are the judged examples of the splits, for the pictures; a split left out is shown without pictures.
+    """
+    diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
+    run.folder.save_diagnosis(to_json(diagnosis))
+    run.folder.save_report(page.build(report_record(run, evaluations, diagnosis, examples)))
+    return diagnosis
+
+
+def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
+    """The ladder of these evaluations against `human`, with what the run knows of leaks, looks and settings."""
+    card = run.folder.load_data()
+    return diagnose(
+        evaluations,
+        human=human,
+        error_name=run.task.error_name,
+        leaked=_leaked(card),
+        dev_looks=run.folder.load_outcome()["dev_looks"],
+        test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
+        settings=all_settings.flat(run.settings),
+        num_train=card["splits"]["train"],
+        seed=run.settings.seed,
+    )
+
+
+def report_record(
+    run: Run, evaluations: Mapping[str, Evaluation], diagnosis: Diagnosis, examples: Mapping[str, Examples]
+) -> ReportRecord:
+    """Everything the page shows."""
+    settings, given = run.folder.load_settings()
+    card, outcome, environment = run.folder.load_data(), run.folder.load_outcome(), run.folder.load_environment()
+    shown = "test" if "test" in evaluations else "dev"
+    table = evaluations[shown].table
+    classes = _is_classes(evaluations[shown])
+    wrong = mistakes(table)
+    return ReportRecord(
+        title=run.path.name,
+        task_title=run.task.title,
+        gnomon_version=version("gnomon"),
+        run_path=str(run.path),
+        command_line=shlex.join(environment["command"]),
+        started=environment["time"],
+        seconds=outcome["seconds"],
+        diagnosis=diagnosis,
+        settings=[
+            SettingLine(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
+            for row in all_settings.rows()
+        ],
+        environment=environment,
+        data=_data_card(card),
+        layers=[Layer(**row) for row in outcome["layers"]],
+        history=run.history,
+        metrics={split: run.task.metrics(evaluation) for split, evaluation in evaluations.items()},
+        slices=slices(evaluations[shown]),
+        confusion=confusion(table) if classes else None,
+        calibration=calibration(evaluations[shown]) if classes else None,
+        mistakes=_views(run, wrong.head(MISTAKES_SHOWN), examples.get(shown)),
+        num_mistakes=len(wrong),
+        judged_split=shown,
+        figures=run.task.figures(evaluations[shown]),
+        example_views=_examples_shown(run, examples.get("train")),
+        test_openings=len(run.folder.openings.read()),
+        reproduce=[
+            Command(f"gnomon fit --resume {run.path}", "continue it, if it was stopped"),
+            Command(f"gnomon predict {run.path} FILES", "use the model on new files"),
+            Command(f"gnomon test {run.path}", "open the test split, once the work is done"),
+            Command(f"gnomon show {run.path}", "layers and settings in the terminal"),
+        ],
+    )
+
+
+def mistakes(table: pl.DataFrame) -> pl.DataFrame:
+    """Rows with an error, the most confident (or where there is no confidence, the largest) first."""
+    wrong = table.with_row_index("position").filter(pl.col("error") > 0)
+    order = "confidence" if not table["confidence"].null_count() else "error"
+    return wrong.sort(order, "id", descending=[True, False], nulls_last=True)
+
+
+def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mistake]:
+    if examples is None:
+        return []
+    found = []
+    for row in rows.iter_rows(named=True):
+        example = examples[row["position"]]
+        found.append(
+            Mistake(
+                id=str(row["id"]),
+                view=run.task.view(example),
+                target=str(row["target"]),
+                prediction=str(row["prediction"]),
+                error=row["error"],
+                confidence=row["confidence"],
+                loss=row["loss"],
+            )
+        )
+    return found
+
+
+def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]]:
+    if examples is None or not len(examples):
+        return []
+    chosen = np.unique(np.linspace(0, len(examples) - 1, EXAMPLES_SHOWN).astype(np.int64))
+    return [(str(examples[int(i)].target), run.task.view(examples[int(i)])) for i in chosen]
+
+
+def _is_classes(evaluation: Evaluation) -> bool:
+    table = evaluation.table
+    return (
+        evaluation.unit == SHARE
+        and table["target"].dtype == pl.String
+        and bool(table["error"].is_in([0.0, 1.0]).all())
+        and table["target"].n_unique() <= 1000
+    )
+
+
+def _leaked(card: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Ids of judged examples that train holds as well, by split."""
+    found: dict[str, list[Any]] = {}
+    for pair in card["leaks"]["pairs"]:
+        if pair["other_split"] == "train":
+            found.setdefault(pair["split"], []).append(pair["id"])
+    return found
+
+
+def _data_card(card: Mapping[str, Any]) -> DataCard:
+    classes: dict[str, dict[str, int]] = {}
+    for split, counts in card["strata"].items():
+        for name, count in counts.items():
+            classes.setdefault(name, {})[split] = count
+    return DataCard(
+        origin=card["source"],
+        recognised=card["why"],
+        splits=card["splits"],
+        classes=classes,
+        notes=card["notes"],
+        bad=[BadInput(where, why) for where, why in card["bad"]],
+        leaks=card["leaks"]["notes"],
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+

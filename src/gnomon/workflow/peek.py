@@ -1,0 +1,55 @@
+"""peek: what a source is taken for and why, how it would be divided, and nine examples as a picture. Trains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnomon.core.settings import Settings
+from gnomon.core.task import Task, View
+from gnomon.figures.contact_sheet import draw_contact_sheet
+from gnomon.figures.encode import png
+from gnomon.runs.writer import write_bytes
+from gnomon.workflow.prepare import Prepared, prepare
+
+SHOWN = 9
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What was found, and where the picture lies."""
+
+    prepared: Prepared
+    counts: dict[str, dict[str, int]]  # {class (or "examples"): {split: count}}
+    picture: Path
+
+
+def peek(thing: Any, settings: Settings) -> Peek:
+    """Read and divide `thing` as `fit` would, and draw nine examples of train into RUNS/peek/NAME.png."""
+    prepared = prepare(thing, settings)
+    train = prepared.splits["train"]
+    task = prepared.task.from_train(train, settings)
+    chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
+    examples = [train[int(position)] for position in chosen]
+    views = [(f"{example.target}", viewed(task, example)) for example in examples]
+    picture = Path(settings.runs_folder) / "peek" / f"{prepared.source.name}.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(picture, png(draw_contact_sheet(views)))
+    return Peek(prepared, counts(prepared), picture)
+
+
+def viewed(task: Task, example: Any) -> View:
+    return task.view(example)
+
+
+def counts(prepared: Prepared) -> dict[str, dict[str, int]]:
+    """Examples per class and split; classes in name order."""
+    found: dict[str, dict[str, int]] = {}
+    for split, examples in prepared.splits.items():
+        strata = examples.index["stratum"].drop_nulls()
+        for name, count in strata.value_counts().iter_rows():
+            found.setdefault(str(name), {})[split] = int(count)
+    return dict(sorted(found.items()))

@@ -1,0 +1,169 @@
+"""From what the user handed over to splits: recognise, read, divide, look for leaks. Deterministic, so it can be redone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gnomon import tasks
+from gnomon.core.errors import DataError
+from gnomon.core.example import BadInput, Examples, Reading
+from gnomon.core.settings import Settings
+from gnomon.core.task import Task
+from gnomon.data.leakage import Leaks, find_leaks
+from gnomon.data.source import Source, open_source
+from gnomon.data.splits import automatic_share, carve, divide, divide_two
+
+LEAST_CERTAIN = 0.2  # a claim below this is a guess not worth acting on
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source, recognised, read and divided."""
+
+    source: Source
+    task: type[Task]
+    why: str  # why the source was taken for this task's
+    splits: Mapping[str, Examples]  # "train", "train_dev" (with target data), "dev", "test" (unless there is none)
+    notes: tuple[str, ...]
+    bad: tuple[BadInput, ...]
+    leaks: Leaks
+
+    def identity(self) -> pl.DataFrame:
+        """Who is where: one row an example, with split, id and fingerprint. What a resumed run is held against."""
+        parts = [
+            pl.DataFrame({"id": part.index["id"].cast(pl.String), "fingerprint": part.fingerprints()}).select(
+                pl.lit(name).alias("split"), "id", "fingerprint"
+            )
+            for name, part in self.splits.items()
+        ]
+        return pl.concat(parts)
+
+
+def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> Prepared:
+    """Open, recognise, read, divide and check `thing`. Raises UsageError or DataError naming what to do."""
+    source = open_source(thing)
+    chosen, why = recognise(source, settings, task)
+    reading = chosen.read(source, settings.data)
+    notes, bad = list(reading.notes), list(reading.bad)
+    if settings.data.target_data is None:
+        splits = divided(reading, settings, notes)
+    else:
+        target = chosen.read(open_source(settings.data.target_data), settings.data)
+        notes.extend(target.notes)
+        bad.extend(target.bad)
+        splits = divided_in_two(reading, target, settings, notes)
+    splits = {name: examples for name, examples in splits.items() if len(examples)}
+    _require(splits, source)
+    leaks = find_leaks(splits)
+    if settings.split.duplicates == "drop":
+        splits, leaks = _without_copies(splits, leaks, notes)
+    notes.extend(leaks.notes)
+    return Prepared(source, chosen, why, splits, tuple(notes), tuple(bad), leaks)
+
+
+def recognise(source: Source, settings: Settings, task: type[Task] | None = None) -> tuple[type[Task], str]:
+    """The task that claims the source most surely, and why. `settings.task` or `task` overrules."""
+    if task is not None:
+        return task, "as given"
+    if settings.task is not None:
+        return tasks.load(settings.task), "as given by task="
+    claims = []
+    for name in tasks.names():
+        candidate = tasks.load(name)
+        claim = candidate.claim(source, settings.data)
+        if claim is not None and claim.certainty >= LEAST_CERTAIN:
+            claims.append((claim.certainty, name, candidate, claim.why))
+    if not claims:
+        raise DataError(
+            f"{source.summary()}; no task recognises that.",
+            where=source.origin,
+            fix="lay the data out as one of the tasks expects (see docs/tasks.md), or say task=NAME.",
+        )
+    claims.sort(key=lambda claim: (-claim[0], claim[1]))
+    return claims[0][2], claims[0][3]
+
+
+def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
+    """The splits of one source: as it divides itself, completed where it does not."""
+    parts, split, seed = dict(reading.splits), settings.split, settings.seed
+    if "all" in parts:
+        whole = parts["all"]
+        division = divide(
+            whole.index, dev=split.dev, test=split.test, by_time=settings.data.time is not None, seed=seed
+        )
+        notes.extend(division.notes)
+        return {
+            "train": whole.take(division.train),
+            "dev": whole.take(division.dev),
+            "test": whole.take(division.test),
+        }
+    if "train" not in parts:
+        raise DataError(
+            f"found {' and '.join(parts)} but no train split.", fix="add a train split, or hand over one undivided set."
+        )
+    if "dev" not in parts:
+        train = parts["train"]
+        share = split.dev or automatic_share(len(train))
+        kept, held, carved = carve(train.index, share, seed=seed, name="dev")
+        notes.append(f"dev: {len(held):,} examples held out of train, since the source has none")
+        notes.extend(carved)
+        parts["train"], parts["dev"] = train.take(kept), train.take(held)
+    return parts
+
+
+def divided_in_two(reading: Reading, target: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
+    """Train on the source, judge on the target distribution; train-dev is carved from what is trained on."""
+    general = reading.splits["all"] if "all" in reading.splits else reading.splits["train"]
+    split, seed = settings.split, settings.seed
+    if "all" in target.splits:
+        wanted = target.splits["all"]
+        division = divide_two(
+            general.index, wanted.index, dev=split.dev, test=split.test, train_dev=split.train_dev, seed=seed
+        )
+        notes.extend(division.notes)
+        return {
+            "train": _joined(general.take(division.source_train), wanted.take(division.target_train)),
+            "train_dev": _joined(general.take(division.source_train_dev), wanted.take(division.target_train_dev)),
+            "dev": wanted.take(division.target_dev),
+            "test": wanted.take(division.target_test),
+        }
+    judged = divided(target, settings, notes)
+    train = _joined(general, judged.pop("train"))
+    share = split.train_dev or min(0.1, len(judged["dev"]) / len(train))
+    kept, held, carved = carve(train.index, share, seed=seed, name="train_dev")
+    notes.extend(carved)
+    return {"train": train.take(kept), "train_dev": train.take(held), **judged}
+
+
+def _joined(first: Examples, second: Examples) -> Examples:
+    return first.join(second) if len(second) else first
+
+
+def _require(splits: Mapping[str, Examples], source: Source) -> None:
+    for name in ("train", "dev"):
+        if name not in splits:
+            raise DataError(
+                f"no examples are left for {name}.",
+                where=source.origin,
+                fix="add data, or set split.dev and split.test to smaller shares.",
+            )
+
+
+def _without_copies(
+    splits: dict[str, Examples], leaks: Leaks, notes: list[str]
+) -> tuple[dict[str, Examples], Leaks]:  # fmt: skip
+    """Drop from train every example that is a copy of one in another split."""
+    copies = leaks.positions_in("train")
+    if not len(copies):
+        return splits, leaks
+    kept = np.setdiff1d(np.arange(len(splits["train"])), copies)
+    notes.append(f"dropped from train: {len(copies):,} copies of examples of other splits (split.duplicates=drop)")
+    splits = {**splits, "train": splits["train"].take(kept)}
+    return splits, find_leaks(splits)
+
+

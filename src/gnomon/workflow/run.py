@@ -1,0 +1,132 @@
+"""A finished (or stopped) run: its settings, model, predictions and diagnosis, read back when asked for."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from gnomon import tasks
+from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.settings import Settings
+from gnomon.core.task import Task
+from gnomon.runs.folder import RunFolder, find
+from gnomon.strategy.diagnosis import Diagnosis
+from gnomon.strategy.saved import from_json
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import nn
+
+
+@final
+class Run:
+    """One execution and its folder. Everything is read from the folder, checked against its manifest, when first used."""
+
+    def __init__(self, folder: RunFolder, task: type[Task] | None, model: nn.Module | None) -> None:
+        self.folder = folder
+        self._task_class = task
+        self._given_model = model
+
+    @staticmethod
+    def open(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
+        """The run in that folder. `task` and `model` are needed only for classes of your own."""
+        return Run(RunFolder.open(Path(path)), task, model)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page."""
+        return self.path / "report.html"
+
+    @cached_property
+    def settings(self) -> Settings:
+        """All settings, filled in."""
+        return self.folder.load_settings()[0]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One row an epoch."""
+        return self.folder.history.read()
+
+    @cached_property
+    def _model_files(self) -> dict[str, bytes]:
+        return dict(self.folder.load_model())
+
+    @cached_property
+    def task(self) -> Task:
+        """The task with the facts fitted on the training split."""
+        saved = json.loads(self._model_files["task.json"])
+        kind = self._task_class or tasks.load(saved["task"])
+        if kind.name != saved["task"]:
+            raise UsageError(f"this run's task is {saved['task']}, not {kind.name}.", fix="hand over that task's class.")
+        return kind.from_facts(saved["facts"])
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained network: a plain torch module, in evaluation mode, on the CPU unless it was handed over."""
+        from gnomon.models import CUSTOM
+        from gnomon.training.state import load_model, tensors_from_bytes
+
+        if self._given_model is None and self.settings.model.name == CUSTOM:
+            raise UsageError("this run trained a model of your own.", fix="hand it over: gnomon.load(path, model=...).")
+        model = self._given_model or self.task.build_model(self.settings)
+        load_model(model, tensors_from_bytes(self._model_files, "weights.safetensors"))
+        return model.eval()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """The ladder, the verdict, the advice."""
+        return from_json(self.folder.load_diagnosis())
+
+    def evaluation(self, split: str) -> Evaluation:
+        """The predictions of one split: "train", "train_dev", "dev", or "test" once it has been opened."""
+        table = self.folder.load_predictions(split)
+        return Evaluation(split, self.task.error_unit, table, self.task.split_error(table))
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split, opened or not."""
+        return "test" in self.folder.load_data()["splits"]
+
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Every split that has been judged, in the order of the ladder."""
+        return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
+
+    def predict(self, source: Any) -> pl.DataFrame:
+        """Predictions for new inputs: one row an example, with id, prediction, confidence and what the task adds."""
+        from gnomon.workflow.predict import predict
+
+        return predict(self, source).table
+
+    def test(self, source: Any = None) -> Evaluation:
+        """Open the test split, which is counted, and measure it. `source` is needed for data that was in memory."""
+        from gnomon.workflow.test import test
+
+        return test(self, source)
+
+
+def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, bytes]:
+    """What is needed to predict: weights as safetensors, the task's facts as JSON."""
+    from gnomon.training.state import tensors_to_bytes
+
+    about = {"task": task.name, "facts": task.facts(), "settings": settings.model_dump(mode="json")}
+    return {
+        "weights.safetensors": tensors_to_bytes(model.state_dict()),
+        "task.json": json.dumps(about, indent=1, ensure_ascii=False).encode(),
+    }
+
+
+def load(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
+    """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError."""
+    return Run(find(path, "runs"), task, model)
+
+

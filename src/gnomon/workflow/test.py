@@ -1,0 +1,48 @@
+"""test: open the sealed test split, count the opening, put its rung on the ladder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.seeds import derive
+from gnomon.training.evaluate import evaluate
+from gnomon.workflow.fit import refuse_changes
+from gnomon.workflow.judge import judge_run
+from gnomon.workflow.prepare import prepare
+
+if TYPE_CHECKING:
+    from gnomon.workflow.run import Run
+
+
+def test(run: Run, source: Any = None) -> Evaluation:
+    """Measure the test split. Every opening is written down before the split is looked at.
+
+    `source` is only needed for data that was in memory. Raises UsageError when the run has no test split or is not
+    finished, DataError when the data is no longer what the run was trained on.
+    """
+    card = run.folder.load_data()
+    if "test" not in card["splits"]:
+        raise UsageError("this run has no test split.", fix="fit again with split.test=0.1, or with a test folder.")
+    if source is None:
+        if card["in_memory"]:
+            raise UsageError("this run's data was in memory.", fix="hand it over: run.test(data).")
+        source = card["source"]
+    prepared = prepare(source, run.settings, type(run.task))
+    refuse_changes(run.folder, prepared)
+    with run.folder.lock():
+        run.folder.openings.append({"opened": datetime.now(UTC).isoformat(timespec="seconds")})
+        target = run.settings.data.target_data
+        examples = run.task.judged(prepared.splits["test"], derive(run.settings.seed, "judged"))
+        evaluation = evaluate(
+            run.task, run.model, examples, split="test",
+            source=Path(target).stem if target else prepared.source.name, device=torch.device("cpu"),
+        )  # fmt: skip
+        run.folder.save_predictions("test", evaluation.table)
+        judge_run(run, run.evaluations(), examples={"test": examples})
+    return evaluation
