@@ -33,7 +33,8 @@ class Gap:
     is_there: bool  # its lower end passes `floor`
     floor: float
     examples_to_settle: int | None = None  # examples of the `above` split that would decide it; None: decided already
-    is_bound: bool = False  # an upper bound rather than a measurement (human level unknown)
+    is_bound: bool = False  # an upper bound rather than a measurement (human level unknown or surpassed)
+    settle_needs_below: bool = False  # `examples_to_settle` holds only if the split below grows in proportion
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Verdict:
     contenders: tuple[GapName, ...]  # one name when certain enough, else the two that cannot be told apart
     certainty: float  # bootstrap probability that `gap` is the largest one; for None, that no gap passes its floor
     text: str  # one or two sentences a newcomer understands
+    is_low: bool = False  # the whole ladder above the human level is at most 1 point: low bias and low variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,4 @@ class Diagnosis:
     verdict: Verdict
     advice: tuple[Advice, ...]
     notes: tuple[str, ...] = ()  # "train is above dev ...", "leak: 12 examples of dev are in train as well"
+    test_openings: int | None = None  # how often the sealed test split was opened; None: there is none, or unknown

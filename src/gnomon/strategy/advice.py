@@ -1,0 +1,238 @@
+"""What to do next: only what turns the link of the chain that the verdict found at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gnomon.core.settings import full_key, rows
+from gnomon.strategy.diagnosis import Advice, Gap, GapName, Rung, Verdict
+from gnomon.strategy.wording import format_count, format_gap, split_name
+
+LINK: dict[GapName, str] = {
+    "avoidable bias": "fit-train",
+    "variance": "fit-dev",
+    "data mismatch": "fit-dev",
+    "overfitting to dev": "fit-test",
+}
+MOST = 4  # pieces of advice at a time
+WIDEST = 4096  # units of a layer
+LONGEST = 1000  # epochs
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting, and the value to try after the present one; None: leave it."""
+
+    key: str
+    turn: Callable[[Any, Mapping[str, Any]], Any]
+    why: str
+
+
+def _bigger_model(value: Any, _: Mapping[str, Any]) -> Any:
+    return "dense" if value in ("logistic", "linear") else None
+
+
+def _wider(value: Any, _: Mapping[str, Any]) -> Any:
+    return [2 * width for width in value] if value and max(value) <= WIDEST // 2 else None
+
+
+def _longer(value: Any, _: Mapping[str, Any]) -> Any:
+    return 2 * value if value and 2 * value <= LONGEST else None
+
+
+def _augmented(value: Any, settings: Mapping[str, Any]) -> Any:
+    return "shift" if value in (None, "none") and settings.get("data.image_size") else None
+
+
+def _dropped(value: Any, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model.name") in ("logistic", "linear"):  # no hidden units to drop
+        return None
+    present = max(value) if isinstance(value, list | tuple) and value else value or 0.0
+    return 0.3 if present < 0.3 else 0.5 if present < 0.5 else None
+
+
+def _decayed(value: Any, _: Mapping[str, Any]) -> Any:
+    return 1e-3 if not value else 10 * value if value <= 0.01 else None
+
+
+KNOBS = (
+    Knob("model.name", _bigger_model, "a network with hidden layers can fit what a straight line cannot"),
+    Knob("model.hidden", _wider, "a larger network fits its training examples better"),
+    Knob("model.channels", _wider, "a larger network fits its training examples better"),
+    Knob("stop.epochs", _longer, "longer training fits the training examples better"),
+    Knob("stop.patience", lambda value, _: 0 if value else None, "stopping early keeps it from fitting train"),
+    Knob("optimiser.name", lambda value, _: "adam" if value == "sgd" else None, "a better optimiser gets further"),
+    Knob("regularise.augment", _augmented, "changed copies of training pictures are the cheapest new data"),
+    Knob("regularise.dropout", _dropped, "dropout keeps it from learning examples by heart"),
+    Knob("regularise.weight_decay", _decayed, "smaller weights carry over better to unseen examples"),
+)
+
+
+def advise(
+    verdict: Verdict,
+    gaps: Sequence[Gap],
+    rungs: Sequence[Rung],
+    *,
+    unit: str | None,
+    leaks: Mapping[str, int],
+    settings: Mapping[str, Any] | None = None,
+    num_train: int | None = None,
+) -> tuple[Advice, ...]:
+    """At most MOST pieces of advice, first things first: leaks, then the gap the verdict names, then what to measure.
+
+    settings: of the run, as core.settings.flat gives them; without them knobs are named in words only.
+    """
+    advice = [_remove_copies(leaks)] if leaks else []
+    if unit is None:
+        return (*advice, _look_at_the_target())
+    bound = next((gap for gap in gaps if gap.is_bound), None)
+    people = next((rung for rung in rungs if rung.name == "human"), None)
+    human_known = people is not None and not people.note.startswith("not known")
+    matters = bound is not None and not human_known and bound.size > bound.floor
+    if verdict.gap is None:
+        advice += _more_examples(gaps, rungs)
+        if matters and bound is not None:
+            advice += [_measure_people(bound, unit), *_for_gap(bound, settings, num_train, rungs, unit)[:2]]
+        if not advice:
+            advice = [_look_at_the_errors(), _look_at_the_target()]
+        return tuple(advice[:MOST])
+    named = [gap for name in verdict.contenders for gap in gaps if gap.name == name]
+    if matters and bound is not None and bound in named:
+        advice.append(_measure_people(bound, unit))
+    lists = [_for_gap(gap, settings, num_train, rungs, unit) for gap in named]
+    for place in range(MOST):  # in turn, so that both contenders are heard
+        advice += [one[place] for one in lists if place < len(one)]
+    return tuple(advice[:MOST])
+
+
+def _for_gap(
+    gap: Gap, settings: Mapping[str, Any] | None, num_train: int | None, rungs: Sequence[Rung], unit: str
+) -> list[Advice]:
+    link = LINK[gap.name]
+    size = f"{gap.name} is {'at most ' if gap.is_bound else ''}{format_gap(gap.size, unit)}"
+    if gap.name == "avoidable bias":
+        return [
+            *(
+                _knobs(link, settings)
+                or [
+                    Advice("train a larger network", f"{size}; more capacity fits the training examples better", link),
+                    Advice("train longer, or with a better optimiser", "the training error may not have settled", link),
+                ]
+            ),
+            Advice("try another architecture", "one made for this kind of data fits it with less", link),
+        ]
+    if gap.name == "variance":
+        now = f" (now {num_train:,}; twice as many is a good first try)" if num_train else ""
+        return [
+            Advice(f"get more training data{now}", f"{size}; more examples leave less to learn by heart", link),
+            *(
+                _knobs(link, settings)
+                or [
+                    Advice(
+                        "regularise more: augmentation, dropout, weight decay", "keeps it from learning by heart", link
+                    )
+                ]
+            ),
+        ]
+    if gap.name == "data mismatch":
+        above = split_name(gap.above)
+        return [
+            Advice(
+                f"look at wrong {above} examples beside training ones",
+                f"{size}; find what {above} has that train lacks",
+                link,
+            ),
+            Advice(f"get training data more like {above}", "a part of the target data may go into train", link),
+            Advice(
+                "synthesise what train lacks", "noise, blur or backgrounds from a bank large enough not to repeat", link
+            ),
+        ]
+    dev = next(rung.examples for rung in rungs if rung.name == "dev")
+    return [
+        Advice(f"get a larger dev set (now {dev:,})", f"{size}; too many choices were made on too few examples", link),
+        Advice("make a fresh dev set and choose again", "what was chosen for this one does not carry over", link),
+    ]
+
+
+def _knobs(link: str, settings: Mapping[str, Any] | None) -> list[Advice]:
+    """Knobs of one link that can be turned further, from where the run's settings stand."""
+    if settings is None:
+        return []
+    links = {row.key: row.links for row in rows()}
+    found = []
+    for knob in KNOBS:
+        present = settings.get(knob.key)
+        wanted = knob.turn(present, settings) if link in links[knob.key] else None
+        if wanted is None:
+            continue
+        others = [other for other in links[knob.key] if other != link]
+        caution = f" (not orthogonal: turns {' and '.join(others)} as well)" if others else ""
+        change = f"{_shown(present)} -> {_shown(wanted)}" if present is not None else f"= {_shown(wanted)}"
+        found.append(Advice(f"{_short(knob.key)} {change}", knob.why + caution, link, (knob.key,)))
+    return found
+
+
+def _short(key: str) -> str:
+    """The shortest name the command line takes for a setting: `dropout`, `model`."""
+    group, _, leaf = key.rpartition(".")
+    short = group if leaf == "name" else leaf
+    return short if full_key(short) == key else key
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _remove_copies(leaks: Mapping[str, int]) -> Advice:
+    parts = " and ".join(f"{count:,} of {split_name(split)}" for split, count in leaks.items())
+    return Advice(
+        f"remove the copies from train ({parts})",
+        "examples seen in training make an error look smaller than it is; split.duplicates=drop does it",
+        "fit-test",
+        ("split.duplicates",),
+    )
+
+
+def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung]) -> list[Advice]:
+    """For the undecided gap that takes most, how many examples of dev would decide it."""
+    undecided = [gap for gap in gaps if gap.examples_to_settle is not None and gap.above in ("train_dev", "dev")]
+    if not undecided:
+        return []
+    gap = max(undecided, key=lambda gap: gap.examples_to_settle or 0)
+    now = next(rung.examples for rung in rungs if rung.name == gap.above)
+    also = f", with {split_name(gap.below)} grown alike" if gap.settle_needs_below else ""
+    count = format_count(gap.examples_to_settle or 0)
+    return [
+        Advice(
+            f"get more {split_name(gap.above)} examples: {count} (now {now:,}{also})",
+            f"so many would tell whether the {gap.name} is there",
+            "fit-test",
+        )
+    ]
+
+
+def _measure_people(bound: Gap, unit: str) -> Advice:
+    return Advice(
+        "find out how well people do, and give it as human=",
+        f"without it up to {format_gap(bound.size, unit)} of the train error may or may not be avoidable",
+        "fit-train",
+        ("goal.human",),
+    )
+
+
+def _look_at_the_errors() -> Advice:
+    return Advice(
+        "look at the wrong dev examples", "no link of the chain is at fault; kinds of error may be", "real-world"
+    )
+
+
+def _look_at_the_target() -> Advice:
+    return Advice(
+        "ask whether dev and the error measure what you need",
+        "if it does well here but not in use, the target is in the wrong place",
+        "real-world",
+    )

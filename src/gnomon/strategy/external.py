@@ -1,0 +1,232 @@
+"""A table of predictions that some other framework made, checked strictly, as evaluations by split."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUIRED = ("split", "target", "prediction")
+OPTIONAL = ("error", "id", "source", "weight", "loss", "confidence", "group")
+PREFIXES = ("tag.", "p.")
+SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
+    "train-dev": "train_dev",
+    "training": "train",
+    "val": "dev",
+    "valid": "dev",
+    "validation": "dev",
+}
+WHOLE = r"^[+-]?\d+$"
+
+
+def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]:
+    """Evaluations by split from a Parquet or CSV file, or a frame.
+
+    Columns: split (train, train-dev, dev, test, human), target and prediction, or error in their place; optional id,
+    source, weight, loss, confidence, group, tag.NAME, p.CLASS. Without an error column it is |prediction - target| in
+    a unit without a name where both are numbers and not all whole, else 1 where they differ and 0 where not: whole
+    numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError naming column and row.
+    """
+    origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
+    table = source if isinstance(source, pl.DataFrame) else _read(Path(source))
+    _check_names(table, origin)
+    if table.is_empty():
+        raise DataError("there are no rows.", where=origin, fix="give one row per example.")
+    splits = _splits(table, origin)
+    columns: dict[str, pl.Series] = {
+        name: _number(table, name, origin)
+        for name in ("error", "weight", "loss", "confidence")
+        if name in table.columns
+    }
+    if "error" in columns:
+        unit = SHARE if bool(columns["error"].is_in([0.0, 1.0]).all()) else ""
+        for name in ("target", "prediction"):
+            columns[name] = table[name] if name in table.columns else pl.Series(name, [None] * len(table), pl.String)
+    else:
+        unit, found = _errors(table, origin)
+        columns |= found
+    rows = pl.DataFrame(
+        {
+            "id": _ids(table, splits, origin),
+            "source": table["source"].cast(pl.String)
+            if "source" in table.columns
+            else pl.repeat("", len(table), eager=True),
+            "target": columns["target"],
+            "prediction": columns["prediction"],
+            "error": columns["error"],
+            "weight": columns.get("weight", pl.repeat(1.0, len(table), eager=True)),
+            "loss": columns.get("loss", pl.repeat(None, len(table), dtype=pl.Float64, eager=True)),
+            "confidence": columns.get("confidence", pl.repeat(None, len(table), dtype=pl.Float64, eager=True)),
+            "group": _text(table, "group"),
+            **{name: _text(table, name) for name in table.columns if name.startswith("tag.")},
+            **{name: _number(table, name, origin) for name in table.columns if name.startswith("p.")},
+        }
+    )
+    present = set(splits.to_list())
+    return {
+        split: Evaluation(split, unit, rows.filter(splits == split)) for split in ("human", *SPLITS) if split in present
+    }
+
+
+def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
+    """Ids that dev, test or train_dev shares with train, by split, for `diagnose(leaked=...)`.
+
+    Only ids that are names: row numbers start anew in every split and say nothing.
+    """
+    train = evaluations.get("train")
+    if train is None or train.table["id"].dtype != pl.String:
+        return {}
+    known = train.table["id"]
+    found = {
+        split: evaluations[split].table["id"].filter(evaluations[split].table["id"].is_in(known.to_list())).to_list()
+        for split in ("train_dev", "dev", "test")
+        if split in evaluations and evaluations[split].table["id"].dtype == pl.String
+    }
+    return {split: ids for split, ids in found.items() if ids}
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """CSV cells stay text until a rule of this file makes them numbers."""
+    if not path.is_file():
+        raise DataError("there is no such file.", where=str(path), fix="give the path of a Parquet or CSV file.")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        table = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True, truncate_ragged_lines=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"the file cannot be read: {first}.",
+            where=str(path),
+            fix="give a Parquet file, or a CSV file with commas, a header and full rows.",
+        ) from None
+    return table.select(
+        pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in table.columns
+    )
+
+
+def _check_names(table: pl.DataFrame, origin: str) -> None:
+    needed = ("split",) if "error" in table.columns else REQUIRED
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"the column {missing[0]!r} is missing; there are {', '.join(map(repr, table.columns))}.",
+            where=origin,
+            fix="name the columns split, target, prediction (or error).",
+        )
+    for name in table.columns:
+        if name not in REQUIRED + OPTIONAL and not name.startswith(PREFIXES):
+            near = difflib.get_close_matches(name, REQUIRED + OPTIONAL, n=1)
+            hint = f"name it {near[0]!r}, or " if near else ""
+            raise DataError(
+                f"the column {name!r} has no meaning here.",
+                where=origin,
+                fix=f"{hint}call it 'tag.{name}' to see errors by it, or leave it out.",
+            )
+
+
+def _splits(table: pl.DataFrame, origin: str) -> pl.Series:
+    given = table["split"].cast(pl.String).str.to_lowercase()
+    named = given.replace_strict(SPLIT_NAMES, default=None, return_dtype=pl.String)
+    bad = named.is_null().arg_max()
+    if named.is_null().any() and bad is not None:
+        raise _bad_cell("split", bad, table["split"][bad], origin, "train, train-dev, dev, test or human")
+    return named
+
+
+def _number(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
+    """Float64; nulls only where they mean: not known."""
+    numbers = table[name].cast(pl.Float64, strict=False)
+    high = 1.0 if name == "confidence" or name.startswith("p.") else float("inf")
+    good = numbers.is_finite() & (numbers >= 0) & (numbers <= high)
+    if name == "loss":
+        good = numbers.is_finite()
+    may_miss = name in ("loss", "confidence")
+    good = good.fill_null(False) | (table[name].is_null() if may_miss else pl.repeat(False, len(table), eager=True))
+    if not good.all():
+        bad = int((~good).arg_max() or 0)
+        expected = (
+            "a number from 0 to 1" if high == 1 else "a finite number" + ("" if name == "loss" else " of at least 0")
+        )
+        raise _bad_cell(name, bad, table[name][bad], origin, expected)
+    return numbers
+
+
+def _errors(table: pl.DataFrame, origin: str) -> tuple[str, dict[str, pl.Series]]:
+    """Unit, and the columns target, prediction and error."""
+    pair = {name: table[name] for name in ("target", "prediction")}
+    for name, column in pair.items():
+        missing = column.is_null() | (
+            column.is_nan() if column.dtype.is_float() else pl.repeat(False, len(column), eager=True)
+        )
+        if missing.any():
+            bad = int(missing.arg_max() or 0)
+            raise _bad_cell(name, bad, column[bad], origin, "a value in every row")
+    if _is_measure(pair["target"], pair["prediction"]):
+        numbers = {name: _finite(table, name, origin) for name in pair}
+        return "", numbers | {"error": (numbers["prediction"] - numbers["target"]).abs()}
+    names = {name: column.cast(pl.String) for name, column in pair.items()}
+    return SHARE, names | {"error": (names["prediction"] != names["target"]).cast(pl.Float64)}
+
+
+def _is_measure(target: pl.Series, prediction: pl.Series) -> bool:
+    """Both numbers, and not all whole."""
+    whole = []
+    for column in (target, prediction):
+        if column.dtype == pl.String:
+            if column.cast(pl.Float64, strict=False).null_count():
+                return False
+            whole.append(bool(column.str.contains(WHOLE).all()))
+        elif column.dtype.is_numeric():
+            whole.append(not column.dtype.is_float())
+        else:
+            return False
+    return not all(whole)
+
+
+def _finite(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
+    numbers = table[name].cast(pl.Float64)
+    if not numbers.is_finite().all():
+        bad = int((~numbers.is_finite()).arg_max() or 0)
+        raise _bad_cell(name, bad, table[name][bad], origin, "a finite number")
+    return numbers
+
+
+def _ids(table: pl.DataFrame, splits: pl.Series, origin: str) -> pl.Series:
+    if "id" not in table.columns:
+        return pl.Series("id", range(len(table)), dtype=pl.UInt64)
+    ids = table["id"]
+    if ids.null_count():
+        raise _bad_cell("id", int(ids.is_null().arg_max() or 0), None, origin, "an id in every row")
+    twice = pl.DataFrame({"split": splits, "id": ids}).is_duplicated()
+    if twice.any():
+        bad = int(twice.arg_max() or 0)
+        raise DataError(
+            f"the id {str(ids[bad])!r} is there more than once in {splits[bad]}.",
+            where=f"{origin}, column 'id', row {bad + 1}",
+            fix="give each example of a split one row.",
+        )
+    return ids.cast(pl.UInt64) if ids.dtype.is_integer() and (ids >= 0).all() else ids.cast(pl.String)
+
+
+def _text(table: pl.DataFrame, name: str) -> pl.Series:
+    if name not in table.columns:
+        return pl.repeat(None, len(table), dtype=pl.String, eager=True)
+    return table[name].cast(pl.String)
+
+
+def _bad_cell(name: str, row: int, value: object, origin: str, expected: str) -> DataError:
+    shown = "nothing" if value is None else repr(value)
+    return DataError(
+        f"expected {expected}, found {shown}.",
+        where=f"{origin}, column {name!r}, row {row + 1}",
+        fix="correct this cell; rows are counted from 1 below the header.",
+    )

@@ -1,0 +1,312 @@
+"""The ladder: human, train, train-dev, dev, test; the gap at each step with its interval; what it all says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
+from gnomon.core.seeds import generator
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
+from gnomon.metrics.resampling import ROUNDS
+from gnomon.strategy.advice import advise
+from gnomon.strategy.diagnosis import Diagnosis, Gap, GapName, Rung
+from gnomon.strategy.verdict import decide
+from gnomon.strategy.wording import format_error, format_gap, split_name
+
+SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is nothing
+FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what holds the system back
+POWER = 0.8416212335729143  # normal quantile of 0.8: the planned number of examples settles a gap 4 times out of 5
+INDIFFERENT = 0.5  # of the floor: a gap this close to its floor need not be told from it
+
+
+@dataclass(frozen=True)
+class Person:
+    """The human level: several figures, of which the best stands for the Bayes error; or nothing known."""
+
+    error: float | None
+    note: str
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A gap with draws (R,) of its size."""
+
+    gap: Gap
+    draws: np.ndarray
+
+
+def diagnose(
+    evaluations: Mapping[str, Evaluation],
+    *,
+    human: Sequence[float] | None = None,
+    error_name: str = "error",
+    leaked: Mapping[str, Collection[Any]] | None = None,
+    dev_looks: int = 0,
+    test_openings: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    num_train: int | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """What holds a system back, from its predictions on some of train, train_dev, dev, test.
+
+    evaluations: by split; "human" may be among them: people's answers, scored like a model's.
+    human: human-level errors in the unit of the errors (shares: 0.01 is 1 %); the best one counts.
+    leaked: ids of examples that train holds as well, by split; these rungs are measured without them.
+    dev_looks: how many models were compared on dev; their best is optimistic by about sigma sqrt(2 ln k).
+    test_openings: how often test was opened; 0 for a sealed one, None where there is none.
+    settings, num_train: what advice is phrased with: the run's settings (core.settings.flat), its training examples.
+    Raises DataError for a split without examples or with errors that are no numbers, UsageError for a human level
+    that cannot be one.
+    """
+    units = {evaluation.unit for evaluation in evaluations.values()}
+    if len(units) != 1:
+        raise DataError(
+            f"the splits do not share one unit of error: {sorted(map(str, units))}." if units else "no split is given.",
+            fix="give the predictions of one model on at least train and dev.",
+        )
+    unit = units.pop()
+    measured: dict[str, Measured] = {}
+    removed: dict[str, int] = {}
+    for split in ("human", *SPLITS):
+        if split not in evaluations:
+            continue
+        evaluation = evaluations[split]
+        copies = _copies(evaluation, (leaked or {}).get(split, ()))
+        if copies.any():
+            removed[split] = int(copies.sum())
+        if not copies.all() or not len(copies):
+            measured[split] = measure(evaluation, leave_out=copies, seed=seed)
+    person = _person(human, measured.pop("human", None), unit)
+    return _climb(
+        measured,
+        person,
+        unit,
+        error_name,
+        removed=removed,
+        dev_looks=dev_looks,
+        test_openings=test_openings,
+        settings=settings,
+        num_train=num_train,
+    )
+
+
+def diagnose_rates(
+    errors: Mapping[str, float | tuple[float, int]],
+    *,
+    error_name: str = "error",
+    dev_looks: int = 0,
+    test_openings: int | None = None,
+) -> Diagnosis:
+    """The same from plain shares: {"human": 0.01, "train": (0.08, 10_000), "dev": (0.1, 10_000)}.
+
+    Each split gives its error in [0, 1] and its number of examples, the human level its error alone.
+    """
+    measured: dict[str, Measured] = {}
+    human: list[float] | None = None
+    for split, given in errors.items():
+        if split == "human":
+            human = [given[0] if isinstance(given, tuple) else given]
+            continue
+        if split not in SPLITS or not isinstance(given, tuple) or not 0 <= given[0] <= 1 or given[1] < 1:
+            raise UsageError(
+                f"{split}={given!r} is no error with its number of examples.",
+                fix=f"give one of {', '.join(SPLITS)} as (error, examples), the error between 0 and 1.",
+            )
+        error, examples = given
+        rng = generator(0, "rates", split)
+        draws = rng.beta(error * examples + 0.5, (1 - error) * examples + 0.5, size=ROUNDS)
+        measured[split] = Measured(wilson(error * examples, examples), draws, examples)
+    measured = {split: measured[split] for split in SPLITS if split in measured}
+    return _climb(
+        measured,
+        _person(human, None, SHARE),
+        SHARE,
+        error_name,
+        removed={},
+        dev_looks=dev_looks,
+        test_openings=test_openings,
+        settings=None,
+        num_train=None,
+    )
+
+
+def _copies(evaluation: Evaluation, ids: Collection[Any]) -> np.ndarray:
+    """(N,) True where the example's id is among `ids`."""
+    if not ids or "id" not in evaluation.table.columns:
+        return np.zeros(evaluation.table.height, dtype=bool)
+    copies: np.ndarray = evaluation.table["id"].cast(str).is_in(list(map(str, ids))).to_numpy()
+    return copies
+
+
+def _person(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> Person:
+    figures = list(human or ())
+    for figure in figures:
+        if not math.isfinite(figure) or figure < 0 or (unit == SHARE and figure > 1):
+            raise UsageError(
+                f"a human-level error of {figure} is not possible.",
+                fix="give it in the unit of the error; a share between 0 and 1: goal.human=0.01 for 1 %.",
+            )
+    best = min(figures, default=math.inf)
+    if measured is not None and measured.interval.value <= best:
+        return Person(measured.interval.value, f"measured on {measured.examples:,} examples", measured)
+    if figures:
+        return Person(best, "given" if len(figures) == 1 else f"given; the best of {len(figures)}")
+    return Person(None, "not known: 0 stands in for it")
+
+
+def _climb(
+    measured: Mapping[str, Measured],
+    person: Person,
+    unit: str | None,
+    error_name: str,
+    *,
+    removed: Mapping[str, int],
+    dev_looks: int,
+    test_openings: int | None,
+    settings: Mapping[str, Any] | None,
+    num_train: int | None,
+) -> Diagnosis:
+    human = person.error or 0.0
+    people = person.measured or Measured(Interval(human, human, human), np.full(ROUNDS, human), 0)
+    levels = {"human": people, **measured}
+    steps = [] if unit is None else _steps(levels, person, unit)
+    gaps = tuple(step.gap for step in steps)
+    rungs = [
+        Rung(
+            name,
+            level.interval.value,
+            level.interval.low,
+            level.interval.high,
+            level.examples,
+            _rung_note(name, level, person, removed, dev_looks, test_openings, unit),
+        )
+        for name, level in levels.items()
+    ]
+    verdict = decide(gaps, {step.gap.name: step.draws for step in steps}, rungs, unit)
+    notes = (*_leak_notes(measured, removed), *_order_notes(levels, gaps, person, unit))
+    advice = advise(verdict, gaps, rungs, unit=unit, leaks=removed, settings=settings, num_train=num_train)
+    return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings)
+
+
+def _steps(levels: Mapping[str, Measured], person: Person, unit: str) -> list[Step]:
+    """The gaps between the rungs there are, from the bottom up."""
+    held_out = [name for name in ("train_dev", "dev", "test") if name in levels]
+    target = next((name for name in ("dev", "test") if name in levels), None)
+    pairs: list[tuple[GapName, str, str]] = []
+    if "train" in levels:
+        pairs.append(("avoidable bias", "human", "train"))
+        if held_out:
+            pairs.append(("variance", "train", held_out[0]))
+    if "train_dev" in levels and target:
+        pairs.append(("data mismatch", "train_dev", target))
+    if "dev" in levels and "test" in levels:
+        pairs.append(("overfitting to dev", "dev", "test"))
+    highest = levels[target or (held_out[0] if held_out else "train" if "train" in levels else "human")]
+    floor = max(FLOOR_SHARE * highest.interval.value, SMALLEST_FLOOR if unit == SHARE else 0.0)
+    steps = []
+    for name, below, above in pairs:
+        is_surpassed = name == "avoidable bias" and levels["train"].interval.high < levels["human"].interval.low
+        if name == "avoidable bias" and (person.error is None or is_surpassed):
+            steps.append(_bound(levels["train"], floor))
+        else:
+            steps.append(_step(name, below, above, levels, floor))
+    return steps
+
+
+def _bound(train: Measured, floor: float) -> Step:
+    """Avoidable bias where nobody knows how low the error can go: at most the whole training error."""
+    size = train.interval.value
+    gap = Gap("avoidable bias", "human", "train", size, 0.0, train.interval.high, False, floor, is_bound=True)
+    return Step(gap, np.resize(train.draws, ROUNDS))
+
+
+def _step(name: GapName, below: str, above: str, levels: Mapping[str, Measured], floor: float) -> Step:
+    lower, upper = levels[below], levels[above]
+    size = difference(upper.interval, lower.interval)
+    is_there = size.low > floor
+    gap = Gap(name, below, above, size.value, size.low, size.high, is_there, floor)
+    if not is_there and size.high > floor:
+        count, needs_below = _examples_to_settle(size.value, floor, lower, upper)
+        gap = replace(gap, examples_to_settle=count, settle_needs_below=needs_below)
+    return Step(gap, np.resize(upper.draws, ROUNDS) - np.resize(lower.draws, ROUNDS))
+
+
+def _examples_to_settle(size: float, floor: float, below: Measured, above: Measured) -> tuple[int | None, bool]:
+    """How many examples of the upper split put the interval, 4 times out of 5, on one side of the floor.
+
+    If the gap is as large as it looks, or INDIFFERENT away from the floor where it looks nearer. True: only if the
+    lower split grows in the same proportion. None: not known.
+    """
+    distance = max(abs(size - floor), INDIFFERENT * floor)
+    variances = [((end.high - end.low) / (2 * Z)) ** 2 for end in (above.interval, below.interval)]
+    if distance == 0 or not math.isfinite(sum(variances)):
+        return None, False
+    wanted = (distance / (Z + POWER)) ** 2
+    room = wanted - variances[1]
+    needs_below = room <= 0
+    factor = sum(variances) / wanted if needs_below else variances[0] / room
+    return max(math.ceil(above.examples * factor), above.examples + 1), needs_below
+
+
+def _rung_note(
+    name: str,
+    level: Measured,
+    person: Person,
+    removed: Mapping[str, int],
+    dev_looks: int,
+    test_openings: int | None,
+    unit: str | None,
+) -> str:
+    if name == "human":
+        return person.note
+    notes = []
+    if name in removed:
+        notes.append(f"without {removed[name]:,} copies of training examples")
+    if name == "dev" and dev_looks > 1:
+        optimism = float(level.draws.std()) * math.sqrt(2 * math.log(dev_looks))
+        notes.append(f"best of {dev_looks} looks: up to about {format_gap(optimism, unit)} optimistic")
+    if name == "test" and test_openings is not None and test_openings > 1:
+        notes.append(f"opened {test_openings} times: no longer unseen")
+    return "; ".join(notes)
+
+
+def _leak_notes(measured: Mapping[str, Measured], removed: Mapping[str, int]) -> list[str]:
+    notes = []
+    for split, count in removed.items():
+        noun = "example" if count == 1 else "examples"
+        text = f"leak: {count:,} {noun} of {split_name(split)} {'is' if count == 1 else 'are'} in train as well"
+        without = "measured without" if split in measured else "nothing else is in it, so this rung is left out"
+        notes.append(
+            f"{text}; {without}" + (" them" if split in measured and count > 1 else " it" if split in measured else "")
+        )
+    return notes
+
+
+def _order_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], person: Person, unit: str | None) -> list[str]:
+    """Rungs that stand the other way round than expected, in words instead of as negative gaps."""
+    notes = []
+    for gap in gaps:
+        sure = "clearly " if gap.high < 0 else ""
+        above = split_name(gap.above)
+        if gap.name == "avoidable bias" and gap.is_bound and person.error is not None:
+            train, human = (format_error(levels[name].interval.value, unit) for name in ("train", "human"))
+            notes.append(
+                f"the train error ({train}) is below the human level ({human}): the human level no longer says how low "
+                f"the error can go (examples may also have been learnt by heart)"
+            )
+        elif gap.size < 0 and gap.name == "variance":
+            notes.append(
+                f"train is {sure}above {above}: there is no variance to reduce (regularisation and augmentation make "
+                f"training harder than judging, or {above} happens to be easier)"
+            )
+        elif gap.size < 0 and gap.name == "data mismatch":
+            notes.append(f"{above} is {sure}easier than train-dev: the other source does not hold it back")
+    return notes

@@ -1,0 +1,72 @@
+"""Where the errors are: by class and by tag, each slice with its interval and its share of all errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gnomon.metrics.intervals import measure, weights_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gnomon.core.evaluation import Evaluation
+    from gnomon.metrics.interval import Interval
+
+TAG = "tag."
+MOST_VALUES = 1000  # a column with more different values than this names examples, not slices
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The examples that share one value of one column."""
+
+    column: str  # "target", "tag.camera"
+    value: str
+    error: Interval
+    examples: int
+    share_of_examples: float  # by weight
+    share_of_errors: float  # of the sum of weighted errors: what it would remove at most if it became perfect
+
+
+def by_class(evaluation: Evaluation, *, seed: int = 0) -> tuple[Slice, ...]:
+    """A slice for each target, worst first; none where targets are not names."""
+    if evaluation.table["target"].dtype.is_float():
+        return ()
+    return _slices(evaluation, "target", seed)
+
+
+def by_tag(evaluation: Evaluation, *, seed: int = 0) -> dict[str, tuple[Slice, ...]]:
+    """For each tag.NAME column its slices, worst first; examples without the tag are in none."""
+    columns = [name for name in evaluation.table.columns if name.startswith(TAG)]
+    found = {name: _slices(evaluation, name, seed) for name in columns}
+    return {name: slices for name, slices in found.items() if slices}
+
+
+def _slices(evaluation: Evaluation, column: str, seed: int) -> tuple[Slice, ...]:
+    """Worst first: by the lower end of the error's interval, so that a slice of one wrong example does not lead."""
+    table = evaluation.table.with_columns(evaluation.table[column].cast(str))
+    table = table.filter(_scored(table))
+    total_weight, total_error = _sums(table)
+    parts = table.drop_nulls(column).partition_by(column, as_dict=True)
+    if len(parts) > MOST_VALUES:
+        return ()
+    found = []
+    for (value,), part in parts.items():
+        mean = replace(evaluation, table=part, split_error=None)  # a part has its rows' mean, whatever the whole has
+        measured = measure(mean, seed=seed)
+        weight, error = _sums(part)
+        share = error / total_error if total_error > 0 else 0.0
+        found.append(Slice(column, str(value), measured.interval, measured.examples, weight / total_weight, share))
+    return tuple(sorted(found, key=lambda one: (-one.error.low, -one.error.value, one.value)))
+
+
+def _scored(table: pl.DataFrame) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(weights_of(table) > 0)
+
+
+def _sums(table: pl.DataFrame) -> tuple[float, float]:
+    weights = weights_of(table)
+    return float(weights.sum()), float((weights * table["error"].cast(float).to_numpy()).sum())

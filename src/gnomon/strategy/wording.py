@@ -1,0 +1,150 @@
+"""The ladder as a person reads it: errors in their unit, rows of cells for every face, plain text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gnomon.core.evaluation import SHARE
+
+if TYPE_CHECKING:
+    from gnomon.strategy.diagnosis import Diagnosis, Gap, Rung
+
+MARK = "<- holds it back most"
+MARK_CONTENDER = "<- one of two that hold it back most"
+MARK_BOUND = "<- may hold it back more"
+
+
+@dataclass(frozen=True, slots=True)
+class LadderRow:
+    """One line of the ladder, cell by cell; empty where there is nothing to say."""
+
+    split: str  # "train-dev"
+    error: str  # "4.1 %"
+    gap: str  # "+3.1"
+    gap_name: str  # "avoidable bias"
+    interval: str  # of the gap where there is one, else of the error: "[ 2.5,  3.7]"
+    mark: str  # MARK on the gap the verdict names
+    note: str  # "given", "sealed (gnomon test opens it; opened 0 times)"
+
+
+def split_name(split: str) -> str:
+    """`train_dev` -> `train-dev`."""
+    return split.replace("_", "-")
+
+
+def format_error(value: float, unit: str | None) -> str:
+    """0.041 -> "4.1 %" for shares; "42.3 mg/dl" otherwise, to three significant digits."""
+    if unit == SHARE:
+        return f"{_points(value)} %"
+    return f"{_three_digits(value)} {unit or ''}".rstrip()
+
+
+def format_gap(value: float, unit: str | None) -> str:
+    """0.031 -> "3.1 points" for shares; "5.2 mg/dl" otherwise. Without a sign for what is positive."""
+    if unit == SHARE:
+        return f"{_points(value)} points"
+    return format_error(value, unit)
+
+
+def _points(value: float) -> str:
+    """A share in percent, to one decimal, or to two significant digits where that would be nothing."""
+    percent = 100 * value
+    if math.isinf(percent):
+        return "-∞" if percent < 0 else "∞"
+    if abs(percent) >= 0.1 or percent == 0:
+        return f"{percent:.1f}"
+    return f"{percent:.2g}" if abs(percent) >= 0.001 else "0.0"
+
+
+def _three_digits(value: float) -> str:
+    if math.isinf(value):
+        return "-∞" if value < 0 else "∞"
+    if value == 0:
+        return "0"
+    decimals = max(2 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:,.{decimals}f}" if decimals <= 6 else f"{value:.2e}"
+
+
+def format_count(count: int) -> str:
+    """12,400 -> "about 12,000"; what nobody will collect is said so."""
+    if count > 10_000_000:
+        return "more than 10 million"
+    digits = len(str(count))
+    return f"about {round(count, 2 - digits):,}" if digits > 2 else str(count)
+
+
+def ladder_rows(diagnosis: Diagnosis) -> tuple[LadderRow, ...]:
+    """A row a rung, from human to test; a sealed test split has its row."""
+    gaps = {gap.above: gap for gap in diagnosis.gaps}
+    rows = [_row(rung, gaps.get(rung.name), diagnosis) for rung in diagnosis.rungs]
+    if diagnosis.test_openings is not None and all(rung.name != "test" for rung in diagnosis.rungs):
+        note = f"sealed (gnomon test opens it; opened {diagnosis.test_openings} times)"
+        rows.append(LadderRow("test", "", "", "", "", "", note))
+    return tuple(rows)
+
+
+def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
+    unit, verdict = diagnosis.unit, diagnosis.verdict
+    error = "?" if rung.name == "human" and rung.note.startswith("not known") else format_error(rung.error, unit)
+    if gap is None:
+        interval = "" if rung.low == rung.high else _interval(rung.low, rung.high, unit)
+        return LadderRow(split_name(rung.name), error, "", "", interval if rung.examples else "", "", rung.note)
+    mark = ""
+    if verdict.gap is not None and gap.name in verdict.contenders:
+        mark = MARK if len(verdict.contenders) == 1 else MARK_BOUND if gap.is_bound else MARK_CONTENDER
+    name: str = gap.name
+    size = _signed(gap.size, unit)
+    if gap.is_bound:
+        name, size = f"{gap.name} at most", _signed(gap.size, unit).lstrip("+")
+    elif gap.size < 0:
+        name = {
+            "variance": f"no variance: train is above {split_name(gap.above)}",
+            "data mismatch": "no mismatch: dev is easier than train-dev",
+            "overfitting to dev": "none: test is below dev",
+            "avoidable bias": "no avoidable bias: below human",
+        }[gap.name]
+    return LadderRow(split_name(rung.name), error, size, name, _interval(gap.low, gap.high, unit), mark, rung.note)
+
+
+def _signed(value: float, unit: str | None) -> str:
+    text = _points(value) if unit == SHARE else _three_digits(value)
+    return f"+{text}" if value > 0 else text
+
+
+def _interval(low: float, high: float, unit: str | None) -> str:
+    if unit == SHARE and math.isfinite(high - low):
+        decimals = 1 if max(abs(low), abs(high)) >= 0.005 else 2
+        ends = [f"{round(100 * end, decimals) + 0.0:.{decimals}f}" for end in (low, high)]
+    else:
+        ends = [_three_digits(end) for end in (low, high)]
+    return f"[{ends[0]:>4}, {ends[1]:>4}]"
+
+
+def ladder_text(diagnosis: Diagnosis) -> str:
+    """The ladder, the verdict, the notes and the advice as aligned plain text; no trailing newline."""
+    rows = ladder_rows(diagnosis)
+    title = LadderRow("", diagnosis.error_name, "gap", "", "95 % interval", "", "")
+    widths = [max(len(cell) for cell in column) for column in zip(*map(_cells, (title, *rows)), strict=True)]
+    lines = []
+    for row in (title, *rows):
+        if row.note.startswith("sealed"):
+            lines.append(f"  {row.split.ljust(widths[0])}  {row.note}")
+            continue
+        split, error, gap, name, interval, rest = (
+            cell.rjust(width) if place in (1, 2) and row is not title else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(_cells(row), widths, strict=True))
+        )
+        lines.append(f"  {split}  {error}   {gap}  {name}  {interval}  {rest}".rstrip())
+    lines += ["", f"  {diagnosis.verdict.text}"]
+    lines += [f"  note: {note}" for note in diagnosis.notes]
+    for number, advice in enumerate(diagnosis.advice, start=1):
+        lines.append(f"  {'next' if number == 1 else '    '}  {number}. {advice.action}: {advice.why}")
+    return "\n".join(lines)
+
+
+def _cells(row: LadderRow) -> tuple[str, ...]:
+    note = f"({row.note})" if row.note and not row.note.startswith("sealed") else ""
+    rest = "  ".join(part for part in (row.mark, note) if part)
+    return row.split, row.error, row.gap, row.gap_name, row.interval, rest
