@@ -1,0 +1,1 @@
+"""A record in, a picture out: computes nothing, saves nothing."""

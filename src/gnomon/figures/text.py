@@ -1,0 +1,118 @@
+"""How texts and numbers are written wherever people read them: in pictures and on the page."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+from gnomon.core.evaluation import SHARE
+from gnomon.strategy.wording import format_error, format_gap
+
+_NO_BREAK_SPACE = "\u00a0"
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))  # control, format, surrogate, unassigned, separators
+_JOINERS = "\u200c\u200d\ufe0f"  # spelling of Persian, Indic scripts and emoji depends on these
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""The text with every character that cannot be seen, or that reorders its neighbours, spelled as an escape.
+
+    A file name may hold ESC, NUL, a right-to-left override or bytes that are no text at all; none of them belongs in
+    a page, an SVG or a terminal. Characters in `keep` ("\n", say) stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char in keep or not _is_invisible(char) else _escaped(char) for char in text)
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in _INVISIBLE and char not in _JOINERS
+
+
+def _escaped(char: str) -> str:
+    return ascii(char)[1:-1]
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters; a longer text loses its middle, because file names differ at their ends."""
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
+
+
+def label(text: str, limit: int = 24) -> str:
+    """A name as an axis or a caption shows it: visible, on one line, short; the empty name says so."""
+    # a very long text is cut before it is looked at a character at a time
+    return shortened(visible(shortened(text, 10 * limit)), limit) or "(empty)"
+
+
+def number(value: float) -> str:
+    """At most three significant digits, without an exponent where nobody expects one: 0.00123, 4.5, 1,234."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else ("−∞" if value < 0 else "∞")
+    return _minus(f"{value:,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}")
+
+
+def count(value: float) -> str:
+    """1,234,567."""
+    return f"{value:,.0f}"
+
+
+def short_count(value: float) -> str:
+    """1.23 M, 45.6 k, 789."""
+    for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{_NO_BREAK_SPACE}{suffix}"
+    return f"{value:g}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f}{_NO_BREAK_SPACE}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_NO_BREAK_SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{_NO_BREAK_SPACE}min {whole % 60}{_NO_BREAK_SPACE}s"
+    return f"{whole // 3600}{_NO_BREAK_SPACE}h {whole % 3600 // 60}{_NO_BREAK_SPACE}min"
+
+
+def error_text(value: float, unit: str | None) -> str:
+    """An error with its unit, which never stands alone on the next line."""
+    if not math.isfinite(value):
+        return number(value)
+    return _minus(format_error(value, _one_line(unit)).replace(" ", _NO_BREAK_SPACE))
+
+
+def gap_text(value: float, unit: str | None, *, signed: bool = True) -> str:
+    """A difference of two errors; shares differ in points of percent."""
+    if not math.isfinite(value):
+        return number(value)
+    sign = "+" if signed and value > 0 else ""
+    return sign + _minus(format_gap(value, _one_line(unit)).replace(" ", _NO_BREAK_SPACE))
+
+
+def range_text(low: float, high: float, unit: str | None) -> str:
+    """[2.5, 3.7]: the ends of an interval, in percent for shares, without repeating the unit."""
+    low_text, high_text = (_end(end, unit) for end in (low, high))
+    return f"[{low_text}, {high_text}]"
+
+
+def _end(value: float, unit: str | None) -> str:
+    if not math.isfinite(value):
+        return number(value)
+    return _minus(format_error(value, SHARE if unit == SHARE else None).removesuffix(" %"))
+
+
+def _one_line(unit: str | None) -> str | None:
+    return label(unit) if unit else unit
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def share_tick(share: float) -> str:
+    """5 %, 0.5 %: no more decimals than the number needs."""
+    return f"{_minus(f'{100 * share:.6g}')}{_NO_BREAK_SPACE}%"

@@ -1,0 +1,15 @@
+"""One self-contained HTML page about one run: opens from disk, years later, without a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gnomon.report.record import ReportRecord
+
+
+def build(record: ReportRecord) -> str:
+    """The whole page. Under 20 MB whatever the record holds: long lists are cut, and say how much is missing."""
+    from gnomon.report import page  # Jinja and Matplotlib are loaded only when a page is made
+
+    return page.build(record)

@@ -1,0 +1,99 @@
+"""Every picture of the page as a data URI, within a budget of bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from gnomon.figures import encode
+from gnomon.figures.calibration import draw_calibration
+from gnomon.figures.confusion import draw_confusion
+from gnomon.figures.ladder import draw_ladder
+from gnomon.figures.learning_curves import draw_learning_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gnomon.core.task import View
+    from gnomon.report.record import ReportRecord
+
+THUMBNAIL = 160  # pixels a side
+PIXELATED = 64  # pictures smaller than this are enlarged with sharp edges
+MAX_TASK_FIGURES = 24
+MAX_TASK_FIGURE_CHARACTERS = 8_000_000  # of all pictures of the task together, so that the page stays under 20 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What an <img> needs. A drawing (lines on white) may be inverted in the dark, a photograph may not."""
+
+    uri: Markup  # base64 of our own making: nothing in it to escape, and never to be cut
+    is_drawing: bool = False
+    is_small: bool = False
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The page's pictures. `of_task` leaves out `num_left_out` figures for which there was no room."""
+
+    ladder: Picture
+    curves: Picture | None = None
+    confusion: Picture | None = None
+    calibration: Picture | None = None
+    of_task: Mapping[str, Picture] = field(default_factory=dict)
+    num_left_out: int = 0
+
+
+def of(record: ReportRecord) -> Pictures:
+    """Draw what the record holds."""
+    diagnosis = record.diagnosis
+    human = next((rung.error for rung in diagnosis.rungs if rung.name == "human" and math.isfinite(rung.error)), None)
+    curves = None
+    if record.history:
+        curves = _drawn(
+            draw_learning_curves(
+                record.history, error_name=diagnosis.error_name, unit=diagnosis.unit, human=human
+            )
+        )  # fmt: skip
+    of_task = _within_budget(record.figures)
+    return Pictures(
+        ladder=_drawn(draw_ladder(diagnosis)),
+        curves=curves,
+        confusion=_drawn(draw_confusion(record.confusion)) if record.confusion else None,
+        calibration=_drawn(draw_calibration(record.calibration)) if record.calibration else None,
+        of_task=of_task,
+        num_left_out=len(record.figures) - len(of_task),
+    )
+
+
+def of_view(view: View) -> Picture | None:
+    """The thumbnail of an example, where it has a picture."""
+    if view.image is None or 0 in view.image.shape:
+        return None
+    return Picture(
+        _uri(encode.thumbnail(view.image, THUMBNAIL), "image/png"), is_small=max(view.image.shape[:2]) < PIXELATED
+    )
+
+
+def _uri(content: bytes, media_type: str) -> Markup:
+    return Markup(encode.data_uri(content, media_type))  # noqa: S704
+
+
+def _drawn(figure: Figure) -> Picture:
+    content, media_type = encode.best(figure)
+    return Picture(_uri(content, media_type), is_drawing=not encode.has_pictures(figure))
+
+
+def _within_budget(figures: Mapping[str, Figure]) -> dict[str, Picture]:
+    kept: dict[str, Picture] = {}
+    room = MAX_TASK_FIGURE_CHARACTERS
+    for title, figure in list(figures.items())[:MAX_TASK_FIGURES]:
+        picture = _drawn(figure)
+        if len(picture.uri) <= room:
+            kept[title] = picture
+            room -= len(picture.uri)
+    return kept

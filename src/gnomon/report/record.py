@@ -1,0 +1,103 @@
+"""Everything the page shows, as plain data; whoever fills it decides, the page only writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gnomon.core.example import BadInput
+    from gnomon.core.task import View
+    from gnomon.metrics.classification import Calibration, Confusion
+    from gnomon.metrics.interval import Interval
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.slices import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting as it was used."""
+
+    key: str
+    value: str
+    given_by_user: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One row of the layer table."""
+
+    name: str
+    kind: str
+    shape: str  # of its output for one example: "32 × 8 × 8"
+    parameters: int
+    multiply_adds: int | None  # for one example; None where not counted
+    activation: int | None  # numbers in its output for one example
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """What was read, what it was taken for and why, and what is wrong with it."""
+
+    origin: str
+    recognised: str  # as what, and why
+    splits: Mapping[str, int]  # {split: examples}, in the ladder's order
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # {class: {split: examples}}
+    notes: Sequence[str] = ()
+    bad: Sequence[BadInput] = ()
+    leaks: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One example the model got wrong, as a person looks at it."""
+
+    id: str
+    view: View
+    target: str
+    prediction: str
+    error: float
+    confidence: float | None = None
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line to type, and what it does."""
+
+    line: str
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecord:
+    """One run, ready to be shown. What is empty or None has no section on the page."""
+
+    title: str  # the run's name
+    task_title: str  # "image classification"
+    gnomon_version: str
+    run_path: str
+    command_line: str
+    started: str  # UTC, as text
+    seconds: float  # of the whole fit
+    diagnosis: Diagnosis
+    settings: Sequence[SettingLine]
+    environment: Mapping[str, Any]
+    data: DataCard
+    layers: Sequence[Layer] = ()
+    history: Sequence[Mapping[str, Any]] = ()  # one mapping an epoch, as figures.learning_curves takes it
+    metrics: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)  # {split: {name: score}}
+    slices: Mapping[str, Sequence[Slice]] = field(default_factory=dict)  # {"class": ..., "tag.camera": ...}
+    confusion: Confusion | None = None
+    calibration: Calibration | None = None
+    mistakes: Sequence[Mistake] = ()  # the most confident first
+    num_mistakes: int | None = None  # of the whole split, where `mistakes` is only their head
+    judged_split: str = "dev"  # the split that slices, confusion, calibration and mistakes come from
+    figures: Mapping[str, Figure] = field(default_factory=dict)  # {title: the task's own picture}
+    example_views: Sequence[tuple[str, View]] = ()  # (caption, view): what the data looks like
+    test_openings: int = 0  # times the test split was looked at
+    reproduce: Sequence[Command] = ()
