@@ -1,0 +1,55 @@
+"""Pictures: class folders, IDX files, archives of either, arrays; the one door to them all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import Reading
+from gnomon.core.settings import DataSettings
+from gnomon.core.task import Claim
+from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arrays_to_predict
+from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
+from gnomon.data.images.examples import ImageExamples, moments, write_picture
+from gnomon.data.images.idx import looks_like_idx, read_idx
+from gnomon.data.source import Source, Tree
+
+__all__ = ["ImageExamples", "claim", "moments", "read_labelled", "read_unlabelled", "write_picture"]
+
+
+def claim(source: Source) -> Claim | None:
+    """How sure it is, without decoding anything, that the source is pictures with a class each."""
+    if source.arrays is not None:
+        certainty, why = looks_like_pictures(source.arrays)
+    elif source.tree is not None:
+        certainty, why = max(looks_like_idx(source.tree), looks_like_class_folders(source.tree))
+    else:
+        return None
+    return Claim(certainty, why) if certainty > 0 else None
+
+
+def read_labelled(source: Source, settings: DataSettings) -> Reading:
+    """All pictures with their classes. Raises DataError naming what is wrong where."""
+    if source.arrays is not None:
+        return _with_notes(source, read_arrays(source.arrays, source.origin))
+    tree = _tree(source)
+    if looks_like_idx(tree)[0] > 0:
+        return _with_notes(source, read_idx(tree))
+    return _with_notes(source, read_class_folders(tree, settings))
+
+
+def read_unlabelled(source: Source, settings: DataSettings) -> Reading:
+    """All pictures, under the key "all", whatever folders they lie in."""
+    if source.arrays is not None:
+        return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin))
+    return _with_notes(source, read_pictures(_tree(source), settings))
+
+
+def _tree(source: Source) -> Tree:
+    if source.tree is None:
+        raise DataError("this is a table, not pictures.", where=source.origin, fix="give a folder, archive or array.")
+    return source.tree
+
+
+def _with_notes(source: Source, reading: Reading) -> Reading:
+    return replace(reading, notes=source.notes + reading.notes)

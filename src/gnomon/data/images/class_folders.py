@@ -1,0 +1,281 @@
+"""Pictures in class folders, with or without train/dev/test above them: recognised by names alone, read completely."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import BadInput, Reading
+from gnomon.core.settings import DataSettings
+from gnomon.data.images.decoding import LEAST_SIDE, is_picture_name
+from gnomon.data.images.examples import ImageExamples, check_classes, check_divided, index_of, same_picture_twice
+from gnomon.data.images.stores import Scan, scan
+from gnomon.data.source import File, Tree, display_name, first_names
+from gnomon.data.trees import common_folder
+
+_SPLITS = {
+    "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_MASK_FOLDERS = frozenset(
+    {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "groundtruth",
+     "ground_truth", "gt", "segmentationclass", "segmentationobject"}
+)  # fmt: skip
+_PICTURE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "pictures", "photos"})
+_ANNOTATION_SUFFIXES = (".xml", ".json", ".txt")
+SHOWN_BAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A picture file and what its place says."""
+
+    file: File
+    split: str  # "all", "train", "dev" or "test"
+    class_name: str
+    folder: str  # below the class folder, "" mostly
+
+
+@dataclass(frozen=True)
+class _Layout:
+    placed: tuple[_Placed, ...]
+    outside: tuple[File, ...]  # pictures in no class folder
+    others: tuple[str, ...]  # files that are not pictures by their names
+    notes: tuple[str, ...]
+
+
+def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
+    """How sure it is (0 .. 1), from names alone, that this is pictures in class folders; and why."""
+    layout = _layout(tree)
+    pictures = len(layout.placed) + len(layout.outside)
+    if pictures == 0:
+        return 0.0, "no pictures"
+    if 2 * pictures < pictures + len(layout.others):
+        return 0.0, f"{len(layout.others):,} files that are not pictures beside {pictures:,} that are"
+    why_not = _other_layout(tree, layout)
+    if why_not:
+        return 0.0, why_not
+    classes = {placed.class_name for placed in layout.placed}
+    if not classes:
+        return 0.25, f"{pictures:,} pictures, but no class folders"
+    if len(classes) == 1:
+        return 0.3, f"pictures in one class folder ({first_names([*classes])})"
+    splits = {placed.split for placed in layout.placed} - {"all"}
+    divided = (
+        f", divided into {', '.join(name for name in ('train', 'dev', 'test') if name in splits)}" if splits else ""
+    )
+    why = f"{len(classes):,} class folders, {len(layout.placed):,} pictures{divided}"
+    return (0.95 if splits else 0.9) * len(layout.placed) / pictures, why
+
+
+def _other_layout(tree: Tree, layout: _Layout) -> str:
+    """What else these pictures are, when they are something else: masks, boxes."""
+    names = [file.name for file in tree.files]
+    folders = {part.lower() for name in names for part in name.split("/")[:-1]}
+    if folders & _MASK_FOLDERS and folders & _PICTURE_FOLDERS:
+        found = sorted(folders & (_MASK_FOLDERS | _PICTURE_FOLDERS))
+        return f"folders named {', '.join(found)}: pictures with masks or annotations, not classes"
+    if folders & _MASK_FOLDERS and any(name.lower().endswith(_ANNOTATION_SUFFIXES) for name in layout.others):
+        return "annotation files beside the pictures, not classes"
+    pictures = [placed.file.name for placed in layout.placed] + [file.name for file in layout.outside]
+    stems = {name.rpartition("/")[2].rpartition(".")[0] for name in pictures}
+    sidecars = {
+        name.rpartition("/")[2].rpartition(".")[0]
+        for name in layout.others
+        if name.lower().endswith(_ANNOTATION_SUFFIXES)
+    }
+    if 2 * len(stems & sidecars) >= len(stems):
+        return "a text, json or xml file for each picture: boxes or captions, not classes"
+    if not layout.placed:
+        suffixes = defaultdict(set)
+        for name in pictures:
+            suffixes[name.rpartition(".")[0]].add(name.rpartition(".")[2].lower())
+        if 2 * sum(len(kinds) > 1 for kinds in suffixes.values()) > len(suffixes):
+            return "pictures in pairs of one name and two formats: pictures with masks, not classes"
+    return ""
+
+
+def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
+    """Every picture, by split ("all" where the source is undivided) and class.
+
+    Raises DataError when nothing can be learnt from it: no pictures, no class folders, one class, too many bad files.
+    """
+    layout = _layout(tree)
+    _require_classes(tree, layout)
+    files = [placed.file for placed in layout.placed]
+    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
+    check_bad(found.bad, len(files), tree.origin, settings)
+    kept = [layout.placed[position] for position in found.readable]
+    _require_two_left(layout.placed, kept, found.bad, tree.origin)
+    splits = {
+        split: _examples(found, kept, split)
+        for split in ("all", "train", "dev", "test")
+        if any(placed.split == split for placed in kept)
+    }
+    check_divided(splits, tree.origin)
+    trained_on = splits.get("all") or splits["train"]
+    notes = [*tree.notes, *layout.notes, *_left_aside(layout), *remarks(found)]
+    notes += check_classes(dict(Counter(trained_on.index["stratum"].to_list())), tree.origin)
+    whole = ImageExamples.of(found.store, found.readable, index_of(*_columns(kept)))
+    return Reading(splits, tuple(notes + same_picture_twice(whole)), found.bad)
+
+
+def read_pictures(tree: Tree, settings: DataSettings) -> Reading:
+    """Every picture of a tree, without classes, under the key "all". Raises DataError when none can be read."""
+    files = [file for file in tree.files if is_picture_name(file.name)]
+    if not files and len(tree.files) == 1:
+        files = [tree.files[0]]  # given by name, it is to be tried whatever it is called
+    if not files:
+        raise DataError(
+            f"there are no pictures among {len(tree.files):,} files.",
+            where=tree.origin,
+            fix="give pictures to predict.",
+        )
+    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
+    if not len(found.readable):
+        raise DataError(
+            f"none of {len(files):,} pictures can be read: {_shown(found.bad)}.",
+            where=tree.origin,
+            fix="give pictures that open in a viewer.",
+        )
+    names = [display_name(files[position].name) for position in found.readable]
+    examples = ImageExamples.of(found.store, found.readable, index_of(names, None))
+    return Reading({"all": examples}, (*tree.notes, *remarks(found)), found.bad)
+
+
+def least_side(settings: DataSettings) -> int:
+    """Pixels of the shorter side to keep: twice what is asked for, so that the last resize has something to average."""
+    return max(LEAST_SIDE, 2 * (settings.image_size or 0))
+
+
+def check_bad(bad: Sequence[BadInput], total: int, origin: str, settings: DataSettings) -> None:
+    """Raises DataError when more than `max_bad` of `total` pictures are bad."""
+    if len(bad) > settings.max_bad * total:
+        share = len(bad) / total
+        raise DataError(
+            f"{len(bad):,} of {total:,} pictures cannot be read ({share:.1%}; max_bad allows {settings.max_bad:.1%}): "
+            f"{_shown(bad)}.",
+            where=origin,
+            fix=f"repair or remove them, or go on without them by max_bad={min(1.0, share + 0.005):.2f}.",
+        )
+
+
+def _require_two_left(
+    placed: Sequence[_Placed], kept: Sequence[_Placed], bad: Sequence[BadInput], origin: str
+) -> None:  # fmt: skip
+    before, after = Counter(p.class_name for p in placed), Counter(p.class_name for p in kept)
+    for class_name, count in before.items():
+        if after[class_name] < min(2, count):
+            raise DataError(
+                f"class {class_name} keeps {after[class_name]} of its {count:,} pictures; "
+                f"{len(bad):,} cannot be read: {_shown(bad)}.",
+                where=origin,
+                fix="repair those files, or remove the class.",
+            )
+
+
+def _shown(bad: Sequence[BadInput]) -> str:
+    more = f" and {len(bad) - SHOWN_BAD:,} more" if len(bad) > SHOWN_BAD else ""
+    return ", ".join(f"{one.where} ({one.why})" for one in bad[:SHOWN_BAD]) + more
+
+
+def remarks(found: Scan) -> list[str]:
+    """What was done to pictures while decoding, counted."""
+    return [f"{len(names):,} pictures: {what} ({first_names(names)})" for what, names in sorted(found.remarks.items())]
+
+
+def _examples(found: Scan, kept: Sequence[_Placed], split: str) -> ImageExamples:
+    rows = [i for i, placed in enumerate(kept) if placed.split == split]
+    ids, classes, folders = _columns([kept[i] for i in rows])
+    return ImageExamples.of(found.store, found.readable[rows], index_of(ids, classes, folders))
+
+
+def _columns(placed: Sequence[_Placed]) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [display_name(one.file.name) for one in placed],
+        [one.class_name for one in placed],
+        [one.folder for one in placed],
+    )
+
+
+def _require_classes(tree: Tree, layout: _Layout) -> None:
+    pictures = len(layout.placed) + len(layout.outside)
+    if pictures == 0:
+        others = f": {first_names(layout.others)}" if layout.others else ""
+        raise DataError(
+            f"there are no pictures among {len(tree.files):,} files{others}.",
+            where=tree.origin,
+            fix="give a folder that holds a folder of pictures for each class.",
+        )
+    if not layout.placed:
+        raise DataError(
+            f"found {pictures:,} pictures but no class folders: {first_names([file.name for file in layout.outside])}.",
+            where=tree.origin,
+            fix="put the pictures of each class into a folder named after it: cat/1.jpg, dog/2.jpg.",
+        )
+
+
+def _left_aside(layout: _Layout) -> list[str]:
+    notes = []
+    if layout.outside:
+        names = [file.name for file in layout.outside]
+        notes.append(f"{len(names):,} pictures lie in no class folder and are left aside ({first_names(names)})")
+    if layout.others:
+        notes.append(
+            f"{len(layout.others):,} files that are not pictures are left aside ({first_names(layout.others)})"
+        )
+    return notes
+
+
+def _layout(tree: Tree) -> _Layout:
+    """Where every picture belongs. Raises DataError where the folders contradict one another."""
+    pictures = [file for file in tree.files if is_picture_name(file.name)]
+    others = tuple(file.name for file in tree.files if not is_picture_name(file.name))
+    top = _top(pictures)
+    parts = {file.name: file.name[len(top) :].split("/") for file in pictures}
+    splits = _split_folders({part[0] for part in parts.values() if len(part) > 1}, tree.origin)
+    notes = [f"everything lies inside {display_name(top)}: looked through"] if top else []
+    placed, outside = [], []
+    for file in pictures:
+        *folders, _ = parts[file.name]
+        split = splits.get(folders[0], "all") if folders else "all"
+        below = folders[1:] if split != "all" else folders
+        if below:
+            inner = "/".join(display_name(part) for part in below[1:])
+            placed.append(_Placed(file, split, display_name(below[0]), inner))
+        else:
+            outside.append(file)
+    if any(one.folder for one in placed):
+        notes.append("folders lie inside class folders: the first level is the class, deeper ones are the tag `folder`")
+    if splits and not any(one.split == "train" for one in placed) and placed:
+        raise DataError(
+            f"found {' and '.join(sorted(splits))} but no pictures of classes under train.",
+            where=tree.origin,
+            fix="add train/ with a folder for each class.",
+        )
+    return _Layout(tuple(placed), tuple(outside), others, tuple(notes))
+
+
+def _top(pictures: Sequence[File]) -> str:
+    """The folders above everything, not counting one that directly holds pictures: that one is a class."""
+    top = common_folder([file.name for file in pictures])
+    if top and all("/" not in file.name[len(top) :] for file in pictures):
+        top = top.removesuffix("/").rpartition("/")[0]
+        top = f"{top}/" if top else ""
+    return top
+
+
+def _split_folders(top_folders: set[str], origin: str) -> Mapping[str, str]:
+    """{folder: split} when every folder at the top is a split's, else {}: `train` beside `bus` and `car` is a class."""
+    splits = {folder: _SPLITS[folder.lower()] for folder in top_folders if folder.lower() in _SPLITS}
+    if len(splits) < len(top_folders) or len(splits) < 2:
+        return {}
+    if len(set(splits.values())) < len(splits):
+        raise DataError(
+            f"the folders {', '.join(sorted(splits))} mean the same split twice.",
+            where=origin,
+            fix="keep one of train, dev and test each.",
+        )
+    return splits

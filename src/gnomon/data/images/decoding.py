@@ -1,0 +1,331 @@
+"""One picture from its bytes: allowed formats, limits from the header, every odd kind of pixel handled on purpose."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from gnomon.core.errors import MachineError
+from gnomon.data.source import display_name
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+_FORMAT_OF = {
+    "png": "PNG", "apng": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "gif": "GIF",
+    "bmp": "BMP", "dib": "BMP", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM", "pgm": "PPM",
+    "pbm": "PPM", "pnm": "PPM",
+}  # fmt: skip
+_UNREAD = frozenset(
+    {"heic", "heif", "svg", "psd", "jp2", "avif", "tga", "ico", "eps", "dcm", "cr2", "nef", "dng", "exr"}
+)
+
+BYTES_A_PIXEL = 4  # a file larger than this many bytes for each allowed pixel is not looked into
+LEAST_SIDE = 256  # pixels of the shorter side that are always kept
+BIG = 4_000_000  # pixels from which a picture is turned in strips, and only one at a time
+WHITE = 255
+
+TRANSPARENT = "transparency laid over white"
+PALETTE = "a palette turned into colours"
+CMYK = "CMYK turned into RGB"
+OTHER_COLOURS = "YCbCr or Lab turned into RGB"
+DEEP = "16 bits a value: scaled by 1/257 to 8"
+DEEP_DARK = "16 bits a value, but none over 4,095: scaled by 1/257 they are dark"
+FLOATS_ONE = "floating point values within 0..1: times 255"
+FLOATS_BYTE = "floating point values within 0..255: rounded"
+FLOATS_DEEP = "floating point values within 0..65,535: divided by 257"
+ROTATED = "turned upright as EXIF says"
+BAD_EXIF = "unreadable EXIF: taken as upright"
+ANIMATED = "several frames or pages: the first is used"
+MISNAMED = "named for another format than the content has"
+
+# What Pillow and its plugins raise on damaged or hostile bytes. Not MemoryError: that is the machine's fault.
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
+    RuntimeError, EOFError, BufferError, struct.error, zlib.error, Warning,
+)  # fmt: skip
+
+
+class UnreadableError(Exception):
+    """A picture that cannot be used; `why` says so in a few words."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, upright, its shorter side brought down to at least the pixels kept."""
+
+    pixels: np.ndarray  # (H, W) or (H, W, 3) uint8; gray wherever all three channels agree
+    height: int  # as stored, before being brought down
+    width: int
+    remarks: tuple[str, ...]  # what was done to it
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether the name promises a picture, of a format that is read or of one that is not."""
+    suffix = _suffix(name)
+    return suffix in _FORMAT_OF or suffix in _UNREAD
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return suffix.lower() if dot and stem else ""
+
+
+@contextmanager
+def decoder_guard(max_pixels: int) -> Iterator[None]:
+    """Round any number of `decode` calls in any threads: Pillow's pixel limit is ours, its bomb warning an error."""
+    from PIL import Image
+
+    # Warning filters and the limit belong to the process, so the first one in sets them and the last one out restores.
+    with _guard.lock:
+        if _guard.inside == 0:
+            _guard.caught = warnings.catch_warnings()
+            _guard.caught.__enter__()
+            warnings.simplefilter("ignore")  # corrupt EXIF and the like: what matters comes back as an exception
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            _guard.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        _guard.inside += 1
+    try:
+        yield
+    finally:
+        with _guard.lock:
+            _guard.inside -= 1
+            if _guard.inside == 0:
+                Image.MAX_IMAGE_PIXELS = _guard.limit
+                _guard.caught.__exit__(None, None, None)
+
+
+class _Guard:
+    lock = threading.Lock()
+    inside = 0
+    caught: Any = None
+    limit: int | None = None
+
+
+_guard = _Guard()
+_one_big = threading.Lock()
+
+
+def decode(content: bytes, name: str, *, max_pixels: int, least_side: int = LEAST_SIDE) -> Picture:
+    """Decode completely. Call it inside `decoder_guard`.
+
+    `least_side`: the shorter side keeps at least that many pixels; larger pictures are averaged down by a whole
+    factor, the same for the same picture always. Raises UnreadableError.
+    """
+    from PIL import Image
+
+    if not content:
+        raise UnreadableError("empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UnreadableError(_too_many(width, height, max_pixels))
+            if width * height < BIG:
+                return _picture(image, name, least_side)
+            with _one_big:
+                return _picture(image, name, least_side)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UnreadableError(f"more pixels than max_pixels={max_pixels:,} allows") from None
+    except MemoryError:
+        raise MachineError(
+            "not enough memory to decode a picture.", where=display_name(name), fix="free memory, or lower max_pixels."
+        ) from None
+    except _DECODER_ERRORS as error:
+        raise UnreadableError(_fault(content, name, error)) from None
+
+
+def _too_many(width: int, height: int, max_pixels: int) -> str:
+    return f"{width}x{height} pixels, more than max_pixels={max_pixels:,} allows"
+
+
+def _picture(image: Image.Image, name: str, least_side: int) -> Picture:
+    remarks = []
+    kind = "JPEG" if image.format == "MPO" else image.format  # phones append a second view to a JPEG
+    if _FORMAT_OF.get(_suffix(name), kind) != kind:
+        remarks.append(MISNAMED)
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        remarks.append(ANIMATED)
+    width, height = image.size
+    if kind == "JPEG":  # decodes straight to a half, a quarter or an eighth, never below what is asked for
+        scale = least_side / min(width, height)
+        image.draft(None, (int(np.ceil(width * scale)), int(np.ceil(height * scale))))
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    image.load()
+    orientation = _orientation(image, remarks)
+    pixels = _eight_bits(image, least_side, deep, remarks)
+    if orientation in _UPRIGHT:
+        remarks.append(ROTATED)
+        pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
+        if orientation >= 5:
+            width, height = height, width
+    return Picture(_gray_if_gray(pixels), height, width, tuple(remarks))
+
+
+# EXIF 2.32, tag 0x0112: where the stored first row and first column lie in the upright picture.
+_UPRIGHT = {
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p),
+}
+
+
+def _orientation(image: Image.Image, remarks: list[str]) -> int:
+    if image.format == "TIFF":  # Pillow turns these while loading
+        return 1
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except _DECODER_ERRORS:
+        remarks.append(BAD_EXIF)
+        return 1
+
+
+def _eight_bits(image: Image.Image, least_side: int, deep: bool, remarks: list[str]) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8, brought down by a whole factor; a strip at a time, so that no second copy is made."""
+    factor = max(1, min(image.size) // least_side)
+    convert = _conversion(image, deep, remarks)
+    rows = max(1, BIG // image.width // factor) * factor
+    if rows >= image.height:
+        return _array(convert(image), factor)
+    strips = [
+        _array(convert(image.crop((0, top, image.width, min(top + rows, image.height)))), factor)
+        for top in range(0, image.height, rows)
+    ]
+    return np.concatenate(strips)
+
+
+def _array(image: Image.Image, factor: int) -> np.ndarray:
+    return np.asarray(image.reduce(factor) if factor > 1 else image)
+
+
+def _conversion(image: Image.Image, deep: bool, remarks: list[str]) -> Any:
+    """A function from a strip of `image` to an L or RGB one; says in `remarks` what it does."""
+    mode = image.mode
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        return _scaling(image, remarks)
+    if deep:
+        remarks.append(DEEP)  # Pillow has kept the upper eight bits already
+    if mode in ("P", "PA"):
+        remarks.append(PALETTE)
+    if mode in ("PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        opaque = mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (WHITE, WHITE)
+        if not opaque:
+            remarks.append(TRANSPARENT)
+        return _over_white
+    if mode == "CMYK":
+        remarks.append(CMYK)
+    elif mode in ("YCbCr", "LAB", "HSV"):
+        remarks.append(OTHER_COLOURS)
+    wanted = "L" if mode in ("1", "L") else "RGB"
+    return (lambda strip: strip) if mode == wanted else (lambda strip: strip.convert(wanted))
+
+
+def _over_white(strip: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    strip = strip.convert("RGBA")
+    background = Image.new("RGB", strip.size, (WHITE, WHITE, WHITE))
+    background.paste(strip, mask=strip.getchannel("A"))
+    return background
+
+
+def _scaling(image: Image.Image, remarks: list[str]) -> Any:
+    """For 16-bit, 32-bit and floating point grays: by the range that the values have, or not at all."""
+    from PIL import Image
+
+    low, high = cast("tuple[float, float]", image.getextrema())
+    if image.mode == "F" and not (np.isfinite(low) and np.isfinite(high) and _all_finite(image)):
+        raise UnreadableError("floating point values that are not numbers (NaN or infinite)")
+    if low < 0 or high > 65_535:
+        raise UnreadableError(f"values from {low:g} to {high:g}, outside 0..65,535")
+    if image.mode != "F":
+        factor, remark = 1 / 257, DEEP if high > 4095 else DEEP_DARK
+    elif high <= 1:
+        factor, remark = 255.0, FLOATS_ONE
+    elif high <= WHITE:
+        factor, remark = 1.0, FLOATS_BYTE
+    else:
+        factor, remark = 1 / 257, FLOATS_DEEP
+    remarks.append(remark)
+    return lambda strip: Image.fromarray((np.asarray(strip, np.float32) * factor + 0.5).astype(np.uint8))
+
+
+def _all_finite(image: Image.Image) -> bool:
+    rows = max(1, BIG // image.width)
+    return all(
+        np.isfinite(np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))).all()
+        for top in range(0, image.height, rows)
+    )
+
+
+def _gray_if_gray(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels
+    red = pixels[..., 0]
+    if (red[0] != pixels[0, :, 1]).any():  # the first row settles most photographs
+        return pixels
+    if (red == pixels[..., 1]).all() and (red == pixels[..., 2]).all():
+        return np.ascontiguousarray(red)
+    return pixels
+
+
+_MAGIC = (
+    (b"\x89PNG", "PNG"), (b"\xff\xd8", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"), (b"RIFF", "WEBP"),
+)  # fmt: skip
+_PPM = re.compile(rb"P[1-7fF][\s#]")
+
+
+def _fault(content: bytes, name: str, error: Exception) -> str:
+    """Why Pillow could not: cut off, damaged, another format, or no picture at all."""
+    kind = next((kind for magic, kind in _MAGIC if content.startswith(magic)), None)
+    if kind is None and _PPM.match(content):
+        kind = "PPM"
+    if kind is None:
+        if _suffix(name) in _UNREAD:
+            return f"a format that is not read (use one of {', '.join(FORMATS)})"
+        return f"not an image ({_what_else(content)})"
+    message = str(error).partition("\n")[0].removesuffix(".")
+    ended = {
+        "PNG": b"IEND" in content[-64:],
+        "JPEG": b"\xff\xd9" in content[-4096:],
+        "GIF": content.rstrip(b"\0").endswith(b";"),
+        "WEBP": len(content) >= 8 + int.from_bytes(content[4:8], "little"),
+    }.get(kind, "truncated" not in message.lower() and not isinstance(error, EOFError | struct.error))
+    if not ended:
+        return f"cut off: the {kind} ends too early"
+    if "cannot identify" in message:
+        return f"damaged {kind}"
+    return f"damaged {kind} ({display_name(message)[:120]})"
+
+
+def _what_else(content: bytes) -> str:
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "the content is HTML"
+    if start.startswith((b"<svg", b"<?xml")):
+        return "the content is SVG or XML"
+    if not content[:512].strip(b"\0"):
+        return "the content is zeros"
+    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in content[:512]):
+        return "the content is text"
+    return "the content is of no known kind"

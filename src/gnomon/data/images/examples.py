@@ -1,0 +1,237 @@
+"""Labelled (or unlabelled) pictures as Examples, and what every reader of pictures agrees on."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, final
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import Example, Examples
+from gnomon.data.images.stores import Store
+from gnomon.data.source import first_names
+
+FEW = 1e-6  # a standard deviation below this is a picture of one colour
+
+
+@final
+@dataclass(frozen=True)
+class ImageExamples(Examples):
+    """N pictures. Example i is picture positions[i] of stores[store[i]]; row i of `table` says the rest about it."""
+
+    stores: tuple[Store, ...]
+    store: np.ndarray  # (N,) int64
+    positions: np.ndarray  # (N,) int64
+    table: pl.DataFrame  # the index: id, stratum (class name or null), group, time, tags
+
+    @staticmethod
+    def of(store: Store, positions: np.ndarray, table: pl.DataFrame) -> ImageExamples:
+        """Pictures of one store."""
+        return ImageExamples((store,), np.zeros(len(positions), np.int64), positions, table)
+
+    @property
+    def index(self) -> pl.DataFrame:
+        return self.table
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, position: int) -> Example:
+        """`inputs` is (H, W) or (H, W, 3) uint8, `target` the class name or None."""
+        row = self.table.row(position, named=True)
+        tags = {name.removeprefix("tag."): value for name, value in row.items() if name.startswith("tag.") and value}
+        picture = self.stores[self.store[position]].picture(int(self.positions[position]))
+        return Example(str(row["id"]), picture, row["stratum"], tags)
+
+    def take(self, positions: np.ndarray) -> Self:
+        positions = np.asarray(positions, np.int64)
+        return type(self)(self.stores, self.store[positions], self.positions[positions], self.table[positions])
+
+    def join(self, other: Self) -> Self:
+        stores = [*self.stores]
+        renumber = np.empty(len(other.stores), np.int64)
+        for i, theirs in enumerate(other.stores):
+            at = next((j for j, ours in enumerate(stores) if ours is theirs), len(stores))
+            renumber[i] = at
+            if at == len(stores):
+                stores.append(theirs)
+        return type(self)(
+            tuple(stores),
+            np.concatenate([self.store, renumber[other.store]]),
+            np.concatenate([self.positions, other.positions]),
+            pl.concat([self.table, other.table], how="diagonal_relaxed"),
+        )
+
+    def sizes(self) -> np.ndarray:
+        """(N, 2) int64: heights and widths in pixels, upright, as stored."""
+        out = np.empty((len(self), 2), np.int64)
+        for store, rows in self._by_store():
+            out[rows] = store.sizes(self.positions[rows])
+        return out
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether any picture has colour."""
+        return any(store.is_colour(self.positions[rows]).any() for store, rows in self._by_store())
+
+    def pixels(self, height: int, width: int, channels: int) -> np.ndarray:
+        """(N, height, width, channels) uint8, C-contiguous; channels is 1 (gray) or 3.
+
+        Each side is resized by itself, with antialiasing; nothing is cropped. The same picture gives the same values
+        in every call and in every company.
+        """
+        by_store = list(self._by_store())
+        if len(by_store) == 1:
+            return by_store[0][0].pixels(self.positions, height, width, channels)
+        out = np.empty((len(self), height, width, channels), np.uint8)
+        for store, rows in by_store:
+            out[rows] = store.pixels(self.positions[rows], height, width, channels)
+        return out
+
+    def fingerprints(self) -> np.ndarray:
+        out = np.empty(len(self), np.uint64)
+        for store, rows in self._by_store():
+            out[rows] = store.fingerprints(self.positions[rows])
+        return out
+
+    def thumbnails(self) -> np.ndarray:
+        """(N, D) float32: grays of 16x16 (smaller pictures keep their size), mean 0 and standard deviation 1.
+
+        The correlation of two is their product summed, divided by D. A picture of one colour is all zeros.
+        """
+        parts = [(rows, store.thumbnails(self.positions[rows])) for store, rows in self._by_store()]
+        side = max((thumbnails.shape[1:] for _, thumbnails in parts), default=(1, 1))
+        out = np.empty((len(self), side[0] * side[1]), np.float32)
+        for rows, thumbnails in parts:
+            grown = _grown(thumbnails, side).reshape(len(rows), -1)
+            grown -= grown.mean(axis=1, keepdims=True)
+            spread = grown.std(axis=1, keepdims=True)
+            out[rows] = np.where(spread > FEW, grown / np.maximum(spread, FEW), 0)
+        return out
+
+    def _by_store(self) -> list[tuple[Store, np.ndarray]]:
+        """(store, the rows that live in it), for the stores that have any."""
+        if len(self.stores) == 1:
+            return [(self.stores[0], np.arange(len(self)))]
+        rows_of = [(store, np.flatnonzero(self.store == i)) for i, store in enumerate(self.stores)]
+        return [(store, rows) for store, rows in rows_of if len(rows)]
+
+
+def _grown(thumbnails: np.ndarray, side: tuple[int, ...]) -> np.ndarray:
+    """Thumbnails of another size beside larger ones: the nearest pixel."""
+    height, width = thumbnails.shape[1:]
+    if (height, width) == side:
+        return thumbnails
+    return thumbnails[:, np.arange(side[0]) * height // side[0]][:, :, np.arange(side[1]) * width // side[1]]
+
+
+def index_of(
+    ids: Sequence[str] | pl.Series, classes: Sequence[str | None] | None, folders: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The index of pictures: no groups, no times; `folders` become the tag "folder" when they tell pictures apart."""
+    size = len(ids)
+    columns = [
+        pl.Series("id", ids, dtype=pl.String),
+        pl.Series("stratum", [None] * size if classes is None else classes, dtype=pl.String),
+        pl.Series("group", [None] * size, dtype=pl.String),
+        pl.Series("time", [None] * size, dtype=pl.Int64),
+    ]
+    if folders is not None and len(set(folders)) > 1:
+        columns.append(pl.Series("tag.folder", folders, dtype=pl.String))
+    return pl.DataFrame(columns)
+
+
+def check_classes(counts: dict[str, int], origin: str) -> list[str]:
+    """Notes on the classes of the examples trained on. Raises DataError when they cannot be learnt from."""
+    total = sum(counts.values())
+    if len(counts) < 2:
+        raise DataError(
+            f"there is one class only ({first_names([*counts])}, {total:,} pictures); telling classes apart needs two.",
+            where=origin,
+            fix="add a folder with pictures of another class.",
+        )
+    single = [name for name, count in counts.items() if count == 1]
+    if 2 * len(single) > len(counts):
+        raise DataError(
+            f"{len(single):,} of {len(counts):,} classes have one picture only: nothing is left to judge them on.",
+            where=origin,
+            fix="check that the folders are classes, or add pictures to them.",
+        )
+    notes = []
+    if single:
+        notes.append(
+            f"{len(single):,} classes have one picture only, which can be trained on or judged on but not both: "
+            f"{first_names(single)}"
+        )
+    return notes + _near_twins(counts)
+
+
+def _near_twins(names: dict[str, int]) -> list[str]:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[unicodedata.normalize("NFKC", name).casefold().strip()].append(name)
+    return [
+        f"class names that look alike are kept apart: {', '.join(repr(name) for name in twins)}"
+        for twins in alike.values()
+        if len(twins) > 1
+    ]
+
+
+def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
+    """Raises DataError when dev or test holds classes that train does not."""
+    if "train" not in splits:
+        return
+    known = set(splits["train"].index["stratum"].unique())
+    for name, part in splits.items():
+        strange = sorted(set(part.index["stratum"].unique()) - known)
+        if strange:
+            raise DataError(
+                f"{name} has {len(strange):,} classes that train has no pictures of: {first_names(strange)}.",
+                where=origin,
+                fix=f"spell class folders alike, add those classes to train, or take them out of {name}.",
+            )
+
+
+def same_picture_twice(examples: ImageExamples) -> list[str]:
+    """Notes on exact copies that carry different classes: one of the two labels must be wrong."""
+    table = examples.index.select("id", "stratum").with_columns(print=pl.Series(examples.fingerprints()))
+    torn = (
+        table.group_by("print", maintain_order=True)
+        .agg(pl.col("id"), pl.col("stratum").n_unique().alias("classes"))
+        .filter(pl.col("classes") > 1)
+    )
+    if torn.is_empty():
+        return []
+    shown = "; ".join(" = ".join(ids[:2]) for ids in torn["id"].head(3).to_list())
+    return [f"the same picture stands in different classes, {len(torn):,} times: {shown}"]
+
+
+def moments(
+    examples: ImageExamples, height: int, width: int, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixel values in [0, 1]; a channel of one value has deviation 1."""
+    total, squares = np.zeros(channels), np.zeros(channels)
+    for start in range(0, len(examples), 1000):
+        chunk = examples.take(np.arange(start, min(start + 1000, len(examples))))
+        values = chunk.pixels(height, width, channels).reshape(-1, channels).astype(np.float32) / 255
+        total += values.sum(axis=0, dtype=np.float64)
+        squares += np.square(values).sum(axis=0, dtype=np.float64)
+    count = max(1, len(examples) * height * width)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return tuple(mean.tolist()), tuple(np.where(std > FEW, std, 1.0).tolist())
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W) or (H, W, 3) uint8 as PNG, for samples; folders are made, an existing file is an error."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        Image.fromarray(pixels).save(file, format="PNG")

@@ -1,0 +1,187 @@
+"""IDX files, the format of MNIST: a header of type and shape, then the values; plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import re
+import struct
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnomon.core.errors import ArtefactError, DataError
+from gnomon.core.example import Reading
+from gnomon.data.images.arrays import as_bytes, class_names_of, numbered
+from gnomon.data.images.examples import (
+    ImageExamples,
+    check_classes,
+    check_divided,
+    index_of,
+    same_picture_twice,
+)
+from gnomon.data.images.stores import ArrayStore
+from gnomon.data.source import Tree, display_name, first_names
+
+_NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_BYTES = 8 * 10**9  # of one file, unpacked
+MOST_RATIO = 200  # unpacked to packed, from RATIO_FROM bytes on: a gzip of nothing but zeros reaches 1,000
+RATIO_FROM = 2 * 10**8
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The files of one part, by their names in the tree."""
+
+    split: str  # "train", "test" or "all"
+    images: str
+    labels: str
+
+
+def looks_like_idx(tree: Tree) -> tuple[float, str]:
+    """How sure it is (0 .. 1), from names alone, that this is IDX pictures with labels; and why."""
+    found = _by_stem(tree)
+    complete = [stem for stem, kinds in found.items() if {"images", "labels"} <= set(kinds)]
+    if complete:
+        return 0.97, f"IDX files: {', '.join(display_name(stem).strip('-._') or 'one pair' for stem in complete)}"
+    return (0.3, "IDX files, but not pictures and labels both") if found else (0.0, "no IDX files")
+
+
+def read_idx(tree: Tree) -> Reading:
+    """Pictures and labels; train-* with t10k-* or test-* divides itself, one pair alone is undivided.
+
+    Raises DataError naming the file whose header does not fit its size, or the two whose counts differ.
+    """
+    found = _by_stem(tree)
+    pairs = [_pair(tree, stem, kinds) for stem, kinds in found.items()]
+    notes = [*tree.notes]
+    if len(pairs) == 1:
+        pairs = [_Pair("all", pairs[0].images, pairs[0].labels)]
+    twice = [split for split, count in Counter(pair.split for pair in pairs).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"several pairs of IDX files for {twice[0]}: {first_names([pair.images for pair in pairs], 5)}.",
+            where=tree.origin,
+            fix="keep one set to a folder.",
+        )
+    used = {name for pair in pairs for name in (pair.images, pair.labels)}
+    others = [file.name for file in tree.files if file.name not in used]
+    if others:
+        notes.append(f"{len(others):,} other files are left aside ({first_names(others)})")
+    splits = {pair.split: _examples(tree, pair, notes) for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]}
+    check_divided(splits, tree.origin)
+    trained_on = splits.get("all") or splits["train"]
+    notes += check_classes(dict(Counter(trained_on.index["stratum"].to_list())), tree.origin)
+    for examples in splits.values():
+        notes += same_picture_twice(examples)
+    return Reading(splits, tuple(notes))
+
+
+def _by_stem(tree: Tree) -> dict[str, dict[str, str]]:
+    """{"t10k-": {"images": name, "labels": name}}; of a plain and a gzipped twin the plain one."""
+    found: dict[str, dict[str, str]] = {}
+    for file in tree.files:
+        match = _NAME.fullmatch(file.name)
+        if match and int(match["dims"]) == (1 if match["kind"].lower() == "labels" else 3):
+            kinds = found.setdefault(match["stem"], {})
+            if not match["packed"] or match["kind"].lower() not in kinds:
+                kinds[match["kind"].lower()] = file.name
+    return found
+
+
+def _pair(tree: Tree, stem: str, kinds: dict[str, str]) -> _Pair:
+    for kind, other in (("images", "labels"), ("labels", "images")):
+        if kind not in kinds:
+            raise DataError(
+                f"{display_name(kinds[other])} has no {kind} beside it.",
+                where=tree.origin,
+                fix=f"put the file {display_name(stem)}{kind}-idx{1 if kind == 'labels' else 3}-ubyte into the folder.",
+            )
+    lower = stem.lower()
+    split = "test" if "t10k" in lower or "test" in lower else "train"
+    return _Pair(split, kinds["images"], kinds["labels"])
+
+
+def _examples(tree: Tree, pair: _Pair, notes: list[str]) -> ImageExamples:
+    images, labels = read_idx_file(tree, pair.images), read_idx_file(tree, pair.labels)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{len(images):,} pictures in {display_name(pair.images)}, but {len(labels):,} labels in "
+            f"{display_name(pair.labels)}.",
+            where=tree.origin,
+            fix="get the pair again: the two belong to different sets.",
+        )
+    pixels, scaled = as_bytes(images, display_name(pair.images))
+    notes += scaled
+    classes = class_names_of(labels, (), len(pixels), display_name(pair.labels))
+    table = index_of(numbered(len(pixels), pair.split), classes)
+    return ImageExamples.of(ArrayStore(pixels), np.arange(len(pixels)), table)
+
+
+def read_idx_file(tree: Tree, name: str) -> np.ndarray:
+    """One file as an array of the shape its header gives. Raises DataError where header and size do not agree."""
+    where = f"{tree.origin}: {display_name(name)}"
+    size = next(file.size for file in tree.files if file.name == name)
+    if size > MOST_BYTES:
+        raise DataError(f"{size:,} bytes, more than {MOST_BYTES:,}.", where=where, fix="split the file.")
+    content = tree.read(name)
+    if content.startswith(b"\x1f\x8b"):
+        content = _unpacked(content, where)
+    header = _header(content[:64], where)
+    expected = header.offset + header.bytes
+    if len(content) != expected:
+        raise DataError(
+            f"the header promises {'x'.join(map(str, header.shape))} values ({expected:,} bytes), "
+            f"but there are {len(content):,}.",
+            where=where,
+            fix="get the file again: it is cut off or damaged.",
+        )
+    array = np.frombuffer(content, header.dtype, offset=header.offset).reshape(header.shape)
+    return array.view(np.uint8) if header.dtype == ">u1" else array.astype(np.dtype(header.dtype).newbyteorder("="))
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def offset(self) -> int:
+        return 4 + 4 * len(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def _header(start: bytes, where: str) -> _Header:
+    """Two zeros, the type, the number of dims, then each dim as a big-endian 32-bit number."""
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES or not 1 <= start[3] <= 4:
+        raise DataError("this is not an IDX file: its first four bytes are wrong.", where=where, fix="get it again.")
+    dims = start[3]
+    if len(start) < 4 + 4 * dims:
+        raise DataError("the IDX header is cut off.", where=where, fix="get the file again.")
+    return _Header(_TYPES[start[2]], struct.unpack_from(f">{dims}I", start, 4))
+
+
+def _unpacked(content: bytes, where: str) -> bytes:
+    """Read no further than the header promises and one byte more, so that nothing unfolds without end."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            start = file.read(64)
+            header = _header(start, where)
+            promised = header.offset + header.bytes
+            if promised > MOST_BYTES or (promised > RATIO_FROM and promised > MOST_RATIO * len(content)):
+                raise ArtefactError(
+                    f"refused: {len(content):,} bytes would unfold to {promised:,}.",
+                    where=where,
+                    fix="unpack it yourself, look at it, and give the plain file.",
+                )
+            rest = file.read(max(0, promised - len(start)) + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"the gzip is cut off or damaged ({error}).", where=where, fix="get the file again.") from None
+    return start + rest
