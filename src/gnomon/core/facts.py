@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ Made = TypeVar("Made")
 def checked_facts(kind: type[Made], facts: Mapping[str, Any]) -> Made:
     """A frozen dataclass from a mapping of exactly its fields. Raises ArtefactError naming the field that is odd."""
     adapter = TypeAdapter(kind)
-    fields = set(getattr(kind, "__dataclass_fields__", {}))
+    fields = {entry.name for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]  # a dataclass, by contract
     if facts.keys() != fields:
         odd = sorted(facts.keys() ^ fields)
         raise ArtefactError(f"unknown or missing field: {', '.join(map(str, odd[:3]))}.", where="task.json", fix=_FIX)

@@ -2,7 +2,8 @@
 
 runs/<task>/<time>-<name>/        runs/latest points at the newest
   manifest.json                   what the run is, size and SHA-256 of every file below that is saved whole
-  settings.toml  environment.json  data.json  diagnosis.json  predictions/<split>.parquet
+  settings.toml  environment.json  data.json  outcome.json  diagnosis.json
+  splits.parquet  leaks.parquet  predictions/<split>.parquet
   history.jsonl  openings.jsonl   records that only grow
   checkpoints/STEP/  model/       committed folders with a manifest each
   figures/  report.html           for people; may be deleted
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
+OUTCOME, SPLITS_TABLE, LEAKS_TABLE = "outcome.json", "splits.parquet", "leaks.parquet"
 HISTORY, OPENINGS, MODEL, LOCK = "history.jsonl", "openings.jsonl", "model", "lock"
 PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
 LATEST = "latest"
@@ -158,6 +160,13 @@ class RunFolder:
     def load_data(self) -> dict[str, Any]:
         return self._load_json(DATA)
 
+    def save_outcome(self, outcome: Mapping[str, Any]) -> None:
+        """How training went: steps, best epoch, seconds, layers."""
+        self._save_json(OUTCOME, outcome)
+
+    def load_outcome(self) -> dict[str, Any]:
+        return self._load_json(OUTCOME)
+
     def save_diagnosis(self, diagnosis: Mapping[str, Any]) -> None:
         self._save_json(DIAGNOSIS, diagnosis)
 
@@ -201,14 +210,33 @@ class RunFolder:
     # --- predictions --------------------------------------------------------------------------------------------------
     def save_predictions(self, split: str, table: pl.DataFrame) -> None:
         """The table of an Evaluation, as Parquet."""
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        self._save(_predictions_name(split), buffer.getbuffer())
+        self._save_table(_predictions_name(split), table)
 
     def load_predictions(self, split: str) -> pl.DataFrame:
+        return self._load_table(_predictions_name(split))
+
+    def save_splits(self, table: pl.DataFrame) -> None:
+        """Who is in which split: the columns split, id, fingerprint."""
+        self._save_table(SPLITS_TABLE, table)
+
+    def load_splits(self) -> pl.DataFrame:
+        return self._load_table(SPLITS_TABLE)
+
+    def save_leaks(self, pairs: pl.DataFrame) -> None:
+        """Which examples are in two splits, as `data.leakage.Leaks.pairs`."""
+        self._save_table(LEAKS_TABLE, pairs)
+
+    def load_leaks(self) -> pl.DataFrame:
+        return self._load_table(LEAKS_TABLE)
+
+    def _save_table(self, name: str, table: pl.DataFrame) -> None:
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        self._save(name, buffer.getbuffer())
+
+    def _load_table(self, name: str) -> pl.DataFrame:
         import polars as pl
 
-        name = _predictions_name(split)
         data = self._load(name)
         try:
             return pl.read_parquet(io.BytesIO(data))

@@ -27,7 +27,8 @@ def diagnose(
     """
     levels = (human,) if isinstance(human, int | float) else human
     if predictions is not None:
-        return ladder.diagnose(external.read_predictions(predictions), human=levels)
+        evaluations = external.read_predictions(predictions)
+        return ladder.diagnose(evaluations, human=levels, leaked=external.leaked_ids(evaluations))
     if run is None:
         from gnomon.core.errors import UsageError
 

@@ -229,8 +229,8 @@ def _write_card(folder: RunFolder, session: Session) -> None:
     folder.save_data(
         {
             "source": prepared.source.origin,
+            "reopen": prepared.reopen,
             "name": prepared.source.name,
-            "in_memory": prepared.source.in_memory,
             "why": prepared.why,
             "splits": {name: len(examples) for name, examples in prepared.splits.items()},
             "hashes": {
@@ -239,10 +239,11 @@ def _write_card(folder: RunFolder, session: Session) -> None:
             "strata": {name: _counts(examples) for name, examples in prepared.splits.items()},
             "notes": list(prepared.notes),
             "bad": [[bad.where, bad.why] for bad in prepared.bad],
-            "leaks": prepared.leaks.to_json(),
+            "leaks": list(prepared.leaks.notes),
         }
     )
     folder.save_splits(prepared.identity())
+    folder.save_leaks(prepared.leaks.pairs)
 
 
 def _counts(examples: Examples) -> dict[str, int]:
@@ -268,9 +269,9 @@ def _resume(
         if settings.model.name == CUSTOM and custom is None:
             raise UsageError("this run trained a model of your own.", fix="hand it over: gnomon.fit(resume=..., model=...).")
         if source is None:
-            if card["in_memory"]:
+            if card["reopen"] is None:
                 raise UsageError("this run's data was in memory.", fix="hand it over: gnomon.fit(data, resume=...).")
-            source = card["source"]
+            source = card["reopen"]
         follower.on_phase("reading")
         prepared = prepare(source, settings, task)
         refuse_changes(folder, prepared)
@@ -434,6 +435,6 @@ def _judge(folder: RunFolder, session: Session, state: TrainingState, follower: 
             "layers": [layer_row(row) for row in session.layers],
         }
     )
-    run = Run.open(folder.path, task=type(task), model=session.model)
+    run = Run(folder, type(task), session.model)
     judge_run(run, evaluations, examples=examples)
     return run

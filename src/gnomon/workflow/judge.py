@@ -14,14 +14,15 @@ from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.metrics.classification import calibration, confusion
-from gnomon.report import page
+from gnomon import report
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
-from gnomon.strategy.slices import slices
+from gnomon.strategy.slices import by_class, by_tag
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.slices import Slice
     from gnomon.workflow.run import Run
 
 MISTAKES_SHOWN = 24
@@ -35,7 +36,7 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
     """
     diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
     run.folder.save_diagnosis(to_json(diagnosis))
-    run.folder.save_report(page.build(report_record(run, evaluations, diagnosis, examples)))
+    run.folder.save_report(report.build(report_record(run, evaluations, diagnosis, examples)))
     return diagnosis
 
 
@@ -46,7 +47,7 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         evaluations,
         human=human,
         error_name=run.task.error_name,
-        leaked=_leaked(card),
+        leaked=_leaked(run, evaluations),
         dev_looks=run.folder.load_outcome()["dev_looks"],
         test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
         settings=all_settings.flat(run.settings),
@@ -83,7 +84,7 @@ def report_record(
         layers=[Layer(**row) for row in outcome["layers"]],
         history=run.history,
         metrics={split: run.task.metrics(evaluation) for split, evaluation in evaluations.items()},
-        slices=slices(evaluations[shown]),
+        slices=_slices(evaluations[shown], classes=classes),
         confusion=confusion(table) if classes else None,
         calibration=calibration(evaluations[shown]) if classes else None,
         mistakes=_views(run, wrong.head(MISTAKES_SHOWN), examples.get(shown)),
@@ -135,6 +136,11 @@ def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]
     return [(str(examples[int(i)].target), run.task.view(examples[int(i)])) for i in chosen]
 
 
+def _slices(evaluation: Evaluation, *, classes: bool) -> dict[str, Sequence[Slice]]:
+    found: dict[str, Sequence[Slice]] = dict(by_tag(evaluation))
+    return {"class": by_class(evaluation), **found} if classes else found
+
+
 def _is_classes(evaluation: Evaluation) -> bool:
     table = evaluation.table
     return (
@@ -145,13 +151,14 @@ def _is_classes(evaluation: Evaluation) -> bool:
     )
 
 
-def _leaked(card: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Ids of judged examples that train holds as well, by split."""
-    found: dict[str, list[Any]] = {}
-    for pair in card["leaks"]["pairs"]:
-        if pair["other_split"] == "train":
-            found.setdefault(pair["split"], []).append(pair["id"])
-    return found
+def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
+    """Ids of judged examples that train holds as well, by split, of the type that split's table has."""
+    pairs = run.folder.load_leaks().filter(pl.col("other_split") == "train")
+    return {
+        split: pairs.filter(pl.col("split") == split)["id"].cast(evaluation.table["id"].dtype, strict=False).to_list()
+        for split, evaluation in evaluations.items()
+        if split != "train"
+    }
 
 
 def _data_card(card: Mapping[str, Any]) -> DataCard:
@@ -166,7 +173,7 @@ def _data_card(card: Mapping[str, Any]) -> DataCard:
         classes=classes,
         notes=card["notes"],
         bad=[BadInput(where, why) for where, why in card["bad"]],
-        leaks=card["leaks"]["notes"],
+        leaks=card["leaks"],
     )
 
 

@@ -30,9 +30,9 @@ def test(run: Run, source: Any = None) -> Evaluation:
     if "test" not in card["splits"]:
         raise UsageError("this run has no test split.", fix="fit again with split.test=0.1, or with a test folder.")
     if source is None:
-        if card["in_memory"]:
+        if card["reopen"] is None:
             raise UsageError("this run's data was in memory.", fix="hand it over: run.test(data).")
-        source = card["source"]
+        source = card["reopen"]
     prepared = prepare(source, run.settings, type(run.task))
     refuse_changes(run.folder, prepared)
     with run.folder.lock():

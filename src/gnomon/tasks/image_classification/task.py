@@ -23,6 +23,7 @@ from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
 from gnomon.data.images import ImageExamples
 from gnomon.data.source import Source
+from gnomon.metrics.classification import scores
 from gnomon.models import build_image_model
 from gnomon.models.defaults import image_defaults
 from gnomon.tasks import _classes
@@ -181,7 +182,7 @@ class ImageClassification(Task):
         return View(image=example.inputs)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
-        return _classes.metrics(evaluation)
+        return scores(evaluation)
 
     def figures(self, evaluation: Evaluation) -> dict[str, Figure]:
         return {}

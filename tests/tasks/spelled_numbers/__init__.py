@@ -1,0 +1,297 @@
+"""Spelled numbers to digits: "three hundred and five" -> "305". Sequence to sequence, decoded by beam search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnomon.core.errors import DataError
+from gnomon.core.evaluation import SHARE, Evaluation, SplitError
+from gnomon.core.example import Example, Examples, Reading
+from gnomon.core.facts import checked_facts
+from gnomon.core.seeds import generator
+from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
+from gnomon.core.task import Batch, Claim, Predictions, Task, View
+from gnomon.data.columns import Columns, Ragged
+from gnomon.data.source import Source
+from gnomon.metrics.intervals import split_error
+
+FILE = "spelled.txt"  # one "words<TAB>digits" a line
+DIGITS = "0123456789"
+START, END, PAD = 10, 11, -100  # decoder tokens after the ten digits; PAD is ignored by the loss
+BEAM = 3
+LONGEST = 5  # tokens a decoded answer may have, the end included
+
+
+def spell(number: int) -> str:
+    """0 .. 999 in English words."""
+    small = (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen"
+    ).split()
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    if number >= 100:
+        rest = number % 100
+        return f"{small[number // 100]} hundred" + (f" and {spell(rest)}" if rest else "")
+    if number >= 20:
+        return tens[number // 10 - 2] + (f" {small[number % 10]}" if number % 10 else "")
+    return small[number]
+
+
+@final
+@dataclass(frozen=True)
+class Lines(Examples):
+    """Lines of the file, by position."""
+
+    words: tuple[str, ...]
+    digits: tuple[str, ...]
+    numbers: tuple[int, ...]  # line numbers
+
+    @property
+    def index(self) -> pl.DataFrame:
+        total = len(self.words)
+        return pl.DataFrame(
+            {
+                "id": [f"line {number}" for number in self.numbers],
+                "stratum": [f"{len(text)} digits" for text in self.digits],
+                "group": pl.Series([None] * total, dtype=pl.String),
+                "time": pl.Series([None] * total, dtype=pl.String),
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, position: int) -> Example:
+        return Example(f"line {self.numbers[position]}", self.words[position], self.digits[position])
+
+    def take(self, positions: np.ndarray) -> Self:
+        return type(self)(
+            tuple(self.words[i] for i in positions),
+            tuple(self.digits[i] for i in positions),
+            tuple(self.numbers[i] for i in positions),
+        )
+
+    def join(self, other: Self) -> Self:
+        return type(self)(self.words + other.words, self.digits + other.digits, self.numbers + other.numbers)
+
+    def fingerprints(self) -> np.ndarray:
+        return pl.Series(self.words, dtype=pl.String).hash().to_numpy()
+
+    def thumbnails(self) -> np.ndarray | None:
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class SpelledNumbers(Task):
+    """Words in, digits out."""
+
+    name: ClassVar[str] = "spelled_numbers"
+    title: ClassVar[str] = "spelled numbers to digits"
+
+    vocabulary: tuple[str, ...]  # words of the training split; every other word is "unknown"
+
+    @classmethod
+    def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
+        names = [file.name for file in source.tree.files] if source.tree else []
+        return Claim(1.0, f"{FILE}: spelled numbers, one a line") if names == [FILE] else None
+
+    @classmethod
+    def read(cls, source: Source, settings: DataSettings) -> Reading:
+        return Reading({"all": _lines(source, with_digits=True)})
+
+    @classmethod
+    def write_sample(cls, folder: Path, seed: int) -> Path:
+        chosen = generator(seed, "sample").permutation(1000)[:60]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text("".join(f"{spell(int(n))}\t{n}\n" for n in chosen))
+        return folder
+
+    @classmethod
+    def from_train(cls, train: Examples, settings: Settings) -> Self:
+        assert isinstance(train, Lines)
+        return cls(tuple(sorted({word for text in train.words for word in text.split()})))
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        return checked_facts(cls, facts)
+
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
+        return Reading({"all": _lines(source, with_digits=False)})
+
+    def judged(self, examples: Examples, seed: int) -> Examples:
+        return examples
+
+    def encode_inputs(self, examples: Examples) -> Columns:
+        assert isinstance(examples, Lines)
+        place = {word: i + 1 for i, word in enumerate(self.vocabulary)}
+        return {"words": Ragged.of([torch.tensor([place.get(w, 0) for w in t.split()]) for t in examples.words])}
+
+    def encode_targets(self, examples: Examples) -> Columns:
+        assert isinstance(examples, Lines)
+        return {"digits": Ragged.of([torch.tensor([*map(DIGITS.index, text), END]) for text in examples.digits])}
+
+    def collate(self, columns: Columns, indices: Tensor) -> Batch:
+        words = columns["words"]
+        assert isinstance(words, Ragged)
+        batch = {"words": words.pad(indices, 0), "lengths": words.lengths(indices)}
+        digits = columns.get("digits")
+        if isinstance(digits, Ragged):
+            batch["digits"] = digits.pad(indices, PAD)  # (B, T)
+            batch["weight"] = digits.lengths(indices).float()
+        return batch
+
+    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
+        return batch
+
+    def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
+        return {"model.name": "gru", "init.name": "xavier", "optimiser.learning_rate": 5e-3, "stop.epochs": 30,
+                "optimiser.batch_size": 32}  # fmt: skip
+
+    def build_model(self, settings: Settings) -> nn.Module:
+        return EncoderDecoder(len(self.vocabulary) + 1)
+
+    def outputs(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The state after the words; with targets, the logits of each next token given the true ones before it."""
+        if "digits" not in batch:
+            return {"state": model.encode(batch["words"], batch["lengths"])}
+        truth = batch["digits"].masked_fill(batch["digits"] == PAD, END)
+        before = torch.cat([torch.full_like(truth[:, :1], START), truth[:, :-1]], dim=1)  # teacher forcing
+        state = model.encode(batch["words"], batch["lengths"])
+        return {"state": state, "logits": model.step(before, state)[0]}
+
+    def losses(self, outputs: dict[str, Tensor], batch: Batch) -> Tensor:
+        each = functional.cross_entropy(
+            outputs["logits"].transpose(1, 2), batch["digits"], reduction="none", ignore_index=PAD
+        )  # (B, T)
+        return each.sum(dim=1) / batch["weight"]
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        return ("digits",)
+
+    @property
+    def chance_loss(self) -> float | None:
+        return math.log(END + 1)
+
+    @property
+    def error_unit(self) -> str | None:
+        return SHARE
+
+    @property
+    def error_name(self) -> str:
+        return "digit error"
+
+    def predict(self, model: nn.Module, outputs: Any, batch: Batch) -> Predictions:
+        found = [beam_search(model, state[:, i : i + 1]) for state in (outputs["state"],) for i in range(state.shape[1])]
+        return Predictions([tokens for tokens, _ in found], np.array([math.exp(score) for _, score in found]))
+
+    def targets(self, batch: Batch) -> Sequence[Any]:
+        return [tuple(int(t) for t in row if t not in (END, PAD)) for row in batch["digits"]]
+
+    def errors(self, values: Sequence[Any] | np.ndarray, batch: Batch) -> np.ndarray:
+        pairs = zip(values, self.targets(batch), strict=True)
+        return np.array([min(1.0, edit_distance(found, true) / len(true)) for found, true in pairs], dtype=np.float64)
+
+    def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
+        return pl.Series(["".join(map(str, tokens)) for tokens in values], dtype=pl.String)
+
+    def split_error(self, table: pl.DataFrame) -> SplitError | None:
+        return None
+
+    def calibrate(self, evaluation: Evaluation) -> Self:
+        return self
+
+    def view(self, example: Example) -> View:
+        return View(text=example.inputs)
+
+    def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
+        return {"digit error": split_error(evaluation)}
+
+    def figures(self, evaluation: Evaluation) -> dict[str, Any]:
+        return {}
+
+
+class EncoderDecoder(nn.Module):
+    """Two GRUs; the second starts from the last state of the first. Source: Cho et al. 2014."""
+
+    def __init__(self, num_words: int, width: int = 64) -> None:
+        super().__init__()
+        self.word_vectors = nn.Embedding(num_words, width)
+        self.token_vectors = nn.Embedding(END + 1, width)
+        self.encoder = nn.GRU(width, width, batch_first=True)
+        self.decoder = nn.GRU(width, width, batch_first=True)
+        self.head = nn.Linear(width, END + 1)
+
+    def encode(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """(B, S) word indices -> (1, B, H)."""
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.word_vectors(words), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        return self.encoder(packed)[1]
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) tokens after `state` -> logits (B, T, V) of the next ones, and the state after them."""
+        hidden, state = self.decoder(self.token_vectors(tokens), state)
+        return self.head(hidden), state
+
+    def forward(self, words: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        return self.step(tokens, self.encode(words, lengths))[0]
+
+
+def beam_search(model: nn.Module, state: Tensor) -> tuple[tuple[int, ...], float]:
+    """The most probable answer found with BEAM hypotheses, and its log probability."""
+    hypotheses, done = [((), 0.0, START, state)], []
+    for _ in range(LONGEST):
+        longer = []
+        for tokens, score, last, before in hypotheses:
+            logits, after = model.step(torch.tensor([[last]]), before)
+            best = logits[0, -1].log_softmax(0).topk(BEAM)
+            for gain, token in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                if token == END:
+                    done.append((tokens, score + gain))
+                elif token != START:
+                    longer.append(((*tokens, token), score + gain, token, after))
+        hypotheses = sorted(longer, key=lambda hypothesis: -hypothesis[1])[:BEAM]
+    tokens, score = max(done or [(h[0], h[1]) for h in hypotheses], key=lambda answer: answer[1])
+    return tokens, score
+
+
+def edit_distance(one: Sequence[int], other: Sequence[int]) -> int:
+    """Levenshtein's."""
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, start=1):
+        before, row[0] = row[0], i
+        for j, right in enumerate(other, start=1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (left != right))
+    return row[-1]
+
+
+def _lines(source: Source, *, with_digits: bool) -> Lines:
+    if source.tree is None:
+        raise DataError("spelled numbers come in a folder.", where=source.origin, fix=f"put {FILE} into a folder.")
+    words, digits, numbers = [], [], []
+    for number, line in enumerate(source.tree.read(source.tree.files[0].name).decode().splitlines(), start=1):
+        text, tab, answer = line.partition("\t")
+        if with_digits and (not tab or not answer.isdecimal()):
+            raise DataError("expected words, a tab and digits.", where=f"{FILE}, line {number}", fix="mend that line.")
+        words.append(text)
+        digits.append(answer or "0")
+        numbers.append(number)
+    return Lines(tuple(words), tuple(digits), tuple(numbers))
+
+
+TASK = SpelledNumbers
