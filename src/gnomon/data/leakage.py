@@ -1,0 +1,291 @@
+"""The same example on two sides of a split, exactly or nearly, and the same inputs with two targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gnomon.core.evaluation import SPLITS
+from gnomon.core.seeds import generator
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gnomon.core.example import Examples
+
+# Chosen with 16 x 16 thumbnails. Pairs found across the published halves, and share of 300 planted copies found:
+#                          found           looked at   JPEG 50   darker   brighter   3/4 size   half size   1 pixel
+#   CIFAR-10 (half)        38 of 5,000     38 copies   100 %     100 %    89 %       100 %      100 %       95 %
+#   Fashion-MNIST          29 of 10,000    all alike    95 %     100 %    87 %        88 %       83 %        9 %
+#   MNIST                   1 of 2,000     0 copies    100 %     100 %    99 %        99 %       93 %       44 %
+#   digits (8 x 8)          0 of 359                    57 %     100 %    51 %         0 %        0 %        0 %
+# A shift by one pixel of 28 changes a drawing more than another hand does; a larger limit finds it and false ones too.
+NEIGHBOURS = 20  # candidates looked at closely, and the company in which a copy must stand out
+MOST_UNEXPLAINED = 0.10  # share of a picture's variance that its copy may leave unexplained
+STANDS_OUT = 0.12  # the same, as a share of what the typical neighbour leaves unexplained
+COARSE_SIDE = 8  # pixels a side of the pictures in which candidates are looked for
+MOST_COMPARED = 2e9  # pairs of pictures in one call: about 10 seconds of one core
+BLOCK = 256  # pictures compared with all others at a time: bounds the memory
+
+PAIR_COLUMNS = ("kind", "split", "id", "other_split", "other_id", "same_target", "similarity")
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What was found.
+
+    `pairs` has the columns kind ("exact" or "near"), split, id, other_split, other_id, same_target (null where the
+    examples have no class) and similarity (1: the same). An example stands in it at most once for each other split;
+    `other_split` is the one trained on first. Pairs inside one split are there only when their targets differ.
+    `copies_in_train` (sorted int64) are the positions of all examples of train that have a copy elsewhere.
+    """
+
+    pairs: pl.DataFrame
+    copies_in_train: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def count(self, split: str, other: str, kind: Literal["exact", "near"] | None = None) -> int:
+        """How many examples of `split` have a copy in `other`."""
+        pairs = self.pairs.filter(split=split, other_split=other)
+        return len(pairs if kind is None else pairs.filter(kind=kind))
+
+
+def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
+    """Look for examples that are in two splits.
+
+    Exact copies have equal fingerprints. Near copies are looked for where thumbnails are square grey pictures, row
+    by row: the nearest pictures by correlation at 8 x 8 pixels are fitted to one another with brightness, contrast,
+    a shift and a change of sharpness free (least squares); a copy leaves at most a tenth of the variance
+    unexplained, and at most 12 % of what the typical neighbour leaves. Where that takes too long a sample of the
+    smaller split is looked at, and `notes` says so.
+    """
+    import polars as pl
+
+    names = [name for name in SPLITS if name in splits and len(splits[name])]
+    frames = {name: _frame(splits[name]) for name in names}
+    couples = list(combinations(names, 2))  # (trained on first, judged)
+    pairs = [_exact(frames, other, split) for other, split in couples]
+    pairs += [_two_targets(name, frames[name]) for name in names]
+    copied = [_copied(frames["train"], frames[name]) for name in names if name != "train" and "train" in names]
+    notes: list[str] = []
+    thumbnails = {name: _pictures(splits[name]) for name in names}
+    for i, (other, split) in enumerate(couples):
+        there, here = thumbnails[other], thumbnails[split]
+        if there is None or here is None or there.shape[1:] != here.shape[1:]:
+            continue
+        chosen, looked_in, note = _within_budget(len(here), len(there), MOST_COMPARED / len(couples), split, other)
+        notes += note
+        near = _near(here[chosen], there[looked_in])
+        position, partner = chosen[near[0]], looked_in[near[1]]
+        is_new = ~np.isin(frames[split]["id"][position].to_numpy(), pairs[i]["id"].to_numpy())
+        position, partner, similarity = position[is_new], partner[is_new], near[2][is_new]
+        pairs.append(_table("near", split, frames[split][position], other, frames[other][partner], similarity))
+        if other == "train":
+            copied.append(partner)
+    table = pl.concat(pairs) if pairs else _nothing()
+    everywhere = np.unique(np.concatenate([np.empty(0, np.int64), *copied]))
+    return Leaks(table, everywhere, (*_sentences(table, couples, names), *notes))
+
+
+# --- exact --------------------------------------------------------------------------------------------------------
+def _frame(examples: Examples) -> pl.DataFrame:
+    import polars as pl
+
+    return examples.index.select(
+        pl.col("id").cast(pl.String),
+        pl.col("stratum").cast(pl.String),
+        pl.Series("fingerprint", examples.fingerprints(), dtype=pl.UInt64),
+    )
+
+
+def _exact(frames: Mapping[str, pl.DataFrame], other: str, split: str) -> pl.DataFrame:
+    """Each example of `split` whose inputs `other` has too, with a partner of the same class where there is one."""
+    import polars as pl
+
+    # one partner a class: a million equal rows on both sides must not make 10^12 pairs
+    partners = frames[other].unique(["fingerprint", "stratum"], keep="first", maintain_order=True)
+    both = frames[split].with_row_index("row").join(partners, on="fingerprint", suffix="_other")
+    both = both.with_columns(same=pl.col("stratum") == pl.col("stratum_other"))
+    both = both.sort("row", "same", descending=[False, True], nulls_last=True, maintain_order=True)
+    both = both.unique("row", keep="first", maintain_order=True)
+    theirs = both.select(id="id_other", stratum="stratum_other")
+    return _table("exact", split, both, other, theirs, np.ones(len(both), dtype=np.float32))
+
+
+def _two_targets(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Examples of one split with the inputs of an earlier one and another class."""
+    import polars as pl
+
+    first = frame.unique("fingerprint", keep="first", maintain_order=True)
+    both = frame.join(first, on="fingerprint", suffix="_other", maintain_order="left")
+    both = both.filter(pl.col("stratum") != pl.col("stratum_other"))
+    theirs = both.select(id="id_other", stratum="stratum_other")
+    return _table("exact", name, both, name, theirs, np.ones(len(both), dtype=np.float32))
+
+
+def _copied(train: pl.DataFrame, judged: pl.DataFrame) -> np.ndarray:
+    """Positions in train of all exact copies."""
+    rows = train.with_row_index("row").join(judged, on="fingerprint", how="semi")["row"]
+    return rows.to_numpy().astype(np.int64)
+
+
+def _table(
+    kind: str, split: str, ours: pl.DataFrame, other: str, theirs: pl.DataFrame, similarity: np.ndarray
+) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame({"id": ours["id"], "other_id": theirs["id"]}).select(
+        kind=pl.lit(kind),
+        split=pl.lit(split),
+        id=pl.col("id"),
+        other_split=pl.lit(other),
+        other_id=pl.col("other_id"),
+        same_target=ours["stratum"] == theirs["stratum"],
+        similarity=pl.Series(similarity, dtype=pl.Float32),
+    )
+
+
+def _nothing() -> pl.DataFrame:
+    import polars as pl
+
+    kinds = (pl.String, pl.String, pl.String, pl.String, pl.String, pl.Boolean, pl.Float32)
+    return pl.DataFrame(schema=dict(zip(PAIR_COLUMNS, kinds, strict=True)))
+
+
+def _sentences(pairs: pl.DataFrame, couples: list[tuple[str, str]], names: list[str]) -> list[str]:
+    said = []
+    for other, split in couples:
+        found = pairs.filter(split=split, other_split=other)
+        if len(found):
+            exact, moved = len(found.filter(kind="exact")), int((~found["same_target"]).sum())
+            said.append(
+                f"{_counted(len(found))} of {split} {'is' if len(found) == 1 else 'are'} in {other} as well "
+                f"({exact:,} exactly, {len(found) - exact:,} nearly"
+                + (f"; {moved:,} with another target)." if moved else ").")
+            )
+    for name in names:
+        clashing = len(pairs.filter(split=name, other_split=name))
+        if clashing:
+            said.append(f"{_counted(clashing)} of {name} with the same inputs as another one, but another target.")
+    return said
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} example{'' if number == 1 else 's'}"
+
+
+# --- near ---------------------------------------------------------------------------------------------------------
+def _pictures(examples: Examples) -> np.ndarray | None:
+    """(N, S, S) float32, or None where thumbnails are not square pictures of at least 8 x 8."""
+    flat = examples.thumbnails()
+    if flat is None or not len(flat):
+        return None
+    side = round(flat.shape[1] ** 0.5)
+    return flat.reshape(len(flat), side, side) if side * side == flat.shape[1] and side >= COARSE_SIDE else None
+
+
+def _within_budget(
+    num_here: int, num_there: int, most: float, split: str, other: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Positions to compare on both sides: all of them, or a sample of the smaller side, and then a note."""
+    here, there = np.arange(num_here), np.arange(num_there)
+    if num_here * num_there <= most:
+        return here, there, []
+    smaller = min(num_here, num_there)
+    number = max(1, int(most / max(num_here, num_there)))
+    sample = np.sort(generator(0, "leaks", split, other).choice(smaller, number, replace=False))
+    name = split if num_here <= num_there else other
+    note = (
+        f"Near-duplicates of {split} in {other}: a sample of {number:,} of {smaller:,} examples of {name} was compared."
+    )
+    return (sample, there, [note]) if num_here <= num_there else (here, sample, [note])
+
+
+def _near(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(positions in `here`, their copies in `there`, similarity): at most one copy each."""
+    if len(there) < NEIGHBOURS:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    coarse_there = _coarse(there)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for start in range(0, len(here), BLOCK):
+        block = here[start : start + BLOCK]
+        candidates = _nearest(_coarse(block) @ coarse_there.T)  # (B, NEIGHBOURS)
+        unexplained = _unexplained_by(block[:, None], there[candidates])
+        best = np.argsort(unexplained, axis=1)[:, :3]
+        close = np.take_along_axis(candidates, best, axis=1)
+        # a blurred picture follows from the sharp one, not the other way round: the second direction settles it
+        either_way = np.minimum(
+            np.take_along_axis(unexplained, best, axis=1), _unexplained_by(there[close], block[:, None])
+        )
+        copy = either_way.argmin(axis=1)
+        rows = np.arange(len(block))
+        left = either_way[rows, copy]
+        is_copy = (left <= MOST_UNEXPLAINED) & (left <= STANDS_OUT * np.median(unexplained, axis=1))
+        found.append((start + rows[is_copy], close[rows, copy][is_copy], 1 - left[is_copy]))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _coarse(pictures: np.ndarray) -> np.ndarray:
+    """(N, 64): pictures brought to 8 x 8 by averaging, each with mean 0 and length 1 (0 where it is one colour)."""
+    edges = np.arange(COARSE_SIDE) * pictures.shape[1] // COARSE_SIDE
+    sums = np.add.reduceat(np.add.reduceat(pictures, edges, axis=1), edges, axis=2)
+    extent = np.diff(edges, append=pictures.shape[1]).astype(np.float32)
+    flat = (sums / (extent[:, None] * extent)).reshape(len(pictures), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    normal: np.ndarray = flat / np.where(length > 1e-6, length, np.inf)
+    return normal
+
+
+def _nearest(correlation: np.ndarray) -> np.ndarray:
+    """(B, NEIGHBOURS) columns of the largest entries of each row, in no order."""
+    rows, columns = correlation.shape
+    width = 64
+    if columns < 4 * NEIGHBOURS * width:
+        return np.argpartition(-correlation, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    # the largest 20 lie in the 20 stretches with the largest maxima: partitioning those alone is ten times faster
+    whole = columns // width * width
+    highest = correlation[:, :whole].reshape(rows, -1, width).max(axis=2)
+    stretches = np.argpartition(-highest, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    within = (stretches[:, :, None] * width + np.arange(width)).reshape(rows, -1)
+    within = np.concatenate([within, np.broadcast_to(np.arange(whole, columns), (rows, columns - whole))], axis=1)
+    best = np.argpartition(-np.take_along_axis(correlation, within, axis=1), NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    return np.take_along_axis(within, best, axis=1)
+
+
+def _unexplained_by(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(B, M): the share of the others' variance that a small shift, blur, brightness and contrast do not explain.
+
+    One of (B, 1, S, S) and (B, M, S, S) is fitted to the other: a Taylor series of second order in the shift, whose
+    second derivatives also stand for a change of sharpness. A picture of one colour explains nothing.
+    """
+    basis = np.linalg.qr(_changes(pictures))[0]  # (B, 1 or M, S * S, 7)
+    wanted = others.reshape(*others.shape[:2], -1)
+    wanted = wanted - wanted.mean(axis=2, keepdims=True)
+    length = np.linalg.norm(wanted, axis=2, keepdims=True)
+    wanted = wanted / np.where(length > 1e-6, length, np.inf)
+    explained = (np.swapaxes(basis, 2, 3) @ wanted[..., None])[..., 0]  # (B, M, 7)
+    unexplained: np.ndarray = 1 - (explained**2).sum(axis=2)
+    return unexplained.clip(0, 1)
+
+
+def _changes(pictures: np.ndarray) -> np.ndarray:
+    """(B, M, S * S, 7): a constant, the picture, its first and second derivatives."""
+    wide = np.pad(pictures, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    middle, up, down = wide[..., 1:-1, 1:-1], wide[..., :-2, 1:-1], wide[..., 2:, 1:-1]
+    left, right = wide[..., 1:-1, :-2], wide[..., 1:-1, 2:]
+    corners = wide[..., 2:, 2:] + wide[..., :-2, :-2] - wide[..., 2:, :-2] - wide[..., :-2, 2:]
+    columns = (
+        np.ones_like(middle),
+        middle,
+        (right - left) / 2,
+        (down - up) / 2,
+        right + left - 2 * middle,
+        down + up - 2 * middle,
+        corners / 4,
+    )
+    return np.stack(columns, axis=-1).reshape(*pictures.shape[:2], -1, len(columns))
