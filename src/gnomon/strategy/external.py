@@ -100,7 +100,7 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pl.read_parquet(path)
-        table = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True, truncate_ragged_lines=False)
+        table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise DataError(

@@ -90,9 +90,7 @@ def _none_there(
         floor = format_gap(measured[0].floor, unit)
         sentences.append(f"No gap of more than {floor} is there: {_names(measured)} would show if there were.")
     if bound is not None:
-        people = next((rung for rung in rungs if rung.name == "human"), None)
-        known = people is not None and not people.note.startswith("not known")
-        why = "the train error is below the human level given" if known else "the human level is not known"
+        why = "the train error is below the human level" if _human_known(rungs) else "the human level is not known"
         sentences.append(
             f"Avoidable bias is not measured ({why}): it can be anything up to {format_gap(bound.size, unit)}."
         )
@@ -112,16 +110,29 @@ def _settling(undecided: Sequence[Gap], rungs: Sequence[Rung]) -> str:
     return f"It takes {count} {split_name(gap.above)} examples{also} to tell about {gap.name}; there are {now:,}."
 
 
+def _top(rungs: Sequence[Rung]) -> tuple[Rung, float]:
+    """The split with the largest error, and how far it is above the human level (above 0 where that is not known)."""
+    highest = max((rung for rung in rungs if rung.name != "human"), key=lambda rung: rung.error)
+    return highest, highest.error - next((rung.error for rung in rungs if rung.name == "human"), 0.0)
+
+
 def _is_low(rungs: Sequence[Rung], unit: str) -> bool:
-    errors = {rung.name: rung.error for rung in rungs}
-    dev = errors.get("dev", errors.get("test"))
-    return unit == SHARE and dev is not None and "train" in errors and dev - errors.get("human", 0.0) <= LOW + 1e-12
+    splits = {rung.name for rung in rungs}
+    return unit == SHARE and len(splits & {"train", "dev", "test"}) > 1 and _top(rungs)[1] <= LOW + 1e-12
 
 
 def _low_text(rungs: Sequence[Rung], unit: str) -> str:
-    errors = {rung.name: rung.error for rung in rungs}
-    dev = errors.get("dev", errors.get("test", 0.0))
-    return f"Low bias and low variance: an error of {format_error(dev, unit)} leaves little to gain. "
+    highest, above = _top(rungs)
+    low, name = "Low bias and low variance", split_name(highest.name)
+    if above <= 0:
+        return f"{low}: no error is above the human level. "
+    if not _human_known(rungs):
+        return f"{low}: the {name} error is {format_error(highest.error, unit)} in all. "
+    return f"{low}: the {name} error is {format_gap(above, unit)} above the human level. "
+
+
+def _human_known(rungs: Sequence[Rung]) -> bool:
+    return any(rung.name == "human" and not rung.note.startswith("not known") for rung in rungs)
 
 
 def _names(gaps: Sequence[Gap]) -> str:

@@ -1,0 +1,142 @@
+"""Advice names knobs of the link at fault only, from where the settings stand."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.settings import Settings, flat, from_flat, full_key, rows
+from gnomon.strategy.advice import KNOBS
+from gnomon.strategy.ladder import diagnose
+
+LINKS = {row.key: row.links for row in rows()}
+
+
+def split_of(name, wrong, total):
+    table = pl.DataFrame({"id": [f"{name}-{i}" for i in range(total)], "error": [1.0] * wrong + [0.0] * (total - wrong)})
+    return Evaluation(name, SHARE, table)
+
+
+def advise(train, dev, *, train_dev=None, test=None, human=(0.0,), settings=None, num_train=None, total=2000):
+    """Errors in percent of 2,000 examples a split."""
+    given = {"train": train, "train_dev": train_dev, "dev": dev, "test": test}
+    evaluations = {
+        name: split_of(name, round(error * total / 100), total) for name, error in given.items() if error is not None
+    }
+    return diagnose(evaluations, human=human, settings=settings, num_train=num_train)
+
+
+def settings(**values):
+    return flat(from_flat(values))
+
+
+VERDICTS = {
+    "avoidable bias": ({"train": 20, "dev": 21}, {"fit-train"}),
+    "variance": ({"train": 0, "dev": 20}, {"fit-dev"}),
+    "data mismatch": ({"train": 0, "train_dev": 1, "dev": 20}, {"fit-dev"}),
+    "overfitting to dev": ({"train": 0, "dev": 1, "test": 20}, {"fit-test"}),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize("given", [None, settings(model="dense", hidden="64", epochs=5, patience=3, optimiser="sgd")])
+def test_advice_lists_two_to_four_knobs_of_the_link_at_fault_alone(name, given):
+    errors, links = VERDICTS[name]
+    found = advise(**errors, settings=given)
+    assert found.verdict.contenders == (name,)
+    assert {one.link for one in found.advice} == links
+    assert 2 <= len(found.advice) <= 4
+    for one in found.advice:
+        assert all(links <= set(LINKS[key]) for key in one.settings)
+
+
+def test_a_mismatch_is_no_reason_to_regularise():
+    found = advise(0, 20, train_dev=1, settings=settings(model="dense"))
+    assert all(one.settings == () for one in found.advice)
+
+
+def test_two_contenders_are_both_heard_in_turn():
+    found = advise(15, 30)
+    assert {one.link for one in found.advice[:2]} == {"fit-train", "fit-dev"}
+
+
+def test_knobs_start_from_where_the_settings_stand():
+    found = advise(0, 20, settings=settings(dropout=0, weight_decay=0.001), num_train=5912)
+    actions = [one.action for one in found.advice]
+    assert "dropout 0 -> 0.3" in actions
+    assert "weight_decay 0.001 -> 0.01" in actions
+    assert "now 5,912" in actions[0]
+
+
+def test_a_larger_and_longer_trained_network_for_bias():
+    actions = [one.action for one in advise(20, 21, settings=settings(model="dense", hidden="256,128", epochs=20)).advice]
+    assert "hidden 256,128 -> 512,256" in actions
+    assert "epochs 20 -> 40" in actions
+
+
+def test_a_straight_line_gets_hidden_layers_first():
+    actions = [one.action for one in advise(20, 21, settings=settings(model="logistic")).advice]
+    assert actions[0] == "model logistic -> dense"
+
+
+def test_what_is_turned_far_enough_is_not_advised_again():
+    given = settings(dropout="0.5", weight_decay=0.1, model="dense", hidden="4096", epochs=1000)
+    assert not any(one.settings for one in advise(0, 20, settings=given).advice)
+    assert not any(one.settings for one in advise(20, 21, settings=given).advice)
+
+
+def test_dropout_is_no_knob_of_a_model_without_hidden_units():
+    found = advise(0, 20, settings=settings(model="logistic"))
+    assert all(one.settings != ("regularise.dropout",) for one in found.advice)
+
+
+def test_pictures_are_augmented_tables_are_not():
+    def keys(given):
+        return [key for one in advise(0, 20, settings=given).advice for key in one.settings]
+
+    assert "regularise.augment" in keys(settings(image_size=32, augment="none"))
+    assert "regularise.augment" not in keys(settings(augment="none"))
+
+
+def test_early_stopping_is_marked_as_turning_two_links():
+    found = advise(20, 21, settings=settings(patience=5, epochs=1000))
+    patience = next(one for one in found.advice if one.settings == ("stop.patience",))
+    assert patience.action == "patience 5 -> 0"
+    assert "not orthogonal: turns fit-dev as well" in patience.why
+
+
+def test_every_knob_is_a_setting_with_a_link():
+    for knob in KNOBS:
+        assert LINKS[knob.key], knob.key
+
+
+def test_every_advised_change_is_one_the_settings_take():
+    given = settings(model="dense", hidden="64", channels="8", epochs=5, optimiser="sgd", patience=2, image_size=8,
+                     dropout="0.1")
+    for found in (advise(20, 21, settings=given), advise(0, 20, settings=given)):
+        for one in found.advice:
+            if one.settings:
+                name, _, change = one.action.partition(" ")
+                assert (full_key(name),) == one.settings
+                assert isinstance(from_flat({name: change.rpartition(" ")[2]}), Settings)
+
+
+def test_an_undecided_ladder_asks_for_dev_examples_only():
+    found = advise(4, 5, human=(0.04,), total=100)
+    assert found.verdict.gap is None
+    assert [one.link for one in found.advice] == ["fit-test"]
+    assert "more dev examples" in found.advice[0].action
+
+
+def test_unknown_people_are_measured_before_the_network_is_enlarged():
+    found = advise(20, 20, human=None)
+    assert [one.settings for one in found.advice if "human" in one.action] == [("goal.human",)]
+    assert {one.link for one in found.advice} <= {"fit-train", "fit-test"}
+
+
+def test_leaks_come_before_everything():
+    evaluations = {"train": split_of("train", 0, 100), "dev": split_of("dev", 30, 100)}
+    found = diagnose(evaluations, leaked={"dev": ["dev-99"]})
+    assert found.advice[0].settings == ("split.duplicates",)
+    assert len(found.advice) <= 4
