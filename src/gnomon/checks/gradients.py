@@ -24,6 +24,8 @@ DRAWS = 5  # coordinates drawn at most, in multiples of those wanted, when some 
 ROUNDING = 100 * 2.0**-52  # error of a loss relative to its size, after some hundred operations in float64
 MOVE = 1e-3  # how far a parameter that stands at a kink everywhere is moved before it is checked
 
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
 Place = tuple[int, ...]
 
 
@@ -253,7 +255,7 @@ def _float64_copy(model: nn.Module) -> nn.Module:
     twin = copy.deepcopy(model).double()
     for module in twin.modules():
         module.register_forward_pre_hook(_cast_inputs, with_kwargs=True)
-        if isinstance(module, nn.modules.dropout._DropoutNd):
+        if isinstance(module, DROPOUT):
             module.eval()
     return twin
 
