@@ -226,7 +226,8 @@ def mean(rows: Rows, rng: np.random.Generator) -> Measured:
     if num_units < FEWEST_FOR_BOOTSTRAP:
         from scipy.special import stdtrit  # lazily: not needed before training
 
-        low, high = value + deviation * float(stdtrit(num_units - 1, 0.975)) * np.array([-1, 1])
+        half = deviation * float(stdtrit(num_units - 1, 0.975))
+        low, high = value - half, value + half
         method = f"Student's t over {num_units} {over}"
     else:
         low, high = _studentised(value, deviation, draws, totals, num_units)

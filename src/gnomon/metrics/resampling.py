@@ -30,19 +30,25 @@ def sums_per_unit(columns: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 def resampled_sums(units: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """(R, S): the sum of U rows drawn with replacement from units (U, S), a round a row.
 
-    Equal rows are drawn together, exactly. What is still more than MOST_UNITS different rows goes into that many
-    random blocks: the sum of iid blocks has the variance and the skewness of the sum of their rows, and the estimate of
-    its standard deviation is uncertain by sqrt(1 / (2 MOST_UNITS)) = 1.6 %.
+    Above MOST_UNITS rows, equal ones are drawn together, which is exact; where more than MOST_UNITS different rows are
+    left, the rows go into that many random blocks: the sum of iid blocks has the variance and the skewness of the sum
+    of their rows, and the estimate of its standard deviation is uncertain by sqrt(1 / (2 MOST_UNITS)) = 1.6 %.
     """
-    starts = np.flatnonzero(np.r_[True, (units[1:] != units[:-1]).any(axis=1)])
-    rows, times = units[starts], np.diff(np.r_[starts, len(units)])
-    if len(rows) > MOST_UNITS:
+    if len(units) > MOST_UNITS:
+        starts = np.flatnonzero(np.r_[True, (units[1:] != units[:-1]).any(axis=1)])
+        if len(starts) <= MOST_UNITS:
+            times = np.diff(np.r_[starts, len(units)])
+            counts = rng.multinomial(len(units), times / len(units), size=rounds)
+            return _sums(counts, units[starts])
         block = rng.permutation(len(units)) % MOST_UNITS
-        rows = np.stack([np.bincount(block, weights=column, minlength=MOST_UNITS) for column in units.T], axis=1)
-        times = np.ones(MOST_UNITS, dtype=np.int64)
-    total = int(times.sum())
-    counts = rng.multinomial(total, times / total, size=rounds)  # (R, U)
-    sums: np.ndarray = counts.astype(np.float64) @ rows
+        units = np.stack([np.bincount(block, weights=column, minlength=MOST_UNITS) for column in units.T], axis=1)
+    num_units = len(units)
+    drawn = rng.integers(num_units, size=(rounds, num_units)) + num_units * np.arange(rounds)[:, None]
+    return _sums(np.bincount(drawn.ravel(), minlength=rounds * num_units).reshape(rounds, num_units), units)
+
+
+def _sums(counts: np.ndarray, units: np.ndarray) -> np.ndarray:
+    sums: np.ndarray = counts.astype(np.float64) @ units
     return sums
 
 

@@ -22,16 +22,18 @@ def random_table(seed: int, *, num: int = 300, weighted: bool = False, classes=N
     logits = rng.normal(size=(num, len(classes))) + 1.5 * (target[:, None] == np.array(classes))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     prediction = np.array(classes)[probabilities.argmax(axis=1)]
-    return pl.DataFrame({
-        "target": target,
-        "prediction": prediction,
-        "error": (target != prediction).astype(float),
-        "weight": rng.choice([1.0, 2.0, 10.0], num) if weighted else np.ones(num),
-        "confidence": probabilities.max(axis=1),
-        "loss": np.full(num, 0.25),
-        "group": pl.Series([str(i // 5) if groups else None for i in range(num)], dtype=pl.String),
-        **{f"p.{name}": probabilities[:, place] for place, name in enumerate(classes)},
-    })
+    return pl.DataFrame(
+        {
+            "target": target,
+            "prediction": prediction,
+            "error": (target != prediction).astype(float),
+            "weight": rng.choice([1.0, 2.0, 10.0], num) if weighted else np.ones(num),
+            "confidence": probabilities.max(axis=1),
+            "loss": np.full(num, 0.25),
+            "group": pl.Series([str(i // 5) if groups else None for i in range(num)], dtype=pl.String),
+            **{f"p.{name}": probabilities[:, place] for place, name in enumerate(classes)},
+        }
+    )
 
 
 def of(table) -> Evaluation:
@@ -133,7 +135,7 @@ def test_auc_of_repeated_groups_is_as_wide_as_without_the_copies():
     positive = rng.random(60) < 0.5
     values = rng.normal(size=60) + positive
     alone = auc(values, positive)
-    copied = auc(np.repeat(values, 10), np.repeat(positive, 10), groups=np.repeat(np.arange(60), 10))
+    copied = auc(np.repeat(values, 10), np.repeat(positive, 10), groups=np.repeat(np.arange(30), 10))
     assert copied.value == pytest.approx(alone.value)
     assert copied.high - copied.low == pytest.approx(alone.high - alone.low, rel=0.05)
 
@@ -163,7 +165,7 @@ def test_calibration_needs_confidence_and_shares():
 
 def test_groups_widen_every_interval():
     few = random_table(5, num=60)
-    copied = pl.concat([few] * 10).with_columns(pl.Series("group", [str(i) for i in range(60)] * 10))
+    copied = pl.concat([few] * 10).with_columns(pl.Series("group", [str(i) for i in range(30)] * 10))
     alone, grouped = scores(of(few)), scores(of(copied))
     for name in ("accuracy", "macro F1", "log loss", "calibration error"):
         assert grouped[name].value == pytest.approx(alone[name].value)
@@ -174,10 +176,16 @@ def test_groups_widen_every_interval():
 def test_macro_f1_interval_covers_about_95_percent():
     truth, hits = 0.8, 0  # symmetric confusion at 0.8 for each of two equally likely classes
     rng = np.random.default_rng(1)
-    for _ in range(60):
+    for _ in range(30):
         target = rng.integers(2, size=150)
-        table = pl.DataFrame({"target": target, "prediction": np.where(rng.random(150) < 0.8, target, 1 - target),
-                              "error": np.zeros(150), "weight": np.ones(150)})
+        table = pl.DataFrame(
+            {
+                "target": target,
+                "prediction": np.where(rng.random(150) < 0.8, target, 1 - target),
+                "error": np.zeros(150),
+                "weight": np.ones(150),
+            }
+        )
         found = scores(of(table))["macro F1"]
         hits += found.low <= truth <= found.high
-    assert hits >= 52  # binomial(60, 0.95) falls below this 1 time in 100
+    assert hits >= 25  # binomial(30, 0.95) falls below this 1 time in 100

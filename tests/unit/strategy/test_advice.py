@@ -14,7 +14,9 @@ LINKS = {row.key: row.links for row in rows()}
 
 
 def split_of(name, wrong, total):
-    table = pl.DataFrame({"id": [f"{name}-{i}" for i in range(total)], "error": [1.0] * wrong + [0.0] * (total - wrong)})
+    table = pl.DataFrame(
+        {"id": [f"{name}-{i}" for i in range(total)], "error": [1.0] * wrong + [0.0] * (total - wrong)}
+    )
     return Evaluation(name, SHARE, table)
 
 
@@ -70,7 +72,9 @@ def test_knobs_start_from_where_the_settings_stand():
 
 
 def test_a_larger_and_longer_trained_network_for_bias():
-    actions = [one.action for one in advise(20, 21, settings=settings(model="dense", hidden="256,128", epochs=20)).advice]
+    actions = [
+        one.action for one in advise(20, 21, settings=settings(model="dense", hidden="256,128", epochs=20)).advice
+    ]
     assert "hidden 256,128 -> 512,256" in actions
     assert "epochs 20 -> 40" in actions
 
@@ -112,8 +116,9 @@ def test_every_knob_is_a_setting_with_a_link():
 
 
 def test_every_advised_change_is_one_the_settings_take():
-    given = settings(model="dense", hidden="64", channels="8", epochs=5, optimiser="sgd", patience=2, image_size=8,
-                     dropout="0.1")
+    given = settings(
+        model="dense", hidden="64", channels="8", epochs=5, optimiser="sgd", patience=2, image_size=8, dropout="0.1"
+    )
     for found in (advise(20, 21, settings=given), advise(0, 20, settings=given)):
         for one in found.advice:
             if one.settings:

@@ -20,12 +20,14 @@ def split(name, wrong, total, *, unit=SHARE, groups=None) -> Evaluation:
 
 
 def given(name, errors, *, unit=SHARE, groups=None, split_error=None) -> Evaluation:
-    table = pl.DataFrame({
-        "id": [f"{name}-{i}" for i in range(len(errors))],
-        "error": np.asarray(errors, dtype=float),
-        "weight": np.ones(len(errors)),
-        "group": pl.Series([None if groups is None else str(group) for group in groups or errors], dtype=pl.String),
-    })
+    table = pl.DataFrame(
+        {
+            "id": [f"{name}-{i}" for i in range(len(errors))],
+            "error": np.asarray(errors, dtype=float),
+            "weight": np.ones(len(errors)),
+            "group": pl.Series([None if groups is None else str(group) for group in groups or errors], dtype=pl.String),
+        }
+    )
     return Evaluation(name, unit, table, split_error)
 
 
@@ -45,8 +47,13 @@ def rung(found, name):
 
 
 def test_every_rung_gives_its_gap():
-    found = ladder(split("train", 100, 1000), split("train_dev", 150, 1000), split("dev", 250, 1000),
-                   split("test", 300, 1000), human=[0.02])
+    found = ladder(
+        split("train", 100, 1000),
+        split("train_dev", 150, 1000),
+        split("dev", 250, 1000),
+        split("test", 300, 1000),
+        human=[0.02],
+    )
     assert [(one.name, one.below, one.above) for one in found.gaps] == [
         ("avoidable bias", "human", "train"),
         ("variance", "train", "train_dev"),
@@ -116,8 +123,11 @@ def test_the_floor_of_shares_is_never_below_a_tenth_of_a_point():
 
 def test_the_floor_in_another_unit_is_a_tenth_of_the_dev_error():
     rng = np.random.default_rng(0)
-    found = ladder(given("train", rng.exponential(2, 500), unit="mg/dl"),
-                   given("dev", rng.exponential(4, 500), unit="mg/dl"), human=[1.0])
+    found = ladder(
+        given("train", rng.exponential(2, 500), unit="mg/dl"),
+        given("dev", rng.exponential(4, 500), unit="mg/dl"),
+        human=[1.0],
+    )
     assert gap(found, "variance").floor == pytest.approx(rung(found, "dev").error / 10)
     assert found.verdict.gap == "variance"
     assert "mg/dl" in found.verdict.text
@@ -262,8 +272,9 @@ def test_one_copy_is_one_copy():
 
 def test_ids_that_are_numbers_leak_too():
     table = pl.DataFrame({"id": np.arange(50, dtype=np.uint64), "error": [0.0] * 25 + [1.0] * 25})
-    found = diagnose({"train": split("train", 0, 100), "dev": Evaluation("dev", SHARE, table)},
-                     leaked={"dev": list(range(25))})
+    found = diagnose(
+        {"train": split("train", 0, 100), "dev": Evaluation("dev", SHARE, table)}, leaked={"dev": list(range(25))}
+    )
     assert rung(found, "dev").error == 1.0
 
 

@@ -47,7 +47,8 @@ def test_gaps_between_shares_are_points():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(9, "9"), (87, "87"), (321, "about 320"), (12_444, "about 12,000"), (10**8, "more than 10 million")]
+    ("count", "text"),
+    [(9, "9"), (87, "87"), (321, "about 320"), (12_444, "about 12,000"), (10**8, "more than 10 million")],
 )
 def test_planned_counts_are_round(count, text):
     assert format_count(count) == text

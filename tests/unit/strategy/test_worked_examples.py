@@ -1,8 +1,8 @@
 """Every worked example of the notes on bias, variance and mismatch gets the notes' verdict.
 
 The notes give errors without sizes; here every split has 10,000 examples. "0 %" and "nearly 0" as the human level are
-taken as 0. Source of all of them: notes on the course "Structuring Machine Learning Projects" and "Improving Deep Neural
-Networks".
+taken as 0. Source of all of them: notes on the courses "Structuring Machine Learning Projects" and "Improving Deep
+Neural Networks".
 """
 
 from __future__ import annotations

@@ -1,0 +1,183 @@
+"""Predictions from elsewhere: what is read, how errors are made of it, and what is refused by column and row."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gnomon.core.errors import DataError
+from gnomon.core.evaluation import SHARE
+from gnomon.strategy.external import leaked_ids, read_predictions
+from gnomon.strategy.ladder import diagnose
+
+
+def frame(**columns):
+    return pl.DataFrame(
+        {
+            "split": ["train", "train", "dev", "dev"],
+            "target": ["a", "b", "a", "b"],
+            "prediction": ["a", "b", "b", "b"],
+            **columns,
+        }
+    )
+
+
+def test_names_make_0_1_errors_by_split():
+    found = read_predictions(frame())
+    assert list(found) == ["train", "dev"]
+    assert found["dev"].unit == SHARE
+    assert found["dev"].table["error"].to_list() == [1.0, 0.0]
+    assert found["dev"].table.columns[:9] == [
+        "id", "source", "target", "prediction", "error", "weight", "loss", "confidence", "group"]  # fmt: skip
+    assert found["dev"].table["weight"].to_list() == [1.0, 1.0]
+
+
+def test_fractions_make_absolute_errors_without_a_named_unit():
+    found = read_predictions(frame(target=[1.0, 2.0, 3.0, 4.0], prediction=[1.5, 2.0, 1.0, 4.0]))
+    assert found["train"].unit == ""
+    assert found["train"].table["error"].to_list() == [0.5, 0.0]
+    assert found["dev"].table["error"].to_list() == [2.0, 0.0]
+
+
+def test_whole_numbers_against_fractions_are_measures_too():
+    found = read_predictions(frame(target=[1, 2, 3, 4], prediction=[1.5, 2.0, 1.0, 4.0]))
+    assert found["train"].unit == ""
+
+
+def test_whole_numbers_are_class_ids():
+    found = read_predictions(frame(target=[0, 7, 3, 9], prediction=[0, 7, 9, 9]))
+    assert found["dev"].unit == SHARE
+    assert found["dev"].table["error"].to_list() == [1.0, 0.0]
+
+
+def test_truth_values_are_classes():
+    found = read_predictions(frame(target=[True, False, True, False], prediction=[True, False, False, False]))
+    assert found["dev"].table["error"].to_list() == [1.0, 0.0]
+
+
+def test_given_errors_are_taken_as_they_are():
+    table = pl.DataFrame({"split": ["train", "dev"], "error": [0.25, 3.0]})
+    assert read_predictions(table)["dev"].table["error"].to_list() == [3.0]
+    assert read_predictions(table)["dev"].unit == ""
+    assert read_predictions(table.with_columns(error=pl.Series([0, 1])))["dev"].unit == SHARE
+
+
+@pytest.mark.parametrize("name", ["train-dev", "train_dev", "Train-Dev"])
+def test_splits_may_be_spelled_either_way(name):
+    assert list(read_predictions(frame(split=["train", name, "val", "test"]))) == ["train", "train_dev", "dev", "test"]
+
+
+def test_optional_columns_are_kept():
+    found = read_predictions(frame(**{
+        "id": ["w", "x", "y", "z"], "weight": [1, 2, 3, 4], "confidence": [0.5, None, 0.9, 1.0],
+        "group": [7, 7, 8, None], "tag.camera": ["p", "p", None, "w"], "p.a": [0.5, 0.1, 0.1, 0.0],
+    }))["dev"].table  # fmt: skip
+    assert found["id"].to_list() == ["y", "z"]
+    assert found["weight"].to_list() == [3.0, 4.0]
+    assert found["group"].to_list() == ["8", None]
+    assert found["tag.camera"].to_list() == [None, "w"]
+    assert found["p.a"].to_list() == [0.1, 0.0]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_give_the_same_as_frames(tmp_path, suffix):
+    table = frame(weight=[1.0, 2.0, 1.0, 0.5], confidence=[0.5, None, 0.25, 1.0], id=["w", "x", "y", "z"])
+    path = tmp_path / f"predictions.{suffix}"
+    table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
+    found, expected = read_predictions(path), read_predictions(table)
+    assert {name: one.table.to_dicts() for name, one in found.items()} == {
+        name: one.table.to_dicts() for name, one in expected.items()
+    }
+
+
+def test_names_like_na_and_007_stay_text(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text("split,target,prediction\ntrain,NA,NA\ntrain,None,nan\ndev,007,7\ndev,true,True\n")
+    found = read_predictions(path)
+    assert found["train"].table["target"].to_list() == ["NA", "None"]
+    assert found["train"].table["error"].to_list() == [0.0, 1.0]
+    assert found["dev"].table["error"].to_list() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"split": ["train", "dev", "eval", "dev"]}, r"column 'split', row 3: expected train, .* found 'eval'"),
+        ({"target": ["a", None, "a", "b"]}, r"column 'target', row 2: expected a value in every row, found nothing"),
+        ({"prediction": ["a", "b", "b", None]}, r"column 'prediction', row 4"),
+        ({"target": [1.0, 2.0, float("nan"), 1.0], "prediction": [1.0] * 4}, r"column 'target', row 3"),
+        ({"target": [1.0, 2.0, 1.0, 1.0], "prediction": [1.0, 1.0, 1.0, float("inf")]}, r"column 'prediction', row 4"),
+        ({"weight": [1, 1, -1, 1]}, r"column 'weight', row 3: expected a finite number of at least 0, found -1"),
+        ({"weight": [1, None, 1, 1]}, r"column 'weight', row 2: .* found nothing"),
+        ({"weight": ["1", "x", "1", "1"]}, r"column 'weight', row 2: .* found 'x'"),
+        ({"confidence": [0.5, 0.5, 0.5, 1.2]}, r"column 'confidence', row 4: expected a number from 0 to 1"),
+        ({"error": [0, 1, -2, 1]}, r"column 'error', row 3"),
+        ({"p.a": [0.5, 0.5, 7, 0.1]}, r"column 'p\.a', row 3"),
+        ({"id": ["x", "y", "z", "z"]}, r"column 'id', row 3: the id 'z' is there more than once in dev"),
+        ({"id": ["x", None, "y", "z"]}, r"column 'id', row 2"),
+        ({"wieght": [1, 1, 1, 1]}, r"the column 'wieght' has no meaning here\. Fix: name it 'weight'"),
+        ({"camera": ["a"] * 4}, r"call it 'tag\.camera'"),
+    ],
+)
+def test_bad_cells_and_columns_are_named(columns, words):
+    with pytest.raises(DataError, match=words):
+        read_predictions(frame(**columns))
+
+
+@pytest.mark.parametrize("name", ["split", "target", "prediction"])
+def test_a_missing_column_is_named(name):
+    with pytest.raises(DataError, match=rf"the column '{name}' is missing"):
+        read_predictions(frame().drop(name))
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(DataError, match="no rows"):
+        read_predictions(frame().head(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("split,target,prediction\ntrain,a,b,c\n", "cannot be read"),
+        ("split,target,prediction\ntrain,a\n", "column 'prediction', row 1: .* found nothing"),
+        ("split,target,prediction\ntrain,a,b\n\ndev,a,b\n", "column 'split', row 2"),
+        ("", "cannot be read"),
+    ],
+)
+def test_ragged_and_empty_files_are_refused(tmp_path, text, words):
+    path = tmp_path / "predictions.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_predictions(path)
+
+
+def test_a_missing_file_and_a_false_parquet_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_predictions(tmp_path / "none.csv")
+    path = tmp_path / "text.parquet"
+    path.write_text("not parquet")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_predictions(path)
+
+
+def test_ids_shared_with_train_are_leaks_unless_they_are_row_numbers():
+    named = read_predictions(frame(id=["x", "y", "x", "z"]))
+    assert leaked_ids(named) == {"dev": ["x"]}
+    assert diagnose(named, leaked=leaked_ids(named)).advice[0].settings == ("split.duplicates",)
+    assert leaked_ids(read_predictions(frame(id=[0, 1, 0, 1]))) == {}
+    assert leaked_ids(read_predictions(frame())) == {}
+
+
+def test_a_table_from_elsewhere_is_diagnosed():
+    rng = np.random.default_rng(0)
+    target = rng.integers(3, size=4000)
+    wrong = rng.random(4000) < np.where(np.arange(4000) < 2000, 0.01, 0.2)
+    table = pl.DataFrame(
+        {
+            "split": ["train"] * 2000 + ["valid"] * 2000,
+            "target": [f"class {one}" for one in target],
+            "prediction": [f"class {one}" for one in (target + wrong) % 3],
+        }
+    )
+    assert diagnose(read_predictions(table)).verdict.contenders == ("variance",)
