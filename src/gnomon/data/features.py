@@ -1,0 +1,265 @@
+"""Columns of a table as the numbers a network is fed: fitted on the training split, applied to anything by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import ArtefactError, DataError
+from gnomon.data.source import display_name, first_names
+from gnomon.data.tables.kinds import MAX_CATEGORIES, MISSING_WORDS, Kind
+from gnomon.data.tables.raw import quoted
+
+FREE_TEXT_SHARE = 0.5  # different texts a row from which a column is free text, not categories ...
+FREE_TEXT_LEAST = 20  # ... and how many different ones there must be
+UNKNOWN = 0  # the code of a missing category and of one that training never showed
+
+FeatureKind = Literal["number", "boolean", "category", "date"]
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+class HasColumns(Protocol):
+    """A polars frame, or the examples of a table: anything that gives a column by name."""
+
+    def get_column(self, name: str) -> pl.Series: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input column and the facts fitted on the training split.
+
+    A number, truth (0 or 1) or date (days since 1970) x becomes (x - mean) / std, missing x replaced by `fill` first,
+    and is followed by 1 where it was missing or else 0 if `has_missing`. A category becomes its place in `categories`
+    counted from 1.
+    """
+
+    name: str
+    kind: FeatureKind
+    mean: float = 0.0
+    std: float = 1.0
+    fill: float = 0.0  # the median
+    has_missing: bool = False
+    categories: tuple[str, ...] = ()
+    date_format: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` takes them back."""
+        return {**asdict(self), "categories": list(self.categories)}
+
+    @staticmethod
+    def from_json(facts: Any) -> Feature:
+        """The feature again. Raises ArtefactError on anything `to_json` does not write."""
+        if not isinstance(facts, Mapping) or set(facts) != {field.name for field in fields(Feature)}:
+            raise _odd("a feature has other facts than expected")
+        name = facts["name"]
+        texts = [facts[key] for key in ("name", "kind", "date_format")]
+        numbers = [facts[key] for key in ("mean", "std", "fill")]
+        categories = facts["categories"]
+        if not all(isinstance(text, str) for text in texts) or facts["kind"] not in get_args(FeatureKind):
+            raise _odd(f"feature {quoted(name)} has the kind {quoted(facts['kind'])}")
+        is_finite = all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
+        if not is_finite or facts["std"] <= 0 or not isinstance(facts["has_missing"], bool):
+            raise _odd(f"feature {quoted(name)} has the mean, std and median {numbers}")
+        are_texts = isinstance(categories, list) and all(isinstance(text, str) for text in categories)
+        if (
+            not are_texts
+            or len(set(categories)) != len(categories)
+            or bool(categories) != (facts["kind"] == "category")
+        ):
+            raise _odd(f"feature {quoted(name)} has unusable categories")
+        mean, std, fill = map(float, numbers)
+        return Feature(name, facts["kind"], mean, std, fill, facts["has_missing"], tuple(categories), texts[2])
+
+
+def _odd(what: str) -> ArtefactError:
+    return ArtefactError(f"the saved features are damaged: {what}.", fix="use an undamaged copy of the run.")
+
+
+def kinds_of(features: Sequence[Feature]) -> dict[str, Kind]:
+    """What to demand of a table's columns at prediction: `read_table(..., kinds=kinds_of(features))`."""
+    text = {"category": "text"}
+    return {f.name: Kind(text.get(f.kind, f.kind), f.date_format) for f in features}  # type: ignore[arg-type]
+
+
+def number_names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """What each of the D columns of numbers is."""
+    names: list[str] = []
+    for feature in features:
+        if feature.kind != "category":
+            names += [feature.name, f"{feature.name} is missing"] if feature.has_missing else [feature.name]
+    return tuple(names)
+
+
+# --- fitting ----------------------------------------------------------------------------------------------------------
+def fit_features(
+    train: HasColumns, names: Sequence[str], *, kinds: Mapping[str, Kind] | None = None
+) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
+    """Fit the columns `names` of the training split, one column in memory at a time; notes say what is left out.
+
+    `kinds` (of the table) tell how dates were written. Raises DataError where no column is left.
+    """
+    features: list[Feature] = []
+    filled: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    for name in names:
+        column = train.get_column(name)
+        found = _fit(column, (kinds or {}).get(name, Kind("text")).date_format)
+        if isinstance(found, str):
+            left_out.setdefault(found, []).append(name)
+            continue
+        features.append(found)
+        if found.has_missing and found.kind != "category":
+            missing = int(_numbers(column, found, None).null_count())
+            filled.append(f"{display_name(name)} ({missing:,} by {found.fill:.6g})")
+    notes = [
+        f"Left out of the inputs, because of {why}: {first_names(columns, 10)}." for why, columns in left_out.items()
+    ]
+    if filled:
+        rows = f"of {len(train):,} training rows"
+        notes.append(f"Missing cells {rows} are filled with the median, and marked: {', '.join(filled)}.")
+    if not features:
+        raise DataError(
+            "no column is left to learn from: " + " ".join(notes), fix="add columns that differ between rows."
+        )
+    return tuple(features), tuple(notes)
+
+
+def _fit(column: pl.Series, date_format: str) -> Feature | str:
+    """The fitted feature, or why the column cannot be one."""
+    if column.null_count() == len(column):
+        return "no value in the training split"
+    if column.dtype in (pl.String, pl.Enum, pl.Categorical):
+        return _fit_category(column)
+    kind: FeatureKind = "number" if column.dtype.is_numeric() else "boolean" if column.dtype == pl.Boolean else "date"
+    draft = Feature(column.name, kind, date_format=date_format)
+    values = _numbers(column, draft, None)
+    present = values.drop_nulls().to_numpy()
+    if not len(present):
+        return "no finite value in the training split"
+    low, high = float(present.min()), float(present.max())
+    if low == high:
+        return "one value only in the training split"
+    size = max(abs(low), abs(high))  # keeps the squares of large numbers within float64
+    mean, std = float((present / size).mean() * size), float((present / size).std() * size)
+    if not 0 < std < math.inf:
+        return "values too close together or too far apart for float64"
+    return Feature(column.name, kind, mean, std, float(np.median(present)), bool(values.null_count()), (), date_format)
+
+
+def _fit_category(column: pl.Series) -> Feature | str:
+    present = column.drop_nulls()
+    distinct = present.unique().cast(pl.String)
+    if len(distinct) < 2 and not column.null_count():
+        return "one value only in the training split"
+    if len(distinct) > MAX_CATEGORIES:
+        return f"more than {MAX_CATEGORIES:,} different texts"
+    if len(distinct) > max(FREE_TEXT_LEAST, FREE_TEXT_SHARE * len(present)):
+        return "free text (different in most rows)"
+    has_missing = bool(column.null_count())
+    return Feature(column.name, "category", has_missing=has_missing, categories=tuple(sorted(distinct.to_list())))
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+def encode_features(
+    examples: HasColumns, features: Sequence[Feature], *, ids: pl.Series | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, D) float32 numbers as `number_names` orders them and (N, C) int64 category codes, by column name.
+
+    Other columns are not looked at. `ids` name rows in messages (their number from 1, otherwise). Raises DataError for
+    a column that is not there and for a cell that does not fit what was fitted.
+    """
+    count, names = len(examples), number_names(features)
+    categorical = [feature for feature in features if feature.kind == "category"]
+    numbers = np.zeros((count, len(names)), np.float32)
+    codes = np.zeros((count, len(categorical)), np.int64)
+    place = 0
+    for feature in features:
+        column = _column(examples, feature.name)
+        if feature.kind == "category":
+            codes[:, categorical.index(feature)] = _codes(column, feature)
+            continue
+        values = _numbers(column, feature, ids)
+        limit = float(np.finfo(np.float32).max)
+        scaled = (values.fill_null(feature.fill).to_numpy() - feature.mean) / feature.std
+        numbers[:, place] = np.clip(scaled, -limit, limit)
+        place += 1
+        if feature.has_missing:
+            numbers[:, place] = values.is_null().to_numpy()
+            place += 1
+    return numbers, codes
+
+
+def decode_categories(codes: np.ndarray, feature: Feature) -> list[str | None]:
+    """The category behind each code; None for UNKNOWN."""
+    names = (None, *feature.categories)
+    return [names[code] for code in codes]
+
+
+def _column(examples: HasColumns, name: str) -> pl.Series:
+    try:
+        return examples.get_column(name)
+    except pl.exceptions.ColumnNotFoundError:
+        what = f"there is no column {quoted(name)}, which the model was trained on."
+        raise DataError(what, fix="give the table all the columns it had in training.") from None
+
+
+def _numbers(column: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.Series:
+    """Float64, null where missing or not finite. Raises DataError naming the first cell that cannot be such a value."""
+    dtype = column.dtype
+    if dtype in (pl.String, pl.Enum, pl.Categorical):
+        values = _from_text(column.cast(pl.String), feature, ids)
+    elif feature.kind == "date" and dtype.is_temporal():
+        values = column.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
+    elif dtype == pl.Null or (feature.kind != "date" and (dtype.is_numeric() or dtype == pl.Boolean)):
+        values = column.cast(pl.Float64)
+    else:
+        what = f"column {quoted(column.name)} holds {dtype}; in training it held {feature.kind}s."
+        raise DataError(what, fix="give the column the type it had in training.")
+    if feature.kind == "boolean" and not values.drop_nulls().is_in([0.0, 1.0]).all():
+        _refuse(column, values.is_in([0.0, 1.0]) | values.is_null(), feature, ids)
+    finite = values.fill_nan(None)
+    return finite.set(finite.is_infinite().fill_null(value=False), None)
+
+
+def _from_text(cells: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.Series:
+    plain = cells.str.strip_chars()
+    if feature.kind == "number":
+        values = plain.cast(pl.Float64, strict=False)
+    elif feature.kind == "boolean":
+        values = plain.str.to_lowercase().replace_strict(
+            ["true", "false"], [1.0, 0.0], default=None, return_dtype=pl.Float64
+        )
+    else:
+        dates = plain.str.to_datetime(feature.date_format or "%Y-%m-%d", time_unit="us", strict=False)
+        values = dates.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
+    is_missing = cells.is_null() | plain.str.to_lowercase().is_in(MISSING_WORDS)
+    if (values.is_null() & ~is_missing).any():
+        _refuse(cells, values.is_not_null() | is_missing, feature, ids)
+    return values
+
+
+def _refuse(column: pl.Series, fits: pl.Series, feature: Feature, ids: pl.Series | None) -> None:
+    row = int((~fits.fill_null(value=True)).arg_true()[0])
+    where = f"row {row + 1 if ids is None else ids[row]}"
+    what = f"column {quoted(column.name)} holds {quoted(column[row])} in {where}; in training it held {feature.kind}s."
+    raise DataError(what, where=where, fix="correct the cell, or leave it empty.")
+
+
+def _codes(column: pl.Series, feature: Feature) -> np.ndarray:
+    """(N,) int64."""
+    if isinstance(column.dtype, pl.Enum):  # each known text is looked up once, not each row
+        code_of = {text: code for code, text in enumerate(feature.categories, 1)}
+        table = np.array([UNKNOWN, *(code_of.get(text, UNKNOWN) for text in column.dtype.categories)], np.int64)
+        return np.asarray(table[column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1])
+    if column.dtype.is_float():
+        is_whole = bool((column.drop_nulls() % 1 == 0).all())
+        column = column.cast(pl.Int64, strict=False) if is_whole else column
+    codes = column.cast(pl.String).cast(pl.Enum(feature.categories), strict=False).to_physical().cast(pl.Int64)
+    return np.asarray(codes.fill_null(-1).to_numpy() + 1)

@@ -1,0 +1,24 @@
+"""Tables: read strictly, typed by a declared rule, planned for training, walked over lazily."""
+
+from gnomon.data.tables.examples import TableExamples, read_split_tables, split_files
+from gnomon.data.tables.kinds import Kind
+from gnomon.data.tables.read import peek_table, read_table
+from gnomon.data.tables.sample import make_mixed_table
+from gnomon.data.tables.table import Table
+from gnomon.data.tables.targets import Target, TargetPlan, plan_targets
+from gnomon.data.tables.typed import table_from_frame
+
+__all__ = [
+    "Kind",
+    "Table",
+    "TableExamples",
+    "Target",
+    "TargetPlan",
+    "make_mixed_table",
+    "peek_table",
+    "plan_targets",
+    "read_split_tables",
+    "read_table",
+    "split_files",
+    "table_from_frame",
+]

@@ -1,0 +1,286 @@
+"""The rows of a table as examples: positions over shared columns, an object only for the row a person looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import Example, Examples, Reading
+from gnomon.core.settings import DataSettings
+from gnomon.data.source import Tree, display_name, first_names
+from gnomon.data.tables.kinds import Kind
+from gnomon.data.tables.read import peek_table, read_table
+from gnomon.data.tables.table import Table, target_names
+from gnomon.data.tables.targets import Form, TargetPlan, class_texts, plan_targets
+from gnomon.data.tables.typed import as_demanded
+
+STRATUM_BINS = 10  # of a number to predict: splits keep its deciles in proportion
+HASH_ROWS = 262_144  # rows hashed at a time
+EXACT_IN_FLOAT64 = 2**53  # whole numbers up to here are the same in float64
+
+_SPLIT_FILES = {  # file name without suffix -> split
+    "train": "train", "training": "train",
+    "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
+    "test": "test",
+}  # fmt: skip
+_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TableExamples(Examples):
+    """N rows of a table. The id of an example is its line in the file (its row where there are no lines), from 1."""
+
+    table: Table
+    feature_names: tuple[str, ...]
+    target_names: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    stratum: pl.Series | None = None  # of every row of the table
+    positions: np.ndarray | None = None  # (N,) rows of the table; None: all of them, in order
+    ids: pl.Series | None = None  # of every row of the table; None: their lines
+
+    @staticmethod
+    def planned(table: Table, plan: TargetPlan) -> TableExamples:
+        """All rows, with targets in their trained form: Enum over the class names, or Float64."""
+        columns = []
+        for target in plan.targets:
+            column = table.frame[target.name]
+            is_number = target.kind == "number"
+            columns.append(
+                column.cast(pl.Float64) if is_number else class_texts(column).cast(pl.Enum(target.class_names))
+            )
+        typed = replace(table, frame=table.frame.with_columns(columns))
+        stratum = _stratum(columns[0]) if len(columns) == 1 else None
+        names = tuple(target.name for target in plan.targets)
+        return TableExamples(typed, plan.features, names, plan.group, plan.time, stratum)
+
+    @staticmethod
+    def to_predict(table: Table, feature_names: tuple[str, ...]) -> TableExamples:
+        """All rows, without targets."""
+        return TableExamples(table, feature_names)
+
+    @cached_property
+    def index(self) -> pl.DataFrame:
+        """As `Examples.index`; `stratum` is the class, or the tenth a number falls into; no tags."""
+        return pl.DataFrame(
+            {
+                "id": self._of(self._ids),
+                "stratum": self._missing_column() if self.stratum is None else self._of(self.stratum),
+                "group": self._missing_column() if self.group is None else self.get_column(self.group),
+                "time": self._missing_column() if self.time is None else self.get_column(self.time),
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.table) if self.positions is None else len(self.positions)
+
+    def __getitem__(self, position: int) -> Example:
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        row = position % len(self) if self.positions is None else int(self.positions[position])
+        inputs = self.table.frame.select(self.feature_names).row(row, named=True)
+        targets = self.table.frame.select(self.target_names).row(row, named=True) if self.target_names else {}
+        target: Any = next(iter(targets.values()), None) if len(targets) < 2 else targets
+        return Example(str(self._ids[row]), inputs, target)
+
+    def take(self, positions: np.ndarray) -> Self:
+        """The rows at `positions`; only these numbers are copied."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        return replace(self, positions=chosen if self.positions is None else self.positions[chosen])
+
+    def join(self, other: Self) -> Self:
+        """These rows, then those of `other`, in the columns of these. Raises DataError where `other` lacks one."""
+        if other.table is self.table:
+            return replace(self, positions=np.concatenate([self._positions, other._positions]))
+        names = [*self.feature_names, *self.target_names, *filter(None, (self.group, self.time))]
+        lacking = [name for name in names if name not in other.table.frame.columns]
+        if lacking:
+            what = f"has no column {first_names(lacking)}, which {self.table.origin} has."
+            raise DataError(what, where=other.table.origin, fix="give both tables the same columns.")
+        columns = [_chained(self, other, name) for name in dict.fromkeys(names)]
+        table = replace(
+            self.table,
+            frame=pl.DataFrame(columns),
+            lines=np.concatenate([self.table.lines[self._positions], other.table.lines[other._positions]]),
+            origin=f"{self.table.origin} and {other.table.origin}",
+        )
+        stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
+        ids = pl.concat([part._qualified_ids() for part in (self, other)])
+        return replace(self, table=table, stratum=stratum, ids=ids, positions=None)
+
+    def frame(self) -> pl.DataFrame:
+        """The input columns of these rows."""
+        return self._rows(self.table.frame.select(self.feature_names))
+
+    def targets(self) -> pl.DataFrame:
+        """The target columns of these rows."""
+        return self._rows(self.table.frame.select(self.target_names))
+
+    def get_column(self, name: str) -> pl.Series:
+        """One column of these rows."""
+        return self._of(self.table.frame[name])
+
+    def fingerprints(self) -> np.ndarray:
+        """(N,) uint64: the same for the same values in the same input columns, whatever types hold them."""
+        frame = self.table.frame.select(self.feature_names)
+        comparable = [_comparable(column) for column in frame]
+        hashes = np.empty(len(self), np.uint64)
+        for start in range(0, len(self), HASH_ROWS):
+            rows = slice(start, start + HASH_ROWS)
+            part = frame[rows] if self.positions is None else frame[self.positions[rows]]
+            hashes[rows] = part.select(comparable).hash_rows(seed=0).to_numpy()
+        return hashes
+
+    def thumbnails(self) -> None:
+        """None: two rows that correlate are not copies of each other."""
+        return
+
+    @property
+    def _ids(self) -> pl.Series:
+        return pl.Series(self.table.lines) if self.ids is None else self.ids
+
+    @property
+    def _positions(self) -> np.ndarray:
+        return np.arange(len(self.table)) if self.positions is None else self.positions
+
+    def _qualified_ids(self) -> pl.Series:
+        """Ids that differ from those of any other file: `dev.csv:17`."""
+        ids = self._of(self._ids)
+        name = self.table.origin.rpartition("/")[2]
+        return f"{name}:" + ids.cast(pl.String) if self.ids is None else ids
+
+    def _of(self, series: pl.Series) -> pl.Series:
+        return series if self.positions is None else series.gather(self.positions)
+
+    def _rows(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self.positions is None:
+            return frame
+        first, count = (int(self.positions[0]), len(self.positions)) if len(self.positions) else (0, 0)
+        if np.array_equal(self.positions, np.arange(first, first + count)):
+            return frame.slice(first, count)
+        return frame[self.positions]
+
+    def _missing_column(self) -> pl.Series:
+        return pl.Series([None], dtype=pl.String).new_from_index(0, len(self))
+
+
+def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Series:
+    """One column of two tables, in a type that holds both. Raises DataError where they do not go together."""
+    a, b = first.get_column(name), second.get_column(name)
+    if a.dtype != b.dtype:
+        b = as_demanded(b, first.table.kinds[name] if name not in first.target_names else _kind_of_target(a),
+                        ("",), second.table.origin, [])  # fmt: skip
+    if a.dtype.is_numeric() and b.dtype.is_numeric():
+        wide: pl.DataType = pl.Int64() if a.dtype.is_integer() and b.dtype.is_integer() else pl.Float64()
+    elif isinstance(a.dtype, pl.Enum):
+        texts = b.drop_nulls().unique().cast(pl.String).sort().to_list()
+        wide = pl.Enum(list(dict.fromkeys([*a.dtype.categories, *texts])))
+    else:
+        wide = a.dtype
+    return pl.concat([a.cast(wide), b.cast(pl.String).cast(wide) if isinstance(wide, pl.Enum) else b.cast(wide)])
+
+
+def _kind_of_target(column: pl.Series) -> Kind:
+    return Kind("number") if column.dtype.is_numeric() else Kind("text")
+
+
+def _comparable(column: pl.Series) -> pl.Expr:
+    """The column in a form whose hash depends on its values alone."""
+    expression = pl.col(column.name)
+    if column.dtype.is_float():
+        return expression.cast(pl.Float64) + 0.0  # -0.0 and 0.0 are the same value
+    if column.dtype.is_integer():
+        low, high = column.min() or 0, column.max() or 0
+        is_exact = max(abs(int(low)), abs(int(high))) <= EXACT_IN_FLOAT64  # type: ignore[arg-type]
+        return expression.cast(pl.Float64 if is_exact else pl.Int64)
+    if column.dtype.is_temporal():
+        return expression.cast(pl.Datetime("us"))
+    return expression.cast(pl.String)
+
+
+def _stratum(target: pl.Series) -> pl.Series:
+    """The class itself, or the tenth of a number: 0 .. 9."""
+    if not target.dtype.is_numeric():
+        return target
+    edges = np.quantile(target.to_numpy(), np.linspace(0, 1, STRATUM_BINS + 1)[1:-1])
+    return pl.Series(np.searchsorted(edges, target.to_numpy(), side="right").astype(np.int8))
+
+
+# --- sources that divide themselves -----------------------------------------------------------------------------------
+def split_files(tree: Tree) -> dict[str, str] | None:
+    """{split: file name} where a folder is a train table with dev or test tables beside it; None where it is not."""
+    found: dict[str, str] = {}
+    for file in tree.files:
+        leaf = file.name.rpartition("/")[2].lower()
+        suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if leaf.endswith(s)), None)
+        if suffix is None:
+            continue
+        split = _SPLIT_FILES.get(leaf.removesuffix(suffix))
+        if split in found:
+            what = f"{display_name(found[split])} and {display_name(file.name)} are both called like {split} data."
+            raise DataError(what, where=tree.origin, fix="keep one of them in the folder.")
+        if split is not None:
+            found[split] = file.name
+    return found if "train" in found and len(found) > 1 else None
+
+
+def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None = None) -> tuple[Reading, TargetPlan]:
+    """Read train, dev and test tables of a folder or archive; types and inputs are decided on train.
+
+    Raises DataError where columns differ, naming them; a test table that only lacks the target is left out and told.
+    """
+    files = split_files(tree)
+    if files is None:
+        raise DataError("holds no train table with a dev or test table beside it.", where=tree.origin,
+                        fix="name them train.csv, dev.csv and test.csv.")  # fmt: skip
+    train = _read_member(tree, files["train"], settings, {})
+    targets = set(target_names(train.frame.columns, settings))
+    notes = list(train.notes)
+    others: dict[str, Table] = {}
+    demanded = {name: kind for name, kind in train.kinds.items() if name not in targets or kind.name == "text"}
+    for split in ("dev", "test"):
+        if split not in files:
+            continue
+        names = set(_names(tree, files[split], settings))
+        lacking = [name for name in train.frame.columns if name not in names]
+        extra = sorted(names - set(train.frame.columns))
+        shown = display_name(files[split])
+        if lacking and set(lacking) <= targets and split == "test":
+            notes.append(f"{shown} has no column {first_names(lacking)}: it can be predicted, not judged; left out.")
+            continue
+        if lacking or extra:
+            parts = [f"lacks {first_names(lacking)}"] * bool(lacking) + [f"adds {first_names(extra)}"] * bool(extra)
+            what = f"its columns differ from those of {display_name(files['train'])}: it {' and '.join(parts)}."
+            raise DataError(what, where=shown, fix="give all the tables the same columns, or say ignore=COLUMN.")
+        others[split] = _read_member(tree, files[split], settings, demanded)
+        notes += [note for note in others[split].notes if note not in notes]
+    plan = plan_targets(train, settings, form=form, others=others)
+    splits: dict[str, Examples] = {}
+    for split, part in {"train": train, **others}.items():
+        examples = TableExamples.planned(part, plan)
+        splits[split] = replace(examples, ids=examples._qualified_ids())  # line 17 is found in each of the files
+    return Reading(splits, (*notes, *plan.notes)), plan
+
+
+def _read_member(tree: Tree, name: str, settings: DataSettings, kinds: Mapping[str, Any]) -> Table:
+    path, content = _located(tree, name)
+    return read_table(path, settings, content=content, kinds=kinds)
+
+
+def _names(tree: Tree, name: str, settings: DataSettings) -> list[str]:
+    path, content = _located(tree, name)
+    return peek_table(path, settings, content=content).frame.columns
+
+
+def _located(tree: Tree, name: str) -> tuple[Path, bytes | None]:
+    """Where a member lies, and its content if it is no file of its own: a big table is not to be held as bytes too."""
+    path = Path(tree.origin) / name
+    return path, None if path.is_file() else tree.read(name)

@@ -1,0 +1,110 @@
+"""A table as the rest of gnomon sees it: typed columns, the line of every row, and what a person should know."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.settings import DataSettings
+from gnomon.data.source import first_names
+from gnomon.data.tables.kinds import Decision, Doubt, Kind, Role, near_twins
+from gnomon.data.tables.raw import quoted
+
+USUAL_TARGETS = ("target", "label", "class", "y")  # taken for the target where exactly one column is called so
+SEVERAL_TARGETS = "target_"  # without such a column, all whose names begin so are the targets
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Typed columns, N rows.
+
+    Whole numbers are Int8 .. Int64, other numbers Float32 or Float64, truths Boolean, dates Date or Datetime, text Enum
+    (up to MAX_CATEGORIES different ones, sorted) or String; null is missing.
+    """
+
+    frame: pl.DataFrame
+    lines: (
+        np.ndarray
+    )  # (N,) uint32: the line of the file a row starts on; the row's number from 1 where there are no lines
+    unit: str  # what `lines` counts: "line" or "row"
+    origin: str  # for messages
+    kinds: Mapping[str, Kind]
+    notes: tuple[str, ...] = ()
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)  # text columns that are nearly numbers
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def where(self, rows: Sequence[int] | np.ndarray) -> str:
+        """`lines 4, 9, 12 and 3 more` for some rows (positions from 0)."""
+        shown = ", ".join(str(int(self.lines[row])) for row in rows[:5])
+        more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
+        return f"{self.unit}{'s' if len(rows) > 1 else ''} {shown}{more}"
+
+
+def target_names(names: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
+    """The columns to predict: as set; or the one called target, label, class or y; or all called target_... ; or ()."""
+    if settings.target is not None:
+        return settings.target
+    usual = [name for name in names if name.strip().lower() in USUAL_TARGETS]
+    several = [name for name in names if name.strip().lower().startswith(SEVERAL_TARGETS)]
+    if usual:
+        return (usual[0],) if len(usual) == 1 else ()
+    return tuple(several)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """What to do about a column that is not there."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {quoted(near[0])}?" if near else f"the columns are {first_names(names, 20)}."
+
+
+def role_of(name: str, targets: Sequence[str], settings: DataSettings) -> Role:
+    if name in targets:
+        return "target"
+    return "as written" if name in (settings.group, settings.time) else "input"
+
+
+def missing_cells(settings: DataSettings) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("", *settings.missing)))
+
+
+def used_columns(names: Sequence[str], settings: DataSettings, origin: str) -> tuple[list[str], tuple[str, ...]]:
+    """The columns that are not ignored, and the note about the others. Raises UsageError for one that is not there."""
+    unknown = [name for name in settings.ignore if name not in names]
+    if unknown:
+        what = f"data.ignore names {quoted(unknown[0])}, which is no column of {origin}."
+        raise UsageError(what, fix=nearest(unknown[0], names))
+    used = [name for name in names if name not in settings.ignore]
+    ignored = [name for name in names if name in settings.ignore]
+    return used, (f"{origin}: not used, as set by data.ignore: {first_names(ignored)}.",) if ignored else ()
+
+
+def check_demanded(names: Sequence[str], demanded: Mapping[str, Any], origin: str) -> None:
+    """Raise DataError where columns that were trained on are not there."""
+    lacking = [name for name in demanded if name not in names]
+    if lacking:
+        what = f"has no column {first_names([quoted(name) for name in lacking])}, which the model was trained on."
+        raise DataError(what, where=origin, fix=f"add the column; {nearest(lacking[0], names)}")
+
+
+def finished(
+    frame: pl.DataFrame, lines: np.ndarray, unit: str, origin: str, decisions: Sequence[Decision], notes: Sequence[str]
+) -> Table:
+    """The table with all its notes: the file's, the columns', and those about values that look alike."""
+    twins = [near_twins(s.name, s.dtype.categories) for s in frame if isinstance(s.dtype, pl.Enum)]
+    return Table(
+        frame,
+        lines,
+        unit,
+        origin,
+        {decision.name: decision.kind for decision in decisions},
+        (*notes, *(note for decision in decisions for note in decision.notes), *filter(None, twins)),
+        {decision.name: decision.doubt for decision in decisions if decision.doubt},
+    )

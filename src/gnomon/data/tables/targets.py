@@ -1,0 +1,294 @@
+"""What a table is to be trained on: its targets (classes or numbers) and the columns that can serve as inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.settings import DataSettings
+from gnomon.data.source import display_name, first_names
+from gnomon.data.tables.kinds import near_twins
+from gnomon.data.tables.raw import quoted
+from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
+
+MAX_INTEGER_CLASSES = 20  # different whole numbers up to which they are taken for classes ...
+MIN_ROWS_A_CLASS = 4  # ... if there are at least this many rows for each on average
+MIN_ROWS_FOR_IDS = 20  # below, different values in every row may be chance
+LEAK_SAMPLE = 100_000  # rows on which a suspicion is tried before all are looked at
+
+TargetKind = Literal["classes", "number"]
+Form = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One column to predict."""
+
+    name: str
+    kind: TargetKind
+    class_names: tuple[str, ...] = ()  # of classes: sorted, whole numbers by size
+    missing: int = 0  # rows without it; 0 where it is the only target
+
+
+@dataclass(frozen=True)
+class TargetPlan:
+    """The targets and inputs of a table, and sentences about what was chosen, left out or looks like a leak."""
+
+    targets: tuple[Target, ...]
+    features: tuple[str, ...]
+    group: str | None = None
+    time: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> Literal["classification", "regression", "several"]:
+        """Which kind of task the targets make."""
+        if len(self.targets) > 1:
+            return "several"
+        return "classification" if self.targets[0].kind == "classes" else "regression"
+
+
+def plan_targets(
+    table: Table, settings: DataSettings, *, form: Form | None = None, others: Mapping[str, Table] | None = None
+) -> TargetPlan:
+    """Decide what is predicted from what. `form` overrules whether a single target is classes or a number.
+
+    `others` are further parts of the same data by name ("dev", "test"): their targets are checked too, and classes
+    found there alone are added and told. Raises UsageError where the target is not clear, DataError naming the lines
+    where it cannot be used.
+    """
+    names, others = table.frame.columns, others or {}
+    wanted = _wanted(table, settings)
+    for key, name in (("group", settings.group), ("time", settings.time)):
+        if name is not None and name not in names:
+            raise UsageError(f"data.{key}={name} is no column of {table.origin}.", fix=nearest(name, names))
+    if settings.time is not None and table.kinds[settings.time].name == "text":
+        what = f"the column {quoted(settings.time)} holds text, which has no order in time."
+        raise DataError(what, where=table.origin, fix="write its times as 2024-12-31 or as numbers.")
+    if len(table) < 2:
+        raise DataError("there is one row only.", where=table.origin, fix="training needs at least two; give more.")
+    notes = []
+    if settings.target is None:
+        notes.append(f"The target is {display_name(wanted[0])}, by its name (target=... to overrule).")
+    targets = []
+    for name in wanted:
+        target, about = _target(table, name, form, is_only=len(wanted) == 1)
+        for part, other in others.items():
+            target, more = _with_other(target, part, other, is_only=len(wanted) == 1)
+            about += more
+        targets.append(target)
+        notes += about
+    places = {name for name in (settings.group, settings.time) if name is not None}
+    features, about = _features(table, [name for name in names if name not in {*wanted, *places}])
+    notes += about
+    for target in targets:
+        notes += _leaks(table, target.name, features)
+    return TargetPlan(tuple(targets), features, settings.group, settings.time, tuple(notes))
+
+
+def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
+    names = table.frame.columns
+    wanted = target_names(names, settings)
+    if not wanted:
+        usual = [name for name in names if name.strip().lower() in USUAL_TARGETS]
+        why = f"{len(usual)} columns are called like one ({first_names(usual)})" if usual else "no column is called so"
+        what = f"the column to predict is not given, and {why}; the columns are {first_names(names, 20)}."
+        raise UsageError(what, fix=f"say target=COLUMN, for instance target={display_name((usual or names)[-1])}.")
+    for name in wanted:
+        if name not in names:
+            raise UsageError(f"{table.origin} has no column {quoted(name)} to predict.", fix=nearest(name, names))
+        if name in (settings.group, settings.time):
+            what = f"{quoted(name)} is to be predicted and to divide the examples (data.group or data.time)."
+            raise UsageError(what, fix="give the target, the group and the time different columns.")
+    return wanted
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------
+def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tuple[Target, list[str]]:
+    """The kind of one target. Raises DataError naming lines where it cannot be learnt."""
+    column = table.frame[name]
+    doubt = table.doubts.get(name)
+    if doubt is not None and doubt.is_about_missing and form != "classification":
+        what = f"the target {quoted(name)} is numbers, but {doubt.shown}."
+        fix = "correct or take out such rows; with several targets, missing=... names the cells that mean unknown."
+        raise DataError(what, where=table.origin, fix=fix)
+    _check_present(table, name, is_only=is_only)
+    present = column.drop_nulls()
+    kind = _target_kind(present, form)
+    missing = column.null_count()
+    notes = [f"{display_name(name)}: {missing:,} of {len(column):,} rows lack it; they teach nothing about it."] * bool(
+        missing
+    )
+    if kind == "number":
+        if not column.dtype.is_numeric():
+            what = f"the target {quoted(name)} is not numbers{f': {doubt.shown}' if doubt else ''}."
+            raise DataError(what, where=table.origin, fix="correct the cells, or train a classification.")
+        if present.n_unique() < 2:
+            what = f"the target {quoted(name)} is {present[0]} in every row: there is nothing to learn."
+            raise DataError(what, where=table.origin, fix="predict another column, or add rows that differ.")
+        return Target(name, "number", missing=missing), notes
+    names = _class_names(present)
+    if len(names) < 2:
+        what = f"the target {quoted(name)} has one class only ({quoted(names[0])}) in {len(present):,} rows."
+        raise DataError(what, where=table.origin, fix="predict another column, or add rows of a second class.")
+    if len(names) > max(2, len(present) // 2):
+        odd = f"; it would be numbers, but {doubt.shown}" if doubt else ""
+        what = f"the target {quoted(name)} has {len(names):,} classes in {len(present):,} rows{odd}."
+        fix = "correct that cell." if doubt else "predict another column, or give each class more rows."
+        raise DataError(what, where=table.origin, fix=fix)
+    if column.dtype.is_numeric() and form is None:
+        notes.append(f"{display_name(name)}: its {len(names)} different whole numbers are taken for classes.")
+    counts = present.value_counts()
+    single = counts.filter(pl.col("count") == 1)[name].to_list()
+    if single:
+        notes.append(
+            f"{display_name(name)}: {len(single)} classes have one row only ({first_names([*map(str, single)])})."
+        )
+    return Target(name, "classes", names, missing), [*notes, *filter(None, [near_twins(name, names)])]
+
+
+def _check_present(table: Table, name: str, *, is_only: bool) -> None:
+    """Raise DataError for targets that are infinite, or missing where nothing else could be learnt from the row."""
+    column = table.frame[name]
+    if column.dtype.is_float() and column.is_infinite().any():
+        rows = column.is_infinite().fill_null(value=False).arg_true().to_numpy()
+        what = f"the target {quoted(name)} is not finite in {_rows(len(rows))}: {table.where(rows)}."
+        raise DataError(what, where=table.origin, fix="correct these rows, or take them out.")
+    if column.null_count() == len(column):
+        raise DataError(f"the target {quoted(name)} is empty in every row.", where=table.origin, fix="fill it in.")
+    if is_only and column.null_count():
+        rows = column.is_null().arg_true().to_numpy()
+        what = f"the target {quoted(name)} is missing (empty or NaN) in {_rows(len(rows))}: {table.where(rows)}."
+        raise DataError(what, where=table.origin, fix="fill it in, or take these rows out.")
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _target_kind(present: pl.Series, form: Form | None) -> TargetKind:
+    if form is not None:
+        return "classes" if form == "classification" else "number"
+    if not present.dtype.is_numeric():
+        return "classes"
+    if present.dtype.is_float() and not bool((present % 1 == 0).all()):
+        return "number"
+    distinct = present.n_unique()
+    is_few = distinct <= MAX_INTEGER_CLASSES and len(present) >= MIN_ROWS_A_CLASS * distinct
+    return "classes" if is_few else "number"
+
+
+def class_texts(column: pl.Series) -> pl.Series:
+    """A target's cells as class names: whole numbers without a point, anything else as written."""
+    if column.dtype.is_float():
+        present = column.drop_nulls()
+        if bool((present % 1 == 0).all()) and bool((present.abs() < 2.0**53).all()):
+            column = column.cast(pl.Int64)
+    return column.cast(pl.String)
+
+
+def _class_names(present: pl.Series) -> tuple[str, ...]:
+    distinct = present.unique()
+    if distinct.dtype.is_numeric():
+        distinct = distinct.sort()
+        return tuple(class_texts(distinct).to_list())
+    return tuple(sorted(distinct.cast(pl.String).to_list()))
+
+
+def _with_other(target: Target, part: str, other: Table, *, is_only: bool) -> tuple[Target, list[str]]:
+    _check_present(other, target.name, is_only=is_only)
+    column = other.frame[target.name].drop_nulls()
+    if target.kind == "number":
+        if not column.dtype.is_numeric():
+            what = f"the target {quoted(target.name)} is numbers in train, but not here."
+            raise DataError(what, where=other.origin, fix="correct the column.")
+        return target, []
+    new = [name for name in _class_names(column) if name not in target.class_names]
+    if not new:
+        return target, []
+    note = f"{display_name(target.name)}: {first_names(new)} occur in {part} but not in train: they cannot be learnt."
+    return replace(target, class_names=(*target.class_names, *new)), [note]
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The columns that can teach something, and sentences about the others."""
+    kept: list[str] = []
+    out: dict[str, list[str]] = {
+        "no value at all": [],
+        "one value only": [],
+        "another value in every row, like an id": [],
+    }
+    empty, constant, ids = out.values()
+    for name in names:
+        column = table.frame[name]
+        if column.null_count() == len(column):
+            empty.append(name)
+        elif _is_constant(column):
+            constant.append(name)
+        elif _is_like_an_id(column):
+            ids.append(name)
+        else:
+            kept.append(name)
+    notes = [f"Left out, because they hold {why}: {first_names(found, 10)}." for why, found in out.items() if found]
+    if not kept:
+        what = f"no column is left to learn from (of {len(names)})."
+        raise DataError(what, where=table.origin, fix="add columns that differ from row to row.")
+    return tuple(kept), notes
+
+
+def _is_constant(column: pl.Series) -> bool:
+    present = column.drop_nulls()
+    return bool((present == present[0]).all())
+
+
+def _is_like_an_id(column: pl.Series) -> bool:
+    """Text that never repeats, or whole numbers that count the rows: either tells rows apart and nothing else."""
+    if len(column) < MIN_ROWS_FOR_IDS or column.null_count():
+        return False
+    if column.dtype in (pl.String, pl.Enum):
+        return column.n_unique() == len(column)
+    if not column.dtype.is_integer():
+        return False
+    span = int(column.max()) - int(column.min())  # type: ignore[arg-type]
+    return span == len(column) - 1 and column.n_unique() == len(column)
+
+
+def _leaks(table: Table, target: str, features: Sequence[str]) -> list[str]:
+    """Sentences about inputs that give the target away: the same values, or another name for each."""
+    notes = []
+    for name in features:
+        pair = table.frame.select(pl.col(target).alias("target"), pl.col(name).alias("input")).drop_nulls()
+        is_large = len(pair) > LEAK_SAMPLE
+        how = (not is_large or _gives_away(pair.sample(LEAK_SAMPLE, seed=0))) and _gives_away(pair)
+        if how:
+            shown = display_name(name)
+            why = f"{shown} {how} {display_name(target)} in every row"
+            notes.append(
+                f"Leak? {why}; leave it out (ignore={shown}) unless it is known before the prediction is wanted."
+            )
+    return notes
+
+
+def _gives_away(pair: pl.DataFrame) -> str:
+    if len(pair) < MIN_ROWS_FOR_IDS:
+        return ""
+    target, feature = pair["target"], pair["input"]
+    if target.dtype.is_numeric() and feature.dtype.is_numeric():
+        x, y = feature.cast(pl.Float64).to_numpy(), target.cast(pl.Float64).to_numpy()
+        if np.array_equal(x, y):
+            return "equals"
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            return ""
+        x, y = x - x.mean(), y - y.mean()
+        if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9 * np.abs(y).max():
+            return "is a straight-line function of"
+    classes = target.n_unique()
+    if classes * 2 > len(pair) or feature.n_unique() != classes or classes < 2:
+        return ""
+    return "is another name for" if pair.n_unique() == classes else ""

@@ -1,0 +1,127 @@
+"""Read a text table in two walks: the first measures rows and tallies cells, the second converts them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.settings import DataSettings
+from gnomon.data.tables.dialect import SAMPLE_BYTES, Dialect, OtherDialectError, find_dialect
+from gnomon.data.tables.kinds import Decision, Kind, Tally, decide, demand, to_values
+from gnomon.data.tables.raw import RawTable
+from gnomon.data.tables.rows import BLOCK_BYTES, Block, Header, Walk, blocks, read_header
+from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
+
+
+def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
+    """The table in a text file; of the first rows alone where `is_peek`. Raises DataError, UsageError."""
+    before = raw.identity()
+    block_bytes = SAMPLE_BYTES if is_peek else BLOCK_BYTES
+    dialect = find_dialect(raw, settings)
+    survey = None
+    while survey is None:
+        try:
+            survey = _survey(raw, dialect, settings, block_bytes, is_peek=is_peek)
+        except OtherDialectError as other:
+            dialect = other.dialect
+    decisions = _decisions(raw.shown, survey.tallies, settings, kinds)
+    targets, missing = target_names(survey.header.names, settings), missing_cells(settings)
+    parts: dict[str, list[pl.Series]] = {decision.name: [] for decision in decisions}
+    try:
+        for block in _some(blocks(raw, dialect, survey.header, Walk(), block_bytes), is_peek=is_peek):
+            cells = _parse(raw, block, survey.header, dialect, list(parts))
+            for decision in decisions:
+                values = to_values(cells[decision.name], decision, missing, keep_infinite=decision.name in targets)
+                parts[decision.name].append(values)
+    except (pl.exceptions.PolarsError, OtherDialectError):  # what fitted in the first walk no longer does
+        raise _changed(raw) from None
+    frame = pl.DataFrame([_joined(parts.pop(decision.name)) for decision in decisions])
+    if raw.identity() != before or len(frame) != len(survey.lines):
+        raise _changed(raw)
+    notes = (*dialect.notes, *survey.walk.notes(raw), *survey.notes)
+    return finished(frame, survey.lines, "line", raw.shown, decisions, notes)
+
+
+def _changed(raw: RawTable) -> DataError:
+    return raw.bad("changed while it was read.", fix="wait until it is finished, then start again.")
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What the first walk over a text table found."""
+
+    header: Header
+    tallies: tuple[Tally, ...]
+    lines: np.ndarray
+    walk: Walk
+    notes: tuple[str, ...]
+
+
+def _survey(raw: RawTable, dialect: Dialect, settings: DataSettings, block_bytes: int, *, is_peek: bool) -> _Survey:
+    header, walk, lines = read_header(raw, dialect), Walk(), []
+    used, notes = used_columns(header.names, settings, raw.shown)
+    tallies = tuple(Tally(name, dialect.separator != ",", missing_cells(settings)) for name in used)
+    for block in _some(blocks(raw, dialect, header, walk, block_bytes), is_peek=is_peek):
+        cells = _parse(raw, block, header, dialect, used)
+        for tally in tallies:
+            tally.add(cells[tally.name], block.lines)
+        lines.append(block.lines.astype(np.uint32))
+    if not lines:
+        raise raw.bad("has column names but no rows.", fix="add at least one row of data.")
+    return _Survey(header, tallies, np.concatenate(lines), walk, notes)
+
+
+def _some(every: Iterator[Block], *, is_peek: bool) -> Iterator[Block]:
+    return itertools.islice(every, 1) if is_peek else every
+
+
+def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: Sequence[str]) -> pl.DataFrame:
+    """The cells of a block as text, by name. The rows were measured before: polars only cuts them up."""
+    try:
+        cells = pl.read_csv(
+            block.text,
+            has_header=False,
+            schema=dict.fromkeys(header.names, pl.String),
+            separator=dialect.separator,
+            quote_char='"' if dialect.has_quotes else None,
+            columns=[header.names.index(name) for name in used],
+        )
+    except pl.exceptions.PolarsError as error:
+        what = f"cannot be cut into cells: {str(error).splitlines()[0]}"
+        raise raw.bad(what, line=int(block.lines[0]), fix="check the quotes from this line on.") from None
+    if len(cells) != len(block.lines):
+        what = f"{len(block.lines):,} rows were counted from this line on, but {len(cells):,} were read."
+        raise raw.bad(what, line=int(block.lines[0]), fix="check the quotes from this line on.")
+    return cells.fill_null("")
+
+
+def _joined(parts: list[pl.Series]) -> pl.Series:
+    series = parts[0]
+    for part in parts[1:]:
+        series.append(part)
+    parts.clear()
+    return series.rechunk()
+
+
+def _decisions(
+    origin: str, tallies: Sequence[Tally], settings: DataSettings, kinds: Mapping[str, Kind]
+) -> list[Decision]:
+    """How each column is read: as demanded, or by the rule. Raises DataError for what does not fit a demand."""
+    names = [tally.name for tally in tallies]
+    check_demanded(names, kinds, origin)
+    targets = target_names(names, settings)
+    decisions = []
+    for tally in tallies:
+        if tally.name not in kinds:
+            decisions.append(decide(tally, role_of(tally.name, targets, settings)))
+            continue
+        decision = demand(tally, kinds[tally.name])
+        if isinstance(decision, str):
+            raise DataError(decision, where=origin, fix="correct the cell, or train again with such cells in the data.")
+        decisions.append(decision)
+    return decisions
