@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small; several run side by side
+os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # three small tasks that prove the shape of Task
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    """Runs, peeks and answers of a test land in its own folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,206 @@
+"""What the table tasks share: from a source to rows with a plan, from features to columns, from settings to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import DataError, GnomonError, UsageError
+from gnomon.core.example import Example, Examples, Reading
+from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.task import Batch, View
+from gnomon.data.columns import Columns
+from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names
+from gnomon.data.source import Arrays, Source
+from gnomon.data.tables import (
+    Table,
+    TableExamples,
+    TargetPlan,
+    make_mixed_table,
+    peek_table,
+    plan_targets,
+    read_split_tables,
+    read_table,
+    split_files,
+    table_from_frame,
+)
+from gnomon.models import build_table_model
+from gnomon.runs.writer import write_bytes
+
+TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+Form = Literal["classification", "regression"]
+
+
+def is_table(source: Source) -> bool:
+    """Whether the source is rows and columns, without reading any."""
+    if source.tree is not None:
+        return split_files(source.tree) is not None or _only_table(source) is not None
+    if source.arrays is not None:
+        return source.arrays.inputs.ndim <= 2
+    return source.table is not None or source.frame is not None
+
+
+def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
+    """What the targets make of the table, from its first rows, and why: "classification", "regression", "several
+    classes", "several numbers", or "unclear" when reading it will say what is wrong."""
+    try:
+        table, settings = _peeked(source, settings)
+        plan = plan_targets(table, settings)
+    except GnomonError:
+        return "unclear", f"a table: {source.origin}"
+    targets = ", ".join(target.name for target in plan.targets)
+    why = f"a table of {len(plan.features)} usable columns to predict {targets}"
+    kinds = {target.kind for target in plan.targets}
+    if plan.form != "several":
+        kind = "classes" if plan.form == "classification" else "a number"
+        return plan.form, f"{why} ({kind})"
+    return ("several classes" if kinds == {"classes"} else "several numbers" if kinds == {"number"} else "unclear"), why
+
+
+def read_planned(source: Source, settings: DataSettings, form: Form | None) -> tuple[Reading, TargetPlan]:
+    """All rows with their targets. Raises DataError, UsageError."""
+    if source.tree is not None and split_files(source.tree) is not None:
+        reading, plan = read_split_tables(source.tree, settings, form=form)
+        return replace(reading, notes=(*source.notes, *reading.notes)), plan
+    table, settings = _whole(source, settings)
+    plan = plan_targets(table, settings, form=form)
+    notes = (*source.notes, *table.notes, *plan.notes)
+    return Reading({"all": TableExamples.planned(table, plan)}, notes), plan
+
+
+def read_inputs(source: Source, settings: DataSettings, features: Sequence[Feature]) -> Reading:
+    """Rows to predict: the columns the model was trained on must be there, targets need not."""
+    kinds = kinds_of(features)
+    plain = settings.model_copy(update={"target": None, "group": None, "time": None, "ignore": ()})
+    if source.arrays is not None:
+        frame = _inputs_frame(source.arrays)
+        table = table_from_frame(frame, plain, origin=source.origin, kinds=kinds)
+    elif source.frame is not None:
+        table = table_from_frame(source.frame, plain, origin=source.origin, kinds=kinds)
+    else:
+        path, content = _located(source)
+        table = read_table(path, plain, content=content, kinds=kinds)
+    examples = TableExamples.to_predict(table, tuple(feature.name for feature in features))
+    return Reading({"all": examples}, (*source.notes, *table.notes))
+
+
+def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]:
+    if source.tree is not None:
+        files = split_files(source.tree)
+        if files is not None:
+            return peek_table(files["train"], settings, content=source.tree.read(files["train"])), settings
+        path, content = _located(source)
+        return peek_table(path, settings, content=content), settings
+    if source.table is not None:
+        return peek_table(source.table, settings), settings
+    return _whole(source, settings)
+
+
+def _whole(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]:
+    if source.arrays is not None:
+        frame, targets = _labelled_frame(source.arrays, source.origin)
+        settings = settings if settings.target else settings.model_copy(update={"target": targets})
+        return table_from_frame(frame, settings, origin=source.origin), settings
+    if source.frame is not None:
+        return table_from_frame(source.frame, settings, origin=source.origin), settings
+    path, content = _located(source)
+    return read_table(path, settings, content=content), settings
+
+
+def _only_table(source: Source) -> str | None:
+    """The one table of a folder or archive that holds nothing else of use."""
+    if source.tree is None:
+        return None
+    tables = [file.name for file in source.tree.files if file.name.lower().endswith(TABLE_ENDINGS)]
+    return tables[0] if len(tables) == 1 and len(source.tree.files) <= 3 else None
+
+
+def _located(source: Source) -> tuple[str, bytes | None]:
+    if source.table is not None:
+        return source.table, None
+    name = _only_table(source)
+    if source.tree is None or name is None:
+        raise DataError(
+            "is not a table.", where=source.origin, fix="hand over a CSV, TSV or Parquet file, or train.csv with dev.csv."
+        )
+    return name, source.tree.read(name)
+
+
+def _inputs_frame(arrays: Arrays) -> pl.DataFrame:
+    inputs = arrays.inputs.reshape(len(arrays.inputs), -1)
+    names = arrays.feature_names or tuple(f"x{i}" for i in range(inputs.shape[1]))
+    return pl.DataFrame(np.ascontiguousarray(inputs), schema=list(names), orient="row")
+
+
+def _labelled_frame(arrays: Arrays, origin: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Inputs and targets as one frame; integer classes with known names become those names."""
+    if arrays.targets is None:
+        raise UsageError("there are inputs but no targets.", where=origin, fix="hand over (X, y).")
+    targets = arrays.targets.reshape(len(arrays.targets), -1)
+    default = ("target",) if targets.shape[1] == 1 else tuple(f"target {i}" for i in range(targets.shape[1]))
+    names = arrays.target_names or default
+    frame = _inputs_frame(arrays)
+    if len(targets) != len(frame):
+        raise DataError(f"{len(frame):,} inputs but {len(targets):,} targets.", where=origin, fix="give one for each.")
+    columns = []
+    for i, name in enumerate(names):
+        column = pl.Series(name, targets[:, i])
+        if arrays.class_names and len(names) == 1:
+            column = pl.Series(name, np.asarray(arrays.class_names)[targets[:, i].astype(np.int64)])
+        columns.append(column.fill_nan(None) if column.dtype.is_float() else column)
+    return frame.with_columns(columns), tuple(names)
+
+
+def fit_inputs(train: Examples) -> tuple[Feature, ...]:
+    """The features, fitted on the training split."""
+    examples = cast(TableExamples, train)
+    return fit_features(examples, examples.feature_names, kinds=examples.table.kinds)[0]
+
+
+def encode_inputs(examples: Examples, features: Sequence[Feature]) -> Columns:
+    """numbers (N, D) float32 and, where there are categories, their codes (N, C) int64."""
+    rows = cast(TableExamples, examples)
+    numbers, codes = encode_features(rows, features, ids=rows.index["id"])
+    columns = {"numbers": torch.from_numpy(numbers)}
+    return {**columns, "categories": torch.from_numpy(codes)} if codes.shape[1] else columns
+
+
+def build_model(settings: Settings, features: Sequence[Feature], num_outputs: int) -> nn.Module:
+    return build_table_model(
+        settings.model,
+        dropout=settings.regularise.dropout or (),
+        num_outputs=num_outputs,
+        num_features=len(number_names(features)),
+        category_sizes=[len(feature.categories) + 1 for feature in features if feature.kind == "category"],
+    )
+
+
+def outputs(model: nn.Module, batch: Batch) -> Tensor:
+    """(B, num_outputs)."""
+    result: Tensor = model(batch["numbers"], batch.get("categories"))
+    return result
+
+
+def view(example: Example) -> View:
+    return View(fields={name: _shown(value) for name, value in example.inputs.items()})
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(missing)"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def write_sample(path: Path, seed: int, targets: Mapping[str, str]) -> None:
+    """60 rows of mixed columns with gaps; of what can be predicted, those in `targets`, under the names given there."""
+    frame = make_mixed_table(60, seed)
+    others = [name for name in ("price", "level", "sold") if name not in targets]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, frame.drop(others).rename(dict(targets)).write_csv().encode())
