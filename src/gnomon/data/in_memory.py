@@ -50,9 +50,8 @@ def _is_series(thing: Any) -> bool:
 
 
 def _is_frame(thing: Any) -> bool:
-    return type(thing).__name__ in ("DataFrame", "LazyFrame", "Table") and (
-        hasattr(thing, "__arrow_c_stream__") or hasattr(thing, "columns")
-    )
+    kind = type(thing).__name__
+    return kind == "LazyFrame" or (kind in ("DataFrame", "Table") and hasattr(thing, "__arrow_c_stream__"))
 
 
 def _is_dataset(thing: Any) -> bool:

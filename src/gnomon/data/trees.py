@@ -41,6 +41,11 @@ class _Entry:
     path: str
     size: int
     modified: int  # nanoseconds
+    inode: tuple[int, int]  # device, inode
+
+
+def _entry(path: str, name: str, found: os.stat_result) -> _Entry:
+    return _Entry(name, path, found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
 
 
 @final
@@ -87,7 +92,7 @@ class FilesTree:
                 ) from None
             if not stat.S_ISREG(found.st_mode):
                 raise DataError("this is not a regular file.", where=display_name(path), fix="give files only.")
-            self._entries[path] = _Entry(path, path, found.st_size, found.st_mtime_ns)
+            self._entries[path] = _entry(path, path, found)
         self._files = tuple(File(entry.name, entry.size) for entry in self._entries.values())
         self._twice = len(paths) - len(self._entries)
 
@@ -129,16 +134,16 @@ class _Listing:
             ) from None
         self._walk(root, "")
         if self._links:
-            for entry in self.entries:
-                found = os.stat(entry.path)  # noqa: PTH116
-                self._inodes.add((found.st_dev, found.st_ino))
+            self._inodes.update(entry.inode for entry in self.entries)
         while self._links:  # a linked folder may hold links of its own
             links, self._links = sorted(self._links, key=lambda link: link[1]), []
             for path, name in links:
                 self._follow(path, name)
 
     def notes(self) -> tuple[str, ...]:
-        return tuple(f"{reason}: {len(names):,} ({first_names(names)})" for reason, names in self._skipped.items())
+        return tuple(
+            f"{reason}: {len(names):,} ({first_names(sorted(names))})" for reason, names in self._skipped.items()
+        )
 
     def _walk(self, top: str, prefix: str) -> None:
         pending = [(top, prefix)]
@@ -151,7 +156,7 @@ class _Listing:
                     continue
                 self._folders.add((found.st_dev, found.st_ino))
                 with os.scandir(folder) as listed:
-                    inside = sorted(listed, key=lambda entry: entry.name, reverse=True)
+                    inside = list(listed)
             except OSError as error:
                 self._skipped[f"folders that cannot be opened ({reason_of(error)})"].append(prefix)
                 continue
@@ -179,7 +184,7 @@ class _Listing:
         return False
 
     def _list(self, path: str, name: str, found: os.stat_result) -> None:
-        self.entries.append(_Entry(name, path, found.st_size, found.st_mtime_ns))
+        self.entries.append(_entry(path, name, found))
 
     def _follow(self, path: str, name: str) -> None:
         target = os.path.realpath(path)
@@ -196,9 +201,7 @@ class _Listing:
         elif stat.S_ISDIR(found.st_mode):
             before = len(self.entries)
             self._walk(path, f"{name}/")
-            for entry in self.entries[before:]:
-                inner = os.stat(entry.path)  # noqa: PTH116
-                self._inodes.add((inner.st_dev, inner.st_ino))
+            self._inodes.update(entry.inode for entry in self.entries[before:])
         elif stat.S_ISREG(found.st_mode):
             self._inodes.add(key)
             self._list(path, name, found)

@@ -216,15 +216,16 @@ def moments(
     examples: ImageExamples, height: int, width: int, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of pixel values in [0, 1]; a channel of one value has deviation 1."""
-    total, squares = np.zeros(channels), np.zeros(channels)
+    counts = np.zeros((channels, 256), np.int64)  # of each value: exact, whatever the number of pixels
     for start in range(0, len(examples), 1000):
         chunk = examples.take(np.arange(start, min(start + 1000, len(examples))))
-        values = chunk.pixels(height, width, channels).reshape(-1, channels).astype(np.float32) / 255
-        total += values.sum(axis=0, dtype=np.float64)
-        squares += np.square(values).sum(axis=0, dtype=np.float64)
-    count = max(1, len(examples) * height * width)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        values = chunk.pixels(height, width, channels)
+        for channel in range(channels):
+            counts[channel] += np.bincount(values[..., channel].ravel(), minlength=256)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    levels = np.arange(256) / 255
+    mean = shares @ levels
+    std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))
     return tuple(mean.tolist()), tuple(np.where(std > FEW, std, 1.0).tolist())
 
 

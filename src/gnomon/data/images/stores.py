@@ -75,7 +75,7 @@ class FileStore:
         """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture."""
         outcomes: list[Picture | UnreadableError | None] = [None] * len(self._files)
 
-        def look(position: int) -> None:
+        def look(_: int, position: int) -> None:
             try:
                 picture = self._decode(position)
             except UnreadableError as error:
@@ -96,10 +96,10 @@ class FileStore:
         return outcomes
 
     def sizes(self, positions: np.ndarray) -> np.ndarray:
-        return self._sizes[positions]
+        return np.take(self._sizes, positions, axis=0)
 
     def is_colour(self, positions: np.ndarray) -> np.ndarray:
-        return self._colour[positions]
+        return np.take(self._colour, positions)
 
     def picture(self, position: int) -> np.ndarray:
         remembered = self._remembered[position]
@@ -111,18 +111,18 @@ class FileStore:
     def pixels(self, positions: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
         out = np.empty((len(positions), height, width, channels), np.uint8)
 
-        def place(i: int) -> None:
-            pixels = self._remembered[positions[i]]
-            out[i] = resized(self._again(positions[i]) if pixels is None else pixels, height, width, channels)
+        def place(i: int, position: int) -> None:
+            pixels = self._remembered[position]
+            out[i] = resized(self._again(position) if pixels is None else pixels, height, width, channels)
 
-        self._each(place, np.arange(len(positions)))
+        self._each(place, positions)
         return out
 
     def fingerprints(self, positions: np.ndarray) -> np.ndarray:
-        return self._prints[positions]
+        return np.take(self._prints, positions)
 
     def thumbnails(self, positions: np.ndarray) -> np.ndarray:
-        return self._thumbnails[positions].astype(np.float32)
+        return np.take(self._thumbnails, positions, axis=0).astype(np.float32)
 
     def _decode(self, position: int) -> Picture:
         file = self._files[position]
@@ -150,14 +150,14 @@ class FileStore:
             fix="start again with the data at rest.",
         )
 
-    def _each(self, work: Callable[[int], None], positions: np.ndarray) -> None:
-        """`work` on every position, in threads where that pays."""
+    def _each(self, work: Callable[[int, int], None], positions: np.ndarray) -> None:
+        """`work(i, positions[i])` for every i, in threads where that pays."""
         mean = np.mean([self._files[i].size for i in positions[:: len(positions) // 100 + 1]] or [0])
         threads = min(len(os.sched_getaffinity(0)), 8) if mean >= THREADS_FROM and len(positions) > 1 else 1
 
         def group(start: int) -> None:
-            for position in positions[start : start + step]:
-                work(int(position))
+            for i in range(start, min(start + step, len(positions))):
+                work(i, int(positions[i]))
 
         step = 4 if threads > 1 else _GROUP
         starts = range(0, len(positions), step)
@@ -203,19 +203,20 @@ class ArrayStore:
         return np.full(len(positions), self._array.ndim == 4)
 
     def picture(self, position: int) -> np.ndarray:
-        return self._array[position]
+        picture: np.ndarray = self._array[position]
+        return picture
 
     def pixels(self, positions: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
         same_kind = (channels == 3) == (self._array.ndim == 4)
         if same_kind and self._array.shape[1:3] == (height, width):
-            return self._array[positions].reshape(len(positions), height, width, channels)
+            return np.take(self._array, positions, axis=0).reshape(len(positions), height, width, channels)
         out = np.empty((len(positions), height, width, channels), np.uint8)
         for i, position in enumerate(positions):
             out[i] = resized(self._array[position], height, width, channels)
         return out
 
     def fingerprints(self, positions: np.ndarray) -> np.ndarray:
-        return self._prints[positions]
+        return np.take(self._prints, positions)
 
     @functools.cached_property
     def _prints(self) -> np.ndarray:
@@ -254,7 +255,8 @@ def _thumbnails(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     if pictures.ndim == 4:
         pictures = pictures @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
     rows, columns = _areas(pictures.shape[1], height), _areas(pictures.shape[2], width)
-    return rows @ pictures.astype(np.float32, copy=False) @ columns.T
+    thumbnails: np.ndarray = rows @ pictures.astype(np.float32, copy=False) @ columns.T
+    return thumbnails
 
 
 @functools.lru_cache(256)
@@ -263,4 +265,5 @@ def _areas(length: int, cells: int) -> np.ndarray:
     edges = np.arange(cells + 1) * (length / cells)
     starts = np.arange(length)
     shared = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return (np.clip(shared, 0, None) * (cells / length)).astype(np.float32)
+    shares: np.ndarray = np.clip(shared, 0, None) * (cells / length)
+    return shares.astype(np.float32)
