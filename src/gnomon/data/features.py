@@ -21,6 +21,7 @@ UNKNOWN = 0  # the code of a missing category and of one that training never sho
 
 FeatureKind = Literal["number", "boolean", "category", "date"]
 MICROSECONDS_A_DAY = 86_400_000_000
+FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
 class HasColumns(Protocol):
@@ -186,9 +187,9 @@ def encode_features(
             codes[:, categorical.index(feature)] = _codes(column, feature)
             continue
         values = _numbers(column, feature, ids)
-        limit = float(np.finfo(np.float32).max)
-        scaled = (values.fill_null(feature.fill).to_numpy() - feature.mean) / feature.std
-        numbers[:, place] = np.clip(scaled, -limit, limit)
+        with np.errstate(over="ignore"):  # what is beyond float64 ends at float32's largest number
+            scaled = (values.fill_null(feature.fill).to_numpy() - feature.mean) / feature.std
+        numbers[:, place] = np.clip(scaled, -FLOAT32_LIMIT, FLOAT32_LIMIT)
         place += 1
         if feature.has_missing:
             numbers[:, place] = values.is_null().to_numpy()

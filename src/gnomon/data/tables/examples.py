@@ -113,7 +113,8 @@ class TableExamples(Examples):
             origin=f"{self.table.origin} and {other.table.origin}",
         )
         stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
-        ids = pl.concat([part._qualified_ids() for part in (self, other)])
+        first, second = _two_names(self.table.origin, other.table.origin)
+        ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)])
         return replace(self, table=table, stratum=stratum, ids=ids, positions=None)
 
     def frame(self) -> pl.DataFrame:
@@ -151,10 +152,9 @@ class TableExamples(Examples):
     def _positions(self) -> np.ndarray:
         return np.arange(len(self.table)) if self.positions is None else self.positions
 
-    def _qualified_ids(self) -> pl.Series:
+    def _qualified_ids(self, name: str) -> pl.Series:
         """Ids that differ from those of any other file: `dev.csv:17`."""
         ids = self._of(self._ids)
-        name = self.table.origin.rpartition("/")[2]
         return f"{name}:" + ids.cast(pl.String) if self.ids is None else ids
 
     def _of(self, series: pl.Series) -> pl.Series:
@@ -170,6 +170,14 @@ class TableExamples(Examples):
 
     def _missing_column(self) -> pl.Series:
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(self))
+
+
+def _two_names(first: str, second: str) -> tuple[str, str]:
+    """Short names that tell two origins apart."""
+    short = first.rpartition("/")[2], second.rpartition("/")[2]
+    if short[0] != short[1]:
+        return short
+    return (first, second) if first != second else (first, f"{second} (2)")
 
 
 def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Series:
@@ -266,7 +274,9 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
     splits: dict[str, Examples] = {}
     for split, part in {"train": train, **others}.items():
         examples = TableExamples.planned(part, plan)
-        splits[split] = replace(examples, ids=examples._qualified_ids())  # line 17 is found in each of the files
+        splits[split] = replace(
+            examples, ids=examples._qualified_ids(display_name(files[split]))
+        )  # line 17 is found in each of the files
     return Reading(splits, (*notes, *plan.notes)), plan
 
 

@@ -71,7 +71,7 @@ def _from_others(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
     if names is not None:
         check_names(names, origin, can_be_headless=False)
         index = frame.index
-        if index.name is not None or index.nlevels > 1 or not (index == range(len(index))).all():
+        if index.name is not None or index.nlevels > 1 or not np.array_equal(index, np.arange(len(index))):
             notes.append(f"{origin}: its index is not used; reset_index() makes it a column.")
         frame = frame.reset_index(drop=True)
         frame.columns = names
@@ -168,7 +168,7 @@ def as_demanded(series: pl.Series, kind: Kind, missing: tuple[str, ...], origin:
         "date": dtype.is_temporal(),
     }
     if not fits[kind.name]:
-        what = f"column {quoted(name)} holds values of type {dtype}; the model was trained on one of {kind.name}s."
+        what = f"column {quoted(name)} holds {_kind_of(series).name}s; the model was trained on {kind.name}s."
         raise DataError(what, where=origin, fix="give the column the type it had in training.")
     return series.cast(pl.Int8) if kind.name == "number" and dtype == pl.Boolean else series
 

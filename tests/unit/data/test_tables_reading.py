@@ -1,0 +1,218 @@
+"""Reading: types by rule, lines, demanded kinds, frames, Parquet."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.settings import DataSettings
+from gnomon.data.tables import Kind, make_mixed_table, peek_table, read_table, table_from_frame
+
+
+def read(text: str, *, kinds=None, **settings):
+    return read_table("data.csv", DataSettings(**settings), content=text.encode(), kinds=kinds)
+
+
+def test_columns_get_the_narrowest_type_that_holds_every_cell():
+    table = read("a,b,c,d,e,f,g\n1,1000,1.5,true,2024-01-02,x,100000\n-5,2,2,false,2024-01-03,y,-1\n")
+    assert table.frame.dtypes == [pl.Int8, pl.Int16, pl.Float64, pl.Boolean, pl.Date, pl.Enum(["x", "y"]), pl.Int32]
+
+
+def test_words_for_true_and_false_mixed_in_writing_stay_text():
+    assert read("a,b\ntrue,1\nFalse,2\n").frame["a"].to_list() == ["true", "False"]
+
+
+def test_a_target_of_truths_keeps_its_writing():
+    assert read("a,label\n1,True\n2,False\n").frame["label"].to_list() == ["True", "False"]
+
+
+def test_columns_that_group_or_order_are_never_bent():
+    cells = [*map(str, range(30)), "NA"]
+    text = "patient,x\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells))
+    assert read(text, group="patient").frame["patient"].to_list() == cells
+    assert read(text).frame["patient"].to_list() == [*range(30), None]
+
+
+def test_cells_named_as_missing_are_missing_beside_the_empty_one():
+    table = read("a,b\nx,1\n-999,2\n,3\ny,-999\n", missing=("-999",))
+    assert table.frame.rows() == [("x", 1), (None, 2), (None, 3), ("y", None)]
+
+
+def test_spaces_around_numbers_are_ignored_and_stated():
+    table = read("a, b\n1, 2.5\n3, 4.5\n")
+    assert table.frame.columns == ["a", " b"]
+    assert table.frame[" b"].to_list() == [2.5, 4.5]
+    assert any("spaces around numbers" in note for note in table.notes)
+
+
+def test_ignored_columns_are_gone_and_said():
+    table = read("a,b,c\n1,2,3\n", ignore=("b",))
+    assert table.frame.columns == ["a", "c"]
+    assert any("data.ignore: b" in note for note in table.notes)
+    with pytest.raises(UsageError, match="did you mean 'colour'"):
+        read("colour,b\n1,2\n", ignore=("color",))
+
+
+def test_a_column_typed_late_in_the_file_is_typed_for_all_of_it(monkeypatch):
+    monkeypatch.setattr("gnomon.data.tables.text.BLOCK_BYTES", 128)
+    cells = [*map(str, range(500)), "x", *map(str, range(100))]
+    table = read("a,b\n" + "".join(f"{cell},1.5\n" for cell in cells))
+    assert table.frame["a"].to_list() == cells
+    assert table.lines.tolist() == [*range(2, 603)]
+
+
+def test_many_different_texts_are_held_as_strings(monkeypatch):
+    monkeypatch.setattr("gnomon.data.tables.kinds.MAX_CATEGORIES", 3)
+    table = read("a,b\n" + "".join(f"t{i},{'xyz'[i % 3]}\n" for i in range(9)))
+    assert table.frame.dtypes == [pl.String, pl.Enum(["x", "y", "z"])]
+
+
+def test_every_row_of_a_long_file_is_there(tmp_path):
+    frame = make_mixed_table(3000, seed=1)
+    frame.write_csv(tmp_path / "a.csv")
+    table = read_table(tmp_path / "a.csv", DataSettings())
+    assert table.notes == ()
+    columns = [pl.col("garden"), pl.col("area"), pl.col("price"), pl.col("rooms").cast(pl.Int64), pl.col("built")]
+    assert table.frame.select(columns).equals(frame.select(columns))
+    assert table.frame["city"].cast(pl.String).to_list() == frame["city"].to_list()
+
+
+def test_parquet_and_csv_of_the_same_data_are_the_same_table(tmp_path):
+    frame = make_mixed_table(200, seed=2)
+    frame.write_csv(tmp_path / "a.csv")
+    frame.write_parquet(tmp_path / "a.parquet")
+    text, typed = (read_table(tmp_path / name, DataSettings()) for name in ("a.csv", "a.parquet"))
+    assert text.frame.dtypes == typed.frame.dtypes
+    assert text.frame.equals(typed.frame)
+    assert (text.unit, typed.unit) == ("line", "row")
+    assert typed.lines.tolist() == [*range(1, 201)]
+
+
+def test_peeking_reads_the_beginning_only(monkeypatch, tmp_path):
+    monkeypatch.setattr("gnomon.data.tables.text.SAMPLE_BYTES", 1000)
+    body = "".join(f"{i},x\n" for i in range(5000))
+    (tmp_path / "a.csv").write_text("a,b\n" + body + "1,2,3\n")
+    table = peek_table(tmp_path / "a.csv", DataSettings())
+    assert 50 < len(table) < 1000
+    assert table.frame["a"][10] == 10
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n")
+    from gnomon.data.tables import text
+
+    real = text.decide
+
+    def decide(*args):
+        with path.open("a") as file:
+            file.write("3,4\n")
+        return real(*args)
+
+    monkeypatch.setattr(text, "decide", decide)
+    with pytest.raises(DataError, match="changed while it was read"):
+        read_table(path, DataSettings())
+
+
+# --- demanded kinds ---------------------------------------------------------------------------------------------------
+def test_a_demanded_text_keeps_its_writing():
+    assert read("zip,x\n12345,1\n", kinds={"zip": Kind("text")}).frame["zip"].to_list() == ["12345"]
+
+
+def test_a_demanded_number_may_be_missing_by_a_usual_word_and_nothing_else():
+    assert read("n,x\nNA,1\n2,3\n", kinds={"n": Kind("number")}).frame["n"].to_list() == [None, 2]
+    with pytest.raises(DataError, match="column 'n' holds numbers, but line 3 holds 'tall'"):
+        read("n,x\n2,1\ntall,3\n", kinds={"n": Kind("number")})
+
+
+def test_a_demanded_date_is_read_in_the_form_of_training():
+    kinds = {"d": Kind("date", "%d/%m/%Y")}
+    assert read("d,x\n01/02/2024,1\n", kinds=kinds).frame["d"].to_list() == [datetime.date(2024, 2, 1)]
+    with pytest.raises(DataError, match="but line 2 holds '2024-13-01'"):
+        read("d,x\n2024-13-01,1\n", kinds=kinds)
+
+
+def test_a_demanded_truth_takes_any_one_writing():
+    assert read("t,x\nTRUE,1\n", kinds={"t": Kind("boolean")}).frame["t"].to_list() == [True]
+    with pytest.raises(DataError, match="but line 3 holds 'perhaps'"):
+        read("t,x\ntrue,1\nperhaps,2\n", kinds={"t": Kind("boolean")})
+
+
+def test_a_demanded_column_that_lacks_is_named():
+    with pytest.raises(DataError, match="has no column 'age'"):
+        read("aged,x\n1,2\n", kinds={"age": Kind("number")})
+
+
+def test_a_demanded_column_without_any_value_is_all_missing():
+    for kind in (Kind("number"), Kind("date", "%Y-%m-%d"), Kind("boolean"), Kind("text")):
+        assert read("n,x\n,1\n,2\n", kinds={"n": kind}).frame["n"].null_count() == 2
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+def test_frames_of_three_libraries_are_the_same_table():
+    data = {"n": [1.5, None, 3.0], "t": ["x", "y", "x"], "b": [True, False, True]}
+    tables = [table_from_frame(make(data), DataSettings()) for make in (pl.DataFrame, pd.DataFrame, pa.table)]
+    for table in tables:
+        assert table.frame.rows() == [(1.5, "x", True), (None, "y", False), (3.0, "x", True)]
+        assert table.frame.dtypes == [pl.Float64, pl.Enum(["x", "y"]), pl.Boolean]
+
+
+def test_a_pandas_index_that_says_something_is_not_dropped_in_silence():
+    named = pd.DataFrame({"a": [1, 2]}, index=["u", "v"])
+    assert any("index is not used" in note for note in table_from_frame(named, DataSettings()).notes)
+    assert table_from_frame(pd.DataFrame({"a": [1, 2]}), DataSettings()).notes == ()
+
+
+def test_a_pandas_column_of_mixed_types_is_refused():
+    with pytest.raises(DataError, match="mixes types"):
+        table_from_frame(pd.DataFrame({"a": [1, "x"]}), DataSettings())
+
+
+def test_duplicate_pandas_columns_are_refused_by_name():
+    with pytest.raises(DataError, match="two columns are called 'a'"):
+        table_from_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]), DataSettings())
+
+
+def test_text_of_a_frame_stays_text_and_nan_is_missing():
+    frame = pl.DataFrame({"code": ["1", "2", "3"], "n": [1.0, float("nan"), float("inf")]})
+    table = table_from_frame(frame, DataSettings())
+    assert table.frame["code"].to_list() == ["1", "2", "3"]
+    assert table.frame["n"].to_list() == [1.0, None, None]
+    assert any("code holds numbers, but its type is text" in note for note in table.notes)
+    assert any("1 NaN cells" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("values", [[[1], [2]], [{"a": 1}, {"a": 2}], [b"x", b"y"]])
+def test_columns_of_lists_records_or_bytes_are_refused_by_name(values):
+    with pytest.raises(DataError, match="column 'odd' has the type"):
+        table_from_frame(pl.DataFrame({"odd": values}), DataSettings())
+    assert len(table_from_frame(pl.DataFrame({"odd": values, "a": [1, 2]}), DataSettings(ignore=("odd",)))) == 2
+
+
+def test_a_frame_is_brought_to_demanded_kinds():
+    frame = pl.DataFrame({"zip": [12345, 678], "n": ["1.5", "NA"], "d": ["2024-01-02", "2024-01-03"]})
+    kinds = {"zip": Kind("text"), "n": Kind("number"), "d": Kind("date", "%Y-%m-%d")}
+    table = table_from_frame(frame, DataSettings(), kinds=kinds)
+    assert table.frame.rows()[0] == ("12345", 1.5, datetime.date(2024, 1, 2))
+    with pytest.raises(DataError, match="but row 2 holds 'tall'"):
+        table_from_frame(pl.DataFrame({"n": ["1", "tall"]}), DataSettings(), kinds={"n": Kind("number")})
+    with pytest.raises(DataError, match="column 'd' holds numbers; the model was trained on dates"):
+        table_from_frame(pl.DataFrame({"d": [1]}), DataSettings(), kinds={"d": Kind("date")})
+
+
+def test_the_mixed_table_follows_its_rule():
+    frame = make_mixed_table(4000, seed=0)
+    known = frame.drop_nulls(["area", "city"])
+    extra = known["city"].replace_strict({"Aarhus": 0.0, "Bergen": 40.0, "Cork": -30.0, "Delft": 15.0})
+    days = (known["built"] - datetime.date(1950, 1, 1)).dt.total_days()
+    expected = 2 * known["area"] + 12 * known["rooms"] + 20 * known["garden"].cast(int) + extra + 3 * days / 3652.5
+    noise = (known["price"] - expected).to_numpy()
+    assert abs(noise.mean()) < 0.5
+    assert np.std(noise) == pytest.approx(8, abs=0.4)
+    assert 0.05 < frame["area"].null_count() / 4000 < 0.11
