@@ -128,7 +128,7 @@ class _Checker:
     def notes(self) -> tuple[str, ...]:
         if not self._litter:
             return ()
-        return (f"hidden and system files skipped: {len(self._litter):,} ({first_names(self._litter)})",)
+        return (f"hidden and system files skipped: {len(self._litter):,} ({first_names(sorted(self._litter))})",)
 
 
 @final
