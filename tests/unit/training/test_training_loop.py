@@ -1,0 +1,240 @@
+"""The loop against twelve lines by hand, its batches, its schedules, and what it does about a loss that is no number."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnomon import tasks
+from gnomon.core.errors import DivergedError
+from gnomon.core.seeds import derive
+from gnomon.core.settings import ScheduleSettings, from_flat, with_values
+from gnomon.training.evaluate import encode_whole
+from gnomon.training.flat import FlatParameters
+from gnomon.training.loop import Job, Judged, batch_bounds, build_state, shuffled, train
+from gnomon.training.schedules import learning_rate_at
+from gnomon.workflow.fit import Silent, fresh_model, open_session
+from gnomon.workflow.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    kind = tasks.load("image_classification")
+    source = kind.write_sample(tmp_path_factory.mktemp("sample"), seed=0)
+    opened = from_flat({"task": kind.name, "batch_size": 5, "epochs": 2, "augment": "none", "dropout": 0})
+    return open_session(prepare(source, opened, kind), opened)
+
+
+def job_of(session, settings, *, save=lambda state: None, stop=lambda: False, columns=None) -> Job:
+    return Job(
+        task=session.task,
+        settings=settings,
+        columns=columns or encode_whole(session.task, session.prepared.splits["train"]),
+        device=torch.device("cpu"),
+        id_of=lambda position: f"example {position}",
+        judge=lambda model: Judged(0.5, 0.5, {}),
+        watcher=Silent(),
+        record=lambda row: None,
+        save=save,
+        stop_asked=stop,
+    )
+
+
+RULES = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.01),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.999, eps=1e-8),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.9, 0.999), eps=1e-8),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_loop_equals_twelve_lines_by_hand(session, rule):
+    settings = with_values(
+        session.settings,
+        {"optimiser.name": rule, "learning_rate": 0.01, "schedule.name": "constant", "weight_decay": 0.0},
+    )
+    job = job_of(session, settings)
+    model = fresh_model(session.task, settings).double()
+    state = build_state(job, model)
+    train(job, state)
+
+    by_hand = fresh_model(session.task, settings).double()
+    optimiser = RULES[rule](by_hand.parameters())
+    total = len(session.prepared.splits["train"])
+    for epoch in range(2):
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(derive(0, "shuffle", epoch)))
+        for indices in order.split(5):
+            batch = session.task.collate(job.columns, indices)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                by_hand(batch["image"])[:, 0], batch["target"].double()
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    for one, two in zip(model.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-6)
+
+
+def test_adamw_decays_weights_and_leaves_biases(session):
+    settings = with_values(
+        session.settings,
+        {"optimiser.name": "adamw", "learning_rate": 0.01, "schedule.name": "constant", "weight_decay": 0.1},
+    )
+    model = fresh_model(session.task, settings).double()
+    twin = fresh_model(session.task, settings).double()
+    job = job_of(session, settings)
+    train(job, build_state(job, model))
+    groups = [
+        {"params": [p for p in twin.parameters() if p.dim() >= 2], "weight_decay": 0.1},
+        {"params": [p for p in twin.parameters() if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=0.01)
+    for epoch in range(2):
+        for indices in shuffled(len(session.prepared.splits["train"]), 0, epoch).split(5):
+            batch = session.task.collate(job.columns, indices)
+            optimiser.zero_grad()
+            session.task.losses(twin(batch["image"]), batch).mean().backward()
+            optimiser.step()
+    for one, two in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-6)
+
+
+def test_l2_is_the_gradient_of_lambda_over_two_m(session):
+    """sgd with l2 = lambda equals sgd on loss + lambda/(2 m) sum w^2, weights only."""
+    settings = with_values(
+        session.settings,
+        {"optimiser.name": "sgd", "learning_rate": 0.1, "schedule.name": "constant", "l2": 3.0, "weight_decay": 0.0,
+         "epochs": 1},
+    )  # fmt: skip
+    model, twin = (fresh_model(session.task, settings).double() for _ in range(2))
+    job = job_of(session, settings)
+    train(job, build_state(job, model))
+    total = len(session.prepared.splits["train"])
+    for indices in shuffled(total, 0, 0).split(5):
+        batch = session.task.collate(job.columns, indices)
+        penalty = sum((p**2).sum() for p in twin.parameters() if p.dim() >= 2) * 3.0 / (2 * total)
+        loss = session.task.losses(twin(batch["image"]), batch).mean() + penalty
+        gradients = torch.autograd.grad(loss, list(twin.parameters()))
+        with torch.no_grad():
+            for p, g in zip(twin.parameters(), gradients, strict=True):
+                p -= 0.1 * g
+    for one, two in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-6)
+
+
+EVERYTHING = {
+    "dropout": 0.3, "augment": "shift+mirror", "ema": 0.9, "label_smoothing": 0.1, "schedule.name": "cosine",
+    "optimiser.name": "adamw", "weight_decay": 0.05, "clip_norm": 1.0, "epochs": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 14])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at):
+    settings = with_values(session.settings, EVERYTHING)
+
+    def fresh():
+        torch.manual_seed(0)
+        model = fresh_model(session.task, settings)
+        job = job_of(session, settings)
+        return model, job, build_state(job, model)
+
+    torch.manual_seed(0)
+    whole, job, state = fresh()
+    train(job, state)
+
+    _, job, state = fresh()
+    kept: list[dict[str, bytes]] = []
+    job = dataclasses.replace(job, stop_asked=lambda: state.counters.step >= stop_at, save=lambda s: kept.append(s.files()))
+    train(job, state)
+    assert not state.counters.finished
+    torch.manual_seed(12345)
+    model, job, state = fresh()
+    torch.manual_seed(54321)
+    state.load(kept[-1])
+    assert state.counters.step == stop_at
+    train(job, state)
+    assert state.counters.finished
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+
+
+def test_a_loss_that_is_no_number_names_step_layer_and_example_and_is_not_applied(session):
+    columns = encode_whole(session.task, session.prepared.splits["train"])
+    model = fresh_model(session.task, session.settings)
+    job = job_of(session, session.settings, columns=columns)
+    state = build_state(job, model)
+    before = [p.detach().clone() for p in model.parameters()]
+    layer = next(name for name, module in model.named_modules() if isinstance(module, torch.nn.Conv2d))
+    dict(model.named_modules())[layer].register_forward_hook(lambda module, inputs, output: output * math.nan)
+    with pytest.raises(DivergedError, match=rf"step 1 .*layer {layer}; examples: example \d+.*not applied"):
+        train(job, state)
+    assert all(torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True))
+
+
+@given(total=st.integers(1, 300), size=st.integers(0, 70))
+def test_batches_cover_every_example_once_and_none_has_one_alone(total, size):
+    bounds = batch_bounds(total, size)
+    assert bounds[0] == 0
+    assert bounds[-1] == total
+    lengths = np.diff(bounds)
+    assert (lengths > 0).all()
+    if total > 1 and size != 1:
+        assert lengths.min() > 1
+        assert size == 0 or lengths.max() <= size + 1
+
+
+@given(total=st.integers(1, 200), seed=st.integers(0, 10**6), epoch=st.integers(0, 50))
+def test_an_epoch_sees_every_example_once(total, seed, epoch):
+    assert sorted(shuffled(total, seed, epoch).tolist()) == list(range(total))
+
+
+def test_inverse_decay_gives_the_notes_table():
+    # alpha0 = 0.2, decay 1: 0.1, 0.067, 0.05, 0.04 in epochs 1 to 4
+    settings = ScheduleSettings(name="inverse", decay=1.0)
+    rates = [
+        learning_rate_at(epoch * 7, highest=0.2, settings=settings, steps_per_epoch=7, epochs=9) for epoch in range(1, 5)
+    ]
+    assert [round(rate, 3) for rate in rates] == [0.1, 0.067, 0.05, 0.04]
+
+
+def test_cosine_rises_to_the_highest_rate_and_falls_to_a_hundredth():
+    settings = ScheduleSettings(name="cosine", warmup=0.1)
+    rates = [learning_rate_at(s, highest=1.0, settings=settings, steps_per_epoch=10, epochs=10) for s in range(101)]
+    assert rates[9] == 1.0
+    assert max(rates) == 1.0
+    assert rates[100] == pytest.approx(0.01)
+    # half way down the cosine: (highest + lowest) / 2
+    assert rates[55] == pytest.approx((1 + 0.01) / 2)
+
+
+def test_flat_parameters_keep_values_shapes_and_layout():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    model = model.to(memory_format=torch.channels_last)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    flat = FlatParameters(model)
+    assert flat.weights.numel() == 4 * 3 * 9 + 4 * 2
+    assert flat.others.numel() == 4 + 2
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    with torch.no_grad():
+        flat.weights.fill_(7.0)
+    assert (model[0].weight == 7).all()
+    model(torch.ones(1, 3, 3, 3)).sum().backward()
+    assert flat.weights.grad.abs().sum() > 0
+    assert model[2].weight.grad.data_ptr() >= flat.weights.grad.data_ptr()
+
+
+def test_clipping_by_norm_leaves_a_gradient_of_that_norm():
+    model = torch.nn.Linear(3, 2)
+    flat = FlatParameters(model)
+    (1000 * model(torch.ones(1, 3))).sum().backward()
+    flat.clip(norm=0.5, value=0.0)
+    assert float(flat.gradient_norm()) == pytest.approx(0.5, rel=1e-4)
