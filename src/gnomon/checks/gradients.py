@@ -142,7 +142,7 @@ class _Look:
         if not value.requires_grad:
             return None
         (gradient,) = torch.autograd.grad(value, parameter, allow_unused=True)
-        return None if gradient is None else gradient.to_dense()
+        return gradient
 
     def refuse_chance(self) -> None:
         first, second = self.value(), self.value()

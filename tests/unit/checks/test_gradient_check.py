@@ -135,6 +135,18 @@ def test_a_detached_branch_is_found(batch):
     assert "backpropagation does not reach first.weight, first.bias, but the loss depends on it" in report.text
 
 
+def test_a_loss_cut_off_from_every_parameter_is_wrong_for_all_that_matter(batch):
+    report = check_gradients(_seeded(_Net), lambda m: _loss_of(batch)(m).detach())
+    assert [row.name for row in report.faults] == [row.name for row in report.rows]
+
+
+def test_a_small_gradient_of_a_large_loss_is_not_taken_for_a_wrong_one(batch):
+    """1000 has rounding errors of 1e-13, which a step of 1e-7 turns into 1e-6: as much as 1e-4 of these gradients."""
+    report = check_gradients(_seeded(_Net), lambda m: 0.1 * _loss_of(batch)(m) + 1000)
+    assert report.passed, report.text
+    assert not check_gradients(_seeded(lambda: _Net("weight")), lambda m: 0.1 * _loss_of(batch)(m) + 1000).passed
+
+
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(1 + 1e-6, "probably right"), (1 + 1e-4, "look again"), (1.1, "wrong")]
 )
@@ -223,6 +235,32 @@ def test_a_parameter_that_stands_at_a_kink_is_checked_beside_it():
     assert report.passed
     assert (bias.is_moved, bias.skipped) == (True, 1)
     assert "moved off a kink" in report.text
+
+
+def test_another_coordinate_is_drawn_for_one_at_a_kink():
+    model = nn.Linear(20, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([0.0, 1.0] * 10))  # every other one at the kink of the ReLU below
+    (row,) = check_gradients(model, lambda m: functional.relu(m.weight).sum(), coordinates_per_parameter=6).rows
+    assert (row.compared, row.verdict) == (6, "right")
+    assert row.skipped > 0
+
+
+def test_a_parameter_moved_off_a_kink_is_back_when_the_next_one_is_checked():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.at_kink, self.smooth = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.ones(1))
+
+    seen = []
+
+    def loss(model):
+        seen.append(model.at_kink.item())
+        return functional.relu(model.at_kink).sum() + model.smooth.square().sum()
+
+    assert check_gradients(Two(), loss).rows[0].is_moved
+    assert max(map(abs, seen)) > 1e-5
+    assert seen[-3:] == [0.0, 0.0, 0.0]
 
 
 def test_a_wrong_gradient_at_a_kink_is_still_wrong():
