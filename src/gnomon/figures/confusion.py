@@ -21,7 +21,7 @@ MAX_COUNTS = 20  # classes up to which a cell has room for its number
 MAX_PAIRS = 20
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ("#f4f6f8", "#b9c6d3"))
-_WRONG = LinearSegmentedColormap.from_list("wrong", ("#ffffff", "#fde3cf", "#f5a56c", "#d55e00", "#8c3a00"))
+_WRONG = LinearSegmentedColormap.from_list("wrong", ("#ffffff00", "#fde3cf", "#f5a56c", "#d55e00", "#8c3a00"))
 
 
 def draw_confusion(confusion: Confusion) -> Figure:

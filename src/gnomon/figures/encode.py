@@ -7,13 +7,12 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Literal
 
-from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 from PIL import Image
 
 from gnomon.figures.style import styled
-from gnomon.figures.text import number
+from gnomon.figures.text import number, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def png(figure: Figure) -> bytes:
 
 @styled
 def _saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
-    _without_mathematics(figure)
+    _as_plain_text(figure)
     buffer = io.BytesIO()
     dpi = min(SCREEN_DPI, MAX_PIXELS_A_SIDE / max(figure.get_size_inches()))
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
@@ -50,10 +49,11 @@ def _saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     return buffer.getvalue()
 
 
-def _without_mathematics(figure: Figure) -> None:
+def _as_plain_text(figure: Figure) -> None:
     r"""Texts hold names from the user's data: read as mathematics, a class named "$\x$" would end the run."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
+        text.set_text(visible(text.get_text(), keep="\n"))
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_formatter(), LogFormatter):  # writes powers of ten as mathematics
@@ -63,7 +63,7 @@ def _without_mathematics(figure: Figure) -> None:
 
 def has_pictures(figure: Figure) -> bool:
     """Whether the figure shows images (photographs), whose colours must stay as they are."""
-    return bool(figure.findobj(AxesImage))
+    return bool(figure.images) or any(axes.images for axes in figure.axes)
 
 
 def best(figure: Figure) -> tuple[bytes, Literal["image/svg+xml", "image/png"]]:

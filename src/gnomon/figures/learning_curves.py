@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.ticker import FuncFormatter
 
 from gnomon.figures.style import FAINT, INK, MUTED, SPLIT_COLOURS, error_axis, few_ticks, new_figure, styled
-from gnomon.figures.text import error_text, number
+from gnomon.figures.text import error_text, label, number
 from gnomon.strategy.wording import split_name
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _draw_errors(
     _mark_best(axes, history, unit, top)
     above = sum(error > top for key, _ in _CURVES[2:] for error in _column(history, key))
     outside = f" ({above} early {'epoch' if above == 1 else 'epochs'} above the frame)" if above else ""
-    axes.set_title(f"{error_name} by epoch{outside}")
+    axes.set_title(f"{label(error_name, 40)} by epoch{outside}")
     axes.set_xlabel("epoch")
     few_ticks(axes.xaxis, 12, whole=True)
     error_axis(axes, "y", unit)
@@ -110,9 +110,12 @@ def _mark_best(axes: Axes, history: Sequence[Mapping[str, Any]], unit: str | Non
 
 
 def _draw_series(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, title: str, colour: str) -> None:
-    axes.plot(_column(history, "epoch"), _column(history, key), color=colour, linewidth=1.4)
+    values = _column(history, key)
+    marker = "o" if len(history) == 1 else None
+    axes.plot(_column(history, "epoch"), values, color=colour, linewidth=1.4, marker=marker, markersize=3.2)
     axes.set_title(title, fontsize=9)
-    axes.set_ylim(bottom=0)
+    if min((value for value in values if math.isfinite(value)), default=0.0) >= 0:
+        axes.set_ylim(bottom=0)
     axes.margins(x=0.02)
     axes.set_xlabel("epoch")
     few_ticks(axes.xaxis, 12, whole=True)

@@ -9,7 +9,7 @@ from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, format_gap
 
 _NO_BREAK_SPACE = "\u00a0"
-_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))  # control, format, surrogate, unassigned, separators
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))  # control, format, surrogate, private, separators
 _JOINERS = "\u200c\u200d\ufe0f"  # spelling of Persian, Indic scripts and emoji depends on these
 
 
@@ -25,7 +25,8 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def _is_invisible(char: str) -> bool:
-    return unicodedata.category(char) in _INVISIBLE and char not in _JOINERS
+    is_noncharacter = ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF  # not allowed in XML
+    return is_noncharacter or (unicodedata.category(char) in _INVISIBLE and char not in _JOINERS)
 
 
 def _escaped(char: str) -> str:
@@ -95,14 +96,16 @@ def gap_text(value: float, unit: str | None, *, signed: bool = True) -> str:
 
 def range_text(low: float, high: float, unit: str | None) -> str:
     """[2.5, 3.7]: the ends of an interval, in percent for shares, without repeating the unit."""
-    low_text, high_text = (_end(end, unit) for end in (low, high))
-    return f"[{low_text}, {high_text}]"
+    # an end near 0 needs no more decimals than the other one
+    is_plain_share = unit == SHARE and max(abs(low), abs(high)) >= 0.001
+    low_text, high_text = (f"{100 * end:z.1f}" if is_plain_share else _end(end, unit) for end in (low, high))
+    return f"[{_minus(low_text)}, {_minus(high_text)}]"
 
 
 def _end(value: float, unit: str | None) -> str:
     if not math.isfinite(value):
         return number(value)
-    return _minus(format_error(value, SHARE if unit == SHARE else None).removesuffix(" %"))
+    return format_error(value, SHARE if unit == SHARE else None).removesuffix(" %")
 
 
 def _one_line(unit: str | None) -> str | None:

@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 2_000  # of any one text
 MAX_ROWS = {  # of each list on the page; what is cut is counted
     "advice": 20,
-    "bad": 2_000,
+    "bad": 1_000,
     "classes": 1_000,
     "commands": 20,
     "environment": 200,
     "examples": 9,
     "fields": 12,
     "layers": 1_000,
-    "leaks": 200,
+    "leaks": 100,
     "metrics": 100,
     "mistakes": 48,
-    "notes": 200,
+    "notes": 100,
     "settings": 500,
-    "slice groups": 30,
-    "slices": 500,
+    "slice groups": 12,
+    "slices": 200,
     "splits": 20,
 }
 
@@ -113,13 +113,18 @@ def build(record: ReportRecord) -> str:
 
     Under 20 MB whatever the record holds: long lists are cut, and say how much is missing.
     """
+    return write(record, pictures.of(record))
+
+
+def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
+    """The page around pictures drawn before."""
     diagnosis = record.diagnosis
     return (
         _environment()
         .get_template("page.html")
         .render(
             record=record,
-            drawn=pictures.of(record),
+            drawn=drawn,
             sections=[section for section in SECTIONS if _has(section.name, record)],
             ladder=list(zip_longest(ladder_rows(diagnosis), diagnosis.rungs)),
             dev=_rung("dev", record),
@@ -197,7 +202,8 @@ def _safe(value: Any) -> Any:
     """Every value that reaches the page passes here, and is then escaped unless it is markup of our own templates."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
-    return words.visible(words.shortened(value, MAX_CHARACTERS))
+    cut = words.visible(words.shortened(value, MAX_CHARACTERS))
+    return words.shortened(cut, MAX_CHARACTERS)
 
 
 def _name(value: Any, limit: int = 80) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 THUMBNAIL = 160  # pixels a side
 PIXELATED = 64  # pictures smaller than this are enlarged with sharp edges
 MAX_TASK_FIGURES = 24
-MAX_TASK_FIGURE_CHARACTERS = 8_000_000  # of all pictures of the task together, so that the page stays under 20 MB
+MAX_TASK_FIGURE_CHARACTERS = 5_000_000  # of all pictures of the task together, so that the page stays under 20 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ def _within_budget(figures: Mapping[str, Figure]) -> dict[str, Picture]:
     room = MAX_TASK_FIGURE_CHARACTERS
     for title, figure in list(figures.items())[:MAX_TASK_FIGURES]:
         picture = _drawn(figure)
-        if len(picture.uri) <= room:
-            kept[title] = picture
-            room -= len(picture.uri)
+        if len(picture.uri) > room:
+            break
+        kept[title] = picture
+        room -= len(picture.uri)
     return kept
