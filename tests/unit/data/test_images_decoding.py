@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -66,8 +68,9 @@ def test_a_jpeg_is_close_to_what_went_in():
 
 def test_sixteen_bits_are_scaled_by_257_and_said():
     # 40,000 / 257 = 155.6; Pillow's own convert("L") would clip it to 255
-    picture = read(encoded(Image.fromarray(np.full((4, 5), 40_000, np.uint16)), "PNG"))
-    np.testing.assert_array_equal(picture.pixels, 156)
+    values = np.array([[40_000, 65_535, 128, 129]], np.uint16)
+    picture = read(encoded(Image.fromarray(values), "PNG"))
+    np.testing.assert_array_equal(picture.pixels, [[156, 255, 0, 1]])
     assert picture.remarks == (decoding.DEEP,)
 
 
@@ -189,6 +192,35 @@ def test_of_several_frames_the_first_is_used_and_said(kind):
     assert decoding.ANIMATED in picture.remarks
 
 
+def test_the_second_view_that_phones_append_to_a_jpeg_is_no_animation():
+    views = [Image.fromarray(photo()), Image.fromarray(photo()[::-1])]
+    content = encoded(views[0], "MPO", save_all=True, append_images=views[1:], quality=95)
+    picture = read(content, "a.jpg")
+    assert np.abs(picture.pixels.astype(int) - photo()).max() < 12
+    assert picture.remarks == ()
+
+
+QUIET_SCRIPT = """
+import sys
+from gnomon.data.images.decoding import UnreadableError, decode, decoder_guard
+try:
+    with decoder_guard(1000):
+        decode(sys.stdin.buffer.read(), "a.tif", max_pixels=1000)
+except UnreadableError as error:
+    print(error.why)
+"""
+
+
+def test_complaints_of_the_decoder_stay_off_the_terminal():
+    tags = [(256, 3, 1, 9), (257, 3, 1, 9), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, 128)]
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET_SCRIPT], input=content + bytes(4), capture_output=True, check=True
+    )
+    assert done.stdout.startswith(b"damaged TIFF")
+    assert done.stderr == b""
+
+
 def test_right_content_under_a_wrong_name_is_used_and_said():
     picture = read(encoded(Image.fromarray(photo()), "PNG"), "a.jpg")
     np.testing.assert_array_equal(picture.pixels, photo())
@@ -261,9 +293,12 @@ def test_formats_outside_the_list_are_not_opened_though_pillow_could():
 
 def test_the_pixel_limit_is_taken_from_the_header():
     assert reason(png(60_000, 60_000, 8, 0, zlib.compress(b"0"))).startswith(("60000x60000 pixels", "more pixels"))
-    assert "max_pixels=2,399" in reason(encoded(Image.fromarray(photo()), "PNG"), max_pixels=2_399)
+    small = encoded(Image.fromarray(photo()), "PNG")
+    assert "max_pixels=2,399" in reason(small, max_pixels=2_399)
+    with pytest.raises(UnreadableError, match="60x40 pixels, more than max_pixels=2,399"), decoder_guard(LIMIT):
+        decode(small, "a.png", max_pixels=2_399)
     with decoder_guard(2_400):
-        decode(encoded(Image.fromarray(photo()), "PNG"), "a.png", max_pixels=2_400)
+        decode(small, "a.png", max_pixels=2_400)
 
 
 def test_the_guard_leaves_pillow_as_it_was():

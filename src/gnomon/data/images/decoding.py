@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import threading
@@ -98,6 +99,7 @@ def decoder_guard(max_pixels: int) -> Iterator[None]:
             _guard.caught.__enter__()
             warnings.simplefilter("ignore")  # corrupt EXIF and the like: what matters comes back as an exception
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            logging.getLogger("PIL").addHandler(_guard.silence)  # else its complaints go to the terminal
             _guard.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         _guard.inside += 1
     try:
@@ -107,6 +109,7 @@ def decoder_guard(max_pixels: int) -> Iterator[None]:
             _guard.inside -= 1
             if _guard.inside == 0:
                 Image.MAX_IMAGE_PIXELS = _guard.limit
+                logging.getLogger("PIL").removeHandler(_guard.silence)
                 _guard.caught.__exit__(None, None, None)
 
 
@@ -115,6 +118,7 @@ class _Guard:
     inside = 0
     caught: Any = None
     limit: int | None = None
+    silence = logging.NullHandler()
 
 
 _guard = _Guard()
