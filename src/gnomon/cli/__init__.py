@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code says how it went (0 done, 2 usage, 3 data, 4 machine, 5 busy, 6 artefact, 7 diverged)."""
+    """Run one command; the exit code says how it went.
+
+    0 done, 2 usage, 3 data, 4 machine, 5 busy, 6 artefact, 7 diverged, 70 a bug, 128 + n stopped by signal n.
+    """
     from gnomon.cli.failures import run_command
 
     for stream in (sys.stdout, sys.stderr):

@@ -64,9 +64,13 @@ def as_gnomon_error(error: Exception) -> GnomonError:
     if isinstance(error, GnomonError):
         return error
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return MachineError("there is not enough memory.", fix="use less data, smaller pictures or a smaller batch_size.")
+        return MachineError(
+            "there is not enough memory.", fix="use less data, smaller pictures or a smaller batch_size."
+        )
     if isinstance(error, UnicodeDecodeError):
-        return DataError(f"not text in the expected encoding: {error.reason}.", fix="convert it, or say data.encoding=...")
+        return DataError(
+            f"not text in the expected encoding: {error.reason}.", fix="convert it, or say data.encoding=..."
+        )
     if isinstance(error, OSError):
         where = str(error.filename) if error.filename else None
         if error.errno in NO_SPACE:

@@ -35,7 +35,9 @@ def print_peek(peek: Peek) -> None:
         console.print(f"  unreadable {printable(bad.where)}: {printable(bad.why)}", markup=False)
     if peek.counts:
         width = min(40, max(len(printable(name)) for name in peek.counts))
-        console.print(f"\n  {'class':<{width}}" + "".join(f"{name.replace('_', '-'):>12}" for name in splits), style="bold")
+        console.print(
+            f"\n  {'class':<{width}}" + "".join(f"{name.replace('_', '-'):>12}" for name in splits), style="bold"
+        )
         for name, found in list(peek.counts.items())[:CLASSES_SHOWN]:
             cells = "".join(f"{found.get(split, 0):>12,}" for split in splits)
             console.print(f"  {printable(name)[:width]:<{width}}{cells}", markup=False)
@@ -68,7 +70,9 @@ def print_checked(checked: Checked) -> None:
 def print_shown(shown: Shown) -> None:
     console = _console()
     width = max([len(row["name"]) for row in shown.layers] + [5])
-    header = f"  {'layer':<{width}}  {'kind':<18}{'output':>16}{'parameters':>13}{'multiply-adds':>16}{'activation':>12}"
+    header = (
+        f"  {'layer':<{width}}  {'kind':<18}{'output':>16}{'parameters':>13}{'multiply-adds':>16}{'activation':>12}"
+    )
     console.print(header, style="bold", markup=False)
     for row in shown.layers:
         multiply_adds = "not counted" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}"
@@ -79,8 +83,8 @@ def print_shown(shown: Shown) -> None:
             markup=False,
         )
     parameters = sum(row["parameters"] for row in shown.layers)
-    multiply_adds = sum(row["multiply_adds"] or 0 for row in shown.layers)
-    console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{multiply_adds:>16,}\n", style="bold")
+    total = sum(row["multiply_adds"] or 0 for row in shown.layers)
+    console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{total:>16,}\n", style="bold")
     for key, value, given, _ in shown.settings:
         origin = "given" if given else "chosen"
         console.print(f"  {key:<30} {_value(value):<20} {origin}", markup=False)

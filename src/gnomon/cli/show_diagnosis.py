@@ -19,13 +19,13 @@ def print_diagnosis(diagnosis: Diagnosis, *, report: Path | None = None) -> None
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print()
     for line in ladder_text(diagnosis).splitlines():
-        console.print("".join(map(printable, [line])), markup=False, style="bold" if MARK in line else "")
+        console.print(printable(line), markup=False, style="bold" if MARK in line else "")
     if report is not None:
         console.print(f"\n  report  {printable(str(report))}", markup=False)
 
 
 def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """errors {split: {error, low, high, examples}}, gaps {name: {size, low, high, is_there}}, verdict, advice, notes."""
+    """errors {split: {error, low, high, examples}}, gaps {name: {size, low, high ...}}, verdict, advice, notes."""
     plain = to_json(diagnosis)
     return {
         "unit": diagnosis.unit,

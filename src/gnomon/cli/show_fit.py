@@ -25,7 +25,7 @@ NOTES_SHOWN = 6
 
 
 class Terminal:
-    """Follows a fit: what was found, a row an epoch that stays, a moving line below. Without a terminal, plain lines."""
+    """Follows a fit: what was found, a row an epoch that stays, a moving line below; plain lines off a terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
@@ -42,7 +42,9 @@ class Terminal:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live is not None:
             self.live.stop()
 
@@ -67,7 +69,9 @@ class Terminal:
         left = (time.monotonic() - self.epoch_began) * (1 - done) / max(done, 1e-9)
         full = round(BAR * done)
         bar = "━" * full + "─" * (BAR - full)
-        self._moving(f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {_clock(left)} left   loss {loss:.3g}")
+        self._moving(
+            f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {_clock(left)} left   loss {loss:.3g}"
+        )
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
         self.epoch_began = time.monotonic()
@@ -110,7 +114,8 @@ def _opening_lines(ready: Ready) -> list[str]:
     parameters = sum(row.parameters for row in ready.layers)
     lines.append(
         f"  model      {settings.model.name} {_count(parameters)} parameters · {settings.optimiser.name} "
-        f"{settings.optimiser.learning_rate:g} {settings.schedule.name} · batch {settings.optimiser.batch_size or 'all'} · "
+        f"{settings.optimiser.learning_rate:g} {settings.schedule.name} · "
+        f"batch {settings.optimiser.batch_size or 'all'} · "
         f"{ready.device}, {settings.machine.threads} thread{'s' if settings.machine.threads != 1 else ''}"
     )
     if ready.resumed_at is not None:
@@ -147,7 +152,11 @@ def _error(value: float, unit: str | None) -> str:
 
 def _clock(seconds: float) -> str:
     whole = int(seconds)
-    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+    return (
+        f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+        if whole >= 3600
+        else f"{whole // 60}:{whole % 60:02d}"
+    )
 
 
 def _count(number: int) -> str:

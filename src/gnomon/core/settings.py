@@ -1,4 +1,4 @@
-"""Every setting: one typed, documented, validated place each. None means: chosen by task and data size, shown filled in.
+"""Every setting: one typed, documented, validated place each. None means: chosen by task and data size.
 
 A setting that is a knob names the link of the chain it turns (Settings rows of `gnomon settings` show it):
 fit-train, fit-dev, fit-test, real-world; two links mark a knob that is not orthogonal (early stopping).
@@ -74,7 +74,9 @@ class SplitSettings(_Group):
 
     dev: float | None = _setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
     test: float | None = _setting(None, "share of examples for test (0: none)", ge=0, lt=1)
-    train_dev: float | None = _setting(None, "share of train held out as train-dev when target_data is given", gt=0, lt=1)
+    train_dev: float | None = _setting(
+        None, "share of train held out as train-dev when target_data is given", gt=0, lt=1
+    )
     duplicates: Literal["report", "drop"] = _setting(
         "report", "copies of dev or test examples found in train: report them, or drop them from train", link="fit-test"
     )
@@ -98,7 +100,8 @@ class InitSettings(_Group):
     """How weights start."""
 
     name: Literal["zeros", "small", "xavier", "glorot", "he"] | None = _setting(
-        None, "zeros; small = 0.01 N(0,1); xavier = sqrt(1/n_in); glorot = sqrt(2/(n_in+n_out)); he = sqrt(2/n_in)",
+        None,
+        "zeros; small = 0.01 N(0,1); xavier = sqrt(1/n_in); glorot = sqrt(2/(n_in+n_out)); he = sqrt(2/n_in)",
         link="fit-train",
     )
 
@@ -116,14 +119,17 @@ class RegulariseSettings(_Group):
     augment: Literal["none", "shift", "shift+mirror"] | None = _setting(
         None, "random changes to training pictures", link="fit-dev"
     )
-    ema: float = _setting(0.0, "decay of the moving average of weights that is judged and kept (0: off)", ge=0, lt=1,
-                          link="fit-dev")
+    ema: float = _setting(
+        0.0, "decay of the moving average of weights that is judged and kept (0: off)", ge=0, lt=1, link="fit-dev"
+    )
 
 
 class OptimiserSettings(_Group):
     """How a step is made."""
 
-    name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] | None = _setting(None, "update rule", link="fit-train")
+    name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] | None = _setting(
+        None, "update rule", link="fit-train"
+    )
     learning_rate: float | None = _setting(None, "step size at its highest", gt=0, link="fit-train")
     batch_size: int | None = _setting(None, "examples a step (0: all of them)", ge=0, link="fit-train")
     momentum: float = _setting(0.9, "beta of momentum; beta_1 of adam", ge=0, lt=1, link="fit-train")
@@ -152,8 +158,9 @@ class StopSettings(_Group):
 
     epochs: int | None = _setting(None, "passes over train", ge=1, link="fit-train")
     max_time: Seconds | None = _setting(None, "hard limit for the whole fit: 90, 90s, 10m, 1.5h")
-    patience: int = _setting(0, "stop after this many epochs without a better dev error (0: off)", ge=0,
-                             link="fit-train fit-dev")
+    patience: int = _setting(
+        0, "stop after this many epochs without a better dev error (0: off)", ge=0, link="fit-train fit-dev"
+    )
 
 
 class MachineSettings(_Group):
@@ -162,8 +169,9 @@ class MachineSettings(_Group):
     device: Literal["auto", "cpu", "cuda"] = _setting("auto", "where to compute")
     threads: int | None = _setting(None, "CPU threads (by the size of a step: small nets are faster on one)", ge=1)
     allocator: Literal["system", "keep"] = _setting(
-        "system", "keep: hold on to freed memory for the whole process (faster convnets, more memory); "
-        "the command line uses keep"
+        "system",
+        "keep: hold on to freed memory for the whole process (faster convnets, more memory); "
+        "the command line uses keep",
     )
     save_every: Seconds = _setting(30.0, "seconds of training between checkpoints")
 
@@ -250,7 +258,7 @@ def full_key(key: str) -> str:
 
 
 def from_flat(values: Mapping[str, Any]) -> Settings:
-    """Settings from {"epochs": "5", "optimiser.learning_rate": 0.01}. Raises UsageError naming key, value, nearest key."""
+    """Settings from {"epochs": "5", "optimiser.learning_rate": 0.01}. Raises UsageError naming key and value."""
     tree: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and key in GROUPS:
@@ -287,8 +295,10 @@ def fill(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
 def flat(settings: Settings) -> dict[str, Any]:
     """{"optimiser.learning_rate": 0.001, ...} as plain JSON values."""
     tree = settings.model_dump(mode="json")
-    return {row.key: (tree[row.key.partition(".")[0]][row.key.partition(".")[2]] if "." in row.key else tree[row.key])
-            for row in rows()}
+    return {
+        row.key: (tree[row.key.partition(".")[0]][row.key.partition(".")[2]] if "." in row.key else tree[row.key])
+        for row in rows()
+    }
 
 
 def _validated(tree: dict[str, Any]) -> Settings:
@@ -302,5 +312,7 @@ def _validated(tree: dict[str, Any]) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         row = next((row for row in rows() if row.key == key), None)
         about = f" It is: {row.description}." if row else ""
-        raise UsageError(f"{key}={shown} cannot be used: {message[0].lower() + message[1:]}.{about}",
-                         fix=f"give {key} another value; `gnomon settings` lists every setting.") from None
+        raise UsageError(
+            f"{key}={shown} cannot be used: {message[0].lower() + message[1:]}.{about}",
+            fix=f"give {key} another value; `gnomon settings` lists every setting.",
+        ) from None

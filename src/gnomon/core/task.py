@@ -101,7 +101,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def judged(self, examples: Examples, seed: int) -> Examples:
-        """What a split is judged on: mostly the examples themselves; pairs, where people are learnt and pairs judged."""
+        """What a split is judged on: mostly its examples; pairs of them, where people are learnt and pairs judged."""
 
     @abc.abstractmethod
     def encode_inputs(self, examples: Examples) -> Columns:

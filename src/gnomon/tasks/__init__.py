@@ -21,10 +21,10 @@ def _folders() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for place in [*outside, HERE]:
         if not place.is_dir():
-            raise UsageError(f"GNOMON_TASKS names {place}, which is not a folder.", fix="correct or unset GNOMON_TASKS.")
-        found.update(
-            {folder.name: folder for folder in sorted(place.iterdir()) if (folder / "__init__.py").is_file()}
-        )
+            raise UsageError(
+                f"GNOMON_TASKS names {place}, which is not a folder.", fix="correct or unset GNOMON_TASKS."
+            )
+        found.update({folder.name: folder for folder in sorted(place.iterdir()) if (folder / "__init__.py").is_file()})
     return found
 
 
@@ -38,7 +38,9 @@ def load(name: str) -> type[Task]:
     folders = _folders()
     if name not in folders:
         raise UsageError(f"there is no task named {name!r}.", fix=f"choose one of: {', '.join(sorted(folders))}.")
-    module = importlib.import_module(f"gnomon.tasks.{name}") if folders[name].parent == HERE else _outside(folders[name])
+    module = (
+        importlib.import_module(f"gnomon.tasks.{name}") if folders[name].parent == HERE else _outside(folders[name])
+    )
     task: type[Task] = module.TASK
     return task
 

@@ -128,7 +128,9 @@ def _located(source: Source) -> tuple[str, bytes | None]:
     name = _only_table(source)
     if source.tree is None or name is None:
         raise DataError(
-            "is not a table.", where=source.origin, fix="hand over a CSV, TSV or Parquet file, or train.csv with dev.csv."
+            "is not a table.",
+            where=source.origin,
+            fix="hand over a CSV, TSV or Parquet file, or train.csv with dev.csv.",
         )
     return name, source.tree.read(name)
 

@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: glibc otherwise returns big tensors to the system and faults them in again each step."""
+"""Keep freed memory: glibc otherwise returns big tensors to the system and faults them in again each step."""
 
 from __future__ import annotations
 
@@ -17,4 +17,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return any(mallopt(M_MMAP_THRESHOLD, size) for size in THRESHOLDS) and bool(mallopt(M_TRIM_THRESHOLD, THRESHOLDS[0]))
+    return any(mallopt(M_MMAP_THRESHOLD, size) for size in THRESHOLDS) and bool(
+        mallopt(M_TRIM_THRESHOLD, THRESHOLDS[0])
+    )

@@ -24,7 +24,6 @@ from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import TrainingState
 
-
 SECONDS_BETWEEN_WORDS = 0.1  # how often whoever watches hears of a step
 
 

@@ -50,7 +50,9 @@ class Optimiser:
     def tensors(self) -> dict[str, Tensor]:
         """The rule's state, named "0.exp_avg" and so on; empty before the first step."""
         state = self.rule.state_dict()["state"]
-        return {f"{i}.{name}": value for i, slots in state.items() for name, value in slots.items() if value is not None}
+        return {
+            f"{i}.{name}": value for i, slots in state.items() for name, value in slots.items() if value is not None
+        }
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `tensors` gave."""

@@ -7,7 +7,9 @@ import math
 from gnomon.core.settings import ScheduleSettings
 
 
-def learning_rate_at(step: int, *, highest: float, settings: ScheduleSettings, steps_per_epoch: int, epochs: int) -> float:
+def learning_rate_at(
+    step: int, *, highest: float, settings: ScheduleSettings, steps_per_epoch: int, epochs: int
+) -> float:
     """The rate of step 0, 1, ... `highest` is the rate at its highest.
 
     cosine rises in a straight line over the first `warmup` share of all steps, then follows half a cosine down to a

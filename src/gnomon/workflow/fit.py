@@ -134,9 +134,7 @@ def fit(
             full_key(f"{key}.{leaf}") for key in values if isinstance(values[key], Mapping) for leaf in values[key]
         )
         session = open_session(prepared, opened, given, custom, started)
-        folder = RunFolder.create(
-            Path(opened.runs_folder), session.task.name, opened.run_name or prepared.source.name
-        )
+        folder = RunFolder.create(Path(opened.runs_folder), session.task.name, opened.run_name or prepared.source.name)
         with folder.lock():
             _write_card(folder, session)
             return _train_and_judge(folder, session, follower, flag)
@@ -267,7 +265,9 @@ def _resume(
         settings, given = folder.load_settings()
         card = folder.load_data()
         if settings.model.name == CUSTOM and custom is None:
-            raise UsageError("this run trained a model of your own.", fix="hand it over: gnomon.fit(resume=..., model=...).")
+            raise UsageError(
+                "this run trained a model of your own.", fix="hand it over: gnomon.fit(resume=..., model=...)."
+            )
         if source is None:
             if card["reopen"] is None:
                 raise UsageError("this run's data was in memory.", fix="hand it over: gnomon.fit(data, resume=...).")
@@ -275,7 +275,9 @@ def _resume(
         follower.on_phase("reading")
         prepared = prepare(source, settings, task)
         refuse_changes(folder, prepared)
-        return _train_and_judge(folder, open_session(prepared, settings, given, custom, started), follower, flag, resumed=True)
+        return _train_and_judge(
+            folder, open_session(prepared, settings, given, custom, started), follower, flag, resumed=True
+        )
 
 
 def refuse_changes(folder: RunFolder, prepared: Prepared) -> None:
@@ -311,9 +313,7 @@ def _train_and_judge(
         torch.set_num_threads(threads_before)
 
 
-def _train(
-    folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool
-) -> TrainingState:
+def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool) -> TrainingState:
     settings, task, splits = session.settings, session.task, session.prepared.splits
     train_ids = splits["train"].index["id"]
     job = Job(
@@ -336,7 +336,16 @@ def _train(
         resumed_at = state.counters.step
     folder.history.truncate_after(state.counters.step)
     follower.on_ready(
-        Ready(session.prepared, task, settings, session.given, session.layers, str(session.device), folder.path, resumed_at)
+        Ready(
+            session.prepared,
+            task,
+            settings,
+            session.given,
+            session.layers,
+            str(session.device),
+            folder.path,
+            resumed_at,
+        )
     )
     flag.fix = f"continue with: gnomon fit --resume {folder.path}"
     flag.patient = True
@@ -348,7 +357,7 @@ def _train(
 
 
 def _deadline(session: Session) -> float:
-    """When the last step must be done for the whole fit to keep to stop.max_time: a fifth, at most 20 s, is for judging."""
+    """When the last step must be done to keep to stop.max_time: a fifth of it, at most 20 s, is for judging."""
     limit = session.settings.stop.max_time
     if limit is None:
         return math.inf
@@ -385,7 +394,9 @@ def _epoch_judge(session: Session) -> Any:
 
     def judge(model: nn.Module) -> Judged:
         task = session.task
-        dev = evaluate(task, model, examples["dev"], split="dev", source="", device=session.device, columns=columns["dev"])
+        dev = evaluate(
+            task, model, examples["dev"], split="dev", source="", device=session.device, columns=columns["dev"]
+        )
         calibrated = task.calibrate(dev)
         errors = {}
         for name in examples:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gnomon import report
 from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.metrics.classification import calibration, confusion
-from gnomon import report
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
@@ -183,5 +183,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-

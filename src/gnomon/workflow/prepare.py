@@ -1,4 +1,4 @@
-"""From what the user handed over to splits: recognise, read, divide, look for leaks. Deterministic, so it can be redone."""
+"""From what the user handed over to splits: recognise, read, divide, look for leaks. The same each time."""
 
 from __future__ import annotations
 
@@ -187,5 +187,3 @@ def _without_copies(
     notes.append(f"dropped from train: {len(copies):,} copies of examples of other splits (split.duplicates=drop)")
     splits = {**splits, "train": splits["train"].take(kept)}
     return splits, find_leaks(splits)
-
-

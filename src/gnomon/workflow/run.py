@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @final
 class Run:
-    """One execution and its folder. Everything is read from the folder, checked against its manifest, when first used."""
+    """One execution and its folder. Files are read, and checked against the manifest, when first used."""
 
     def __init__(self, folder: RunFolder, task: type[Task] | None, model: nn.Module | None) -> None:
         self.folder = folder
@@ -67,7 +67,9 @@ class Run:
         saved = json.loads(self._model_files["task.json"])
         kind = self._task_class or tasks.load(saved["task"])
         if kind.name != saved["task"]:
-            raise UsageError(f"this run's task is {saved['task']}, not {kind.name}.", fix="hand over that task's class.")
+            raise UsageError(
+                f"this run's task is {saved['task']}, not {kind.name}.", fix="hand over that task's class."
+            )
         return kind.from_facts(saved["facts"])
 
     @cached_property
@@ -128,5 +130,3 @@ def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, b
 def load(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
     """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError."""
     return Run(find(path, "runs"), task, model)
-
-

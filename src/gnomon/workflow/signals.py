@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: while training they only set a flag; elsewhere they end the verb at once; a second one always does."""
+"""SIGINT and SIGTERM: while training they only set a flag; elsewhere, or the second time, they end the verb at once."""
 
 from __future__ import annotations
 

@@ -29,16 +29,17 @@ FILE = "spelled.txt"  # one "words<TAB>digits" a line
 DIGITS = "0123456789"
 START, END, PAD = 10, 11, -100  # decoder tokens after the ten digits; PAD is ignored by the loss
 BEAM = 3
+SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
 LONGEST = 5  # tokens a decoded answer may have, the end included
 
 
 def spell(number: int) -> str:
     """0 .. 999 in English words."""
-    small = (
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen"
-    ).split()
-    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    small = SMALL.split()
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905  reads better
     if number >= 100:
         rest = number % 100
         return f"{small[number // 100]} hundred" + (f" and {spell(rest)}" if rest else "")
@@ -196,7 +197,9 @@ class SpelledNumbers(Task):
         return "digit error"
 
     def predict(self, model: nn.Module, outputs: Any, batch: Batch) -> Predictions:
-        found = [beam_search(model, state[:, i : i + 1]) for state in (outputs["state"],) for i in range(state.shape[1])]
+        found = [
+            beam_search(model, state[:, i : i + 1]) for state in (outputs["state"],) for i in range(state.shape[1])
+        ]
         return Predictions([tokens for tokens, _ in found], np.array([math.exp(score) for _, score in found]))
 
     def targets(self, batch: Batch) -> Sequence[Any]:

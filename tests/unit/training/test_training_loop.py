@@ -1,4 +1,4 @@
-"""The loop against twelve lines by hand, its batches, its schedules, and what it does about a loss that is no number."""
+"""The loop against twelve lines by hand; its batches and schedules; a loss that is no number."""
 
 from __future__ import annotations
 
@@ -151,7 +151,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at):
 
     _, job, state = fresh()
     kept: list[dict[str, bytes]] = []
-    job = dataclasses.replace(job, stop_asked=lambda: state.counters.step >= stop_at, save=lambda s: kept.append(s.files()))
+    job = dataclasses.replace(
+        job, stop_asked=lambda: state.counters.step >= stop_at, save=lambda s: kept.append(s.files())
+    )
     train(job, state)
     assert not state.counters.finished
     torch.manual_seed(12345)
@@ -199,7 +201,8 @@ def test_inverse_decay_gives_the_notes_table():
     # alpha0 = 0.2, decay 1: 0.1, 0.067, 0.05, 0.04 in epochs 1 to 4
     settings = ScheduleSettings(name="inverse", decay=1.0)
     rates = [
-        learning_rate_at(epoch * 7, highest=0.2, settings=settings, steps_per_epoch=7, epochs=9) for epoch in range(1, 5)
+        learning_rate_at(epoch * 7, highest=0.2, settings=settings, steps_per_epoch=7, epochs=9)
+        for epoch in range(1, 5)
     ]
     assert [round(rate, 3) for rate in rates] == [0.1, 0.067, 0.05, 0.04]
 
