@@ -146,12 +146,12 @@ def test_an_activation_used_at_two_shapes_has_a_row_for_each():
 
 
 def test_the_model_is_left_as_it_was_even_when_the_pass_fails():
-    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.BatchNorm1d(4))
     model[1].eval()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     _table(model, 4)
     with pytest.raises(RuntimeError):
         _table(model, 9)
-    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert [module.training for module in model.modules()] == [True, True, False, True, True]
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
