@@ -201,7 +201,7 @@ def test_a_cell_that_does_not_fit_train_is_refused_with_file_and_line(folder):
 def test_a_class_that_train_never_showed_is_told(folder):
     reading, plan = read_split_tables(folder(train=TRAIN, dev="x,c,label\n1,u,a\n2,u,z\n"), DataSettings())
     assert plan.targets[0].class_names == ("a", "b", "z")
-    assert any("label: z occur in dev but not in train" in note for note in reading.notes)
+    assert any("classes of dev that train never shows, so they cannot be learnt: z" in note for note in reading.notes)
 
 
 def test_a_numeric_looking_class_of_dev_keeps_the_writing_of_train(folder):

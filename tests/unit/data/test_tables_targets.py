@@ -102,7 +102,7 @@ def test_classes_of_one_row_each_are_refused_and_a_few_are_said():
     with pytest.raises(DataError, match="60 classes in 60 rows"):
         plan({"x": NOISE, "y": [f"c{i}" for i in range(60)]})
     found = plan({"x": NOISE, "y": ["a", "b"] * 29 + ["rare", "a"]})
-    assert any("1 classes have one row only (rare)" in note for note in found.notes)
+    assert any("y: classes with one row only: rare." in note for note in found.notes)
 
 
 def test_a_typo_in_a_target_of_numbers_is_named_when_it_makes_classes_of_them():

@@ -110,8 +110,10 @@ class Tally:
             return
         self.present += len(cells)
         if self.distinct is not None:
-            self.distinct.update(cells.unique().to_list())
-            self.distinct = self.distinct if len(self.distinct) <= MAX_CATEGORIES else None
+            found = cells.unique()
+            if len(found) <= MAX_CATEGORIES:
+                self.distinct.update(found.to_list())
+            self.distinct = None if max(len(found), len(self.distinct)) > MAX_CATEGORIES else self.distinct
         self._add_numbers(cells, lines)
         self._add_dates(cells)
 

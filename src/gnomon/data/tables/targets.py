@@ -146,9 +146,7 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
     counts = present.value_counts()
     single = counts.filter(pl.col("count") == 1)[name].to_list()
     if single:
-        notes.append(
-            f"{display_name(name)}: {len(single)} classes have one row only ({first_names([*map(str, single)])})."
-        )
+        notes.append(f"{display_name(name)}: classes with one row only: {first_names([*map(str, single)])}.")
     return Target(name, "classes", names, missing), [*notes, *filter(None, [near_twins(name, names)])]
 
 
@@ -211,7 +209,8 @@ def _with_other(target: Target, part: str, other: Table, *, is_only: bool) -> tu
     new = [name for name in _class_names(column) if name not in target.class_names]
     if not new:
         return target, []
-    note = f"{display_name(target.name)}: {first_names(new)} occur in {part} but not in train: they cannot be learnt."
+    shown = display_name(target.name)
+    note = f"{shown}: classes of {part} that train never shows, so they cannot be learnt: {first_names(new)}."
     return replace(target, class_names=(*target.class_names, *new)), [note]
 
 

@@ -82,6 +82,7 @@ def _some(every: Iterator[Block], *, is_peek: bool) -> Iterator[Block]:
 
 def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: Sequence[str]) -> pl.DataFrame:
     """The cells of a block as text, by name. The rows were measured before: polars only cuts them up."""
+    wanted = set(used)
     try:
         cells = pl.read_csv(
             block.text,
@@ -89,7 +90,7 @@ def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: 
             schema=dict.fromkeys(header.names, pl.String),
             separator=dialect.separator,
             quote_char='"' if dialect.has_quotes else None,
-            columns=[header.names.index(name) for name in used],
+            columns=[place for place, name in enumerate(header.names) if name in wanted],
         )
     except pl.exceptions.PolarsError as error:
         what = f"cannot be cut into cells: {str(error).splitlines()[0]}"
