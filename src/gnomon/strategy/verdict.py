@@ -32,8 +32,7 @@ def decide(
         return Verdict(
             None, (), 1.0, "Errors of this task have no meaning by themselves, so there are no gaps to name."
         )
-    measured = [gap for gap in gaps if not gap.is_bound]
-    there = [gap for gap in measured if gap.is_there]
+    there = [gap for gap in gaps if gap.is_there]
     is_low = _is_low(rungs, unit)
     if not there:
         return _none_there(gaps, draws, rungs, unit, is_low=is_low)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis, Gap, Rung
 
 MARK = "<- holds it back most"
-MARK_CONTENDER = "<- one of two that hold it back most"
+MARK_CONTENDER = MARK + ", or the other one does"
 MARK_BOUND = "<- may hold it back more"
 
 

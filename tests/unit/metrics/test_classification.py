@@ -154,7 +154,9 @@ def test_calibration_of_a_coin_said_to_be_sure():
 def test_calibration_bins_by_hand():
     # bins (0.1, 0.2] and (0.8, 0.9] with weights 3 and 1: (3 |1 - 0.2| + |0 - 0.85|) / 4
     table = pl.DataFrame({"error": [0.0, 1.0], "confidence": [0.2, 0.85], "weight": [3.0, 1.0]})
-    assert calibration(of(table)).error.value == pytest.approx((3 * 0.8 + 0.85) / 4)
+    found = calibration(of(table))
+    assert found.error.value == pytest.approx((3 * 0.8 + 0.85) / 4)
+    assert found.counts.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
 
 
 def test_calibration_needs_confidence_and_shares():

@@ -13,6 +13,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import difference, measure, newcombe, paired_difference, split_error, wilson
+from gnomon.metrics.resampling import percentile_interval
 
 
 def evaluation(errors, *, unit=SHARE, weights=None, groups=None, split_error=None, ids=None) -> Evaluation:
@@ -127,6 +128,13 @@ def test_scaling_all_weights_changes_nothing():
     assert (one.low, one.value, one.high) == pytest.approx((other.low, other.value, other.high))
 
 
+def test_few_errors_that_fell_on_light_examples_look_no_more_certain_than_the_weights_allow():
+    # Kish 1965: 100 weights of 1 and 100 of 10 are worth (100 + 1000)^2 / (100 + 10,000) = 119.8 examples
+    found = split_error(evaluation([1, 1] + [0] * 198, weights=[1] * 100 + [10] * 100))
+    assert found.method.endswith("worth 120 independent examples")
+    assert found.high > 0.03
+
+
 def test_equal_weights_other_than_one_are_plain():
     assert split_error(evaluation([1, 0, 0, 0], weights=[3] * 4)) == wilson(1, 4)
 
@@ -215,16 +223,35 @@ def test_a_whole_split_error_that_is_no_number_is_refused():
         split_error(evaluation([1, 0], split_error=lambda counts: math.nan))
 
 
+def test_the_order_of_examples_changes_nothing_at_all():
+    rng = np.random.default_rng(0)
+    errors, groups, order = rng.exponential(size=60), np.repeat(np.arange(20), 3), rng.permutation(60)
+    assert split_error(evaluation(errors, unit="m")) == split_error(evaluation(errors[order], unit="m"))
+    one = split_error(evaluation(errors, unit="m", groups=groups))
+    other = split_error(evaluation(errors[order], unit="m", groups=groups[order]))
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), rel=1e-12)
+
+
+def test_percentiles_are_widened_for_few_units():
+    # Hesterberg 2015, section 5.3: the quantile at -sqrt(n / (n - 1)) t; t of 9 degrees of freedom is 2.2622
+    draws = stats.norm.ppf((np.arange(100_000) + 0.5) / 100_000)
+    assert percentile_interval(0.0, draws, 10**6, "").high == pytest.approx(1.96, abs=0.002)
+    assert percentile_interval(0.0, draws, 10, "").low == pytest.approx(-math.sqrt(10 / 9) * 2.2622, abs=0.005)
+    assert percentile_interval(0.0, draws, 1, "").high == math.inf
+    assert percentile_interval(9.0, draws, 10, "").high == 9.0  # the value is always inside
+
+
 def test_random_blocks_of_many_examples_keep_the_width():
     errors = np.random.default_rng(0).exponential(size=30_000)
     many = evaluation(errors, unit="m", ids=np.arange(len(errors), dtype=np.uint64))
     widths = [found.high - found.low for found in (split_error(many, seed=seed) for seed in range(8))]
     assert np.mean(widths) == pytest.approx(2 * 1.96 * errors.std() / math.sqrt(len(errors)), rel=0.04)
+    assert np.std(widths) < 0.06 * np.mean(widths)  # 2000 blocks and 2000 rounds: about 0.027; 20 blocks: 0.16
 
 
 def test_many_equal_examples_are_drawn_together_exactly():
     rng = np.random.default_rng(0)
-    errors = rng.integers(0, 5, 30_000).astype(float)  # five different values among 30,000
+    errors = rng.poisson(0.3, 30_000).astype(float)  # a few different values, most of them 0
     widths = [found.high - found.low for found in (split_error(evaluation(errors, unit="m"), seed=s) for s in range(8))]
     assert np.mean(widths) == pytest.approx(2 * 1.96 * errors.std() / math.sqrt(len(errors)), rel=0.04)
 
@@ -368,7 +395,7 @@ def test_intervals_cover_about_95_percent_in_a_short_simulation(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_cover_94_to_96_percent(name):
-    assert 0.935 <= case_coverage(name, 400, 3000) <= 0.965  # 3000 repeats: a standard deviation of 0.4 points
+    assert 0.93 <= case_coverage(name, 400, 1000) <= 0.97  # 1000 repeats: a standard deviation of 0.7 points
 
 
 def test_paired_difference_covers_about_95_percent():
@@ -390,4 +417,4 @@ def test_difference_of_bootstrap_intervals_covers_94_to_96_percent():
         other = split_error(evaluation(rng.exponential(1.0, 400), unit="m"), seed=int(rng.integers(2**31)))
         return difference(one, other)
 
-    assert 0.935 <= coverage(draw, 0.5, 3000) <= 0.965
+    assert 0.93 <= coverage(draw, 0.5, 1000) <= 0.97

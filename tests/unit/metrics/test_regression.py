@@ -49,6 +49,17 @@ def test_intervals_hold_the_truth_about_95_times_in_100():
     assert min(hits.values()) >= 34  # binomial(40, 0.95) falls below this 1 time in 100
 
 
+def test_r2_interval_is_the_percentile_bootstrap_of_the_whole_formula():
+    rows = table(4, num=12)  # so few that a resample's own mean matters
+    target, prediction = rows["target"].to_numpy(), rows["prediction"].to_numpy()
+    rng = np.random.default_rng(0)
+    draws = [sklearn_metrics.r2_score(target[i], prediction[i]) for i in rng.integers(12, size=(4000, 12))]
+    # Hesterberg's expanded tail for 12 units: normal cdf of -sqrt(12 / 11) t, t of 11 degrees of freedom 2.201
+    tail = 0.01075
+    found = scores(of(rows))["R2"]
+    assert found.high == pytest.approx(np.quantile(draws, 1 - tail), abs=0.005)  # the lower tail is long and noisy
+
+
 def test_texts_have_no_regression_scores():
     assert scores(of(pl.DataFrame({"target": ["a"], "prediction": ["b"], "weight": [1.0]}))) == {}
 
