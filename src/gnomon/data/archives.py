@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import IO, final
 
 from gnomon.core.errors import ArtefactError, DataError, MachineError
-from gnomon.data.source import File, Tree, display_name, first_names, reason_of
+from gnomon.data.source import File, Tree, display_name, listed, reason_of
 from gnomon.data.trees import is_litter
 
 
@@ -128,7 +128,7 @@ class _Checker:
     def notes(self) -> tuple[str, ...]:
         if not self._litter:
             return ()
-        return (f"hidden and system files skipped: {len(self._litter):,} ({first_names(sorted(self._litter))})",)
+        return (listed("hidden and system files skipped", sorted(self._litter)),)
 
 
 @final

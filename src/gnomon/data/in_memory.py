@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnomon.core.errors import DataError, MachineError, UsageError
-from gnomon.data.source import Arrays, Source
+from gnomon.data.source import Arrays, Source, counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,8 +101,8 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
     if _is_frame(inputs):
         frame = _frame(inputs)
         feature_names = tuple(frame.columns)
-        texts = [name for name, dtype in frame.schema.items() if not (dtype.is_numeric() or dtype.is_temporal())]
-        if texts and any(frame.schema[name] != "Boolean" for name in texts):
+        texts = [name for name, dtype in frame.schema.items() if not (dtype.is_numeric() or str(dtype) == "Boolean")]
+        if texts:
             raise UsageError(
                 f"a frame with columns that are not numbers ({', '.join(texts[:3])}) needs its target inside it.",
                 fix="hand over one frame with the target as a column, and target=NAME.",
@@ -115,7 +115,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
         raise DataError("the array is empty.", where=origin, fix="give at least one example.")
     if array.ndim == 1:
         raise DataError(
-            f"inputs of one dim ({len(array):,} values) are not examples.",
+            f"inputs of one dim ({counted(len(array), 'value')}) are not examples.",
             where=origin,
             fix="give (N, D): one row per example.",
         )
@@ -135,7 +135,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
         targets = _numpy(targets)
         if len(targets) != len(array):
             raise DataError(
-                f"{len(array):,} inputs but {len(targets):,} targets.",
+                f"{counted(len(array), 'input')} but {counted(len(targets), 'target')}.",
                 where=origin,
                 fix="give one target for each input.",
             )

@@ -78,9 +78,9 @@ class Source:
         if self.tree is not None:
             kinds = Counter(os.path.splitext(file.name)[1].lower() or "no suffix" for file in self.tree.files)  # noqa: PTH122
             shown = ", ".join(f"{display_name(kind)} {count:,}" for kind, count in kinds.most_common(3))
-            return f"found {len(self.tree.files):,} files ({shown})"
+            return f"found {counted(len(self.tree.files), 'file')} ({shown})"
         if self.frame is not None:
-            return f"found a frame of {self.frame.height:,} rows and {self.frame.width:,} columns"
+            return f"found a frame of {counted(self.frame.height, 'row')} and {counted(self.frame.width, 'column')}"
         if self.arrays is not None:
             shape = "x".join(map(str, self.arrays.inputs.shape))
             return f"found an array of {shape} {'without' if self.arrays.targets is None else 'with'} targets"
@@ -255,6 +255,16 @@ def first_names(names: Sequence[str], most: int = 3) -> str:
     """`a, b, c and 9 more`, each safe to print."""
     shown = ", ".join(display_name(name) for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def listed(what: str, names: Sequence[str]) -> str:
+    """A note: `broken links skipped: 2 (a.png, b.png)`."""
+    return f"{what}: {len(names):,} ({first_names(names)})"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 file`, `12,000 files`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def reason_of(error: Exception) -> str:

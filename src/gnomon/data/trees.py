@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from gnomon.core.errors import DataError
-from gnomon.data.source import File, display_name, first_names, reason_of
+from gnomon.data.source import File, counted, display_name, listed, reason_of
 
 _LITTER = frozenset({"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r", "$RECYCLE.BIN"})
 
@@ -99,7 +99,7 @@ class FilesTree:
     @property
     def origin(self) -> str:
         first, *more = self._entries
-        return f"{display_name(first)} and {len(more):,} more files" if more else display_name(first)
+        return f"{display_name(first)} and {counted(len(more), 'more file')}" if more else display_name(first)
 
     @property
     def files(self) -> Sequence[File]:
@@ -107,7 +107,7 @@ class FilesTree:
 
     @property
     def notes(self) -> Sequence[str]:
-        return (f"{self._twice} files were given more than once",) if self._twice else ()
+        return (f"files given more than once, counted once: {self._twice}",) if self._twice else ()
 
     def read(self, name: str) -> bytes:
         return _read(self._entries[name])
@@ -141,9 +141,7 @@ class _Listing:
                 self._follow(path, name)
 
     def notes(self) -> tuple[str, ...]:
-        return tuple(
-            f"{reason}: {len(names):,} ({first_names(sorted(names))})" for reason, names in self._skipped.items()
-        )
+        return tuple(listed(reason, sorted(names)) for reason, names in self._skipped.items())
 
     def _walk(self, top: str, prefix: str) -> None:
         pending = [(top, prefix)]

@@ -58,7 +58,7 @@ def test_gzipped_files_in_a_folder_below_and_other_spellings_are_read(tmp_path):
 def test_of_a_plain_and_a_gzipped_twin_the_plain_one_is_read(tmp_path):
     write(tmp_path)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"not even gzip")
-    assert "1 other files are left aside (train-images-idx3-ubyte.gz)" in read(tmp_path).notes
+    assert "other files, left aside: 1 (train-images-idx3-ubyte.gz)" in read(tmp_path).notes
 
 
 def test_other_types_are_scaled_and_said(tmp_path):
@@ -97,7 +97,7 @@ def test_labels_without_pictures_are_named(tmp_path):
 
 def test_classes_that_only_test_has_are_named(tmp_path):
     write(tmp_path)
-    with pytest.raises(DataError, match="test has 1 classes that train has no pictures of: 9"):
+    with pytest.raises(DataError, match="test has 1 class that train has no pictures of: 9"):
         read(write(tmp_path, idx(PICTURES[:2]), idx(np.array([0, 9], np.uint8)), prefix="t10k-"))
 
 

@@ -120,26 +120,26 @@ def test_files_beside_the_classes_are_left_aside_and_said(tmp_path):
     (tmp_path / "README.txt").write_text("hello")
     reading = read(tmp_path)
     assert len(reading.splits["all"]) == 4
-    assert said(reading, "1 pictures lie in no class folder and are left aside (cover.png)")
-    assert said(reading, "1 files that are not pictures are left aside (README.txt)")
+    assert said(reading, "pictures in no class folder, left aside: 1 (cover.png)")
+    assert said(reading, "files that are not pictures, left aside: 1 (README.txt)")
 
 
 def test_a_test_folder_without_classes_is_left_aside_and_said(tmp_path):
     reading = read(lay_out(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/3.png", "train/b/4.png", "test/5.png"))
     assert list(reading.splits) == ["train"]
-    assert said(reading, "left aside (test/5.png)")
+    assert said(reading, "left aside: 1 (test/5.png)")
 
 
 @pytest.mark.parametrize(("names", "what"), [
     (["1.png", "2.png", "3.png"], "found 3 pictures but no class folders: 1.png, 2.png, 3.png"),
     (["cat/1.png", "cat/2.png"], r"one class only \(cat, 2 pictures\)"),
-    (["1.png"], "found 1 pictures but no class folders"),
+    (["1.png"], "found 1 picture but no class folders"),
     (["train/1.png", "test/2.png"], "found 2 pictures but no class folders"),
     (["test/a/1.png", "val/b/2.png"], "no pictures of classes under train"),
     (["train/a/1.png", "val/a/2.png", "valid/a/3.png"], "the folders train, val, valid mean the same split twice"),
     ([f"{i}/1.png" for i in range(12)], "12 of 12 classes have one picture only"),
     (["train/a/1.png", "train/a/3.png", "train/b/2.png", "train/b/5.png", "dev/A/4.png"],
-     "dev has 1 classes that train has no pictures of: A"),
+     "dev has 1 class that train has no pictures of: A"),
 ])  # fmt: skip
 def test_layouts_that_cannot_be_learnt_from_are_explained(tmp_path, names, what):
     with pytest.raises(DataError, match=what) as caught:
@@ -149,13 +149,13 @@ def test_layouts_that_cannot_be_learnt_from_are_explained(tmp_path, names, what)
 
 def test_a_folder_without_pictures_is_explained(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"no pictures among 1 files: notes\.txt"):
+    with pytest.raises(DataError, match=r"no pictures in 1 file: notes\.txt"):
         read(tmp_path)
 
 
 def test_a_class_with_one_picture_is_said(tmp_path):
     reading = read(lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png", "rare/5.png"))
-    assert said(reading, "1 classes have one picture only")
+    assert said(reading, "classes of one picture, which can be trained on or judged on but not both: 1 (rare)")
 
 
 def test_the_same_picture_in_two_classes_is_said(tmp_path):
@@ -163,7 +163,7 @@ def test_the_same_picture_in_two_classes_is_said(tmp_path):
     images.write_picture(tmp_path / "b/copy.png", noise(0))
     images.write_picture(tmp_path / "a/copy.png", noise(1))  # twice in one class: no contradiction
     assert [note for note in read(tmp_path).notes if "different classes" in note] == [
-        "the same picture stands in different classes, 1 times: a/1.png = b/copy.png"
+        "the same picture in different classes: 1 (a/1.png = b/copy.png)"
     ]
 
 
@@ -208,7 +208,7 @@ def test_converted_pictures_are_counted_with_their_names(tmp_path):
     lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png")
     (tmp_path / "a/2.png").rename(tmp_path / "a/2.jpg")
     (tmp_path / "b/4.png").rename(tmp_path / "b/4.bmp")
-    assert read(tmp_path).notes == ("2 pictures: named for another format than the content has (a/2.jpg, b/4.bmp)",)
+    assert read(tmp_path).notes == ("named for another format than the content has: 2 (a/2.jpg, b/4.bmp)",)
 
 
 # --- predicting -----------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_pictures_to_predict_need_no_folders_and_bad_ones_are_listed(tmp_path):
 
 def test_nothing_readable_to_predict_ends_it(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of 1 pictures can be read: 3.png \(empty"):
+    with pytest.raises(DataError, match=r"nothing in 1 picture can be read: 3.png \(empty"):
         images.read_unlabelled(open_source(tmp_path), DataSettings())
 
 

@@ -223,7 +223,7 @@ def test_targets_become_class_names_as_text(targets, classes):
 
 
 @pytest.mark.parametrize(("targets", "what"), [
-    (np.array([0.0, np.nan, 1.0, 0.0]), "1 targets are missing, the first of picture 1"),
+    (np.array([0.0, np.nan, 1.0, 0.0]), "missing targets: 1, the first of picture 1"),
     (np.array([0.5, 1.0, 0.0, 1.0]), "fractions"),
     (np.zeros((4, 2)), "targets of shape 4x2"),
     (np.zeros(4), "one class only"),

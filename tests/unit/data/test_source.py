@@ -118,7 +118,7 @@ def test_folders_archives_and_files_become_trees(tmp_path):
         assert source.name == ("1.png" if kind is FilesTree else "pets")
         assert source.origin == str(tmp_path / name)
         assert [source.tree.read(file.name) for file in source.tree.files] == [b"one"]
-        assert source.summary() == "found 1 files (.png 1)"
+        assert source.summary() == "found 1 file (.png 1)"
 
 
 def test_several_files_are_one_tree_and_one_path_in_a_list_is_that_path(tmp_path):

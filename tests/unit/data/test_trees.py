@@ -173,7 +173,7 @@ def test_files_given_one_by_one_keep_their_order_and_count_once(tmp_path):
     paths = [str(tmp_path / name) for name in ("b.png", "a.png", "b.png")]
     tree = FilesTree(paths)
     assert names_of(tree) == paths[:2]
-    assert tree.notes == ("1 files were given more than once",)
+    assert tree.notes == ("files given more than once, counted once: 1",)
 
 
 @pytest.mark.parametrize(("names", "expected"), [

@@ -12,7 +12,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import Reading
 from gnomon.data.images.examples import ImageExamples, check_classes, index_of, same_picture_twice
 from gnomon.data.images.stores import ArrayStore
-from gnomon.data.source import Arrays
+from gnomon.data.source import Arrays, counted
 
 CHANNELS = (1, 3, 4)
 _CHUNK = 4_096  # pictures scaled at a time
@@ -22,7 +22,7 @@ def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
     """How sure it is (0 .. 1), from shapes alone, that this is pictures with a class each; and why."""
     shape = arrays.inputs.shape
     if len(shape) == 3 or (len(shape) == 4 and shape[3] in CHANNELS):
-        why = f"an array of {shape[0]:,} pictures, {shape[1]}x{shape[2]}"
+        why = f"an array of {counted(shape[0], 'picture')}, {shape[1]}x{shape[2]}"
         if arrays.targets is not None and np.ndim(arrays.targets) != 1:
             return 0.0, "targets of more than one dim"
         return 0.9, why
@@ -135,7 +135,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
         targets = targets[:, 0]
     if targets.shape != (count,):
         raise DataError(
-            f"{count:,} pictures, but targets of shape {'x'.join(map(str, targets.shape))}.",
+            f"{counted(count, 'picture')}, but targets of shape {'x'.join(map(str, targets.shape))}.",
             where=origin,
             fix="give one class for each picture.",
         )
@@ -144,7 +144,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
         if not finite.all():
             missing = np.flatnonzero(~finite)
             raise DataError(
-                f"{len(missing):,} targets are missing, the first of picture {missing[0]}.",
+                f"missing targets: {len(missing):,}, the first of picture {missing[0]}.",
                 where=origin,
                 fix="drop those pictures, or give them a class.",
             )

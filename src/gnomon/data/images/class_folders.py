@@ -12,7 +12,7 @@ from gnomon.core.settings import DataSettings
 from gnomon.data.images.decoding import LEAST_SIDE, is_picture_name
 from gnomon.data.images.examples import ImageExamples, check_classes, check_divided, index_of, same_picture_twice
 from gnomon.data.images.stores import Scan, scan
-from gnomon.data.source import File, Tree, display_name, first_names
+from gnomon.data.source import File, Tree, counted, display_name, first_names, listed
 from gnomon.data.trees import common_folder
 
 _SPLITS = {
@@ -53,20 +53,20 @@ def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
     if pictures == 0:
         return 0.0, "no pictures"
     if 2 * pictures < pictures + len(layout.others):
-        return 0.0, f"{len(layout.others):,} files that are not pictures beside {pictures:,} that are"
+        return 0.0, f"files that are not pictures: {len(layout.others):,}, beside {counted(pictures, 'picture')}"
     why_not = _other_layout(tree, layout)
     if why_not:
         return 0.0, why_not
     classes = {placed.class_name for placed in layout.placed}
     if not classes:
-        return 0.25, f"{pictures:,} pictures, but no class folders"
+        return 0.25, f"{counted(pictures, 'picture')}, but no class folders"
     if len(classes) == 1:
         return 0.3, f"pictures in one class folder ({first_names([*classes])})"
     splits = {placed.split for placed in layout.placed} - {"all"}
     divided = (
         f", divided into {', '.join(name for name in ('train', 'dev', 'test') if name in splits)}" if splits else ""
     )
-    why = f"{len(classes):,} class folders, {len(layout.placed):,} pictures{divided}"
+    why = f"{len(classes):,} class folders, {counted(len(layout.placed), 'picture')}{divided}"
     return (0.95 if splits else 0.9) * len(layout.placed) / pictures, why
 
 
@@ -129,14 +129,14 @@ def read_pictures(tree: Tree, settings: DataSettings) -> Reading:
         files = [tree.files[0]]  # given by name, it is to be tried whatever it is called
     if not files:
         raise DataError(
-            f"there are no pictures among {len(tree.files):,} files.",
+            f"there are no pictures in {counted(len(tree.files), 'file')}.",
             where=tree.origin,
             fix="give pictures to predict.",
         )
     found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
     if not len(found.readable):
         raise DataError(
-            f"none of {len(files):,} pictures can be read: {_shown(found.bad)}.",
+            f"nothing in {counted(len(files), 'picture')} can be read: {_shown(found.bad)}.",
             where=tree.origin,
             fix="give pictures that open in a viewer.",
         )
@@ -183,7 +183,7 @@ def _shown(bad: Sequence[BadInput]) -> str:
 
 def remarks(found: Scan) -> list[str]:
     """What was done to pictures while decoding, counted."""
-    return [f"{len(names):,} pictures: {what} ({first_names(names)})" for what, names in sorted(found.remarks.items())]
+    return [listed(what, names) for what, names in sorted(found.remarks.items())]
 
 
 def _examples(found: Scan, kept: Sequence[_Placed], split: str) -> ImageExamples:
@@ -205,13 +205,14 @@ def _require_classes(tree: Tree, layout: _Layout) -> None:
     if pictures == 0:
         others = f": {first_names(layout.others)}" if layout.others else ""
         raise DataError(
-            f"there are no pictures among {len(tree.files):,} files{others}.",
+            f"there are no pictures in {counted(len(tree.files), 'file')}{others}.",
             where=tree.origin,
             fix="give a folder that holds a folder of pictures for each class.",
         )
     if not layout.placed:
         raise DataError(
-            f"found {pictures:,} pictures but no class folders: {first_names([file.name for file in layout.outside])}.",
+            f"found {counted(pictures, 'picture')} but no class folders: "
+            f"{first_names([file.name for file in layout.outside])}.",
             where=tree.origin,
             fix="put the pictures of each class into a folder named after it: cat/1.jpg, dog/2.jpg.",
         )
@@ -220,12 +221,9 @@ def _require_classes(tree: Tree, layout: _Layout) -> None:
 def _left_aside(layout: _Layout) -> list[str]:
     notes = []
     if layout.outside:
-        names = [file.name for file in layout.outside]
-        notes.append(f"{len(names):,} pictures lie in no class folder and are left aside ({first_names(names)})")
+        notes.append(listed("pictures in no class folder, left aside", [file.name for file in layout.outside]))
     if layout.others:
-        notes.append(
-            f"{len(layout.others):,} files that are not pictures are left aside ({first_names(layout.others)})"
-        )
+        notes.append(listed("files that are not pictures, left aside", layout.others))
     return notes
 
 

@@ -194,9 +194,7 @@ _UPRIGHT = {
 
 
 def _orientation(image: Image.Image, remarks: list[str]) -> int:
-    if image.format == "TIFF":  # Pillow turns these while loading
-        return 1
-    try:
+    try:  # a TIFF says 1 by now: Pillow turns it while loading
         return int(image.getexif().get(0x0112, 1))
     except _DECODER_ERRORS:
         remarks.append(BAD_EXIF)

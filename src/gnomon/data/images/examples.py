@@ -15,7 +15,7 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples
 from gnomon.data.images.stores import Store
-from gnomon.data.source import first_names
+from gnomon.data.source import counted, first_names, listed
 
 FEW = 1e-6  # a standard deviation below this is a picture of one colour
 
@@ -152,7 +152,7 @@ def check_classes(counts: dict[str, int], origin: str) -> list[str]:
     total = sum(counts.values())
     if len(counts) < 2:
         raise DataError(
-            f"there is one class only ({first_names([*counts])}, {total:,} pictures); telling classes apart needs two.",
+            f"there is one class only ({first_names([*counts])}, {counted(total, 'picture')}); it takes two.",
             where=origin,
             fix="add a folder with pictures of another class.",
         )
@@ -165,10 +165,7 @@ def check_classes(counts: dict[str, int], origin: str) -> list[str]:
         )
     notes = []
     if single:
-        notes.append(
-            f"{len(single):,} classes have one picture only, which can be trained on or judged on but not both: "
-            f"{first_names(single)}"
-        )
+        notes.append(listed("classes of one picture, which can be trained on or judged on but not both", single))
     return notes + _near_twins(counts)
 
 
@@ -192,7 +189,8 @@ def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
         strange = sorted(set(part.index["stratum"].unique()) - known)
         if strange:
             raise DataError(
-                f"{name} has {len(strange):,} classes that train has no pictures of: {first_names(strange)}.",
+                f"{name} has {counted(len(strange), 'class', 'classes')} that train has no pictures of: "
+                f"{first_names(strange)}.",
                 where=origin,
                 fix=f"spell class folders alike, add those classes to train, or take them out of {name}.",
             )
@@ -209,7 +207,7 @@ def same_picture_twice(examples: ImageExamples) -> list[str]:
     if torn.is_empty():
         return []
     shown = "; ".join(" = ".join(ids[:2]) for ids in torn["id"].head(3).to_list())
-    return [f"the same picture stands in different classes, {len(torn):,} times: {shown}"]
+    return [f"the same picture in different classes: {len(torn):,} ({shown})"]
 
 
 def moments(

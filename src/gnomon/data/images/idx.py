@@ -24,7 +24,7 @@ from gnomon.data.images.examples import (
     same_picture_twice,
 )
 from gnomon.data.images.stores import ArrayStore
-from gnomon.data.source import Tree, display_name, first_names
+from gnomon.data.source import Tree, counted, display_name, first_names, listed
 
 _NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -71,7 +71,7 @@ def read_idx(tree: Tree) -> Reading:
     used = {name for pair in pairs for name in (pair.images, pair.labels)}
     others = [file.name for file in tree.files if file.name not in used]
     if others:
-        notes.append(f"{len(others):,} other files are left aside ({first_names(others)})")
+        notes.append(listed("other files, left aside", others))
     splits = {pair.split: _examples(tree, pair, notes) for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]}
     check_divided(splits, tree.origin)
     trained_on = splits.get("all") or splits["train"]
@@ -110,7 +110,7 @@ def _examples(tree: Tree, pair: _Pair, notes: list[str]) -> ImageExamples:
     images, labels = read_idx_file(tree, pair.images), read_idx_file(tree, pair.labels)
     if len(images) != len(labels):
         raise DataError(
-            f"{len(images):,} pictures in {display_name(pair.images)}, but {len(labels):,} labels in "
+            f"{counted(len(images), 'picture')} in {display_name(pair.images)}, but {counted(len(labels), 'label')} in "
             f"{display_name(pair.labels)}.",
             where=tree.origin,
             fix="get the pair again: the two belong to different sets.",

@@ -71,9 +71,12 @@ class FileStore:
         self._remembered: list[np.ndarray | None] = [None] * len(files)
         self._room = MEMORY
 
-    def look_at_all(self) -> list[Picture | UnreadableError | None]:
-        """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture."""
-        outcomes: list[Picture | UnreadableError | None] = [None] * len(self._files)
+    def look_at_all(self) -> list[tuple[str, ...] | UnreadableError]:
+        """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture.
+
+        Gives for each file the remarks on it, or why it cannot be read.
+        """
+        outcomes: list[tuple[str, ...] | UnreadableError] = [()] * len(self._files)
 
         def look(_: int, position: int) -> None:
             try:
@@ -89,8 +92,7 @@ class FileStore:
             if pixels.nbytes <= self._room:
                 self._room -= pixels.nbytes
                 self._remembered[position] = pixels
-            if picture.remarks:
-                outcomes[position] = Picture(pixels[:0], picture.height, picture.width, picture.remarks)
+            outcomes[position] = picture.remarks
 
         self._each(look, np.arange(len(self._files)))
         return outcomes
@@ -182,9 +184,8 @@ def scan(tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int)
             bad.append(BadInput(display_name(file.name), outcome.why))
             continue
         readable.append(position)
-        if outcome is not None:
-            for remark in outcome.remarks:
-                remarks[remark].append(file.name)
+        for remark in outcome:
+            remarks[remark].append(file.name)
     return Scan(store, np.array(readable, np.int64), tuple(bad), dict(remarks))
 
 
