@@ -37,6 +37,11 @@ def draw_ladder(diagnosis: Diagnosis) -> Figure:
     return figure
 
 
+def is_known(rung: Rung) -> bool:
+    """Whether the rung was measured or given; an unknown human level stands in the ladder as 0."""
+    return math.isfinite(rung.error) and not rung.note.startswith("not known")
+
+
 def _draw_rung(axes: Axes, rung: Rung, height: float, unit: str | None) -> None:
     colour = SPLIT_COLOURS.get(rung.name, MUTED)
     if math.isfinite(rung.low) and math.isfinite(rung.high) and rung.high > rung.low:
@@ -44,8 +49,7 @@ def _draw_rung(axes: Axes, rung: Rung, height: float, unit: str | None) -> None:
     axes.plot(rung.error, height, marker="o", markersize=8, color=colour, markeredgecolor="white", zorder=3,
               clip_on=False)  # fmt: skip
     right = rung.high if math.isfinite(rung.high) else rung.error
-    is_unknown = rung.name == "human" and rung.note.startswith("not known")
-    text = "not known" if is_unknown else error_text(rung.error, unit)
+    text = error_text(rung.error, unit) if is_known(rung) else "not known"
     axes.annotate(text, (max(right, rung.error), height), xytext=(9, 0), textcoords="offset points", va="center",
                   color=INK, fontweight="bold")  # fmt: skip
 

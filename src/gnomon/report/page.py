@@ -20,7 +20,7 @@ from gnomon.figures import text as words
 from gnomon.figures.confusion import MAX_MATRIX
 from gnomon.report import pictures
 from gnomon.strategy.verdict import MEANING
-from gnomon.strategy.wording import ladder_rows, split_name
+from gnomon.strategy.wording import format_count, ladder_rows, split_name
 
 if TYPE_CHECKING:
     from gnomon.report.record import ReportRecord
@@ -177,6 +177,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        about=format_count,
         certainty=_certainty,
         count=words.count,
         duration=words.duration,

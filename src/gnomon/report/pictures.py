@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from markupsafe import Markup
 from gnomon.figures import encode
 from gnomon.figures.calibration import draw_calibration
 from gnomon.figures.confusion import draw_confusion
-from gnomon.figures.ladder import draw_ladder
+from gnomon.figures.ladder import draw_ladder, is_known
 from gnomon.figures.learning_curves import draw_learning_curves
 
 if TYPE_CHECKING:
@@ -51,12 +50,13 @@ class Pictures:
 def of(record: ReportRecord) -> Pictures:
     """Draw what the record holds."""
     diagnosis = record.diagnosis
-    human = next((rung.error for rung in diagnosis.rungs if rung.name == "human" and math.isfinite(rung.error)), None)
+    human = next((rung for rung in diagnosis.rungs if rung.name == "human"), None)
+    level = human.error if human and is_known(human) else None
     curves = None
     if record.history:
         curves = _drawn(
             draw_learning_curves(
-                record.history, error_name=diagnosis.error_name, unit=diagnosis.unit, human=human
+                record.history, error_name=diagnosis.error_name, unit=diagnosis.unit, human=level
             )
         )  # fmt: skip
     of_task = _within_budget(record.figures)

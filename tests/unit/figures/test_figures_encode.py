@@ -55,6 +55,10 @@ def test_names_that_no_font_knows_raise_no_warning_in_a_picture():
     assert encode.png(bars(NASTY)).startswith(b"\x89PNG")
 
 
+def test_names_are_no_formulas_for_whoever_saves_the_figure_either():
+    bars([r"$\frac{1$"]).savefig(io.BytesIO(), format="svg")
+
+
 def test_a_figure_drawn_without_our_style_reads_no_name_as_a_formula_either():
     figure = Figure()
     axes = figure.add_subplot()

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from gnomon import report
 from gnomon.core.task import View
 from gnomon.metrics.interval import Interval
-from gnomon.report import page
+from gnomon.report import page, pictures
 from gnomon.report.record import Mistake, SettingLine
 from gnomon.strategy.diagnosis import Verdict
 from gnomon.strategy.slices import Slice
@@ -78,7 +78,7 @@ def test_the_verdict_is_the_first_thing_said(samples, drawn):
     parsed = Page(page.write(samples.record(), drawn))
     after_title = parsed.texts[parsed.texts.index("pets") + 1 :]
     assert after_title[0] == "Variance holds it back most."
-    assert "97 % sure" in parsed.text()
+    assert "97 % sure that it is the largest gap" in parsed.text()
 
 
 def test_every_section_says_how_to_read_it(samples, drawn):
@@ -121,9 +121,18 @@ def test_a_gap_that_could_be_nothing_says_how_many_examples_would_tell(samples, 
     unsure = dataclasses.replace(diagnosis.gaps[1], is_there=False, examples_to_settle=4200)
     changed = dataclasses.replace(diagnosis, gaps=(diagnosis.gaps[0], unsure))
     assert (
-        "could be nothing: 4,200 examples of dev would tell"
+        "could be nothing: about 4,200 examples of dev would tell"
         in Page(page.write(samples.record(diagnosis=changed), drawn)).text()
     )
+
+
+def test_a_gap_below_nothing_is_not_explained_as_if_it_were_there(samples, drawn):
+    diagnosis = samples.diagnosis()
+    below = dataclasses.replace(diagnosis.gaps[1], size=-0.01, low=-0.03, high=0.01, is_there=False)
+    changed = dataclasses.replace(diagnosis, gaps=(diagnosis.gaps[0], below), verdict=Verdict(None, (), 0.9, "None."))
+    parsed = Page(page.write(samples.record(diagnosis=changed), drawn))
+    assert [row[-1] for row in parsed.rows if row[0].startswith("no variance")] == ["could be nothing"]
+    assert "90 % sure that no gap is there" in parsed.text()
 
 
 def test_a_sealed_test_split_says_so_and_an_opened_one_counts(samples, drawn):
@@ -233,3 +242,14 @@ def test_a_record_and_the_door_of_the_room_load_neither_jinja_nor_matplotlib():
     code = "import sys, gnomon.report.record; print(sorted({'jinja2', 'matplotlib', 'polars'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded == "[]"
+
+
+def test_an_unknown_human_level_draws_no_line_in_the_learning_curves(samples, drawn):
+    def curves(pictures_drawn):
+        return base64.b64decode(pictures_drawn.curves.uri.partition(",")[2]).decode()
+
+    diagnosis = samples.diagnosis()
+    human = dataclasses.replace(diagnosis.rungs[0], error=0.0, note="not known: 0 stands in for it")
+    unknown = dataclasses.replace(diagnosis, rungs=(human, *diagnosis.rungs[1:]))
+    assert ">human<" in curves(drawn)
+    assert ">human<" not in curves(pictures.of(samples.record(diagnosis=unknown)))
