@@ -292,10 +292,10 @@ def test_formats_outside_the_list_are_not_opened_though_pillow_could():
 
 
 def test_the_pixel_limit_is_taken_from_the_header():
-    assert reason(png(60_000, 60_000, 8, 0, zlib.compress(b"0"))).startswith(("60000x60000 pixels", "more pixels"))
+    assert reason(png(60_000, 60_000, 8, 0, zlib.compress(b"0"))).startswith("3,600,000,000 pixels, more than")
     small = encoded(Image.fromarray(photo()), "PNG")
     assert "max_pixels=2,399" in reason(small, max_pixels=2_399)
-    with pytest.raises(UnreadableError, match="60x40 pixels, more than max_pixels=2,399"), decoder_guard(LIMIT):
+    with pytest.raises(UnreadableError, match="2,400 pixels, more than max_pixels=2,399"), decoder_guard(LIMIT):
         decode(small, "a.png", max_pixels=2_399)
     with decoder_guard(2_400):
         decode(small, "a.png", max_pixels=2_400)

@@ -139,23 +139,21 @@ def decode(content: bytes, name: str, *, max_pixels: int, least_side: int = LEAS
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise UnreadableError(_too_many(width, height, max_pixels))
+                raise UnreadableError(f"{width * height:,} pixels, more than max_pixels={max_pixels:,} allows")
             if width * height < BIG:
                 return _picture(image, name, least_side)
             with _one_big:
                 return _picture(image, name, least_side)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnreadableError(f"more pixels than max_pixels={max_pixels:,} allows") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        pixels = f"{int(found[1]):,} pixels" if found else "more pixels"
+        raise UnreadableError(f"{pixels}, more than max_pixels={max_pixels:,} allows") from None
     except MemoryError:
         raise MachineError(
             "not enough memory to decode a picture.", where=display_name(name), fix="free memory, or lower max_pixels."
         ) from None
     except _DECODER_ERRORS as error:
         raise UnreadableError(_fault(content, name, error)) from None
-
-
-def _too_many(width: int, height: int, max_pixels: int) -> str:
-    return f"{width}x{height} pixels, more than max_pixels={max_pixels:,} allows"
 
 
 def _picture(image: Image.Image, name: str, least_side: int) -> Picture:
