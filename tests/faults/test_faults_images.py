@@ -341,6 +341,21 @@ def test_a_picture_that_changes_between_scan_and_use_is_named(tmp_path, monkeypa
     assert caught.value.where == "b/003.png"
 
 
+def test_a_picture_replaced_behind_the_same_size_and_time_is_known_by_its_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "MEMORY", 0)
+    for i in range(4):
+        path = tmp_path / "ab"[i % 2] / f"{i}.bmp"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(noise(i), "BMP"))
+    part = read(tmp_path).splits["all"]
+    found = path.stat()
+    path.write_bytes(encoded(noise(99), "BMP"))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with pytest.raises(DataError, match="not any more: it has changed") as caught:
+        part.pixels(16, 16, 3)
+    assert caught.value.where == "b/3.bmp"
+
+
 def test_pictures_kept_in_memory_do_not_mind_that_their_files_go(tmp_path):
     part = read(good(tmp_path, 6)).splits["all"]
     before = part.pixels(8, 8, 3)
