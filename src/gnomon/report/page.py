@@ -208,7 +208,9 @@ def _safe(value: Any) -> Any:
 
 
 def _name(value: Any, limit: int = 80) -> str:
-    """A class, tag, file or column: one line, not endless; the empty name is said to be empty."""
+    """A class, tag, file or column: one line, not endless; the empty name is said to be empty. Numbers as numbers."""
+    if isinstance(value, float):
+        return words.number(value)
     return words.label(str(value), limit)
 
 

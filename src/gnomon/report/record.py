@@ -58,8 +58,8 @@ class Mistake:
 
     id: str
     view: View
-    target: str
-    prediction: str
+    target: str | float
+    prediction: str | float
     error: float
     confidence: float | None = None
     loss: float | None = None

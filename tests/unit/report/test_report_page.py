@@ -181,6 +181,9 @@ def test_fields_of_mistakes_make_a_table_and_pictures_make_cards(samples, drawn)
     parsed = Page(page.write(samples.record(mistakes=fields), drawn))
     assert ["row 1", "1.5", "9.0"] in [row[:3] for row in parsed.rows]
     assert "Largest mistakes" in parsed.texts
+    numbers = [Mistake("row 1", View(fields={"age": "37"}), 1234.5678, 0.12345, 7.5)]
+    rows = Page(page.write(samples.record(mistakes=numbers), drawn)).rows
+    assert ["row 1", "1,235", "0.123"] in [row[:3] for row in rows]
     cards = [attributes for tag, attributes in Page(page.write(samples.record(), drawn)).elements
              if tag == "div" and attributes.get("class") == "card"]  # fmt: skip
     assert len(cards) == 4  # three mistakes, one example
