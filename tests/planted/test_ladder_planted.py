@@ -50,18 +50,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_named_first(fault):
-    human, rates, expected = FAULTS[fault]
-    hits = sum(diagnose(draw(seed, rates), human=[human]).verdict.gap == expected for seed in range(SEEDS))
-    assert share(hits).low >= 0.95
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_advice_for_a_planted_fault_turns_its_link_first(fault):
+def test_a_planted_fault_is_named_and_its_link_turned_first(fault):
     human, rates, expected = FAULTS[fault]
     link = {"avoidable bias": "fit-train", "overfitting to dev": "fit-test"}.get(expected, "fit-dev")
-    hits = sum(diagnose(draw(seed, rates), human=[human]).advice[0].link == link for seed in range(SEEDS))
-    assert share(hits).low >= 0.95
+    found = [diagnose(draw(seed, rates), human=[human]) for seed in range(SEEDS)]
+    assert share(sum(one.verdict.gap == expected for one in found)).low >= 0.95
+    assert share(sum(one.advice[0].link == link for one in found)).low >= 0.95
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.05, 0.3])
@@ -140,7 +134,10 @@ def detected(dose: float, sizes: dict[str, int], seeds: int) -> float:
 
 @pytest.mark.slow
 def test_half_of_the_doses_predicted_by_arithmetic_are_detected():
-    """Detection reaches one half where the gap is the floor plus the half width of its interval."""
+    """Detection reaches one half about where the gap is the floor plus the half width of its interval.
+
+    A little earlier on few examples: below a small share Wilson's interval is shorter than 1.96 standard errors.
+    """
     for dev in (300, 1000, 5000):
         dose = 0.01
         for _ in range(50):  # fixed point of dose = floor(dose) + 1.96 standard errors(dose)
@@ -148,8 +145,8 @@ def test_half_of_the_doses_predicted_by_arithmetic_are_detected():
             dose = 0.1 * rate + 1.96 * np.sqrt(rate * (1 - rate) / dev + 0.05 * 0.95 / 20_000)
         found = [detected(part * dose, {"train": 20_000, "dev": dev}, 300) for part in (0.5, 1, 1.5)]
         print(f"dev {dev}: half detected at {100 * dose:.2f} points;", found)
-        assert found[0] < 0.2
-        assert 0.38 < found[1] < 0.62
+        assert found[0] < 0.25
+        assert 0.4 < found[1] < 0.75
         assert found[2] > 0.75
 
 

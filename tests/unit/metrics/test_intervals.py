@@ -170,6 +170,12 @@ def test_shares_above_one_are_not_squeezed_into_one():
     assert found.high > 1.5
 
 
+def test_one_error_among_many_zeros_has_a_finite_interval_that_holds_more_than_it():
+    found = split_error(evaluation([0.0] * 49 + [100.0], unit="m"))
+    assert found.low == pytest.approx(0, abs=0.5)
+    assert 4 < found.high < math.inf
+
+
 def test_left_out_rows_do_not_count():
     full = evaluation([1, 1, 0, 0, 0])
     without = measure(full, leave_out=np.array([True, False, False, False, False]))
