@@ -437,18 +437,18 @@ def test_every_legal_state_after_a_power_loss_loads_the_old_or_the_new(fresh, pl
 
 @pytest.mark.slow
 def test_five_thousand_states_after_a_power_loss_load_the_old_or_the_new(fresh, place, monkeypatch):
-    pages = {count: bytes(range(1, 256)) * (count * 4096 // 255) for count in (6, 11)}
+    pages = {count: bytes(range(1, 256)) * (count * 4096 // 255) for count in (8, 12)}
     actions = (
-        lambda run: run.save_checkpoint(3, {"model.safetensors": pages[11], "optimizer.safetensors": pages[6]}),
-        lambda run: run.save_checkpoint(2, {"model.safetensors": pages[6], "state.json": b"{2}"}, is_best=True),
-        lambda run: run.save_model({"model.safetensors": pages[11]}),
-        lambda run: run.save_data({"text": "x" * len(pages[6])}),
-        lambda run: run.save_environment({"text": "x" * len(pages[6])}),
-        lambda run: run.history.append({"step": 4, "text": "x" * len(pages[6])}),
+        lambda run: run.save_checkpoint(3, {"model.safetensors": pages[12], "optimizer.safetensors": pages[8]}),
+        lambda run: run.save_checkpoint(2, {"model.safetensors": pages[8], "state.json": b"{2}"}, is_best=True),
+        lambda run: run.save_model({"model.safetensors": pages[8], "task.json": b"{}"}),
+        lambda run: run.save_data({"text": "x" * len(pages[8])}),
+        lambda run: run.save_environment({"text": "x" * len(pages[8])}),
+        lambda run: run.history.append({"step": 4, "text": "x" * len(pages[8])}),
     )
     counts = [check_power_losses(fresh(), action, monkeypatch, place / "loss") for action in actions]
     print(counts)
-    assert sum(counts) >= 5000
+    assert sum(counts) >= 5000, counts
 
 
 def test_the_replay_finds_the_fault_of_a_writer_that_syncs_nothing(fresh, place, monkeypatch):

@@ -15,7 +15,7 @@ from typing import Any
 PACKAGES = ("torch", "numpy", "polars", "pydantic", "scipy", "scikit-learn", "pillow", "safetensors", "matplotlib")
 
 _KEYS = "(?:.*[-_.])?(?:token|secret|password|passwd|credentials?|api[-_]?key)"  # names of what must stay private
-_SECRET = re.compile(f"({_KEYS})=.*", re.DOTALL | re.IGNORECASE)
+_SECRET = re.compile(f"^({_KEYS})=.*", re.DOTALL | re.IGNORECASE)
 _SECRET_OPTION = re.compile(f"-{_KEYS}", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 

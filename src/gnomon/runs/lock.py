@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from gnomon.core.errors import BusyError, GnomonError
+from gnomon.core.errors import BusyError, GnomonError, MachineError
 from gnomon.runs import reader, writer
 from gnomon.runs.seal import decode_json
 
@@ -41,9 +41,11 @@ class RunLock:
         except BlockingIOError:
             os.close(descriptor)
             raise self._busy() from None
-        except BaseException:
+        except OSError as error:
             os.close(descriptor)
-            raise
+            what = f"cannot be locked: {(error.strerror or str(error)).lower()}."
+            fix = "choose a disk that has locks with runs_folder=FOLDER."
+            raise MachineError(what, where=str(self.path), fix=fix) from error
         self._descriptor = descriptor
         _held.add(self)
         note = {

@@ -74,13 +74,13 @@ def _read_regular(path: Path, limit: int | None) -> bytes:
     before = path.lstat()
     if stat.S_ISLNK(before.st_mode):
         raise ArtefactError("is a symbolic link; files of a run must be files.", where=str(path), fix=_NO_LINKS)
+    if not stat.S_ISREG(before.st_mode):
+        raise ArtefactError("is not a regular file.", where=str(path), fix=RESTORE)
     descriptor = os.open(path, _READ)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino):
             raise ArtefactError("was exchanged while it was opened.", where=str(path), fix=_NO_LINKS)
-        if not stat.S_ISREG(found.st_mode):
-            raise ArtefactError("is not a regular file.", where=str(path), fix=RESTORE)
         if found.st_nlink > 1:
             raise ArtefactError("is a hard link: it has more than one name.", where=str(path), fix=_NO_LINKS)
         if limit is not None and found.st_size > limit:

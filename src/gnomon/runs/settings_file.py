@@ -86,7 +86,8 @@ def from_toml(data: bytes, where: str) -> tuple[core.Settings, frozenset[str]]:
         raise ArtefactError(error.what, where=where, fix=error.fix) from None
     except ValueError as error:  # bad TOML or UTF-8
         raise ArtefactError(f"is not valid TOML ({error}).", where=where, fix=_FIX) from None
-    unknown = [key for key in given if key not in core.flat(settings)] if isinstance(given, list) else [given]
+    known = [row.key for row in core.rows()]
+    unknown = [key for key in given if key not in known] if isinstance(given, list) else [given]
     if unknown:
         raise ArtefactError(f"{GIVEN} names {unknown[0]!r}, which is not a setting.", where=where, fix=_FIX)
     return settings, frozenset(given)
