@@ -85,7 +85,7 @@ def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
     """From `confidence` and `error` (right = 1 - error); None where errors are no shares or no confidence is known.
 
     The expected calibration error is biased upwards on few examples; its interval is of that estimate.
-    Source: Guo et al. 2017, equation 3.
+    Source: Guo et al. 2017.
     """
     table = evaluation.table
     if evaluation.unit != SHARE or "confidence" not in table.columns:

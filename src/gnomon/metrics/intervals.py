@@ -230,21 +230,43 @@ def mean(rows: Rows, rng: np.random.Generator) -> Measured:
         low, high = value - half, value + half
         method = f"Student's t over {num_units} {over}"
     else:
-        low, high = _studentised(value, deviation, draws, totals, num_units)
+        low, high = _studentised(value, deviation, draws, totals, units)
         method = f"studentised bootstrap over {num_units:,} {over}"
     return Measured(Interval(value, max(low, 0.0), max(high, value), method), draws, len(rows.errors))
 
 
 def _studentised(
-    value: float, deviation: float, draws: np.ndarray, totals: np.ndarray, num_units: int
+    value: float, deviation: float, draws: np.ndarray, totals: np.ndarray, units: np.ndarray
 ) -> tuple[float, float]:
-    """Ends from the quantiles of (draw - value) / (standard error within the draw)."""
+    """Ends from the quantiles of (draw - value) / (standard error within the draw).
+
+    Draws whose units are all alike have no spread: where so many have none that a quantile is not finite (few errors
+    among many zeros), that end is from Hall's transformation of t, which corrects for skewness instead.
+    """
+    num_units = len(units)
     _, b, aa, ab, bb = totals.T
     squares = np.maximum(aa - 2 * draws * ab + draws**2 * bb, 0.0)  # rounding may leave it just below 0
     errors = np.sqrt(squares * num_units / (num_units - 1)) / b
-    usable = errors > 1e-9 * deviation  # a draw whose units are all alike has no spread; at most 37 % of draws are so
-    low, high = np.quantile((draws[usable] - value) / errors[usable], [0.025, 0.975])
-    return min(value - float(high) * deviation, value), max(value - float(low) * deviation, value)
+    has_spread = errors > 1e-9 * deviation
+    scores = np.where(draws < value, -np.inf, np.inf)
+    scores[has_spread] = (draws[has_spread] - value) / errors[has_spread]
+    least, most = np.quantile(scores, [0.025, 0.975], method="nearest")
+    if not np.isfinite([least, most]).all():
+        from scipy.special import stdtrit  # lazily: not needed before training
+
+        quantile = float(stdtrit(num_units - 1, 0.975))
+        least = least if np.isfinite(least) else _hall(-quantile, units, value)
+        most = most if np.isfinite(most) else _hall(quantile, units, value)
+    return min(value - float(most) * deviation, value), max(value - float(least) * deviation, value)
+
+
+def _hall(quantile: float, units: np.ndarray, value: float) -> float:
+    """The quantile of t for units (U, 2) as skewed as these. Source: Hall 1992, JRSS B 54:221."""
+    residuals = units[:, 0] - value * units[:, 1]
+    slant = float((residuals**3).mean() / (residuals**2).mean() ** 1.5) / math.sqrt(len(units))
+    if abs(slant) < 1e-6:
+        return quantile
+    return float(3 / slant * (np.cbrt(1 + slant * (quantile - slant / 6)) - 1))
 
 
 def _measure_whole(evaluation: Evaluation, keep: np.ndarray, rng: np.random.Generator) -> Measured:
@@ -282,7 +304,7 @@ def paired_difference(first: Evaluation, second: Evaluation, *, seed: int = 0) -
     0/1 errors of equal weight without groups: Bonett and Price's interval for paired shares (the estimate that goes
     with McNemar's test). Otherwise examples, or groups, are resampled for both at once.
     Raises DataError where the two do not hold the same examples.
-    Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479, equation 7.
+    Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479.
     """
     ids, other_ids = (evaluation.table["id"].cast(str).to_numpy() for evaluation in (first, second))
     order, other_order = np.argsort(ids, kind="stable"), np.argsort(other_ids, kind="stable")

@@ -15,7 +15,7 @@ def auc(
 
     None where there are no positives or no negatives. The standard error is DeLong's, summed within groups where there
     are some; the interval is Wilson's on as many pairs of independent examples as would have that standard error.
-    Source: DeLong et al. 1988, equations 4-6 (components), with weights and clusters by linearisation.
+    Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation.
     """
     weights = np.ones(len(scores)) if weights is None else weights
     positive, negative = weights * is_positive, weights * ~is_positive

@@ -66,7 +66,7 @@ def resampled_counts(
 def percentile_interval(value: float, draws: np.ndarray, num_units: int, method: str) -> Interval:
     """The 95 % percentile interval, widened for few units; always holds `value`. Draws that are NaN are left out.
 
-    Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3 (expanded percentiles).
+    Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap" (expanded percentiles).
     """
     draws = draws[~np.isnan(draws)]
     if num_units < 2 or len(draws) == 0:

@@ -172,8 +172,8 @@ def test_shares_above_one_are_not_squeezed_into_one():
 
 def test_one_error_among_many_zeros_has_a_finite_interval_that_holds_more_than_it():
     found = split_error(evaluation([0.0] * 49 + [100.0], unit="m"))
-    assert found.low == pytest.approx(0, abs=0.5)
-    assert 4 < found.high < math.inf
+    assert found.low < 1
+    assert 5 < found.high < 30  # one of 50 seen is at most 1 of 10 by Wilson, or 10 in these units
 
 
 def test_left_out_rows_do_not_count():
@@ -239,7 +239,7 @@ def test_the_order_of_examples_changes_nothing_at_all():
 
 
 def test_percentiles_are_widened_for_few_units():
-    # Hesterberg 2015, section 5.3: the quantile at -sqrt(n / (n - 1)) t; t of 9 degrees of freedom is 2.2622
+    # Hesterberg 2015: the quantile at -sqrt(n / (n - 1)) t; t of 9 degrees of freedom is 2.2622
     draws = stats.norm.ppf((np.arange(100_000) + 0.5) / 100_000)
     assert percentile_interval(0.0, draws, 10**6, "").high == pytest.approx(1.96, abs=0.002)
     assert percentile_interval(0.0, draws, 10, "").low == pytest.approx(-math.sqrt(10 / 9) * 2.2622, abs=0.005)
@@ -266,7 +266,7 @@ def test_many_equal_examples_are_drawn_together_exactly():
 
 
 def test_paired_shares_follow_bonett_and_price():
-    # Bonett and Price 2012, equation 7, by hand: n = 100, 12 wrong only in the first, 4 only in the second.
+    # Bonett and Price 2012, by hand: n = 100, 12 wrong only in the first, 4 only in the second.
     first = evaluation([1] * 12 + [0] * 4 + [1] * 10 + [0] * 74)
     second = evaluation([0] * 12 + [1] * 4 + [1] * 10 + [0] * 74)
     p, q = 13 / 102, 5 / 102
@@ -369,6 +369,11 @@ CASES = {
     # name: (sampler(rng, n) -> (errors, weights, groups), truth, unit)
     "exponential": (lambda rng, n: (rng.exponential(size=n), None, None), 1.0, "m"),
     "half normal": (lambda rng, n: (abs(rng.normal(size=n)), None, None), math.sqrt(2 / math.pi), "m"),
+    "rare errors without limit": (
+        lambda rng, n: (np.where(rng.random(n) < 0.1, rng.exponential(size=n), 0), None, None),
+        0.1,
+        "m",
+    ),
     "partial shares": (lambda rng, n: (np.where(rng.random(n) < 0.3, rng.beta(2, 2, n), 0), None, None), 0.15, SHARE),
     "weights 1 and 10": (
         lambda rng, n: ((rng.random(n) < 0.1).astype(float), rng.choice([1.0, 10.0], n), None), 0.1, SHARE),
