@@ -138,6 +138,16 @@ def test_zip_names_packed_as_plain_bytes_are_read_as_utf8_else_as_code_page_437(
     assert {file.name for file in open_archive(str(path)).files} == {"café.txt", "cafeé.txt"}
 
 
+def test_backslashes_of_windows_packers_part_folders(tmp_path):
+    info = zipfile.ZipInfo("train\\cat\\1.png")
+    info.create_system = 0  # MS-DOS, APPNOTE.TXT 4.4.2
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"x")
+    tree = open_archive(str(tmp_path / "a.zip"))
+    assert [file.name for file in tree.files] == ["train/cat/1.png"]
+    assert tree.read("train/cat/1.png") == b"x"
+
+
 def test_an_archive_named_for_another_kind_of_tar_is_read_by_its_content(tmp_path):
     path = make_tar(tmp_path / "a.tar.xz", *plain_members(MIXED))
     path = path.rename(tmp_path / "a.tar.gz")

@@ -256,10 +256,9 @@ class TarTree:
         checker = _Checker(path, limits)
         self._file: IO[bytes] = _plain_tar(path, limits, checker)
         self._close = weakref.finalize(self, self._file.close)
-        self._size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         try:
-            self._members = dict(sorted(_tar_members(self._file, self._size, checker)))
+            self._members = dict(sorted(_tar_members(self._file, checker)))
         except (tarfile.TarError, struct.error, ValueError, EOFError, OverflowError) as error:
             self._close()
             raise ArtefactError(
@@ -356,7 +355,7 @@ def _decompressed(
     return copy
 
 
-def _tar_members(file: IO[bytes], file_size: int, checker: _Checker) -> Iterator[tuple[str, tuple[int, int]]]:
+def _tar_members(file: IO[bytes], checker: _Checker) -> Iterator[tuple[str, tuple[int, int]]]:
     """(name, (offset, size)) of the regular files; raises ArtefactError at anything that is not a file or a folder."""
     # utf-8 with surrogateescape: the names come out as they would from a folder.
     with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
@@ -367,7 +366,5 @@ def _tar_members(file: IO[bytes], file_size: int, checker: _Checker) -> Iterator
                 raise checker.refuse(member.name, f"is {kind}")
             plain = checker.accept(member.name, folder=member.isdir())
             checker.add(member.name, member.size, None)
-            if member.offset_data + member.size > file_size:
-                raise tarfile.ReadError("unexpected end of data")
             if plain is not None:
                 yield plain, (member.offset_data, member.size)

@@ -89,6 +89,12 @@ def test_a_gzip_that_would_unfold_without_end_is_refused_from_its_header(tmp_pat
         read(write(tmp_path, gzip.compress(header + bytes(10**6))))
 
 
+def test_a_file_over_the_limit_is_refused_whatever_its_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr("gnomon.data.images.idx.MOST_BYTES", 415)
+    with pytest.raises(ArtefactError, match="would unfold to 416"):
+        read(write(tmp_path, gzip.compress(idx(PICTURES))[:415]))
+
+
 def test_labels_without_pictures_are_named(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))
     with pytest.raises(DataError, match="train-labels-idx1-ubyte has no images beside it"):

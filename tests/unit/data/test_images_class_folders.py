@@ -67,9 +67,10 @@ def test_train_dev_test_above_the_classes(tmp_path, train, dev, test):
     assert reading.splits["dev"][0].id == f"{dev}/cat/0.png"
 
 
-def test_a_class_called_train_beside_others_is_a_class(tmp_path):
-    reading = read(lay_out(tmp_path, *(f"{kind}/{i}.png" for kind in ("train", "bus", "car") for i in range(2))))
-    assert set(classes(reading.splits["all"])) == {"train", "bus", "car"}
+@pytest.mark.parametrize("kinds", [("train", "bus", "car"), ("train", "test", "bus")])
+def test_classes_called_train_or_test_beside_others_are_classes(tmp_path, kinds):
+    reading = read(lay_out(tmp_path, *(f"{kind}/{i}.png" for kind in kinds for i in range(2))))
+    assert set(classes(reading.splits["all"])) == set(kinds)
 
 
 def test_a_folder_round_everything_is_looked_through_and_said(tmp_path):
