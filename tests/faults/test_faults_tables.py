@@ -147,6 +147,11 @@ def test_quotes_inside_cells_of_an_unquoted_file_are_plain_characters_and_said(t
     assert any("plain characters" in note and "line 2" in note for note in read.notes)
 
 
+def test_a_quoted_cell_in_a_file_whose_quotes_are_plain_characters_is_refused(table):
+    message = refusal(table, 'size,n\n5" pipe,1\n"x",2\n')
+    assert "a cell of line 3 begins with a quote" in message
+
+
 def test_quotes_inside_cells_of_a_quoted_file_are_refused(table):
     message = refusal(table, 'size,n\n"a, b",1\n3" pipe and 4" pipe,2\n')
     assert "line 3" in message
@@ -175,6 +180,12 @@ def test_blank_lines_between_rows_are_stated_and_those_at_the_end_are_not(table)
     assert read.lines.tolist() == [2, 4]
     assert len(read.notes) == 1
     assert "1 blank line is not a row (the first is line 3)" in read.notes[0]
+
+
+def test_blank_lines_of_windows_files_vanish_whole(table):
+    read = table("a,b\r\nu,x\r\n\r\n\r\nv,y\r\n")
+    assert read.frame.rows() == [("u", "x"), ("v", "y")]
+    assert read.lines.tolist() == [2, 5]
 
 
 # --- separators and decimals ------------------------------------------------------------------------------------------
@@ -312,6 +323,12 @@ def test_nan_in_a_target_of_numbers_is_refused_with_its_line(table, cell):
     rows[4] = f"4,{cell}"
     read = table("x,y\n" + "\n".join(rows) + "\n")
     with pytest.raises(DataError, match=f"line 6 holds '{cell}'".replace("?", r"\?")):
+        plan_targets(read, DataSettings())
+
+
+def test_nan_among_few_whole_numbers_is_refused_and_does_not_become_a_class(table):
+    read = table("x,y\n" + "".join(f"{i % 7},{'NaN' if i == 11 else i % 2}\n" for i in range(40)))
+    with pytest.raises(DataError, match="the target 'y' is numbers, but line 13 holds 'NaN'"):
         plan_targets(read, DataSettings())
 
 

@@ -184,6 +184,8 @@ def test_two_tables_for_one_split_are_refused(folder):
 def test_tables_with_different_columns_are_refused_naming_them(folder):
     with pytest.raises(DataError, match="it lacks c and adds d"):
         read_split_tables(folder(train=TRAIN, dev="x,d,label\n1,2,a\n"), DataSettings())
+    with pytest.raises(DataError, match="it adds extra"):
+        read_split_tables(folder(train=TRAIN, dev="x,c,extra,label\n1,u,2,a\n"), DataSettings())
 
 
 def test_a_test_table_without_target_is_left_out_and_said(folder):
@@ -205,6 +207,6 @@ def test_a_class_that_train_never_showed_is_told(folder):
 
 
 def test_a_numeric_looking_class_of_dev_keeps_the_writing_of_train(folder):
-    train = "x,label\n" + "".join(f"{i * 37 % 50},{'01' if i * 7 % 5 % 2 else 'b'}\n" for i in range(40))
-    reading, _ = read_split_tables(folder(train=train, dev="x,label\n1,01\n2,01\n"), DataSettings())
-    assert reading.splits["dev"].targets()["label"].to_list() == ["01", "01"]
+    train = "x,label\n" + "".join(f"{i * 37 % 50},{'1.0' if i * 7 % 5 % 2 else 'b'}\n" for i in range(40))
+    reading, _ = read_split_tables(folder(train=train, dev="x,label\n1,1.0\n2,1.0\n"), DataSettings())
+    assert reading.splits["dev"].targets()["label"].to_list() == ["1.0", "1.0"]

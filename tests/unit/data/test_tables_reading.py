@@ -24,6 +24,16 @@ def test_columns_get_the_narrowest_type_that_holds_every_cell():
     assert table.frame.dtypes == [pl.Int8, pl.Int16, pl.Float64, pl.Boolean, pl.Date, pl.Enum(["x", "y"]), pl.Int32]
 
 
+@pytest.mark.parametrize(
+    ("cells", "dtype"),
+    [((127, -128), pl.Int8), ((128, 0), pl.Int16), ((0, -129), pl.Int16), ((2**31, 0), pl.Int64)],
+)
+def test_the_ends_of_each_whole_type_are_kept(cells, dtype):
+    column = read(f"a,b\n{cells[0]},1\n{cells[1]},2\n").frame["a"]
+    assert column.dtype == dtype
+    assert tuple(column) == cells
+
+
 def test_words_for_true_and_false_mixed_in_writing_stay_text():
     assert read("a,b\ntrue,1\nFalse,2\n").frame["a"].to_list() == ["true", "False"]
 

@@ -204,7 +204,7 @@ def _comparable(column: pl.Series) -> pl.Expr:
     """The column in a form whose hash depends on its values alone."""
     expression = pl.col(column.name)
     if column.dtype.is_float():
-        return expression.cast(pl.Float64) + 0.0  # -0.0 and 0.0 are the same value
+        return expression.cast(pl.Float64)
     if column.dtype.is_integer():
         low, high = column.min() or 0, column.max() or 0
         is_exact = max(abs(int(low)), abs(int(high))) <= EXACT_IN_FLOAT64  # type: ignore[arg-type]
