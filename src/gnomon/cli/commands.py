@@ -13,6 +13,8 @@ from gnomon.core.errors import UsageError
 if TYPE_CHECKING:
     from gnomon.core.settings import Settings
 
+OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may hold on to freed memory
+
 Command = Callable[[list[str], dict[str, str], bool], int]
 
 
@@ -25,13 +27,6 @@ def _one(words: list[str], what: str, command: str) -> str:
         found = "nothing" if not words else f"{len(words)}: {' '.join(words[:3])}"
         raise UsageError(f"{command} takes one {what}, got {found}.", fix=f"gnomon {command} --help shows how.")
     return words[0]
-
-
-def _settings(values: Mapping[str, str], allocator: str = "keep") -> dict[str, Any]:
-    """The command line owns its process, so it may hold on to freed memory (faster convnets) unless told otherwise."""
-    if any(key.rpartition(".")[2] == "allocator" for key in values):
-        return dict(values)
-    return {**values, "machine.allocator": allocator}
 
 
 def _opened(values: Mapping[str, str]) -> Settings:
@@ -52,8 +47,7 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
     follower = Terminal(quiet=as_json)
     with follower:
-        given = values if resume else _settings(values)
-        run = run_fit(source, resume=resume, follower=follower, **given)
+        run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **values)
     if as_json:
         _print_json(fit_as_json(run))
     else:

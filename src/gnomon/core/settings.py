@@ -168,10 +168,10 @@ class MachineSettings(_Group):
 
     device: Literal["auto", "cpu", "cuda"] = _setting("auto", "where to compute")
     threads: int | None = _setting(None, "CPU threads (by the size of a step: small nets are faster on one)", ge=1)
-    allocator: Literal["system", "keep"] = _setting(
-        "system",
-        "keep: hold on to freed memory for the whole process (faster convnets, more memory); "
-        "the command line uses keep",
+    allocator: Literal["system", "keep"] | None = _setting(
+        None,
+        "keep: hold on to freed memory for the whole process (faster convnets, more memory), as the command line does; "
+        "system: do not, as a library call does",
     )
     save_every: Seconds = _setting(30.0, "seconds of training between checkpoints")
 

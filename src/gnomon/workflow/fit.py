@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,13 +16,14 @@ from torch import nn
 
 from gnomon.checks.shapes_and_cost import LayerRow, layer_table
 from gnomon.core.errors import DataError, UsageError
-from gnomon.core.evaluation import Evaluation
+from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.seeds import derive, generator
 from gnomon.core.settings import Settings, fill, from_flat, full_key
 from gnomon.core.task import Task
 from gnomon.data.columns import Columns
 from gnomon.data.splits import compare_splits, fingerprint_of
+from gnomon.metrics import intervals
 from gnomon.models import CUSTOM
 from gnomon.nn.initialise import initialise
 from gnomon.runs.environment import describe_environment
@@ -51,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
     "optimiser.batch_size": 64,
     "schedule.name": "cosine",
     "stop.epochs": 20,
+    "machine.allocator": "system",
 }
 
 
@@ -104,6 +106,7 @@ def fit(
     model: nn.Module | str | None = None,
     resume: str | Path | None = None,
     follower: Follower | None = None,
+    preset: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
     """Train a first system on `source` and measure what holds it back. Returns the finished Run.
@@ -111,6 +114,7 @@ def fit(
     `source`: a path (folder, archive, table, IDX files), the name of a bundled set, (X, y), arrays, a polars or
     pandas frame, a torch Dataset. `model` may be a module of your own (its forward takes what the task's batches
     hold). Settings by their short or full names: epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
+    `preset` holds settings (full keys) that the caller fills in where the user leaves them open.
     `resume` continues a stopped run from its last checkpoint, exactly; `source` is then only needed for data in memory.
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
@@ -127,7 +131,7 @@ def fit(
             return _resume(Path(resume), source, task, custom, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="hand over data: gnomon fit DATA, or gnomon fit digits.")
-        opened = from_flat(values)
+        opened = fill(from_flat(values), preset or {})
         follower.on_phase("reading")
         prepared = prepare(source, opened, task)
         given = frozenset(full_key(key) for key in values if not isinstance(values[key], Mapping)) | frozenset(
@@ -234,7 +238,7 @@ def _write_card(folder: RunFolder, session: Session) -> None:
             "hashes": {
                 name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
             },
-            "strata": {name: _counts(examples) for name, examples in prepared.splits.items()},
+            "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
             "notes": list(prepared.notes),
             "bad": [[bad.where, bad.why] for bad in prepared.bad],
             "leaks": list(prepared.leaks.notes),
@@ -244,9 +248,12 @@ def _write_card(folder: RunFolder, session: Session) -> None:
     folder.save_leaks(prepared.leaks.pairs)
 
 
-def _counts(examples: Examples) -> dict[str, int]:
-    """Examples per class (or quantile bin), for the data card; empty where there are none."""
-    counts = examples.index["stratum"].drop_nulls().value_counts(sort=True)
+def class_counts(examples: Examples) -> dict[str, int]:
+    """Examples per class, most first; empty where there are no classes (the strata of a number are no classes)."""
+    strata = examples.index["stratum"].drop_nulls()
+    if strata.dtype.is_numeric():
+        return {}
+    counts = strata.value_counts(sort=True)
     return {str(name): int(count) for name, count in counts.head(1000).iter_rows()}
 
 
@@ -393,25 +400,30 @@ def _epoch_judge(session: Session) -> Any:
     columns = {name: encode_whole(session.task, part) for name, part in examples.items()}
 
     def judge(model: nn.Module) -> Judged:
-        task = session.task
-        dev = evaluate(
-            task, model, examples["dev"], split="dev", source="", device=session.device, columns=columns["dev"]
-        )
-        calibrated = task.calibrate(dev)
-        errors = {}
-        for name in examples:
-            if name == "dev" and calibrated == task:
-                errors[name] = split_error(dev)
-                continue
-            errors[name] = split_error(
-                evaluate(
-                    calibrated, model, examples[name], split=name, source="", device=session.device,
-                    columns=columns[name],
-                )
-            )  # fmt: skip
-        return Judged(errors["train"], errors["dev"], {f"{name}_error": value for name, value in errors.items()})
+        def measure(task: Task, split: str) -> Evaluation:
+            return evaluate(
+                task, model, examples[split], split=split, source="", device=session.device, columns=columns[split]
+            )
+
+        _, evaluations = calibrated(session.task, list(examples), measure)
+        errors = {name: split_error(evaluation) for name, evaluation in evaluations.items()}
+        row: dict[str, Any] = {f"{name}_error": value for name, value in errors.items()}
+        dev = evaluations["dev"]
+        if dev.unit == SHARE and dev.split_error is None:  # cheap enough for every epoch
+            interval = intervals.split_error(dev)
+            row |= {"dev_low": interval.low, "dev_high": interval.high}
+        return Judged(errors["train"], errors["dev"], row)
 
     return judge
+
+
+def calibrated(
+    task: Task, splits: Sequence[str], measure: Callable[[Task, str], Evaluation]
+) -> tuple[Task, dict[str, Evaluation]]:
+    """Judge dev, set what can only be set after training by it, and judge every split with that."""
+    dev = measure(task, "dev")
+    final = task.calibrate(dev)
+    return final, {name: dev if name == "dev" and final == task else measure(final, name) for name in splits}
 
 
 def _judge(folder: RunFolder, session: Session, state: TrainingState, follower: Follower) -> Run:
@@ -427,10 +439,7 @@ def _judge(folder: RunFolder, session: Session, state: TrainingState, follower: 
             task, session.model, examples[split], split=split, source=names.get(split, judged_on), device=session.device
         )
 
-    dev = measure(session.task, "dev")
-    task = session.task.calibrate(dev)
-    evaluations = {name: dev if name == "dev" and task == session.task else measure(task, name) for name in examples}
-    session = replace(session, task=task)
+    task, evaluations = calibrated(session.task, list(examples), measure)
     folder.save_model(model_files(task, session.settings, session.model))
     for name, evaluation in evaluations.items():
         folder.save_predictions(name, evaluation.table)

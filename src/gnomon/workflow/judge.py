@@ -72,7 +72,7 @@ def report_record(
         gnomon_version=version("gnomon"),
         run_path=str(run.path),
         command_line=shlex.join(environment["command"]),
-        started=environment["time"],
+        started=f"{environment['time'][:16].replace('T', ' ')} UTC",
         seconds=outcome["seconds"],
         diagnosis=diagnosis,
         settings=[
@@ -119,8 +119,8 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
             Mistake(
                 id=str(row["id"]),
                 view=run.task.view(example),
-                target=str(row["target"]),
-                prediction=str(row["prediction"]),
+                target=row["target"],
+                prediction=row["prediction"],
                 error=row["error"],
                 confidence=row["confidence"],
                 loss=row["loss"],
@@ -133,7 +133,12 @@ def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]
     if examples is None or not len(examples):
         return []
     chosen = np.unique(np.linspace(0, len(examples) - 1, EXAMPLES_SHOWN).astype(np.int64))
-    return [(str(examples[int(i)].target), run.task.view(examples[int(i)])) for i in chosen]
+    found = [examples[int(i)] for i in chosen]
+    return [(_caption(example.target), run.task.view(example)) for example in found]
+
+
+def _caption(target: Any) -> str:
+    return f"{target:.6g}" if isinstance(target, float) else str(target)
 
 
 def _slices(evaluation: Evaluation, *, classes: bool) -> dict[str, Sequence[Slice]]:
@@ -163,7 +168,7 @@ def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[A
 
 def _data_card(card: Mapping[str, Any]) -> DataCard:
     classes: dict[str, dict[str, int]] = {}
-    for split, counts in card["strata"].items():
+    for split, counts in card["classes"].items():
         for name, count in counts.items():
             classes.setdefault(name, {})[split] = count
     return DataCard(
@@ -171,7 +176,7 @@ def _data_card(card: Mapping[str, Any]) -> DataCard:
         recognised=card["why"],
         splits=card["splits"],
         classes=classes,
-        notes=card["notes"],
+        notes=[note for note in card["notes"] if note not in card["leaks"]],
         bad=[BadInput(where, why) for where, why in card["bad"]],
         leaks=card["leaks"],
     )

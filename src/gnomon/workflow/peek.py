@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gnomon.core.settings import Settings
-from gnomon.core.task import Task, View
 from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes
+from gnomon.workflow.fit import class_counts
 from gnomon.workflow.prepare import Prepared, prepare
 
 SHOWN = 9
@@ -34,22 +34,17 @@ def peek(thing: Any, settings: Settings) -> Peek:
     task = prepared.task.from_train(train, settings)
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
     examples = [train[int(position)] for position in chosen]
-    views = [(f"{example.target}", viewed(task, example)) for example in examples]
+    views = [(str(example.target), task.view(example)) for example in examples]
     picture = Path(settings.runs_folder) / "peek" / f"{prepared.source.name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(picture, png(draw_contact_sheet(views)))
     return Peek(prepared, counts(prepared), picture)
 
 
-def viewed(task: Task, example: Any) -> View:
-    return task.view(example)
-
-
 def counts(prepared: Prepared) -> dict[str, dict[str, int]]:
     """Examples per class and split; classes in name order."""
     found: dict[str, dict[str, int]] = {}
     for split, examples in prepared.splits.items():
-        strata = examples.index["stratum"].drop_nulls()
-        for name, count in strata.value_counts().iter_rows():
-            found.setdefault(str(name), {})[split] = int(count)
+        for name, count in class_counts(examples).items():
+            found.setdefault(name, {})[split] = count
     return dict(sorted(found.items()))
