@@ -399,22 +399,27 @@ def record(
         monkeypatch.undo()
 
 
-def power_losses(run: RunFolder, action: Callable[[RunFolder], object], monkeypatch) -> list[dict[str, object]]:
-    """All distinct states of the disk, over all moments during `action`, at which the power could go."""
+def power_losses(run: RunFolder, action: Callable, monkeypatch) -> tuple[list[dict[str, object]], set[int]]:
+    """All distinct states of the disk, over all moments during `action`, at which the power could go.
+
+    And which of them, by their place in the list, could still be found once `action` has returned.
+    """
     found: dict[int, dict[str, object]] = {}
+    last: list[int] = []
 
     def look(disk: Disk) -> None:
-        for content in disk.states():
-            found.setdefault(fingerprint(content), content)
+        states = {fingerprint(content): content for content in disk.states()}
+        found.update(states)
+        last[:] = states
 
     record(run, action, monkeypatch, look)
-    return list(found.values())
+    return list(found.values()), {list(found).index(key) for key in last}
 
 
 def check_power_losses(run: RunFolder, action: Callable[[RunFolder], object], monkeypatch, path: Path) -> int:
     """Every state loads as it was before or after `action`. Returns how many distinct ones there were."""
     before = state(run)
-    contents = power_losses(run, action, monkeypatch)
+    contents, last = power_losses(run, action, monkeypatch)
     after = state(run)
     parts = tuple(part for part in before if before[part] != after[part] or part in ("latest", "best", "model"))
     for number, content in enumerate(contents):
@@ -422,6 +427,8 @@ def check_power_losses(run: RunFolder, action: Callable[[RunFolder], object], mo
         left = RunFolder.open(path)
         found = state(left, parts)
         assert all(found[part] in (before[part], after[part]) for part in parts), number
+        if number in last:  # what was reported as saved stays saved
+            assert all(found[part] == after[part] for part in parts)
         assert {bad.name for bad in left.check().bad} <= {"history.jsonl"}  # whose torn last line is said, and cut
         with left.lock():
             action(left)
