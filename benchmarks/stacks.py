@@ -37,12 +37,13 @@ def gnomon_with(allocator: str) -> Callable[[Workload, int], Timed]:
         seconds: list[float] = []
         judge_epoch, began = loop._end_epoch, time.perf_counter()
 
-        def timed(*args: Any) -> None:
+        def timed(*args: Any) -> Any:
             # everything since the epoch began counts (shuffling, batches, steps); judging dev has no peer here
             nonlocal began
             seconds.append(time.perf_counter() - began)
-            judge_epoch(*args)
+            answer = judge_epoch(*args)
             began = time.perf_counter()
+            return answer
 
         loop._end_epoch = timed
 
