@@ -28,6 +28,11 @@ from gnomon.data.images import stores
 from gnomon.data.source import open_source
 
 
+def put_picture(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.as_png(pixels))
+
+
 def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape or (16, 16, 3), dtype=np.uint8)
 
@@ -35,7 +40,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 def good(folder: Path, count: int = 30) -> Path:
     """Two classes, `a` and `b`."""
     for i in range(count):
-        images.write_picture(folder / "ab"[i % 2] / f"{i:03d}.png", noise(i))
+        put_picture(folder / "ab"[i % 2] / f"{i:03d}.png", noise(i))
     return folder
 
 

@@ -64,7 +64,7 @@ def print_checked(checked: Checked) -> None:
     console = _console()
     for finding in checked.findings:
         mark = "passed" if finding.passed else "FAILED"
-        console.print(f"  {mark}  {finding.name:<30} {printable(finding.text)}", markup=False)
+        console.print(f"  {mark}  {finding.name:<34} {printable(finding.text)}", markup=False)
 
 
 def print_shown(shown: Shown) -> None:

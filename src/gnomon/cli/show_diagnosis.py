@@ -30,8 +30,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "unit": diagnosis.unit,
         "errors": {
-            rung.name: {"error": rung.error, "low": rung.low, "high": rung.high, "examples": rung.examples}
-            for rung in diagnosis.rungs
+            rung["name"]: {key: rung[key] for key in ("error", "low", "high", "examples")} for rung in plain["rungs"]
         },
         "gaps": {gap["name"]: gap for gap in plain["gaps"]},
         "verdict": plain["verdict"],

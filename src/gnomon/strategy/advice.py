@@ -70,6 +70,9 @@ KNOBS = (
 )
 
 
+MANY_COPIES = 0.01  # of a split: with fewer, a note says so, and the rung is measured without them all the same
+
+
 def advise(
     verdict: Verdict,
     gaps: Sequence[Gap],
@@ -84,7 +87,9 @@ def advise(
 
     settings: of the run, as core.settings.flat gives them; without them knobs are named in words only.
     """
-    advice = [_remove_copies(leaks)] if leaks else []
+    examples = {rung.name: rung.examples for rung in rungs}
+    many = {split: count for split, count in leaks.items() if count >= MANY_COPIES * (examples.get(split, 0) + count)}
+    advice = [_remove_copies(many)] if many else []
     if unit is None:
         return (*advice, _look_at_the_target())
     bound = next((gap for gap in gaps if gap.is_bound), None)

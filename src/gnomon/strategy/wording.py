@@ -109,7 +109,11 @@ def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
 
 
 def _signed(value: float, unit: str | None) -> str:
-    text = _points(value) if unit == SHARE else _three_digits(value)
+    if unit == SHARE and math.isfinite(value):
+        percent = 100 * value
+        text = f"{percent:.1f}" if abs(percent) >= 0.1 else f"{round(percent, 2) + 0.0:.2f}"
+    else:
+        text = _points(value) if unit == SHARE else _three_digits(value)
     return f"+{text}" if value > 0 else text
 
 

@@ -204,5 +204,4 @@ def write_sample(path: Path, seed: int, targets: Mapping[str, str]) -> None:
     """60 rows of mixed columns with gaps; of what can be predicted, those in `targets`, under the names given there."""
     frame = make_mixed_table(60, seed)
     others = [name for name in ("price", "level", "sold") if name not in targets]
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, frame.drop(others).rename(dict(targets)).write_csv().encode())

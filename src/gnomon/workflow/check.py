@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from gnomon.checks.sanity import Finding, sanity_checks
 from gnomon.core.seeds import generator
@@ -38,12 +39,16 @@ def check(thing: Any, settings: Settings) -> Checked:
             examples = session.task.judged(examples, settings.seed)
         some = generator(settings.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
         columns[name] = encode_whole(session.task, examples.take(np.sort(some)))
-    return Checked(
-        sanity_checks(
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(session.settings.machine.threads or threads_before)
+    try:
+        findings = sanity_checks(
             session.task,
             lambda: fresh_model(session.task, session.settings),
             columns["train"],
             columns["dev"],
             seed=settings.seed,
         )
-    )
+    finally:
+        torch.set_num_threads(threads_before)
+    return Checked(findings)

@@ -36,7 +36,6 @@ def peek(thing: Any, settings: Settings) -> Peek:
     examples = [train[int(position)] for position in chosen]
     views = [(str(example.target), task.view(example)) for example in examples]
     picture = Path(settings.runs_folder) / "peek" / f"{prepared.source.name}.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(picture, png(draw_contact_sheet(views)))
     return Peek(prepared, counts(prepared), picture)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -45,7 +43,10 @@ class Prepared:
             )
             for name, part in self.splits.items()
         ]
-        return pl.concat(parts)
+        whole = pl.concat(parts)
+        # Two sources may use one id (a.png in each): the second one is told from the first by its number.
+        again = pl.int_range(pl.len()).over("id", order_by="fingerprint")
+        return whole.with_columns(pl.when(again > 0).then(pl.format("{} #{}", "id", again)).otherwise("id").alias("id"))
 
 
 def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> Prepared:
@@ -84,22 +85,12 @@ def recognise(source: Source, settings: Settings, task: type[Task] | None = None
             claims.append((claim.certainty, name, candidate, claim.why))
     if not claims:
         raise DataError(
-            f"{seen(source)}; no task recognises that.",
+            f"{source.summary()}; no task recognises that.",
             where=source.origin,
             fix="lay the data out as one of the tasks expects (see docs/tasks.md), or say task=NAME.",
         )
     claims.sort(key=lambda claim: (-claim[0], claim[1]))
     return claims[0][2], claims[0][3]
-
-
-def seen(source: Source) -> str:
-    """What is there, in one clause: "found 12 .txt and 3 .md files"."""
-    if source.tree is not None:
-        endings = Counter(PurePosixPath(file.name).suffix.lower() or "nameless" for file in source.tree.files)
-        return "found " + " and ".join(f"{count:,} {ending}" for ending, count in endings.most_common(3)) + " files"
-    if source.arrays is not None:
-        return f"found inputs of shape {source.arrays.inputs.shape}"
-    return "found a table"
 
 
 def _reopen(thing: Any) -> str | None:

@@ -14,6 +14,11 @@ from gnomon.data.images.class_folders import looks_like_class_folders
 from gnomon.data.source import File, open_source
 
 
+def put_picture(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.as_png(pixels))
+
+
 class Names:
     """A tree of names alone: reading from it fails, so what works on it has not decoded anything."""
 
@@ -32,7 +37,7 @@ def noise(seed: int) -> np.ndarray:
 
 def lay_out(folder, *names: str):
     for i, name in enumerate(names):
-        images.write_picture(folder / name, noise(i))
+        put_picture(folder / name, noise(i))
     return folder
 
 
@@ -161,8 +166,8 @@ def test_a_class_with_one_picture_is_said(tmp_path):
 
 def test_the_same_picture_in_two_classes_is_said(tmp_path):
     lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png")
-    images.write_picture(tmp_path / "b/copy.png", noise(0))
-    images.write_picture(tmp_path / "a/copy.png", noise(1))  # twice in one class: no contradiction
+    put_picture(tmp_path / "b/copy.png", noise(0))
+    put_picture(tmp_path / "a/copy.png", noise(1))  # twice in one class: no contradiction
     assert [note for note in read(tmp_path).notes if "different classes" in note] == [
         "the same picture in different classes: 1 (a/1.png = b/copy.png)"
     ]

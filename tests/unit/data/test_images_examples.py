@@ -14,6 +14,11 @@ from gnomon.data.images.arrays import as_bytes
 from gnomon.data.source import Arrays, Source, open_source
 
 
+def put_picture(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.as_png(pixels))
+
+
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
@@ -25,7 +30,7 @@ def from_array(array: np.ndarray, targets=None) -> images.ImageExamples:
 
 def from_files(folder, pictures: dict[str, np.ndarray], **settings) -> images.ImageExamples:
     for name, pixels in pictures.items():
-        images.write_picture(folder / name, pixels)
+        put_picture(folder / name, pixels)
     return images.read_labelled(open_source(folder), DataSettings(**settings)).splits["all"]
 
 
@@ -140,8 +145,8 @@ def test_thumbnails_have_mean_zero_and_deviation_one_so_that_products_correlate(
 def test_thumbnails_see_through_resizing_and_jpeg(tmp_path):
     rows, columns = np.mgrid[0:1:90j, 0:1:120j]
     scene = np.rint(127 + 60 * np.sin(9 * rows) + 60 * np.cos(14 * columns * rows)).astype(np.uint8)
-    images.write_picture(tmp_path / "a/1.png", scene)
-    images.write_picture(tmp_path / "b/2.png", scene[:, ::-1])
+    put_picture(tmp_path / "a/1.png", scene)
+    put_picture(tmp_path / "b/2.png", scene[:, ::-1])
     Image.fromarray(scene).resize((80, 60)).save(tmp_path / "a/3.jpg", quality=60)
     thumbnails = images.read_labelled(open_source(tmp_path), DataSettings()).splits["all"].thumbnails()
     correlation = thumbnails @ thumbnails.T / 256

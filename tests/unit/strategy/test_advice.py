@@ -145,3 +145,23 @@ def test_leaks_come_before_everything():
     found = diagnose(evaluations, leaked={"dev": ["dev-99"]})
     assert found.advice[0].settings == ("split.duplicates",)
     assert len(found.advice) <= 4
+
+
+def test_a_single_copy_is_noted_but_does_not_lead_the_advice():
+    few = diagnose(planted_for_copies(), leaked={"dev": ["dev 0"]})
+    assert any("1 example of dev is in train" in note for note in few.notes)
+    assert all("copies" not in advice.action for advice in few.advice)
+    many = diagnose(planted_for_copies(), leaked={"dev": [f"dev {i}" for i in range(30)]})
+    assert "remove the copies" in many.advice[0].action
+
+
+def planted_for_copies():
+    """1,000 examples a split, a tenth of them wrong."""
+
+    def table(split):
+        return pl.DataFrame(
+            {"id": [f"{split} {i}" for i in range(1000)], "error": [float(i % 10 == 0) for i in range(1000)],
+             "weight": [1.0] * 1000}
+        )  # fmt: skip
+
+    return {split: Evaluation(split, SHARE, table(split)) for split in ("train", "dev")}

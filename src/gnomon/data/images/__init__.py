@@ -10,11 +10,11 @@ from gnomon.core.settings import DataSettings
 from gnomon.core.task import Claim
 from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arrays_to_predict
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
-from gnomon.data.images.examples import ImageExamples, moments, write_picture
+from gnomon.data.images.examples import ImageExamples, as_png, moments
 from gnomon.data.images.idx import looks_like_idx, read_idx
 from gnomon.data.source import Source, Tree
 
-__all__ = ["ImageExamples", "claim", "moments", "read_labelled", "read_unlabelled", "write_picture"]
+__all__ = ["ImageExamples", "as_png", "claim", "moments", "read_labelled", "read_unlabelled"]
 
 
 def claim(source: Source) -> Claim | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self, final
 
 import numpy as np
@@ -227,10 +227,10 @@ def moments(
     return tuple(mean.tolist()), tuple(np.where(std > FEW, std, 1.0).tolist())
 
 
-def write_picture(path: Path, pixels: np.ndarray) -> None:
-    """Write (H, W) or (H, W, 3) uint8 as PNG, for samples; folders are made, an existing file is an error."""
+def as_png(pixels: np.ndarray) -> bytes:
+    """(H, W) or (H, W, 3) uint8 as the content of a PNG file."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        Image.fromarray(pixels).save(file, format="PNG")
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -26,6 +26,7 @@ from gnomon.data.source import Source
 from gnomon.metrics.classification import scores
 from gnomon.models import build_image_model
 from gnomon.models.defaults import image_defaults
+from gnomon.runs.writer import write_bytes
 from gnomon.tasks import _classes
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ImageClassification(Task):
                 at = int(rng.integers(1, 10))
                 bar = (slice(at, at + 2), slice(1, 11))
                 picture[bar if class_name == "lying" else bar[::-1]] = 220
-                images.write_picture(folder / class_name / f"{i:02d}.png", picture)
+                write_bytes(folder / class_name / f"{i:02d}.png", images.as_png(picture))
         return folder
 
     @classmethod

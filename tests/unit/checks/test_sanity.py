@@ -1,0 +1,95 @@
+"""Each sanity check passes on a sound system and catches the bug it is there for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gnomon import tasks
+from gnomon.checks.sanity import gradients_right, labels_and_inputs_matter, loss_at_start, overfits_few, sanity_checks
+from gnomon.core.settings import from_flat
+from gnomon.training.evaluate import encode_whole
+from gnomon.workflow.fit import fresh_model, open_session
+from gnomon.workflow.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def session():
+    opened = from_flat({"dropout": 0})
+    return open_session(prepare("digits", opened), opened)
+
+
+@pytest.fixture(scope="module")
+def columns(session):
+    return {
+        name: encode_whole(session.task, session.prepared.splits[name].take(np.arange(350)))
+        for name in ("train", "dev")
+    }
+
+
+def test_a_sound_system_passes_every_check(session, columns):
+    findings = sanity_checks(
+        session.task, lambda: fresh_model(session.task, session.settings), columns["train"], columns["dev"], seed=0
+    )
+    assert [finding.name for finding in findings if not finding.passed] == []
+    assert len(findings) == 5
+
+
+def test_a_wild_start_is_seen_in_the_first_loss(session, columns):
+    model = fresh_model(session.task, session.settings)
+    with torch.no_grad():
+        model.head.weight.normal_(0, 5.0)
+    finding = loss_at_start(session.task, model, columns["train"])
+    assert not finding.passed
+    assert "2.303" in finding.text  # ln 10
+
+
+def test_a_model_that_cannot_change_does_not_learn_by_heart(session, columns):
+    model = fresh_model(session.task, session.settings)
+    model.register_forward_hook(lambda module, inputs, output: output * 0 + output.detach() * 0)
+    assert not overfits_few(session.task, model, columns["train"]).passed
+
+
+class WrongSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values):
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+def test_a_wrong_backward_is_found_by_its_gradients(session, columns):
+    model = fresh_model(session.task, session.settings)
+    model.stage1.register_forward_hook(lambda module, inputs, output: WrongSign.apply(output))
+    finding = gradients_right(session.task, model, columns["train"], seed=0)
+    assert not finding.passed
+    assert "stage1" in finding.text
+
+
+def test_targets_of_other_examples_are_no_better_than_shuffled_ones(session, columns):
+    """Misaligned data: every input has the target of another one."""
+    wrong = {**columns["train"], "target": columns["train"]["target"].roll(7)}
+    order = torch.randperm(len(wrong["target"]), generator=torch.Generator().manual_seed(3))
+    wrong["target"] = wrong["target"][order]
+    findings = labels_and_inputs_matter(
+        session.task, lambda: fresh_model(session.task, session.settings), wrong, columns["dev"], seed=0
+    )
+    assert not all(finding.passed for finding in findings)
+
+
+def test_an_answer_that_does_not_come_from_the_inputs_is_caught(session, columns):
+    """A model that ignores its picture cannot tell it from another."""
+
+    class Blind(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(10))
+
+        def forward(self, images):
+            return self.bias.expand(len(images), 10)
+
+    findings = labels_and_inputs_matter(session.task, Blind, columns["train"], columns["dev"], seed=0)
+    assert not findings[1].passed
