@@ -68,16 +68,6 @@ def multi_task_squared_error(outputs: Tensor, target: Tensor, known: Tensor) -> 
     return _mean_over_known((outputs - target.masked_fill(~known, 0)).square(), known)
 
 
-def smooth_labels(target: Tensor, num_classes: int, smoothing: float) -> Tensor:
-    """(B,) class indices -> (B, K) probabilities: 1 - smoothing on the label, smoothing spread over all K classes.
-
-    Source: Szegedy et al. 2016, section 7.
-    """
-    share = smoothing / num_classes
-    probabilities = torch.full((len(target), num_classes), share, device=target.device)
-    return probabilities.scatter_(1, target.unsqueeze(1), 1 - smoothing + share)
-
-
 def _mean_over_known(losses: Tensor, known: Tensor) -> Tensor:
     """(B, M) -> (B,). The mask also stops the gradient: it is 0, not 0 times something."""
     return losses.masked_fill(~known, 0).sum(dim=1) / known.sum(dim=1).clamp(min=1)

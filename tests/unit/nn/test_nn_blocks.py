@@ -18,6 +18,15 @@ def test_a_bias_before_batch_norm_is_dropped():
 def test_batch_norm_stands_before_the_activation_and_dropout_after():
     block = dense_block(4, 8, activation_name="tanh", dropout=0.5, normalisation="batch")
     assert list(block._modules) == ["linear", "norm", "activation", "dropout"]
+    conv = conv_block(3, 8, size=3, padding=1, pool=2, activation_name="tanh", normalisation="batch")
+    assert list(conv._modules) == ["conv", "pool", "norm", "activation"]
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
+def test_a_pool_before_the_activation_changes_nothing(name):
+    block = conv_block(3, 8, size=3, padding=1, pool=2, activation_name=name, normalisation="none")
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block(x), block.pool(block.activation(block.conv(x))))
 
 
 def test_a_batch_of_one_predicts_the_same_as_in_a_batch():
