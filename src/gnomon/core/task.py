@@ -96,6 +96,10 @@ class Task(abc.ABC):
         """The fitted facts as plain JSON values."""
 
     @abc.abstractmethod
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        """Sentences a person should see about what was fitted: what is imputed, resized, left out."""
+
+    @abc.abstractmethod
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         """Examples to predict (targets not needed, and not looked at), under the key "all"."""
 

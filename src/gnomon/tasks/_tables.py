@@ -18,7 +18,7 @@ from gnomon.core.settings import DataSettings, Settings
 from gnomon.core.task import Batch, View
 from gnomon.data.columns import Columns
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names
-from gnomon.data.source import Arrays, Source
+from gnomon.data.source import Arrays, Source, first_names
 from gnomon.data.tables import (
     Table,
     TableExamples,
@@ -164,6 +164,21 @@ def fit_inputs(train: Examples) -> tuple[Feature, ...]:
     """The features, fitted on the training split."""
     examples = cast(TableExamples, train)
     return fit_features(examples, examples.feature_names, kinds=examples.table.kinds)[0]
+
+
+def notes(train: Examples, features: Sequence[Feature]) -> tuple[str, ...]:
+    """What is imputed and what is left out, from the fit on the training split."""
+    examples = cast(TableExamples, train)
+    numbers = [f"{f.name} ({f.fill:.4g})" for f in features if f.has_missing and f.kind != "category"]
+    categories = [f.name for f in features if f.has_missing and f.kind == "category"]
+    kept = {feature.name for feature in features}
+    left_out = [name for name in examples.feature_names if name not in kept]
+    sentences = {
+        "missing numbers are read as the median of train, and marked as missing": numbers,
+        "a missing category counts as a category of its own": categories,
+        "left out, as free text or as holding one value in train": left_out,
+    }
+    return tuple(f"{sentence}: {first_names(names, 8)}" for sentence, names in sentences.items() if names)
 
 
 def encode_inputs(examples: Examples, features: Sequence[Feature]) -> Columns:

@@ -140,6 +140,9 @@ class Boxes(Task):
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        return ()
+
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         return Reading({"all": _scenes(source, with_boxes=False)})
 

@@ -186,6 +186,9 @@ class IdentitiesToPairs(Task):
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        return ()
+
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         """Pictures in name order, taken two and two."""
         people = _people(source)

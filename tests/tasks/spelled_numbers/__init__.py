@@ -130,6 +130,9 @@ class SpelledNumbers(Task):
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        return ()
+
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         return Reading({"all": _lines(source, with_digits=False)})
 

@@ -97,6 +97,14 @@ class ImageClassification(Task):
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        sizes = cast(ImageExamples, train).sizes()
+        if (sizes == (self.height, self.width)).all():
+            return ()
+        (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
+        brought = f"brought to {self.width}x{self.height} (image_size=... to choose)"
+        return (f"pictures of {low_w}x{low_h} to {high_w}x{high_h} pixels are {brought}",)
+
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         return images.read_unlabelled(source, settings)
 

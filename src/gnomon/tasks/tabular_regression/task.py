@@ -90,6 +90,9 @@ class TabularRegression(Task):
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        return _tables.notes(train, self.features)
+
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
         return _tables.read_inputs(source, settings, self.features)
 
