@@ -81,7 +81,7 @@ ACTIONS: dict[str, Callable[[RunFolder], object]] = {
     "data again": lambda run: run.save_data({"ids": [f"{number:04d}" for number in range(1000)]}),
     "first environment": lambda run: run.save_environment({"python": "3"}),
     "history": lambda run: run.history.append({"step": 4, "loss": 0.1, "text": "x" * 5000}),
-    "history cut": lambda run: run.history.truncate_after(1),
+    "history cut": lambda run: run.history.keep_first(2),
 }
 
 

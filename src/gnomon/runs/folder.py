@@ -75,17 +75,26 @@ class RunFolder:
 
     # --- making and finding -------------------------------------------------------------------------------------------
     @classmethod
-    def create(cls, runs_folder: str | Path, task: str, run_name: str, now: datetime | None = None) -> Self:
-        """Make runs/<task>/<time>-<name>/, with -2, -3 ... behind it where that exists, and point `latest` at it."""
+    def create(
+        cls,
+        runs_folder: str | Path,
+        task: str,
+        run_name: str,
+        files: Mapping[str, writer.Data] | None = None,
+        now: datetime | None = None,
+    ) -> Self:
+        """Make runs/<task>/<time>-<name>/, with -2, -3 ... behind it where that exists, and point `latest` at it.
+
+        It appears together with `files` (see `card_files`): no crash leaves a run that lacks some of them.
+        """
         now = (now or datetime.now(UTC)).astimezone(UTC)
         runs = Path(runs_folder).absolute()
         parent = runs / safe_name(task)
         writer.make_folder(parent)
         stem = f"{now:%Y%m%d-%H%M%S}-{safe_name(run_name)}"
         tries = (parent / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
-        path = next(path for path in tries if writer.make_new_folder(path))
         about = {"task": task, "name": run_name, "created": now.isoformat(timespec="seconds")}
-        writer.write_bytes(path / MANIFEST, encode_sealed({"format": reader.FORMAT, **about, "files": {}}))
+        path = next(path for path in tries if writer.commit_new_folder(path, files or {}, about))
         writer.point(runs / LATEST, str(path.relative_to(runs)))
         return cls(path, **about)
 
@@ -230,9 +239,7 @@ class RunFolder:
         return self._load_table(LEAKS_TABLE)
 
     def _save_table(self, name: str, table: pl.DataFrame) -> None:
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        self._save(name, buffer.getbuffer())
+        self._save(name, _parquet(table))
 
     def _load_table(self, name: str) -> pl.DataFrame:
         import polars as pl
@@ -295,10 +302,7 @@ class RunFolder:
 
     # --- files under the run's manifest -------------------------------------------------------------------------------
     def _save_json(self, name: str, value: Mapping[str, Any]) -> None:
-        data = encode_json(dict(value))
-        if len(data) > JSON_LIMIT:
-            raise ValueError(f"{name} would have {len(data):,} bytes; it may have {JSON_LIMIT:,}")
-        self._save(name, data)
+        self._save(name, _json(name, value))
 
     def _load_json(self, name: str) -> dict[str, Any]:
         return decode_json(self._load(name, limit=JSON_LIMIT), str(self.path / name))
@@ -349,6 +353,38 @@ class RunFolder:
 
     def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
         writer.write_bytes(self.path / MANIFEST, encode_sealed(manifest))
+
+
+def card_files(
+    *,
+    settings: Settings,
+    given: Collection[str],
+    environment: Mapping[str, Any],
+    data: Mapping[str, Any],
+    splits: pl.DataFrame,
+    leaks: pl.DataFrame,
+) -> dict[str, bytes]:
+    """The files that a run has from the start, for `RunFolder.create`; the arguments are those of its save methods."""
+    return {
+        SETTINGS: settings_file.to_toml(settings, given).encode(),
+        ENVIRONMENT: _json(ENVIRONMENT, environment),
+        DATA: _json(DATA, data),
+        SPLITS_TABLE: _parquet(splits),
+        LEAKS_TABLE: _parquet(leaks),
+    }
+
+
+def _json(name: str, value: Mapping[str, Any]) -> bytes:
+    data = encode_json(dict(value))
+    if len(data) > JSON_LIMIT:
+        raise ValueError(f"{name} would have {len(data):,} bytes; it may have {JSON_LIMIT:,}")
+    return data
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def find(path: str | Path, runs_folder: str | Path) -> RunFolder:

@@ -43,13 +43,18 @@ class Journal:
         """
         return self._parse()[0]
 
-    def truncate_after(self, step: int) -> None:
-        """Drop the records whose "step" is above `step`: what a resumed run will say again."""
+    def keep_first(self, count: int) -> None:
+        """Drop all records but the first `count`: what a resumed run will say again.
+
+        Raises ArtefactError when there are fewer.
+        """
         self._before_writing()
         records, _, _ = self._parse()
-        kept = [record for record in records if not _is_after(record, step)]
-        if len(kept) < len(records):
-            writer.write_bytes(self.root / self.name, b"".join(encode_line(record) + b"\n" for record in kept))
+        if len(records) < count:
+            what = f"has {len(records)} records where the run has written {count}."
+            raise ArtefactError(what, where=str(self.root / self.name), fix=RESTORE)
+        if len(records) > count:
+            writer.write_bytes(self.root / self.name, b"".join(encode_line(each) + b"\n" for each in records[:count]))
 
     def torn(self) -> str:
         """What is wrong with the last line, "" if nothing is."""
@@ -87,11 +92,6 @@ class Journal:
             raise ArtefactError(
                 f"line {number} is damaged: its checksum does not match.", where=str(self.root / self.name), fix=RESTORE
             )
-
-
-def _is_after(record: Mapping[str, Any], step: int) -> bool:
-    at = record.get("step")
-    return isinstance(at, int) and at > step
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:

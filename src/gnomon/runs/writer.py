@@ -10,12 +10,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from gnomon.core.errors import MachineError
 from gnomon.runs.seal import MANIFEST, check_name, encode_json, encode_sealed
 
 Data = bytes | bytearray | memoryview
+T = TypeVar("T")
 
 REPLACED = ".replaced"  # what a folder is called while its successor moves in
 CHUNK = 1 << 30  # bytes a call; macOS refuses more than 2^31 - 1
@@ -92,13 +93,17 @@ def commit_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, An
     `facts` are plain JSON values kept in the manifest (a step, a sequence number). At every moment either the old or
     the new content can be read back with `reader.read_folder`. Raises MachineError.
     """
-    for name in files:
-        check_name(name)
-    entries = {name: file_entry(data) for name, data in files.items()}
-    manifest = encode_sealed({"format": 1, **(facts or {}), "files": entries})
-    with _as_machine_error(final, sum(map(_size, files.values())) + len(manifest)):
+    sealed = _with_manifest(files, facts)
+    with _as_machine_error(final, sum(map(_size, sealed.values()))):
         _make_folder(final.parent)
-        _retried_on_io_error(lambda: _replace_folder(final, {**files, MANIFEST: manifest}))
+        _retried_on_io_error(lambda: _replace_folder(final, sealed))
+
+
+def commit_new_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, Any] | None = None) -> bool:
+    """As `commit_folder`, for a folder whose parent exists; False if something of that name is already there."""
+    sealed = _with_manifest(files, facts)
+    with _as_machine_error(final, sum(map(_size, sealed.values()))):
+        return _retried_on_io_error(lambda: _place_folder(final, sealed))
 
 
 def settle_folder(final: Path) -> None:
@@ -118,17 +123,6 @@ def make_folder(path: Path) -> None:
     """Make `path` and what is missing above it, durably."""
     with _as_machine_error(path, 0):
         _make_folder(path)
-
-
-def make_new_folder(path: Path) -> bool:
-    """Make `path`, whose parent exists; False if something of that name is already there."""
-    with _as_machine_error(path, 0):
-        try:
-            calls.mkdir(path)
-        except FileExistsError:
-            return False
-        _sync_folder(path.parent)
-        return True
 
 
 def sync_folder(path: Path) -> None:
@@ -221,10 +215,7 @@ def _replace_folder(final: Path, files: Mapping[str, Data]) -> None:
     temporary, replaced = _temporary_folder(final), final.with_name(final.name + REPLACED)
     _remove_tree(temporary)
     try:
-        calls.mkdir(temporary)
-        for name, data in files.items():
-            _write_new(temporary / name, data)
-        _sync_folder(temporary)
+        _fill_folder(temporary, files)
         if os.path.lexists(final):
             _remove_tree(replaced)
             calls.rename(final, replaced)
@@ -240,6 +231,35 @@ def _replace_folder(final: Path, files: Mapping[str, Data]) -> None:
         raise
     _sync_folder(final.parent)
     _remove_tree(replaced)
+
+
+def _place_folder(final: Path, files: Mapping[str, Data]) -> bool:
+    if os.path.lexists(final):
+        return False
+    temporary = _temporary_file(final)  # not by process id alone: two containers have the same ones
+    try:
+        _fill_folder(temporary, files)
+        calls.rename(temporary, final)
+    except BaseException as error:
+        with suppress(OSError):
+            _remove_tree(temporary)
+        if isinstance(error, OSError) and os.path.lexists(final):  # another process was faster
+            return False
+        raise
+    _sync_folder(final.parent)
+    return True
+
+
+def _with_manifest(files: Mapping[str, Data], facts: Mapping[str, Any] | None) -> dict[str, Data]:
+    entries = {check_name(name): file_entry(data) for name, data in files.items()}
+    return {**files, MANIFEST: encode_sealed({"format": 1, **(facts or {}), "files": entries})}
+
+
+def _fill_folder(folder: Path, files: Mapping[str, Data]) -> None:
+    calls.mkdir(folder)
+    for name, data in files.items():
+        _write_new(folder / name, data)
+    _sync_folder(folder)
 
 
 def _write_new(path: Path, data: Data) -> None:
@@ -293,14 +313,14 @@ def _remove_tree(path: Path) -> None:
         calls.unlink(path)
 
 
-def _retried_on_io_error(write: Callable[[], None]) -> None:
+def _retried_on_io_error(write: Callable[[], T]) -> T:
     """Once more, into new files, after an I/O error: a second fsync of the old ones would report a false success."""
     try:
-        write()
+        return write()
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        write()
+        return write()
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Job:
     columns: Columns  # train, encoded
     device: torch.device
     id_of: Callable[[int], str]
-    judge: Callable[[nn.Module], Judged]
+    judge: Callable[[nn.Module], Judged | None]  # None: a stop was asked before it was through
     watcher: Watcher
     record: Callable[[Mapping[str, Any]], None]  # keeps a row of the history
     save: Callable[[TrainingState], None]  # commits a checkpoint
@@ -77,7 +77,8 @@ def train(job: Job, state: TrainingState) -> None:
     """Train from where `state` stands to the end of the last epoch, a stop, or the deadline.
 
     `state.best` holds the weights to keep. Raises DivergedError on a loss that is not finite, with that step not
-    applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False.
+    applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False; one that
+    comes while an epoch is judged leaves the state as it was before, and a resumed run judges it then.
     """
     settings, counters = job.settings, state.counters
     epochs = settings.stop.epochs or 1
@@ -104,7 +105,12 @@ def train(job: Job, state: TrainingState) -> None:
             if now - last_save >= settings.machine.save_every:
                 job.save(state)
                 last_save = time.monotonic()
-        _end_epoch(job, state, num_batches)
+        if not _end_epoch(job, state, num_batches):
+            counters.finished = False  # its row is still to come
+            job.save(state)
+            return
+        if not counters.finished and time.monotonic() >= job.deadline:
+            counters.finished, counters.ended_because = True, "max_time"
         if job.stop_asked() and not counters.finished:
             job.save(state)
             return
@@ -185,13 +191,20 @@ def _move_average(state: TrainingState, decay: float) -> None:
             average.lerp_(buffer, rate)
 
 
-def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> None:
-    """Judge, write the row, keep the best weights, move on to the next epoch (after a whole one)."""
+def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> bool:
+    """Judge, write the row, keep the best weights, move on to the next epoch (after a whole one).
+
+    False, and nothing of that, when the judging was cut short by a stop.
+    """
     counters, settings = state.counters, job.settings
     live = state.parameters.copies() if state.average else []
     if state.average:
         state.parameters.load(state.average)
     judged = job.judge(state.model)
+    if judged is None:
+        if live:
+            state.parameters.load(live)
+        return False
     counters.looks += 1
     is_best = judged.dev_error <= counters.best_error or not state.best
     if is_best:
@@ -221,6 +234,7 @@ def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> None:
         counters.epoch, counters.batch, counters.epoch_loss, counters.epoch_seconds = counters.epoch + 1, 0, 0.0, 0.0
     if settings.stop.patience and counters.waited >= settings.stop.patience:
         counters.finished, counters.ended_because = True, "patience"
+    return True
 
 
 def _diverged(job: Job, state: TrainingState, batch: Batch, losses: Tensor, indices: Tensor) -> DivergedError:

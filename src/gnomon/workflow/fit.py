@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from gnomon.metrics import intervals
 from gnomon.models import CUSTOM
 from gnomon.nn.initialise import initialise
 from gnomon.runs.environment import describe_environment
-from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.folder import RunFolder, card_files, find
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import Job, Judged, Watcher, build_state, split_error, train
@@ -35,7 +36,7 @@ from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.judge import judge_run
 from gnomon.workflow.prepare import Prepared, prepare
 from gnomon.workflow.run import Run, model_files
-from gnomon.workflow.signals import StopFlag, watched
+from gnomon.workflow.signals import StopFlag, Stopped, watched
 
 TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
 EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
@@ -138,9 +139,9 @@ def fit(
             full_key(f"{key}.{leaf}") for key in values if isinstance(values[key], Mapping) for leaf in values[key]
         )
         session = open_session(prepared, opened, given, custom, started)
-        folder = RunFolder.create(Path(opened.runs_folder), session.task.name, opened.run_name or prepared.source.name)
+        name = opened.run_name or prepared.source.name
+        folder = RunFolder.create(Path(opened.runs_folder), session.task.name, name, card_of(session))
         with folder.lock():
-            _write_card(folder, session)
             return _train_and_judge(folder, session, follower, flag)
 
 
@@ -168,6 +169,7 @@ def open_session(
     """Fit the task's facts on train, fill the settings in, build the model."""
     train_split = prepared.splits["train"]
     task = prepared.task.from_train(train_split, opened)
+    prepared = replace(prepared, notes=(*prepared.notes, *task.notes(train_split)))
     settings = fill(fill(opened, task.defaults(opened, len(train_split))), DEFAULTS)
     settings = fill(settings, {"task": task.name})
     if settings.machine.allocator == "keep":
@@ -223,29 +225,31 @@ def _device(wanted: str) -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _write_card(folder: RunFolder, session: Session) -> None:
-    """Settings, environment and data card: what is needed to do it again, written before the first step."""
+def card_of(session: Session) -> dict[str, bytes]:
+    """Settings, environment and data card: what is needed to do it again. A run has it from its first moment on."""
     prepared = session.prepared
-    folder.save_settings(session.settings, session.given)
-    folder.save_environment(describe_environment())
-    folder.save_data(
-        {
-            "source": prepared.source.origin,
-            "reopen": prepared.reopen,
-            "name": prepared.source.name,
-            "why": prepared.why,
-            "splits": {name: len(examples) for name, examples in prepared.splits.items()},
-            "hashes": {
-                name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
-            },
-            "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
-            "notes": list(prepared.notes),
-            "bad": [[bad.where, bad.why] for bad in prepared.bad],
-            "leaks": list(prepared.leaks.notes),
-        }
+    data = {
+        "source": prepared.source.origin,
+        "reopen": prepared.reopen,
+        "name": prepared.source.name,
+        "why": prepared.why,
+        "splits": {name: len(examples) for name, examples in prepared.splits.items()},
+        "hashes": {
+            name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
+        },
+        "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
+        "notes": list(prepared.notes),
+        "bad": [[bad.where, bad.why] for bad in prepared.bad],
+        "leaks": list(prepared.leaks.notes),
+    }
+    return card_files(
+        settings=session.settings,
+        given=session.given,
+        environment=describe_environment(),
+        data=data,
+        splits=prepared.identity(),
+        leaks=prepared.leaks.pairs,
     )
-    folder.save_splits(prepared.identity())
-    folder.save_leaks(prepared.leaks.pairs)
 
 
 def class_counts(examples: Examples) -> dict[str, int]:
@@ -268,6 +272,7 @@ def _resume(
             fix="leave them out, or start a new run with them.",
         )
     folder = find(path, "runs")
+    flag.fix = _how_to_continue(folder)
     with folder.lock():
         settings, given = folder.load_settings()
         card = folder.load_data()
@@ -308,14 +313,16 @@ def _train_and_judge(
     folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool = False
 ) -> Run:
     """The loop from the newest checkpoint (or the start), then the judging, then everything written."""
+    flag.fix = _how_to_continue(folder)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(session.settings.machine.threads or threads_before)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(session.settings.seed, "train"))
             state = _train(folder, session, follower, flag, resumed=resumed)
-            flag.patient = False
-            return _judge(folder, session, state, follower)
+            flag.what = "stopped after training, before everything was measured and written."
+            with flag.at_once():
+                return _judge(folder, session, state, follower)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -329,7 +336,7 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         columns=_on_device(encode_whole(task, splits["train"]), session.device),
         device=session.device,
         id_of=lambda position: str(train_ids[position]),
-        judge=_epoch_judge(session),
+        judge=_unless_stopped(_epoch_judge(session), flag),
         watcher=follower,
         record=folder.history.append,
         save=lambda state: folder.save_checkpoint(state.counters.step, state.files()),
@@ -337,30 +344,42 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         deadline=_deadline(session),
     )
     state = build_state(job, session.model)
-    resumed_at = None
-    if resumed and (checkpoint := folder.latest_checkpoint()) is not None:
+    checkpoint = folder.latest_checkpoint() if resumed else None
+    if checkpoint is not None:
         state.load(checkpoint.files)
-        resumed_at = state.counters.step
-    folder.history.truncate_after(state.counters.step)
+    folder.history.keep_first(state.counters.looks)  # one row a look
+    damage = () if checkpoint is None else checkpoint.notes
+    prepared = replace(session.prepared, notes=(*damage, *session.prepared.notes))
+    step = None if checkpoint is None else checkpoint.step
     follower.on_ready(
-        Ready(
-            session.prepared,
-            task,
-            settings,
-            session.given,
-            session.layers,
-            str(session.device),
-            folder.path,
-            resumed_at,
-        )
+        Ready(prepared, task, settings, session.given, session.layers, str(session.device), folder.path, step)
     )
-    flag.fix = f"continue with: gnomon fit --resume {folder.path}"
+    if state.counters.finished:
+        return state
     flag.patient = True
     train(job, state)
-    if flag.asked() and not state.counters.finished:
-        raise flag.error(f"stopped at step {state.counters.step}; its state is saved.")
+    if not state.counters.finished:
+        flag.what = f"stopped at step {state.counters.step}; its state is saved."
+        raise Stopped
     folder.save_checkpoint(state.counters.step, state.files())
     return state
+
+
+def _how_to_continue(folder: RunFolder) -> str:
+    return f"continue with: gnomon fit --resume {shlex.quote(str(folder.path))}"
+
+
+def _unless_stopped(judge: Callable[[nn.Module], Judged], flag: StopFlag) -> Callable[[nn.Module], Judged | None]:
+    """`judge`, which gives up and returns None when a signal comes: a large dev set takes longer than people wait."""
+
+    def judge_or_stop(model: nn.Module) -> Judged | None:
+        try:
+            with flag.at_once():
+                return judge(model)
+        except Stopped:
+            return None
+
+    return judge_or_stop
 
 
 def _deadline(session: Session) -> float:
@@ -393,7 +412,7 @@ def judged_splits(session: Session, most_train: int) -> dict[str, Examples]:
     return {name: session.task.judged(part, seed) for name, part in splits.items()}
 
 
-def _epoch_judge(session: Session) -> Any:
+def _epoch_judge(session: Session) -> Callable[[nn.Module], Judged]:
     """A function that measures train (a sample), train-dev and dev for an epoch's row."""
     small = min(EPOCH_SAMPLE, max(500, len(session.prepared.splits["train"]) // 20))
     examples = judged_splits(session, small)

@@ -14,19 +14,35 @@ from gnomon.core.errors import StoppedError
 WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stopped(BaseException):
+    """A signal came. No Exception, so that nobody on the way takes it for one more file that cannot be read."""
+
+
 class StopFlag:
     """Which signal came, if any, and what to do when one comes."""
 
     def __init__(self) -> None:
         self.came: int | None = None
         self.patient = False  # True: remember the signal and let the loop come to a good place
+        self.what = "stopped."
         self.fix = "run the command again; nothing was left half done."
 
     def asked(self) -> bool:
         return self.came is not None
 
-    def error(self, what: str) -> StoppedError:
-        return StoppedError(what, fix=self.fix, signal_number=self.came or signal.SIGTERM)
+    def error(self) -> StoppedError:
+        return StoppedError(self.what, fix=self.fix, signal_number=self.came or signal.SIGTERM)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, a signal that comes, or has come before, raises Stopped."""
+        was_patient, self.patient = self.patient, False
+        try:
+            if self.asked():
+                raise Stopped
+            yield
+        finally:
+            self.patient = was_patient
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.came is not None:
@@ -35,19 +51,28 @@ class StopFlag:
             return
         self.came = number
         if not self.patient:
-            raise self.error("stopped.")
+            raise Stopped
 
 
 @contextmanager
 def watched() -> Iterator[StopFlag]:
-    """Handle SIGINT and SIGTERM inside; the handlers of before afterwards. Off the main thread: handle nothing."""
+    """Handle SIGINT and SIGTERM inside; the handlers of before afterwards. Raises StoppedError when one ended it.
+
+    A signal that is ignored (a job in the background of a script) stays ignored. Off the main thread: handle nothing.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {number: signal.signal(number, flag._handle) for number in WATCHED}
+    before = {number: signal.getsignal(number) for number in WATCHED}
+    heeded = [number for number in WATCHED if before[number] != signal.SIG_IGN]
     try:
+        for number in heeded:
+            signal.signal(number, flag._handle)
         yield flag
+    except Stopped:
+        raise flag.error() from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        flag.patient = True  # what comes while the handlers change has nothing left to stop
+        for number in heeded:
+            signal.signal(number, before[number])

@@ -225,7 +225,7 @@ def test_a_reader_beside_a_writer_gets_the_old_or_the_new(run, monkeypatch):
 # --- one at a time ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("change", [
     lambda run: run.save_data({}), lambda run: run.save_checkpoint(1, {}), lambda run: run.save_model({}),
-    lambda run: run.history.append({"a": 1}), lambda run: run.history.truncate_after(1),
+    lambda run: run.history.append({"a": 1}), lambda run: run.history.keep_first(0),
     lambda run: run.save_report(""), lambda run: run.save_figure("a.svg", b""),
     lambda run: run.openings.append({"a": 1}),
 ])  # fmt: skip

@@ -110,15 +110,22 @@ def test_a_newline_that_became_something_else_is_damage_not_a_torn_line(journal,
         journal.read()
 
 
-def test_what_came_after_a_step_is_dropped_for_a_resume(journal, tmp_path):
-    journal.append({"note": "without a step"})
-    journal.truncate_after(1)
-    assert journal.read() == [*RECORDS[:2], {"note": "without a step"}]
+def test_the_first_records_are_kept_for_a_resume(journal, tmp_path):
+    journal.keep_first(2)
+    assert journal.read() == RECORDS[:2]
     before = (tmp_path / "history.jsonl").stat()
-    journal.truncate_after(5)
+    journal.keep_first(2)
     assert (tmp_path / "history.jsonl").stat().st_ino == before.st_ino  # nothing to drop, nothing written
     journal.append({"step": 2})
-    assert journal.read()[-1] == {"step": 2}
+    assert journal.read() == [*RECORDS[:2], {"step": 2}]
+
+
+def test_records_that_are_gone_are_noticed(journal, tmp_path):
+    with pytest.raises(ArtefactError, match="has 4 records where the run has written 5"):
+        journal.keep_first(5)
+    (tmp_path / "history.jsonl").unlink()
+    with pytest.raises(ArtefactError, match=r"history\.jsonl: has 0 records"):
+        journal.keep_first(1)
 
 
 def test_a_line_nested_too_deeply_is_damage_not_a_crash(tmp_path):
@@ -139,5 +146,5 @@ def test_whoever_may_not_write_does_not(tmp_path):
     with pytest.raises(RuntimeError, match="not now"):
         journal.append({"a": 1})
     with pytest.raises(RuntimeError, match="not now"):
-        journal.truncate_after(1)
+        journal.keep_first(0)
     assert list(tmp_path.iterdir()) == []
