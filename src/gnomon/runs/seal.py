@@ -12,7 +12,7 @@ from gnomon.core.errors import ArtefactError
 MANIFEST = "manifest.json"
 JSON_LIMIT = 64 << 20  # bytes; no JSON file of a run comes near
 
-RESTORE = "restore the file from a copy, or make the run again; `gnomon check RUN` lists what is still good."
+RESTORE = "restore the file from a copy, or make the run again."
 
 
 def encode_json(value: Any) -> bytes:
