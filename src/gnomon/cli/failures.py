@@ -43,7 +43,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         report(StoppedError("stopped.", fix="run the command again.", signal_number=signal.SIGINT), as_json=as_json)
         return 128 + signal.SIGINT
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # rich leaves by SystemExit when whoever reads stdout has gone away
         return 141
     except Exception as error:  # noqa: BLE001  the one place where every failure becomes a message
         if debug:

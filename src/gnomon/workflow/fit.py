@@ -20,7 +20,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.seeds import derive, generator
-from gnomon.core.settings import Settings, fill, from_flat, full_key
+from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
 from gnomon.core.task import Task
 from gnomon.data.columns import Columns
 from gnomon.data.splits import compare_splits, fingerprint_of
@@ -29,6 +29,7 @@ from gnomon.models import CUSTOM
 from gnomon.nn.initialise import initialise
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.folder import RunFolder, card_files, find
+from gnomon.runs.writer import free_bytes
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import Job, Judged, Watcher, build_state, split_error, train
@@ -132,7 +133,7 @@ def fit(
             return _resume(Path(resume), source, task, custom, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="hand over data: gnomon fit DATA, or gnomon fit digits.")
-        opened = fill(from_flat(values), preset or {})
+        opened = _findable(fill(from_flat(values), preset or {}))
         follower.on_phase("reading")
         prepared = prepare(source, opened, task)
         given = frozenset(full_key(key) for key in values if not isinstance(values[key], Mapping)) | frozenset(
@@ -143,6 +144,14 @@ def fit(
         folder = RunFolder.create(Path(opened.runs_folder), session.task.name, name, card_of(session))
         with folder.lock():
             return _train_and_judge(folder, session, follower, flag)
+
+
+def _findable(settings: Settings) -> Settings:
+    """The settings with the place of the target data as it is seen from every folder: a run is resumed from any."""
+    target = settings.data.target_data
+    if target is None or not Path(target).expanduser().exists():
+        return settings
+    return with_values(settings, {"data.target_data": str(Path(target).expanduser().absolute())})
 
 
 @dataclass(frozen=True)
@@ -348,8 +357,8 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
     if checkpoint is not None:
         state.load(checkpoint.files)
     folder.history.keep_first(state.counters.looks)  # one row a look
-    damage = () if checkpoint is None else checkpoint.notes
-    prepared = replace(session.prepared, notes=(*damage, *session.prepared.notes))
+    notes = (*(checkpoint.notes if checkpoint else ()), *_little_room(folder, state), *session.prepared.notes)
+    prepared = replace(session.prepared, notes=notes)
     step = None if checkpoint is None else checkpoint.step
     follower.on_ready(
         Ready(prepared, task, settings, session.given, session.layers, str(session.device), folder.path, step)
@@ -363,6 +372,14 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         raise Stopped
     folder.save_checkpoint(state.counters.step, state.files())
     return state
+
+
+def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
+    """A warning when the disk has no room for two checkpoints: weights now, at their best, averaged; two moments."""
+    copies = 5 if state.average else 4
+    needed = 2 * copies * sum(buffer.nbytes for buffer in state.parameters.buffers)
+    free = free_bytes(folder.path)
+    return (f"the disk has {free:,} bytes free; two checkpoints need about {needed:,}",) if free < needed else ()
 
 
 def _how_to_continue(folder: RunFolder) -> str:
@@ -475,5 +492,7 @@ def _judge(folder: RunFolder, session: Session, state: TrainingState, follower: 
         }
     )
     run = Run(folder, type(task), session.model)
+    if "test" in folder.saved_predictions():  # a finished run, resumed: what was opened stays opened
+        evaluations["test"] = run.evaluation("test")
     judge_run(run, evaluations, examples=examples)
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -42,18 +43,23 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
 
 def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
     """The ladder of these evaluations against `human`, with what the run knows of leaks, looks and settings."""
-    card = run.folder.load_data()
-    return diagnose(
+    card, outcome = run.folder.load_data(), run.folder.load_outcome()
+    found = diagnose(
         evaluations,
         human=human,
         error_name=run.task.error_name,
         leaked=_leaked(run, evaluations),
-        dev_looks=run.folder.load_outcome()["dev_looks"],
+        dev_looks=outcome["dev_looks"],
         test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
         settings=all_settings.flat(run.settings),
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )
+    if outcome["ended_because"] != "max_time":
+        return found
+    stop = run.settings.stop
+    cut = f"max_time={stop.max_time:g} cut training short at step {outcome['steps']:,} of {stop.epochs} epochs"
+    return replace(found, notes=(cut, *found.notes))
 
 
 def report_record(
