@@ -1,7 +1,7 @@
 """Convex models trained by the one loop end where scikit-learn's solvers do, at the same L2 strength.
 
-gnomon minimises mean loss + lambda/(2 m) |w|^2 with m training examples, scikit-learn C * sum of losses + |w|^2 / 2: the
-same minimum at C = 1 / lambda. The squared error has no factor 1/2 in gnomon, so Ridge's alpha is lambda / 2.
+gnomon minimises mean loss + lambda/(2 m) |w|^2 with m training examples, scikit-learn C * sum of losses + |w|^2 / 2:
+the same minimum at C = 1 / lambda. The squared error has no factor 1/2 in gnomon, so Ridge's alpha is lambda / 2.
 Each twin is fitted on gnomon's own split and its own standardised inputs. Momentum on full batches, from zeros.
 """
 
