@@ -85,8 +85,11 @@ def print_shown(shown: Shown) -> None:
     parameters = sum(row["parameters"] for row in shown.layers)
     total = sum(row["multiply_adds"] or 0 for row in shown.layers)
     console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{total:>16,}\n", style="bold")
+    from gnomon.core.settings import rows
+
+    defaults = {row.key: row.default for row in rows()}
     for key, value, given, _ in shown.settings:
-        origin = "given" if given else "chosen"
+        origin = "given" if given else "default" if value == defaults[key] else "chosen"
         console.print(f"  {key:<30} {_value(value):<20} {origin}", markup=False)
 
 
@@ -134,5 +137,5 @@ def _defaults(task: str | None) -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return ",".join(map(str, value)) if value and value != ("",) else "none"
+        return ",".join(str(part) or "the empty cell" for part in value) if value else "none"
     return f"{value:g}" if isinstance(value, float) else ("" if value is None else str(value))
