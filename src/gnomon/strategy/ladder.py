@@ -269,7 +269,7 @@ def _rung_note(
         return person.note
     notes = []
     if name in removed:
-        notes.append(f"without {removed[name]:,} copies of training examples")
+        notes.append(f"without {removed[name]:,} {'copy' if removed[name] == 1 else 'copies'} of training examples")
     if name == "dev" and dev_looks > 1:
         optimism = float(level.draws.std()) * math.sqrt(2 * math.log(dev_looks))
         notes.append(f"best of {dev_looks} looks: up to about {format_gap(optimism, unit)} optimistic")
