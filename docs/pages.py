@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 110  # columns that output is wrapped at, as a terminal does
+WIDTH = 120  # columns that output is wrapped at, as a terminal does
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = set("|<>;&$`*")  # a line with one of these is bash's business
 
