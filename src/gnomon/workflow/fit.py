@@ -375,11 +375,11 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
 
 
 def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
-    """A warning when the disk has no room for two checkpoints: weights now, at their best, averaged; two moments."""
-    copies = 5 if state.average else 4
-    needed = 2 * copies * sum(buffer.nbytes for buffer in state.parameters.buffers)
+    """A warning when the disk has no room for the two checkpoints that are kept and the one that replaces one."""
+    copies = 5 if state.average else 4  # weights now and at their best, two moments, the moving average
+    needed = 3 * copies * sum(buffer.nbytes for buffer in state.parameters.buffers)
     free = free_bytes(folder.path)
-    return (f"the disk has {free:,} bytes free; two checkpoints need about {needed:,}",) if free < needed else ()
+    return (f"the disk has {free:,} bytes free; three checkpoints need about {needed:,}",) if free < needed else ()
 
 
 def _how_to_continue(folder: RunFolder) -> str:
