@@ -1,5 +1,5 @@
 # One entry for people and CI. Needs a virtual environment with: pip install -c constraints.txt -e '.[dev]'
-.PHONY: check test slow bench types lint
+.PHONY: check test slow bench types lint readme pages
 
 check: lint types test
 
@@ -19,3 +19,9 @@ slow:
 
 bench:
 	python -m benchmarks
+
+readme:
+	python docs/make_readme.py
+
+pages:
+	python docs/make_pages.py
