@@ -84,8 +84,9 @@ class Session:
 
     def _commands(self, text: str, printed: io.StringIO) -> int:
         code = 0
-        for line in text.replace("\\\n", " ").splitlines():
-            if not line.strip() or line.lstrip().startswith("#"):
+        for written in text.replace("\\\n", " ").splitlines():
+            line = re.sub(r"(^|\s+)#.*", "", written)
+            if not line.strip():
                 continue
             code = (
                 self._gnomon(line)

@@ -83,7 +83,7 @@ def _own_data(folder: Path) -> None:
     with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
         for path in sorted((folder / "photos").rglob("*.png")):
             archive.write(path, path.relative_to(folder))
-    rows = [f"{area},{area * 3 + rng.integers(9)}.5" for area in range(60)]
+    rows = [f"{area:.1f},{3 * area + rng.random():.2f}" for area in 20 + 100 * rng.random(60).round(2)]
     (folder / "table.csv").write_text("\n".join(["area,price", *rows]))
     (folder / "fashion-mnist").mkdir()
     for part in ("train", "t10k"):

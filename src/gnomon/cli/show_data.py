@@ -106,7 +106,7 @@ def print_settings(task: str | None) -> None:
 
     for row in rows():
         default = defaults.get(row.key, row.default)
-        shown = "(by data)" if default is None else _value(default)
+        shown = _value(default) if default is not None else "not set" if row.key in defaults else "(by data)"
         links = f"  [{', '.join(row.links)}]" if row.links else ""
         console.print(f"  {row.key:<28} {shown:<14} {row.description}{links}", markup=False)
     if task is not None:
