@@ -58,7 +58,7 @@ class Examples(abc.ABC):
 
     @abc.abstractmethod
     def thumbnails(self) -> np.ndarray | None:
-        """(N, D) float32, small views whose correlation tells near-duplicates; None where nearness means nothing."""
+        """(N, D) float32: small square gray views, row by row, in which near-copies are looked for; None for none."""
 
 
 @dataclass(frozen=True, slots=True)

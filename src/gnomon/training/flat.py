@@ -28,6 +28,11 @@ class FlatParameters:
         """The non-empty buffers, each with its `.grad`."""
         return [buffer for buffer in (self.weights, self.others) if buffer.numel()]
 
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Of the buffers, in their order."""
+        return [_gradient(buffer) for buffer in self.buffers]
+
     def zero_gradients(self) -> None:
         for buffer in self.buffers:
             _gradient(buffer).zero_()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
+from gnomon.core.errors import ArtefactError
 from gnomon.core.settings import OptimiserSettings, RegulariseSettings
 from gnomon.training.flat import FlatParameters
 
@@ -24,7 +30,10 @@ class Optimiser:
         self.clip_norm, self.clip_value = optimiser.clip_norm, optimiser.clip_value
         self.l2, self.l1 = regularise.l2 / num_train, regularise.l1 / num_train
         self.weight_decay = regularise.weight_decay or 0.0
-        self.rule = build_rule(parameters, optimiser)
+        self.settings = optimiser
+        slots = SLOTS[_name(optimiser)]
+        self.state = [{slot: torch.zeros_like(buffer) for slot in slots} for buffer in parameters.buffers]
+        self.counts = [torch.zeros((), dtype=torch.float32, device=buffer.device) for buffer in parameters.buffers]
 
     def step(self, learning_rate: float) -> None:
         weights = self.parameters.weights
@@ -37,9 +46,7 @@ class Optimiser:
                 self.parameters.clip(norm=self.clip_norm, value=self.clip_value)
             if self.weight_decay:
                 weights.mul_(1.0 - learning_rate * self.weight_decay)
-        for group in self.rule.param_groups:
-            group["lr"] = learning_rate
-        self.rule.step()
+            self._update(learning_rate)
         self.parameters.zero_gradients()
 
     def penalty(self) -> Tensor:
@@ -47,39 +54,66 @@ class Optimiser:
         weights = self.parameters.weights.detach()
         return 0.5 * self.l2 * weights.square().sum() + self.l1 * weights.abs().sum()
 
+    def _update(self, learning_rate: float) -> None:
+        """torch's own kernels, fused where there is one, called without the optimizer classes.
+
+        Those import the compiler when they are made, which costs more than a second before the first step. Momentum
+        is torch's v = beta v + g; the notes' v = beta v + (1 - beta) g is the same path at 1/(1 - beta) times the rate.
+        """
+        settings, buffers = self.settings, [buffer.detach() for buffer in self.parameters.buffers]
+        gradients = self.parameters.gradients
+        match settings.name:
+            case "sgd" | "momentum":
+                momentum = settings.momentum if settings.name == "momentum" else 0.0
+                velocities: list[Tensor | None] = [state.get("velocity") for state in self.state]
+                sgd(
+                    buffers, gradients, velocities, fused=True, lr=learning_rate, momentum=momentum, dampening=0.0,
+                    weight_decay=0.0, nesterov=False, maximize=False,
+                )  # fmt: skip
+            case "rmsprop":
+                rmsprop(
+                    buffers, gradients, self._slot("square_average"), [], [], self.counts, foreach=True,
+                    lr=learning_rate, alpha=settings.beta2, eps=settings.epsilon, weight_decay=0.0, momentum=0.0,
+                    centered=False,
+                )  # fmt: skip
+            case _:
+                adam(
+                    buffers, gradients, self._slot("average"), self._slot("square_average"), [], self.counts,
+                    fused=True, amsgrad=False, lr=learning_rate, beta1=settings.momentum, beta2=settings.beta2,
+                    eps=settings.epsilon, weight_decay=0.0, maximize=False,
+                )  # fmt: skip
+
+    def _slot(self, name: str) -> list[Tensor]:
+        return [state[name] for state in self.state]
+
     def tensors(self) -> dict[str, Tensor]:
-        """The rule's state, named "0.exp_avg" and so on; empty before the first step."""
-        state = self.rule.state_dict()["state"]
-        return {
-            f"{i}.{name}": value for i, slots in state.items() for name, value in slots.items() if value is not None
-        }
+        """The rule's state, named "0.average", "0.step" and so on."""
+        slots = {f"{i}.{name}": value for i, state in enumerate(self.state) for name, value in state.items()}
+        return slots | {f"{i}.step": count for i, count in enumerate(self.counts)}
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `tensors` gave."""
-        whole = self.rule.state_dict()
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            position, _, slot = name.partition(".")
-            state.setdefault(int(position), {})[slot] = value
-        self.rule.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `tensors` gave. Raises ArtefactError where it does not fit."""
+        own = self.tensors()
+        if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
+            raise ArtefactError(
+                "the state does not fit this optimiser.",
+                where="optimizer.safetensors",
+                fix="resume with the settings and the version of gnomon the run was started with.",
+            )
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
 
 
-def build_rule(parameters: FlatParameters, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """torch's own rule; fused where torch has a fused kernel.
+SLOTS: Mapping[str, tuple[str, ...]] = {  # what each rule remembers, a tensor as long as the parameters each
+    "sgd": (),
+    "momentum": ("velocity",),
+    "rmsprop": ("square_average",),
+    "adam": ("average", "square_average"),
+    "adamw": ("average", "square_average"),
+}
 
-    Momentum is torch's v = beta v + g; the notes' v = beta v + (1 - beta) g is the same path at a learning rate
-    1/(1 - beta) times as high.
-    """
-    buffers = parameters.buffers
-    match settings.name:
-        case "sgd":
-            return torch.optim.SGD(buffers, lr=0.0, fused=True)
-        case "momentum":
-            return torch.optim.SGD(buffers, lr=0.0, momentum=settings.momentum, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(buffers, lr=0.0, alpha=settings.beta2, eps=settings.epsilon, foreach=True)
-        case "adam" | "adamw":
-            betas = (settings.momentum, settings.beta2)
-            return torch.optim.Adam(buffers, lr=0.0, betas=betas, eps=settings.epsilon, fused=True)
-        case None:
-            raise ValueError("the optimiser's name is still open; fill the settings first")
+
+def _name(settings: OptimiserSettings) -> str:
+    if settings.name is None:
+        raise ValueError("the optimiser's name is still open; fill the settings first")
+    return settings.name

@@ -26,6 +26,7 @@ from gnomon.data.source import Source
 from gnomon.metrics.classification import scores
 from gnomon.models import build_image_model
 from gnomon.models.defaults import image_defaults
+from gnomon.nn.normalise import Normalise
 from gnomon.runs.writer import write_bytes
 from gnomon.tasks import _classes
 
@@ -148,7 +149,11 @@ class ImageClassification(Task):
         )
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        return model(batch["image"])  # (B, K) logits
+        images = batch["image"]
+        if not isinstance(getattr(model, "normalise", None), Normalise):  # a network of the user's own
+            images = images.to(torch.float32).mul_(1 / 255)
+        logits: Tensor = model(images)
+        return logits  # (B, 1) or (B, K)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         return _classes.class_losses(outputs, batch["target"])

@@ -23,7 +23,6 @@ from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature
 from gnomon.data.source import Source
 from gnomon.data.tables import TableExamples
-from gnomon.figures.regression import draw_regression
 from gnomon.metrics.regression import scores
 from gnomon.models.defaults import table_defaults
 from gnomon.tasks import _tables
@@ -183,6 +182,8 @@ class TabularRegression(Task):
     def figures(self, evaluation: Evaluation) -> dict[str, Figure]:
         if len(self.target_names) > 1:
             return {}
+        from gnomon.figures.regression import draw_regression  # matplotlib is not on the way to the first step
+
         table = evaluation.table
         figure = draw_regression(table["target"].to_numpy(), table["prediction"].to_numpy(), name=self.target_names[0])
         return {"predicted against true": figure}
