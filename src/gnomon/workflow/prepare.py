@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,6 +132,10 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
 def divided_in_two(reading: Reading, target: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
     """Train on the source, judge on the target distribution; train-dev is carved from what is trained on."""
     general = reading.splits["all"] if "all" in reading.splits else reading.splits["train"]
+    unused = [name for name in ("dev", "test") if name in reading.splits]
+    if unused:
+        notes.append(f"{' and '.join(unused)} of the source are not used: target_data is what counts")
+    target = replace(target, splits={name: _alike(general, part) for name, part in target.splits.items()})
     split, seed = settings.split, settings.seed
     if "all" in target.splits:
         wanted = target.splits["all"]
@@ -151,6 +155,12 @@ def divided_in_two(reading: Reading, target: Reading, settings: Settings, notes:
     kept, held, carved = carve(train.index, share, seed=seed, name="train_dev")
     notes.extend(carved)
     return {"train": train.take(kept), "train_dev": train.take(held), **judged}
+
+
+def _alike(general: Examples, wanted: Examples) -> Examples:
+    """The target's examples in the form (columns, types) that those of the source have. Raises DataError."""
+    nobody = general.take(np.empty(0, dtype=np.int64))
+    return nobody.join(wanted) if type(wanted) is type(general) else wanted
 
 
 def _joined(first: Examples, second: Examples) -> Examples:
