@@ -16,10 +16,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from gnomon import tasks
 from gnomon.core.errors import ArtefactError
+from gnomon.core.settings import from_flat
 from gnomon.runs.folder import RunFolder
+from gnomon.training.flat import FlatParameters
+from gnomon.training.optimisers import Optimiser
+from gnomon.training.state import TrainingState
 
 E2E = Path(__file__).parents[1] / "e2e"
 
@@ -250,6 +255,24 @@ def test_a_history_that_lost_rows_is_not_continued(data, finished, tmp_path):
     (run / "history.jsonl").unlink()
     job = gnomon("fit", "--resume", run, jobs=tmp_path)
     assert_error_form(job, 6, re.escape(f"{run}/history.jsonl: has 0 records where the run has written 2."))
+
+
+@pytest.mark.parametrize("change", [
+    lambda counters: {}, lambda counters: {**counters, "more": 1}, lambda counters: {**counters, "step": "1"},
+    lambda counters: {**counters, "step": True}, lambda counters: [], lambda counters: None,
+])  # fmt: skip
+def test_a_checkpoint_with_other_counters_is_refused(change):
+    module = torch.nn.Linear(2, 2)
+    parameters = FlatParameters(module)
+    settings = from_flat({"optimiser.name": "adam"})
+    state = TrainingState(
+        module, parameters, Optimiser(parameters, settings.optimiser, settings.regularise, 1), torch.Generator()
+    )
+    files = state.files()
+    state.load(files)
+    changed = json.dumps(change(json.loads(files["state.json"]))).encode()
+    with pytest.raises(ArtefactError, match=r"state\.json: does not hold the counters of a run"):
+        state.load({**files, "state.json": changed})
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -70,7 +69,7 @@ class TrainingState:
         random = tensors_from_bytes(files, "random.safetensors")
         torch.set_rng_state(random["torch"])
         self.augmentation.set_state(random["augmentation"])
-        self.counters = _counters(json.loads(files["state.json"]))
+        self.counters = _counters(files.get("state.json", b""))
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -103,7 +102,13 @@ def load_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
-def _counters(values: dict[str, Any]) -> Counters:
-    if values.keys() != asdict(Counters()).keys():
-        raise ArtefactError("unknown or missing counters.", where="state.json", fix="use another checkpoint.")
-    return Counters(**values)
+def _counters(data: bytes) -> Counters:
+    """The counters in `data`: exactly those there are, each of its type. Raises ArtefactError."""
+    try:
+        values = json.loads(data)
+        wanted = asdict(Counters())
+        if values.keys() == wanted.keys() and all(type(values[name]) is type(wanted[name]) for name in wanted):
+            return Counters(**values)
+    except (ValueError, AttributeError):
+        pass
+    raise ArtefactError("does not hold the counters of a run.", where="state.json", fix="use another checkpoint.")
