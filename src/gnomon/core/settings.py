@@ -23,7 +23,7 @@ def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+)\s*([smh]?)\s*", value)
         if not match:
-            raise ValueError("expected a duration such as 90, 90s, 10m or 1.5h")
+            raise ValueError(f"expected {DURATION}")
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
     return value
 
@@ -36,7 +36,8 @@ def _tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | float) else value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
 Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_tuple)]
@@ -50,7 +51,9 @@ def _setting(default: Any, description: str, *, link: str = "", **limits: Any) -
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=False, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class DataSettings(_Group):
@@ -194,7 +197,7 @@ class Settings(_Group):
     task: str | None = _setting(None, "the task, when the one recognised is wrong")
     seed: int = _setting(0, "the one seed of the run", ge=0)
     run_name: str | None = _setting(None, "name of the run folder after its time (default: the data's name)")
-    runs_folder: str = _setting("runs", "where run folders are made")
+    runs_folder: str = _setting("runs", "where run folders are made", min_length=1)
     data: DataSettings = DataSettings()
     split: SplitSettings = SplitSettings()
     model: Annotated[ModelSettings, BeforeValidator(_by_name)] = ModelSettings()
@@ -239,6 +242,17 @@ def _group_class(key: str) -> type[_Group] | None:
 
 GROUPS = tuple(key for key in Settings.model_fields if _group_class(key) is not None)
 
+FAMILIAR = {  # what other tools call a setting: named in the error, never taken silently
+    "lr": "optimiser.learning_rate", "alpha": "optimiser.learning_rate", "bs": "optimiser.batch_size",
+    "batch": "optimiser.batch_size", "optimizer": "optimiser.name", "wd": "regularise.weight_decay",
+    "num_epochs": "stop.epochs", "n_epochs": "stop.epochs", "early_stopping": "stop.patience",
+    "time_limit": "stop.max_time", "timeout": "stop.max_time", "arch": "model.name", "architecture": "model.name",
+    "label": "data.target", "labels": "data.target", "y": "data.target", "sep": "data.delimiter",
+    "separator": "data.delimiter", "img_size": "data.image_size", "size": "data.image_size", "val": "split.dev",
+    "valid": "split.dev", "validation": "split.dev", "random_state": "seed", "gpu": "machine.device",
+    "num_workers": "machine.threads", "workers": "machine.threads", "name": "run_name", "output": "runs_folder",
+}  # fmt: skip
+
 
 def full_key(key: str) -> str:
     """`learning_rate` -> `optimiser.learning_rate`; `model` -> `model.name`. Raises UsageError with the nearest key."""
@@ -251,23 +265,39 @@ def full_key(key: str) -> str:
     by_leaf = [name for name in known if name.rpartition(".")[2] == key and key != "name"]
     if len(by_leaf) == 1:
         return by_leaf[0]
-    leaves = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
-    near = difflib.get_close_matches(key, leaves, n=1, cutoff=0.5)
-    nearest = f"Did you mean {leaves[near[0]]}?" if near else "`gnomon settings` lists every setting."
-    raise UsageError(f"there is no setting named {key!r}.", fix=nearest)
+    raise UsageError(f"there is no setting named {key!r}.", fix=_nearest_key(key, known))
+
+
+def _nearest_key(key: str, known: set[str]) -> str:
+    leaf = key.rpartition(".")[2]
+    if leaf in FAMILIAR:
+        return f"did you mean {FAMILIAR[leaf]}?"
+    names = {name.rpartition(".")[2]: name for name in known if not name.endswith(".name")}
+    names |= {name.removesuffix(".name"): name for name in known} | {name: name for name in known}
+    near = difflib.get_close_matches(key, names, n=1)
+    return f"did you mean {names[near[0]]}?" if near else "`gnomon settings` lists every setting."
 
 
 def from_flat(values: Mapping[str, Any]) -> Settings:
     """Settings from {"epochs": "5", "optimiser.learning_rate": 0.01}. Raises UsageError naming key and value."""
     tree: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and key in GROUPS:
-            for leaf, leaf_value in value.items():
-                tree.setdefault(key, {})[full_key(f"{key}.{leaf}").partition(".")[2]] = leaf_value
-            continue
-        group, _, leaf = full_key(key).rpartition(".")
+    seen: dict[str, str] = {}  # full key -> as it was given
+    for given, value in _leaves(values):
+        key = full_key(given)
+        if key in seen:
+            raise UsageError(f"{key} is given twice: as {seen[key]} and as {given}.", fix="give it once.")
+        seen[key] = given
+        group, _, leaf = key.rpartition(".")
         (tree.setdefault(group, {}) if group else tree)[leaf] = value
     return _validated(tree)
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and key in GROUPS:
+            yield from ((f"{key}.{leaf}", one) for leaf, one in value.items())
+        else:
+            yield key, value
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -309,10 +339,47 @@ def _validated(tree: dict[str, Any]) -> Settings:
         key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         given = first.get("input")
         shown = given if isinstance(given, str | int | float | bool) else json.dumps(given, default=str)
-        message = first["msg"].removeprefix("Value error, ")
         row = next((row for row in rows() if row.key == key), None)
-        about = f" It is: {row.description}." if row else ""
-        raise UsageError(
-            f"{key}={shown} cannot be used: {message[0].lower() + message[1:]}.{about}",
-            fix=f"give {key} another value; `gnomon settings` lists every setting.",
-        ) from None
+        takes = _takes(key) if row else ""
+        why = f"it takes {takes}" if takes else first["msg"][0].lower() + first["msg"][1:]
+        about = f" ({row.description})" if row else ""
+        raise UsageError(f"{key}={shown} cannot be used: {why}{about}.", fix=_instead(key, shown, takes)) from None
+
+
+def _schema(key: str) -> dict[str, Any]:
+    """The JSON schema of one value of a setting."""
+    group, _, leaf = key.rpartition(".")
+    kind = _group_class(group) if group else Settings
+    schema: dict[str, Any] = kind.model_json_schema()["properties"][leaf] if kind else {}
+    return next((part for part in schema.get("anyOf", ()) if part.get("type") != "null"), schema)
+
+
+def _takes(key: str) -> str:
+    """What a setting takes, in words: "a whole number of at least 1"; "" for what a person must read up on."""
+    schema = _schema(key)
+    one = schema.get("items", schema)
+    if "takes" in one:
+        return str(one["takes"])
+    if "enum" in one:
+        return " or ".join(map(str, one["enum"]))
+    kind = {"integer": "a whole number", "number": "a number", "string": "a text"}.get(one.get("type", ""))
+    if kind is None:
+        return ""
+    if one.get("minLength"):
+        kind = "a text that is not empty"
+    words = {
+        "minimum": "of at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    limits = " and ".join(f"{word} {one[limit]:g}" for limit, word in words.items() if limit in one)
+    several = ", or several with commas between" if "items" in schema else ""
+    return f"{kind}{' ' if limits else ''}{limits}{several}"
+
+
+def _instead(key: str, given: Any, takes: str) -> str:
+    if not takes:
+        return f"`gnomon settings` says what {key} takes."
+    near = difflib.get_close_matches(str(given), map(str, _schema(key).get("enum", ())), n=1, cutoff=0.7)
+    return f"did you mean {key}={near[0]}?" if near else f"give it {takes.partition(',')[0]}, or leave it out."
