@@ -20,6 +20,7 @@ IMAGE_MODELS = ("convnet", "lenet5", "dense", "logistic")
 TABLE_MODELS = ("dense", "logistic", "linear")
 
 HIDDEN = (128,)  # units of the hidden layers of a dense net, where the settings leave them open
+CHANNELS = (32, 64)  # filters of the stages of a convnet, likewise
 
 
 def build_image_model(
@@ -70,7 +71,7 @@ def build_image_model(
                 channels_in,
                 num_outputs,
                 image_size=(height, width),
-                channels=model.channels or (32, 64),
+                channels=CHANNELS if model.channels is None else model.channels,
                 hidden=hidden or (),
                 mean=mean,
                 std=std,

@@ -49,7 +49,7 @@ def convnet(
         )  # fmt: skip
         height, width = height // POOL, width // POOL
     layers["flatten"] = nn.Flatten()
-    flat = channels[-1] * height * width
+    flat = (channels_in, *channels)[-1] * height * width
     rates = one_each(dropout, len(hidden))
     for number, (num_inputs, units, rate) in enumerate(zip((flat, *hidden), hidden, rates, strict=False), start=1):
         layers[f"dense{number}"] = dense_block(
