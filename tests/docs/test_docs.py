@@ -173,6 +173,12 @@ def test_every_room_of_the_house_is_on_its_picture():
     assert {room for room in rooms if f"{room}/" in text} == rooms
 
 
+def test_the_rule_of_threads_is_the_one_the_page_gives():
+    from gnomon.workflow.fit import ONE_THREAD_BELOW
+
+    assert f"below {ONE_THREAD_BELOW / 1e6:g} million multiply-adds" in (DOCS / "architecture.md").read_text()
+
+
 @pytest.mark.slow
 def test_numbers_on_the_tasks_page_hold(tmp_path):
     """Seed 0 of every bundled set falls into the range that the page states for it."""
