@@ -40,11 +40,8 @@ def image_defaults(num_train: int, height: int, width: int, channels: int) -> di
 
 def table_defaults(num_train: int, num_features: int, kind: Literal["classification", "regression"]) -> dict[str, Any]:
     """Settings (full keys) for a table of `num_train` rows: the same net for classes and numbers, few columns or many."""
-    batch_size, least_epochs = next(
-        (size, epochs)
-        for rows, size, epochs in ((2_000, 32, 20), (20_000, 64, 20), (200_000, 256, 10), (math.inf, 1_024, 3))
-        if num_train <= rows
-    )
+    batch_size = min(1_024, max(32, 2 ** round(math.log2(max(num_train, 1)) / 2)))  # about sqrt(num_train)
+    least_epochs = 20 if num_train <= 20_000 else 10 if num_train <= 200_000 else 3
     return {
         "model.name": "dense",
         "model.hidden": (64, 64),
@@ -55,7 +52,7 @@ def table_defaults(num_train: int, num_features: int, kind: Literal["classificat
         "regularise.dropout": (0.2,),
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 2e-3,
-        "optimiser.batch_size": _clip(2 ** round(math.log2(math.sqrt(max(1, num_train)))), 16, 1024),
+        "optimiser.batch_size": batch_size,
         "schedule.name": "cosine",
         "stop.epochs": min(400, max(least_epochs, math.ceil(TABLE_STEPS * batch_size / max(num_train, 1)))),
     }
