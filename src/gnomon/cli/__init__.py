@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 
@@ -14,13 +15,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from gnomon.cli.failures import run_command
 
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, about code: nothing that a user could do anything about
     code = run_command(list(sys.argv[1:] if arguments is None else arguments))
     if arguments is None:
         _leave(code)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Let nothing else get the numbers of streams that were closed before the start (`gnomon fit DATA >&-`)."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _leave(code: int) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may hold on to freed memory
 
+NEEDED = {
+    "DATA": "data: a folder, an archive, a table or a bundled set",
+    "RUN": "a run: a folder below runs/, or latest",
+    "TASK": "a task",
+}
+
 Command = Callable[[list[str], dict[str, str], bool], int]
 
 
@@ -22,10 +28,14 @@ def _print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
-def _one(words: list[str], what: str, command: str) -> str:
-    if len(words) != 1:
-        found = "nothing" if not words else f"{len(words)}: {' '.join(words[:3])}"
-        raise UsageError(f"{command} takes one {what}, got {found}.", fix=f"gnomon {command} --help shows how.")
+def _one(words: list[str], what: str, command: str, example: str) -> str:
+    if not words:
+        raise UsageError(f"{command} needs {NEEDED[what]}.", fix=f"gnomon {command} {example}, for instance.")
+    if len(words) > 1:
+        raise UsageError(
+            f"{command} takes one {what}, got {len(words)}: {' '.join(words[:3])}.",
+            fix="give settings as key=value, and a path with blanks in quotes.",
+        )
     return words[0]
 
 
@@ -41,7 +51,7 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
     """
     resume = values.pop("resume", None)
-    source = _one(words, "DATA", "fit") if resume is None or words else None
+    source = _one(words, "DATA", "fit", "digits") if resume is None or words else None
     from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
     from gnomon.workflow.fit import fit as run_fit
 
@@ -61,11 +71,13 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "predict", "out")
     if len(words) < 2:
         raise UsageError("predict takes a run and at least one file.", fix="gnomon predict runs/latest FILES...")
-    from gnomon.cli.show_predict import print_answers, write_answers
+    from gnomon.cli.show_predict import check_out, print_answers, write_answers
     from gnomon.workflow.predict import predict as run_predict
     from gnomon.workflow.run import load
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
+    if out is not None:
+        check_out(Path(out))
     answers = run_predict(load(words[0]), source)
     if out is not None:
         write_answers(answers, Path(out))
@@ -84,7 +96,12 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """
     predictions, human = values.pop("predictions", None), values.pop("human", None)
     _no_settings(values, "diagnose", "human and predictions")
-    run = None if predictions is not None else _one(words, "RUN", "diagnose")
+    if predictions is not None and words:
+        raise UsageError(
+            f"diagnose takes a run or a table of predictions, got both: {words[0]} and {predictions}.",
+            fix="leave one of them out.",
+        )
+    run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.workflow.diagnose import diagnose as run_diagnose
 
@@ -103,7 +120,7 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.workflow.run import load
 
-    run = load(_one(words, "RUN", "test"))
+    run = load(_one(words, "RUN", "test", "runs/latest"))
     run.test()
     if as_json:
         _print_json(
@@ -116,7 +133,7 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """What DATA is taken for and why, how it would be divided, nine examples as a picture:  gnomon peek DATA"""
-    source = _one(words, "DATA", "peek")
+    source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
     from gnomon.workflow.peek import peek as run_peek
 
@@ -130,7 +147,7 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Does this train at all? Loss at the start, a few by heart, gradients, shuffled labels:  gnomon check DATA"""
-    source = _one(words, "DATA", "check")
+    source = _one(words, "DATA", "check", "digits")
     from gnomon.cli.show_data import print_checked
     from gnomon.workflow.check import check as run_check
 
@@ -150,7 +167,7 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.run import load
     from gnomon.workflow.show import show as run_show
 
-    shown = run_show(load(_one(words, "RUN", "show")))
+    shown = run_show(load(_one(words, "RUN", "show", "runs/latest")))
     if as_json:
         _print_json(shown_as_json(shown))
     else:
@@ -163,7 +180,7 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "settings", "none")
     from gnomon.cli.show_data import print_settings, settings_as_json
 
-    task = _one(words, "TASK", "settings") if words else None
+    task = _one(words, "TASK", "settings", "tabular_regression") if words else None
     if as_json:
         _print_json(settings_as_json(task))
     else:
@@ -174,8 +191,9 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
     if values:
         raise UsageError(
-            f"{command} has no setting {next(iter(values))!r} (it knows: {known}).",
-            fix=f"gnomon {command} --help shows how.",
+            f"{command} takes {'no settings' if known == 'none' else f'no setting but {known}'}, "
+            f"got {next(iter(values))}.",
+            fix="leave it out.",
         )
 
 

@@ -9,12 +9,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
-from gnomon.cli.words import parse
+from gnomon.cli.words import FLAGS, parse
 from gnomon.core.errors import DataError, GnomonError, MachineError, StoppedError, UsageError
 
-FLAGS = {"--json", "--debug", "--help", "-h", "--version"}
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WIDTH = 400  # characters a line of an error may have
 
@@ -30,12 +30,17 @@ def run_command(arguments: Sequence[str]) -> int:
         if "--version" in arguments:
             sys.stdout.write(f"gnomon {version('gnomon')}\n")
             return 0
-        if name is None:
+        wants_help = bool({"--help", "-h"} & set(arguments)) or name == "help"
+        if name == "help":
+            name = kept[1] if len(kept) > 1 else None
+        if name is None and (wants_help or not arguments):
             sys.stdout.write(help_text())
-            return 0 if FLAGS & set(arguments) else UsageError.exit_code
+            return 0 if wants_help else UsageError.exit_code
+        if name is None:
+            raise UsageError("there is no command.", fix="gnomon --help lists the commands.")
         if name not in COMMANDS:
             raise _no_such_command(name, COMMANDS)
-        if {"--help", "-h"} & set(arguments):
+        if wants_help:
             sys.stdout.write(help_text(name))
             return 0
         words, values = parse(kept[1:])
@@ -54,8 +59,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _no_such_command(name: str, known: Collection[str]) -> UsageError:
-    near = difflib.get_close_matches(name, known, n=1)
-    nearest = f"did you mean gnomon {near[0]}?" if near else f"one of: {', '.join(known)}."
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    nearest = f"did you mean gnomon {near[0]}?" if near else f"the commands are {', '.join(known)}."
     return UsageError(f"there is no command {name!r}.", fix=nearest)
 
 
@@ -86,13 +91,14 @@ def _bug(error: Exception) -> GnomonError:
 
 def report(failure: GnomonError, *, as_json: bool) -> None:
     """Two lines on stderr, or one JSON object on stdout."""
-    if as_json:
-        about = {"code": failure.code, "what": failure.what, "where": failure.where, "fix": failure.fix}
-        sys.stdout.write(json.dumps({"error": about, "exit_code": failure.exit_code}, ensure_ascii=False) + "\n")
-        return
-    place = f"{printable(failure.where)}: " if failure.where else ""
-    sys.stderr.write(f"gnomon: error[{failure.code}]: {place}{printable(failure.what)}\n")
-    sys.stderr.write(f"fix: {printable(failure.fix)}\n")
+    with suppress(OSError):  # nobody listens: the exit code still tells
+        if as_json:
+            about = {"code": failure.code, "what": failure.what, "where": failure.where, "fix": failure.fix}
+            sys.stdout.write(json.dumps({"error": about, "exit_code": failure.exit_code}, ensure_ascii=False) + "\n")
+            return
+        place = f"{printable(failure.where)}: " if failure.where else ""
+        sys.stderr.write(f"gnomon: error[{failure.code}]: {place}{printable(failure.what)}\n")
+        sys.stderr.write(f"fix: {printable(failure.fix)}\n")
 
 
 def printable(text: str) -> str:

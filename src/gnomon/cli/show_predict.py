@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.predict import Answers
 
 SHOWN = 50
+ENDINGS = (".csv", ".parquet")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝")
 
 
@@ -25,7 +28,7 @@ def print_answers(answers: Answers, out: str | None) -> None:
     console = Console(file=sys.stdout, highlight=False)
     table = Table(box=None, pad_edge=True, header_style="bold")
     for name in ("id", "prediction", "confidence"):
-        table.add_column(name, justify="right" if name == "confidence" else "left")
+        table.add_column(name, justify="right" if name == "confidence" else "left", overflow="fold")
     for row in answers.table.head(SHOWN).iter_rows(named=True):
         confidence = "" if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
         prediction = f"{row['prediction']:.6g}" if isinstance(row["prediction"], float) else str(row["prediction"])
@@ -33,6 +36,8 @@ def print_answers(answers: Answers, out: str | None) -> None:
     console.print(table)
     if len(answers.table) > SHOWN:
         console.print(f"  ... {len(answers.table) - SHOWN:,} more; out=answers.csv writes them all", markup=False)
+    for note in answers.notes:
+        console.print(f"  note: {printable(note)}", markup=False)
     for bad in answers.bad[:SHOWN]:
         console.print(f"  not read: {printable(bad.where)}: {printable(bad.why)}", markup=False)
     if out is not None:
@@ -44,24 +49,29 @@ def _plain(text: str) -> str:
     return printable(text).replace("[", r"\[")
 
 
+def check_out(out: Path) -> None:
+    """Raises UsageError for a file that is already there, or a name that ends in neither .csv nor .parquet."""
+    if out.suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"answers are written as .csv or .parquet, not as {out.name or 'a file without a name'}.",
+            fix=f"say out={out.with_suffix('.csv') if out.name else 'answers.csv'}, for instance.",
+        )
+    if os.path.lexists(out):
+        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
+
+
 def write_answers(answers: Answers, out: Path) -> None:
     """CSV (cells that a spreadsheet would run as formulas get a leading ') or Parquet, by the name's ending.
 
-    Raises UsageError for another ending or a file that is already there.
+    Raises UsageError as `check_out` does.
     """
-    if out.exists():
-        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
-    match out.suffix.lower():
-        case ".csv":
-            write_bytes(out, _safe_for_spreadsheets(answers.table).write_csv().encode())
-        case ".parquet":
-            import io
-
-            buffer = io.BytesIO()
-            answers.table.write_parquet(buffer)
-            write_bytes(out, buffer.getvalue())
-        case _:
-            raise UsageError(f"answers are written as .csv or .parquet, not {out.suffix!r}.", fix="out=answers.csv")
+    check_out(out)
+    if out.suffix.lower() == ".csv":
+        write_bytes(out, _safe_for_spreadsheets(answers.table).write_csv().encode())
+        return
+    buffer = io.BytesIO()
+    answers.table.write_parquet(buffer)
+    write_bytes(out, buffer.getvalue())
 
 
 def _safe_for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from gnomon.core.errors import UsageError
 
+FLAGS = {"--json", "--debug", "--help", "-h", "--version"}
+OWN = {"resume", "out", "predictions"}  # options of commands that are no settings
+
 
 def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Plain words, and settings. Raises UsageError for an option without a value or a setting given twice.
 
     A word is a setting when it starts with `--`, or has a `=` after what looks like a setting's name; a path with a
-    `=` in it can be given as ./path.
+    `=` in it, or a `-` before it, can be given as ./path.
     """
     plain: list[str] = []
     settings: dict[str, str] = {}
@@ -20,12 +23,19 @@ def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         word = rest.pop(0)
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
+            if equals and f"--{key}" in FLAGS:
+                raise UsageError(f"--{key} takes no value.", fix=f"say --{key} alone.")
             if not equals:
                 if not rest or rest[0].startswith("--"):
-                    raise UsageError(f"{word} needs a value.", fix=f"say {word} VALUE or {key}=VALUE.")
+                    raise _without_value(word, key)
                 value = rest.pop(0)
         elif "=" in word and word.partition("=")[0].replace(".", "").replace("_", "").replace("-", "").isalnum():
             key, _, value = word.partition("=")
+        elif word.startswith("-"):
+            raise UsageError(
+                f"there is no option {word}.",
+                fix=f"settings are given as key=value or --key value; a file of that name as ./{word}.",
+            )
         else:
             plain.append(word)
             continue
@@ -34,3 +44,11 @@ def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             raise UsageError(f"{key} is given twice.", fix="give it once.")
         settings[key] = value
     return plain, settings
+
+
+def _without_value(word: str, key: str) -> UsageError:
+    from gnomon.core.settings import full_key
+
+    if key.replace("-", "_") not in OWN:
+        full_key(key)  # an option that does not exist needs no value
+    return UsageError(f"{word} needs a value.", fix=f"say {word} VALUE or {key}=VALUE.")
