@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 LARGE_PICTURE = 48  # pixels a side from which a convnet starts with fewer channels and gets a fourth stage
 TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for
@@ -38,8 +38,8 @@ def image_defaults(num_train: int, height: int, width: int, channels: int) -> di
     }
 
 
-def table_defaults(num_train: int, num_features: int, kind: Literal["classification", "regression"]) -> dict[str, Any]:
-    """Settings (full keys) for a table of `num_train` rows: the same net for classes and numbers, few columns or many."""
+def table_defaults(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a table of `num_train` rows: the same for classes and numbers, few columns or many."""
     batch_size = min(1_024, max(32, 2 ** round(math.log2(max(num_train, 1)) / 2)))  # about sqrt(num_train)
     least_epochs = 20 if num_train <= 20_000 else 10 if num_train <= 200_000 else 3
     return {

@@ -125,7 +125,7 @@ class MultiTask(Task):
         return batch
 
     def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return table_defaults(num_train, len(self.features), "classification")
+        return table_defaults(num_train)
 
     def build_model(self, settings: Settings) -> nn.Module:
         return _tables.build_model(settings, self.features, sum(self._widths))

@@ -116,7 +116,7 @@ class TabularRegression(Task):
         return batch
 
     def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return table_defaults(num_train, len(self.features), "regression")
+        return table_defaults(num_train)
 
     def build_model(self, settings: Settings) -> nn.Module:
         return _tables.build_model(settings, self.features, len(self.target_names))
