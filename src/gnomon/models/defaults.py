@@ -18,7 +18,7 @@ def image_defaults(num_train: int, height: int, width: int, channels: int) -> di
         stages, hidden = (32, 64, 128), ()
     else:
         stages, hidden = (32, 64), (128,)
-    stages = stages[: max(1, int(math.log2(side)))]  # each halves the picture
+    stages = stages[: int(math.log2(side))]  # each halves the picture
     return {
         "model.name": "convnet",
         "model.channels": stages,

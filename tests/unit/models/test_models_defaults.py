@@ -24,10 +24,9 @@ def test_image_defaults_are_known_settings_and_build_a_model(num_train, size, ch
     assert model(torch.zeros(2, channels, *size, dtype=torch.uint8)).shape == (2, 5)
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
 @pytest.mark.parametrize("num_train", [1, 120, 1600, 60_000, 5_000_000])
-def test_table_defaults_are_known_settings_and_build_a_model(num_train, kind):
-    settings = fill(Settings(), table_defaults(num_train, 20, kind))
+def test_table_defaults_are_known_settings_and_build_a_model(num_train):
+    settings = fill(Settings(), table_defaults(num_train))
     model = build_table_model(settings.model, dropout=settings.regularise.dropout, num_outputs=3, num_features=20)
     assert model(torch.zeros(2, 20)).shape == (2, 3)
 
@@ -38,7 +37,7 @@ def test_every_default_that_the_loop_needs_is_given():
         "optimiser.learning_rate", "optimiser.batch_size", "schedule.name", "stop.epochs",
     }  # fmt: skip
     assert needed <= set(image_defaults(100, 28, 28, 1))
-    assert needed <= set(table_defaults(100, 4, "regression"))
+    assert needed <= set(table_defaults(100))
 
 
 def test_letters_are_not_mirrored_and_photos_are():
@@ -49,5 +48,5 @@ def test_letters_are_not_mirrored_and_photos_are():
 def test_more_examples_are_seen_less_often():
     seen = [image_defaults(n, 28, 28, 1)["stop.epochs"] for n in (100, 1_000, 10_000, 100_000, 10_000_000)]
     assert seen == sorted(seen, reverse=True)
-    seen = [table_defaults(n, 9, "regression")["stop.epochs"] for n in (100, 1_000, 10_000, 100_000, 10_000_000)]
+    seen = [table_defaults(n)["stop.epochs"] for n in (100, 1_000, 10_000, 100_000, 10_000_000)]
     assert seen == sorted(seen, reverse=True)
