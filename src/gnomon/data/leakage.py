@@ -80,9 +80,10 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
         notes += note
         near = _near(here[chosen], there[looked_in])
         position, partner = chosen[near[0]], looked_in[near[1]]
-        is_new = ~np.isin(frames[split]["id"][position].to_numpy(), pairs[i]["id"].to_numpy())
+        is_new = ~_as_text(frames[split][position])["id"].is_in(pairs[i]["id"].implode()).to_numpy()
         position, partner, similarity = position[is_new], partner[is_new], near[2][is_new]
-        pairs.append(_table("near", split, frames[split][position], other, frames[other][partner], similarity))
+        ours, theirs = _as_text(frames[split][position]), _as_text(frames[other][partner])
+        pairs.append(_table("near", split, ours, other, theirs, similarity))
         if other == "train":
             copied.append(partner)
     table = pl.concat(pairs) if pairs else _nothing()
@@ -92,22 +93,27 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
 
 # --- exact --------------------------------------------------------------------------------------------------------
 def _frame(examples: Examples) -> pl.DataFrame:
+    """Id and stratum stay as they are: millions of rows are only made texts of where they have copies."""
     import polars as pl
 
-    return examples.index.select(
-        pl.col("id").cast(pl.String),
-        pl.col("stratum").cast(pl.String),
-        pl.Series("fingerprint", examples.fingerprints(), dtype=pl.UInt64),
-    )
+    return examples.index.select("id", "stratum", pl.Series("fingerprint", examples.fingerprints(), dtype=pl.UInt64))
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    return frame.with_columns(pl.col("id", "stratum").cast(pl.String))
 
 
 def _exact(frames: Mapping[str, pl.DataFrame], other: str, split: str) -> pl.DataFrame:
     """Each example of `split` whose inputs `other` has too, with a partner of the same class where there is one."""
     import polars as pl
 
+    shared = frames[other].join(frames[split], on="fingerprint", how="semi", maintain_order="left")
     # one partner a class: a million equal rows on both sides must not make 10^12 pairs
-    partners = frames[other].unique(["fingerprint", "stratum"], keep="first", maintain_order=True)
-    both = frames[split].with_row_index("row").join(partners, on="fingerprint", suffix="_other")
+    partners = _as_text(shared.unique(["fingerprint", "stratum"], keep="first", maintain_order=True))
+    copies = _as_text(frames[split].join(partners, on="fingerprint", how="semi", maintain_order="left"))
+    both = copies.with_row_index("row").join(partners, on="fingerprint", suffix="_other")
     both = both.with_columns(same=pl.col("stratum") == pl.col("stratum_other"))
     both = both.sort("row", "same", descending=[False, True], nulls_last=True, maintain_order=True)
     both = both.unique("row", keep="first", maintain_order=True)
@@ -119,6 +125,7 @@ def _two_targets(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Examples of one split with the inputs of an earlier one and another class."""
     import polars as pl
 
+    frame = _as_text(frame.filter(frame["fingerprint"].is_duplicated()))
     first = frame.unique("fingerprint", keep="first", maintain_order=True)
     both = frame.join(first, on="fingerprint", suffix="_other", maintain_order="left")
     both = both.filter(pl.col("stratum") != pl.col("stratum_other"))

@@ -44,9 +44,15 @@ class Prepared:
             for name, part in self.splits.items()
         ]
         whole = pl.concat(parts)
+        is_shared = whole["id"].is_duplicated()
+        if not is_shared.any():
+            return whole
         # Two sources may use one id (a.png in each): the second one is told from the first by its number.
         again = pl.int_range(pl.len()).over("id", order_by="fingerprint")
-        return whole.with_columns(pl.when(again > 0).then(pl.format("{} #{}", "id", again)).otherwise("id").alias("id"))
+        numbered = whole.filter(is_shared).with_columns(
+            pl.when(again > 0).then(pl.format("{} #{}", "id", again)).otherwise("id").alias("id")
+        )
+        return pl.concat([whole.filter(~is_shared), numbered])
 
 
 def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> Prepared:

@@ -131,6 +131,10 @@ class TableExamples(Examples):
 
     def fingerprints(self) -> np.ndarray:
         """(N,) uint64: the same for the same values in the same input columns, whatever types hold them."""
+        return self._fingerprints
+
+    @cached_property
+    def _fingerprints(self) -> np.ndarray:
         frame = self.table.frame.select(self.feature_names)
         comparable = [_comparable(column) for column in frame]
         hashes = np.empty(len(self), np.uint64)

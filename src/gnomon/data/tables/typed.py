@@ -103,7 +103,7 @@ def _typed(
         series = _plain(column(name), role_of(name, targets, settings), missing, origin, notes)
         if name in kinds:
             series = as_demanded(series, kinds[name], missing, origin, notes)
-        columns.append(series)
+        columns.append(series.rechunk())  # with chunks that differ, every select would copy all columns
         decisions.append(Decision(name, kinds.get(name, _kind_of(series)), series.dtype))
     if not columns or not len(columns[0]):
         raise DataError("has columns but no rows.", where=origin, fix="add at least one row of data.")
