@@ -32,8 +32,8 @@ def convnet(
     """(B, C, H, W) with (H, W) = image_size -> (B, num_outputs).
 
     One stage an entry of `channels` (convolution 3x3, max pool 2), then one dense layer an entry of `hidden`, then the
-    head. `dropout` is that of the dense layers, one value or one each. Raises UsageError where the stages would pool
-    the picture away.
+    head. `dropout` is that of the dense layers, one value or one each; without a dense layer, that of the flattened
+    maps. Raises UsageError where the stages would pool the picture away.
     """
     if min(image_size) < POOL ** len(channels):
         raise UsageError(
@@ -50,7 +50,9 @@ def convnet(
         height, width = height // POOL, width // POOL
     layers["flatten"] = nn.Flatten()
     flat = (channels_in, *channels)[-1] * height * width
-    rates = one_each(dropout, len(hidden))
+    rates = one_each(dropout, max(1, len(hidden)))
+    if not hidden and rates[0] > 0:
+        layers["dropout"] = nn.Dropout(rates[0])
     for number, (num_inputs, units, rate) in enumerate(zip((flat, *hidden), hidden, rates, strict=False), start=1):
         layers[f"dense{number}"] = dense_block(
             num_inputs, units, activation_name=activation, dropout=rate, normalisation=normalisation

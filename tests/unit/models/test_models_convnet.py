@@ -1,6 +1,7 @@
 """The default convnet: shapes, counts, refusals."""
 
 import pytest
+import torch
 
 from gnomon.core.errors import UsageError
 from gnomon.models.convnet import convnet
@@ -17,3 +18,10 @@ def test_parameters_of_the_two_stage_net_worked_out_on_paper():
 def test_more_stages_than_halvings_are_refused():
     with pytest.raises(UsageError, match=r"4 stages halve a picture of 8x8 pixels away"):
         convnet(1, 10, image_size=(8, 8), channels=(8,) * 4, hidden=(), **GRAY)
+
+
+def test_dropout_is_never_lost_for_want_of_a_dense_layer():
+    model = convnet(1, 10, image_size=(8, 8), channels=(4,), hidden=(), dropout=(0.4,), **GRAY)
+    assert [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)] == [0.4]
+    model = convnet(1, 10, image_size=(8, 8), channels=(4,), hidden=(16, 8), dropout=(0.4,), **GRAY)
+    assert [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)] == [0.4, 0.4]
