@@ -23,6 +23,7 @@ from gnomon.data.tables import (
     Table,
     TableExamples,
     TargetPlan,
+    located,
     make_mixed_table,
     peek_table,
     plan_targets,
@@ -95,7 +96,8 @@ def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings
     if source.tree is not None:
         files = split_files(source.tree)
         if files is not None:
-            return peek_table(files["train"], settings, content=source.tree.read(files["train"])), settings
+            path, content = located(source.tree, files["train"])
+            return peek_table(path, settings, content=content), settings
         path, content = _located(source)
         return peek_table(path, settings, content=content), settings
     if source.table is not None:
@@ -122,7 +124,7 @@ def _only_table(source: Source) -> str | None:
     return tables[0] if len(tables) == 1 and len(source.tree.files) <= 3 else None
 
 
-def _located(source: Source) -> tuple[str, bytes | None]:
+def _located(source: Source) -> tuple[str | Path, bytes | None]:
     if source.table is not None:
         return source.table, None
     name = _only_table(source)
@@ -132,7 +134,7 @@ def _located(source: Source) -> tuple[str, bytes | None]:
             where=source.origin,
             fix="hand over a CSV, TSV or Parquet file, or train.csv with dev.csv.",
         )
-    return name, source.tree.read(name)
+    return located(source.tree, name)
 
 
 def _inputs_frame(arrays: Arrays) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Tables: read strictly, typed by a declared rule, planned for training, walked over lazily."""
 
-from gnomon.data.tables.examples import TableExamples, read_split_tables, split_files
+from gnomon.data.tables.examples import TableExamples, located, read_split_tables, split_files
 from gnomon.data.tables.kinds import Kind
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.sample import make_mixed_table
@@ -14,6 +14,7 @@ __all__ = [
     "TableExamples",
     "Target",
     "TargetPlan",
+    "located",
     "make_mixed_table",
     "peek_table",
     "plan_targets",

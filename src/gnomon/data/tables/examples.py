@@ -285,16 +285,16 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
 
 
 def _read_member(tree: Tree, name: str, settings: DataSettings, kinds: Mapping[str, Any]) -> Table:
-    path, content = _located(tree, name)
+    path, content = located(tree, name)
     return read_table(path, settings, content=content, kinds=kinds)
 
 
 def _names(tree: Tree, name: str, settings: DataSettings) -> list[str]:
-    path, content = _located(tree, name)
+    path, content = located(tree, name)
     return peek_table(path, settings, content=content).frame.columns
 
 
-def _located(tree: Tree, name: str) -> tuple[Path, bytes | None]:
+def located(tree: Tree, name: str) -> tuple[Path, bytes | None]:
     """Where a member lies, and its content if it is no file of its own: a big table is not to be held as bytes too."""
     path = Path(tree.origin) / name
     return path, None if path.is_file() else tree.read(name)
