@@ -12,6 +12,8 @@ TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for
 def image_defaults(num_train: int, height: int, width: int, channels: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` pictures of `channels` x `height` x `width`."""
     is_colour, side = channels == 3, min(height, width)
+    stages: tuple[int, ...]
+    hidden: tuple[int, ...]
     if side >= LARGE_PICTURE:
         stages, hidden = (16, 32, 64, 128), (128,)
     elif is_colour:

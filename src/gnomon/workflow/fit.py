@@ -114,8 +114,9 @@ def fit(
     """Train a first system on `source` and measure what holds it back. Returns the finished Run.
 
     `source`: a path (folder, archive, table, IDX files), the name of a bundled set, (X, y), arrays, a polars or
-    pandas frame, a torch Dataset. `model` may be a module of your own (its forward takes what the task's batches
-    hold). Settings by their short or full names: epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
+    pandas frame, a torch Dataset. `model` may be a module of your own: of pictures it gets (B, C, H, W) float32 in
+    [0, 1], of tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
+    epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
     `preset` holds settings (full keys) that the caller fills in where the user leaves them open.
     `resume` continues a stopped run from its last checkpoint, exactly; `source` is then only needed for data in memory.
 
@@ -294,7 +295,7 @@ def _resume(
                 raise UsageError("this run's data was in memory.", fix="hand it over: gnomon.fit(data, resume=...).")
             source = card["reopen"]
         follower.on_phase("reading")
-        prepared = prepare(source, settings, task)
+        prepared = replace(prepare(source, settings, task), why=card["why"])
         refuse_changes(folder, prepared)
         return _train_and_judge(
             folder, open_session(prepared, settings, given, custom, started), follower, flag, resumed=True

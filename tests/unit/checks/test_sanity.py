@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from gnomon import tasks
 from gnomon.checks.sanity import gradients_right, labels_and_inputs_matter, loss_at_start, overfits_few, sanity_checks
 from gnomon.core.settings import from_flat
 from gnomon.training.evaluate import encode_whole
