@@ -32,6 +32,7 @@ from gnomon.data.tables import (
     split_files,
     table_from_frame,
 )
+from gnomon.data.tables.raw import quoted
 from gnomon.models import build_table_model
 from gnomon.runs.writer import write_bytes
 
@@ -65,6 +66,25 @@ def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
     return ("several classes" if kinds == {"classes"} else "several numbers" if kinds == {"number"} else "unclear"), why
 
 
+def refuse_unclear(source: Source, settings: DataSettings) -> None:
+    """Raise what is wrong with a table whose first rows do not say what it is to be used for."""
+    plan = read_planned(source, settings, None)[1]
+    kinds = {target.name: target.kind for target in plan.targets}
+    if len(set(kinds.values())) > 1:
+        number, classes = (next(name for name in kinds if kinds[name] == kind) for kind in ("number", "classes"))
+        raise DataError(
+            f"the targets are of two kinds: {quoted(number)} is a number, {quoted(classes)} holds classes.",
+            where=source.origin,
+            fix="predict numbers and classes in two runs.",
+        )
+    if plan.form == "regression":
+        raise DataError(
+            f"the target {quoted(plan.targets[0].name)} looks like classes in the first rows, like a number in all.",
+            where=source.origin,
+            fix="say task=tabular_regression, or task=tabular_classification.",
+        )
+
+
 def read_planned(source: Source, settings: DataSettings, form: Form | None) -> tuple[Reading, TargetPlan]:
     """All rows with their targets. Raises DataError, UsageError."""
     if source.tree is not None and split_files(source.tree) is not None:
@@ -96,8 +116,8 @@ def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings
     if source.tree is not None:
         files = split_files(source.tree)
         if files is not None:
-            path, content = located(source.tree, files["train"])
-            return peek_table(path, settings, content=content), settings
+            train, content = located(source.tree, files["train"])
+            return peek_table(train, settings, content=content), settings
         path, content = _located(source)
         return peek_table(path, settings, content=content), settings
     if source.table is not None:
@@ -129,11 +149,7 @@ def _located(source: Source) -> tuple[str | Path, bytes | None]:
         return source.table, None
     name = _only_table(source)
     if source.tree is None or name is None:
-        raise DataError(
-            "is not a table.",
-            where=source.origin,
-            fix="hand over a CSV, TSV or Parquet file, or train.csv with dev.csv.",
-        )
+        raise DataError("this is not a table.", where=source.origin, fix="give a CSV, TSV or Parquet file.")
     return located(source.tree, name)
 
 
