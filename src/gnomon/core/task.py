@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -27,10 +27,15 @@ Batch = dict[str, "torch.Tensor"]
 
 @dataclass(frozen=True)
 class Claim:
-    """How sure a task is that a source is its own (0 never, 1 certain), and why, in words a person can check."""
+    """How sure a task is that a source is its own (0 never, 1 certain), and why, in words a person can check.
+
+    `fault` is asked when nobody claims the source more surely: it raises what is wrong with it, if that is known to be
+    the reason why the claim is no surer.
+    """
 
     certainty: float
     why: str
+    fault: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,16 @@ def open_archive(path: str, limits: Limits = LIMITS) -> Tree:
             f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check your rights on it."
         ) from None
     if not start:
-        raise ArtefactError("the archive is empty (0 bytes).", where=display_name(path), fix="get it again.")
+        raise ArtefactError(
+            "the archive is empty (0 bytes).", where=display_name(path), fix="make or download it again."
+        )
     if start.startswith(b"PK"):
         return ZipTree(path, limits)
     if path.lower().endswith(".zip"):
         raise ArtefactError(
             "this is not a zip file, though it is named one.",
             where=display_name(path),
-            fix="get it again, or name it by what it is.",
+            fix="make or download it again, or name it by what it is.",
         )
     return TarTree(path, limits)
 
@@ -71,7 +73,7 @@ class _Checker:
     """Looks at every entry of an archive before any is read."""
 
     def __init__(self, path: str, limits: Limits) -> None:
-        self._where, self._limits = display_name(path), limits
+        self.where, self._limits = display_name(path), limits
         self._names: set[str] = set()
         self._litter: list[str] = []
         self._entries = self._total = 0
@@ -79,7 +81,7 @@ class _Checker:
     def refuse(self, name: str, why: str) -> ArtefactError:
         return ArtefactError(
             f"refused before reading: {display_name(name)[:200]} {why}.",
-            where=self._where,
+            where=self.where,
             fix="unpack it yourself where it can do no harm, look at it, and give the folder.",
         )
 
@@ -109,7 +111,7 @@ class _Checker:
         if entries > self._limits.entries:
             raise ArtefactError(
                 f"refused before reading: more than {self._limits.entries:,} entries.",
-                where=self._where,
+                where=self.where,
                 fix="unpack it yourself and give the folder.",
             )
 
@@ -121,7 +123,7 @@ class _Checker:
         if self._total > self._limits.total_bytes:
             raise ArtefactError(
                 f"refused before reading: it would unfold to more than {self._limits.total_bytes:,} bytes.",
-                where=self._where,
+                where=self.where,
                 fix="unpack it yourself and give the folder.",
             )
 
@@ -144,7 +146,7 @@ class ZipTree:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError) as error:
             raise ArtefactError(
-                f"the zip is damaged or cut off ({error}).", where=display_name(path), fix="get it again."
+                f"the zip is damaged or cut off ({error}).", where=display_name(path), fix="make or download it again."
             ) from None
         except OSError as error:
             raise DataError(
@@ -223,7 +225,11 @@ def _zip_members(infos: Sequence[zipfile.ZipInfo], checker: _Checker) -> Iterato
     for info in infos:
         name = _zip_name(info)
         if info.flag_bits & _ENCRYPTED:
-            raise checker.refuse(name, "is encrypted")
+            raise ArtefactError(
+                f"{display_name(name)[:200]} is encrypted.",
+                where=checker.where,
+                fix="unpack it with its password, and give the folder.",
+            )
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise checker.refuse(name, "is a link" if kind == stat.S_IFLNK else "is a special file")
@@ -262,7 +268,9 @@ class TarTree:
         except (tarfile.TarError, struct.error, ValueError, EOFError, OverflowError) as error:
             self._close()
             raise ArtefactError(
-                f"the tar is damaged, cut off, or not a tar ({error}).", where=display_name(path), fix="get it again."
+                f"the tar is damaged, cut off, or not a tar ({error}).",
+                where=display_name(path),
+                fix="make or download it again.",
             ) from None
         except ArtefactError:
             self._close()
@@ -336,13 +344,15 @@ def _decompressed(
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         copy.close()
         raise ArtefactError(
-            f"the archive is damaged or cut off ({error}).", where=display_name(path), fix="get it again."
+            f"the archive is damaged or cut off ({error}).", where=display_name(path), fix="make or download it again."
         ) from None
     except OSError as error:  # bz2 reports damage this way, a full disk has an errno
         copy.close()
         if error.errno is None:
             raise ArtefactError(
-                f"the archive is damaged or cut off ({error}).", where=display_name(path), fix="get it again."
+                f"the archive is damaged or cut off ({error}).",
+                where=display_name(path),
+                fix="make or download it again.",
             ) from None
         raise MachineError(
             f"the archive could not be decompressed: {reason_of(error)} after {written:,} bytes.",

@@ -126,7 +126,13 @@ def _open_path_or_set(text: str) -> Source:
         return _open_path(path, notes)
     if set_name in named.NAMES:
         return named.open_set(set_name)
-    raise UsageError(f"there is no file, folder or set named {display_name(text)[:300]}.", fix=_nearest(path, set_name))
+    raise _not_there(text)
+
+
+def _not_there(text: str) -> UsageError:
+    shown = display_name(text)[:300] or "''"
+    fix = _nearest(os.path.expanduser(text), text.lower().replace("_", "-"))  # noqa: PTH111
+    return UsageError(f"there is no file, folder or set named {shown}.", fix=fix)
 
 
 def _nearest(path: str, set_name: str) -> str:
@@ -140,7 +146,7 @@ def _nearest(path: str, set_name: str) -> str:
         beside = []
     near = difflib.get_close_matches(leaf, beside, n=2, cutoff=0.6)
     near_paths = [f"{folder}/{name}" if "/" in path else name for name in near]
-    candidates = near_paths + difflib.get_close_matches(set_name, NAMES, n=2, cutoff=0.5)
+    candidates = near_paths + difflib.get_close_matches(set_name, NAMES, n=2)
     if candidates:
         return f"did you mean {' or '.join(map(display_name, dict.fromkeys(candidates)))}?"
     return f"give the path of a folder, archive or table, or one of the sets {', '.join(NAMES)}."
@@ -177,6 +183,8 @@ def _open_files(paths: list[str]) -> Source:
     from gnomon.data.trees import FilesTree
 
     for path in paths:
+        if not os.path.lexists(path):
+            raise _not_there(path)
         if not stat.S_ISREG(_mode(path)):
             raise UsageError(
                 f"{display_name(path)} is not a file; several things at once must all be files.",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SMALL_SET = 10_000  # examples up to which dev and test get SMALL_SHARE each
 SMALL_SHARE = 0.20
 SHRINKING = 0.65  # a hundred times more examples, a twentieth of the share: 20 % of 10,000 is 1 % of 1,000,000
+FEWEST_IN_TENTHS = 20  # examples with a number to predict from which its tenths are kept in proportion
 TARGET_SHARE = 0.25  # of a small target set, to dev and to test each; the other half is trained on
 ENOUGH_TO_JUDGE = 1_000  # examples of the target distribution that dev gets before train gets any
 ROWS_A_CHUNK = 16_384  # strings hashed at a time: their numbers stay in the cache, five times faster than all at once
@@ -240,6 +241,8 @@ def _draw_examples(
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """By class, each part within one example of its share of every class that has two examples or more."""
     stratum = _codes(index["stratum"])
+    if index["stratum"].dtype.is_numeric() and len(index) < FEWEST_IN_TENTHS:
+        stratum = np.zeros_like(stratum)  # a tenth of so few is nobody, and no class is lost where there are none
     count = np.bincount(stratum)  # (K,)
     keep = 0 if may_take_all else 1
     can_be_held = np.where(count > keep, count, 0)
@@ -283,6 +286,8 @@ def _apportion(total: int, quota: np.ndarray, room: np.ndarray, behind: np.ndarr
 def _class_notes(
     stratum: pl.Series, codes: np.ndarray, count: np.ndarray, dev: np.ndarray, keep: int
 ) -> tuple[str, ...]:
+    if stratum.dtype.is_numeric():  # tenths of a number, not classes
+        return ()
     notes = []
     singles = np.flatnonzero(count == 1) if keep and len(count) > 1 else _NOBODY
     if len(singles):

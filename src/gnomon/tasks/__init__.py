@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import os
@@ -37,7 +38,11 @@ def load(name: str) -> type[Task]:
     """The task class of that name. Raises UsageError naming the tasks there are."""
     folders = _folders()
     if name not in folders:
-        raise UsageError(f"there is no task named {name!r}.", fix=f"choose one of: {', '.join(sorted(folders))}.")
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), folders, n=1)
+        nearest = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"there is no task named {name!r}.", fix=f"{nearest}The tasks are {', '.join(sorted(folders))}."
+        )
     module = (
         importlib.import_module(f"gnomon.tasks.{name}") if folders[name].parent == HERE else _outside(folders[name])
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +12,15 @@ import numpy as np
 import polars as pl
 
 from gnomon import tasks
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import BadInput, Examples, Reading
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.data.leakage import Leaks, find_leaks
-from gnomon.data.source import Source, open_source
+from gnomon.data.source import TABLE_SUFFIXES, Source, counted, first_names, open_source
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 LEAST_CERTAIN = 0.2  # a claim below this is a guess not worth acting on
 
 
@@ -62,12 +64,16 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
     reading = chosen.read(source, settings.data)
     notes, bad = list(reading.notes), list(reading.bad)
     if settings.data.target_data is None:
-        splits = divided(reading, settings, notes)
+        with _placed(source.origin):
+            splits = divided(reading, settings, notes)
     else:
-        target = chosen.read(open_source(settings.data.target_data), settings.data)
+        judged_on = _open_target(settings.data.target_data)
+        target = chosen.read(judged_on, settings.data)
         notes.extend(target.notes)
         bad.extend(target.bad)
-        splits = divided_in_two(reading, target, settings, notes)
+        with _placed(judged_on.origin):
+            splits = divided_in_two(reading, target, settings, notes)
+            _require_known_classes(splits)
     splits = {name: examples for name, examples in splits.items() if len(examples)}
     _require(splits, source)
     leaks = find_leaks(splits)
@@ -79,24 +85,49 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
 
 def recognise(source: Source, settings: Settings, task: type[Task] | None = None) -> tuple[type[Task], str]:
     """The task that claims the source most surely, and why. `settings.task` or `task` overrules."""
-    if task is not None:
-        return task, "as given"
-    if settings.task is not None:
-        return tasks.load(settings.task), "as given by task="
+    chosen = task or (tasks.load(settings.task) if settings.task is not None else None)
+    if chosen is not None:
+        given = chosen.claim(source, settings.data)
+        return chosen, given.why if given is not None else source.summary().removeprefix("found ")
     claims = []
     for name in tasks.names():
         candidate = tasks.load(name)
         claim = candidate.claim(source, settings.data)
         if claim is not None and claim.certainty >= LEAST_CERTAIN:
-            claims.append((claim.certainty, name, candidate, claim.why))
+            claims.append((claim, name, candidate))
     if not claims:
-        raise DataError(
-            f"{source.summary()}; no task recognises that.",
-            where=source.origin,
-            fix="lay the data out as one of the tasks expects (see docs/tasks.md), or say task=NAME.",
-        )
-    claims.sort(key=lambda claim: (-claim[0], claim[1]))
-    return claims[0][2], claims[0][3]
+        raise DataError(f"{source.summary()}; no task recognises that.", where=source.origin, fix=_what_to_give(source))
+    claim, _, candidate = min(claims, key=lambda each: (-each[0].certainty, each[1]))
+    if claim.fault is not None:
+        claim.fault()
+    return candidate, claim.why
+
+
+def _what_to_give(source: Source) -> str:
+    names = [file.name.lower() for file in source.tree.files] if source.tree is not None else []
+    if any(name.endswith(SPREADSHEETS) for name in names):
+        return "save the sheet as CSV in the spreadsheet program, and give that."
+    if sum(name.endswith(TABLE_SUFFIXES) for name in names) > 1:
+        return "give one of the tables, or name them train.csv, dev.csv and test.csv."
+    return "give a folder that holds a folder of pictures for each class, or a CSV, TSV or Parquet table."
+
+
+def _open_target(path: str) -> Source:
+    try:
+        return open_source(path)
+    except UsageError as error:
+        raise UsageError(f"data.target_data: {error.what}", where=error.where, fix=error.fix) from None
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Errors about examples, which do not know where they come from, get a place."""
+    try:
+        yield
+    except DataError as error:
+        if error.where is not None:
+            raise
+        raise DataError(error.what, where=where, fix=error.fix) from None
 
 
 def _reopen(thing: Any) -> str | None:
@@ -180,6 +211,28 @@ def _require(splits: Mapping[str, Examples], source: Source) -> None:
                 f"no examples are left for {name}.",
                 where=source.origin,
                 fix="add data, or set split.dev and split.test to smaller shares.",
+            )
+    if len(splits["train"]) < 2:
+        raise DataError(
+            f"there are {sum(map(len, splits.values()))} examples, too few to learn from.",
+            where=source.origin,
+            fix="add examples: four are the least, hundreds are a start.",
+        )
+
+
+def _require_known_classes(splits: Mapping[str, Examples]) -> None:
+    """Raises DataError where the target data holds classes that training never sees."""
+    strata = {name: part.index["stratum"].drop_nulls() for name, part in splits.items()}
+    if strata["train"].dtype.is_numeric():
+        return
+    known = set(strata["train"].cast(pl.String).unique())
+    for name, stratum in strata.items():
+        strange = sorted(set(stratum.cast(pl.String).unique()) - known)
+        if strange:
+            raise DataError(
+                f"{name} has {counted(len(strange), 'class', 'classes')} that train has no examples of: "
+                f"{first_names(strange)}.",
+                fix="name the classes alike in both sources, or add examples of them to the first.",
             )
 
 

@@ -32,7 +32,7 @@ def test_without_a_usual_name_the_columns_are_listed():
 
 
 def test_two_usual_names_are_not_guessed_between():
-    with pytest.raises(UsageError, match="2 columns are called like one"):
+    with pytest.raises(UsageError, match="2 columns could be meant"):
         plan({"x": NOISE, "y": NOISE, "label": NOISE})
 
 
@@ -109,7 +109,7 @@ def test_classes_of_one_row_each_are_refused_and_a_few_are_said():
 def test_a_typo_in_a_target_of_numbers_is_named_when_it_makes_classes_of_them():
     text = "x,y\n" + "".join(f"{i % 3},{value}\n" for i, value in enumerate([*NOISE[:-1], "1.2O"]))
     table = read_table("data.csv", DataSettings(), content=text.encode())
-    with pytest.raises(DataError, match=r"it would be numbers, but line 61 holds '1\.2O'"):
+    with pytest.raises(DataError, match=r"the target 'y' is numbers, but line 61 holds '1\.2O'"):
         plan_targets(table, DataSettings())
 
 

@@ -106,9 +106,10 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     _require_classes(tree, layout)
     files = [placed.file for placed in layout.placed]
     found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
-    check_bad(found.bad, len(files), tree.origin, settings)
     kept = [layout.placed[position] for position in found.readable]
-    _require_two_left(layout.placed, kept, found.bad, tree.origin)
+    if kept:
+        _require_two_left(layout.placed, kept, found.bad, tree.origin)
+    check_bad(found.bad, len(files), tree.origin, settings)
     splits = {
         split: _examples(found, kept, split)
         for split in ("all", "train", "dev", "test")
@@ -154,6 +155,12 @@ def check_bad(bad: Sequence[BadInput], total: int, origin: str, settings: DataSe
     """Raises DataError when more than `max_bad` of `total` pictures are bad."""
     if len(bad) > settings.max_bad * total:
         share = len(bad) / total
+        if len(bad) == total:
+            raise DataError(
+                f"none of {counted(total, 'picture')} can be read: {_shown(bad)}.",
+                where=origin,
+                fix="give pictures that open in a viewer.",
+            )
         raise DataError(
             f"{len(bad):,} of {total:,} pictures cannot be read ({share:.1%}; max_bad allows {settings.max_bad:.1%}): "
             f"{_shown(bad)}.",

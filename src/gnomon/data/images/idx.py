@@ -161,7 +161,9 @@ class _Header:
 def _header(start: bytes, where: str) -> _Header:
     """Two zeros, the type, the number of dims, then each dim as a big-endian 32-bit number."""
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES or not 1 <= start[3] <= 4:
-        raise DataError("this is not an IDX file: its first four bytes are wrong.", where=where, fix="get it again.")
+        raise DataError(
+            "this is not an IDX file: its first four bytes are wrong.", where=where, fix="make or download it again."
+        )
     dims = start[3]
     if len(start) < 4 + 4 * dims:
         raise DataError("the IDX header is cut off.", where=where, fix="get the file again.")

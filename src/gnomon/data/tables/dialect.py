@@ -15,7 +15,7 @@ import numpy as np
 
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import DataSettings
-from gnomon.data.tables.raw import GZIP_MAGIC, PARQUET_MAGIC, RawTable, refuse_strangers
+from gnomon.data.tables.raw import GZIP_MAGIC, PARQUET_MAGIC, RawTable, is_binary, refuse_strangers
 
 SAMPLE_BYTES = 2**18  # of the start, for finding separator and header
 SAMPLE_ROWS = 1000
@@ -75,6 +75,8 @@ def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
     dialect = _with_encoding(
         Dialect(",", "utf-8", settings.encoding is not None, is_gzip, notes=notes), raw, head, settings.encoding
     )
+    if dialect.encoding == "utf-8" and is_binary(head):
+        raise raw.bad("is not a table of text: its bytes are no text.", fix="give a CSV, TSV or Parquet file.")
     try:
         sample = next(utf8_pieces(raw, dialect, SAMPLE_BYTES), b"")
     except OtherDialectError as other:

@@ -21,6 +21,7 @@ SHOWN_CHARACTERS = 60  # of a row or a cell, in messages
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
 
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 _STRANGERS = (  # what else is found under the name of a table: how it begins, what it is, what to do
     (b"PK\x03\x04", "a zip archive", "unpack it and give the table inside."),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook", "save the sheet as CSV in the spreadsheet program."),
@@ -115,6 +116,16 @@ def refuse_strangers(raw: RawTable, head: bytes) -> None:
         raise raw.bad(what, fix="download the file itself, or save the table as CSV.")
     if re.match(rb'\{\s*"|\[\s*[\[{]', start):
         raise raw.bad("is not a table of text: it is JSON.", fix="convert it to CSV or Parquet.")
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether these first bytes are no text in any encoding that ASCII is a part of."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        is_cut = error.reason == "unexpected end of data"
+        return not is_cut and 20 * len(_CONTROLS.findall(head)) > len(head)
+    return False
 
 
 def quoted(text: object) -> str:

@@ -61,6 +61,8 @@ def target_names(names: Sequence[str], settings: DataSettings) -> tuple[str, ...
 
 def nearest(name: str, names: Sequence[str]) -> str:
     """What to do about a column that is not there."""
+    if len(names) == 1:
+        return f"there is one column only, {quoted(names[0])}: say delimiter=... if it is several."
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {quoted(near[0])}?" if near else f"the columns are {first_names(names, 20)}."
 
@@ -79,8 +81,8 @@ def used_columns(names: Sequence[str], settings: DataSettings, origin: str) -> t
     """The columns that are not ignored, and the note about the others. Raises UsageError for one that is not there."""
     unknown = [name for name in settings.ignore if name not in names]
     if unknown:
-        what = f"data.ignore names {quoted(unknown[0])}, which is no column of {origin}."
-        raise UsageError(what, fix=nearest(unknown[0], names))
+        what = f"data.ignore names {quoted(unknown[0])}, which is no column."
+        raise UsageError(what, where=origin, fix=nearest(unknown[0], names))
     used = [name for name in names if name not in settings.ignore]
     ignored = [name for name in names if name in settings.ignore]
     return used, (f"{origin}: not used, as set by data.ignore: {first_names(ignored)}.",) if ignored else ()
@@ -91,7 +93,7 @@ def check_demanded(names: Sequence[str], demanded: Mapping[str, Any], origin: st
     lacking = [name for name in demanded if name not in names]
     if lacking:
         what = f"has no column {first_names([quoted(name) for name in lacking])}, which the model was trained on."
-        raise DataError(what, where=origin, fix=f"add the column; {nearest(lacking[0], names)}")
+        raise DataError(what, where=origin, fix=f"add or rename the column: {nearest(lacking[0], names)}")
 
 
 def finished(

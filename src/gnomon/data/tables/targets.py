@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,6 +19,7 @@ from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
 
 MAX_INTEGER_CLASSES = 20  # different whole numbers up to which they are taken for classes ...
 MIN_ROWS_A_CLASS = 4  # ... if there are at least this many rows for each on average
+LARGEST = 1e100  # numbers beyond have squares, or sums of squares, that float64 cannot hold
 MIN_ROWS_FOR_IDS = 20  # below, different values in every row may be chance
 LEAK_SAMPLE = 100_000  # rows on which a suspicion is tried before all are looked at
 
@@ -66,12 +68,12 @@ def plan_targets(
     wanted = _wanted(table, settings)
     for key, name in (("group", settings.group), ("time", settings.time)):
         if name is not None and name not in names:
-            raise UsageError(f"data.{key}={name} is no column of {table.origin}.", fix=nearest(name, names))
+            raise UsageError(f"data.{key}={name} is no column.", where=table.origin, fix=nearest(name, names))
     if settings.time is not None and table.kinds[settings.time].name == "text":
         what = f"the column {quoted(settings.time)} holds text, which has no order in time."
         raise DataError(what, where=table.origin, fix="write its times as 2024-12-31 or as numbers.")
     if len(table) < 2:
-        raise DataError("there is one row only.", where=table.origin, fix="training needs at least two; give more.")
+        raise DataError("there is one row only.", where=table.origin, fix="add rows: four are the least.")
     notes = []
     if settings.target is None:
         notes.append(f"The target is {display_name(wanted[0])}, by its name (target=... to overrule).")
@@ -96,12 +98,21 @@ def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
     wanted = target_names(names, settings)
     if not wanted:
         usual = [name for name in names if name.strip().lower() in USUAL_TARGETS]
-        why = f"{len(usual)} columns are called like one ({first_names(usual)})" if usual else "no column is called so"
-        what = f"the column to predict is not given, and {why}; the columns are {first_names(names, 20)}."
-        raise UsageError(what, fix=f"say target=COLUMN, for instance target={display_name((usual or names)[-1])}.")
+        several = f"{len(usual)} columns could be meant ({first_names(usual)})"
+        none = f"none is called {', '.join(USUAL_TARGETS[:-1])} or {USUAL_TARGETS[-1]}"
+        what = (
+            f"the column to predict is not given, and {several if usual else none}; "
+            f"the columns are {first_names(names, 20)}."
+        )
+        example = display_name((usual or names)[-1])
+        raise UsageError(
+            what, where=table.origin, fix=f"say target=COLUMN, for instance {shlex.quote(f'target={example}')}."
+        )
     for name in wanted:
         if name not in names:
-            raise UsageError(f"{table.origin} has no column {quoted(name)} to predict.", fix=nearest(name, names))
+            raise UsageError(
+                f"there is no column {quoted(name)} to predict.", where=table.origin, fix=nearest(name, names)
+            )
         if name in (settings.group, settings.time):
             what = f"{quoted(name)} is to be predicted and to divide the examples (data.group or data.time)."
             raise UsageError(what, fix="give the target, the group and the time different columns.")
@@ -115,7 +126,9 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
     doubt = table.doubts.get(name)
     if doubt is not None and doubt.is_about_missing and form != "classification":
         what = f"the target {quoted(name)} is numbers, but {doubt.shown}."
-        fix = "correct or take out such rows; with several targets, missing=... names the cells that mean unknown."
+        fix = "correct such cells, or take their rows out."
+        if not is_only:
+            fix = "correct such cells, or say missing=CELL if that cell means unknown."
         raise DataError(what, where=table.origin, fix=fix)
     _check_present(table, name, is_only=is_only)
     present = column.drop_nulls()
@@ -126,8 +139,9 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
     )
     if kind == "number":
         if not column.dtype.is_numeric():
-            what = f"the target {quoted(name)} is not numbers{f': {doubt.shown}' if doubt else ''}."
-            raise DataError(what, where=table.origin, fix="correct the cells, or train a classification.")
+            what = f"the target {quoted(name)} is not numbers: {doubt.shown if doubt else _first_word(table, name)}."
+            fix = "correct the cell, or take the row out." if doubt else "leave task=... out to predict classes."
+            raise DataError(what, where=table.origin, fix=fix)
         if present.n_unique() < 2:
             what = f"the target {quoted(name)} is {present[0]} in every row: there is nothing to learn."
             raise DataError(what, where=table.origin, fix="predict another column, or add rows that differ.")
@@ -137,9 +151,15 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
         what = f"the target {quoted(name)} has one class only ({quoted(names[0])}) in {len(present):,} rows."
         raise DataError(what, where=table.origin, fix="predict another column, or add rows of a second class.")
     if len(names) > max(2, len(present) // 2):
-        odd = f"; it would be numbers, but {doubt.shown}" if doubt else ""
-        what = f"the target {quoted(name)} has {len(names):,} classes in {len(present):,} rows{odd}."
-        fix = "correct that cell." if doubt else "predict another column, or give each class more rows."
+        what = f"the target {quoted(name)} has {len(names):,} classes in {len(present):,} rows."
+        fix = "predict another column, or give each class more rows."
+        if doubt:
+            what, fix = (
+                f"the target {quoted(name)} is numbers, but {doubt.shown}.",
+                "correct the cell, or take the row out.",
+            )
+        elif column.dtype.is_numeric():
+            fix = "leave task=... out to predict it as a number."
         raise DataError(what, where=table.origin, fix=fix)
     if column.dtype.is_numeric() and form is None:
         notes.append(f"{display_name(name)}: its {len(names)} different whole numbers are taken for classes.")
@@ -153,6 +173,10 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
 def _check_present(table: Table, name: str, *, is_only: bool) -> None:
     """Raise DataError for targets that are infinite, or missing where nothing else could be learnt from the row."""
     column = table.frame[name]
+    if column.dtype.is_float() and (column.abs() > LARGEST).any() and not column.is_infinite().any():
+        rows = (column.abs() > LARGEST).fill_null(value=False).arg_true().to_numpy()
+        what = f"the target {quoted(name)} is beyond {LARGEST:g} in {_rows(len(rows))}: {table.where(rows)}."
+        raise DataError(what, where=table.origin, fix="correct these rows, take them out, or use another unit.")
     if column.dtype.is_float() and column.is_infinite().any():
         rows = column.is_infinite().fill_null(value=False).arg_true().to_numpy()
         what = f"the target {quoted(name)} is not finite in {_rows(len(rows))}: {table.where(rows)}."
@@ -163,6 +187,11 @@ def _check_present(table: Table, name: str, *, is_only: bool) -> None:
         rows = column.is_null().arg_true().to_numpy()
         what = f"the target {quoted(name)} is missing (empty or NaN) in {_rows(len(rows))}: {table.where(rows)}."
         raise DataError(what, where=table.origin, fix="fill it in, or take these rows out.")
+
+
+def _first_word(table: Table, name: str) -> str:
+    row = int(table.frame[name].is_not_null().arg_max() or 0)
+    return f"{table.where([row])} holds {quoted(table.frame[name][row])}"
 
 
 def _rows(count: int) -> str:
@@ -234,10 +263,12 @@ def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list
             ids.append(name)
         else:
             kept.append(name)
-    notes = [f"Left out, because they hold {why}: {first_names(found, 10)}." for why, found in out.items() if found]
+    reasons = {why: first_names(found, 10) for why, found in out.items() if found}
     if not kept:
-        what = f"no column is left to learn from (of {len(names)})."
-        raise DataError(what, where=table.origin, fix="add columns that differ from row to row.")
+        why = "; ".join(f"{found}: {why}" for why, found in reasons.items()) or "there is none beside the target"
+        what = f"no column is left to learn from ({why})."
+        raise DataError(what, where=table.origin, fix="add columns that say something about the target.")
+    notes = [f"Left out, because they hold {why}: {found}." for why, found in reasons.items()]
     return tuple(kept), notes
 
 
@@ -284,6 +315,8 @@ def _gives_away(pair: pl.DataFrame) -> str:
         if np.array_equal(x, y):
             return "equals"
         if np.ptp(x) == 0 or np.ptp(y) == 0:
+            return ""
+        if max(np.abs(x).max(), np.abs(y).max()) > LARGEST:
             return ""
         x, y = x - x.mean(), y - y.mean()
         if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9 * np.abs(y).max():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
@@ -48,7 +49,9 @@ class TabularClassification(Task):
         if not _tables.is_table(source):
             return None
         form, why = _tables.planned_form(source, settings)
-        return Claim({"classification": 0.9, "unclear": 0.5}.get(form, 0.1), why)
+        if form == "unclear":
+            return Claim(0.5, why, fault=partial(_tables.refuse_unclear, source, settings))
+        return Claim(0.9 if form == "classification" else 0.1, why)
 
     @classmethod
     def read(cls, source: Source, settings: DataSettings) -> Reading:
