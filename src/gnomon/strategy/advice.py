@@ -34,7 +34,9 @@ def _bigger_model(value: Any, _: Mapping[str, Any]) -> Any:
     return "dense" if value in ("logistic", "linear") else None
 
 
-def _wider(value: Any, _: Mapping[str, Any]) -> Any:
+def _wider(value: Any, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model.name") in ("logistic", "linear", "lenet5"):  # their widths are what they are
+        return None
     return [2 * width for width in value] if value and max(value) <= WIDEST // 2 else None
 
 

@@ -91,7 +91,11 @@ def read_planned(source: Source, settings: DataSettings, form: Form | None) -> t
         reading, plan = read_split_tables(source.tree, settings, form=form)
         return replace(reading, notes=(*source.notes, *reading.notes)), plan
     table, settings = _whole(source, settings)
-    plan = plan_targets(table, settings, form=form)
+    try:
+        plan = plan_targets(table, settings, form=form)
+    except GnomonError:
+        plan_targets(table, settings)  # what is wrong with the table whatever it is taken for comes first
+        raise
     notes = (*source.notes, *table.notes, *plan.notes)
     return Reading({"all": TableExamples.planned(table, plan)}, notes), plan
 

@@ -165,3 +165,10 @@ def planted_for_copies():
         )  # fmt: skip
 
     return {split: Evaluation(split, SHARE, table(split)) for split in ("train", "dev")}
+
+
+def test_a_model_without_widths_is_not_told_to_be_wider():
+    settings = flat(from_flat({"model": "logistic", "hidden": "64", "channels": "32"}))
+    advice = diagnose(planted_for_copies(), human=[0.0], settings=settings).advice
+    assert any("logistic -> dense" in item.action for item in advice)
+    assert all("hidden" not in item.action and "channels" not in item.action for item in advice)
