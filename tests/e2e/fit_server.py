@@ -10,6 +10,8 @@ shell instead; it sees the mounts that jobs see. `hook` is what befalls the job:
     {"call": "module:name", "number": N, "signal": S, "times": T}     T signals to itself before the N-th call (from 1)
     {"count": FILE}                     the names of all file operations, one a line, into FILE
     {"limit": NAME, "size": N}          a resource limit: RLIMIT_FSIZE and the like
+    {"encoding": NAME}                  stdout and stderr take no other characters
+    {"reader": "gone"}                  whoever read stdout has gone away
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import os
 import resource
 import signal
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +62,14 @@ def install(hook: dict[str, Any]) -> None:
     """Let `hook` befall this process."""
     if "limit" in hook:
         resource.setrlimit(getattr(resource, hook["limit"]), (hook["size"], hook["size"]))
+    elif "encoding" in hook:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding=hook["encoding"], errors="strict")
+    elif "reader" in hook:
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
     elif "call" in hook:
         module_name, _, attribute = hook["call"].partition(":")
         owner: Any = importlib.import_module(module_name)
@@ -107,7 +119,10 @@ class Operations:
 def work(job: dict[str, Any]) -> int:
     """One command, in the process that is to run it; its exit code."""
     os.chdir(job["cwd"])
-    os.environ.update(job["environment"])
+    for name, value in job["environment"].items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     folder = Path(job["folder"])
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
@@ -132,9 +147,12 @@ def mind(job: dict[str, Any]) -> None:
         code = 99
         try:
             code = work(job)
+            with suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+        except BaseException:
+            traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
             os._exit(code)
     folder = Path(job["folder"])
     write(folder / "pid", child)

@@ -97,7 +97,7 @@ class Server:
 
     def start(
         self, *arguments: object, jobs: Path, cwd: Path | None = None, hook: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
     ) -> Job:  # fmt: skip
         """Begin `gnomon ARGUMENTS`; its output goes to a new folder in `jobs`."""
         return self._order(

@@ -100,7 +100,7 @@ def test_a_full_disk_is_said_with_its_figures_and_room_made_the_run_goes_on(data
     assert fits.tree_state(data) == before
 
 
-@pytest.mark.parametrize("size", [3_000, 20_000, 400_000])
+@pytest.mark.parametrize("size", [20_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (3_000, 400_000))])
 def test_a_limit_on_file_sizes_is_said_with_its_figures(data, finished, tmp_path, size):
     hook = {"limit": "RLIMIT_FSIZE", "size": size}
     job = start(data, tmp_path / "runs", jobs=tmp_path, hook=hook)
@@ -350,6 +350,25 @@ def quiet(process: subprocess.Popen) -> str:
 
 
 def test_a_reader_that_goes_away_is_no_error(data, tmp_path):
+    job = start(data, tmp_path / "runs", jobs=tmp_path, hook={"reader": "gone"})
+    assert job.wait() in (0, 141)
+    assert job.stderr == ""
+    assert gnomon("fit", "--resume", fits.only_run(tmp_path / "runs"), jobs=tmp_path).wait() == 0
+
+
+def test_ascii_no_home_and_forty_columns_change_nothing_but_the_looks(data, finished, tmp_path):
+    odd = tmp_path / "d\xe4ta \u202e\n"
+    shutil.copytree(data, odd)
+    poor = {"HOME": None, "COLUMNS": "40"}
+    job = start(odd, tmp_path / "runs", jobs=tmp_path, hook={"encoding": "ascii"}, environment=poor)
+    assert job.wait() == 0, job.stderr
+    assert job.stdout.isascii()
+    assert "\x1b" not in job.stdout
+    assert fits.result(fits.only_run(tmp_path / "runs"))["weights"] == fits.result(finished)["weights"]
+
+
+@pytest.mark.slow
+def test_the_real_command_in_a_pipe_whose_reader_goes_away(data, tmp_path):
     reading, writing = os.pipe()
     process = fits.real_command(
         "fit", data, f"runs_folder={tmp_path / 'runs'}", *SETTINGS, stdout=writing, stderr=subprocess.PIPE
@@ -362,14 +381,14 @@ def test_a_reader_that_goes_away_is_no_error(data, tmp_path):
     assert gnomon("fit", "--resume", fits.only_run(tmp_path / "runs"), jobs=tmp_path).wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [
     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii", "COLUMNS": "40"},
-    pytest.param({"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow),
-    pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.slow),
-    pytest.param({"COLUMNS": "40"}, marks=pytest.mark.slow),
-    pytest.param({"TZ": "Pacific/Kiritimati"}, marks=pytest.mark.slow),
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "latin-1"},
+    {"TZ": "Pacific/Kiritimati"},
 ])  # fmt: skip
-def test_a_poor_terminal_changes_nothing_but_the_looks(data, finished, tmp_path, environment):
+def test_the_real_command_on_a_poor_terminal_changes_nothing_but_the_looks(data, finished, tmp_path, environment):
     odd = tmp_path / "d\xe4ta \u202e\n"
     shutil.copytree(data, odd)
     without_home = {key: value for key, value in os.environ.items() if key != "HOME"}
