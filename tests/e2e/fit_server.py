@@ -150,7 +150,7 @@ def mind(job: dict[str, Any]) -> None:
             with suppress(OSError):
                 sys.stdout.flush()
                 sys.stderr.flush()
-        except BaseException:
+        except BaseException:  # noqa: BLE001  it ends in the job's stderr
             traceback.print_exc()
         finally:
             os._exit(code)
