@@ -48,7 +48,7 @@ def evaluate(
 
     `columns` are the examples encoded beforehand; without them chunks are encoded on the way and dropped.
     """
-    rows = _Rows(task)
+    rows = _Rows(task, len(examples))
     with judging(model):
         for batch in _batches(task, examples, columns, device):
             outputs = task.outputs(model, batch)
@@ -59,14 +59,14 @@ def evaluate(
 
 def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.device) -> pl.DataFrame:
     """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
-    found: list[Predictions] = []
+    found = _Answers(task, len(examples))
     with judging(model):
         for start in range(0, len(examples), CHUNK):
             chunk = task.encode_inputs(examples.take(np.arange(start, min(start + CHUNK, len(examples)))))
             for indices in torch.arange(length(chunk)).split(BATCH):
                 batch = to_device(task.collate(chunk, indices), device)
-                found.append(task.predict(model, task.outputs(model, batch), batch))
-    return pl.DataFrame({"id": examples.index["id"], **_prediction_columns(task, found)})
+                found.add(task.predict(model, task.outputs(model, batch), batch))
+    return pl.DataFrame({"id": examples.index["id"], **found.columns()})
 
 
 @contextmanager
@@ -98,64 +98,89 @@ def _batches(task: Task, examples: Examples, columns: Columns | None, device: to
             yield to_device(task.collate(chunk, indices), device)
 
 
+class _Joined:
+    """Parts put end to end. Arrays go straight into one of N rows: thousands of small ones, kept while the large ones
+    of every batch come and go, would leave the heap in pieces that no later batch fits into."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.filled = total, 0
+        self.array: np.ndarray | None = None
+        self.values: list[Any] = []
+
+    def add(self, part: Sequence[Any] | np.ndarray) -> None:
+        if not isinstance(part, np.ndarray):
+            self.values.extend(part)
+            return
+        if self.array is None:
+            self.array = np.empty((self.total, *part.shape[1:]), part.dtype)
+        elif self.array.dtype != part.dtype:  # texts of other lengths, say
+            self.array = self.array.astype(np.result_type(self.array, part))
+        self.array[self.filled : self.filled + len(part)] = part
+        self.filled += len(part)
+
+    def rows(self) -> Sequence[Any] | np.ndarray:
+        return self.values if self.array is None else self.array[: self.filled]
+
+
+class _Answers:
+    """What is kept of the predictions of every batch."""
+
+    def __init__(self, task: Task, total: int) -> None:
+        self.task, self.total = task, total
+        self.values, self.confidence = _Joined(total), _Joined(total)
+        self.has_confidence = True
+        self.more: dict[str, _Joined] = {}
+
+    def add(self, predictions: Predictions) -> None:
+        self.values.add(predictions.values)
+        if predictions.confidence is None:
+            self.has_confidence = False
+        else:
+            self.confidence.add(predictions.confidence)
+        for name, column in predictions.columns.items():
+            self.more.setdefault(name, _Joined(self.total)).add(column)
+
+    def columns(self) -> dict[str, pl.Series]:
+        prediction = self.task.describe(self.values.rows())
+        confidence = (
+            pl.Series(np.asarray(self.confidence.rows(), dtype=np.float64))
+            if self.has_confidence
+            else pl.repeat(None, len(prediction), dtype=pl.Float64, eager=True)
+        )
+        more = {name: pl.Series(column.rows()) for name, column in self.more.items()}
+        return {"prediction": prediction, "confidence": confidence, **more}
+
+
 class _Rows:
     """What is kept of every batch while a split is judged."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, total: int) -> None:
         self.task = task
-        self.predictions: list[Predictions] = []
-        self.targets: list[Sequence[Any] | np.ndarray] = []
-        self.errors: list[np.ndarray] = []
-        self.weights: list[np.ndarray] = []
-        self.losses: list[np.ndarray] = []
+        self.answers = _Answers(task, total)
+        self.targets, self.errors, self.weights, self.losses = (_Joined(total) for _ in range(4))
 
     def add(self, predictions: Predictions, losses: torch.Tensor, batch: Batch) -> None:
-        size = len(losses)
-        self.predictions.append(predictions)
-        self.targets.append(self.task.targets(batch))
-        self.errors.append(self.task.errors(predictions.values, batch))
-        self.losses.append(losses.double().cpu().numpy())
-        self.weights.append(batch["weight"].double().cpu().numpy() if "weight" in batch else np.ones(size))
+        self.answers.add(predictions)
+        self.targets.add(self.task.targets(batch))
+        self.errors.add(self.task.errors(predictions.values, batch))
+        self.losses.add(losses.double().cpu().numpy())
+        self.weights.add(batch["weight"].double().cpu().numpy() if "weight" in batch else np.ones(len(losses)))
 
     def table(self, index: pl.DataFrame, source: str) -> pl.DataFrame:
-        found = _prediction_columns(self.task, self.predictions)
+        found = self.answers.columns()
         extra = {name: column for name, column in found.items() if name not in ("prediction", "confidence")}
         return pl.DataFrame(
             {
                 "id": index["id"],
                 "source": pl.repeat(source, len(index), dtype=pl.String, eager=True),
-                "target": self.task.describe(_joined(self.targets)),
+                "target": self.task.describe(self.targets.rows()),
                 "prediction": found["prediction"],
-                "error": np.concatenate(self.errors),
-                "weight": np.concatenate(self.weights),
-                "loss": np.concatenate(self.losses),
+                "error": self.errors.rows(),
+                "weight": self.weights.rows(),
+                "loss": self.losses.rows(),
                 "confidence": found["confidence"],
                 "group": index["group"].cast(pl.String),
                 **{name: index[name] for name in index.columns if name.startswith("tag.")},
                 **extra,
             }
         )
-
-
-def _prediction_columns(task: Task, found: Sequence[Predictions]) -> dict[str, pl.Series]:
-    confidences = [predictions.confidence for predictions in found]
-    total = sum(len(predictions.values) for predictions in found)
-    confidence = (
-        pl.repeat(None, total, dtype=pl.Float64, eager=True)
-        if any(part is None for part in confidences)
-        else pl.Series(np.concatenate([part for part in confidences if part is not None]).astype(np.float64))
-    )
-    columns = {
-        "prediction": task.describe(_joined([predictions.values for predictions in found])),
-        "confidence": confidence,
-    }
-    for name in found[0].columns if found else ():
-        columns[name] = pl.Series(_joined([predictions.columns[name] for predictions in found]))
-    return columns
-
-
-def _joined(parts: Sequence[Sequence[Any] | np.ndarray]) -> Sequence[Any] | np.ndarray:
-    arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    if len(arrays) == len(parts):
-        return np.concatenate(arrays)
-    return [value for part in parts for value in part]
