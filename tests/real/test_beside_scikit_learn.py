@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -45,12 +45,18 @@ def plain(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def twin(frame: pl.DataFrame, *, is_number: bool, seed: int):
-    """The usual pipeline: medians and standard scores for numbers, one-hot for texts, the default network."""
+    """The usual pipeline: medians and standard scores for numbers, one-hot for texts, the default network.
+
+    Numbers to predict are standardised as well: without that, 200 epochs leave it 1.5 standard deviations off.
+    """
     texts = [place for place, dtype in enumerate(frame.dtypes) if dtype == pl.String]
     others = [place for place, dtype in enumerate(frame.dtypes) if dtype != pl.String]
     numeric = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     inputs = make_column_transformer((numeric, others), (OneHotEncoder(handle_unknown="ignore"), texts))
-    return make_pipeline(inputs, (MLPRegressor if is_number else MLPClassifier)(random_state=seed))
+    network = (MLPRegressor if is_number else MLPClassifier)(random_state=seed)
+    return make_pipeline(
+        inputs, TransformedTargetRegressor(network, transformer=StandardScaler()) if is_number else network
+    )
 
 
 def compared(name: str, seed: int) -> tuple[float, float, float, float]:
