@@ -61,7 +61,7 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     if as_json:
         _print_json(fit_as_json(run))
     else:
-        print_result(run)
+        print_result(run, was_finished=not follower.has_begun)
     return 0
 
 

@@ -33,6 +33,7 @@ class Terminal:
         self.live: Live | None = None
         self.unit: str | None = None
         self.has_train_dev = False
+        self.has_begun = False
         self.epochs = 0
         self.epoch_began = time.monotonic()
 
@@ -52,6 +53,7 @@ class Terminal:
         self._moving(f"  {text} ...")
 
     def on_ready(self, ready: Ready) -> None:
+        self.has_begun = True
         if self.quiet:
             return
         self.unit, self.epochs = ready.task.error_unit, ready.settings.stop.epochs or 0
@@ -123,8 +125,10 @@ def _opening_lines(ready: Ready) -> list[str]:
     return lines
 
 
-def print_result(run: Run) -> None:
+def print_result(run: Run, *, was_finished: bool) -> None:
     """The last block: ladder, advice, where everything lies."""
+    if was_finished:
+        sys.stdout.write("  finished   this run was finished before: nothing was left to do\n")
     print_diagnosis(run.diagnosis, report=run.report)
 
 

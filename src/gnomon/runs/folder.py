@@ -209,6 +209,11 @@ class RunFolder:
         self._require_lock()
         writer.commit_folder(self.path / MODEL, files)
 
+    @property
+    def has_model(self) -> bool:
+        """Whether a model was ever saved, damaged or not."""
+        return (self.path / self._model_folder()).exists() or OUTCOME in self._manifest()["files"]
+
     def load_model(self) -> Mapping[str, bytes]:
         return reader.read_folder(self.path, self._model_folder()).files
 

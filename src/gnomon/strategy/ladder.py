@@ -146,14 +146,17 @@ def _copies(evaluation: Evaluation, ids: Collection[Any]) -> np.ndarray:
     return copies
 
 
-def _person(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> Person:
-    figures = list(human or ())
+def check_human(figures: Sequence[float], unit: str | None) -> None:
+    """Raises UsageError for a human-level error that no one can have."""
     for figure in figures:
         if not math.isfinite(figure) or figure < 0 or (unit == SHARE and figure > 1):
-            raise UsageError(
-                f"a human-level error of {figure} is not possible.",
-                fix="give it in the unit of the error; a share between 0 and 1: goal.human=0.01 for 1 %.",
-            )
+            fix = "give a share from 0 to 1: human=0.01 for 1 %." if unit == SHARE else "give a number of at least 0."
+            raise UsageError(f"a human-level error of {figure:g} is not possible.", fix=fix)
+
+
+def _person(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> Person:
+    figures = list(human or ())
+    check_human(figures, unit)
     best = min(figures, default=math.inf)
     if measured is not None and measured.interval.value <= best:
         return Person(measured.interval.value, f"measured on {measured.examples:,} examples", measured)

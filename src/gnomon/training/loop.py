@@ -24,6 +24,7 @@ from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import TrainingState
 
+HARMLESS_RATE = 1e-3  # a learning rate with which hardly anything diverges
 SECONDS_BETWEEN_WORDS = 0.1  # how often whoever watches hears of a step
 
 
@@ -240,14 +241,15 @@ def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> bool:
 def _diverged(job: Job, state: TrainingState, batch: Batch, losses: Tensor, indices: Tensor) -> DivergedError:
     """Name the step, the first layer whose output is not finite, and the examples."""
     wrong = (~torch.isfinite(losses)).nonzero().flatten().tolist()
-    names = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
+    named = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
+    examples = f"all {len(indices):,} of the batch" if len(wrong) == len(indices) > 3 else named
     layer = first_bad_layer(state.model, lambda: job.task.outputs(state.model, batch))
-    step = state.counters.step
+    step, rate = state.counters.step, job.settings.optimiser.learning_rate or 0.0
     return DivergedError(
         f"the loss is not a finite number at step {step + 1} (epoch {state.counters.epoch + 1}); "
-        f"first in layer {layer or 'the loss itself'}; examples: {names}. The step was not applied.",
-        fix=f"look at those examples, or lower optimiser.learning_rate (now {job.settings.optimiser.learning_rate:g}) "
-        "or set optimiser.clip_norm=1.",
+        f"first in {f'layer {layer}' if layer else 'the loss itself'}; examples: {examples}. The step was not applied.",
+        fix=f"start again with learning_rate={min(rate / 10, HARMLESS_RATE):g} (it was {rate:g})"
+        + ("." if len(wrong) == len(indices) else ", or look at those examples."),
     )
 
 

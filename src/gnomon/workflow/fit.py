@@ -28,14 +28,15 @@ from gnomon.metrics import intervals
 from gnomon.models import CUSTOM
 from gnomon.nn.initialise import initialise
 from gnomon.runs.environment import describe_environment
-from gnomon.runs.folder import RunFolder, card_files, find
+from gnomon.runs.folder import REPORT, RunFolder, card_files, find
 from gnomon.runs.writer import free_bytes
+from gnomon.strategy.ladder import check_human
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import Job, Judged, Watcher, build_state, split_error, train
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.judge import judge_run
-from gnomon.workflow.prepare import Prepared, prepare
+from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, model_files
 from gnomon.workflow.signals import StopFlag, Stopped, watched
 
@@ -118,7 +119,8 @@ def fit(
     [0, 1], of tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
     epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
     `preset` holds settings (full keys) that the caller fills in where the user leaves them open.
-    `resume` continues a stopped run from its last checkpoint, exactly; `source` is then only needed for data in memory.
+    `resume` continues a stopped run from its last checkpoint, exactly, and returns a finished one as it is; `source`
+    is then only needed for data in memory.
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
     """
@@ -180,6 +182,7 @@ def open_session(
     train_split = prepared.splits["train"]
     task = prepared.task.from_train(train_split, opened)
     prepared = replace(prepared, notes=(*prepared.notes, *task.notes(train_split)))
+    check_human(opened.goal.human or (), task.error_unit)
     settings = fill(fill(opened, task.defaults(opened, len(train_split))), DEFAULTS)
     settings = fill(settings, {"task": task.name})
     if settings.machine.allocator == "keep":
@@ -290,16 +293,25 @@ def _resume(
             raise UsageError(
                 "this run trained a model of your own.", fix="hand it over: gnomon.fit(resume=..., model=...)."
             )
-        if source is None:
-            if card["reopen"] is None:
-                raise UsageError("this run's data was in memory.", fix="hand it over: gnomon.fit(data, resume=...).")
-            source = card["reopen"]
+        if _is_finished(folder):
+            return Run(folder, task, custom)
+        source = source_of(
+            card,
+            source,
+            in_memory="hand it over: gnomon.fit(data, resume=...).",
+            moved=f"put it back, or say where it is now: gnomon fit DATA --resume {shlex.quote(str(folder.path))}",
+        )
         follower.on_phase("reading")
         prepared = replace(prepare(source, settings, task), why=card["why"])
         refuse_changes(folder, prepared)
         return _train_and_judge(
             folder, open_session(prepared, settings, given, custom, started), follower, flag, resumed=True
         )
+
+
+def _is_finished(folder: RunFolder) -> bool:
+    """Whether the last thing that a fit writes is there, and nothing is damaged: else a resumed run writes it again."""
+    return (folder.path / REPORT).is_file() and not folder.check().bad
 
 
 def refuse_changes(folder: RunFolder, prepared: Prepared) -> None:

@@ -17,7 +17,7 @@ from gnomon.core.example import BadInput, Examples, Reading
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.data.leakage import Leaks, find_leaks
-from gnomon.data.source import TABLE_SUFFIXES, Source, counted, first_names, open_source
+from gnomon.data.source import TABLE_SUFFIXES, Source, counted, display_name, first_names, open_source
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -81,6 +81,21 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
         splits, leaks = _without_copies(splits, leaks, notes)
     notes.extend(leaks.notes)
     return Prepared(source, chosen, why, splits, tuple(notes), tuple(bad), leaks, _reopen(thing))
+
+
+def source_of(card: Mapping[str, Any], given: Any, *, in_memory: str, moved: str) -> Any:
+    """What a run was made from: as `given`, or where its data card says. `in_memory` and `moved` are what to do else.
+
+    Raises UsageError for data that was in memory, DataError for data that is gone.
+    """
+    place = card["reopen"]
+    if given is not None:
+        return given
+    if place is None:
+        raise UsageError("this run's data was in memory.", fix=in_memory)
+    if os.path.isabs(place) and not os.path.lexists(place):  # noqa: PTH117
+        raise DataError("the data that this run was made from is gone.", where=display_name(place), fix=moved)
+    return place
 
 
 def recognise(source: Source, settings: Settings, task: type[Task] | None = None) -> tuple[type[Task], str]:

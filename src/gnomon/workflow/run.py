@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -59,6 +60,12 @@ class Run:
 
     @cached_property
     def _model_files(self) -> dict[str, bytes]:
+        if not self.folder.has_model:
+            raise UsageError(
+                "this run has no model yet: it was stopped, or it diverged.",
+                where=str(self.path),
+                fix=f"let it finish (gnomon fit --resume {shlex.quote(str(self.path))}), or use another run.",
+            )
         return dict(self.folder.load_model())
 
     @cached_property

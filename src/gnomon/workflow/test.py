@@ -14,7 +14,7 @@ from gnomon.core.seeds import derive
 from gnomon.training.evaluate import evaluate
 from gnomon.workflow.fit import refuse_changes
 from gnomon.workflow.judge import judge_run
-from gnomon.workflow.prepare import prepare
+from gnomon.workflow.prepare import prepare, source_of
 
 if TYPE_CHECKING:
     from gnomon.workflow.run import Run
@@ -29,10 +29,7 @@ def test(run: Run, source: Any = None) -> Evaluation:
     card = run.folder.load_data()
     if "test" not in card["splits"]:
         raise UsageError("this run has no test split.", fix="fit again with split.test=0.1, or with a test folder.")
-    if source is None:
-        if card["reopen"] is None:
-            raise UsageError("this run's data was in memory.", fix="hand it over: run.test(data).")
-        source = card["reopen"]
+    source = source_of(card, source, in_memory="hand it over: run.test(data).", moved="put it back there.")
     prepared = prepare(source, run.settings, type(run.task))
     refuse_changes(run.folder, prepared)
     with run.folder.lock():
