@@ -38,7 +38,7 @@ def convnet(
     if min(image_size) < POOL ** len(channels):
         raise UsageError(
             f"{len(channels)} stages halve a picture of {image_size[0]}x{image_size[1]} pixels away to nothing.",
-            fix="give model.channels fewer entries, or a larger data.image_size.",
+            fix=f"say image_size={max(4, POOL ** len(channels))}, or give model.channels fewer entries.",
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
     height, width = image_size

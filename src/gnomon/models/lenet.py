@@ -40,7 +40,7 @@ def lenet5(
     if min(image_size) < SMALLEST:
         raise UsageError(
             f"lenet5 needs pictures of at least {SMALLEST}x{SMALLEST} pixels, got {image_size[0]}x{image_size[1]}.",
-            fix="use model=convnet, or a larger data.image_size.",
+            fix=f"use model=convnet, or say image_size={SMALLEST}.",
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
     height, width = image_size

@@ -100,6 +100,9 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pl.read_parquet(path)
+        with path.open("rb") as file:
+            if b"\0" in file.read(4096):
+                raise DataError("this is not a table of text.", where=str(path), fix="give a Parquet or CSV file.")
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
@@ -118,9 +121,12 @@ def _check_names(table: pl.DataFrame, origin: str) -> None:
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise DataError(
-            f"the column {missing[0]!r} is missing; there are {', '.join(map(repr, table.columns))}.",
+            f"the column {missing[0]!r} is missing; there {'are' if table.width > 1 else 'is'} "
+            f"{', '.join(map(repr, table.columns))}.",
             where=origin,
-            fix="name the columns split, target, prediction (or error).",
+            fix="separate the columns by commas."
+            if table.width == 1
+            else "name the columns split, target, prediction (or error).",
         )
     for name in table.columns:
         if name not in REQUIRED + OPTIONAL and not name.startswith(PREFIXES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import Reading
 from gnomon.core.settings import DataSettings
 from gnomon.core.task import Claim
@@ -29,7 +29,16 @@ def claim(source: Source) -> Claim | None:
 
 
 def read_labelled(source: Source, settings: DataSettings) -> Reading:
-    """All pictures with their classes. Raises DataError naming what is wrong where."""
+    """All pictures with their classes. Raises DataError naming what is wrong where, UsageError for table settings."""
+    for key in ("target", "group", "time", "ignore"):
+        value = getattr(settings, key)
+        if value:
+            raise UsageError(
+                f"data.{key} names columns of a table ({', '.join([value] if isinstance(value, str) else value)}), "
+                "and these are pictures.",
+                where=source.origin,
+                fix=f"leave data.{key} out: the folder that a picture lies in is its class.",
+            )
     if source.arrays is not None:
         return _with_notes(source, read_arrays(source.arrays, source.origin))
     tree = _tree(source)
@@ -47,7 +56,9 @@ def read_unlabelled(source: Source, settings: DataSettings) -> Reading:
 
 def _tree(source: Source) -> Tree:
     if source.tree is None:
-        raise DataError("this is a table, not pictures.", where=source.origin, fix="give a folder, archive or array.")
+        raise DataError(
+            "this is a table, not pictures.", where=source.origin, fix="give pictures: a folder or an archive."
+        )
     return source.tree
 
 

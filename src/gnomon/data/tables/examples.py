@@ -271,7 +271,7 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
         if lacking or extra:
             parts = [f"lacks {first_names(lacking)}"] * bool(lacking) + [f"adds {first_names(extra)}"] * bool(extra)
             what = f"its columns differ from those of {display_name(files['train'])}: it {' and '.join(parts)}."
-            raise DataError(what, where=shown, fix="give all the tables the same columns, or say ignore=COLUMN.")
+            raise DataError(what, where=f"{tree.origin}/{shown}", fix="give all the tables the same columns.")
         others[split] = _read_member(tree, files[split], settings, demanded)
         notes += [note for note in others[split].notes if note not in notes]
     plan = plan_targets(train, settings, form=form, others=others)
