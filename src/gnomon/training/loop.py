@@ -241,15 +241,17 @@ def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> bool:
 def _diverged(job: Job, state: TrainingState, batch: Batch, losses: Tensor, indices: Tensor) -> DivergedError:
     """Name the step, the first layer whose output is not finite, and the examples."""
     wrong = (~torch.isfinite(losses)).nonzero().flatten().tolist()
-    named = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
-    examples = f"all {len(indices):,} of the batch" if len(wrong) == len(indices) > 3 else named
+    examples = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
+    examples += f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
+    is_all = len(wrong) == len(indices)
     layer = first_bad_layer(state.model, lambda: job.task.outputs(state.model, batch))
     step, rate = state.counters.step, job.settings.optimiser.learning_rate or 0.0
     return DivergedError(
         f"the loss is not a finite number at step {step + 1} (epoch {state.counters.epoch + 1}); "
-        f"first in {f'layer {layer}' if layer else 'the loss itself'}; examples: {examples}. The step was not applied.",
+        f"first in {f'layer {layer}' if layer else 'the loss itself'}; examples: {examples}"
+        f"{' (all of the batch)' if is_all else ''}. The step was not applied.",
         fix=f"start again with learning_rate={min(rate / 10, HARMLESS_RATE):g} (it was {rate:g})"
-        + ("." if len(wrong) == len(indices) else ", or look at those examples."),
+        + ("." if is_all else ", or look at those examples."),
     )
 
 

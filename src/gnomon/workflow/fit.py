@@ -310,8 +310,10 @@ def _resume(
 
 
 def _is_finished(folder: RunFolder) -> bool:
-    """Whether the last thing that a fit writes is there, and nothing is damaged: else a resumed run writes it again."""
-    return (folder.path / REPORT).is_file() and not folder.check().bad
+    """Whether the last thing that a fit writes is there and nothing is damaged: else a resumed run writes it again."""
+    if not (folder.path / REPORT).is_file() or folder.check().bad:
+        return False
+    return len(folder.history.read()) == folder.load_outcome()["dev_looks"]
 
 
 def refuse_changes(folder: RunFolder, prepared: Prepared) -> None:
