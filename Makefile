@@ -12,7 +12,7 @@ types:
 	mypy
 
 test:
-	python -m pytest
+	python -m pytest -n 2
 
 slow:
 	python -m pytest -m slow
