@@ -7,6 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from gnomon.core.errors import MachineError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says how it went.
@@ -42,9 +44,10 @@ def _open_standard_streams() -> None:
 
 def _leave(code: int) -> None:
     """Exit with `code`; a reader that went away (`| head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python tries again, and exits with 120
+            code = 141 if isinstance(error, BrokenPipeError) else code or MachineError.exit_code
     sys.exit(code)

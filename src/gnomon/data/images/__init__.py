@@ -30,18 +30,10 @@ def claim(source: Source) -> Claim | None:
 
 def read_labelled(source: Source, settings: DataSettings) -> Reading:
     """All pictures with their classes. Raises DataError naming what is wrong where, UsageError for table settings."""
-    for key in ("target", "group", "time", "ignore"):
-        value = getattr(settings, key)
-        if value:
-            raise UsageError(
-                f"data.{key} names columns of a table ({', '.join([value] if isinstance(value, str) else value)}), "
-                "and these are pictures.",
-                where=source.origin,
-                fix=f"leave data.{key} out: the folder that a picture lies in is its class.",
-            )
     if source.arrays is not None:
         return _with_notes(source, read_arrays(source.arrays, source.origin))
     tree = _tree(source)
+    _refuse_columns(source, settings)
     if looks_like_idx(tree)[0] > 0:
         return _with_notes(source, read_idx(tree))
     return _with_notes(source, read_class_folders(tree, settings))
@@ -52,6 +44,19 @@ def read_unlabelled(source: Source, settings: DataSettings) -> Reading:
     if source.arrays is not None:
         return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin))
     return _with_notes(source, read_pictures(_tree(source), settings))
+
+
+def _refuse_columns(source: Source, settings: DataSettings) -> None:
+    """Raise UsageError for settings that would be without effect, and what was wanted by them not done."""
+    for key in ("target", "group", "time", "ignore"):
+        value = getattr(settings, key)
+        if value:
+            raise UsageError(
+                f"data.{key} names columns of a table ({', '.join([value] if isinstance(value, str) else value)}), "
+                "and these are pictures.",
+                where=source.origin,
+                fix=f"leave data.{key} out: the folder that a picture lies in is its class.",
+            )
 
 
 def _tree(source: Source) -> Tree:

@@ -277,10 +277,11 @@ def _split_folders(top_folders: set[str], origin: str) -> Mapping[str, str]:
     splits = {folder: _SPLITS[folder.lower()] for folder in top_folders if folder.lower() in _SPLITS}
     if len(splits) < len(top_folders) or len(splits) < 2:
         return {}
-    if len(set(splits.values())) < len(splits):
+    alike = [folder for folder in sorted(splits) if [*splits.values()].count(splits[folder]) > 1]
+    if alike:
         raise DataError(
-            f"the folders {', '.join(sorted(splits))} mean the same split twice.",
+            f"the folders {' and '.join(alike)} mean the same split.",
             where=origin,
-            fix="keep one of train, dev and test each.",
+            fix="put their pictures into one folder: train, dev or test.",
         )
     return splits
