@@ -39,10 +39,9 @@ def load(name: str) -> type[Task]:
     folders = _folders()
     if name not in folders:
         near = difflib.get_close_matches(name.lower().replace("-", "_"), folders, n=1)
-        nearest = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(
-            f"there is no task named {name!r}.", fix=f"{nearest}The tasks are {', '.join(sorted(folders))}."
-        )
+        known = f"tasks are {', '.join(sorted(folders))}."
+        fix = f"did you mean {near[0]}? The {known}" if near else f"the {known}"
+        raise UsageError(f"there is no task named {name!r}.", fix=fix)
     module = (
         importlib.import_module(f"gnomon.tasks.{name}") if folders[name].parent == HERE else _outside(folders[name])
     )

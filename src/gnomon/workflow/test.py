@@ -28,7 +28,11 @@ def test(run: Run, source: Any = None) -> Evaluation:
     """
     card = run.folder.load_data()
     if "test" not in card["splits"]:
-        raise UsageError("this run has no test split.", fix="fit again with split.test=0.1, or with a test folder.")
+        raise UsageError(
+            "this run has no test split.",
+            where=str(run.path),
+            fix="fit again with split.test=0.1, or with a test folder.",
+        )
     source = source_of(card, source, in_memory="hand it over: run.test(data).", moved="put it back there.")
     prepared = prepare(source, run.settings, type(run.task))
     refuse_changes(run.folder, prepared)

@@ -212,7 +212,7 @@ def _not_utf8(raw: RawTable, dialect: Dialect, line: int, byte: int, has_other_l
     """Read again as windows-1252 where that may be; DataError where other letters are UTF-8 or it was declared."""
     what = f"byte 0x{byte:02X} in line {line} is not UTF-8"
     if dialect.is_declared:
-        raise raw.bad(f"{what}, which was declared.", line=line, fix=_SAY_ENCODING)
+        raise raw.bad(f"{what}, which was declared.", line=line, fix="leave encoding=... out, or " + _SAY_ENCODING)
     if has_other_letters:
         what = f"{what}, though other letters of the file are."
         raise raw.bad(what, line=line, fix="repair that letter; or " + _SAY_ENCODING)
