@@ -18,20 +18,15 @@ from benchmarks.workload import BATCH, LEARNING_RATE, Workload
 Timed = tuple[list[float], float]  # seconds of each epoch, mean loss of the last one (nan where the stack keeps none)
 
 
-def gnomon_with(allocator: str) -> Callable[[Workload, int], Timed]:
-    """`gnomon.fit` with a network of the user's own. allocator="keep" is what the command line does."""
+def gnomon_with(allocator: str, *, own_module: bool = False) -> Callable[[Workload, int], Timed]:
+    """`gnomon.fit` with the network named by settings, or with the module that the other torch stacks train.
+
+    allocator="keep" is what the command line does.
+    """
 
     def run(work: Workload, epochs: int) -> Timed:
-        import torch
-
         import gnomon
         from gnomon.training import loop
-
-        class FromBytes(torch.nn.Module):
-            """Pictures reach a network of one's own as bytes; the step pays for making them numbers in [0, 1]."""
-
-            def forward(self, images: torch.Tensor) -> torch.Tensor:
-                return images.float() / 255
 
         inputs, labels = work.data()
         seconds: list[float] = []
@@ -59,13 +54,15 @@ def gnomon_with(allocator: str) -> Callable[[Workload, int], Timed]:
         with tempfile.TemporaryDirectory() as folder:
             run = gnomon.fit(
                 (inputs, labels),
-                model=torch.nn.Sequential(FromBytes(), work.build_torch()),
+                **({"model": work.build_torch()} if own_module else work.gnomon),
                 epochs=epochs,
                 batch_size=BATCH,
                 optimiser="adam",
                 learning_rate=LEARNING_RATE,
                 schedule="constant",
                 augment="none",
+                weight_decay=0.0,
+                dropout=(),
                 dev=0.02,
                 test=0,
                 allocator=allocator,
@@ -286,6 +283,7 @@ def _loader(work: Workload) -> Any:
 
 STACKS: dict[str, Callable[[Workload, int], Timed]] = {
     "gnomon": gnomon_with("keep"),
+    "gnomon, your module": gnomon_with("keep", own_module=True),
     "gnomon, allocator=system": gnomon_with("system"),
     "Lightning": lightning,
     "Keras, torch": keras_on("torch"),

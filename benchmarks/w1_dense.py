@@ -41,6 +41,7 @@ WORKLOAD = Workload(
     first_layer=784 * 256,
     torch_shape=(784,),
     keras_shape=(784,),
+    gnomon={"model": "dense", "hidden": (256, 128), "activation": "relu", "normalisation": "none"},
     build_torch=build_torch,
     build_keras=build_keras,
     hidden_of_scikit_learn=(256, 128),

@@ -54,6 +54,13 @@ WORKLOAD = Workload(
     first_layer=28 * 28 * 9 * 32,
     torch_shape=(1, 28, 28),
     keras_shape=(28, 28, 1),
+    gnomon={
+        "model": "convnet",
+        "channels": (32, 64),
+        "hidden": (128,),
+        "activation": "relu",
+        "normalisation": "none",
+    },
     build_torch=build_torch,
     build_keras=build_keras,
 )

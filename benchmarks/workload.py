@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ class Workload:
     first_layer: int  # of them, in the first layer, whose inputs need no gradient
     torch_shape: tuple[int, ...]  # of one example, as the torch stacks take it
     keras_shape: tuple[int, ...]
+    gnomon: Mapping[str, Any]  # the network as settings of gnomon.fit
     build_torch: Callable[[], torch.nn.Module]
     build_keras: Callable[[Any, tuple[int, ...]], Any]  # (keras, shape of one example) -> compiled model
     hidden_of_scikit_learn: tuple[int, ...] | None = None  # None: scikit-learn has no such network

@@ -170,7 +170,9 @@ class MachineSettings(_Group):
     """What the run may use. Changes speed; at equal values a run repeats bit for bit."""
 
     device: Literal["auto", "cpu", "cuda"] = _setting("auto", "where to compute")
-    threads: int | None = _setting(None, "CPU threads (by the size of a step: small nets are faster on one)", ge=1)
+    threads: int | None = _setting(
+        None, "CPU threads (by the size of a step, one on a busy machine; a number you give is kept)", ge=1
+    )
     allocator: Literal["system", "keep"] | None = _setting(
         None,
         "keep: hold on to freed memory for the whole process (faster convnets, more memory), as the command line does; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import TrainingState
+from gnomon.training.threads import Threads
 
 HARMLESS_RATE = 1e-3  # a learning rate with which hardly anything diverges
 SECONDS_BETWEEN_WORDS = 0.1  # how often whoever watches hears of a step
@@ -62,6 +63,7 @@ class Job:
     save: Callable[[TrainingState], None]  # commits a checkpoint
     stop_asked: Callable[[], bool]  # a signal has come
     deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
+    threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads(), fixed=True))
 
 
 def build_state(job: Job, model: nn.Module) -> TrainingState:
@@ -161,7 +163,7 @@ def _rate(settings: Settings, step: int, num_batches: int) -> float:
 
 def _step(job: Job, state: TrainingState, indices: Tensor, num_batches: int) -> float:
     """One optimizer update; the loss of its batch."""
-    started = time.monotonic()
+    started = job.threads.start_step()
     settings, counters, task = job.settings, state.counters, job.task
     batch = to_device(task.collate(job.columns, indices), job.device)
     batch = task.augment(batch, settings.regularise, state.augmentation)
@@ -177,7 +179,7 @@ def _step(job: Job, state: TrainingState, indices: Tensor, num_batches: int) -> 
     counters.step += 1
     counters.batch += 1
     counters.epoch_loss += value
-    took = time.monotonic() - started
+    took = job.threads.end_step(started)
     counters.seconds += took
     counters.epoch_seconds += took
     return value

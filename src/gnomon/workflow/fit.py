@@ -35,6 +35,7 @@ from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import Job, Judged, Watcher, build_state, split_error, train
 from gnomon.training.state import TrainingState, load_model
+from gnomon.training.threads import Threads
 from gnomon.workflow.judge import judge_run
 from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, model_files
@@ -42,7 +43,7 @@ from gnomon.workflow.signals import StopFlag, Stopped, watched
 
 TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
 EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
-ONE_THREAD_BELOW = 60e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
+ONE_THREAD_BELOW = 5e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
     "model.activation": "relu",
     "model.normalisation": "none",
@@ -225,7 +226,10 @@ def layer_row(row: LayerRow) -> dict[str, Any]:
 
 
 def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
-    """One thread for small steps, all cores for large ones: a rule rather than a measurement, so that runs repeat."""
+    """One thread for small steps, all cores for large ones: a rule rather than a measurement, so that runs repeat.
+
+    How many of them are used while other programs need the processors, `training.threads` decides.
+    """
     every = torch.get_num_threads()
     multiply_adds = sum(row.multiply_adds or 0 for row in layers)
     batch = settings.optimiser.batch_size or num_train
@@ -366,6 +370,7 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         save=lambda state: folder.save_checkpoint(state.counters.step, state.files()),
         stop_asked=flag.asked,
         deadline=_deadline(session),
+        threads=_threads_kept(session),
     )
     state = build_state(job, session.model)
     checkpoint = folder.latest_checkpoint() if resumed else None
@@ -387,6 +392,11 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         raise Stopped
     folder.save_checkpoint(state.counters.step, state.files())
     return state
+
+
+def _threads_kept(session: Session) -> Threads:
+    is_fixed = "machine.threads" in session.given or session.device.type != "cpu"
+    return Threads(torch.get_num_threads(), fixed=is_fixed)
 
 
 def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:

@@ -1,0 +1,64 @@
+"""CPU threads while a model trains: all that were chosen, or one while other programs keep the machine busy."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+WINDOW = 1.0  # seconds of steps that a pace is taken over
+SETTLED = 30.0  # seconds between two tries of the other number
+STARVED = 0.8  # share of the chosen threads' CPU time below which the processors are being shared
+
+
+class Threads:
+    """Watches the pace of the steps and sets torch's number of threads.
+
+    The threads of one operator wait for each other, and while they wait they spin. When another program takes one of
+    the processors, all of them wait for the one that does not run: steps take three to seven times as long, and one
+    thread is faster than many. On a machine with nothing else to do the number never changes, so that a run repeats
+    bit for bit; with a `fixed` number it never changes at all.
+    """
+
+    def __init__(self, chosen: int, *, fixed: bool = False) -> None:
+        self.chosen = self.now = chosen
+        self.fixed = fixed or chosen == 1
+        self.rejected_pace: float | None = None  # steps a second with the other number, while this one is tried
+        self.settled_until = 0.0
+        self._open_window()
+
+    def start_step(self) -> tuple[float, float]:
+        """The clocks at the beginning of a step, for `end_step`."""
+        return time.monotonic(), 0.0 if self.fixed else time.process_time()
+
+    def end_step(self, started: tuple[float, float]) -> float:
+        """Count the step; the seconds it took."""
+        now = time.monotonic()
+        took = now - started[0]
+        if not self.fixed:
+            self.steps += 1
+            self.seconds += took
+            self.cpu_seconds += time.process_time() - started[1]
+            if self.seconds >= WINDOW:
+                self._decide(now)
+        return took
+
+    def _decide(self, now: float) -> None:
+        """At the end of a window: keep the number, try the other one, or end a try."""
+        pace = self.steps / self.seconds
+        is_starved = self.cpu_seconds < STARVED * self.now * self.seconds
+        if self.rejected_pace is not None:
+            if pace < self.rejected_pace:
+                self._switch()
+            self.rejected_pace, self.settled_until = None, now + SETTLED
+        elif now >= self.settled_until and (self.now == 1 or is_starved):
+            self.rejected_pace = pace
+            self._switch()
+        self._open_window()
+
+    def _switch(self) -> None:
+        self.now = 1 if self.now != 1 else self.chosen
+        torch.set_num_threads(self.now)
+
+    def _open_window(self) -> None:
+        self.steps, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
