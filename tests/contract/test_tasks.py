@@ -20,8 +20,8 @@ from gnomon.data.columns import Ragged, length
 from gnomon.data.source import open_source
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.training.loop import mean_loss
-from gnomon.workflow.fit import Session, fresh_model, open_session
 from gnomon.workflow.prepare import prepare, recognise
+from gnomon.workflow.session import Session, fresh_model, open_session
 
 CPU = torch.device("cpu")
 

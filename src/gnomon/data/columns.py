@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,3 +65,14 @@ def _concatenate(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
 def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
     """The rows at `indices` of dense columns. One copy a column."""
     return {name: column.index_select(0, indices) for name, column in columns.items() if isinstance(column, Tensor)}
+
+
+def take(columns: Columns, rows: np.ndarray) -> Columns:
+    """The columns of the examples at `rows`, dense and ragged ones."""
+    indices = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+    return {
+        name: column.index_select(0, indices)
+        if isinstance(column, Tensor)
+        else Ragged.of([column.row(int(row)) for row in rows])
+        for name, column in columns.items()
+    }

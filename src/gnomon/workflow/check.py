@@ -12,8 +12,8 @@ from gnomon.checks.sanity import Finding, sanity_checks
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.training.evaluate import encode_whole
-from gnomon.workflow.fit import fresh_model, open_session
 from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import fresh_model, open_session
 
 MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks look at
 

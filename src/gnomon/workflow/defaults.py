@@ -8,8 +8,8 @@ from typing import Any
 
 from gnomon import tasks
 from gnomon.core.settings import from_flat, rows, value_of
-from gnomon.workflow.fit import open_session
 from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import open_session
 
 
 def defaults_of(name: str) -> dict[str, Any]:

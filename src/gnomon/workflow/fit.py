@@ -5,59 +5,43 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import polars as pl
-import torch
 from torch import nn
 
-from gnomon.checks.shapes_and_cost import LayerRow, layer_table
+from gnomon.checks.shapes_and_cost import LayerRow
 from gnomon.core.errors import DataError, UsageError
-from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.seeds import derive, generator
 from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns
 from gnomon.data.splits import compare_splits, fingerprint_of
-from gnomon.metrics import intervals
 from gnomon.models import CUSTOM
-from gnomon.nn.initialise import initialise
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.folder import REPORT, RunFolder, card_files, find
 from gnomon.runs.writer import free_bytes
-from gnomon.strategy.ladder import check_human
-from gnomon.training.allocator import keep_freed_memory
-from gnomon.training.evaluate import encode_whole, evaluate
-from gnomon.training.loop import Job, Judged, Watcher, build_state, split_error, train
+from gnomon.training.evaluate import encode_whole
+from gnomon.training.loop import Job, Judged, Watcher, build_state, train
 from gnomon.training.state import TrainingState, load_model
-from gnomon.training.threads import Threads
 from gnomon.workflow.judge import judge_run
 from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, model_files
+from gnomon.workflow.session import (
+    TRAIN_RUNG,
+    Session,
+    epoch_judge,
+    judged_splits,
+    layer_row,
+    measured,
+    on_device,
+    open_session,
+    own_threads_and_randomness,
+    watched_threads,
+)
 from gnomon.workflow.signals import StopFlag, Stopped, watched
-
-TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
-EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
-ONE_THREAD_BELOW = 5e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
-DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
-    "model.activation": "relu",
-    "model.normalisation": "none",
-    "init.name": "he",
-    "regularise.weight_decay": 0.0,
-    "regularise.dropout": (),
-    "regularise.augment": "none",
-    "optimiser.name": "adam",
-    "optimiser.learning_rate": 1e-3,
-    "optimiser.batch_size": 64,
-    "schedule.name": "cosine",
-    "stop.epochs": 20,
-    "machine.allocator": "system",
-}
 
 
 @dataclass(frozen=True)
@@ -156,90 +140,6 @@ def _findable(settings: Settings) -> Settings:
     if target is None or not Path(target).expanduser().exists():
         return settings
     return with_values(settings, {"data.target_data": str(Path(target).expanduser().absolute())})
-
-
-@dataclass(frozen=True)
-class Session:
-    """Everything decided before training."""
-
-    prepared: Prepared
-    task: Task
-    settings: Settings  # filled in
-    given: frozenset[str]
-    model: nn.Module
-    layers: list[LayerRow]
-    device: torch.device
-    started: float
-
-
-def open_session(
-    prepared: Prepared,
-    opened: Settings,
-    given: frozenset[str] = frozenset(),
-    custom: nn.Module | None = None,
-    started: float | None = None,
-) -> Session:
-    """Fit the task's facts on train, fill the settings in, build the model."""
-    train_split = prepared.splits["train"]
-    task = prepared.task.from_train(train_split, opened)
-    prepared = replace(prepared, notes=(*prepared.notes, *task.notes(train_split)))
-    check_human(opened.goal.human or (), task.error_unit)
-    settings = fill(fill(opened, task.defaults(opened, len(train_split))), DEFAULTS)
-    settings = fill(settings, {"task": task.name})
-    if settings.machine.allocator == "keep":
-        keep_freed_memory()
-    device = _device(settings.machine.device)
-    model = custom if custom is not None else fresh_model(task, settings)
-    layers = layers_of(task, model, train_split)
-    settings = fill(settings, {"machine.threads": _threads(layers, settings, len(train_split))})
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    started = time.monotonic() if started is None else started
-    return Session(prepared, task, settings, given, model, layers, device, started)
-
-
-def fresh_model(task: Task, settings: Settings) -> nn.Module:
-    """The task's model with its starting weights: the same for the same settings."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(settings.seed, "model"))
-        model = task.build_model(settings)
-    initialise(model, settings.init.name or "he", torch.Generator().manual_seed(derive(settings.seed, "init")))
-    return model
-
-
-def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[LayerRow]:
-    """The layer table, from one forward pass over the first examples."""
-    few = encode_whole(task, train_split.take(np.arange(min(2, len(train_split)))))
-    batch = task.collate(few, torch.arange(min(2, len(train_split))))
-    return layer_table(model, lambda module: task.outputs(module, batch), batch_size=min(2, len(train_split)))
-
-
-def layer_row(row: LayerRow) -> dict[str, Any]:
-    """A layer as plain values, as the run keeps it and the faces show it."""
-    return {
-        "name": row.name,
-        "kind": row.kind,
-        "shape": " x ".join(map(str, row.output_shape)),
-        "parameters": row.parameters,
-        "multiply_adds": row.multiply_adds,
-        "activation": row.activation_size,
-    }
-
-
-def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
-    """One thread for small steps, all cores for large ones: a rule rather than a measurement, so that runs repeat.
-
-    How many of them are used while other programs need the processors, `training.threads` decides.
-    """
-    every = torch.get_num_threads()
-    multiply_adds = sum(row.multiply_adds or 0 for row in layers)
-    batch = settings.optimiser.batch_size or num_train
-    return 1 if multiply_adds * min(batch, num_train) < ONE_THREAD_BELOW else every
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("machine.device=cuda, but torch sees no CUDA device.", fix="leave machine.device out.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def card_of(session: Session) -> dict[str, bytes]:
@@ -342,17 +242,11 @@ def _train_and_judge(
 ) -> Run:
     """The loop from the newest checkpoint (or the start), then the judging, then everything written."""
     flag.fix = _how_to_continue(folder)
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(session.settings.machine.threads or threads_before)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(session.settings.seed, "train"))
-            state = _train(folder, session, follower, flag, resumed=resumed)
-            flag.what = "stopped after training, before everything was measured and written."
-            with flag.at_once():
-                return _judge(folder, session, state, follower)
-    finally:
-        torch.set_num_threads(threads_before)
+    with own_threads_and_randomness(session):
+        state = _train(folder, session, follower, flag, resumed=resumed)
+        flag.what = "stopped after training, before everything was measured and written."
+        with flag.at_once():
+            return _judge(folder, session, state, follower)
 
 
 def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool) -> TrainingState:
@@ -361,16 +255,16 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
     job = Job(
         task=task,
         settings=settings,
-        columns=_on_device(encode_whole(task, splits["train"]), session.device),
+        columns=on_device(encode_whole(task, splits["train"]), session.device),
         device=session.device,
         id_of=lambda position: str(train_ids[position]),
-        judge=_unless_stopped(_epoch_judge(session), flag),
+        judge=_unless_stopped(epoch_judge(session), flag),
         watcher=follower,
         record=folder.history.append,
         save=lambda state: folder.save_checkpoint(state.counters.step, state.files()),
         stop_asked=flag.asked,
         deadline=_deadline(session),
-        threads=_threads_kept(session),
+        threads=watched_threads(session),
     )
     state = build_state(job, session.model)
     checkpoint = folder.latest_checkpoint() if resumed else None
@@ -392,11 +286,6 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         raise Stopped
     folder.save_checkpoint(state.counters.step, state.files())
     return state
-
-
-def _threads_kept(session: Session) -> Threads:
-    is_fixed = "machine.threads" in session.given or session.device.type != "cpu"
-    return Threads(torch.get_num_threads(), fixed=is_fixed)
 
 
 def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
@@ -432,75 +321,12 @@ def _deadline(session: Session) -> float:
     return session.started + limit - min(20.0, 0.2 * limit)
 
 
-def _on_device(columns: Columns, device: torch.device) -> Columns:
-    if device.type == "cpu":
-        return columns
-    return {name: column.to(device) if isinstance(column, torch.Tensor) else column for name, column in columns.items()}
-
-
-def train_sample(examples: Examples, most: int, seed: int) -> Examples:
-    """At most `most` examples of train, drawn evenly by the run's seed."""
-    if len(examples) <= most:
-        return examples
-    chosen = generator(seed, "train rung").choice(len(examples), most, replace=False)
-    return examples.take(np.sort(chosen))
-
-
-def judged_splits(session: Session, most_train: int) -> dict[str, Examples]:
-    """What each open split is judged on. The test split stays sealed."""
-    seed = derive(session.settings.seed, "judged")
-    splits = {name: part for name, part in session.prepared.splits.items() if name != "test"}
-    splits["train"] = train_sample(splits["train"], most_train, session.settings.seed)
-    return {name: session.task.judged(part, seed) for name, part in splits.items()}
-
-
-def _epoch_judge(session: Session) -> Callable[[nn.Module], Judged]:
-    """A function that measures train (a sample), train-dev and dev for an epoch's row."""
-    small = min(EPOCH_SAMPLE, max(500, len(session.prepared.splits["train"]) // 20))
-    examples = judged_splits(session, small)
-    columns = {name: encode_whole(session.task, part) for name, part in examples.items()}
-
-    def judge(model: nn.Module) -> Judged:
-        def measure(task: Task, split: str) -> Evaluation:
-            return evaluate(
-                task, model, examples[split], split=split, source="", device=session.device, columns=columns[split]
-            )
-
-        _, evaluations = calibrated(session.task, list(examples), measure)
-        errors = {name: split_error(evaluation) for name, evaluation in evaluations.items()}
-        row: dict[str, Any] = {f"{name}_error": value for name, value in errors.items()}
-        dev = evaluations["dev"]
-        if dev.unit == SHARE and dev.split_error is None:  # cheap enough for every epoch
-            interval = intervals.split_error(dev)
-            row |= {"dev_low": interval.low, "dev_high": interval.high}
-        return Judged(errors["train"], errors["dev"], row)
-
-    return judge
-
-
-def calibrated(
-    task: Task, splits: Sequence[str], measure: Callable[[Task, str], Evaluation]
-) -> tuple[Task, dict[str, Evaluation]]:
-    """Judge dev, set what can only be set after training by it, and judge every split with that."""
-    dev = measure(task, "dev")
-    final = task.calibrate(dev)
-    return final, {name: dev if name == "dev" and final == task else measure(final, name) for name in splits}
-
-
 def _judge(folder: RunFolder, session: Session, state: TrainingState, follower: Follower) -> Run:
     """Measure every open split with the best weights, diagnose, and write what there is to write."""
     follower.on_phase("judging")
     load_model(session.model, state.best)
     examples = judged_splits(session, TRAIN_RUNG)
-    names = {"train": session.prepared.source.name, "train_dev": session.prepared.source.name}
-    judged_on = Path(session.settings.data.target_data).stem if session.settings.data.target_data else names["train"]
-
-    def measure(task: Task, split: str) -> Evaluation:
-        return evaluate(
-            task, session.model, examples[split], split=split, source=names.get(split, judged_on), device=session.device
-        )
-
-    task, evaluations = calibrated(session.task, list(examples), measure)
+    task, evaluations = measured(session, session.model, examples)
     folder.save_model(model_files(task, session.settings, session.model))
     for name, evaluation in evaluations.items():
         folder.save_predictions(name, evaluation.table)

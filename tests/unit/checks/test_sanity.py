@@ -9,8 +9,8 @@ import torch
 from gnomon.checks.sanity import gradients_right, labels_and_inputs_matter, loss_at_start, overfits_few, sanity_checks
 from gnomon.core.settings import from_flat
 from gnomon.training.evaluate import encode_whole
-from gnomon.workflow.fit import fresh_model, open_session
 from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import fresh_model, open_session
 
 
 @pytest.fixture(scope="module")

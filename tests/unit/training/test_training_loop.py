@@ -19,8 +19,9 @@ from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
 from gnomon.training.loop import Job, Judged, batch_bounds, build_state, shuffled, train
 from gnomon.training.schedules import learning_rate_at
-from gnomon.workflow.fit import Silent, fresh_model, open_session
+from gnomon.workflow.fit import Silent
 from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import fresh_model, open_session
 
 
 @pytest.fixture(scope="module")

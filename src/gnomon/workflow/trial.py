@@ -1,0 +1,155 @@
+"""trial: train with some settings changed and measure it, in memory, without a run folder: for searches and probes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.settings import Settings, full_key, with_values
+from gnomon.core.task import Task
+from gnomon.data.columns import take
+from gnomon.training.evaluate import encode_whole
+from gnomon.training.loop import Job, build_state, train
+from gnomon.training.state import TrainingState, load_model
+from gnomon.workflow.prepare import Prepared
+from gnomon.workflow.session import (
+    TRAIN_RUNG,
+    Session,
+    epoch_judge,
+    judged_splits,
+    measured,
+    on_device,
+    open_session,
+    own_threads_and_randomness,
+    watched_threads,
+)
+
+FIXED = ("data.", "split.", "task", "goal.", "runs_folder", "run_name")  # what trials of one set have in common
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A system that was trained and measured."""
+
+    settings: Settings  # filled in
+    task: Task  # calibrated
+    model: nn.Module  # with the weights of its best epoch, in evaluation mode
+    evaluations: Mapping[str, Evaluation]  # train (a sample of it), train_dev where there is one, dev
+    history: list[Mapping[str, Any]]  # a row an epoch
+    steps: int
+    seconds: float  # of training
+    examples_seen: int
+    multiply_adds: int  # of one example, forwards
+    ended_because: str  # "epochs", "patience", "max_time", or "stopped"
+
+    @property
+    def cost(self) -> float:
+        """Multiply-adds of the training, backward pass included: what "equal compute" is counted in."""
+        return 3.0 * self.multiply_adds * self.examples_seen
+
+
+class Trials:
+    """Many trials on one set: read, divided and encoded once. A trial gives what `fit` gives with its settings.
+
+    `opened` are the settings that the trials start from, open ones left open: they are filled in for each trial as
+    `fit` would fill them.
+    """
+
+    def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
+        self.prepared, self.opened, self.given = prepared, opened, given
+        self.task = prepared.task.from_train(prepared.splits["train"], opened)
+        self.columns = encode_whole(self.task, prepared.splits["train"])
+        self.base = open_session(prepared, opened, given, task=self.task)
+        judged = judged_splits(self.base, TRAIN_RUNG)
+        self.judged_columns = {name: encode_whole(self.task, part) for name, part in judged.items() if name != "train"}
+
+    def run(
+        self,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        rows: np.ndarray | None = None,
+        deadline: float = math.inf,
+        keep_going: Callable[[Mapping[str, Any]], bool] | None = None,
+        stop_asked: Callable[[], bool] | None = None,
+    ) -> Trial:
+        """Train with `changes` (settings by full or short name), on the training examples at `rows` (all of them).
+
+        `deadline` on time.monotonic()'s clock; `keep_going` sees every epoch's row and ends the trial by False, as
+        does `stop_asked` at any step. Raises UsageError for a setting that trials have in common, DivergedError.
+        """
+        session = self._session(changes or {}, rows)
+        watcher = _Watcher(keep_going or (lambda _row: True))
+        job = Job(
+            task=session.task,
+            settings=session.settings,
+            columns=on_device(self.columns if rows is None else take(self.columns, rows), session.device),
+            device=session.device,
+            id_of=lambda position: str(session.prepared.splits["train"].index["id"][position]),
+            judge=epoch_judge(session, self.judged_columns),
+            watcher=watcher,
+            record=watcher.history.append,
+            save=lambda _state: None,
+            stop_asked=lambda: watcher.is_over or (stop_asked is not None and stop_asked()),
+            deadline=deadline,
+            threads=watched_threads(session),
+        )
+        with own_threads_and_randomness(session):
+            began = time.monotonic()
+            state = build_state(job, session.model)
+            train(job, state)
+            return self._measure(session, state, watcher.history, time.monotonic() - began)
+
+    def _session(self, changes: Mapping[str, Any], rows: np.ndarray | None) -> Session:
+        changed = {full_key(key): value for key, value in changes.items()}
+        for key in changed:
+            if key.startswith(FIXED):
+                raise UsageError(f"{key} cannot differ from trial to trial.", fix="set it for all of them.")
+        prepared = self.prepared
+        if rows is not None:
+            prepared = replace(prepared, splits={**prepared.splits, "train": prepared.splits["train"].take(rows)})
+        return open_session(prepared, with_values(self.opened, changed), self.given | changed.keys(), task=self.task)
+
+    def _measure(
+        self, session: Session, state: TrainingState, history: list[Mapping[str, Any]], seconds: float
+    ) -> Trial:
+        if state.best:
+            load_model(session.model, state.best)
+        examples = judged_splits(session, TRAIN_RUNG)
+        task, evaluations = measured(session, session.model, examples, self.judged_columns)
+        counters, batch = state.counters, session.settings.optimiser.batch_size
+        total = len(session.prepared.splits["train"])
+        return Trial(
+            settings=session.settings,
+            task=task,
+            model=session.model.eval(),
+            evaluations=evaluations,
+            history=history,
+            steps=counters.step,
+            seconds=seconds,
+            examples_seen=counters.epoch * total + min(counters.batch * (batch or total), total),
+            multiply_adds=sum(row.multiply_adds or 0 for row in session.layers),
+            ended_because=counters.ended_because or "stopped",
+        )
+
+
+class _Watcher:
+    """Hears of every epoch, and may have enough."""
+
+    def __init__(self, keep_going: Callable[[Mapping[str, Any]], bool]) -> None:
+        self.keep_going = keep_going
+        self.history: list[Mapping[str, Any]] = []
+        self.is_over = False
+
+    def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
+        pass
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        self.is_over = self.is_over or not self.keep_going(row)
