@@ -58,6 +58,12 @@ def _text(named: Gap, contenders: Sequence[GapName], gaps: Sequence[Gap], unit: 
             f"{_title(named.name)} is there ({sizes[named.name]}): {MEANING[named.name]}. Whether avoidable bias is "
             f"larger is not known: it can be anything up to {sizes[bound.name]} until the human level is given."
         )
+    elif not next(gap for gap in gaps if gap.name == contenders[1]).is_there:
+        first, second = contenders
+        text = (
+            f"{_title(first)} is there ({sizes[first]}): {MEANING[first]}. {_title(second)} ({sizes[second]}) may be as "
+            f"large or nothing at all; these examples cannot tell."
+        )
     else:
         first, second = contenders
         text = (

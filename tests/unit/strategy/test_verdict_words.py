@@ -1,0 +1,20 @@
+"""What a verdict says of the gap that comes second."""
+
+from __future__ import annotations
+
+from gnomon.strategy.ladder import diagnose_rates
+
+
+def test_a_second_gap_that_may_be_nothing_is_not_said_to_hold_it_back():
+    found = diagnose_rates({"human": 0.02, "train": (0.10, 300), "dev": (0.16, 300)})
+    assert not next(gap for gap in found.gaps if gap.name == "variance").is_there
+    assert found.verdict.contenders == ("avoidable bias", "variance")
+    assert "Variance (6.0 points) may be as large or nothing at all" in found.verdict.text
+
+
+def test_two_gaps_that_are_both_there_hold_it_back_together():
+    found = diagnose_rates({"human": 0.02, "train": (0.10, 3000), "dev": (0.18, 3000)})
+    assert all(gap.is_there for gap in found.gaps)
+    assert "Avoidable bias (8.0 points) and variance (8.0 points) hold it back" in found.verdict.text.replace(
+        "Variance (8.0 points) and avoidable bias (8.0 points)", "Avoidable bias (8.0 points) and variance (8.0 points)"
+    )
