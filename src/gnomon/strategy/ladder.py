@@ -23,6 +23,7 @@ from gnomon.strategy.wording import format_error, format_gap, split_name
 SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is nothing
 FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what holds the system back
 POWER = 0.8416212335729143  # normal quantile of 0.8: the planned number of examples settles a gap 4 times out of 5
+MUCH = 2.0  # times as many of the upper split alone: from there on it is said what both take together
 INDIFFERENT = 0.5  # of the floor: a gap this close to its floor need not be told from it
 
 
@@ -245,8 +246,9 @@ def _step(name: GapName, below: str, above: str, levels: Mapping[str, Measured],
 def _examples_to_settle(size: float, floor: float, below: Measured, above: Measured) -> tuple[int | None, bool]:
     """How many examples of the upper split put the interval, 4 times out of 5, on one side of the floor.
 
-    If the gap is as large as it looks, or INDIFFERENT away from the floor where it looks nearer. True: only if the
-    lower split grows in the same proportion. None: not known.
+    If the gap is as large as it looks, or INDIFFERENT away from the floor where it looks nearer. True: if the lower
+    split grows in the same proportion, since the upper one alone would not do it or not before it is MUCH larger than
+    both need to be. None: not known.
     """
     distance = max(abs(size - floor), INDIFFERENT * floor)
     variances = [((end.high - end.low) / (2 * Z)) ** 2 for end in (above.interval, below.interval)]
@@ -254,8 +256,9 @@ def _examples_to_settle(size: float, floor: float, below: Measured, above: Measu
         return None, False
     wanted = (distance / (Z + POWER)) ** 2
     room = wanted - variances[1]
-    needs_below = room <= 0
-    factor = sum(variances) / wanted if needs_below else variances[0] / room
+    together = sum(variances) / wanted
+    needs_below = room <= 0 or variances[0] / room > MUCH * together
+    factor = together if needs_below else variances[0] / room
     return max(math.ceil(above.examples * factor), above.examples + 1), needs_below
 
 
