@@ -299,7 +299,12 @@ def _measure_whole(evaluation: Evaluation, keep: np.ndarray, rng: np.random.Gene
 
 
 def paired_difference(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Interval:
-    """The error of `first` minus that of `second`, two models on the same examples, matched by id.
+    """The error of `first` minus that of `second`, two models on the same examples (see `measure_paired`)."""
+    return measure_paired(first, second, seed=seed).interval
+
+
+def measure_paired(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Measured:
+    """The error of `first` minus that of `second`, two models on the same examples, matched by id; with draws.
 
     0/1 errors of equal weight without groups: Bonett and Price's interval for paired shares (the estimate that goes
     with McNemar's test). Otherwise examples, or groups, are resampled for both at once.
@@ -325,12 +330,14 @@ def paired_difference(first: Evaluation, second: Evaluation, *, seed: int = 0) -
     weights, groups = weights_of(first.table)[keep], groups_of(first.table, keep)
     is_plain = groups is None and bool((weights == weights[0]).all()) and bool(np.isin([errors, others], (0, 1)).all())
     if is_plain:
-        return _paired_shares(errors, others)
+        interval = _paired_shares(errors, others)
+        deviation = (interval.high - interval.low) / (2 * Z)
+        return Measured(interval, rng.normal(interval.value, deviation, size=ROUNDS), len(errors))
     units = sums_per_unit(np.stack([weights * (errors - others), weights], axis=1), groups)
     totals = resampled_sums(units, ROUNDS, rng)
-    value = float(units[:, 0].sum() / units[:, 1].sum())
+    value, draws = float(units[:, 0].sum() / units[:, 1].sum()), totals[:, 0] / totals[:, 1]
     over = "examples" if groups is None else "groups"
-    return percentile_interval(value, totals[:, 0] / totals[:, 1], len(units), f"paired bootstrap over {over}")
+    return Measured(percentile_interval(value, draws, len(units), f"paired bootstrap over {over}"), draws, len(errors))
 
 
 def _paired_shares(errors: np.ndarray, others: np.ndarray) -> Interval:
@@ -345,7 +352,7 @@ def _paired_shares(errors: np.ndarray, others: np.ndarray) -> Interval:
 
 def _paired_whole(
     first: Evaluation, second: Evaluation, match: np.ndarray, keep: np.ndarray, rng: np.random.Generator
-) -> Interval:
+) -> Measured:
     whole, other = first.split_error, second.split_error
     assert whole is not None
     assert other is not None
@@ -363,4 +370,5 @@ def _paired_whole(
         counts[places] = drawn
         draws[index] = gap(counts)
     num_units = len(places) if groups is None else len(np.unique(groups))
-    return percentile_interval(gap(keep.astype(np.float64)), draws, num_units, "paired bootstrap")
+    value = gap(keep.astype(np.float64))
+    return Measured(percentile_interval(value, draws, num_units, "paired bootstrap"), draws, len(places))

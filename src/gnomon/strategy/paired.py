@@ -1,0 +1,187 @@
+"""Two models on the same examples: which is better, whether that can be told, how many examples would tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.core.errors import DataError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.seeds import generator
+from gnomon.metrics.intervals import Z, groups_of, measure_paired, weights_of
+from gnomon.metrics.resampling import MOST_UNITS, sums_per_unit
+from gnomon.strategy.plan import ALPHA, POWER, examples_paired, normal_quantile
+from gnomon.strategy.wording import format_count, format_gap
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gnomon.metrics.interval import Interval
+
+FLIPS = 9_999  # of a randomisation test: the smallest p value is one in ten thousand
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """`first` against `second` on the same examples; a difference above 0 says that `second` errs less."""
+
+    difference: Interval  # error of first - error of second
+    p_value: float  # of no difference at all, two-sided
+    method: str
+    examples: int  # with a weight above 0
+    only_first: int | None = None  # examples that only the first gets wrong; None where errors are not 0 or 1
+    only_second: int | None = None
+    examples_to_tell: int | None = None  # if the difference is what it looks like; None where it looks like nothing
+
+    def is_told(self, alpha: float = ALPHA) -> bool:
+        """Whether a difference is there. Of several tests at once, correct `p_value` first (see `holm`)."""
+        return self.p_value < alpha
+
+
+def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, seed: int = 0) -> PairedTest:
+    """Test two models that were judged on the same examples, matched by id.
+
+    0/1 errors of equal weight without groups: McNemar's exact test. Other errors: a randomisation test that lets the
+    two models change places in each example, or group. A split's own metric (F1, mAP): the paired bootstrap.
+    `examples_to_tell`: for 4 times out of 5, at `alpha`.
+    Raises DataError where the two do not hold the same examples with the same targets.
+    Source: McNemar 1947; Edwards' exact form; Noreen 1989 (approximate randomisation).
+    """
+    matched = matched_rows(first, second)
+    measured = measure_paired(first, second, seed=seed)
+    weights = weights_of(first.table)
+    keep = weights > 0
+    difference, examples = measured.interval, measured.examples
+    if first.split_error is not None and second.split_error is not None:
+        p_value = _bootstrap_p(measured.draws)
+        return PairedTest(
+            difference, p_value, "paired bootstrap", examples,
+            examples_to_tell=_by_width(difference, examples, alpha),
+        )  # fmt: skip
+    errors = first.table["error"].cast(float).to_numpy()[keep]
+    others = matched["error"].cast(float).to_numpy()[keep]
+    groups, weights = groups_of(first.table, keep), weights[keep]
+    if groups is None and bool((weights == weights[0]).all()) and bool(np.isin([errors, others], (0, 1)).all()):
+        ours, theirs = int((errors > others).sum()), int((others > errors).sum())
+        to_tell = None
+        if ours != theirs:
+            to_tell = examples_paired((ours + theirs) / examples, (ours - theirs) / examples, alpha=alpha)
+        return PairedTest(difference, mcnemar(ours, theirs), "McNemar, exact", examples, ours, theirs, to_tell)
+    units = sums_per_unit(np.stack([weights * (errors - others)], axis=1), groups)[:, 0]
+    over = "examples" if groups is None else "groups"
+    p_value = randomisation_p(units, generator(seed, "places changed", first.split))
+    return PairedTest(
+        difference, p_value, f"randomisation over {len(units):,} {over}", examples,
+        examples_to_tell=_by_width(difference, examples, alpha),
+    )  # fmt: skip
+
+
+def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:
+    """The table of `second` in the order of `first`. Raises DataError where examples or targets are not the same."""
+    import polars as pl
+
+    order = first.table.select(pl.col("id").cast(pl.String))
+    other = second.table.with_columns(pl.col("id").cast(pl.String))
+    if order["id"].sort().to_list() != other["id"].sort().to_list():
+        shared = order["id"].is_in(other["id"].to_list()).sum()
+        raise DataError(
+            f"the two models were not judged on the same examples: {len(order):,} and {len(other):,}, "
+            f"{shared:,} shared.",
+            where=first.split,
+            fix="compare predictions of one and the same split: same data, seed and split settings.",
+        )
+    if order["id"].to_list() != other["id"].to_list():
+        other = order.join(other, on="id", how="left", maintain_order="left")
+    if "target" not in first.table.columns or "target" not in other.columns:
+        return other
+    ours, theirs = (table["target"].cast(pl.String) for table in (first.table, other))
+    differ = int(ours.ne_missing(theirs).sum())
+    if differ:
+        raise DataError(
+            f"{differ:,} of {len(order):,} examples have another target in the second table.",
+            where=first.split,
+            fix="judge both models against the same labels.",
+        )
+    return other
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided p value of as uneven a division of the examples that exactly one model gets wrong."""
+    total = only_first + only_second
+    if total == 0:
+        return 1.0
+    from scipy.stats import binom
+
+    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), total, 0.5)))
+
+
+def randomisation_p(units: np.ndarray, rng: np.random.Generator, *, flips: int = FLIPS) -> float:
+    """Two-sided p value of the sum of differences (U,) when the two models may change places in each unit.
+
+    More than MOST_UNITS units change places in random blocks, which is a randomisation test as well.
+    """
+    if len(units) > MOST_UNITS:
+        units = np.bincount(rng.permutation(len(units)) % MOST_UNITS, weights=units)
+    observed = abs(float(units.sum()))
+    as_extreme, left = 0, flips
+    while left:
+        now = min(left, 1000)
+        signs = rng.integers(2, size=(now, len(units)), dtype=np.int8) * 2 - 1
+        as_extreme += int((np.abs(signs @ units) >= observed - 1e-12 * max(observed, 1.0)).sum())
+        left -= now
+    return (1 + as_extreme) / (1 + flips)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values corrected for being several, in the order given. Source: Holm 1979."""
+    corrected = [1.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_value: float | None = None) -> str:
+    """One or two sentences for a person: which one is better, or that these examples cannot tell."""
+    p = test.p_value if p_value is None else p_value
+    size = abs(test.difference.value)
+    better, worse = (second, first) if test.difference.value > 0 else (first, second)
+    low, high = sorted((abs(test.difference.low), abs(test.difference.high)))
+    if p < ALPHA:
+        if test.difference.low <= 0 <= test.difference.high:
+            low = 0.0
+        return (
+            f"{better} is better than {worse} by {format_gap(size, unit)} [{_plain(low, unit)}, {_plain(high, unit)}] "
+            f"(p = {p:.2g})."
+        )
+    apart = f"{first} and {second} cannot be told apart on these {test.examples:,} examples (p = {p:.2g})"
+    if test.examples_to_tell is None:
+        return f"{apart}: they err equally often."
+    if test.examples_to_tell <= test.examples:
+        return f"{apart}; the difference looks like {format_gap(size, unit)}."
+    count = format_count(test.examples_to_tell)
+    return f"{apart}; if the difference is {format_gap(size, unit)}, as it looks, it takes {count} to tell."
+
+
+def _plain(value: float, unit: str | None) -> str:
+    return format_gap(value, unit).split(" ", 1)[0]
+
+
+def _bootstrap_p(draws: np.ndarray) -> float:
+    """Two-sided, from how often a resampled difference lies on the other side of 0."""
+    draws = draws[np.isfinite(draws)]
+    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * (1 + tail) / (1 + len(draws)))
+
+
+def _by_width(difference: Interval, examples: int, alpha: float) -> int | None:
+    deviation = (difference.high - difference.low) / (2 * Z)
+    if difference.value == 0 or not math.isfinite(deviation):
+        return None
+    wanted = normal_quantile(1 - alpha / 2) + normal_quantile(POWER)
+    return max(1, math.ceil(examples * (wanted * deviation / difference.value) ** 2))

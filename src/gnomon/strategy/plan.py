@@ -1,0 +1,151 @@
+"""How many examples it takes: to tell two error rates apart, or to know one closely enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALPHA = 0.05  # chance of telling two equal systems apart
+POWER = 0.8  # chance of telling two different ones apart
+MOST = 10**12  # examples; nobody has more
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A number of examples and what it is for."""
+
+    purpose: str  # "to tell 10.0 % from 9.0 %, both models on the same examples"
+    examples: int  # of the split (of each of the two, where they are different examples)
+    assumption: str  # what was assumed to get there
+
+
+def normal_quantile(probability: float) -> float:
+    """z with P(Z <= z) = probability."""
+    from scipy.special import ndtri
+
+    return float(ndtri(probability))
+
+
+def examples_unpaired(error: float, other: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Examples of *each* of two independent samples that tell these error rates apart.
+
+    Source: Fleiss, Levin and Paik 2003, section 4.2 (two-sided, without the continuity correction).
+    """
+    _check_rates(error, other)
+    _check_chances(alpha, power)
+    middle = (error + other) / 2
+    ours = normal_quantile(1 - alpha / 2) * math.sqrt(2 * middle * (1 - middle))
+    theirs = normal_quantile(power) * math.sqrt(error * (1 - error) + other * (1 - other))
+    return math.ceil(((ours + theirs) / (error - other)) ** 2)
+
+
+def examples_paired(discordant: float, difference: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Examples that both models are judged on, for McNemar's exact test to tell them apart.
+
+    discordant: the share of examples that exactly one of the two gets wrong, at least |difference|.
+    The approximation of Connor (1987), plus 1 / |difference| for the exact test being the stricter one (the
+    continuity correction of Fleiss and others for paired shares).
+    Source: Connor 1987, Biometrics 43:207.
+    """
+    _check_chances(alpha, power)
+    size = abs(difference)
+    if not 0 < size <= discordant <= 1:
+        raise UsageError(
+            f"models that differ by {size:g} disagree on at least that share of the examples, and on at most all; "
+            f"got {discordant:g}.",
+            fix="give disagree= between the difference and 1.",
+        )
+    ours = normal_quantile(1 - alpha / 2) * math.sqrt(discordant)
+    theirs = normal_quantile(power) * math.sqrt(max(discordant - size**2, 0.0))
+    return math.ceil(((ours + theirs) / size) ** 2 + 1 / size)
+
+
+def discordant_range(error: float, other: float) -> tuple[float, float]:
+    """The least and the most that two models with these errors can disagree on; the most if they err independently.
+
+    Least: one errs wherever the other, better one errs. Models trained on the same data lie in between.
+    """
+    _check_rates(error, other)
+    return abs(error - other), error * (1 - other) + other * (1 - error)
+
+
+def examples_for_width(error: float, within: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Examples for Wilson's interval around an error like this one to be no wider than twice `within`.
+
+    In `power` of all samples: the error that is found may be nearer to one half than the true one, its interval wider.
+    Source: Wilson 1927, solved for the sample size.
+    """
+    if not (0 <= error <= 1 and 0 < within < 1):
+        raise UsageError(
+            f"an error of {error:g} cannot be known to within {within:g}.", fix="give shares: error=0.1 within=0.01."
+        )
+    _check_chances(alpha, power)
+    z, up = normal_quantile(1 - alpha / 2), normal_quantile(power)
+
+    def is_enough(n: int) -> bool:
+        rarer = min(error, 1 - error)
+        found = min(rarer + up * math.sqrt(rarer * (1 - rarer) / n), 0.5)
+        spread = math.sqrt(found * (1 - found) / n + z * z / (4 * n * n))
+        return z * spread / (1 + z * z / n) <= within
+
+    return _smallest(is_enough)
+
+
+def examples_to_bound(error: float, below: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Examples that show an error to be below `below` (upper end of the exact one-sided interval), if it is `error`.
+
+    With error 0 this is the rule of three: about 3 / below.
+    Source: Clopper and Pearson 1934 (exact, one-sided at `alpha`).
+    """
+    if not 0 <= error < below < 1:
+        raise UsageError(
+            f"an error of {error:g} is never shown to be below {below:g}.",
+            fix="give the error you expect, and a larger one it must stay below: error=0.01 below=0.02.",
+        )
+    _check_chances(alpha, power)
+    from scipy.stats import binom
+
+    def examples_for(most: int) -> int:
+        """The fewest of which `most` errors are too few to come from an error of `below`."""
+        return _smallest(lambda n: float(binom.cdf(most, n, below)) <= alpha)
+
+    def is_enough(errors: int) -> bool:
+        return float(binom.cdf(errors - 1, examples_for(errors - 1), error)) >= power
+
+    return examples_for(_smallest(is_enough) - 1)
+
+
+def _smallest(is_enough: Callable[[int], bool]) -> int:
+    """The least n from 1 on that is enough, for what (nearly) stays enough as n grows."""
+    high = 1
+    while not is_enough(high):
+        high *= 2
+        if high > MOST:
+            raise UsageError("it takes more examples than anybody has.", fix="ask for a larger difference.")
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
+
+
+def _check_rates(error: float, other: float) -> None:
+    for rate in (error, other):
+        if not 0 <= rate <= 1:
+            raise UsageError(f"an error of {rate:g} is not a share.", fix="give errors from 0 to 1: 0.1 for 10 %.")
+    if error == other:
+        raise UsageError(f"no number of examples tells {error:g} from itself.", fix="give two different errors.")
+
+
+def _check_chances(alpha: float, power: float) -> None:
+    if not (0 < alpha < 0.5 and 0.5 <= power < 1):
+        raise UsageError(
+            f"alpha={alpha:g} with power={power:g} makes no test.",
+            fix="give alpha between 0 and 0.5 (0.05), power from 0.5 to below 1 (0.8).",
+        )

@@ -1,0 +1,129 @@
+"""What counts: one metric to optimise, and conditions that only have to be met. The best of many is chosen by it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gnomon.core.errors import UsageError
+from gnomon.metrics.interval import Interval
+
+# Words in a measure's name that say: less of it is better.
+LESS_IS_BETTER = {
+    "error", "loss", "perplexity", "latency", "size", "seconds", "parameters", "adds", "false", "misses", "cost",
+}  # fmt: skip
+_CONDITION = re.compile(r"^\s*(?P<name>[^<>=]*?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+.\w]+)\s*(?P<percent>%?)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A measure that has to be good enough, and no better (a *satisficing* metric): `latency_ms <= 100`."""
+
+    name: str
+    sign: str  # "<=", ">=", "<" or ">"
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.limit:g}"
+
+    def is_met(self, value: float) -> bool:
+        """NaN meets no condition."""
+        return {
+            "<=": value <= self.limit, ">=": value >= self.limit, "<": value < self.limit, ">": value > self.limit,
+        }[self.sign]  # fmt: skip
+
+    def is_certain(self, measure: Interval) -> bool:
+        """Whether both ends of the interval say the same."""
+        return self.is_met(measure.low) == self.is_met(measure.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One metric to optimise, any number of conditions to meet."""
+
+    metric: str = "error"
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def less_is_better(self) -> bool:
+        return less_is_better(self.metric)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is chosen among: its measures by name. What was not measured is not there."""
+
+    name: str
+    measures: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The best candidate that meets every condition, and why the others are not."""
+
+    winner: Candidate | None  # None: nobody meets them all
+    ranked: tuple[Candidate, ...]  # those that meet every condition, the best first
+    failed: Mapping[str, tuple[Condition, ...]]  # by candidate: the conditions it does not meet
+    uncertain: Mapping[str, tuple[Condition, ...]]  # by candidate: conditions whose limit lies inside its interval
+
+
+def less_is_better(metric: str) -> bool:
+    """By its name: errors, losses, latencies and sizes should be small, everything else large."""
+    return bool(LESS_IS_BETTER & set(_plain(metric).split()))
+
+
+def parse_condition(text: str) -> Condition:
+    """`latency_ms <= 100`, `accuracy >= 90 %`. Raises UsageError for anything else."""
+    match = _CONDITION.match(text)
+    try:
+        limit = float(match["limit"]) if match else math.nan
+    except ValueError:
+        limit = math.nan
+    if match is None or not match["name"] or not math.isfinite(limit):
+        raise UsageError(
+            f"{text!r} is no condition.", fix='give a measure, <= or >=, and a number: "latency_ms <= 100".'
+        )
+    return Condition(match["name"], match["sign"], limit / 100 if match["percent"] else limit)
+
+
+def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
+    """The best by the metric of those that meet every condition; of equals the one that came first.
+
+    Raises UsageError for a measure that no candidate has. A candidate that lacks the metric, or the measure of a
+    condition, does not meet it.
+    """
+    if not candidates:
+        raise UsageError("there is nothing to choose from.", fix="give at least one run.")
+    names = list(dict.fromkeys(name for candidate in candidates for name in candidate.measures))
+    metric = resolve(target.metric, names)
+    conditions = [Condition(resolve(one.name, names), one.sign, one.limit) for one in target.conditions]
+    failed: dict[str, tuple[Condition, ...]] = {}
+    uncertain: dict[str, tuple[Condition, ...]] = {}
+    eligible = []
+    for candidate in candidates:
+        measures = candidate.measures
+        failed[candidate.name] = tuple(
+            one for one in conditions if one.name not in measures or not one.is_met(measures[one.name].value)
+        )
+        uncertain[candidate.name] = tuple(
+            one for one in conditions if one.name in measures and not one.is_certain(measures[one.name])
+        )
+        if not failed[candidate.name] and metric in measures and not math.isnan(measures[metric].value):
+            eligible.append(candidate)
+    sign = 1 if less_is_better(metric) else -1
+    ranked = tuple(sorted(eligible, key=lambda candidate: sign * candidate.measures[metric].value))
+    return Choice(ranked[0] if ranked else None, ranked, failed, uncertain)
+
+
+def resolve(name: str, known: Sequence[str]) -> str:
+    """The measure meant by `name`, however blanks, dashes and capitals are written. Raises UsageError for none."""
+    found = next((one for one in known if _plain(one) == _plain(name)), None)
+    if found is None:
+        raise UsageError(f"there is no measure named {name!r}.", fix=f"measured are: {', '.join(known)}.")
+    return found
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.sub(r"[_\-]", " ", name).lower().split())
