@@ -4,7 +4,8 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
   manifest.json                   what the run is, size and SHA-256 of every file below that is saved whole
   settings.toml  environment.json  data.json  outcome.json  diagnosis.json
   splits.parquet  leaks.parquet  predictions/<split>.parquet
-  history.jsonl  openings.jsonl   records that only grow
+  probes.json                     what changes to it would give, where that was measured
+  history.jsonl  openings.jsonl  diary.jsonl   records that only grow
   checkpoints/STEP/  model/       committed folders with a manifest each
   figures/  report.html           for people; may be deleted
   lock                            who is at work here
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
-OUTCOME, SPLITS_TABLE, LEAKS_TABLE = "outcome.json", "splits.parquet", "leaks.parquet"
-HISTORY, OPENINGS, MODEL, LOCK = "history.jsonl", "openings.jsonl", "model", "lock"
+OUTCOME, SPLITS_TABLE, LEAKS_TABLE, PROBES = "outcome.json", "splits.parquet", "leaks.parquet", "probes.json"
+HISTORY, OPENINGS, DIARY, MODEL, LOCK = "history.jsonl", "openings.jsonl", "diary.jsonl", "model", "lock"
 PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
 LATEST = "latest"
 
@@ -72,6 +73,7 @@ class RunFolder:
         self._is_locked = False
         self.history = Journal(path, HISTORY, before_writing=self._require_lock)
         self.openings = Journal(path, OPENINGS, before_writing=self._require_lock)
+        self.diary = Journal(path, DIARY, before_writing=self._require_lock)
 
     # --- making and finding -------------------------------------------------------------------------------------------
     @classmethod
@@ -181,6 +183,14 @@ class RunFolder:
 
     def load_diagnosis(self) -> dict[str, Any]:
         return self._load_json(DIAGNOSIS)
+
+    def save_probes(self, probes: Mapping[str, Any]) -> None:
+        """What changes to this system would give, as measured."""
+        self._save_json(PROBES, probes)
+
+    def load_probes(self) -> dict[str, Any] | None:
+        """None where nothing was probed."""
+        return self._load_json(PROBES) if PROBES in self._manifest()["files"] else None
 
     # --- checkpoints and model ----------------------------------------------------------------------------------------
     def save_checkpoint(
@@ -294,7 +304,7 @@ class RunFolder:
         yield MANIFEST, fault
         for name, entry in (manifest["files"] if manifest else {}).items():
             yield name, reader.fault(self.path, name, entry)
-        for journal in (self.history, self.openings):
+        for journal in (self.history, self.openings, self.diary):
             if os.path.lexists(self.path / journal.name):
                 torn, fault = reader.attempt(journal.torn)
                 yield journal.name, ArtefactError(f"{torn}.", fix=RESTORE) if torn else fault

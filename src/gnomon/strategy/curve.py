@@ -1,0 +1,252 @@
+"""Error against the number of training examples: power laws fitted to it, and a forecast that says how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gnomon.core.errors import UsageError
+from gnomon.metrics.intervals import groups_of, weights_of
+from gnomon.metrics.resampling import resampled_counts, resampled_sums, sums_per_unit
+from gnomon.strategy.wording import format_error
+
+if TYPE_CHECKING:
+    from gnomon.core.evaluation import Evaluation
+
+Form = Literal["power law above a floor", "power law", "straight line in log n"]
+FORMS: tuple[Form, ...] = ("power law above a floor", "power law", "straight line in log n")
+PARAMETERS = (3, 2, 2)  # numbers that each form has to be fitted
+
+ROUNDS = 400  # of the bootstrap
+FARTHEST = 4.0  # times the most examples measured: beyond that a fit says nothing
+FEWEST_SIZES = 4  # a curve of three numbers goes through three points whatever they are
+EXPONENTS = np.linspace(0.04, 1.0, 25)  # of n, tried in turn: 0 < b <= 1
+PRIOR_RUNS = 2.0  # how many repeated trainings the first guess of the training noise is worth
+PRIOR_SHARE = 0.5  # of the variance that the dev examples cause: the first guess of what another seed causes
+FLAT = 0.05  # twice the data takes away a smaller share of the error than this: more of it will not help
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One system that was trained on a part of train, and its error on dev."""
+
+    examples: int  # trained on
+    error: float
+    seed: int
+    train_error: float
+    cost: float = 0.0  # multiply-adds
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What more training examples would give on these dev examples."""
+
+    factor: float  # times the examples there are
+    examples: int
+    now: float  # the curve's own error at the examples there are
+    error: float
+    low: float  # of a 95 % interval: it holds what another seed would give, the fit, and the choice of form
+    high: float
+
+    @property
+    def gain(self) -> float:
+        """How much lower the error would be, in its unit."""
+        return self.now - self.error
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A learning curve: ROUNDS fits to resampled points, one row each: a (n / most)^(-b) + c, or c - a ln(n / most)."""
+
+    most: int  # examples
+    form: np.ndarray  # (R,) place in FORMS
+    a: np.ndarray  # (R,)
+    b: np.ndarray  # (R,)
+    c: np.ndarray  # (R,)
+    noise: np.ndarray  # (R,) standard deviation at `most` of what another seed gives
+    weights: tuple[float, ...]  # of each of FORMS: in how many of the fits it was chosen
+
+    def at(self, examples: float) -> np.ndarray:
+        """(R,) errors of systems trained on so many examples."""
+        ratio = examples / self.most
+        line = self.c - self.a * math.log(ratio)
+        power = self.a * ratio**-self.b + self.c
+        return np.maximum(np.where(self.form == 2, line, power), 0.0)
+
+
+def dev_draws(evaluations: Sequence[Evaluation], rng: np.random.Generator, rounds: int = ROUNDS) -> np.ndarray:
+    """(R, P): the errors of P systems on dev examples (or groups) drawn again, the same ones for all P in a round.
+
+    The evaluations hold the same examples in the same order.
+    """
+    first = evaluations[0]
+    groups = groups_of(first.table, np.ones(first.table.height, dtype=bool))
+    if first.split_error is not None:
+        wholes = [one.split_error for one in evaluations if one.split_error is not None]
+        counts = resampled_counts(first.table.height, groups, rounds, rng)
+        return np.array([[whole(drawn) for whole in wholes] for drawn in counts])
+    weights = weights_of(first.table)
+    errors = np.stack([one.table["error"].cast(float).to_numpy() for one in evaluations], axis=1)
+    units = sums_per_unit(np.column_stack([weights[:, None] * errors, weights]), groups)
+    totals = resampled_sums(units, rounds, rng)
+    return totals[:, :-1] / totals[:, -1:]
+
+
+def fit_curve(
+    examples: Sequence[int], errors: Sequence[float], *, draws: np.ndarray, rng: np.random.Generator
+) -> Fitted | None:
+    """The curve through P points, as ROUNDS fits to points that were shaken by as much as they are uncertain.
+
+    `draws` (R, P) are the errors on resampled dev examples (`dev_draws`). What another seed gives is estimated from
+    points of equal size. Each round takes one of FORMS, by how well they fit it (Akaike weights), so that the spread
+    of the rounds holds the choice of form. None where fewer than FEWEST_SIZES different sizes were measured.
+
+    The level that all systems share on these dev examples is no part of the spread: what is asked is where the curve
+    goes from here. Source of the form: Hestness et al. 2017; Mukherjee et al. 2003.
+    """
+    sizes = np.asarray(examples, dtype=np.float64)
+    observed = np.asarray(errors, dtype=np.float64)
+    if len(np.unique(sizes)) < FEWEST_SIZES:
+        return None
+    from_dev = np.maximum(draws.var(axis=0), 1e-12 * max(float(observed.mean()) ** 2, 1e-12))
+    from_seeds, freedom = _training_variance(sizes, observed, from_dev)
+    shaken = _without_common_level(draws, observed, from_dev + from_seeds)
+    apart = np.maximum(shaken.var(axis=0), 0.0)
+    total = from_seeds + apart
+    misfit = max(1.0, _misfit(sizes, observed, total))
+    rounds = len(draws)
+    spread = np.sqrt(misfit * freedom / rng.chisquare(freedom, size=(rounds, 1)))
+    shaken = shaken + spread * np.sqrt(from_seeds) * rng.normal(size=shaken.shape)
+    a, b, c, misses = _fits(sizes, np.maximum(shaken, 0.0), total * misfit)
+    chosen = _choose(misses, rng)
+    row = np.arange(rounds)
+    at_most = int(sizes.argmax())
+    return Fitted(
+        most=int(sizes.max()),
+        form=chosen,
+        a=a[row, chosen],
+        b=b[row, chosen],
+        c=c[row, chosen],
+        noise=np.sqrt(from_seeds[at_most]) * spread[:, 0],
+        weights=tuple(float((chosen == form).mean()) for form in range(len(FORMS))),
+    )
+
+
+def forecast(curve: Fitted, rng: np.random.Generator, *, factor: float = 2.0) -> Forecast:
+    """The error with `factor` times the examples there are. Raises UsageError beyond FARTHEST."""
+    if not 1 < factor <= FARTHEST:
+        raise UsageError(
+            f"a forecast at {factor:g} times the data is not possible.",
+            fix=f"ask for more than 1 and at most {FARTHEST:g} times.",
+        )
+    now, later = curve.at(curve.most), curve.at(factor * curve.most)
+    noise = curve.noise * np.sqrt(np.maximum(later, 0.0) / np.maximum(now, 1e-12))
+    seen = np.maximum(later + noise * rng.normal(size=len(later)), 0.0)
+    low, high = np.quantile(seen, [0.025, 0.975])
+    middle = float(np.median(later))
+    return Forecast(
+        factor=factor,
+        examples=round(factor * curve.most),
+        now=float(np.median(now)),
+        error=middle,
+        low=min(float(low), middle),
+        high=max(float(high), middle),
+    )
+
+
+def is_flat(found: Forecast) -> bool:
+    """Whether twice the data takes away next to nothing, as far as the curve can say."""
+    return found.gain < FLAT * found.now
+
+
+def forecast_text(found: Forecast, unit: str | None) -> str:
+    """`twice the data: 4.1 % -> 3.3 % [2.9, 3.8]`."""
+    times = {2.0: "twice", 3.0: "three times", 4.0: "four times"}.get(found.factor, f"{found.factor:g} times")
+    low, high = (format_error(end, unit).split(" ")[0] for end in (found.low, found.high))
+    return f"{times} the data: {format_error(found.now, unit)} -> {format_error(found.error, unit)} [{low}, {high}]"
+
+
+# --- fits -------------------------------------------------------------------------------------------------------------
+def _training_variance(sizes: np.ndarray, errors: np.ndarray, from_dev: np.ndarray) -> tuple[np.ndarray, float]:
+    """(P,) variance that another seed and another subset cause, in proportion to the error; its degrees of freedom.
+
+    From points of equal size; few of them are helped by a guess (PRIOR_SHARE), which counts as PRIOR_RUNS of them.
+    """
+    level = np.maximum(errors, 1e-12)
+    squares, freedom = 0.0, 0.0
+    for size in np.unique(sizes):
+        same = errors[sizes == size]
+        if len(same) > 1:
+            squares += float(((same - same.mean()) ** 2).sum() / max(same.mean(), 1e-12))
+            freedom += len(same) - 1
+    guess = PRIOR_SHARE * float(np.median(from_dev / level))
+    ratio = (PRIOR_RUNS * guess + squares) / (PRIOR_RUNS + freedom)
+    return ratio * level, PRIOR_RUNS + freedom + 2.0
+
+
+def _without_common_level(draws: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The draws (R, P), each round scaled so that its level is that of the errors observed."""
+    weight = errors / variance  # of the best estimate of a common factor where variances are these
+    level = draws @ weight / max(float(errors @ weight), 1e-300)
+    return np.where(level[:, None] > 0, draws / np.maximum(level[:, None], 1e-12), errors)
+
+
+def _misfit(sizes: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> float:
+    """How much larger than expected the squares are that even the best form leaves, per degree of freedom."""
+    _, _, _, misses = _fits(sizes, errors[None], variance)
+    freedom = np.maximum(len(sizes) - np.array(PARAMETERS), 1)
+    return float((misses[0] / freedom).min())
+
+
+def _fits(
+    sizes: np.ndarray, rows: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted least squares of every form to every row (R, P) of errors: a, b, c and the squares left, each (R, 3)."""
+    logs = np.log(sizes / sizes.max())
+    weight = 1.0 / variance
+    found = [np.zeros((len(rows), len(FORMS))) for _ in range(4)]
+    found[3][:] = np.inf
+    for exponent in EXPONENTS:
+        basis = np.exp(-exponent * logs)
+        for form, has_floor in ((0, True), (1, False)):
+            _keep_better(found, form, float(exponent), *_line(basis, rows, weight, has_floor=has_floor))
+    _keep_better(found, 2, 0.0, *_line(-logs, rows, weight, has_floor=True))
+    return found[0], found[1], found[2], found[3]
+
+
+def _line(
+    basis: np.ndarray, rows: np.ndarray, weight: np.ndarray, *, has_floor: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """rows = a * basis + c with a, c >= 0 (c = 0 without a floor): a, c and the weighted squares left, each (R,)."""
+    xx, x = float(weight @ basis**2), float(weight @ basis)
+    xy, y, one = rows @ (weight * basis), rows @ weight, float(weight.sum())
+    alone = np.maximum(xy / xx, 0.0)  # with c = 0
+    a, c = alone, np.zeros(len(rows))
+    if has_floor:
+        between = xx * one - x * x
+        slope = (one * xy - x * y) / between if between > 1e-12 * xx * one else np.zeros(len(rows))
+        floor = (y - slope * x) / one
+        a = np.where(slope < 0, 0.0, np.where(floor < 0, alone, slope))
+        c = np.where(slope < 0, y / one, np.where(floor < 0, 0.0, floor))
+    left = ((rows - a[:, None] * basis - c[:, None]) ** 2) @ weight
+    return a, c, left
+
+
+def _keep_better(
+    found: list[np.ndarray], form: int, exponent: float, a: np.ndarray, c: np.ndarray, left: np.ndarray
+) -> None:
+    better = left < found[3][:, form]
+    for place, values in enumerate((a, np.full(len(a), exponent), c, left)):
+        found[place][better, form] = values[better]
+
+
+def _choose(misses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(R,) the place of a form in FORMS, drawn with Akaike's weights from the squares (R, 3) that each leaves."""
+    scores = -0.5 * misses - np.array(PARAMETERS)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
+    return np.minimum((rng.random((len(misses), 1)) > shares).sum(axis=1), len(FORMS) - 1)

@@ -1,0 +1,177 @@
+"""What a change gave and whether it is kept: evidence over dev examples and seeds, corrected for how much was tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.core.evaluation import Evaluation
+from gnomon.metrics.intervals import Z, weights_of
+from gnomon.strategy.advice import LINK
+from gnomon.strategy.diagnosis import Diagnosis, Gap
+from gnomon.strategy.paired import paired_test
+from gnomon.strategy.wording import format_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALPHA = 0.05  # chance of keeping a change that is none, over all that were tried
+LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
+PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
+LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
+
+
+@dataclass(frozen=True)
+class SeedScatter:
+    """How far the differences of one pair vary from seed to seed, beyond what single examples explain."""
+
+    squares: float = 0.0  # sum of squared deviations of the seeds' differences from their mean
+    freedom: int = 0
+    explained: float = 0.0  # what these squares would be if examples were the only thing that varied
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A change against the system as it stood: same examples, same seeds, one knob turned."""
+
+    gain: float  # dev error before - after: above 0, the change helps
+    low: float  # of a 95 % interval over examples, and over seeds where there are several
+    high: float
+    p_value: float  # of a gain as large by chance where there is none, one-sided
+    seeds: int
+    scatter: SeedScatter = SeedScatter()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a change is kept, and why, in a sentence."""
+
+    is_kept: bool
+    why: str
+    level: float  # that the p value had to stay below
+
+
+def seed_average(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The same examples judged by systems of several seeds, as one evaluation: each example's mean error."""
+    first = evaluations[0]
+    if len(evaluations) == 1:
+        return first
+    import polars as pl
+
+    errors = np.mean([one.table["error"].cast(float).to_numpy() for one in evaluations], axis=0)
+    wholes = [one.split_error for one in evaluations if one.split_error is not None]
+    whole: Callable[[np.ndarray], float] | None = None
+    if wholes:
+
+        def mean_of_wholes(counts: np.ndarray) -> float:
+            return sum(one(counts) for one in wholes) / len(wholes)
+
+        whole = mean_of_wholes
+    return replace(first, table=first.table.with_columns(pl.Series("error", errors)), split_error=whole)
+
+
+def compare(
+    before: Sequence[Evaluation], after: Sequence[Evaluation], *, scatters: Sequence[SeedScatter] = ()
+) -> Evidence:
+    """What a change gave on dev: `before` and `after` hold an evaluation a seed, in the same order of seeds.
+
+    Errors are averaged over seeds example by example and tested in pairs (`paired_test`). What varies from seed to
+    seed beyond that is estimated from this pair and from `scatters`, those of earlier ones, and widens the interval.
+    """
+    test = paired_test(seed_average(before), seed_average(after))
+    gain = test.difference.value
+    p_value = test.p_value / 2 if gain > 0 else 1 - test.p_value / 2
+    scatter = _scatter(before, after)
+    pooled = [one for one in (*scatters, scatter) if one.freedom]
+    freedom = sum(one.freedom for one in pooled)
+    beyond = sum(one.squares - one.explained for one in pooled) / freedom if freedom else 0.0
+    deviation = math.sqrt(max(beyond, 0.0) / len(before))
+    low = gain - math.hypot(gain - test.difference.low, Z * deviation)
+    high = gain + math.hypot(test.difference.high - gain, Z * deviation)
+    if deviation > 0 and math.isfinite(high - low):
+        from scipy.stats import norm
+
+        p_value = max(p_value, float(norm.sf(gain / max((high - low) / (2 * Z), 1e-300))))
+    return Evidence(gain, low, high, p_value, len(before), scatter)
+
+
+def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedScatter:
+    seeds = len(before)
+    if seeds < 2 or before[0].split_error is not None:
+        return SeedScatter()
+    weights = weights_of(before[0].table)
+    weights = weights / weights.sum()
+    errors, others = (
+        np.stack([one.table["error"].cast(float).to_numpy() for one in side]) for side in (before, after)
+    )
+    apart = errors - others  # (S, N)
+    totals = apart @ weights
+    explained = float((apart.var(axis=0, ddof=1) * weights**2).sum()) * (seeds - 1)
+    return SeedScatter(float(((totals - totals.mean()) ** 2).sum()), seeds - 1, explained)
+
+
+def half_of_dev(evaluation: Evaluation, *, confirming: bool) -> Evaluation:
+    """One half of the dev examples by their place: the one that chooses, or the one that confirms."""
+    return replace(evaluation, table=evaluation.table.gather_every(2, offset=int(confirming)))
+
+
+def can_be_halved(evaluation: Evaluation) -> bool:
+    """Whether dev is large enough to choose on one half and confirm on the other."""
+    grouped = evaluation.table["group"].null_count() < evaluation.table.height
+    return evaluation.table.height >= LARGE_DEV and evaluation.split_error is None and not grouped
+
+
+def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decision:
+    """Keep a change when its p value is below ALPHA divided by the number of changes tried so far (Bonferroni)."""
+    level = ALPHA / max(number_tried, 1)
+    size = format_gap(abs(evidence.gain), unit)
+    among = f"{number_tried} changes tried" if number_tried > 1 else "the first change tried"
+    if evidence.gain <= 0:
+        what = "no better" if evidence.gain == 0 else f"worse by {size}"
+        return Decision(False, f"{what} on dev over {_seeds(evidence)}", level)
+    p_text = f"p = {evidence.p_value:.2g}"
+    if evidence.p_value < level:
+        return Decision(True, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
+    return Decision(False, f"{size} better may be chance: {p_text}, not below {level:.2g} = {ALPHA:g} / {among}", level)
+
+
+def _seeds(evidence: Evidence) -> str:
+    return f"{evidence.seeds} seed{'s' if evidence.seeds > 1 else ''}"
+
+
+def links_at_fault(diagnosis: Diagnosis) -> tuple[tuple[str, ...], str]:
+    """The links whose knobs to turn, first things first, and why, in a sentence.
+
+    Where the verdict names gaps, theirs. Where no gap can be told from nothing, that of the largest one as measured:
+    its knobs are tried all the same, and kept only where a test supports them.
+    """
+    by_name = {gap.name: gap for gap in diagnosis.gaps}
+    if diagnosis.verdict.gap is not None:
+        named = [by_name[name] for name in diagnosis.verdict.contenders if LINK[name] in LINKS_OF_GAPS]
+        if named:
+            return _links(named), " and ".join(_described(gap, diagnosis.unit) for gap in named)
+    measured = sorted(
+        (gap for gap in diagnosis.gaps if LINK[gap.name] in LINKS_OF_GAPS and gap.size > 0),
+        key=lambda gap: gap.size,
+        reverse=True,
+    )
+    if not measured:
+        return (), "no gap that settings could close"
+    return _links(measured[:2]), f"no gap is sure; as measured, {_described(measured[0], diagnosis.unit)} is the largest"
+
+
+def _links(gaps: Sequence[Gap]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(LINK[gap.name] for gap in gaps))
+
+
+def _described(gap: Gap, unit: str | None) -> str:
+    return f"{gap.name} {'of at most' if gap.is_bound else 'of'} {format_gap(gap.size, unit)}"
+
+
+def relative_gain(evidence: Evidence, error_before: float) -> float:
+    """The share of the error before that the change took away."""
+    return evidence.gain / error_before if error_before > 0 else 0.0
