@@ -131,6 +131,39 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return 0
 
 
+def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Measure what more data and turned knobs would give:  gnomon probe RUN [time=10m] [knobs=all]
+
+    Short matched runs: a learning curve with its forecast, then one knob at a time, of the link at fault or of all.
+    """
+    path = _one(words, "RUN", "probe", "runs/latest")
+    from gnomon.cli.probe import print_probes, probes_as_json, run_probe
+
+    found, diagnosis = run_probe(path, values, quiet=as_json)
+    if as_json:
+        _print_json(probes_as_json(found, diagnosis))
+    else:
+        print_probes(found, diagnosis)
+    return 0
+
+
+def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Turn one knob at a time and keep what a test on dev supports:  gnomon improve DATA|RUN time=30m [key=value ...]
+
+    gnomon improve --resume RUN goes on with one that was stopped. test=yes opens the test split, once, at the end.
+    """
+    resume = values.pop("resume", None)
+    thing = _one(words, "DATA", "improve", "digits time=30m") if resume is None or words else None
+    from gnomon.cli.improve import improvement_as_json, print_improvement, run_improve
+
+    found = run_improve(thing, resume, values, preset=OWN_PROCESS, quiet=as_json)
+    if as_json:
+        _print_json(improvement_as_json(found))
+    else:
+        print_improvement(found)
+    return 0
+
+
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """What DATA is taken for and why, how it would be divided, nine examples as a picture:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
@@ -202,6 +235,8 @@ COMMANDS: Mapping[str, Command] = {
     "predict": predict,
     "diagnose": diagnose,
     "test": test,
+    "probe": probe,
+    "improve": improve,
     "peek": peek,
     "check": check,
     "show": show,

@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from gnomon.core.errors import UsageError
-from gnomon.metrics.intervals import groups_of, weights_of
-from gnomon.metrics.resampling import resampled_counts, resampled_sums, sums_per_unit
 from gnomon.strategy.wording import format_error
-
-if TYPE_CHECKING:
-    from gnomon.core.evaluation import Evaluation
 
 Form = Literal["power law above a floor", "power law", "straight line in log n"]
 FORMS: tuple[Form, ...] = ("power law above a floor", "power law", "straight line in log n")
@@ -78,60 +73,39 @@ class Fitted:
         return np.maximum(np.where(self.form == 2, line, power), 0.0)
 
 
-def dev_draws(evaluations: Sequence[Evaluation], rng: np.random.Generator, rounds: int = ROUNDS) -> np.ndarray:
-    """(R, P): the errors of P systems on dev examples (or groups) drawn again, the same ones for all P in a round.
-
-    The evaluations hold the same examples in the same order.
-    """
-    first = evaluations[0]
-    groups = groups_of(first.table, np.ones(first.table.height, dtype=bool))
-    if first.split_error is not None:
-        wholes = [one.split_error for one in evaluations if one.split_error is not None]
-        counts = resampled_counts(first.table.height, groups, rounds, rng)
-        return np.array([[whole(drawn) for whole in wholes] for drawn in counts])
-    weights = weights_of(first.table)
-    errors = np.stack([one.table["error"].cast(float).to_numpy() for one in evaluations], axis=1)
-    units = sums_per_unit(np.column_stack([weights[:, None] * errors, weights]), groups)
-    totals = resampled_sums(units, rounds, rng)
-    return totals[:, :-1] / totals[:, -1:]
-
-
 def fit_curve(
-    examples: Sequence[int], errors: Sequence[float], *, draws: np.ndarray, rng: np.random.Generator
+    examples: Sequence[int], errors: Sequence[float], *, dev_variance: Sequence[float], rng: np.random.Generator
 ) -> Fitted | None:
     """The curve through P points, as ROUNDS fits to points that were shaken by as much as they are uncertain.
 
-    `draws` (R, P) are the errors on resampled dev examples (`dev_draws`). What another seed gives is estimated from
-    points of equal size. Each round takes one of FORMS, by how well they fit it (Akaike weights), so that the spread
-    of the rounds holds the choice of form. None where fewer than FEWEST_SIZES different sizes were measured.
+    What another seed and another subset give is estimated from points of equal size, helped by a guess from
+    `dev_variance` (P,), the sampling variance of each error. Each round takes one of FORMS, by how well they fit it
+    (Akaike weights), so that the spread of the rounds holds the choice of form. None where fewer than FEWEST_SIZES
+    different sizes were measured.
 
-    The level that all systems share on these dev examples is no part of the spread: what is asked is where the curve
-    goes from here. Source of the form: Hestness et al. 2017; Mukherjee et al. 2003.
+    The curve is that of errors on these dev examples: how far they are from the errors on all others is a matter of
+    the dev error's own interval, and the same for every point.
+    Source of the form: Hestness et al. 2017; Mukherjee et al. 2003.
     """
     sizes = np.asarray(examples, dtype=np.float64)
     observed = np.asarray(errors, dtype=np.float64)
     if len(np.unique(sizes)) < FEWEST_SIZES:
         return None
-    from_dev = np.maximum(draws.var(axis=0), 1e-12 * max(float(observed.mean()) ** 2, 1e-12))
-    from_seeds, freedom = _training_variance(sizes, observed, from_dev)
-    shaken = _without_common_level(draws, observed, from_dev + from_seeds)
-    apart = np.maximum(shaken.var(axis=0), 0.0)
-    total = from_seeds + apart
-    misfit = max(1.0, _misfit(sizes, observed, total))
-    rounds = len(draws)
-    spread = np.sqrt(misfit * freedom / rng.chisquare(freedom, size=(rounds, 1)))
-    shaken = shaken + spread * np.sqrt(from_seeds) * rng.normal(size=shaken.shape)
-    a, b, c, misses = _fits(sizes, np.maximum(shaken, 0.0), total * misfit)
+    from_dev = np.maximum(np.asarray(dev_variance, dtype=np.float64), 1e-12)
+    variance, freedom = _training_variance(sizes, observed, from_dev)
+    variance = variance * max(1.0, _misfit(sizes, observed, variance))
+    spread = np.sqrt(freedom / rng.chisquare(freedom, size=(ROUNDS, 1)))
+    shaken = observed + spread * np.sqrt(variance) * rng.normal(size=(ROUNDS, len(sizes)))
+    a, b, c, misses = _fits(sizes, np.maximum(shaken, 0.0), variance)
     chosen = _choose(misses, rng)
-    row = np.arange(rounds)
-    at_most = int(sizes.argmax())
+    row = np.arange(ROUNDS)
     return Fitted(
         most=int(sizes.max()),
         form=chosen,
         a=a[row, chosen],
         b=b[row, chosen],
         c=c[row, chosen],
-        noise=np.sqrt(from_seeds[at_most]) * spread[:, 0],
+        noise=math.sqrt(float(variance[int(sizes.argmax())])) * spread[:, 0],
         weights=tuple(float((chosen == form).mean()) for form in range(len(FORMS))),
     )
 
@@ -176,7 +150,7 @@ def _training_variance(sizes: np.ndarray, errors: np.ndarray, from_dev: np.ndarr
 
     From points of equal size; few of them are helped by a guess (PRIOR_SHARE), which counts as PRIOR_RUNS of them.
     """
-    level = np.maximum(errors, 1e-12)
+    level = np.maximum(errors, 1e-3 * max(float(errors.max()), 1e-9))
     squares, freedom = 0.0, 0.0
     for size in np.unique(sizes):
         same = errors[sizes == size]
@@ -186,13 +160,6 @@ def _training_variance(sizes: np.ndarray, errors: np.ndarray, from_dev: np.ndarr
     guess = PRIOR_SHARE * float(np.median(from_dev / level))
     ratio = (PRIOR_RUNS * guess + squares) / (PRIOR_RUNS + freedom)
     return ratio * level, PRIOR_RUNS + freedom + 2.0
-
-
-def _without_common_level(draws: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """The draws (R, P), each round scaled so that its level is that of the errors observed."""
-    weight = errors / variance  # of the best estimate of a common factor where variances are these
-    level = draws @ weight / max(float(errors @ weight), 1e-300)
-    return np.where(level[:, None] > 0, draws / np.maximum(level[:, None], 1e-12), errors)
 
 
 def _misfit(sizes: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> float:

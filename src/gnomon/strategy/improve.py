@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05  # chance of keeping a change that is none, over all that were tried
 LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
 PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
+HOPELESS = 0.35  # one-sided p value from which no further seed is spent on a change
 LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
 
 
@@ -105,9 +106,7 @@ def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedS
         return SeedScatter()
     weights = weights_of(before[0].table)
     weights = weights / weights.sum()
-    errors, others = (
-        np.stack([one.table["error"].cast(float).to_numpy() for one in side]) for side in (before, after)
-    )
+    errors, others = (np.stack([one.table["error"].cast(float).to_numpy() for one in side]) for side in (before, after))
     apart = errors - others  # (S, N)
     totals = apart @ weights
     explained = float((apart.var(axis=0, ddof=1) * weights**2).sum()) * (seeds - 1)
@@ -161,7 +160,8 @@ def links_at_fault(diagnosis: Diagnosis) -> tuple[tuple[str, ...], str]:
     )
     if not measured:
         return (), "no gap that settings could close"
-    return _links(measured[:2]), f"no gap is sure; as measured, {_described(measured[0], diagnosis.unit)} is the largest"
+    largest = _described(measured[0], diagnosis.unit)
+    return _links(measured[:2]), f"no gap is sure; as measured, {largest} is the largest"
 
 
 def _links(gaps: Sequence[Gap]) -> tuple[str, ...]:

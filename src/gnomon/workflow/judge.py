@@ -17,6 +17,8 @@ from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.strategy.improve_probes import cite
+from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
@@ -55,6 +57,7 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )
+    found = cite(found, probes_from_json(run.folder.load_probes()))
     if outcome["ended_because"] != "max_time":
         return found
     stop = run.settings.stop

@@ -1,0 +1,79 @@
+"""improve: the command, one line a step, the improved system at the end, and JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.cli.probe import duration
+from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gnomon.strategy.improve_diary import Entry
+    from gnomon.workflow.improve import Improvement
+
+YES_OR_NO = {"yes": True, "no": False}
+
+
+def run_improve(
+    thing: str | None, resume: str | None, values: dict[str, str], *, preset: Mapping[str, Any], quiet: bool
+) -> Improvement:
+    """`time` is a duration, `test` is yes or no, everything else a setting of the first system."""
+    time, test = values.pop("time", None), values.pop("test", "no")
+    if test not in YES_OR_NO:
+        raise UsageError(f"test={test} is not possible.", fix="say test=yes, or leave it out.")
+    if resume is not None and time is not None:
+        raise UsageError(
+            "an improvement is resumed with the time it had left; time cannot be changed.", fix="leave it out."
+        )
+    from gnomon.workflow.improve import improve
+
+    seconds = duration(time or "30m")
+    return improve(
+        thing, seconds=seconds, resume=resume, test=YES_OR_NO[test], preset=preset, tell=_teller(quiet=quiet), **values
+    )
+
+
+def _teller(*, quiet: bool) -> Callable[[Entry], None]:
+    """Prints a line a step, to stderr where stdout is for JSON."""
+    console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+
+    def tell(entry: Entry) -> None:
+        step = entry.event
+        if entry.event == "tried":
+            step = "kept" if entry.facts["kept"] else "undone"  # type: ignore[assignment]
+        whole = int(entry.seconds)
+        line = f"{whole // 60:>4}:{whole % 60:02d}  {step:<7} {entry.text}"
+        console.print(printable(line), markup=False, style="bold" if step == "kept" else "")
+
+    return tell
+
+
+def print_improvement(found: Improvement) -> None:
+    """The ladder of the improved system, what was kept, and where everything lies."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    print_diagnosis(found.run.diagnosis, report=found.run.report)
+    console.print(f"  diary   {printable(str(found.run.path / 'diary.md'))}", markup=False)
+    for key, value in found.changes.items():
+        shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        console.print(f"  kept    {printable(f'{key} = {shown}')}", markup=False)
+    if not found.changes:
+        console.print("  kept    nothing: no change that was tried is better for sure; this is the first system")
+
+
+def improvement_as_json(found: Improvement) -> dict[str, Any]:
+    """The run, what was kept, the diary, the ladder."""
+    return {
+        "run": str(found.run.path),
+        "changes": dict(found.changes),
+        "diary": [entry.to_json() for entry in found.diary],
+        **diagnosis_as_json(found.run.diagnosis),
+        "report": str(found.run.report),
+    }

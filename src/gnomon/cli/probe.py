@@ -1,0 +1,81 @@
+"""probe: the command, what it prints line by line and at the end, and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.core.errors import UsageError
+from gnomon.core.settings import DURATION, from_flat
+from gnomon.strategy.curve import forecast_text, is_flat
+from gnomon.strategy.improve_probes import data_will_not_help, pair_text, to_json, told_gains
+
+if TYPE_CHECKING:
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.improve_probes import Probes
+
+KNOBS = ("fault", "all")
+
+
+def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes, Diagnosis]:
+    """`time` is a duration, `knobs` is fault (those of the link at fault) or all."""
+    seconds, knobs = duration(values.pop("time", "10m")), values.pop("knobs", "fault")
+    if values:
+        raise UsageError(f"probe takes no setting but time and knobs, got {next(iter(values))}.", fix="leave it out.")
+    if knobs not in KNOBS:
+        raise UsageError(f"knobs={knobs} is not possible.", fix=f"say knobs={' or knobs='.join(KNOBS)}.")
+    from gnomon.workflow.probe import probe
+    from gnomon.workflow.run import load
+
+    run = load(path)
+    found = probe(run, seconds=seconds, every_link=knobs == "all", tell=teller(quiet=quiet))
+    return found, run.diagnosis
+
+
+def duration(text: str) -> float:
+    """`10m` -> 600 seconds. Raises UsageError."""
+    try:
+        return float(from_flat({"stop.max_time": text}).stop.max_time or 0.0)
+    except UsageError:
+        raise UsageError(f"time={text} is no time.", fix=f"give {DURATION}.") from None
+
+
+def teller(*, quiet: bool) -> Any:
+    """A function that prints one line, to stderr where stdout is for JSON."""
+    console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+    return lambda line: console.print(f"  {printable(line)}", markup=False)
+
+
+def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
+    """The forecast, the pairs ranked by gain per cost, and the advice that now rests on them."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console.print()
+    if data_will_not_help(found):
+        console.print("  more data will not help: the curve is flat and the train error is high", style="bold")
+    for one in found.forecasts:
+        console.print(f"  {forecast_text(one, found.unit)}", markup=False)
+    if found.forecasts and is_flat(found.forecasts[0]) and not data_will_not_help(found):
+        console.print("  more data gives little: the curve is flat")
+    told = told_gains(found.pairs)
+    width = max((len(pair.label) for pair in found.pairs), default=0)
+    for pair in found.pairs:
+        mark = "  <- helps" if pair.label in told else ""
+        line = f"  {pair.label.ljust(width)}  {pair_text(pair, found.unit)}{mark}"
+        console.print(printable(line), markup=False, style="bold" if mark else "")
+    for note in found.notes:
+        console.print(f"  note: {printable(note)}", markup=False)
+    console.print()
+    for number, advice in enumerate(diagnosis.advice, start=1):
+        start = "next" if number == 1 else "    "
+        console.print(f"  {start}  {number}. {printable(f'{advice.action}: {advice.why}')}", markup=False)
+
+
+def probes_as_json(found: Probes, diagnosis: Diagnosis) -> dict[str, Any]:
+    """The record as it is kept in the run, and the advice."""
+    from gnomon.strategy.saved import to_json as diagnosis_to_json
+
+    pairs = [{**pair, "gain": one.gain} for pair, one in zip(to_json(found)["pairs"], found.pairs, strict=True)]
+    return {**to_json(found), "pairs": pairs, "advice": diagnosis_to_json(diagnosis)["advice"]}

@@ -1,0 +1,197 @@
+"""What was measured by probing a system: its learning curve, matched pairs, and the advice that rests on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gnomon.core.errors import ArtefactError
+from gnomon.strategy.advice import MOST
+from gnomon.strategy.curve import CurvePoint, Forecast, forecast_text, is_flat
+from gnomon.strategy.diagnosis import Advice, Diagnosis
+from gnomon.strategy.improve import ALPHA
+from gnomon.strategy.paired import holm
+from gnomon.strategy.wording import format_error, format_gap
+
+HIGH_TRAIN = 0.5  # of the dev error: from there on the train error is high
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One knob turned, everything else alike: what it gave on dev."""
+
+    name: str
+    label: str  # `hidden 64,64 -> 128,128`
+    changes: Mapping[str, Any]
+    link: str
+    caution: str
+    before: float  # dev error, mean over seeds
+    after: float
+    low: float  # of a 95 % interval of before - after
+    high: float
+    p_value: float  # one-sided
+    seeds: int
+    cost: float  # compute, times that of the system as it is
+    failed: str = ""  # why nothing was measured
+
+    @property
+    def gain(self) -> float:
+        """Dev error before minus after: above 0, it helps."""
+        return self.before - self.after
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Everything that one `gnomon probe` measured."""
+
+    unit: str | None
+    links: tuple[str, ...]
+    reason: str  # why the knobs of these links
+    points: tuple[CurvePoint, ...]
+    forecasts: tuple[Forecast, ...]  # at twice and four times the data; empty where there was no curve
+    forms: Mapping[str, float]  # share of the fits that took each form
+    pairs: tuple[Pair, ...]  # best gain per cost first
+    epochs_share: float  # of the run's own epochs that each training had: below 1, these are short runs
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def ranked(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Those that help for sure first, then by gain per cost; what failed last."""
+    told = told_gains(pairs)
+    return tuple(
+        sorted(pairs, key=lambda pair: (bool(pair.failed), pair.label not in told, -pair.gain / max(pair.cost, 1e-9)))
+    )
+
+
+def told_gains(pairs: Sequence[Pair]) -> set[str]:
+    """Labels of the pairs whose gain is there, with the number of pairs corrected for (Holm)."""
+    measured = [pair for pair in pairs if not pair.failed]
+    corrected = holm([pair.p_value for pair in measured])
+    return {pair.label for pair, p_value in zip(measured, corrected, strict=True) if p_value < ALPHA and pair.gain > 0}
+
+
+def data_will_not_help(probes: Probes) -> bool:
+    """The curve is flat, and the train error is high: examples are not what is missing."""
+    if not probes.forecasts or not is_flat(probes.forecasts[0]):
+        return False
+    most = max(point.examples for point in probes.points)
+    last = [point for point in probes.points if point.examples == most]
+    train = sum(point.train_error for point in last) / len(last)
+    return train >= HIGH_TRAIN * sum(point.error for point in last) / len(last)
+
+
+def pair_text(pair: Pair, unit: str | None) -> str:
+    """`4.1 % -> 3.6 %: gain 0.5 points [0.2, 0.8], 2 seeds, 3.0 times the compute`."""
+    if pair.failed:
+        return f"not measured: {pair.failed}"
+    low, high = (format_gap(end, unit).split(" ")[0] for end in (pair.low, pair.high))
+    change = "gain" if pair.gain >= 0 else "loss"
+    if pair.gain < 0:
+        low, high = (format_gap(-end, unit).split(" ")[0] for end in (pair.high, pair.low))
+    return (
+        f"{format_error(pair.before, unit)} -> {format_error(pair.after, unit)}: {change} "
+        f"{format_gap(abs(pair.gain), unit)} [{low}, {high}], {pair.seeds} seed{'s' if pair.seeds > 1 else ''}, "
+        f"{pair.cost:.1f} times the compute"
+    )
+
+
+# --- advice -----------------------------------------------------------------------------------------------------------
+def cite(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
+    """The diagnosis with advice that rests on what was measured; what still is a rule of thumb says so."""
+    if probes is None:
+        return diagnosis
+    told = told_gains(probes.pairs)
+    probed = {key for pair in probes.pairs if not pair.failed for key in pair.changes}
+    short = "" if probes.epochs_share >= 1 else f", in runs of {100 * probes.epochs_share:.0f} % of the epochs"
+    first, data = _about_data(diagnosis, probes)
+    gains = [
+        Advice(
+            pair.label,
+            f"measured: {pair_text(pair, probes.unit)}{short}" + (f" ({pair.caution})" if pair.caution else ""),
+            pair.link,
+            tuple(pair.changes),
+            "measured",
+        )
+        for pair in probes.pairs
+        if pair.label in told
+    ]
+    kept: list[Advice] = []
+    for advice in diagnosis.advice:
+        if _is_about_data(advice):
+            kept += data
+        elif not probed & set(advice.settings):
+            kept.append(replace(advice, why=f"{advice.why} (rule of thumb, not measured)"))
+    before = [advice for advice in kept if "split.duplicates" in advice.settings]  # leaks come before everything
+    rest = [advice for advice in kept if advice not in before]
+    leading = [advice for advice in rest if advice.basis == "measured"]
+    others = [advice for advice in rest if advice.basis != "measured"]
+    ordered = [*before, *first, *leading, *gains, *others]
+    return replace(diagnosis, advice=tuple(ordered[:MOST]), notes=(*diagnosis.notes, *_notes(probes, told)))
+
+
+def _is_about_data(advice: Advice) -> bool:
+    return advice.action.startswith("get more training data")
+
+
+def _about_data(diagnosis: Diagnosis, probes: Probes) -> tuple[list[Advice], list[Advice]]:
+    """What is said first of all about more data, and what takes the place of the rule of thumb about it."""
+    if not probes.forecasts:
+        rules = [advice for advice in diagnosis.advice if _is_about_data(advice)]
+        return [], [replace(advice, why=f"{advice.why} (rule of thumb, not measured)") for advice in rules]
+    text = forecast_text(probes.forecasts[0], probes.unit)
+    if data_will_not_help(probes):
+        why = f"measured: {text}; the curve is flat and the train error is high"
+        return [Advice("do not collect more data for this: it will not help", why, "fit-train", (), "measured")], []
+    if is_flat(probes.forecasts[0]):
+        return [], []  # said in a note
+    further = f"; {forecast_text(probes.forecasts[1], probes.unit)}" if len(probes.forecasts) > 1 else ""
+    return [], [Advice("get more training data", f"measured: {text}{further}", "fit-dev", (), "measured")]
+
+
+def _notes(probes: Probes, told: set[str]) -> list[str]:
+    notes = []
+    if probes.forecasts and is_flat(probes.forecasts[0]) and not data_will_not_help(probes):
+        notes.append(f"more data gives little: {forecast_text(probes.forecasts[0], probes.unit)}")
+    without = [pair for pair in probes.pairs if not pair.failed and pair.label not in told]
+    if without:
+        listed = "; ".join(f"{pair.label} ({_signed(pair, probes.unit)})" for pair in without[:4])
+        more = f" and {len(without) - 4} more" if len(without) > 4 else ""
+        notes.append(f"probed, no gain that these dev examples can tell: {listed}{more}")
+    return notes
+
+
+def _signed(pair: Pair, unit: str | None) -> str:
+    """`-0.3 points [-0.8, 0.2]`: the change of the dev error."""
+    low, high = (format_gap(-end, unit).split(" ")[0] for end in (pair.high, pair.low))
+    sign = "+" if pair.gain < 0 else ""
+    return f"{sign}{format_gap(-pair.gain, unit)} [{low}, {high}]"
+
+
+# --- saved ------------------------------------------------------------------------------------------------------------
+def to_json(probes: Probes) -> dict[str, Any]:
+    """Plain JSON values."""
+    return asdict(probes)
+
+
+def from_json(values: Mapping[str, Any] | None) -> Probes | None:
+    """What `to_json` gave. Raises ArtefactError where it is not that."""
+    if values is None:
+        return None
+    try:
+        known = dict(values)
+        return Probes(
+            **{
+                **known,
+                "links": tuple(known["links"]),
+                "points": tuple(CurvePoint(**point) for point in known["points"]),
+                "forecasts": tuple(Forecast(**one) for one in known["forecasts"]),
+                "pairs": tuple(Pair(**pair) for pair in known["pairs"]),
+                "notes": tuple(known["notes"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(
+            f"the saved probes cannot be read: {error}.", where="probes.json", fix="run `gnomon probe` again."
+        ) from None

@@ -1,0 +1,153 @@
+"""Matched trials: the same split and seeds with and without a change, each setting trained once a seed and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gnomon.core import settings as all_settings
+from gnomon.core.errors import DivergedError, UsageError
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.seeds import derive
+from gnomon.core.settings import Settings, from_flat, value_of
+from gnomon.training.loop import split_error
+from gnomon.workflow.prepare import Prepared
+from gnomon.workflow.trial import Trials
+
+NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # of a run's settings: they belong to that run alone
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial gave, without its model."""
+
+    seed: int
+    evaluations: Mapping[str, Evaluation]
+    settings: Mapping[str, Any]  # filled in, as core.settings.flat
+    examples: int  # trained on
+    cost: float  # multiply-adds of the training
+    seconds: float  # judging included
+    looks: int  # at dev
+
+    @property
+    def dev_error(self) -> float:
+        return split_error(self.evaluations["dev"])
+
+    @property
+    def train_error(self) -> float:
+        return split_error(self.evaluations["train"])
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a trial gave nothing."""
+
+    why: str
+    is_out_of_time: bool = False
+    epochs_done: float = 0.0
+
+
+class Matched:
+    """Trials on one set by their changes and seed; what was trained once is not trained again."""
+
+    def __init__(self, trials: Trials, *, stop_asked: Callable[[], bool] | None = None) -> None:
+        self.trials = trials
+        self.stop_asked = stop_asked
+        self.cost = 0.0  # multiply-adds of every trial, those that were refused included as far as known
+        self.trained = 0
+        self._known: dict[str, Outcome] = {}
+        self._same_dev: bool | None = None  # whether every seed is judged on the same dev examples
+
+    def _train_size(self, rows: np.ndarray | None) -> int:
+        return len(self.trials.prepared.splits["train"] if rows is None else rows)
+
+    def seeds(self, wanted: int) -> list[int]:
+        """As many seeds, the run's own first; only that one where each seed is judged on other examples."""
+        if self._same_dev is None:
+            task, dev, first = self.trials.task, self.trials.prepared.splits["dev"], self.trials.opened.seed
+            drawn = [task.judged(dev, derive(seed, "judged")).index["id"] for seed in (first, first + 1)]
+            self._same_dev = drawn[0].equals(drawn[1])
+        return [self.trials.opened.seed + place for place in range(wanted if self._same_dev else 1)]
+
+    def outcome(
+        self,
+        changes: Mapping[str, Any],
+        seed: int,
+        *,
+        rows: np.ndarray | None = None,
+        deadline: float = math.inf,
+    ) -> Outcome | Refused:
+        """The trial with these changes (full keys) and this seed, on the training examples at `rows` (all of them).
+
+        One that the deadline cuts short is refused: it is no measurement of its settings.
+        """
+        key = _key(changes, seed, rows)
+        if key in self._known:
+            return self._known[key]
+        if time.monotonic() >= deadline:
+            return Refused("no time was left for it", is_out_of_time=True)
+        started = time.monotonic()
+        try:
+            trial = self.trials.run({**changes, "seed": seed}, rows=rows, deadline=deadline, stop_asked=self.stop_asked)
+        except DivergedError as error:
+            return Refused(f"it diverged: {error.what}")
+        except UsageError as error:
+            return Refused(f"it cannot be built: {error.what}")
+        finally:
+            self.trained += 1
+        self.cost += trial.cost
+        if trial.ended_because in ("max_time", "stopped"):
+            done = trial.examples_seen / self._train_size(rows)
+            return Refused("its training was cut short", is_out_of_time=True, epochs_done=done)
+        found = Outcome(
+            seed=seed,
+            evaluations=trial.evaluations,
+            settings=all_settings.flat(trial.settings),
+            examples=self._train_size(rows),
+            cost=trial.cost,
+            seconds=time.monotonic() - started,
+            looks=len(trial.history),
+        )
+        self._known[key] = found
+        return found
+
+
+def _key(changes: Mapping[str, Any], seed: int, rows: np.ndarray | None) -> str:
+    part = "" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
+    return json.dumps([sorted(changes.items()), seed, part])
+
+
+def opened_settings(settings: Settings, given: frozenset[str]) -> Settings:
+    """A run's settings as they were before the open ones were filled in, without what belongs to that run alone."""
+    kept = [key for key in given if not key.startswith(NOT_TAKEN_OVER)]
+    return from_flat({key: value_of(settings, key) for key in kept if value_of(settings, key) is not None})
+
+
+def nested_rows(prepared: Prepared, share: float, seed: int) -> np.ndarray:
+    """Positions of a share of train, classes in proportion, groups whole; the same seed's smaller shares lie inside.
+
+    A place in the order is drawn once a seed: example (or group) by example, within its class.
+    """
+    index = prepared.splits["train"].index
+    total = len(index)
+    rng = np.random.default_rng([seed, total])
+    grouped = index["group"].null_count() < total
+    names = index["group" if grouped else "stratum"].cast(str).fill_null("").to_numpy()
+    if grouped:
+        groups = rng.permutation(np.unique(names))
+        rank = {name: place for place, name in enumerate(groups)}
+        order = np.argsort([rank[name] for name in names], kind="stable")
+        return np.sort(order[: max(2, round(share * total))])
+    drawn = rng.random(total)
+    within = np.empty(total)
+    for name in np.unique(names):
+        places = np.flatnonzero(names == name)
+        within[places[np.argsort(drawn[places])]] = (np.arange(len(places)) + rng.random()) / len(places)
+    return np.sort(np.argsort(within, kind="stable")[: max(2, round(share * total))])

@@ -1,0 +1,316 @@
+"""probe: what would more data, a larger network, more regularisation give? Short matched runs that measure it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gnomon.core import settings as all_settings
+from gnomon.core.errors import UsageError
+from gnomon.core.seeds import generator
+from gnomon.metrics.intervals import measure
+from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
+from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
+from gnomon.strategy.improve_probes import Pair, Probes, ranked, to_json
+from gnomon.strategy.improve_turns import Turn, ordered, turns_of
+from gnomon.strategy.wording import format_error
+from gnomon.training.loop import split_error
+from gnomon.workflow.fit import refuse_changes
+from gnomon.workflow.judge import judge_run
+from gnomon.workflow.matched import Matched, Outcome, Refused, nested_rows, opened_settings
+from gnomon.workflow.prepare import prepare, source_of
+from gnomon.workflow.run import Run, load
+from gnomon.workflow.session import DEFAULTS, TRAIN_RUNG, judged_splits
+from gnomon.workflow.signals import StopFlag, Stopped, watched
+from gnomon.workflow.trial import Trials
+
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of train: nested, each twice the one before
+REPEATS = ((0.125, 1), (0.25, 1), (0.5, 1), (0.125, 2), (0.25, 2), (1.0, 1))  # further seeds, the cheap ones first
+SMALLEST_SUBSET = 16  # examples: with fewer the curve starts where chance rules
+CURVE_TIME = 0.45  # of the time at most goes into the learning curve; pairs take what is left
+FULL_RUNS = 9.0  # trainings of the full length that fit into the time, or else all are made shorter
+WRITING = 0.15  # of the time is kept for judging and writing, at most:
+WRITING_SECONDS = 20.0
+PAIR_SEEDS = 3
+
+
+@dataclass
+class Clock:
+    """When a training must be done, and how long one takes."""
+
+    started: float
+    seconds: float
+    full: float  # seconds that a training of the present system takes
+
+    @property
+    def deadline(self) -> float:
+        return self.started + self.seconds - min(WRITING_SECONDS, WRITING * self.seconds)
+
+    def has_room(self, times: float, until: float = math.inf) -> bool:
+        """Whether a training that takes so many times as long as the present one ends in time."""
+        return time.monotonic() + times * self.full <= min(self.deadline, until)
+
+
+@dataclass
+class Measured:
+    """What has been measured so far."""
+
+    tell: Callable[[str], None]
+    points: list[CurvePoint] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)  # of the points
+    notes: list[str] = field(default_factory=list)
+
+
+def probe(
+    run: Run | str | Path,
+    *,
+    source: Any = None,
+    seconds: float = 600.0,
+    every_link: bool = False,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Probes:
+    """Measure what changes would give, keep it in the run (probes.json), and judge the run again with it.
+
+    run: a finished one. `source` is needed for data that was in memory. `seconds` is a hard limit. `every_link`: probe
+    all knobs, not only those of the link at fault. `tell` hears of each result in a line.
+    Raises UsageError, DataError, BusyError, StoppedError.
+    """
+    started = time.monotonic()
+    opened_run = run if isinstance(run, Run) else load(run)
+    with watched() as flag, opened_run.folder.lock():
+        settings, given = opened_run.folder.load_settings()
+        outcome = opened_run.folder.load_outcome()
+        trials = _trials(opened_run, source, settings, given)
+        clock = Clock(started, seconds, float(outcome["training_seconds"]) + 0.1)
+        matched = Matched(trials, stop_asked=flag.asked)
+        share = _epochs_share(clock)
+        first = _as_measured(opened_run) if share >= 1 and outcome["ended_because"] != "max_time" else None
+        flag.patient = True
+        found = _measure(matched, clock, share, first, opened_run, every_link, Measured(tell), flag)
+        with flag.at_once():
+            opened_run.folder.save_probes(to_json(found))
+            judge_run(opened_run, opened_run.evaluations(), examples=judged_splits(trials.base, TRAIN_RUNG))
+    return found
+
+
+def _trials(run: Run, source: Any, settings: all_settings.Settings, given: frozenset[str]) -> Trials:
+    source = source_of(
+        run.folder.load_data(), source, in_memory="hand it over: probe(run, source=data).", moved="put it back there."
+    )
+    prepared = prepare(source, settings, type(run.task))
+    refuse_changes(run.folder, prepared)
+    return Trials(prepared, opened_settings(settings, given), given=given)
+
+
+def _epochs_share(clock: Clock) -> float:
+    """The share of its epochs that each training gets so that enough of them fit into the time."""
+    room = clock.deadline - time.monotonic()
+    if room <= 0:
+        raise UsageError("there is no time to measure anything.", fix="give more, such as time=10m.")
+    return min(1.0, room / (FULL_RUNS * clock.full))
+
+
+def _as_measured(run: Run) -> Outcome:
+    """The run itself: a trial with its settings and seed gives what it gave."""
+    outcome, examples = run.folder.load_outcome(), run.folder.load_data()["splits"]["train"]
+    multiply_adds = sum(row["multiply_adds"] or 0 for row in outcome["layers"])
+    looks = len(run.history)
+    return Outcome(
+        seed=run.settings.seed,
+        evaluations={split: run.evaluation(split) for split in run.folder.saved_predictions() if split != "test"},
+        settings=all_settings.flat(run.settings),
+        examples=examples,
+        cost=3.0 * multiply_adds * examples * looks,
+        seconds=outcome["training_seconds"],
+        looks=looks,
+    )
+
+
+def _measure(
+    matched: Matched, clock: Clock, share: float, first: Outcome | None, run: Run, every_link: bool,
+    found: Measured, flag: StopFlag,
+) -> Probes:  # fmt: skip
+    if share < 1:
+        found.notes.append(f"each training has {100 * share:.0f} % of the run's epochs, to keep to the time")
+    bases: dict[int, Outcome] = {}
+    if first is None:
+        base = matched.outcome(_shortened(matched, 1.0, share), matched.seeds(1)[0], deadline=clock.deadline)
+        if isinstance(base, Refused):
+            raise UsageError(
+                f"not one training was done in {clock.seconds:g} s: {base.why}.", fix="give more time: time=30m."
+            )
+        first, clock.full = base, base.seconds
+    bases[first.seed] = first
+    _learning_curve(matched, clock, share, first, found)
+    _leave_if_asked(flag)
+    diagnosis = run.diagnosis
+    links, reason = (LINKS_OF_GAPS, "every link was asked for") if every_link else links_at_fault(diagnosis)
+    found.tell(f"knobs      {', '.join(links) or 'none'}: {reason}")
+    pairs = _pairs(matched, clock, share, bases, links, found)
+    _leave_if_asked(flag)
+    forecasts, forms = _forecasts(found, matched)
+    return Probes(
+        unit=matched.trials.task.error_unit,
+        links=tuple(links),
+        reason=reason,
+        points=tuple(found.points),
+        forecasts=forecasts,
+        forms=forms,
+        pairs=ranked(pairs),
+        epochs_share=share,
+        notes=tuple(found.notes),
+        seconds=time.monotonic() - clock.started,
+    )
+
+
+def _leave_if_asked(flag: StopFlag) -> None:
+    if flag.asked():
+        raise Stopped
+
+
+# --- learning curve ---------------------------------------------------------------------------------------------------
+def _learning_curve(matched: Matched, clock: Clock, share: float, first: Outcome, found: Measured) -> None:
+    total = len(matched.trials.prepared.splits["train"])
+    if total * SHARES[0] < SMALLEST_SUBSET:
+        found.notes.append(f"no learning curve: an eighth of {total:,} training examples is too few to train on")
+        return
+    seeds = matched.seeds(PAIR_SEEDS)
+    _add_point(found, first, matched)
+    until = clock.started + CURVE_TIME * clock.seconds
+    times = {part: part**0.5 for part in SHARES}  # of the full training's seconds, until it is measured
+    wanted = [(part, 0) for part in SHARES[:-1]] + [one for one in REPEATS if one[1] < len(seeds)]
+    for part, place in wanted:
+        is_needed = place == 0
+        if not clock.has_room(times[part], math.inf if is_needed else until):
+            if is_needed:
+                found.notes.append("no learning curve: the time was too short for its four points")
+                return
+            continue
+        rows = nested_rows(matched.trials.prepared, part, seeds[place]) if part < 1 else None
+        outcome = matched.outcome(_shortened(matched, part, share), seeds[place], rows=rows, deadline=clock.deadline)
+        if isinstance(outcome, Refused):
+            found.notes.append(f"no point at {part:g} of train: {outcome.why}")
+            continue
+        times[part] = outcome.seconds / clock.full
+        _add_point(found, outcome, matched)
+
+
+def _add_point(found: Measured, outcome: Outcome, matched: Matched) -> None:
+    point = CurvePoint(outcome.examples, outcome.dev_error, outcome.seed, outcome.train_error, outcome.cost)
+    found.points.append(point)
+    found.outcomes.append(outcome)
+    error = _error(outcome.dev_error, matched)
+    found.tell(f"curve      {point.examples:>9,} examples   dev {error}   seed {point.seed}")
+
+
+def _shortened(matched: Matched, part: float, share: float) -> dict[str, Any]:
+    """Epochs for a part of train: what the task fills in for so few, or as many times more as keep the steps up.
+
+    Given epochs grow by the square root: between the same number of epochs and the same number of steps.
+    """
+    trials = matched.trials
+    total = len(trials.prepared.splits["train"])
+    given = trials.opened.stop.epochs
+    if given is not None:
+        epochs = given / math.sqrt(part)
+    else:
+        count = max(2, round(part * total))
+        epochs = trials.task.defaults(trials.opened, count).get("stop.epochs", DEFAULTS["stop.epochs"])
+    if given is None and share >= 1:
+        return {}
+    return {} if part == 1 and share >= 1 else {"stop.epochs": max(1, round(share * epochs))}
+
+
+def _forecasts(found: Measured, matched: Matched) -> tuple[tuple[Forecast, ...], dict[str, float]]:
+    if not found.outcomes:
+        return (), {}
+    rng = generator(matched.trials.opened.seed, "learning curve")
+    variance = [float(measure(outcome.evaluations["dev"]).draws.var()) for outcome in found.outcomes]
+    sizes, errors = [point.examples for point in found.points], [point.error for point in found.points]
+    curve = fit_curve(sizes, errors, dev_variance=variance, rng=rng)
+    if curve is None:
+        return (), {}
+    forms = dict(zip(FORMS, curve.weights, strict=True))
+    return tuple(forecast(curve, rng, factor=factor) for factor in (2.0, FARTHEST)), forms
+
+
+# --- matched pairs ----------------------------------------------------------------------------------------------------
+def _pairs(
+    matched: Matched, clock: Clock, share: float, bases: dict[int, Outcome], links: tuple[str, ...], found: Measured
+) -> list[Pair]:
+    """Every turn with the first seed, the most promising first; then all with further seeds while time lasts."""
+    first = next(iter(bases.values()))
+    turns = ordered(turns_of(links, first.settings), [])
+    base_changes = _shortened(matched, 1.0, share)
+    after: dict[str, list[Outcome]] = {}
+    failed: dict[str, str] = {}
+    for place, seed in enumerate(matched.seeds(PAIR_SEEDS)):
+        if place and after and not clock.has_room(1.0 + min(turn.cost for turn in turns)):
+            break
+        if seed not in bases and after:
+            base = matched.outcome(base_changes, seed, deadline=clock.deadline)
+            if isinstance(base, Refused):
+                break
+            bases[seed] = base
+        for turn in turns:
+            label = turn.label(first.settings)
+            if label in failed or len(after.get(label, ())) != place:
+                continue
+            if not clock.has_room(turn.cost):
+                if not place:
+                    failed[label] = "the time was too short for it"
+                continue
+            outcome = matched.outcome({**base_changes, **turn.changes}, seed, deadline=clock.deadline)
+            if isinstance(outcome, Refused):
+                if not place:
+                    failed[label] = outcome.why
+                continue
+            after.setdefault(label, []).append(outcome)
+            found.tell(
+                f"pair       {label}   dev {_error(bases[seed].dev_error, matched)} -> "
+                f"{_error(outcome.dev_error, matched)}   seed {seed}"
+            )
+    return _as_pairs(turns, list(bases.values()), after, failed)
+
+
+def _as_pairs(
+    turns: list[Turn], bases: list[Outcome], after: Mapping[str, list[Outcome]], failed: Mapping[str, str]
+) -> list[Pair]:
+    first = bases[0]
+    scatters: list[SeedScatter] = []
+    for results in after.values():
+        befores, afters = _devs(bases[: len(results)]), _devs(results)
+        scatters.append(compare(befores, afters).scatter)
+    pairs, place = [], 0
+    for turn in turns:
+        label = turn.label(first.settings)
+        common = (turn.name, label, dict(turn.changes), turn.link, turn.caution)
+        if label in failed:
+            pairs.append(Pair(*common, 0.0, 0.0, 0.0, 0.0, 1.0, 0, turn.cost, failed[label]))
+            continue
+        results = after.get(label, [])
+        if not results:
+            continue
+        others = [one for number, one in enumerate(scatters) if number != place]
+        place += 1
+        befores, afters = _devs(bases[: len(results)]), _devs(results)
+        evidence = compare(befores, afters, scatters=others)
+        before = split_error(seed_average(befores))
+        cost = sum(one.cost for one in results) / max(sum(one.cost for one in bases[: len(results)]), 1e-12)
+        pairs.append(
+            Pair(*common, before, before - evidence.gain, evidence.low, evidence.high, evidence.p_value,
+                 evidence.seeds, cost)
+        )  # fmt: skip
+    return pairs
+
+
+def _devs(outcomes: list[Outcome]) -> list[Any]:
+    return [outcome.evaluations["dev"] for outcome in outcomes]
+
+
+def _error(value: float, matched: Matched) -> str:
+    return format_error(value, matched.trials.task.error_unit)
