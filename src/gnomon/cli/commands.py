@@ -19,6 +19,7 @@ NEEDED = {
     "DATA": "data: a folder, an archive, a table or a bundled set",
     "RUN": "a run: a folder below runs/, or latest",
     "TASK": "a task",
+    "TABLE": "a table: a CSV or Parquet file",
 }
 
 Command = Callable[[list[str], dict[str, str], bool], int]
@@ -131,6 +132,129 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return 0
 
 
+def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """What the errors have in common, and what each tag could gain:  gnomon errors RUN [split=dev] [out=errors.csv]
+
+    out= writes the errors (rows=right or rows=all: other examples) as CSV, a column a tag; tags=errors.csv reads the
+    tags that you put there back in.
+    """
+    run = _one(words, "RUN", "errors", "runs/latest")
+    _no_settings({key: value for key, value in values.items() if key not in ("split", "rows", "out", "tags")},
+                 "errors", "split, rows, out and tags")  # fmt: skip
+    from gnomon.cli.errors import errors_as_json, print_errors, run_errors
+
+    found, done = run_errors(run, values)
+    if as_json:
+        _print_json(errors_as_json(found, done))
+    else:
+        print_errors(found, done)
+    return 0
+
+
+def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """The best of several runs by one metric, among those that meet conditions:  gnomon compare RUN RUN ...
+
+    gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy
+    A table of predictions (CSV or Parquet, with a dev split) may stand in the place of a run.
+    """
+    from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare
+
+    found = run_compare(words, values)
+    if as_json:
+        _print_json(comparison_as_json(found))
+    else:
+        print_comparison(found)
+    return 0
+
+
+def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """How many dev and test examples it takes:  gnomon plan error=0.1 [other=0.09 | within=0.01 | below=0.12]
+
+    other= tells two errors apart, within= knows one that closely, below= shows it under a bound, examples= says what
+    so many can tell. alpha=0.05 and power=0.8 are the chances, disagree= how often exactly one of two models errs.
+    """
+    from gnomon.cli.plan import plan_as_json, print_plan, run_plan
+
+    found = run_plan(words, values)
+    if as_json:
+        _print_json(plan_as_json(found))
+    else:
+        print_plan(found)
+    return 0
+
+
+def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """A learning rate to train with, from a range test:  gnomon lr DATA [key=value ...]"""
+    source = _one(words, "DATA", "lr", "digits")
+    from gnomon.cli.rate import found_as_json, print_found, run
+
+    found = run(source, values)
+    if as_json:
+        _print_json(found_as_json(found))
+    else:
+        print_found(found)
+    return 0
+
+
+def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Turn a knob of a run while it trains:  gnomon nudge RUN learning_rate=0.001
+
+    weight_decay= and batch_size= can be turned as well. The run takes it at its next step and keeps a diary of it.
+    """
+    run = _one(words, "RUN", "nudge", "runs/latest learning_rate=0.001")
+    from gnomon.cli.nudge import nudged_as_json, print_nudged, run_nudge
+
+    nudged = run_nudge(run, values)
+    if as_json:
+        _print_json(nudged_as_json(nudged))
+    else:
+        print_nudged(nudged)
+    return 0
+
+
+def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Likely wrong labels, and what a review of some says of them all:  gnomon labels RUN|DATA [out=review.csv]
+
+    split=dev (a run's, or train, by folds=5 models), top=100 suspects and random=100 others go into the sheet out=;
+    review=review.csv reads it back, corrected=labels.csv writes the labels found wrong with the right ones.
+    """
+    thing = _one(words, "RUN", "labels", "runs/latest")
+    from gnomon.cli.labels import labels_as_json, print_labels, run_labels
+
+    found = run_labels(thing, values)
+    if as_json:
+        _print_json(labels_as_json(found))
+    else:
+        print_labels(found)
+    return 0
+
+
+def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Runs, their ladders and their errors as a local web page:  gnomon studio [RUNS] [port=8765] [browser=yes]
+
+    RUNS are folders of runs (default runs/). Only this machine can reach it, with the link that is printed.
+    """
+    from gnomon.cli.studio import run_studio
+
+    return run_studio(words, values, as_json=as_json)
+
+
+def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """What tells a run's training examples from its dev examples, and whether it matters:  gnomon mismatch RUN"""
+    _no_settings(values, "mismatch", "none")
+    run = _one(words, "RUN", "mismatch", "runs/latest")
+    from gnomon.cli.mismatch import mismatch_as_json, print_mismatch
+    from gnomon.workflow.mismatch import mismatch as run_mismatch
+    from gnomon.workflow.run import load
+
+    found = run_mismatch(load(run))
+    if as_json:
+        _print_json(mismatch_as_json(found))
+    else:
+        print_mismatch(found)
+    return 0
+
+
 def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Measure what more data and turned knobs would give:  gnomon probe RUN [time=10m] [knobs=all]
 
@@ -161,6 +285,42 @@ def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
         _print_json(improvement_as_json(found))
     else:
         print_improvement(found)
+    return 0
+
+
+def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Which stage of a pipeline to work on, from a table of its answers:  gnomon pipeline TABLE
+
+    TABLE (Parquet or CSV) has target, prediction and, in the order of the stages, either prediction.STAGE (the final
+    answer where every stage up to STAGE is replaced by the truth) or STAGE and STAGE.truth.
+    """
+    _no_settings(values, "pipeline", "none")
+    table = _one(words, "TABLE", "pipeline", "answers.csv")
+    from gnomon.cli.pipeline import pipeline_as_json, print_pipeline
+    from gnomon.workflow.pipeline import pipeline as run_pipeline
+
+    found = run_pipeline(table)
+    if as_json:
+        _print_json(pipeline_as_json(found))
+    else:
+        print_pipeline(found)
+    return 0
+
+
+def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Search settings by trials, from coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value ...]
+
+    A range (learning_rate=1e-4..1e-1) or choices (schedule=cosine,constant) say what varies, one value what does not.
+    satisfy="latency_ms <= 10, size_mb <= 5" are conditions on the best; repeats=3 trains it and the defaults again with
+    other seeds; sampler=zoom|random|grid|tpe; stop_early=no. gnomon tune --resume SEARCH continues one.
+    """
+    resume = values.pop("resume", None)
+    source = _one(words, "DATA", "tune", "digits") if resume is None or words else None
+    from gnomon.cli.tune import run_tune
+
+    found = run_tune(source, resume, values, OWN_PROCESS, as_json=as_json)
+    if as_json:
+        _print_json(found.outcome)
     return 0
 
 
@@ -208,6 +368,17 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return 0
 
 
+def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Claims of the field, put to the test on this machine:  gnomon gallery [NAME | all] [seeds=N]
+
+    Without a NAME it lists the claims. With one it carries out the experiment, shows what was measured and whether the
+    claim holds here, and writes page, figure and numbers into gallery/NAME/ (never over an older one).
+    """
+    from gnomon.cli.gallery import run_gallery
+
+    return run_gallery(words, values, as_json=as_json)
+
+
 def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Every setting, its default and what it does:  gnomon settings [TASK]"""
     _no_settings(values, "settings", "none")
@@ -235,11 +406,22 @@ COMMANDS: Mapping[str, Command] = {
     "predict": predict,
     "diagnose": diagnose,
     "test": test,
+    "errors": errors,
+    "studio": studio,
+    "compare": compare,
+    "plan": plan,
+    "labels": labels,
+    "mismatch": mismatch,
+    "pipeline": pipeline,
+    "lr": lr,
+    "nudge": nudge,
     "probe": probe,
     "improve": improve,
+    "tune": tune,
     "peek": peek,
     "check": check,
     "show": show,
+    "gallery": gallery,
     "settings": settings,
 }
 

@@ -1,0 +1,138 @@
+"""errors on the screen, as JSON, and as CSV."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.core.errors import UsageError
+from gnomon.strategy.wording import format_error, split_name
+
+if TYPE_CHECKING:
+    from gnomon.metrics.interval import Interval
+    from gnomon.strategy.error_analysis import TagShare
+    from gnomon.workflow.errors import Found, Sheet
+
+SHOWN = 25
+NAME_WIDTH = 34
+ROWS = ("errors", "right", "all")
+
+
+def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]:
+    """What was found, after reading `tags=` in and before writing `out=`; and what was read and written."""
+    from gnomon.runs.tags import TagStore
+    from gnomon.workflow import errors
+    from gnomon.workflow.run import load
+
+    split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")
+    out, tags = values.get("out"), values.get("tags")
+    if rows not in ROWS:
+        raise UsageError(f"rows={rows} cannot be used.", fix=f"choose one of {', '.join(ROWS)}.")
+    if out is not None:
+        _check_out(Path(out))
+    opened = load(run)
+    store = TagStore(opened.path)
+    done: dict[str, Any] = {}
+    if tags is not None:
+        sheet = errors.open_sheet(opened.folder, split)
+        done["changed"] = errors.read_sheet(sheet, store, Path(tags))
+    found = errors.errors(opened, split)
+    if out is not None:
+        done |= {"out": out, "written": errors.write_sheet(found.sheet, store, Path(out), rows=rows)}
+    return found, done
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() != ".csv":
+        raise UsageError(
+            f"the sheet is written as .csv, not as {out.name or 'a file without a name'}.", fix="say out=errors.csv."
+        )
+    if os.path.lexists(out):
+        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
+
+
+def print_errors(found: Found, done: dict[str, Any]) -> None:
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    sheet, unit = found.sheet, found.sheet.diagnosis.unit
+    console.print(f"  {_headline(sheet)}", markup=False)
+    if found.shares:
+        shown = found.shares[:SHOWN]
+        width = min(NAME_WIDTH, max(len(printable(one.name)) for one in shown))
+        console.print(
+            f"\n  {'tag':<{width}}  {'errors':>12}  {'share':>7}  {'95 %':>14}  {'could remove':>14}  "
+            f"{split_name(sheet.split) + ' error to':>13}  {'among right':>11}",
+            style="bold", markup=False,
+        )  # fmt: skip
+        for one in shown:
+            console.print(f"  {_line(one, width, unit)}", markup=False)
+        if len(found.shares) > SHOWN:
+            console.print(f"  ... {len(found.shares) - SHOWN} more; --json has them all", markup=False)
+        console.print()
+        for line in _advice(found):
+            console.print(f"  {line}", markup=False)
+    if found.note:
+        console.print(f"  note  {printable(found.note)}", markup=False)
+    if "changed" in done:
+        console.print(f"  read  {done['changed']:,} cells differed and were taken over", markup=False)
+    if "out" in done:
+        console.print(f"  saved {done['written']:,} rows to {printable(done['out'])}", markup=False)
+
+
+def _headline(sheet: Sheet) -> str:
+    error = format_error(sheet.error, sheet.diagnosis.unit)
+    name, count = split_name(sheet.split), sheet.errors.count
+    if count == 0:
+        return f"{name} error {error}: there is no error to look at"
+    return f"{name} error {error}: {count:,} of {len(sheet.table):,} examples are wrong"
+
+
+def _line(one: TagShare, width: int, unit: str | None) -> str:
+    name = printable(one.name)
+    name = name if len(name) <= width else f"{name[: width - 1]}…"
+    count = f"{one.tagged:,} of {one.looked:,}"
+    among = "" if one.among_right is None else f"{100 * one.among_right:.1f} %"
+    return (
+        f"{name:<{width}}  {count:>12}  {100 * one.share.value:>5.1f} %  {_ends(one.share):>14}  "
+        f"{format_error(one.ceiling.value, unit):>14}  {format_error(one.left.value, unit):>13}  {among:>11}"
+    )
+
+
+def _ends(share: Interval) -> str:
+    return "" if share.low == share.high else f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def _advice(found: Found) -> list[str]:
+    """The tag to look at first: the highest ceiling among those that right examples do not have as often."""
+    sheet, unit = found.sheet, found.sheet.diagnosis.unit
+    lines = []
+    telling = [one for one in found.shares if not one.is_ordinary]
+    if telling:
+        best = telling[0]
+        lines.append(
+            f"first {printable(best.name)}: solved, it takes {split_name(sheet.split)} from "
+            f"{format_error(sheet.error, unit)} to {format_error(best.left.value, unit)} at best"
+        )
+    if len(found.shares) > len(telling):
+        lines.append("tags that right examples have as often (last column) say what the data is like, not the errors")
+    return lines
+
+
+def errors_as_json(found: Found, done: dict[str, Any]) -> dict[str, Any]:
+    sheet = found.sheet
+    return {
+        "run": str(sheet.folder.path),
+        "split": sheet.split,
+        "unit": sheet.diagnosis.unit,
+        "error": sheet.error,
+        "examples": len(sheet.table),
+        "errors": sheet.errors.count,
+        "tags": [asdict(one) | {"is_ordinary": one.is_ordinary} for one in found.shares],
+        "note": found.note,
+        **done,
+    }

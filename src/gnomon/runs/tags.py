@@ -1,0 +1,289 @@
+"""What people say about the examples of a run: tags, comments, reviews. One table that only grows, in SQLite."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, final
+
+from gnomon.core.errors import ArtefactError, GnomonError, MachineError
+from gnomon.runs import reader
+
+FILE = "tags.sqlite"  # in the run's folder; SQLite keeps tags.sqlite-wal and -shm beside it while it is in use
+FORMAT = 1
+PATIENCE = 10.0  # seconds a writer waits for the others
+MAX_TEXT = 2_000  # characters of a tag's name or a comment
+
+Kind = Literal["look", "tag", "comment", "review", "new", "drop", "undo"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  batch TEXT NOT NULL,     -- what was said at once is undone at once
+  at TEXT NOT NULL,        -- UTC
+  who TEXT NOT NULL,       -- which browser, or the command line
+  split TEXT NOT NULL, example TEXT NOT NULL,
+  kind TEXT NOT NULL,      -- look, tag, comment, review; new and drop of a tag; undo
+  tag TEXT NOT NULL, value TEXT NOT NULL,
+  undone INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS by_example ON events (split, example, kind, tag, seq) WHERE undone = 0;
+CREATE INDEX IF NOT EXISTS by_batch ON events (batch);
+CREATE INDEX IF NOT EXISTS by_who ON events (who, seq) WHERE undone = 0;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One thing said: about an example, or (with kinds new and drop) that a tag exists, or no longer does."""
+
+    split: str
+    example: str  # its id
+    kind: Kind
+    tag: str = ""
+    value: str = ""  # "1" or "0" of a tag; the text of a comment; the answer of a review
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A saying that is in force, and its place in the order of all of them."""
+
+    seq: int
+    saying: Saying
+
+
+@final
+class TagStore:
+    """The tags, comments and reviews of one run. Every write is one transaction; nothing is ever deleted.
+
+    Safe to use from several threads and processes. Raises MachineError where the file cannot be read or written,
+    ArtefactError where it is no such file.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / FILE
+        self._run = run
+        self._local = threading.local()
+        self._known: tuple[int, int] | None = None  # device and inode of the file this store has used
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+    def say(self, sayings: Sequence[Saying], who: str) -> int:
+        """Write all of them, or none; returns the place of the last one. The last word on an example wins."""
+        for one in sayings:
+            if len(one.value) > MAX_TEXT or len(one.tag) > MAX_TEXT:
+                raise ValueError(f"a tag or comment has at most {MAX_TEXT:,} characters")
+        batch, now = secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [(batch, now, who, one.split, one.example, one.kind, one.tag, one.value) for one in sayings]
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT INTO events (batch, at, who, split, example, kind, tag, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            return _last(connection)
+
+    def undo(self, who: str) -> list[Saying]:
+        """Take back what `who` said last and has not taken back yet; returns it, nothing if there is nothing.
+
+        What others said about the same examples stays in force.
+        """
+        with self._writing() as connection:
+            found = connection.execute(
+                "SELECT batch FROM events WHERE who = ? AND undone = 0 AND kind != 'undo' ORDER BY seq DESC LIMIT 1",
+                (who,),
+            ).fetchone()
+            if found is None:
+                return []
+            undone = [_saying(row) for row in connection.execute(
+                "SELECT split, example, kind, tag, value FROM events WHERE batch = ? ORDER BY seq", found)]  # fmt: skip
+            connection.execute("UPDATE events SET undone = 1 WHERE batch = ?", found)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            connection.executemany(
+                "INSERT INTO events (batch, at, who, split, example, kind, tag, value) "
+                "VALUES (?, ?, ?, ?, ?, 'undo', ?, '')",
+                [(secrets.token_hex(8), now, who, one.split, one.example, one.tag) for one in undone],
+            )
+            return undone
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+    def tags(self) -> dict[str, int]:
+        """The tags that people made, in the order they did, with the place at which each began."""
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute(
+                "SELECT tag, kind, seq FROM events WHERE kind IN ('new', 'drop') AND undone = 0 ORDER BY seq"
+            ).fetchall()
+        found: dict[str, int] = {}
+        for tag, kind, seq in rows:
+            if kind == "drop":
+                found.pop(tag, None)
+            else:
+                found.setdefault(tag, seq)
+        return found
+
+    def in_force(self, split: str, examples: Iterable[str] | None = None) -> list[Said]:
+        """The last word on every example (and tag) of a split; or of `examples` alone."""
+        query = (
+            "SELECT split, example, kind, tag, value, MAX(seq) FROM events "
+            "WHERE undone = 0 AND split = ? AND kind IN ('look', 'tag', 'comment', 'review') {} "
+            "GROUP BY split, example, kind, tag"
+        )
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            if examples is None:
+                rows = connection.execute(query.format(""), (split,)).fetchall()
+            else:
+                rows = [row for example in dict.fromkeys(examples)
+                        for row in connection.execute(query.format("AND example = ?"), (split, example))]  # fmt: skip
+        return [Said(row[5], _saying(row)) for row in rows]
+
+    def since(self, seq: int) -> tuple[int, list[tuple[str, str]]]:
+        """The newest place, and the (split, example) that anything was said about after `seq`."""
+        with self._reading() as connection:
+            if connection is None:
+                return 0, []
+            rows = connection.execute(
+                "SELECT DISTINCT split, example FROM events WHERE seq > ?", (seq,)
+            ).fetchall()  # fmt: skip
+            return _last(connection), [(split, example) for split, example in rows]
+
+    def history(self, split: str, example: str) -> list[dict[str, Any]]:
+        """Everything ever said about an example, oldest first, with who said it, when, and whether it was undone."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "SELECT seq, at, who, kind, tag, value, undone FROM events "
+                "WHERE split = ? AND example = ? ORDER BY seq",
+                (split, example),
+            ).fetchall()
+        names = ("seq", "at", "who", "kind", "tag", "value", "undone")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    # --- the file -----------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with _as_our_errors(self.path):
+            connection = self._connection(make=True)
+            assert connection is not None
+            connection.execute("BEGIN IMMEDIATE")  # a plain BEGIN that reads first cannot wait for another writer
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """None where nothing was ever said."""
+        with _as_our_errors(self.path):
+            yield self._connection(make=False)
+
+    def _connection(self, *, make: bool) -> sqlite3.Connection | None:
+        """This thread's connection to the file that is there now."""
+        identity = self._identity()
+        if identity is None:
+            if self._known is not None:
+                raise MachineError(
+                    "the file with the tags is gone.", where=str(self.path), fix="put it back, or start anew."
+                )
+            if not make:
+                return None
+        kept = getattr(self._local, "kept", None)
+        if kept is not None and identity is not None and kept[0] == identity:
+            connection: sqlite3.Connection = kept[1]
+            return connection
+        if kept is not None:
+            kept[1].close()
+        connection = _opened(reader.contained(self._run, FILE))
+        identity = self._identity()
+        self._known, self._local.kept = identity, (identity, connection)
+        return connection
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.lstat(self.path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT:
+            raise ArtefactError(
+                f"has format {version}; this gnomon reads format {FORMAT}.", where=str(path),
+                fix="use the gnomon that wrote it, or a later one.",
+            )  # fmt: skip
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives any kill, and is whole after power loss
+        if version < FORMAT:
+            _begin_wal(connection)
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    """Of several processes that do this at once SQLite turns some away without waiting."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
+@contextmanager
+def _as_our_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _our_error(error, path) from error
+
+
+def _our_error(error: sqlite3.DatabaseError, path: Path) -> GnomonError:
+    text = str(error)
+    if "not a database" in text or "malformed" in text or "no such table" in text:
+        return ArtefactError(
+            f"is not a file of tags ({text}).", where=str(path), fix="move it away, or put a copy of it in its place."
+        )
+    if "readonly" in text:
+        return MachineError("cannot be written: it is read-only.", where=str(path), fix="get the right to write there.")
+    if "full" in text:
+        return MachineError("cannot be written: the disk is full.", where=str(path), fix="free some space.")
+    if "locked" in text:
+        return MachineError("is held by another program.", where=str(path), fix="close that program and try again.")
+    return MachineError(f"cannot be used: {text}.", where=str(path), fix="check the path and its rights.")
+
+
+def is_sound(path: Path) -> bool:
+    """Whether SQLite finds nothing wrong with the file."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        found: str = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    return found == "ok"
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
+
+
+def _saying(row: Sequence[Any]) -> Saying:
+    return Saying(row[0], row[1], row[2], row[3], row[4])

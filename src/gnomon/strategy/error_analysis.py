@@ -1,0 +1,205 @@
+"""What the errors have in common: the share of each tag, the error it could remove at most, what to work on first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import groups_of, weights_of, wilson
+from gnomon.metrics.resampling import sums_per_unit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL_WRONG = "label wrong"  # the tag that says: the model need not be at fault
+
+
+@dataclass(frozen=True)
+class Errors:
+    """All N examples of a split, reduced to what the shares of its errors are made of."""
+
+    masses: np.ndarray  # (N,) weight x error; above 0 where the model erred
+    total_weight: float
+    error: float  # of the split
+    groups: np.ndarray | None = None  # (N,) integer codes: examples of a group are not independent
+
+    @cached_property
+    def is_error(self) -> np.ndarray:
+        """(N,)"""
+        wrong: np.ndarray = self.masses > 0
+        return wrong
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.is_error.sum())
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One property that examples of a split may share."""
+
+    name: str
+    kind: str  # "confusion", "confidence", "picture", "row", "slice", "copy", "cluster"; "yours" for one a person made
+    tagged: np.ndarray  # (N,) bool
+    looked: np.ndarray  # (N,) bool: known to have it or not; a tag added midway knows only rows looked at since
+    meaning: str = ""  # one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class TagShare:
+    """How much of the error a tag holds."""
+
+    name: str
+    kind: str
+    meaning: str
+    tagged: int  # errors with the tag, of those looked at
+    looked: int  # errors looked at
+    errors: int  # all errors of the split
+    share: Interval  # of the errors
+    ceiling: Interval  # error it would remove if all of it were solved
+    left: Interval  # error that would be left
+    among_right: float | None  # share of right examples that have it; None where none was looked at
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether right examples have it as often: then it says what the data is like, not what the errors are like."""
+        return self.among_right is not None and self.share.high <= 1.1 * self.among_right
+
+
+def errors_of(table: pl.DataFrame, error: float) -> Errors:
+    """From the table of an Evaluation and the error of its split."""
+    weights = weights_of(table)
+    masses = weights * table["error"].cast(float).to_numpy()
+    return Errors(masses, float(weights.sum()), error, groups_of(table, np.ones(table.height, dtype=bool)))
+
+
+def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
+    """A tag's share of the errors looked at, with Wilson's interval and finite-population correction.
+
+    The share is of the error's mass: of the number of errors where all are 0 or 1. The interval is about all errors
+    of this split when some of them were looked at; all looked at leaves no doubt about this split.
+    Raises ValueError where no error was looked at.
+    """
+    looked = tag.looked & errors.is_error
+    if not looked.any():
+        raise ValueError(f"no error was looked at for {tag.name!r}")
+    groups = None if errors.groups is None else errors.groups[looked]
+    share = sampled_share(errors.masses[looked], tag.tagged[looked], population=errors.count, groups=groups)
+    right = tag.looked & ~errors.is_error
+    return TagShare(
+        tag.name, tag.kind, tag.meaning,
+        tagged=int((tag.tagged & looked).sum()), looked=int(looked.sum()), errors=errors.count,
+        share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
+        among_right=float((tag.tagged & right).sum() / right.sum()) if right.any() else None,
+    )  # fmt: skip
+
+
+def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
+    """The tags of which at least one error was looked at, by ceiling, the highest first."""
+    found = [share_of_errors(errors, tag) for tag in tags if bool((tag.looked & errors.is_error).any())]
+    return tuple(sorted(found, key=lambda one: (-one.ceiling.value, -one.ceiling.low, one.name)))
+
+
+def union(tags: Sequence[Tag], name: str = "together") -> Tag:
+    """Examples with any of the tags; looked at where one of them is there, or where all are known.
+
+    Overlapping tags remove their union, never the sum of their shares.
+    """
+    if not tags:
+        raise ValueError("expected at least one tag")
+    tagged = np.logical_or.reduce([tag.tagged & tag.looked for tag in tags])
+    known = np.logical_and.reduce([tag.looked for tag in tags])
+    return Tag(name, "yours", tagged & known, known, "any of: " + ", ".join(tag.name for tag in tags))
+
+
+def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tuple[tuple[TagShare, TagShare], ...]:
+    """What to work on first, second ...: each tag's own share, and the union of it with all before it.
+
+    Each time the tag that adds most to the union. Stops where nothing is added. (A greedy cover is within 1 - 1/e of
+    the best choice of that many tags; Nemhauser, Wolsey and Fisher 1978.)
+    """
+    wrong = errors.is_error
+    few = replace(
+        errors, masses=errors.masses[wrong], groups=None if errors.groups is None else errors.groups[wrong]
+    )  # fmt: skip
+    rest = [(tag, replace(tag, tagged=tag.tagged[wrong], looked=tag.looked[wrong])) for tag in tags]
+    chosen: list[Tag] = []
+    found: list[tuple[TagShare, TagShare]] = []
+    before = 0.0
+    while len(chosen) < most:
+        unions = [(union([*chosen, small]), tag, small) for tag, small in rest]
+        gains = [(share_of_errors(few, both), tag, small) for both, tag, small in unions if both.looked.any()]
+        if not gains:
+            break
+        together, best, small = max(gains, key=lambda gain: (gain[0].ceiling.value, gain[1].name))
+        if together.ceiling.value <= before + 1e-12:
+            break
+        before = together.ceiling.value
+        chosen.append(small)
+        rest = [pair for pair in rest if pair[0] is not best]
+        found.append((share_of_errors(errors, best), together))
+    return tuple(found)
+
+
+def sampled_share(
+    masses: np.ndarray, tagged: np.ndarray, *, population: int, groups: np.ndarray | None = None
+) -> Interval:
+    """The share of the mass (n,) that is tagged (n,), from n errors drawn of `population`.
+
+    Wilson's interval on n (N - 1) / (N - n) examples, N the population. With unequal masses, or groups, n is the
+    number of independent equal errors that would have the standard error these show.
+    Source: Cochran 1977, sections 2.6 and 3.2 (finite population); Korn and Graubard 1998 (effective size).
+    """
+    n = len(masses)
+    if not 0 < n <= population:
+        raise ValueError(f"expected 1 to {population} errors, got {n}")
+    share = float((masses * tagged).sum() / masses.sum())
+    if n == population:
+        return Interval(share, share, share, "all errors looked at")
+    size = _effective_size(masses, tagged, share, groups)
+    corrected = size * (population - 1) / (population - n)
+    ends = wilson(share * corrected, corrected)
+    method = f"Wilson, {n:,} of {population:,} errors looked at"
+    return Interval(share, min(ends.low, share), max(ends.high, share), method)
+
+
+def _effective_size(masses: np.ndarray, tagged: np.ndarray, share: float, groups: np.ndarray | None) -> float:
+    if groups is None and bool((masses == masses[0]).all()):
+        return float(len(masses))
+    units = sums_per_unit(np.stack([masses * tagged, masses], axis=1), groups)
+    by_mass = float(units[:, 1].sum() ** 2 / (units[:, 1] ** 2).sum())  # Kish 1965
+    if not 0 < share < 1 or len(units) < 2:
+        return by_mass
+    residuals = units[:, 0] - share * units[:, 1]
+    variance = (residuals**2).sum() / units[:, 1].sum() ** 2 * len(units) / (len(units) - 1)
+    if variance <= 0:
+        return by_mass
+    return float(min(max(share * (1 - share) / variance, 1.0), by_mass))
+
+
+def ceiling(share: Interval, error: float) -> Interval:
+    """The error that a tag could remove: its share of the errors times the error of the split."""
+    return Interval(share.value * error, share.low * error, share.high * error, share.method)
+
+
+def left(share: Interval, error: float) -> Interval:
+    """The error that would be left: 5 of 100 errors and an error of 10 % leave 9.5 %, 50 of 100 leave 5 %."""
+    return Interval((1 - share.value) * error, (1 - share.high) * error, (1 - share.low) * error, share.method)
+
+
+def chosen_by_hand(order: np.ndarray, looked: np.ndarray) -> int:
+    """How many of the errors looked at lie outside of the random order's beginning.
+
+    `order` (M,) are the errors in the order they are offered, `looked` (N,) bool. Where rows were picked by a filter
+    or another order, a share is about the rows picked, not about all errors.
+    """
+    seen = looked[order]
+    total = int(seen.sum())
+    slack = math.ceil(0.1 * total) + 2  # a row skipped here and there changes nothing
+    return int(seen[total + slack :].sum())

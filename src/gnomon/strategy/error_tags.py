@@ -1,0 +1,314 @@
+"""Tags that the machine can set by itself: from the predictions, from copies, from pictures, from rows, from texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.evaluation import SHARE
+from gnomon.strategy.error_analysis import Tag
+
+if TYPE_CHECKING:
+    from gnomon.core.evaluation import Evaluation
+
+CONFIDENT = 0.9  # probability from which a mistake was made with confidence
+CLOSE = 0.1  # difference of the two highest probabilities below which an answer is a toss-up
+FAR_OFF = 3.0  # times the median error from which a number is far off
+EXTREME = 0.05  # share of training examples beyond which a measure is unusual
+OUTLIER = 5.0  # robust standard deviations from the training median
+RARE_VALUE = 0.01  # share of training rows below which a category is rare
+RARE_CLASS = 0.5  # times the even share 1/K below which a class is rare
+MOST_PAIRS = 12  # confusion pairs that become tags
+MOST_VALUES = 30  # of a slice column that become tags
+FEWEST = 2  # errors a pair, slice value or column needs to become a tag
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMeasures:
+    """What can be said of a picture without knowing what it shows."""
+
+    brightness: float  # mean grey value, 0 to 255
+    contrast: float  # standard deviation of grey values
+    sharpness: float  # energy of the Laplacian per energy of the picture: low where it is blurred
+    pixels: int
+
+
+def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | None = None) -> list[Tag]:
+    """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of errors in numbers; slices.
+
+    `class_counts` says how often each class is in train.
+    """
+    table = evaluation.table
+    if evaluation.unit == SHARE and table["target"].dtype == pl.String and table["error"].is_in([0.0, 1.0]).all():
+        found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]
+    elif table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric():
+        found = _of_numbers(table)
+    else:
+        found = _by_confidence(table)
+    return [*found, *_slices(table)]
+
+
+def from_copies(table: pl.DataFrame, split: str, pairs: pl.DataFrame) -> list[Tag]:
+    """Copies whose labels differ, and copies of training examples, from the pairs that `data.leakage` found."""
+    ids = table["id"].cast(pl.String)
+    mine = pl.concat(
+        [
+            pairs.filter(pl.col("split") == split).select("id", "other_split", "same_target"),
+            pairs.filter(pl.col("other_split") == split).select(
+                pl.col("other_id").alias("id"), pl.col("split").alias("other_split"), "same_target"
+            ),
+        ]
+    )
+    differing = mine.filter(pl.col("same_target").eq(other=False))["id"].cast(pl.String)
+    in_train = mine.filter(pl.col("other_split") == "train")["id"].cast(pl.String)
+    return _kept(
+        table,
+        [
+            _tag("copy with another label", "copy", ids.is_in(differing.implode()).to_numpy(),
+                 "The same example, exactly or nearly, is in the data with another label: one of the two is wrong."),
+            _tag("copy of a training example", "copy", ids.is_in(in_train.implode()).to_numpy(),
+                 "It was trained on, and is wrong all the same."),
+        ],
+    )  # fmt: skip
+
+
+def measure_picture(image: np.ndarray) -> PictureMeasures:
+    """Measures of an (H, W) or (H, W, 3) uint8 picture. Source: Pech-Pacheco et al. 2000 (Laplacian for focus)."""
+    gray = image.astype(np.float64)
+    if gray.ndim == 3:
+        gray = gray[..., :3] @ np.array([0.299, 0.587, 0.114]) if gray.shape[2] >= 3 else gray[..., 0]
+    step = max(1, max(gray.shape) // 512)
+    gray = gray[::step, ::step]
+    spread = float(gray.std())
+    sharpness = 0.0
+    if min(gray.shape) >= 3 and spread > 0:
+        middle = gray[1:-1, 1:-1]
+        laplacian = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * middle
+        sharpness = float(laplacian.var()) / spread**2
+    return PictureMeasures(float(gray.mean()), spread, sharpness, int(image.shape[0] * image.shape[1]))
+
+
+def from_pictures(
+    table: pl.DataFrame,
+    positions: np.ndarray,
+    measured: Sequence[PictureMeasures],
+    reference: Sequence[PictureMeasures],
+) -> list[Tag]:
+    """Dark, bright, flat, blurred and small pictures, beyond the extreme 5 % of `reference` (training pictures).
+
+    `measured` belongs to the rows at `positions`. By construction about 5 % of ordinary pictures have each tag.
+    """
+    if not measured or not reference:
+        return []
+    looked = _mask(len(table), positions)
+    share = f"{100 * EXTREME:.0f} %"
+    wanted = (
+        ("dark picture", "brightness", -1, f"Darker than the darkest {share} of the training pictures."),
+        ("bright picture", "brightness", 1, f"Brighter than the brightest {share} of the training pictures."),
+        ("flat picture", "contrast", -1, f"Less contrast than all but {share} of the training pictures."),
+        ("blurred picture", "sharpness", -1, f"Fewer sharp edges than all but {share} of the training pictures."),
+        ("small picture", "pixels", -1, f"Fewer pixels than all but {share} of the training pictures."),
+    )
+    tags = []
+    for name, measure, side, meaning in wanted:
+        values = np.array([getattr(one, measure) for one in measured], dtype=np.float64)
+        usual = np.array([getattr(one, measure) for one in reference], dtype=np.float64)
+        is_beyond = _beyond(values, usual, side)
+        tags.append(_measured_tag(name, "picture", positions, is_beyond, looked, meaning))
+    return _kept(table, tags)
+
+
+def from_texts(
+    table: pl.DataFrame, positions: np.ndarray, texts: Sequence[str], reference: Sequence[str]
+) -> list[Tag]:  # fmt: skip
+    """Texts shorter or longer than the extreme 5 % of `reference` (training texts)."""
+    if not texts or not reference:
+        return []
+    looked = _mask(len(table), positions)
+    lengths, usual = (np.array([len(text) for text in each], dtype=np.float64) for each in (texts, reference))
+    share = f"{100 * EXTREME:.0f} %"
+    tags = [
+        _measured_tag(name, "text", positions, _beyond(lengths, usual, side), looked,
+                      f"{name.split()[0].capitalize()}er than all but {share} of the training texts.")
+        for name, side in (("short text", -1), ("long text", 1))
+    ]  # fmt: skip
+    return _kept(table, tags)
+
+
+def from_rows(
+    table: pl.DataFrame,
+    positions: np.ndarray,
+    rows: Sequence[Mapping[str, Any]],
+    reference: Sequence[Mapping[str, Any]],
+) -> list[Tag]:
+    """Missing values, rare categories and outliers, by what `reference` (training rows) look like."""
+    if not rows or not reference:
+        return []
+    looked = _mask(len(table), positions)
+    missing = np.zeros(len(rows), dtype=bool)
+    rare, strange = missing.copy(), missing.copy()
+    by_column: list[Tag] = []
+    for name in rows[0]:
+        values, usual = [row.get(name) for row in rows], [row.get(name) for row in reference]
+        absent = np.array([_is_missing(value) for value in values])
+        missing |= absent
+        known = [value for value in usual if not _is_missing(value)]
+        if absent.any() and not absent.all():
+            by_column.append(_measured_tag(f"{name} is missing", "row", positions, absent, looked))
+        if not known:
+            continue
+        if all(_is_number(value) for value in known):
+            strange |= _outliers(values, np.array(known, dtype=np.float64))
+        else:
+            rare |= _rare_values(values, known)
+    tags = [
+        _measured_tag("missing values", "row", positions, missing, looked, "At least one of its inputs is not known."),
+        _measured_tag("rare category", "row", positions, rare, looked,
+                      f"One of its categories is in less than {100 * RARE_VALUE:.0f} % of the training rows."),
+        _measured_tag("outlier row", "row", positions, strange, looked,
+                      f"One of its numbers is over {OUTLIER:.0f} robust standard deviations from the training median."),
+    ]  # fmt: skip
+    return _kept(table, tags) + _kept(table, by_column, fewest=FEWEST)
+
+
+# --- from predictions -------------------------------------------------------------------------------------------------
+def _confusion_pairs(table: pl.DataFrame) -> list[Tag]:
+    wrong = table.filter(pl.col("error") > 0)
+    pairs = (
+        wrong.group_by("target", "prediction").len().filter(pl.col("len") >= FEWEST)
+        .sort("len", "target", "prediction", descending=[True, False, False]).head(MOST_PAIRS)
+    )  # fmt: skip
+    target, prediction = table["target"], table["prediction"]
+    return [
+        _tag(f"{true} taken for {said}", "confusion", ((target == true) & (prediction == said)).to_numpy(),
+             f"It is {true}, and the answer is {said}.")
+        for true, said in pairs.select("target", "prediction").iter_rows()
+    ]  # fmt: skip
+
+
+def _by_confidence(table: pl.DataFrame) -> list[Tag]:
+    if "confidence" not in table.columns or table["confidence"].null_count() == len(table):
+        return []
+    confidence = table["confidence"].fill_null(0.0).to_numpy()
+    tags = [_tag("confident mistake", "confidence", (confidence >= CONFIDENT) & (table["error"] > 0).to_numpy(),
+                 f"It was at least {100 * CONFIDENT:.0f} % sure. Look whether the label is right.")]  # fmt: skip
+    margin = margins(table)
+    if margin is not None:
+        tags.append(_tag("near the boundary", "confidence", margin < CLOSE,
+                         f"Its two likeliest answers were less than {100 * CLOSE:.0f} points apart."))  # fmt: skip
+    return _kept(table, tags)
+
+
+def margins(table: pl.DataFrame) -> np.ndarray | None:
+    """(N,): the highest minus the second highest probability; None where the probabilities are not known."""
+    names = [name for name in table.columns if name.startswith("p.")]
+    if len(names) < 2:
+        return None
+    probabilities = table.select(names).to_numpy()
+    top = np.partition(probabilities, len(names) - 2, axis=1)[:, -2:]
+    difference: np.ndarray = top[:, 1] - top[:, 0]
+    return difference
+
+
+def _rare_classes(table: pl.DataFrame, class_counts: Mapping[str, int]) -> list[Tag]:
+    total = sum(class_counts.values())
+    rare = [name for name, count in class_counts.items() if count * len(class_counts) < RARE_CLASS * total]
+    if not rare:
+        return []
+    is_rare = table["target"].is_in(rare).to_numpy()
+    return _kept(table, [_tag("rare class", "slice", is_rare,
+                              "Its class has less than half of an even share of the training examples.")])  # fmt: skip
+
+
+def _of_numbers(table: pl.DataFrame) -> list[Tag]:
+    target, prediction = (table[name].cast(float).to_numpy() for name in ("target", "prediction"))
+    error = table["error"].to_numpy()
+    low, high = np.quantile(target, [0.1, 0.9])
+    return _kept(
+        table,
+        [
+            _tag("far off", "size", error > FAR_OFF * np.median(error),
+                 f"Its error is over {FAR_OFF:.0f} times the median error."),
+            _tag("answer too low", "size", (prediction < target) & (error > 0), "The answer is below the truth."),
+            _tag("answer too high", "size", (prediction > target) & (error > 0), "The answer is above the truth."),
+            _tag("lowest tenth", "slice", target <= low, "Its true value is among the lowest tenth."),
+            _tag("highest tenth", "slice", target >= high, "Its true value is among the highest tenth."),
+        ],
+    )  # fmt: skip
+
+
+def _slices(table: pl.DataFrame) -> list[Tag]:
+    tags = []
+    for column in [name for name in table.columns if name.startswith("tag.")]:
+        name, values = column.removeprefix("tag."), table[column].cast(pl.String)
+        counts = table.filter(pl.col("error") > 0)[column].cast(pl.String).drop_nulls().value_counts(sort=True)
+        tags += [
+            _tag(f"{name}: {value}", "slice", (values == value).fill_null(value=False).to_numpy())
+            for value in counts[column].head(MOST_VALUES)
+        ]
+    return _kept(table, tags, fewest=FEWEST)
+
+
+# --- from what examples look like -------------------------------------------------------------------------------------
+def _beyond(values: np.ndarray, usual: np.ndarray, side: int) -> np.ndarray:
+    """(n,) bool: strictly outside of the usual range on that side (-1 low, 1 high)."""
+    edge = np.quantile(usual, EXTREME if side < 0 else 1 - EXTREME)
+    beyond: np.ndarray = values < edge if side < 0 else values > edge
+    return beyond
+
+
+def _outliers(values: Sequence[Any], usual: np.ndarray) -> np.ndarray:
+    middle = float(np.median(usual))
+    spread = 1.4826 * float(np.median(np.abs(usual - middle)))  # equals the standard deviation of normal data
+    if spread == 0:
+        return np.zeros(len(values), dtype=bool)
+    numbers = np.array([float(value) if _is_number(value) else middle for value in values])
+    found: np.ndarray = np.abs(numbers - middle) > OUTLIER * spread
+    return found
+
+
+def _rare_values(values: Sequence[Any], known: Sequence[Any]) -> np.ndarray:
+    counts: dict[str, int] = {}
+    for value in known:
+        counts[str(value)] = counts.get(str(value), 0) + 1
+    if len(counts) > len(known) / 2:  # names, not categories
+        return np.zeros(len(values), dtype=bool)
+    least = RARE_VALUE * len(known)
+    return np.array([not _is_missing(value) and counts.get(str(value), 0) < least for value in values])
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and bool(np.isnan(value)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not _is_missing(value)
+
+
+# --- making tags ------------------------------------------------------------------------------------------------------
+def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str = "") -> Tag:
+    return Tag(name, kind, tagged, np.ones(len(tagged), dtype=bool), meaning)
+
+
+def _measured_tag(
+    name: str, kind: str, positions: np.ndarray, tagged: np.ndarray, looked: np.ndarray, meaning: str = ""
+) -> Tag:
+    everywhere = np.zeros(len(looked), dtype=bool)
+    everywhere[positions[tagged]] = True
+    return Tag(name, kind, everywhere, looked, meaning)
+
+
+def _mask(count: int, positions: np.ndarray) -> np.ndarray:
+    mask = np.zeros(count, dtype=bool)
+    mask[positions] = True
+    return mask
+
+
+def _kept(table: pl.DataFrame, tags: Sequence[Tag], fewest: int = 1) -> list[Tag]:
+    """Those that enough errors have."""
+    is_error = (table["error"] > 0).to_numpy()
+    return [tag for tag in tags if int((tag.tagged & is_error).sum()) >= fewest]

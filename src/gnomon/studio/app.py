@@ -1,0 +1,302 @@
+"""The studio's routes: each reads its parameters, asks the library, and renders a page or a part of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from gnomon.core.errors import ArtefactError, GnomonError, MachineError, UsageError
+from gnomon.runs.tags import MAX_TEXT, Saying
+from gnomon.strategy.error_analysis import LABEL_WRONG
+from gnomon.studio import pages
+from gnomon.studio.compare import Comparison, compared
+from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
+from gnomon.studio.library import Library, OpenRun
+from gnomon.studio.sheets import Filter
+from gnomon.workflow.errors import sheet_as_csv
+
+Split = Literal["dev", "train_dev", "train"]
+STATIC = {
+    "studio.css": "text/css; charset=utf-8",
+    "studio.js": "text/javascript; charset=utf-8",
+    "htmx.min.js": "text/javascript; charset=utf-8",
+}
+NOT_FOUND = "there is nothing of that name here\n"
+
+
+class SayingIn(BaseModel):
+    """What a browser says about one example."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    position: int = Field(ge=0)
+    kind: Literal["look", "tag", "comment", "review"]
+    tag: str = Field("", max_length=MAX_TEXT)
+    value: str = Field("", max_length=MAX_TEXT)
+
+
+class SayingsIn(BaseModel):
+    """Several at once, all or none; at most a page of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sayings: list[SayingIn] = Field(min_length=1, max_length=500)
+    since: int = Field(0, ge=0)  # what the page has seen
+
+
+class TagIn(BaseModel):
+    """A tag that begins or ends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(min_length=1, max_length=80)
+
+
+class NothingIn(BaseModel):
+    """A request that says all by its path."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def create(library: Library, *, host: str, port: int) -> tuple[App, Doorkeeper]:
+    """The guarded application, and who makes its launch links."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    doorkeeper = Doorkeeper()
+    cookie = f"gnomon_{port}"  # cookies do not tell ports apart
+    _add_doors(app, doorkeeper, cookie, base=f"http://{'localhost' if host == '0.0.0.0' else host}:{port}")  # noqa: S104
+    _add_runs(app, library)
+    _add_sheet(app, library)
+    _add_comparison(app, library)
+    _add_failures(app)
+    guard = Guard(app, doorkeeper=doorkeeper, hosts=host_names(host, port), cookie=cookie, login=pages.login().encode())
+    return guard, doorkeeper
+
+
+# --- doors ------------------------------------------------------------------------------------------------------------
+def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> None:
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
+    def healthz() -> JSONResponse:
+        return JSONResponse({"ok": True})
+
+    @app.api_route("/login", methods=["GET", "HEAD"])
+    def login() -> HTMLResponse:
+        return HTMLResponse(pages.login())
+
+    @app.get("/enter")
+    def enter(token: str = "") -> Response:
+        secret = doorkeeper.enter(token)
+        if secret is None:
+            return HTMLResponse(pages.login(was_used=True), status_code=401)
+        response = HTMLResponse(pages.entered())  # a page, not a redirect: the cookie is not sent along with one
+        response.set_cookie(cookie, secret, httponly=True, samesite="strict", path="/")
+        return response
+
+    @app.post("/links")
+    def new_link(_: NothingIn) -> JSONResponse:
+        return JSONResponse({"link": f"{base}/enter?token={doorkeeper.new_token()}"})
+
+    @app.get("/static/{name}")
+    def static(name: str) -> Response:
+        if name not in STATIC:
+            raise HTTPException(404)
+        content = resources.files("gnomon.studio").joinpath("static", name).read_bytes()
+        return Response(content, media_type=STATIC[name], headers={"cache-control": "no-cache"})
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+def _add_runs(app: FastAPI, library: Library) -> None:
+    @app.get("/")
+    def runs(q: str = "", sort: str = "", group: str = "", part: str = "") -> HTMLResponse:
+        return HTMLResponse(pages.runs(library.cards(), query=q[:200], sort=sort, group=group, part=part == "list"))
+
+    @app.get("/runs/{name}")
+    def run(name: str, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
+        found = _run(library, name)
+        card = library.card(name)
+        if card is None:
+            raise HTTPException(404)
+        return HTMLResponse(pages.run(found, card, smooth=_smoothing(smooth), log=log))
+
+    @app.get("/runs/{name}/live")
+    def live(name: str, smooth: float = 0.0, log: bool = False, was: str = "") -> Response:
+        """The curves anew; 286 ends the polling of a run that has ended, with the whole page to follow."""
+        found, card = _run(library, name), library.card(name)
+        if card is None:
+            raise HTTPException(404)
+        response = HTMLResponse(pages.live(found, card, smooth=_smoothing(smooth), log=log))
+        if was == "running" and card.state != "running":
+            response.headers["HX-Refresh"] = "true"
+        return response
+
+
+def _smoothing(beta: float) -> float:
+    return min(max(beta, 0.0), 0.99) if math.isfinite(beta) else 0.0
+
+
+def _run(library: Library, name: str) -> OpenRun:
+    found = library.run(name)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+# --- the sheet --------------------------------------------------------------------------------------------------------
+def _add_sheet(app: FastAPI, library: Library) -> None:
+    @app.get("/runs/{name}/errors/{split}")
+    def sheet(name: str, split: Split, request: Request, look: str = "grid", part: str = "") -> HTMLResponse:
+        shown = _sheet(library, name, split)
+        wanted = Filter.of(_many(request))
+        return HTMLResponse(pages.sheet(shown, wanted, _positions(library, shown, wanted), look=look, part=part))
+
+    @app.get("/runs/{name}/errors/{split}/changes")
+    def changes(name: str, split: Split, since: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
+        shown = _sheet(library, name, split)
+        changed = shown.live.changed_since(since)
+        return JSONResponse(_answer(shown, changed[:500]) if shown.live.seq != since else {"seq": since})
+
+    @app.post("/runs/{name}/errors/{split}/say")
+    def say(name: str, split: Split, body: SayingsIn, request: Request) -> JSONResponse:
+        shown = _sheet(library, name, split)
+        ids = shown.live.sheet.ids
+        if any(one.position >= len(ids) for one in body.sayings):
+            raise HTTPException(404)
+        tags = {*shown.live.tag_names}
+        if any(one.kind == "tag" and (one.tag not in tags or one.value not in ("0", "1")) for one in body.sayings):
+            raise HTTPException(422, "there is no such tag")
+        sayings = [Saying(split, ids[one.position], one.kind, one.tag, one.value) for one in body.sayings]
+        shown.live.say(sayings, request.state.who)
+        return JSONResponse(_answer(shown, [one.position for one in body.sayings]))
+
+    @app.post("/runs/{name}/errors/{split}/undo")
+    def undo(name: str, split: Split, _: NothingIn, request: Request) -> JSONResponse:
+        shown = _sheet(library, name, split)
+        undone = shown.live.undo(request.state.who)
+        return JSONResponse(_answer(shown, undone) | {"undone": len(undone)})
+
+    @app.post("/runs/{name}/errors/{split}/tags")
+    def new_tag(name: str, split: Split, body: TagIn, request: Request) -> JSONResponse:
+        shown, tag = _sheet(library, name, split), body.name.strip()
+        taken = {*shown.live.tag_names, *(one.name for one in shown.live.sheet.tags), LABEL_WRONG}
+        if not tag or tag in taken:
+            raise HTTPException(422, "there is a tag of that name already")
+        shown.live.say([Saying("", "", "new", tag)], request.state.who)
+        return JSONResponse(_answer(shown, []))
+
+    @app.delete("/runs/{name}/errors/{split}/tags")
+    def drop_tag(name: str, split: Split, body: TagIn, request: Request) -> JSONResponse:
+        shown = _sheet(library, name, split)
+        if body.name not in shown.live.tag_names or body.name == LABEL_WRONG:
+            raise HTTPException(404)
+        shown.live.say([Saying("", "", "drop", body.name)], request.state.who)
+        return JSONResponse(_answer(shown, []))
+
+    @app.get("/runs/{name}/examples/{split}/{position}")
+    def example(name: str, split: Split, position: int) -> HTMLResponse:
+        shown = _sheet(library, name, split)
+        if not 0 <= position < len(shown.live.sheet.ids):
+            raise HTTPException(404)
+        history = shown.run.store.history(split, shown.live.sheet.ids[position])
+        return HTMLResponse(pages.example(shown, position, history))
+
+    @app.get("/runs/{name}/pictures/{split}/{position}.png")
+    def picture(name: str, split: Split, position: int) -> Response:
+        looked = _run(library, name).looked(split)
+        looked.wait(20)
+        png = looked.picture(position)
+        if png is None:
+            raise HTTPException(404)
+        return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+    @app.get("/runs/{name}/sheet-{split}.csv")
+    def csv(name: str, split: Split, rows: Literal["errors", "right", "all"] = "errors") -> Response:
+        live = _sheet(library, name, split).live
+        data, _ = sheet_as_csv(live.sheet, live.store, rows=rows)
+        return Response(data, media_type="text/csv; charset=utf-8",
+                        headers={"content-disposition": f'attachment; filename="errors-{split}.csv"'})  # fmt: skip
+
+
+def _sheet(library: Library, name: str, split: Split) -> pages.ShownSheet:
+    run = _run(library, name)
+    live = run.sheet(split)
+    live.refresh()
+    return pages.ShownSheet(run, split, live, run.looked(split))
+
+
+def _many(request: Request) -> Mapping[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for key, value in request.query_params.multi_items():
+        values.setdefault(key, []).append(value)
+    return values
+
+
+def _positions(library: Library, shown: pages.ShownSheet, wanted: Filter) -> np.ndarray:
+    picked = None
+    if wanted.versus and wanted.change:
+        comparison = compared(_run(library, wanted.versus), shown.run, shown.split)
+        picked = comparison.picked(wanted.change)
+    return shown.live.positions(wanted, picked)
+
+
+def _answer(shown: pages.ShownSheet, positions: list[int]) -> dict[str, Any]:
+    """What a page needs to be up to date: the counts, and the cards of these examples."""
+    return {
+        "seq": shown.live.seq,
+        "counts": pages.counts(shown),
+        "cards": {str(position): card for position, card in pages.cards(shown, positions).items()},
+        "keys": shown.live.keys,
+    }
+
+
+# --- two runs ---------------------------------------------------------------------------------------------------------
+def _add_comparison(app: FastAPI, library: Library) -> None:
+    @app.get("/compare")
+    def compare(request: Request, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
+        names = list(dict.fromkeys(_many(request).get("run", [])))[:8]
+        runs = [_run(library, name) for name in names]
+        cards = [card for name in names if (card := library.card(name)) is not None]
+        comparison: Comparison | None = None
+        fault = ""
+        if len(runs) == 2:
+            try:
+                comparison = compared(runs[0], runs[1], "dev")
+            except GnomonError as error:
+                fault = f"{error.what} {error.fix}"
+        return HTMLResponse(pages.compare(runs, cards, comparison, fault, smooth=_smoothing(smooth), log=log))
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+def _add_failures(app: FastAPI) -> None:
+    def gnomon_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GnomonError)
+        status = {UsageError: 404, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
+        return _failure(request, status, f"{error.what} {error.fix}")
+
+    def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AnyHTTPException)
+        if error.status_code == 404:
+            return PlainTextResponse(NOT_FOUND, status_code=404)
+        return _failure(request, error.status_code, str(error.detail))
+
+    def invalid(request: Request, _: Exception) -> Response:
+        if request.method in ("GET", "HEAD"):  # a path or parameter that means nothing is a page that does not exist
+            return PlainTextResponse(NOT_FOUND, status_code=404)
+        return _failure(request, 422, "that cannot be understood")
+
+    app.add_exception_handler(GnomonError, gnomon_error)
+    app.add_exception_handler(AnyHTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _failure(request: Request, status: int, what: str) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(pages.failure(what), status_code=status)
+    return JSONResponse({"fault": what}, status_code=status)

@@ -1,0 +1,265 @@
+"""The runs that the studio shows: found below the folders it was given, each under an id that says nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from gnomon.core import settings as all_settings
+from gnomon.core.errors import GnomonError
+from gnomon.figures.encode import thumbnail
+from gnomon.runs import reader
+from gnomon.runs.folder import LOCK, RunFolder
+from gnomon.runs.seal import MANIFEST
+from gnomon.runs.tags import TagStore
+from gnomon.strategy.saved import from_json
+from gnomon.studio.sheets import LiveSheet
+from gnomon.workflow import errors
+
+if TYPE_CHECKING:
+    from gnomon.core.example import Examples
+    from gnomon.core.task import Task, View
+    from gnomon.strategy.diagnosis import Diagnosis, Rung
+
+State = Literal["running", "finished", "stopped", "damaged"]
+OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
+PICTURE_SIDE = 320  # pixels
+PICTURES_KEPT = 4_000
+DEEPEST = 3  # levels below a folder at which runs are looked for: runs/task/run
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """What the list says about a run."""
+
+    id: str
+    name: str
+    task: str
+    created: str  # "2026-11-21 11:45"
+    state: State
+    error: Rung | None  # on dev
+    train_error: float | None
+    unit: str | None
+    verdict: str
+    settings: dict[str, Any]  # those that the user chose
+    seconds: float | None
+    epochs: int
+    fault: str = ""
+
+
+@final
+class OpenRun:
+    """One run with what was read of it so far."""
+
+    def __init__(self, run_id: str, path: Path) -> None:
+        self.id, self.path = run_id, path
+        self.folder = RunFolder.open(path)
+        self.store = TagStore(path)
+        self._sheets: dict[str, LiveSheet] = {}
+        self._lock = threading.Lock()
+        self._examples: dict[str, Looked] = {}
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        return from_json(self.folder.load_diagnosis())
+
+    def sheet(self, split: str) -> LiveSheet:
+        """The error sheet of a split. Raises UsageError for one that is not to be looked at, or not there."""
+        with self._lock:
+            if split not in self._sheets:
+                self._sheets[split] = LiveSheet(errors.open_sheet(self.folder, split), self.store)
+            return self._sheets[split]
+
+    def looked(self, split: str) -> Looked:
+        """The examples themselves, being opened in the background."""
+        with self._lock:
+            if split not in self._examples:
+                self._examples[split] = Looked(self, split)
+            return self._examples[split]
+
+
+@final
+class Looked:
+    """The examples of a split as people see them. Opening them may take a while and may fail: the page does not wait.
+
+    `fault` says why they cannot be shown, "" as long as they can.
+    """
+
+    def __init__(self, run: OpenRun, split: str) -> None:
+        self.run, self.split, self.fault = run, split, ""
+        self._task: Task | None = None
+        self._examples: Examples | None = None
+        self._pictures: OrderedDict[int, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._open, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._examples is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the examples are there, after at most that long."""
+        self._thread.join(seconds)
+        return self.is_ready
+
+    def _open(self) -> None:
+        from gnomon.workflow.run import Run  # torch comes with it
+
+        try:
+            run = Run.open(self.run.path)
+            task = run.task
+            examples, reference = errors.open_examples(run, self.split)
+            self._task, self._examples = task, examples
+            live = self.run.sheet(self.split)
+            live.replace_sheet(errors.with_looks(live.sheet, task, examples, reference))
+        except (GnomonError, OSError) as error:
+            self.fault = f"{error.what} {error.fix}" if isinstance(error, GnomonError) else str(error)
+
+    def view(self, position: int) -> View | None:
+        """None while the examples are being opened, or where they cannot be."""
+        if self._examples is None or self._task is None or not 0 <= position < len(self._examples):
+            return None
+        return self._task.view(self._examples[position])
+
+    def picture(self, position: int) -> bytes | None:
+        """The picture of an example as PNG, drawn anew: never a file as it lies on the disk."""
+        with self._lock:
+            if position in self._pictures:
+                self._pictures.move_to_end(position)
+                return self._pictures[position]
+        view = self.view(position)
+        if view is None or view.image is None:
+            return None
+        png = thumbnail(view.image, PICTURE_SIDE)
+        with self._lock:
+            self._pictures[position] = png
+            if len(self._pictures) > PICTURES_KEPT:
+                self._pictures.popitem(last=False)
+        return png
+
+
+@final
+class Library:
+    """Every run below `places`; a run is asked for by its id, which is looked up here and nowhere else."""
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self.places = [Path(os.path.realpath(place)) for place in places]
+        self._paths: dict[str, Path] = {}
+        self._cards: dict[str, tuple[object, RunCard]] = {}
+        self._open: OrderedDict[str, OpenRun] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def cards(self) -> list[RunCard]:
+        """All runs, the newest first."""
+        paths = {run_id(path): path for place in self.places for path in _runs_below(place, DEEPEST)}
+        with self._lock:
+            self._paths = paths
+        cards = [card for name, path in paths.items() if (card := self._card(name, path)) is not None]
+        return sorted(cards, key=lambda card: (card.created, card.name), reverse=True)
+
+    def path(self, name: str) -> Path | None:
+        """Where the run of that id lies; None for an id that nobody has."""
+        if name not in self._paths:
+            self.cards()
+        path = self._paths.get(name)
+        return path if path is not None and (path / MANIFEST).is_file() else None
+
+    def run(self, name: str) -> OpenRun | None:
+        path = self.path(name)
+        if path is None:
+            return None
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = OpenRun(name, path)
+                if len(self._open) > OPEN_RUNS:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(name)
+            return self._open[name]
+
+    def card(self, name: str) -> RunCard | None:
+        path = self.path(name)
+        return self._card(name, path) if path is not None else None
+
+    def _card(self, name: str, path: Path) -> RunCard | None:
+        stamp = _stamp(path)
+        kept = self._cards.get(name)
+        if kept is not None and kept[0] == stamp and kept[1].state != "running":
+            return kept[1]
+        try:
+            card = _read_card(name, path)
+        except GnomonError as error:
+            card = RunCard(name, path.name, path.parent.name, "", "damaged", None, None, None, "", {}, None, 0,
+                           fault=str(error))  # fmt: skip
+        self._cards[name] = (stamp, card)
+        return card
+
+
+def run_id(path: Path) -> str:
+    """Opaque, and the same tomorrow, so that a page can be kept as a bookmark."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:20]
+
+
+def _runs_below(place: Path, depth: int) -> list[Path]:
+    """Folders that are runs; links are not followed, so that nothing outside of `place` is reached."""
+    if (place / MANIFEST).is_file():
+        return [place]
+    if depth == 0 or not place.is_dir():
+        return []
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                found += _runs_below(Path(entry.path), depth - 1)
+    return found
+
+
+def _stamp(path: Path) -> object:
+    with suppress(OSError):
+        found = (path / MANIFEST).stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
+
+
+def _read_card(name: str, path: Path) -> RunCard:
+    folder = RunFolder.open(path)
+    files = reader.read_manifest(path)["files"]
+    settings, given = folder.load_settings()
+    diagnosis = from_json(folder.load_diagnosis()) if "diagnosis.json" in files else None
+    outcome = folder.load_outcome() if "outcome.json" in files else None
+    rungs = {rung.name: rung for rung in diagnosis.rungs} if diagnosis else {}
+    history = folder.history.read()
+    return RunCard(
+        id=name,
+        name=folder.name,
+        task=folder.task,
+        created=folder.created[:16].replace("T", " "),
+        state="finished" if diagnosis else "running" if is_running(path) else "stopped",
+        error=rungs.get("dev"),
+        train_error=rungs["train"].error if "train" in rungs else None,
+        unit=diagnosis.unit if diagnosis else None,
+        verdict=diagnosis.verdict.gap or "no gap told" if diagnosis else "",
+        settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
+        seconds=outcome["seconds"] if outcome else None,
+        epochs=len(history),
+    )
+
+
+def is_running(path: Path) -> bool:
+    """Whether the process that the lock's note names is alive. The lock itself is not touched: a fit may want it."""
+    with suppress(GnomonError, ValueError, KeyError, TypeError, OSError):
+        note = json.loads(reader.read_file(path, LOCK, limit=4096))
+        if note["host"] != os.uname().nodename:
+            return False
+        os.kill(int(note["pid"]), 0)
+        return True
+    return False

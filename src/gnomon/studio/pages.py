@@ -1,0 +1,370 @@
+"""From what was found to HTML: every value passes through one escape, and templates hold all the words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gnomon.core import settings as all_settings
+from gnomon.core.errors import GnomonError
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.figures import text as words
+from gnomon.metrics.classification import calibration, confusion
+from gnomon.strategy.error_analysis import LABEL_WRONG
+from gnomon.strategy.verdict import MEANING
+from gnomon.strategy.wording import ladder_rows, split_name
+from gnomon.studio import curves
+from gnomon.studio.sheets import ORDERS, PAGE, SEEN, SHOWS, Filter
+
+if TYPE_CHECKING:
+    from gnomon.metrics.interval import Interval
+    from gnomon.studio.compare import Comparison
+    from gnomon.studio.library import Looked, OpenRun, RunCard
+    from gnomon.studio.sheets import LiveSheet
+
+MAX_CHARACTERS = 2_000  # of any one text
+MAX_MATRIX = 30  # classes up to which the confusion matrix is a matrix
+MAX_PAIRS = 40
+MAX_FIELDS = 16  # of a row on a card
+MOST_RUNS = 500  # on one page
+SORTS = ("newest", "error", "name", "task", "time")
+MOST_CHOICES = 300  # classes in a list to choose from
+
+_LINES = {"train_error": "train", "train_dev_error": "train-dev", "dev_error": "dev"}
+
+
+@dataclass(frozen=True)
+class ShownSheet:
+    """What a page about a sheet is made from."""
+
+    run: OpenRun
+    split: str
+    live: LiveSheet
+    looked: Looked
+
+    @property
+    def place(self) -> str:
+        return f"/runs/{self.run.id}/errors/{self.split}"
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+def login(*, was_used: bool = False) -> str:
+    return _render("login.html", was_used=was_used)
+
+
+def entered() -> str:
+    return _render("entered.html")
+
+
+def failure(what: str) -> str:
+    return _render("failure.html", what=what)
+
+
+def runs(cards: Sequence[RunCard], *, query: str, sort: str, group: str, part: bool) -> str:
+    """The list; `part`: the table alone."""
+    parts = query.lower().split()
+    kept = [card for card in cards if all(part in _searched(card) for part in parts)]
+    kept = sorted(kept, key=_sort_key(sort)) if sort in SORTS else kept
+    groups: dict[str, list[RunCard]] = {}
+    for card in kept[:MOST_RUNS]:
+        groups.setdefault(_group_of(card, group), []).append(card)
+    keys = sorted({key for card in cards for key in card.settings})
+    return _render(
+        "runs_table.html" if part else "runs.html",
+        groups=groups, count=len(kept), total=len(cards), query=query, sort=sort if sort in SORTS else "newest",
+        sorts=SORTS, group=group, choices=["task", "state", *keys],
+    )  # fmt: skip
+
+
+def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
+    """One run, whatever there is of it yet."""
+    diagnosis = found.diagnosis if card.state == "finished" else None
+    settings, given = found.folder.load_settings()
+    lines = [(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
+             for row in all_settings.rows()]  # fmt: skip
+    return _render(
+        "run.html",
+        run=found, card=card, diagnosis=diagnosis,
+        ladder=list(zip_longest(ladder_rows(diagnosis), diagnosis.rungs)) if diagnosis else [],
+        top=_top(diagnosis.rungs) if diagnosis else 0.0,
+        settings=lines, environment=found.folder.load_environment(), data=found.folder.load_data(),
+        history=found.folder.history.read(), matrix=_matrix(found) if diagnosis else None,
+        sureness=_sureness(found) if diagnosis else None, splits=_splits(found),
+        smooth=smooth, log=log, **_drawn([(card, found)], smooth, log),
+    )  # fmt: skip
+
+
+def live(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
+    """The part of a run's page that moves while it trains."""
+    return _render("live.html", run=found, card=card, history=found.folder.history.read(), smooth=smooth, log=log,
+                   **_drawn([(card, found)], smooth, log))  # fmt: skip
+
+
+def sheet(shown: ShownSheet, wanted: Filter, positions: np.ndarray, *, look: str, part: str) -> str:
+    """The error sheet; `part`: "grid" for the examples alone."""
+    num_pages = max(1, math.ceil(len(positions) / PAGE))
+    page = min(wanted.page, num_pages - 1)
+    here = positions[page * PAGE : (page + 1) * PAGE]
+    table = shown.live.sheet.table
+    return _render(
+        "grid.html" if part == "grid" else "sheet.html",
+        shown=shown, wanted=replace(wanted, page=page), rows=_with_views(shown, here), total=len(positions),
+        num_pages=num_pages, look="list" if look == "list" else "grid", orders=ORDERS, shows=SHOWS, seens=SEEN,
+        counts=shown.live.counts() if part != "grid" else None, unit=shown.live.sheet.diagnosis.unit,
+        names=_names(table), splits=_splits(shown.run), diagnosis=shown.live.sheet.diagnosis,
+        has_confidence=table["confidence"].null_count() < len(table), label_wrong=LABEL_WRONG,
+    )  # fmt: skip
+
+
+def counts(shown: ShownSheet) -> str:
+    """The tags with their shares and ceilings."""
+    return _render("counts.html", counts=shown.live.counts(), shown=shown, unit=shown.live.sheet.diagnosis.unit)
+
+
+def cards(shown: ShownSheet, positions: Sequence[int]) -> dict[int, str]:
+    """The cards of these examples."""
+    unit = shown.live.sheet.diagnosis.unit
+    return {row.position: _render("card.html", row=row, view=view, shown=shown, unit=unit)
+            for row, view in _with_views(shown, positions)}  # fmt: skip
+
+
+def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any]]) -> str:
+    """One example, large, with everything that was ever said about it."""
+    [(row, view)] = _with_views(shown, [position])
+    values = shown.live.sheet.table.row(position, named=True)
+    probabilities = sorted(
+        ((name[2:], value) for name, value in values.items() if name.startswith("p.") and value is not None),
+        key=lambda pair: -pair[1],
+    )[:8]
+    return _render("example.html", row=row, view=view, shown=shown, history=history, probabilities=probabilities,
+                   unit=shown.live.sheet.diagnosis.unit)  # fmt: skip
+
+
+def compare(
+    found: Sequence[OpenRun], cards: Sequence[RunCard], comparison: Comparison | None, fault: str,
+    *, smooth: float, log: bool,
+) -> str:  # fmt: skip
+    """Several runs: their settings where they differ, their curves; of two, what changed."""
+    settings = [one.folder.load_settings()[0] for one in found]
+    differing = []
+    for row in all_settings.rows():
+        values = [_shown(all_settings.value_of(each, row.key)) for each in settings]
+        if len(set(values)) > 1:
+            differing.append((row.key, values))
+    examples = {}
+    if comparison is not None:
+        for change in ("fixed", "broken", "still"):
+            live = found[1].sheet("dev")
+            shown = ShownSheet(found[1], "dev", live, found[1].looked("dev"))
+            picked = np.flatnonzero(comparison.picked(change))
+            examples[change] = (_with_views(shown, picked[:8]), shown)
+    return _render(
+        "compare.html", runs=found, cards=cards, comparison=comparison, fault=fault, differing=differing,
+        examples=examples, smooth=smooth, log=log, unit=comparison.unit if comparison else None,
+        **_drawn(list(zip(cards, found, strict=True)), smooth, log),
+    )  # fmt: skip
+
+
+# --- what pages show --------------------------------------------------------------------------------------------------
+def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -> dict[str, Markup]:
+    """Curves of the error, the loss and the rate; of several runs, the dev error and the loss of each."""
+    unit = next((card.unit for card, _ in shown if card.unit is not None), None)
+    if unit is None and any(card.task.endswith("classification") for card, _ in shown):
+        unit = SHARE  # of a run that is not judged yet
+    error, loss, rate = [], [], []
+    for number, (card, found) in enumerate(shown, start=1):
+        history = found.folder.history.read()
+        if len(shown) == 1:
+            error += curves.of_history(history, _LINES)
+            rate += curves.of_history(history, {"learning_rate": "rate"})
+        else:
+            error += [replace(one, name=f"{number} {card.name}"[:14], look=f"run{number}")
+                      for one in curves.of_history(history, {"dev_error": "dev"})]  # fmt: skip
+        name = "train" if len(shown) == 1 else f"{number} {card.name}"[:14]
+        look = "train" if len(shown) == 1 else f"run{number}"
+        loss += [replace(one, name=name, look=look) for one in curves.of_history(history, {"train_loss": "train"})]
+    as_error: Callable[[float], str] = lambda value: words.error_text(value, unit if unit == SHARE else None)  # noqa: E731
+    return {
+        "error_curves": curves.draw(error, title="error by epoch", write=as_error, log=log, beta=smooth),
+        "loss_curves": curves.draw(loss, title="training loss by epoch", write=words.number, log=log, beta=smooth),
+        "rate_curves": curves.draw(rate, title="learning rate by epoch", write=words.number, log=log),
+    }
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The confusion matrix of dev, or its most frequent pairs where it would be too large."""
+
+    names: tuple[str, ...]
+    rows: list[list[tuple[int, float]]]  # count, and its share of the row
+    pairs: list[tuple[str, str, int]]
+
+
+def _matrix(found: OpenRun) -> Matrix | None:
+    try:
+        sheet = found.sheet("dev").sheet
+    except GnomonError:
+        return None
+    table = sheet.table
+    if sheet.diagnosis.unit != SHARE or table["target"].dtype.is_numeric() or table["target"].n_unique() > 1000:
+        return None
+    if not table["error"].is_in([0.0, 1.0]).all():
+        return None
+    counted = confusion(table)
+    counts = counted.counts
+    pairs = [(counted.class_names[i], counted.class_names[j], int(counts[i, j]))
+             for i, j in zip(*np.nonzero(counts), strict=True) if i != j]  # fmt: skip
+    pairs.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
+    small = len(counted.class_names) <= MAX_MATRIX
+    sums = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = [[(int(count), float(share)) for count, share in zip(line, shares, strict=True)]
+            for line, shares in zip(counts, counts / sums, strict=True)]  # fmt: skip
+    return Matrix(counted.class_names, rows if small else [], pairs[:MAX_PAIRS])
+
+
+def _sureness(found: OpenRun) -> list[tuple[float, float, float, float, int]] | None:
+    """Calibration as (low, high, mean confidence, share right, examples) a bin."""
+    try:
+        sheet = found.sheet("dev").sheet
+    except GnomonError:
+        return None
+    table = sheet.table
+    if not table["error"].is_in([0.0, 1.0]).all():
+        return None
+    measured = calibration(Evaluation("dev", sheet.diagnosis.unit, table))
+    if measured is None:
+        return None
+    return [
+        (float(low), float(high), float(sure), float(right), int(count))
+        for low, high, sure, right, count in zip(
+            measured.edges[:-1], measured.edges[1:], measured.confidence, measured.accuracy, measured.counts,
+            strict=True,
+        )
+        if count
+    ]  # fmt: skip
+
+
+def _with_views(shown: ShownSheet, positions: Sequence[int] | np.ndarray) -> list[tuple[Any, Any]]:
+    return [(row, shown.looked.view(row.position)) for row in shown.live.rows(positions)]
+
+
+def _names(table: Any) -> list[str]:
+    """The classes to choose from; none where targets are numbers or too many."""
+    if table["target"].dtype.is_numeric() or table["target"].n_unique() > MOST_CHOICES:
+        return []
+    found = set(table["target"].cast(str).to_list()) | set(table["prediction"].cast(str).to_list())
+    return sorted(name for name in found if name is not None)
+
+
+def _splits(found: OpenRun) -> list[str]:
+    return [split for split in ("dev", "train_dev", "train") if split in found.folder.saved_predictions()]
+
+
+def _searched(card: RunCard) -> str:
+    chosen = " ".join(f"{key}={_shown(value)}" for key, value in card.settings.items())
+    return f"{card.name} {card.task} {card.state} {card.verdict} {card.created} {chosen}".lower()
+
+
+def _sort_key(sort: str) -> Callable[[RunCard], Any]:
+    nothing = math.inf
+    keys: dict[str, Callable[[RunCard], Any]] = {
+        "newest": lambda card: [-ord(mark) for mark in card.created],
+        "error": lambda card: card.error.error if card.error else nothing,
+        "name": lambda card: card.name.lower(),
+        "task": lambda card: (card.task, card.error.error if card.error else nothing),
+        "time": lambda card: card.seconds if card.seconds is not None else nothing,
+    }
+    return keys[sort]
+
+
+def _group_of(card: RunCard, group: str) -> str:
+    if group in ("task", "state"):
+        return str(getattr(card, group)).replace("_", " ")
+    if not group:
+        return ""
+    return f"{group} = {_shown(card.settings[group])}" if group in card.settings else f"{group} not given"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# --- the environment --------------------------------------------------------------------------------------------------
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("gnomon.studio"), autoescape=True, undefined=StrictUndefined, finalize=_safe,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+    )  # fmt: skip
+    environment.filters.update(
+        count=words.count, duration=words.duration, ends=_ends, error=words.error_text, gap=words.gap_text,
+        meaning=MEANING.__getitem__, name=_name, percent=lambda share: words.error_text(share, SHARE),
+        prose=_prose, short_count=words.short_count, split=split_name, sure=_sure, value=_shown,
+        with_key=lambda value, key: (key, value),
+    )  # fmt: skip
+    environment.globals.update(address=_address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
+    return environment
+
+
+def _safe(value: Any) -> Any:
+    """Every value that reaches a page passes here, and is then escaped unless it is markup of our own."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return "" if value is None else value
+    return words.shortened(words.visible(words.shortened(value, MAX_CHARACTERS)), MAX_CHARACTERS)
+
+
+def _name(value: Any, limit: int = 80) -> str:
+    """A class, tag, file or column on one line; numbers as numbers."""
+    return words.number(value) if isinstance(value, float) else words.label(str(value), limit)
+
+
+def _prose(value: str, limit: int = 600) -> Markup:
+    return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
+
+
+def _sure(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f}\u00a0%"
+
+
+def _ends(interval: Interval | Any, unit: str | None) -> str:
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)) or interval.low == interval.high:
+        return ""
+    return words.range_text(interval.low, interval.high, unit)
+
+
+def _top(rungs: Sequence[Any]) -> float:
+    ends = [end for rung in rungs for end in (rung.error, rung.high) if math.isfinite(end)]
+    return max(ends, default=0.0)
+
+
+def _mark_scale(value: float, top: float, width: float) -> str:
+    if not math.isfinite(value) or top <= 0:
+        return "0.0"
+    return f"{min(max(value / top, 0.0), 1.0) * width:.1f}"
+
+
+def _address(place: str, *pairs: tuple[str, str], wanted: Filter | None = None, **values: Any) -> str:
+    """A link: parameters of `wanted`, then `pairs` and `values`, which win; empty ones are left out."""
+    named = {key: str(value) for key, value in values.items()}
+    given = {*named, *(key for key, _ in pairs)}
+    kept = [(key, value) for key, value in (wanted.parameters if wanted else []) if key not in given]
+    every = [*kept, *pairs, *named.items()]
+    query = urlencode([(key, value) for key, value in every if value != ""], errors="surrogatepass")
+    return f"{place}?{query}" if query else place

@@ -1,0 +1,98 @@
+"""The studio as a process: a socket on this machine, a launch link, and uvicorn behind both."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnomon.core.errors import MachineError, UsageError
+
+PORT = 8765
+TRIES = 20  # ports after the one asked for
+GRACE = 3  # seconds that requests may still take when the studio is stopped
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A studio that listens and does not answer yet."""
+
+    link: str  # lets in one browser, once
+    port: int
+    serve: Callable[[], None]  # until it is interrupted
+
+
+def open_studio(places: Sequence[Path], *, host: str = LOCAL, port: int | None = None, knows: bool = False) -> Opened:
+    """Listen on `host`, at `port` or a free one from 8765 on.
+
+    Raises UsageError for a folder that is not there, or a host that others can reach unless `knows` says that this is
+    meant; MachineError where a package or a free port is missing.
+    """
+    for place in places:
+        if not place.is_dir():
+            raise UsageError("there is no such folder.", where=str(place), fix="give a folder of runs, such as runs/.")
+    _check_host(host, knows=knows)
+    try:
+        import uvicorn
+
+        from gnomon.studio.app import create
+        from gnomon.studio.library import Library
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("fastapi", "starlette", "uvicorn"):
+            raise
+        raise MachineError(
+            f"the studio needs the package {error.name}.", fix="pip install 'gnomon[studio]' adds it."
+        ) from None
+    listening = _listen(host, port)
+    actual: int = listening.getsockname()[1]
+    app, doorkeeper = create(Library(places), host=host, port=actual)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
+        timeout_graceful_shutdown=GRACE, timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    shown = f"[{host}]" if ":" in host else host
+    link = f"http://{shown}:{actual}/enter?token={doorkeeper.new_token()}"
+    return Opened(link, actual, lambda: server.run(sockets=[listening]))
+
+
+def _check_host(host: str, *, knows: bool) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise UsageError(f"host={host} is not an address.", fix=f"leave it out: {LOCAL} is this machine.") from None
+    if not address.is_loopback and not knows:
+        raise UsageError(
+            f"host={host} lets everyone who can reach this machine try.",
+            fix="leave it out and forward the port with ssh -L; or add i_know=yes if this is meant.",
+        )
+    if address.is_unspecified:
+        raise UsageError(
+            f"host={host} is every address at once, so a page could not tell whose name it was called by.",
+            fix="give the one address of this machine that browsers will use, with i_know=yes.",
+        )
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    ports = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for each in ports:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, each))
+            listening.listen(128)
+        except OSError as error:
+            listening.close()
+            if error.errno in (errno.EADDRINUSE, errno.EACCES) and port is None:
+                continue
+            raise MachineError(
+                f"port {each} of {host} cannot be used: {(error.strerror or '').lower()}.",
+                fix="leave port out, and a free one is taken.",
+            ) from None
+        return listening
+    raise MachineError("there is no free port.", fix="close a program that listens.")

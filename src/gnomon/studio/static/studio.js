@@ -1,0 +1,231 @@
+// The studio's keyboard and its writes. Reads are htmx's; every write is JSON to this server, every answer its own HTML.
+"use strict";
+
+const find = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const sheet = () => find("#sheet");
+const cards = () => all("#cards .card");
+let keys = {}; // tag -> key
+
+// --- saying something to a person ---------------------------------------------------------------------------------
+let toastTimer = 0;
+function toast(text) {
+  const place = find("#said");
+  place.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { place.textContent = ""; }, 2500);
+}
+
+function banner(text) {
+  const place = find("#banner");
+  place.textContent = text;
+  place.hidden = !text;
+}
+
+// --- asking the server --------------------------------------------------------------------------------------------
+async function ask(path, method = "GET", body = undefined) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method, credentials: "same-origin", redirect: "error",
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    banner("The studio does not answer. What you do now is not saved. Is gnomon studio still running in its terminal?");
+    return null;
+  }
+  if (answer.status === 401) {
+    banner("This browser's session has ended: the studio was started anew. Open the link it printed in its terminal.");
+    return null;
+  }
+  if (!answer.ok) {
+    let fault = `refused (${answer.status})`;
+    if ((answer.headers.get("Content-Type") || "").startsWith("application/json")) fault = (await answer.json()).fault || fault;
+    if (answer.status === 422) { toast(fault); return null; }
+    banner(`Not saved: ${fault}`);
+    return null;
+  }
+  banner("");
+  return answer;
+}
+
+const parsed = (html) => { const holder = document.createElement("template"); holder.innerHTML = html; return holder.content; };
+
+function take(answer) { // the server's word on counts and cards
+  if (answer.seq !== undefined) sheet().dataset.seq = answer.seq;
+  if (answer.keys) keys = answer.keys;
+  if (answer.counts !== undefined) find("#counts").replaceChildren(parsed(answer.counts));
+  for (const [position, html] of Object.entries(answer.cards || {})) {
+    const old = find(`#cards .card[data-position="${Number(position)}"]`);
+    if (!old) continue;
+    const had = old === document.activeElement, current = old.classList.contains("current");
+    const fresh = parsed(html).firstElementChild;
+    const before = find("img.view", old), after = find("img.view", fresh);
+    if (before && after) after.replaceWith(before); // no flicker
+    old.replaceWith(fresh);
+    if (current) fresh.classList.add("current");
+    if (had) fresh.focus({ preventScroll: true });
+  }
+}
+
+async function write(path, body, method = "POST") {
+  const answer = await ask(sheet().dataset.place + path, method, body);
+  if (!answer) return null;
+  const value = await answer.json();
+  take(value);
+  return value;
+}
+
+const say = (sayings) => write("/say", { sayings });
+
+// --- the example that the keys are about --------------------------------------------------------------------------
+const current = () => find("#cards .card.current");
+
+function select(card, scroll = true) {
+  if (!card) return;
+  all("#cards .card.current").forEach((one) => one.classList.remove("current"));
+  card.classList.add("current");
+  card.focus({ preventScroll: true });
+  if (scroll) card.scrollIntoView({ block: "nearest" });
+}
+
+function move(step) {
+  const list = cards(), here = list.indexOf(current());
+  if (!list.length) return;
+  const next = here < 0 ? 0 : here + step;
+  if (next >= list.length) { const on = find('[data-does-key="]"]'); if (on) { sessionStorage.setItem("begin", "1"); on.click(); } else toast("that was the last one"); return; }
+  select(list[Math.max(0, next)]);
+}
+
+function rowLength() { // cards in a row of the grid
+  const list = cards();
+  if (list.length < 2) return 1;
+  const top = list[0].offsetTop, next = list.findIndex((card) => card.offsetTop !== top);
+  return next < 0 ? list.length : next;
+}
+
+const position = (card) => Number(card.dataset.position);
+
+async function toggle(tag) {
+  const card = current();
+  if (!card) { toast("choose an example first: j, or a click"); return; }
+  const has = JSON.parse(card.dataset.tags).includes(tag);
+  if (await say([{ position: position(card), kind: "tag", tag, value: has ? "0" : "1" }])) toast(has ? `not ${tag}` : tag);
+}
+
+// --- asking a person ----------------------------------------------------------------------------------------------
+function question(text, value = "") {
+  const dialog = find("#ask"), input = find("#ask-text");
+  find("#ask-title").textContent = text;
+  input.value = value;
+  dialog.returnValue = "";
+  dialog.showModal();
+  input.select();
+  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "ok" ? input.value.trim() : null), { once: true }));
+}
+
+const deeds = {
+  theme() {
+    const root = document.documentElement;
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+  },
+  help() { find("#help").showModal(); },
+  async link() {
+    const answer = await ask("/links", "POST", {});
+    if (answer) await question("Open this link in the other browser; it lets in one, once", (await answer.json()).link);
+  },
+  async new() {
+    const name = await question("The new tag's name");
+    if (name) await write("/tags", { name });
+  },
+  async undo() {
+    const answer = await write("/undo", {});
+    if (answer) toast(answer.undone ? "taken back" : "nothing to take back");
+  },
+  async drop(button) { await write("/tags", { name: button.dataset.tag }, "DELETE"); toast("ended; undo brings it back"); },
+  async comment() {
+    const card = current();
+    if (!card) { toast("choose an example first: j, or a click"); return; }
+    const text = await question("Comment", card.dataset.comment);
+    if (text !== null) await say([{ position: position(card), kind: "comment", value: text }]);
+    select(card.isConnected ? card : find(`#cards .card[data-position="${position(card)}"]`), false);
+  },
+  async look() {
+    const card = current();
+    if (!card) { move(1); return; }
+    if (await say([{ position: position(card), kind: "look" }])) move(1);
+  },
+  async large() {
+    const card = current();
+    if (!card) return;
+    const place = sheet().dataset.place.replace(/\/errors\//, "/examples/");
+    const answer = await ask(`${place}/${position(card)}`);
+    if (!answer) return;
+    find("#large-content").replaceChildren(parsed(await answer.text()));
+    find("#large").showModal();
+  },
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
+  if (event.target.closest("input, select, textarea")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const act = (deed) => { event.preventDefault(); deed(); };
+  if (event.key === "?") return act(deeds.help);
+  if (event.key === "/") { const box = find("[data-filter]"); if (box) act(() => box.focus()); return; }
+  const link = find(`[data-does-key="${CSS.escape(event.key)}"]`);
+  if (link) return act(() => link.click());
+  if (!sheet()) return;
+  const tag = Object.keys(keys).find((name) => keys[name] === event.key);
+  if (tag !== undefined) return act(() => toggle(tag));
+  if (event.key === "u") return act(deeds.undo);
+  if (event.key === "n") return act(deeds.new);
+  if (event.target.closest("a, button, summary") && (event.key === " " || event.key === "Enter")) return;
+  const steps = { j: 1, k: -1, ArrowRight: 1, ArrowLeft: -1, ArrowDown: rowLength(), ArrowUp: -rowLength() };
+  if (event.key in steps) return act(() => move(steps[event.key]));
+  if (event.key === " ") return act(deeds.look);
+  if (event.key === "c") return act(deeds.comment);
+  if (event.key === "Enter") return act(deeds.large);
+}
+
+// --- what others say ----------------------------------------------------------------------------------------------
+async function listen() {
+  if (document.hidden || !sheet() || find("dialog[open]")) return;
+  const answer = await ask(`${sheet().dataset.place}/changes?since=${Number(sheet().dataset.seq)}`);
+  if (answer) take(await answer.json());
+}
+
+// --- beginning ----------------------------------------------------------------------------------------------------
+const kept = localStorage.getItem("theme");
+if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-does]");
+    if (button && Object.hasOwn(deeds, button.dataset.does)) { deeds[button.dataset.does](button); return; }
+    const card = event.target.closest("#cards .card");
+    if (card) select(card, false);
+  });
+  document.addEventListener("dblclick", (event) => { if (event.target.closest("#cards .card")) deeds.large(); });
+  document.addEventListener("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.submit(); });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "grid" && !current() && document.activeElement === document.body) select(cards()[0], false);
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    banner(event.detail.xhr.status === 401
+      ? "This browser's session has ended: the studio was started anew. Open the link it printed in its terminal."
+      : `The studio could not do that (${event.detail.xhr.status}).`);
+  });
+  document.addEventListener("htmx:sendError", () => banner("The studio does not answer. Is gnomon studio still running in its terminal?"));
+  if (sheet()) {
+    keys = JSON.parse(sheet().dataset.keys);
+    setInterval(listen, 2000);
+    if (sessionStorage.getItem("begin")) { sessionStorage.removeItem("begin"); select(cards()[0]); }
+  }
+});
