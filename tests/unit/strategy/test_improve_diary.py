@@ -1,0 +1,76 @@
+"""A diary read back stands where it stood when it was written, and a person can follow it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gnomon.core.errors import ArtefactError
+from gnomon.strategy.improve_diary import Entry, State, changes_key, page, state_of
+
+NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
+
+
+def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
+    facts = {
+        "name": name, "changes": changes, "kept": kept, "relative_gain": gain, "confirmed": False,
+        "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
+    }  # fmt: skip
+    return Entry("tried", f"{name} was tried", seconds, facts)
+
+
+DIARY = [
+    Entry("began", "digits: 1,079 train", 0.1, {"limit": 60.0}),
+    Entry("first", "dev 4.1 %", 2.0, {"dev_error": 0.041}),
+    Entry("seen", "variance: knobs of fit-dev", 2.1, {"links": ["fit-dev"], "further": ["fit-dev", "fit-train"]}),
+    tried({"regularise.dropout": [0.4]}, kept=True),
+    Entry("seen", "variance again", 5.1, {"links": ["fit-dev"], "further": ["fit-dev"]}),
+    tried({"regularise.ema": 0.99}, kept=False, gain=-0.05, name="averaged weights"),
+    tried({"regularise.ema": 0.9}, kept=False, name="averaged weights", failed="it diverged"),
+]
+
+
+def test_what_was_kept_tried_and_learned_comes_back():
+    state = state_of([Entry.from_json(json.loads(json.dumps(entry.to_json()))) for entry in DIARY])
+    assert state.changes == {"regularise.dropout": [0.4]}
+    assert state.number_tried == 2  # the one that failed was not compared on dev
+    assert state.number_kept == 1
+    assert [one.gain for one in state.learned] == [0.1, -0.05, 0.0]
+    assert changes_key({"regularise.dropout": [0.4], "regularise.ema": 0.99}) in state.tried
+    assert changes_key({}) in state.tried
+    assert len(state.scatters) == 2
+    assert state.links == ("fit-dev",)
+    assert state.seconds == 5.0
+    assert not state.is_over
+
+
+def test_a_kept_change_is_looked_at_before_the_next_one():
+    state = State()
+    for entry in DIARY[:4]:
+        state.take(entry)
+    assert not state.is_seen
+    state.take(DIARY[4])
+    assert state.is_seen
+
+
+def test_the_end_is_the_end():
+    assert state_of([*DIARY, Entry("ended", "no time", 9.0, {})]).is_over
+
+
+def test_the_order_of_changes_does_not_matter():
+    assert changes_key({"a": 1, "b": (2, 3)}) == changes_key({"b": [2, 3], "a": 1})
+
+
+def test_the_page_tells_every_step_and_what_became_of_it():
+    text = page(DIARY, "How it came about")
+    for entry in DIARY:
+        assert entry.text in text
+    assert "| 0:05 | kept | more dropout was tried |" in text
+    assert "| 0:05 | undone | averaged weights was tried |" in text
+    assert "`regularise.dropout` = [0.4]" in text
+
+
+def test_a_line_that_is_no_step_is_refused():
+    with pytest.raises(ArtefactError, match="no step of an improvement"):
+        Entry.from_json({"event": "tried"})

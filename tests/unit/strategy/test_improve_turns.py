@@ -1,0 +1,96 @@
+"""Only knobs of the link at fault are turned; what was learned moves them up and down."""
+
+from __future__ import annotations
+
+import pytest
+
+from gnomon.core.settings import flat, from_flat, rows
+from gnomon.strategy.improve_turns import EASING, Learned, ordered, turns_of
+
+TABLE = {
+    "task": "tabular_classification", "model": "dense", "hidden": (64, 64), "normalisation": "none", "dropout": (0.2,),
+    "weight_decay": 0.5, "augment": "none", "optimiser": "adamw", "learning_rate": 2e-3, "batch_size": 32, "epochs": 60,
+}  # fmt: skip
+PICTURES = {
+    "task": "image_classification", "model": "convnet", "channels": (32, 64), "hidden": (128,),
+    "normalisation": "batch", "dropout": (0.3,), "weight_decay": 0.05, "augment": "shift", "optimiser": "adamw",
+    "learning_rate": 4e-3, "batch_size": 64, "epochs": 30,
+}  # fmt: skip
+
+
+def settings(start, **other):
+    return flat(from_flat({**start, **other}))
+
+
+def named(links, start, **other):
+    return {turn.name: turn for turn in turns_of(links, settings(start, **other))}
+
+
+@pytest.mark.parametrize("start", [TABLE, PICTURES])
+@pytest.mark.parametrize("link", ["fit-train", "fit-dev"])
+def test_every_knob_that_is_turned_declares_the_link(start, link):
+    """Turned back, a knob of fit-dev helps to fit train: it may be, and it must say that it turns both."""
+    declared = {row.key: row.links for row in rows()}
+    turns = turns_of((link,), settings(start))
+    assert turns
+    for turn in turns:
+        for key in turn.changes:
+            assert link in declared[key] or turn.name in EASING
+        if turn.name in EASING:
+            assert link == "fit-train"
+            assert "fit-dev" in turn.caution
+
+
+def test_variance_is_not_answered_with_a_larger_network_nor_bias_with_dropout():
+    assert not {"wider", "deeper", "longer", "hidden layers"} & named(("fit-dev",), PICTURES).keys()
+    assert not {"more dropout", "more weight decay", "more augmentation"} & named(("fit-train",), PICTURES).keys()
+
+
+def test_early_stopping_says_that_it_turns_two_links():
+    turn = named(("fit-train",), TABLE, patience=5)["no early stopping"]
+    assert turn.changes == {"stop.patience": 0}
+    assert "fit-dev" in turn.caution
+
+
+def test_tables_are_not_augmented_and_numbers_not_smoothed():
+    assert "more augmentation" not in named(("fit-dev",), TABLE)
+    assert "label smoothing" not in named(("fit-dev",), TABLE, task="tabular_regression")
+    assert "label smoothing" in named(("fit-dev",), TABLE)
+
+
+def test_every_turn_gives_settings_that_can_be_used():
+    for start in (TABLE, PICTURES, {**TABLE, "model": "logistic"}, {**PICTURES, "dropout": (0.1, 0.3)}):
+        for turn in turns_of(("fit-train", "fit-dev"), settings(start)):
+            changed = from_flat({**settings(start), **turn.changes})
+            assert flat(changed) != settings(start), turn.name
+
+
+def test_a_logistic_model_gets_hidden_layers_and_no_dropout():
+    found = named(("fit-train", "fit-dev"), TABLE, model="logistic")
+    assert found["hidden layers"].changes == {"model.name": "dense"}
+    assert not {"wider", "more dropout", "less dropout", "batch norm"} & found.keys()
+
+
+def test_one_layer_more_takes_one_dropout_more_where_each_has_its_own():
+    deeper = named(("fit-train",), TABLE, hidden=(64, 32), dropout=(0.1, 0.3))["deeper"]
+    assert deeper.changes == {"model.hidden": [64, 32, 32], "regularise.dropout": [0.1, 0.3, 0.3]}
+
+
+def test_a_label_says_where_the_knob_stands_and_where_it_goes():
+    wider = named(("fit-train",), TABLE)["wider"]
+    assert wider.label(settings(TABLE)) == "hidden 64,64 -> 128,128"
+
+
+def test_the_order_is_gain_by_cost_and_what_failed_goes_down():
+    turns = turns_of(("fit-train",), settings(TABLE))
+    first = ordered(turns, [])
+    scores = [turn.expected / turn.cost for turn in first]
+    assert scores == sorted(scores, reverse=True)
+    worst = ordered(turns, [Learned(first[0].name, -0.2), Learned(first[0].name, -0.2)])
+    assert worst[-1].name == first[0].name
+    assert worst[-1].expected < 0
+
+
+def test_what_helped_once_is_tried_further():
+    turns = turns_of(("fit-train",), settings(TABLE))
+    assert ordered(turns, [Learned("deeper", 0.5)])[0].name == "deeper"
