@@ -100,8 +100,8 @@ def state_of(entries: Sequence[Entry]) -> State:
     return state
 
 
-def page(entries: Sequence[Entry], title: str) -> str:
-    """The diary as a page of Markdown that a reviewer can follow."""
+def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> str:
+    """The diary as a page of Markdown that a reviewer can follow; `picture` is the path of its figure."""
     rule = (
         "A change is kept when a paired test on dev supports it, its p value corrected for the number of changes tried"
     )
@@ -112,6 +112,7 @@ def page(entries: Sequence[Entry], title: str) -> str:
         "",
         f"{len(tries)} changes tried, {len(kept)} kept. {rule}; everything else is undone.",
         "",
+        *([f"![dev error by time]({picture})", ""] if picture else []),
         "| time | step | what |",
         "|---:|---|---|",
     ]

@@ -14,8 +14,10 @@ import polars as pl
 
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
+from gnomon.figures.diary import draw_diary
+from gnomon.figures.encode import svg
 from gnomon.runs import writer
-from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.folder import FIGURES, RunFolder, find
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis
@@ -47,7 +49,7 @@ SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
 FIRST_SHARE = 0.45  # of the time at most goes into the first system: the final one needs as much again
 FINAL_SLACK = 1.2  # times what the improved system took before, for training it once more with everything written
 FINAL_SECONDS = 3.0  # and so much for reading and writing
-DIARY_PAGE = "diary.md"
+DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,11 @@ def improve(
         run = load(work.folder.path)
         if test:
             _open_test(work, run)
-        with work.folder.lock():
-            text = page(work.entries, f"How {work.folder.path.name} came about")
+        with run.folder.lock():
+            text = page(work.entries, f"How {work.folder.path.name} came about", picture=f"{FIGURES}/{DIARY_PICTURE}")
             writer.write_text(work.folder.path / DIARY_PAGE, text)
+            figure = draw_diary(work.entries, error_name=run.task.error_name, unit=run.task.error_unit)
+            run.folder.save_figure(DIARY_PICTURE, svg(figure))
     return Improvement(run, tuple(work.entries))
 
 

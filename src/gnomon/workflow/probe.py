@@ -12,6 +12,8 @@ from typing import Any
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import generator
+from gnomon.figures.encode import svg
+from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
 from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
@@ -36,6 +38,7 @@ FULL_RUNS = 9.0  # trainings of the full length that fit into the time, or else 
 WRITING = 0.15  # of the time is kept for judging and writing, at most:
 WRITING_SECONDS = 20.0
 PAIR_SEEDS = 3
+CURVE_PICTURE = "learning-curve.svg"
 
 
 @dataclass
@@ -93,6 +96,10 @@ def probe(
         found = _measure(matched, clock, share, first, opened_run, every_link, Measured(tell), flag)
         with flag.at_once():
             opened_run.folder.save_probes(to_json(found))
+            if found.points:
+                name, unit = opened_run.task.error_name, found.unit
+                figure = draw_learning_curve_forecast(found.points, found.forecasts, error_name=name, unit=unit)
+                opened_run.folder.save_figure(CURVE_PICTURE, svg(figure))
             judge_run(opened_run, opened_run.evaluations(), examples=judged_splits(trials.base, TRAIN_RUNG))
     return found
 
