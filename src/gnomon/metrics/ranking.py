@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The area under a ROC curve with its variance, and the smaller of the numbers of positives and negatives."""
+
+    value: float
+    variance: float
+    fewest: float
+
+    def interval(self) -> Interval:
+        """Wilson's, on as many pairs of independent examples as would have this variance."""
+        value = min(max(self.value, 0.0), 1.0)
+        size = value * (1 - value) / self.variance if self.variance > 0 and 0 < value < 1 else self.fewest
+        ends = wilson(value * size, size)
+        return Interval(value, min(ends.low, value), max(ends.high, value), "DeLong, Wilson")
 
 
 def auc(
@@ -13,8 +31,17 @@ def auc(
 ) -> Interval | None:
     """The probability that a positive scores above a negative, ties counting half; all arguments (N,).
 
-    None where there are no positives or no negatives. The standard error is DeLong's, summed within groups where there
-    are some; the interval is Wilson's on as many pairs of independent examples as would have that standard error.
+    None where there are no positives or no negatives. The interval is Wilson's for the variance of `area`.
+    """
+    found = area(scores, is_positive, weights=weights, groups=groups)
+    return None if found is None else found.interval()
+
+
+def area(
+    scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> Area | None:
+    """As `auc`, with the variance: DeLong's, summed within groups where there are some.
+
     Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation.
     """
     weights = np.ones(len(scores)) if weights is None else weights
@@ -32,7 +59,4 @@ def auc(
         influence = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
     fewest = min(float(np.count_nonzero(positive)), float(np.count_nonzero(negative)))
     variance = float((influence**2).sum()) * fewest / max(fewest - 1, 1)
-    value = min(max(value, 0.0), 1.0)
-    size = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else fewest
-    ends = wilson(value * size, size)
-    return Interval(value, min(ends.low, value), max(ends.high, value), "DeLong, Wilson")
+    return Area(value, variance, fewest)

@@ -36,7 +36,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError naming column and row.
     """
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
-    table = source if isinstance(source, pl.DataFrame) else _read(Path(source))
+    table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
     _check_names(table, origin)
     if table.is_empty():
         raise DataError("there are no rows.", where=origin, fix="give one row per example.")
@@ -93,7 +93,7 @@ def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
     return {split: ids for split, ids in found.items() if ids}
 
 
-def _read(path: Path) -> pl.DataFrame:
+def read_table(path: Path) -> pl.DataFrame:
     """CSV cells stay text until a rule of this file makes them numbers."""
     if not path.is_file():
         raise DataError("there is no such file.", where=str(path), fix="give the path of a Parquet or CSV file.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gnomon.core.errors import UsageError
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
 ALPHA = 0.05  # chance of telling two equal systems apart
 POWER = 0.8  # chance of telling two different ones apart
 MOST = 10**12  # examples; nobody has more
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A number of examples and what it is for."""
-
-    purpose: str  # "to tell 10.0 % from 9.0 %, both models on the same examples"
-    examples: int  # of the split (of each of the two, where they are different examples)
-    assumption: str  # what was assumed to get there
 
 
 def normal_quantile(probability: float) -> float:
@@ -119,6 +109,41 @@ def examples_to_bound(error: float, below: float, *, alpha: float = ALPHA, power
         return float(binom.cdf(errors - 1, examples_for(errors - 1), error)) >= power
 
     return examples_for(_smallest(is_enough) - 1)
+
+
+def tellable_paired(
+    error: float, examples: int, *, overlap: float = 0.5, alpha: float = ALPHA, power: float = POWER
+) -> float | None:
+    """How much lower an error must be for `examples` to tell, both models on the same ones; None if not even 0 is.
+
+    overlap: the share of the better model's errors that the other one makes as well; 0.5 says every second one.
+    """
+
+    def needed(difference: float) -> int:
+        better = error - difference
+        return examples_paired(difference + 2 * better * (1 - overlap), difference, alpha=alpha, power=power)
+
+    return _least_gain(error, examples, needed)
+
+
+def tellable_unpaired(error: float, examples: int, *, alpha: float = ALPHA, power: float = POWER) -> float | None:
+    """How much lower an error must be to be told, each model on `examples` of its own; None if not even 0 is."""
+    return _least_gain(error, examples, lambda gain: examples_unpaired(error, error - gain, alpha=alpha, power=power))
+
+
+def _least_gain(error: float, examples: int, needed: Callable[[float], int]) -> float | None:
+    """The smallest difference that takes no more than `examples`, by bisection: larger ones take fewer."""
+    if examples < 1 or not 0 < error <= 1:
+        raise UsageError(
+            f"{examples} examples and an error of {error:g} leave nothing to tell.", fix="give examples=1000 error=0.1."
+        )
+    if needed(error) > examples:
+        return None
+    low, high = 0.0, error
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if needed(middle) <= examples else (middle, high)
+    return high
 
 
 def _smallest(is_enough: Callable[[int], bool]) -> int:

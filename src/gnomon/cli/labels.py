@@ -1,0 +1,191 @@
+"""labels: the command, its findings on the screen, and as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from gnomon.cli.failures import printable
+from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnomon.metrics.interval import Interval
+    from gnomon.workflow.labels import Audit, Reviewed
+
+SHOWN, PLACES = 10, 5
+OWN = ("split", "folds", "out", "top", "random", "review", "corrected", "difference")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the command found, read and wrote."""
+
+    audit: Audit
+    reviewed: Reviewed | None
+    out: str | None
+    written: int
+    corrected: str | None
+    num_corrected: int
+
+
+def run_labels(thing: str, values: dict[str, str]) -> Findings:
+    """Audit `thing`; write a sheet for people to fill in (`out`), or read one (`review`) and say what follows."""
+    own = {key: values.pop(key) for key in OWN if key in values}
+    out, review, corrected = own.get("out"), own.get("review"), own.get("corrected")
+    if corrected is not None and review is None:
+        raise UsageError("corrected labels come from a review.", fix="give review=review.csv as well.")
+    for path in (out, corrected):
+        if path is not None:
+            _check_out(Path(path))
+    top, random, folds = (_count(own, key, least) for key, least in (("top", 0), ("random", 0), ("folds", 2)))
+    difference = _share(own["difference"]) if "difference" in own else None
+    from gnomon.core.settings import from_flat
+    from gnomon.workflow import labels
+    from gnomon.workflow.run import load
+
+    is_run = thing == "latest" or os.path.lexists(Path(thing) / "manifest.json")
+    if is_run and values:
+        raise UsageError(f"{next(iter(values))} is set already: the run has its settings.", fix="leave it out.")
+    settings = None if is_run else from_flat(values)
+    audit = labels.audit(
+        load(thing) if is_run else thing, split=own.get("split"), settings=settings,
+        folds=labels.FOLDS if folds is None else folds,
+    )  # fmt: skip
+    reviewed, written, num_corrected = None, 0, 0
+    if review is not None:
+        reviewed = labels.judge_review(audit, labels.read_review(audit, Path(review)), difference=difference)
+    if out is not None:
+        written = labels.write_review(
+            audit, Path(out), top=labels.TOP if top is None else top, random=labels.RANDOM if random is None else random
+        )
+    if corrected is not None and reviewed is not None:
+        table = labels.corrections(audit, reviewed.said)
+        labels.write_corrections(table, Path(corrected))
+        num_corrected = len(table)
+    return Findings(audit, reviewed, out, written, corrected, num_corrected)
+
+
+def _count(own: dict[str, str], key: str, least: int) -> int | None:
+    if key not in own:
+        return None
+    if not own[key].isdigit() or int(own[key]) < least:
+        raise UsageError(f"{key}={own[key]} is no count.", fix=f"give {key} as a number of at least {least}.")
+    return int(own[key])
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"difference={text} is no share.", fix="give difference=0.005 for half a point.") from None
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"this is written as .csv, not as {out.name or 'a file without a name'}.", fix="say ....csv.")
+    if os.path.lexists(out):
+        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
+
+
+def print_labels(found: Findings) -> None:
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    audit, suspects = found.audit, found.audit.suspects
+    total = len(audit.ids)
+    console.print(f"  {_headline(audit)}", markup=False)
+    if found.reviewed is None:
+        shown = suspects.order[: min(SHOWN, int(suspects.is_suspect.sum()))].tolist()
+        if shown:
+            rows = [("id", "given", "suggested", "p given", "p suggested")]
+            for place in shown:
+                given, other = int(suspects.given[place]), int(suspects.suggested[place])
+                chances = (f"{suspects.probabilities[place, one]:.3f}" for one in (given, other))
+                names = (printable(suspects.class_names[one]) for one in (given, other))
+                rows.append((printable(audit.ids[place])[-40:], *names, *chances))  # type: ignore[arg-type]
+            widths = [max(len(row[column]) for row in rows) for column in range(5)]
+            console.print()
+            for row in rows:
+                cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                console.print(f"  {cells.rstrip()}", markup=False, style="bold" if row is rows[0] else "")
+            console.print()
+        console.print("  a suspect is a guess of the model's until a person has looked", markup=False)
+    else:
+        for line in _reviewed_lines(found.reviewed, total):
+            console.print(f"  {line}", markup=False)
+    if found.out is not None:
+        console.print(f"  saved  {found.written:,} rows to look at in {printable(found.out)}", markup=False)
+    if found.corrected is not None:
+        console.print(f"  saved  {found.num_corrected:,} corrections in {printable(found.corrected)}", markup=False)
+
+
+def _headline(audit: Audit) -> str:
+    suspects, total = audit.suspects, len(audit.ids)
+    return (
+        f"{audit.split.replace('_', '-')}: {int(suspects.is_suspect.sum()):,} of {total:,} labels are suspect "
+        f"({audit.origin}; error {100 * audit.error:.1f} %)"
+    )
+
+
+def _reviewed_lines(reviewed: Reviewed, total: int) -> list[str]:
+    verdicts = ", ".join(f"{count} {name}" for name, count in reviewed.verdicts.items())
+    lines = [f"looked at {reviewed.looked:,}: {verdicts}"]
+    if reviewed.precision is not None:
+        lines.append(f"of the top suspects {_percent(reviewed.precision)} have a wrong label")
+    lines.append(f"wrong labels in all: {_percent(reviewed.wrong)} of {total:,}, by the weighted sample")
+    sure = [one for one in reviewed.concentrations if one.p_value < 0.05]
+    if sure:
+        lines += [
+            f"they gather: {printable(one.where)}: {one.count} where chance puts {one.expected:.1f} "
+            f"(p = {one.p_value:.2g})"
+            for one in sure[:PLACES]
+        ]
+        lines.append("systematic errors mislead more than random ones of the same number: correct these first")
+    else:
+        lines.append("no sign that they gather in a class, a tag or a time: they look random")
+    lines.append(reviewed.cleaning.text)
+    if reviewed.cleaning.fix is not False:
+        lines.append("correct dev and test by the same process, and look at examples the model gets right as well")
+    return lines
+
+
+def _percent(one: Interval) -> str:
+    return f"{100 * one.value:.2f} % [{100 * one.low:.2f}, {100 * one.high:.2f}]"
+
+
+def labels_as_json(found: Findings) -> dict[str, Any]:
+    """split, examples, suspects [{id, given, suggested, ...}], review {wrong, precision, cleaning, places}."""
+    audit, suspects, reviewed = found.audit, found.audit.suspects, found.reviewed
+    names = suspects.class_names
+    plain: dict[str, Any] = {
+        "split": audit.split,
+        "examples": len(audit.ids),
+        "error": audit.error,
+        "origin": audit.origin,
+        "estimated_wrong_share": suspects.estimated_share,
+        "suspects": [
+            {
+                "id": audit.ids[place],
+                "given": names[suspects.given[place]],
+                "suggested": names[suspects.suggested[place]],
+                "margin": float(suspects.margin[place]),
+            }
+            for place in suspects.order[: int(suspects.is_suspect.sum())].tolist()
+        ],
+        "out": found.out,
+        "corrected": found.corrected,
+        "corrections": found.num_corrected,
+    }
+    if reviewed is not None:
+        plain["review"] = {
+            "looked": reviewed.looked,
+            "verdicts": reviewed.verdicts,
+            "wrong": asdict(reviewed.wrong),
+            "precision": None if reviewed.precision is None else asdict(reviewed.precision),
+            "cleaning": asdict(reviewed.cleaning),
+            "places": [asdict(one) for one in reviewed.concentrations],
+        }
+    return plain

@@ -1,0 +1,105 @@
+"""plan: the command, its answers on the screen, and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gnomon.core.errors import UsageError
+from gnomon.strategy.wording import format_error, format_gap
+
+if TYPE_CHECKING:
+    from gnomon.workflow.plan import Needed, Plan
+
+SHARE = "share"
+SHARES = ("error", "other", "within", "below", "disagree", "alpha", "power")
+KNOWN = (*SHARES, "examples")
+
+
+def run_plan(words: list[str], values: dict[str, str]) -> Plan:
+    """Shares may be written 0.1 or 10%."""
+    if words:
+        raise UsageError(f"plan takes no {words[0]}.", fix="gnomon plan error=0.1 other=0.09")
+    odd = [key for key in values if key not in KNOWN]
+    if odd:
+        raise UsageError(f"plan has no {odd[0]}.", fix=f"it takes {', '.join(KNOWN)}.")
+    if "error" not in values:
+        raise UsageError("plan needs an error to plan for.", fix="gnomon plan error=0.1 other=0.09")
+    shares = {key: _share(key, text) for key, text in values.items() if key != "examples"}
+    examples = None
+    if "examples" in values:
+        try:
+            examples = int(values["examples"].replace(",", "").replace("_", ""))
+        except ValueError:
+            raise UsageError(f"examples={values['examples']} is no count.", fix="give examples=1000.") from None
+    from gnomon.workflow.plan import plan
+
+    return plan(shares.pop("error"), examples=examples, **shares)
+
+
+def _share(key: str, text: str) -> float:
+    try:
+        return float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"{key}={text} is no share.", fix=f"give {key}=0.1 or {key}=10%.") from None
+
+
+def print_plan(plan: Plan) -> None:
+    for line in plan_lines(plan):
+        sys.stdout.write(f"  {line}\n")
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    chances = f"{_percent(plan.power)} of the time; equal systems are told apart {_percent(plan.alpha)} of the time"
+    first = plan.rows[0]
+    error = format_error(first.error, SHARE)
+    if first.question == "within":
+        return [f"{first.unpaired:,} examples show an error of {error} to within {format_gap(first.other or 0, SHARE)}",
+                f"(half of the 95 % interval's width, or less, {_percent(plan.power)} of the time)"]  # fmt: skip
+    if first.question == "below":
+        bound = format_error(first.other or 0, SHARE)
+        often, wrongly = _percent(plan.power), _percent(plan.alpha)
+        return [f"{first.unpaired:,} examples show that an error of {error} is below {bound}",
+                f"{often} of the time; an error at the bound passes {wrongly} of the time"]  # fmt: skip
+    if first.question == "told by":
+        return [*(_told(row) for row in plan.rows), f"{chances}"]
+    title = ("to tell", "from", "the same examples", "examples of its own each")
+    rows = [title, *(_cells(row) for row in plan.rows)]
+    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    low, high = first.disagree or (0.0, 0.0)
+    if low == high:
+        about = f"exactly one of the two is wrong on {format_error(low, SHARE)} of the examples"
+    else:
+        about = (
+            "the same examples: fewest where the better one's errors are all the other's too, most where the two err "
+            "independently; disagree= (gnomon compare measures it) says where in between"
+        )
+    return [*lines, "", about, chances]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _cells(row: Needed) -> tuple[str, str, str, str]:
+    low, high = row.paired or (0, 0)
+    span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return format_error(row.error, SHARE), format_error(row.other or 0.0, SHARE), span, f"{row.unpaired or 0:,}"
+
+
+def _told(row: Needed) -> str:
+    count, how = (row.paired[0], "both models on the same ones, half of the errors shared") if row.paired else (
+        row.unpaired or 0, "each model on so many of its own")  # fmt: skip
+    if row.other is None:
+        return f"{count:,} examples ({how}) do not even tell {format_error(row.error, SHARE)} from 0"
+    return (
+        f"{count:,} examples ({how}) tell {format_error(row.error, SHARE)} from "
+        f"{format_error(row.error - row.other, SHARE)} or less"
+    )
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """alpha, power, rows [{question, error, other, paired [best, worst], unpaired, disagree}]."""
+    return {"alpha": plan.alpha, "power": plan.power, "rows": [asdict(row) for row in plan.rows]}

@@ -1,0 +1,251 @@
+"""What tells train from dev: a two-sample classifier, the columns and tags that differ, and whether the model minds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnomon.core.errors import DataError
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import newcombe
+from gnomon.metrics.ranking import Area, area
+from gnomon.strategy.wording import format_gap
+
+if TYPE_CHECKING:
+    from gnomon.strategy.appearance import Appearance
+    from gnomon.strategy.diagnosis import Diagnosis
+
+FOLDS = 5
+FEWEST = 20  # examples of a side
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How well train and dev are told apart by what their examples look like."""
+
+    auc: Interval  # 0.5: not at all; 1: always
+    train_scores: np.ndarray  # (N,) probability of being a dev example, from a classifier that has not seen it
+    dev_scores: np.ndarray  # (M,)
+
+    @property
+    def is_there(self) -> bool:
+        return self.auc.low > 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One number that is larger, or smaller, in dev."""
+
+    name: str
+    auc: Interval  # probability that it is larger in a dev example than in a training one
+    train: float  # median
+    dev: float
+    p_value: float  # corrected for the number of columns (Holm)
+
+
+@dataclass(frozen=True, slots=True)
+class TellingTag:
+    """One value of a tag that dev has more, or less, of."""
+
+    tag: str
+    value: str
+    train: float  # share of the training examples
+    dev: float
+    difference: Interval  # dev - train
+    p_value: float  # corrected for the number of values (Holm)
+
+
+def two_sample(
+    train: np.ndarray,
+    dev: np.ndarray,
+    *,
+    train_groups: np.ndarray | None = None,
+    dev_groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> Shift:
+    """Train a classifier to tell (N, D) from (M, D), cross-fitted; NaN for missing values.
+
+    Groups (N,) and (M,) of integer codes are kept whole in the folds and count as one in the interval. The area is the
+    mean of the folds' areas: scores of different folds come from different classifiers and are not compared.
+    Raises DataError for fewer than FEWEST examples of a side, or no column.
+    Source: Lopez-Paz and Oquab 2017; DeLong et al. 1988.
+    """
+    if min(len(train), len(dev)) < FEWEST or train.shape[1] == 0:
+        raise DataError(
+            f"{len(train):,} training and {len(dev):,} dev examples of {train.shape[1]:,} columns say too little.",
+            fix=f"give at least {FEWEST} of each, and one column.",
+        )
+    values = np.vstack([train, dev])
+    is_dev = np.r_[np.zeros(len(train), dtype=bool), np.ones(len(dev), dtype=bool)]
+    groups = _joined_groups(train_groups, dev_groups, len(train), len(dev))
+    fold = _folds(is_dev, groups, seed)
+    scores = np.empty(len(values))
+    areas: list[Area] = []
+    for k in range(FOLDS):
+        here = fold == k
+        scores[here] = _fitted(values[~here], is_dev[~here], seed).predict_proba(values[here])[:, 1]
+        found = area(scores[here], is_dev[here], groups=None if groups is None else groups[here])
+        if found is not None:
+            areas.append(found)
+    value = float(np.mean([one.value for one in areas]))
+    variance = sum(one.variance for one in areas) / len(areas) ** 2
+    whole = Area(value, variance, sum(one.fewest for one in areas)).interval()
+    interval = Interval(value, whole.low, whole.high, f"DeLong, {len(areas)} folds")
+    return Shift(interval, scores[: len(train)], scores[len(train) :])
+
+
+def _fitted(values: np.ndarray, is_dev: np.ndarray, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    least = int(np.clip(len(values) // 40, 5, 20))
+    return HistGradientBoostingClassifier(
+        max_iter=60, max_leaf_nodes=8, min_samples_leaf=least, early_stopping=False, class_weight="balanced",
+        random_state=seed % 2**31,
+    ).fit(values, is_dev)  # fmt: skip
+
+
+def _folds(is_dev: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
+    """(N + M,) in 0..FOLDS-1: both sides in proportion, groups whole."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(is_dev), dtype=np.int64)
+    if groups is None:
+        for side in (False, True):
+            members = rng.permutation(np.flatnonzero(is_dev == side))
+            fold[members] = np.arange(len(members)) % FOLDS
+        return fold
+    for side in (False, True):
+        members = np.flatnonzero(is_dev == side)
+        of_side, codes, counts = np.unique(groups[members], return_inverse=True, return_counts=True)
+        order = rng.permutation(len(of_side))
+        order = order[np.argsort(-counts[order], kind="stable")]  # large groups first, each to the emptiest fold
+        loads, of_group = np.zeros(FOLDS), np.empty(len(of_side), dtype=np.int64)
+        for group in order:
+            of_group[group] = int(loads.argmin())
+            loads[of_group[group]] += counts[group]
+        fold[members] = of_group[codes]
+    return fold
+
+
+def _joined_groups(train: np.ndarray | None, dev: np.ndarray | None, num_train: int, num_dev: int) -> np.ndarray | None:
+    if train is None and dev is None:
+        return None
+    first = np.arange(num_train) if train is None else np.unique(train, return_inverse=True)[1]
+    second = np.arange(num_dev) if dev is None else np.unique(dev, return_inverse=True)[1]
+    return np.r_[first, second + int(first.max(initial=-1)) + 1]
+
+
+def telling_columns(train: Appearance, dev: Appearance) -> tuple[Telling, ...]:
+    """The columns whose values differ for certain, the most telling first; each by itself."""
+    from scipy.special import ndtr
+
+    from gnomon.strategy.paired import holm
+
+    is_dev = np.r_[np.zeros(len(train.values), dtype=bool), np.ones(len(dev.values), dtype=bool)]
+    found: list[tuple[str, Interval, float, float, float]] = []
+    for column, name in enumerate(train.names):
+        ours, theirs = train.values[:, column], dev.values[:, column]
+        both = np.r_[ours, theirs]
+        known = np.isfinite(both)
+        if known.sum() == 0 or np.ptp(both[known]) == 0:
+            continue
+        one = area(both[known], is_dev[known])
+        if one is None:
+            continue
+        spread = math.sqrt(one.variance) if one.variance > 0 else 1 / (2 * math.sqrt(max(one.fewest, 1)))
+        p = 2 * float(ndtr(-abs(one.value - 0.5) / max(spread, 1e-12)))
+        found.append((name, one.interval(), float(np.nanmedian(ours)), float(np.nanmedian(theirs)), p))
+    corrected = holm([one[4] for one in found])
+    kept = [Telling(*one[:4], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
+    return tuple(sorted(kept, key=lambda one: (-abs(one.auc.value - 0.5), one.name)))
+
+
+def telling_tags(
+    train: Mapping[str, Sequence[str | None]], dev: Mapping[str, Sequence[str | None]]
+) -> tuple[TellingTag, ...]:
+    """Values of tags whose share differs for certain, the largest difference first (Fisher's exact test)."""
+    from scipy.stats import fisher_exact
+
+    from gnomon.strategy.paired import holm
+
+    found: list[tuple[str, str, float, float, Interval, float]] = []
+    for tag in dict.fromkeys([*train, *dev]):
+        sides = [[one for one in side.get(tag, ()) if one is not None] for side in (train, dev)]
+        if not all(sides):
+            continue
+        sizes = [len(side) for side in sides]
+        for value in dict.fromkeys(one for side in sides for one in side):
+            ours, theirs = (side.count(value) for side in sides)
+            table = [[ours, sizes[0] - ours], [theirs, sizes[1] - theirs]]
+            p = float(fisher_exact(table).pvalue)
+            difference = newcombe(theirs, sizes[1], ours, sizes[0])
+            found.append((tag, value, ours / sizes[0], theirs / sizes[1], difference, p))
+    corrected = holm([one[5] for one in found])
+    kept = [TellingTag(*one[:5], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
+    return tuple(sorted(kept, key=lambda one: (-abs(one.difference.value), one.tag, one.value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """Whether the model errs more because of the shift."""
+
+    is_felt: bool | None  # None: these examples cannot say
+    difference: Interval | None
+    text: str
+
+
+def felt(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) -> Felt:
+    """From the ladder's mismatch gap where there is train-dev; else from whether dev-like examples are the harder ones.
+
+    dev_errors: (M,) of the examples behind `shift.dev_scores`, in their order; None where they are not known.
+    """
+    unit = diagnosis.unit
+    if not shift.is_there:
+        return Felt(None, None, "Train and dev look alike: there is no shift to feel.")
+    gap = next((gap for gap in diagnosis.gaps if gap.name == "data mismatch"), None)
+    if gap is not None:
+        found = Interval(gap.size, gap.low, gap.high, "train-dev to dev")
+        return _felt(found, gap.floor, unit, "from train-dev to dev the error rises by")
+    if dev_errors is None or unit is None or len(dev_errors) < 2 * FEWEST:
+        return Felt(None, None, "Whether the model minds is not known: give target_data= for a train-dev rung.")
+    found = more_error_where_dev_like(shift.dev_scores, dev_errors)
+    floor = max((gap.floor for gap in diagnosis.gaps), default=0.0)
+    return _felt(found, floor, unit, "on the half of dev that looks least like train the error is higher by")
+
+
+def _felt(found: Interval, floor: float, unit: str | None, what: str) -> Felt:
+    size = f"{what} {format_gap(found.value, unit)} [{_plain(found.low, unit)}, {_plain(found.high, unit)}]"
+    if found.low > floor:
+        return Felt(True, found, f"The model feels the shift: {size}.")
+    if found.high <= floor:
+        return Felt(
+            False, found, f"The shift is harmless so far: {size}, which is no more than {format_gap(floor, unit)}."
+        )
+    return Felt(None, found, f"These examples cannot say whether the model feels the shift: {size}.")
+
+
+def _plain(value: float, unit: str | None) -> str:
+    return format_gap(value, unit).split(" ", 1)[0]
+
+
+def more_error_where_dev_like(scores: np.ndarray, errors: np.ndarray) -> Interval:
+    """Mean error of the half with the higher scores less that of the other half (Welch's interval); both (M,)."""
+    from scipy.special import stdtrit
+
+    order = np.argsort(scores, kind="stable")
+    low, high = errors[order[: len(order) // 2]], errors[order[len(order) // 2 :]]
+    value = float(high.mean() - low.mean())
+    parts = [float(half.var(ddof=1)) / len(half) for half in (low, high)]
+    variance = sum(parts)
+    if variance == 0:
+        rule_of_three = 3 / len(low)  # nothing varies: no error at all, say
+        return Interval(value, value - rule_of_three, value + rule_of_three, "rule of three")
+    freedom = variance**2 / sum(
+        part**2 / (len(half) - 1) for part, half in zip(parts, (low, high), strict=True) if part > 0
+    )
+    reach = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
+    return Interval(value, value - reach, value + reach, "Welch")

@@ -1,0 +1,170 @@
+"""compare: the best of several systems by one metric, of those that meet the conditions, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnomon.core import settings as all_settings
+from gnomon.core.errors import DataError, GnomonError, UsageError
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.metrics import classification, intervals, regression
+from gnomon.metrics.interval import Interval
+from gnomon.strategy.external import read_predictions
+from gnomon.strategy.paired import PairedTest, holm, paired_test
+from gnomon.strategy.target import Candidate, Choice, Target, choose, resolve
+
+if TYPE_CHECKING:
+    from gnomon.workflow.run import Run
+
+TABLES = (".csv", ".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class System:
+    """One of the things compared: a run, or predictions that something else made."""
+
+    name: str
+    evaluation: Evaluation
+    measures: dict[str, Interval]
+    settings: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Against:
+    """The winner tested against another system that meets the conditions, on the same examples."""
+
+    other: str
+    test: PairedTest  # winner minus other: a difference below 0 says that the winner errs less
+    p_value: float  # corrected for the number of tests (Holm)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who was compared by what, who won, and over whom for certain."""
+
+    systems: tuple[System, ...]
+    target: Target  # with the names as they were measured
+    choice: Choice
+    against: tuple[Against, ...]
+    optimism: float | None  # the best of several looks better than it is by up to about this much
+    differing: dict[str, tuple[Any, ...]]  # setting: its value in each system
+    notes: tuple[str, ...]
+
+
+def compare(things: Sequence[Run | str | Path], target: Target | None = None, *, seed: int = 0) -> Comparison:
+    """Judge runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
+
+    Raises UsageError for fewer than two, for different tasks, or a measure that none of them has.
+    """
+    if len(things) < 2:
+        raise UsageError("compare takes two runs or more.", fix="gnomon compare RUN RUN")
+    opened = [_opened(thing) for thing in things]
+    systems = tuple(_system(thing, name) for thing, name in zip(opened, _names(opened), strict=True))
+    units = {system.evaluation.unit for system in systems}
+    if len(units) > 1:
+        raise UsageError(
+            "these systems' errors are not measured in one unit.", fix="compare runs of one task, on the same data."
+        )
+    target = target or Target()
+    known = list(dict.fromkeys(name for system in systems for name in system.measures))
+    target = Target(resolve(target.metric, known), target.conditions)
+    choice = choose([Candidate(system.name, system.measures) for system in systems], target)
+    against, notes = _tests(systems, choice, _identities(opened), seed)
+    optimism = None
+    if choice.winner is not None and len(choice.ranked) > 1:
+        best = choice.winner.measures[target.metric]
+        optimism = (best.high - best.low) / (2 * intervals.Z) * math.sqrt(2 * math.log(len(choice.ranked)))
+    notes = [*(note for system in systems for note in system.notes), *notes]
+    return Comparison(systems, target, choice, against, optimism, _differing(systems), tuple(dict.fromkeys(notes)))
+
+
+def _opened(thing: Run | str | Path) -> Run | Path:
+    from gnomon.workflow.run import Run, load
+
+    if isinstance(thing, Run):
+        return thing
+    path = Path(thing)
+    return path if path.suffix.lower() in TABLES and not path.is_dir() else load(thing)
+
+
+def _names(things: Sequence[Run | Path]) -> list[str]:
+    """Folder or file names; whole paths where those are not all different."""
+    paths = [thing if isinstance(thing, Path) else thing.path for thing in things]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UsageError("is given twice.", where=str(twice), fix="give different runs.")
+    short = [path.name for path in paths]
+    return short if len(set(short)) == len(short) else list(map(str, paths))
+
+
+def _system(thing: Run | Path, name: str) -> System:
+    if isinstance(thing, Path):
+        evaluations = read_predictions(thing)
+        if "dev" not in evaluations:
+            raise DataError("has no dev rows.", where=str(thing), fix="give predictions of the dev split.")
+        dev = evaluations["dev"]
+        kinds = classification.scores(dev) if dev.unit == SHARE else regression.scores(dev)
+        return System(name, dev, {"error": intervals.split_error(dev), **kinds}, {})
+    dev = thing.evaluation("dev")
+    measures = {"error": intervals.split_error(dev, seed=thing.settings.seed), **thing.task.metrics(dev)}
+    outcome = thing.folder.load_outcome()
+    notes: tuple[str, ...] = ()
+    try:
+        from gnomon.workflow.latency import latency
+
+        measures["latency_ms"] = latency(thing)
+    except GnomonError as fault:
+        notes = (f"latency of {name} was not measured: {fault.what}",)
+    size = sum(map(len, thing.folder.load_model().values())) / 1e6
+    parameters = float(sum(row["parameters"] for row in outcome["layers"]))
+    adds = float(sum(row["multiply_adds"] or 0 for row in outcome["layers"]))
+    exact = {"size_mb": size, "parameters": parameters, "multiply_adds": adds, "training_seconds": outcome["seconds"]}
+    measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
+    return System(name, dev, measures, all_settings.flat(thing.settings), notes)
+
+
+def _identities(things: Sequence[Run | Path]) -> list[Any]:
+    """What a run's dev split is made of, inputs included; None for tables, which know no inputs."""
+    import polars as pl
+
+    return [
+        None if isinstance(thing, Path)
+        else thing.folder.load_splits().filter(pl.col("split") == "dev").select("id", "fingerprint").sort("id").rows()
+        for thing in things
+    ]  # fmt: skip
+
+
+def _tests(
+    systems: Sequence[System], choice: Choice, identities: Sequence[Any], seed: int
+) -> tuple[tuple[Against, ...], list[str]]:
+    """The winner against each other system that meets the conditions."""
+    if choice.winner is None or systems[0].evaluation.unit is None:
+        return (), []
+    by_name = {system.name: (system, identity) for system, identity in zip(systems, identities, strict=True)}
+    winner, ours = by_name[choice.winner.name]
+    found: list[tuple[str, PairedTest]] = []
+    notes = []
+    for candidate in choice.ranked[1:]:
+        other, theirs = by_name[candidate.name]
+        if ours is not None and theirs is not None and ours != theirs:
+            notes.append(f"{winner.name} and {other.name} were judged on different dev examples: no paired test")
+            continue
+        try:
+            found.append((other.name, paired_test(winner.evaluation, other.evaluation, seed=seed)))
+        except DataError as fault:
+            notes.append(f"{winner.name} and {other.name}: no paired test, {fault.what}")
+    corrected = holm([test.p_value for _, test in found])
+    return tuple(Against(name, test, p) for (name, test), p in zip(found, corrected, strict=True)), notes
+
+
+def _differing(systems: Sequence[System]) -> dict[str, tuple[Any, ...]]:
+    if not all(system.settings for system in systems):
+        return {}
+    keys = [key for key in systems[0].settings if key != "run_name"]
+    rows = {key: tuple(system.settings.get(key) for system in systems) for key in keys}
+    return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}

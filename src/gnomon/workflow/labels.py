@@ -1,0 +1,351 @@
+"""labels: likely wrong labels ranked, a review sheet out and back in, what it says of them all, corrected labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.evaluation import SHARE
+from gnomon.core.seeds import generator
+from gnomon.metrics.interval import Interval
+from gnomon.runs import spreadsheet
+from gnomon.runs.writer import write_bytes
+from gnomon.strategy.labels import (
+    PARTS,
+    VERDICTS,
+    WRONG,
+    CleanVerdict,
+    Concentration,
+    Part,
+    Suspects,
+    decide_cleaning,
+    draw_review,
+    estimate_total,
+    find_concentrations,
+    find_suspects,
+)
+
+if TYPE_CHECKING:
+    from gnomon.core.settings import Settings
+    from gnomon.workflow.run import Run
+
+PROBABILITY = "p."
+FOLDS = 5
+TOP, RANDOM = 100, 100  # of a review sheet
+SHEET = (
+    "id", "part", "stands_for", "given", "suggested", "p_given", "p_suggested", "model_errs", "verdict", "label",
+    "comment",
+)  # fmt: skip
+TIME_BINS = 10
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One split, its labels held against probabilities from models that have not seen them."""
+
+    split: str
+    ids: tuple[str, ...]  # (N,)
+    suspects: Suspects
+    errs: np.ndarray  # (N,) bool: the model's answer is not the given label
+    tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # {name: (N,) values}
+    origin: str = ""  # where the probabilities come from, in words
+
+    @property
+    def error(self) -> float:
+        return float(self.errs.mean())
+
+
+@dataclass(frozen=True)
+class Said:
+    """One row of a sheet that came back: verdicts "" for not looked at."""
+
+    position: int
+    part: str
+    stands_for: float
+    verdict: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What the rows looked at say about the whole split."""
+
+    looked: int
+    verdicts: dict[str, int]
+    wrong: Interval  # share of wrong labels in the split
+    precision: Interval | None  # share of the top suspects looked at whose label is wrong
+    cleaning: CleanVerdict
+    concentrations: tuple[Concentration, ...]
+    said: tuple[Said, ...]
+
+
+def audit(thing: Any, *, split: str | None = None, settings: Settings | None = None, folds: int = FOLDS) -> Audit:
+    """The audit of a run's split, or of the training split of data.
+
+    dev, train-dev and test (once opened) have the run's own probabilities; train needs `folds` models, each trained on
+    the rest of it. Raises UsageError for a task without classes, or with too many to keep probabilities of.
+    """
+    from gnomon.workflow.run import Run
+
+    if isinstance(thing, Run):
+        split = (split or "dev").replace("-", "_")
+        return _of_train(thing, None, folds) if split == "train" else _of_evaluation(thing, split)
+    if split not in (None, "train"):
+        raise UsageError(f"without a run only train can be audited, not {split}.", fix="leave split out, or fit first.")
+    return _of_train(thing, settings, folds)
+
+
+def _of_evaluation(run: Run, split: str) -> Audit:
+    evaluation = run.evaluation(split)
+    return _audit(evaluation.table, evaluation.unit, split, "the run's own probabilities", None)
+
+
+def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
+    """Each fold judged by a model trained on the others, with the run's settings, or those `fit` would choose."""
+    from gnomon.core.settings import from_flat
+    from gnomon.data.columns import take
+    from gnomon.training.evaluate import evaluate
+    from gnomon.workflow.prepare import prepare, source_of
+    from gnomon.workflow.run import Run
+    from gnomon.workflow.trial import Trials
+
+    if folds < 2:
+        raise UsageError(f"folds={folds} leaves nothing to train on.", fix="give folds=5.")
+    if isinstance(thing, Run):
+        settings = thing.settings
+        source = source_of(
+            thing.folder.load_data(), None, in_memory="audit the data itself.", moved="put it back there."
+        )
+        prepared = prepare(source, settings, type(thing.task))
+    else:
+        settings = settings or from_flat({})
+        prepared = prepare(thing, settings)
+    train = prepared.splits["train"]
+    trials = Trials(prepared, settings)
+    tables = []
+    for fold in _folds(train.index, folds, settings.seed):
+        trial = trials.run(rows=np.setdiff1d(np.arange(len(train)), fold))
+        device = next(trial.model.parameters()).device
+        judged = evaluate(
+            trial.task, trial.model, train.take(fold), split="train", source=prepared.source.name, device=device,
+            columns=take(trials.columns, fold),
+        )  # fmt: skip
+        tables.append(judged.table.with_columns(pl.Series("_row", fold)))
+    table = pl.concat(tables, how="diagonal").sort("_row").drop("_row")
+    time = train.index["time"] if "time" in train.index.columns else None
+    return _audit(table, trials.task.error_unit, "train", f"{folds}-fold cross-validation", time)
+
+
+def _folds(index: pl.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
+    """Positions of each fold: classes in proportion, groups whole."""
+    rng = generator(seed, "label folds")
+    if index["group"].null_count() < len(index):
+        groups = index["group"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        alone = groups == 0
+        groups[alone] = groups.max(initial=0) + 1 + np.arange(alone.sum())
+        of_group = rng.permutation(groups.max() + 1) % folds
+        fold = of_group[groups]
+    else:
+        shuffled = rng.permutation(len(index))
+        strata = index["stratum"].cast(pl.String).fill_null("").to_numpy()[shuffled]
+        order = shuffled[np.argsort(strata, kind="stable")]
+        fold = np.empty(len(index), dtype=np.int64)
+        fold[order] = np.arange(len(index)) % folds
+    return [np.flatnonzero(fold == k) for k in range(folds)]
+
+
+def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time: pl.Series | None) -> Audit:
+    columns = [name for name in table.columns if name.startswith(PROBABILITY)]
+    if unit != SHARE or not columns:
+        raise UsageError(
+            "these predictions have no probability for every class.",
+            fix="labels are audited for one class an example, of up to 100 classes.",
+        )
+    names = [name.removeprefix(PROBABILITY) for name in columns]
+    given = (
+        table["target"]
+        .cast(pl.String)
+        .replace_strict(names, list(range(len(names))), default=None, return_dtype=pl.Int64)
+    )
+    if given.null_count():
+        raise DataError(
+            f"the target {table['target'].filter(given.is_null())[0]!r} has no column of probabilities.",
+            fix="use predictions of one run.",
+        )
+    tags = {
+        name.removeprefix("tag."): table[name].to_numpy().astype(object)
+        for name in table.columns
+        if name.startswith("tag.")
+    }
+    if time is not None and time.null_count() < len(time):
+        tags["time"] = _tenths(time)
+    suspects = find_suspects(table.select(columns).cast(pl.Float64).to_numpy(), given.to_numpy(), names)
+    errs = table["error"].to_numpy() > 0
+    return Audit(split, tuple(table["id"].cast(pl.String).to_list()), suspects, errs, tags, origin)
+
+
+def _tenths(time: pl.Series) -> np.ndarray:
+    rank = time.rank("ordinal").to_numpy().astype(float)
+    tenth = np.ceil(TIME_BINS * rank / max(len(time) - time.null_count(), 1))
+    return np.array([None if np.isnan(one) else f"tenth {int(one)} of {TIME_BINS}" for one in tenth], dtype=object)
+
+
+def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RANDOM, seed: int = 0) -> int:
+    """Write the sheet that a person fills in; how many rows it has. Raises UsageError for a file that is there."""
+    suspects = found.suspects
+    drawn = draw_review(suspects, top=top, random=random, rng=generator(seed, "label review", found.split))
+    rows = []
+    for place, position in enumerate(drawn.positions.tolist()):
+        given, suggested = int(suspects.given[position]), int(suspects.suggested[position])
+        rows.append(
+            {
+                "id": found.ids[position],
+                "part": drawn.parts[place],
+                "stands_for": round(float(drawn.stands_for[place]), 6),
+                "given": suspects.class_names[given],
+                "suggested": suspects.class_names[suggested],
+                "p_given": round(float(suspects.probabilities[position, given]), 4),
+                "p_suggested": round(float(suspects.probabilities[position, suggested]), 4),
+                "model_errs": int(found.errs[position]),
+            }
+        )
+    write_bytes(path, spreadsheet.to_csv(SHEET, rows))
+    return len(rows)
+
+
+def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
+    """The rows of a sheet, checked against the audit. Raises DataError naming the line that is odd."""
+    try:
+        names, lines = spreadsheet.from_csv(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError("there is no such file.", where=str(path), fix="write one first: out=review.csv.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{error}.", where=str(path), fix="save it as CSV with its header.") from None
+    lacking = [name for name in ("id", "part", "stands_for", "given", "suggested", "verdict") if name not in names]
+    if lacking:
+        raise DataError(f"has no column {lacking[0]!r}.", where=str(path), fix="keep the columns it was written with.")
+    position_of = {one: position for position, one in enumerate(found.ids)}
+    said: dict[int, Said] = {}
+    for number, line in enumerate(lines, start=2):
+        one = _said(line, f"{path}, line {number}", position_of, found.suspects)
+        if one.position in said:
+            raise DataError(
+                f"{line['id']!r} is there twice.", where=f"{path}, line {number}", fix="keep one row of it."
+            )
+        said[one.position] = one
+    return tuple(said.values())
+
+
+def _said(line: Mapping[str, str], where: str, position_of: Mapping[str, int], suspects: Suspects) -> Said:
+    verdict, label, part = (line.get(key, "").strip() for key in ("verdict", "label", "part"))
+    if line["id"] not in position_of:
+        raise DataError(f"{line['id']!r} is no example of this split.", where=where, fix="use this split's own sheet.")
+    position = position_of[line["id"]]
+    given = suspects.class_names[suspects.given[position]]
+    if line["given"] != given:
+        raise DataError(
+            f"{line['id']!r} is labelled {given!r} now, {line['given']!r} in the sheet.",
+            where=where, fix="write a new sheet: labels have changed since.",
+        )  # fmt: skip
+    if verdict.lower() not in ("", *VERDICTS):
+        raise DataError(f"{verdict!r} is no verdict.", where=where, fix=f"write one of {', '.join(VERDICTS)}.")
+    if label and label not in suspects.class_names:
+        raise DataError(f"{label!r} is no class.", where=where, fix=f"write one of {', '.join(suspects.class_names)}.")
+    if part not in PARTS:
+        raise DataError(f"{part!r} is no part.", where=where, fix="leave the columns part and stands_for as they were.")
+    try:
+        stands_for = float(line["stands_for"].replace(",", "."))
+    except ValueError:
+        stands_for = float("nan")
+    if not 1 <= stands_for <= len(position_of):
+        raise DataError(
+            f"{line['stands_for']!r} stands for no number of examples.", where=where,
+            fix="leave the columns part and stands_for as they were.",
+        )  # fmt: skip
+    if verdict.lower() == "suggested" and not label:
+        label = line["suggested"]
+        if label not in suspects.class_names:
+            raise DataError(f"{label!r} is no class.", where=where, fix="leave the column suggested as it was.")
+    return Said(position, part, stands_for, verdict.lower(), label)
+
+
+def judge_review(found: Audit, said: Sequence[Said], *, difference: float | None = None) -> Reviewed:
+    """Wrong labels in the whole split, with an interval; where they gather; whether cleaning pays.
+
+    difference: between the errors of models that are compared on this split. Raises UsageError for no verdicts.
+    """
+    looked = [one for one in said if one.verdict]
+    if not looked:
+        raise UsageError(
+            "no row of the sheet has a verdict.", fix=f"write {', '.join(VERDICTS)} into the column verdict."
+        )
+    total, errs = len(found.ids), found.errs
+    wrong = estimate_total(_parts(said, lambda one: one.verdict in WRONG), _not_drawn(said, total))
+    erring = _parts([one for one in said if errs[one.position]], lambda one: one.verdict in WRONG)
+    due = estimate_total(erring, max(int(errs.sum()) - sum(part.size for part in erring), 0))
+    top = next((part for part in _parts(said, lambda one: one.verdict in WRONG) if part.name == "suspect"), None)
+    precision = None
+    if top is not None and top.looked:
+        of_top = estimate_total([top])
+        precision = Interval(top.found / top.looked, of_top.low / top.size, of_top.high / top.size, of_top.method)
+    is_wrong, true = np.zeros(total, dtype=bool), np.full(total, -1)
+    codes = {name: code for code, name in enumerate(found.suspects.class_names)}
+    for one in looked:
+        if one.verdict in WRONG:
+            is_wrong[one.position] = True
+            true[one.position] = codes.get(one.label, -1)
+    places = find_concentrations(found.suspects.given, true, is_wrong, found.suspects.class_names, found.tags)
+    return Reviewed(
+        len(looked),
+        {name: sum(one.verdict == name for one in looked) for name in VERDICTS},
+        _over(wrong, total),
+        precision,
+        decide_cleaning(found.error, _over(due, total), difference=difference),
+        places,
+        tuple(said),
+    )
+
+
+def _parts(said: Sequence[Said], is_found: Any) -> list[Part]:
+    parts = []
+    for name in PARTS:
+        rows = [one for one in said if one.part == name]
+        looked = [one for one in rows if one.verdict]
+        if rows:
+            size = round(sum(one.stands_for for one in rows))
+            parts.append(Part(name, max(size, len(looked)), len(looked), sum(map(is_found, looked))))
+    return parts
+
+
+def _not_drawn(said: Sequence[Said], total: int) -> int:
+    """Examples of parts that the sheet has no row of."""
+    return max(total - round(sum(one.stands_for for one in said)), 0)
+
+
+def _over(count: Interval, total: int) -> Interval:
+    return Interval(count.value / total, count.low / total, min(count.high / total, 1.0), count.method)
+
+
+def corrections(found: Audit, said: Sequence[Said]) -> pl.DataFrame:
+    """Columns id, given, label: rows whose label was found wrong; label is null where nobody knows the right one."""
+    rows = [one for one in said if one.verdict in WRONG]
+    names = found.suspects.class_names
+    return pl.DataFrame(
+        {
+            "id": [found.ids[one.position] for one in rows],
+            "given": [names[found.suspects.given[one.position]] for one in rows],
+            "label": [one.label or None for one in rows],
+        },
+        schema={"id": pl.String, "given": pl.String, "label": pl.String},
+    )
+
+
+def write_corrections(table: pl.DataFrame, path: Path) -> None:
+    """As CSV, safe for spreadsheets."""
+    write_bytes(path, spreadsheet.to_csv(table.columns, table.iter_rows(named=True)))

@@ -1,0 +1,71 @@
+"""How long a run's model takes for one example, measured here and now."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from gnomon.core.errors import GnomonError
+from gnomon.data.source import open_source
+from gnomon.metrics.interval import Interval
+from gnomon.training.evaluate import judging
+from gnomon.workflow.prepare import source_of
+
+if TYPE_CHECKING:
+    from gnomon.core.task import Batch
+    from gnomon.workflow.run import Run
+
+EXAMPLES = 8  # of them in turn, so that lengths and sizes vary as they do in the data
+WARM_UP = 5  # calls that allocate and choose kernels; not counted
+FEWEST, MOST = 30, 1000  # calls
+SECONDS = 0.5  # after FEWEST calls, time is up
+
+
+def latency(run: Run, source: Any = None) -> Interval:
+    """Milliseconds from one encoded example to its decoded answer: the median call, on this machine's processor.
+
+    With the run's number of threads. The interval is that of a median (order statistics), over calls.
+    `source` is needed for data that was in memory. Raises a GnomonError where no example is at hand.
+    """
+    batches = _batches_of_one(run, source)
+    task, model = run.task, run.model
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(run.settings.machine.threads or threads_before)
+    taken: list[float] = []
+    try:
+        with judging(model):
+            for count in range(WARM_UP + MOST):
+                batch = batches[count % len(batches)]
+                began = time.perf_counter()
+                task.predict(model, task.outputs(model, batch), batch)
+                if count >= WARM_UP:
+                    taken.append(1000 * (time.perf_counter() - began))
+                if len(taken) >= FEWEST and sum(taken) > 1000 * SECONDS:
+                    break
+    finally:
+        torch.set_num_threads(threads_before)
+    return median(np.array(taken))
+
+
+def median(values: np.ndarray) -> Interval:
+    """Of values (N,), N >= 6, with the interval between two of them. Source: David and Nagaraja 2003, 7.1."""
+    from scipy.stats import binom
+
+    ordered, size = np.sort(values), len(values)
+    below = int(binom.ppf(0.025, size, 0.5))
+    return Interval(
+        float(np.median(ordered)), float(ordered[below - 1]), float(ordered[size - below]), "order statistics"
+    )
+
+
+def _batches_of_one(run: Run, source: Any) -> list[Batch]:
+    card = run.folder.load_data()
+    thing = source_of(card, source, in_memory="hand it over to measure latency.", moved="put it back there.")
+    examples = run.task.read_inputs(open_source(thing), run.settings.data).splits["all"]
+    if not len(examples):
+        raise GnomonError("there is no example to time.", fix="put the data back.")
+    columns = run.task.encode_inputs(examples.take(np.arange(min(EXAMPLES, len(examples)))))
+    return [run.task.collate(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]

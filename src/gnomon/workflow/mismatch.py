@@ -1,0 +1,130 @@
+"""mismatch: whether train and dev look alike, what tells them apart, and whether the model minds. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import UsageError
+from gnomon.core.seeds import derive, generator
+from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
+from gnomon.strategy.mismatch import (
+    Felt,
+    Shift,
+    Telling,
+    TellingTag,
+    felt,
+    telling_columns,
+    telling_tags,
+    two_sample,
+)
+
+if TYPE_CHECKING:
+    from gnomon.core.example import Example, Examples
+    from gnomon.core.task import Task
+    from gnomon.workflow.run import Run
+
+LOOKED = 2_000  # examples of each side, evenly drawn
+SHOWN = 8  # most and least dev-like training examples
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What was found; ids of training examples with their probability of being a dev example."""
+
+    shift: Shift
+    columns: tuple[Telling, ...]
+    tags: tuple[TellingTag, ...]
+    most_dev_like: tuple[tuple[str, float], ...]
+    least_dev_like: tuple[tuple[str, float], ...]
+    felt: Felt
+    num_train: int  # looked at
+    num_dev: int
+
+
+def mismatch(run: Run, source: Any = None) -> Mismatch:
+    """Compare what train and dev look like. `source` is needed for data that was in memory.
+
+    Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
+    """
+    from gnomon.workflow.fit import refuse_changes
+    from gnomon.workflow.prepare import prepare, source_of
+
+    thing = source_of(
+        run.folder.load_data(), source, in_memory="hand it over: mismatch(run, data).", moved="put it back there."
+    )
+    prepared = prepare(thing, run.settings, type(run.task))
+    refuse_changes(run.folder, prepared)
+    sides = [_sample(prepared.splits[name], name, run.settings.seed) for name in ("train", "dev")]
+    examples = [side[position] for side in sides for position in range(len(side))]
+    seen, cut = appearance_of(run.task, examples), len(sides[0])
+    train, dev = (Appearance(seen.names, part) for part in (seen.values[:cut], seen.values[cut:]))
+    groups = [_groups(side.index) for side in sides]
+    shift = two_sample(
+        train.values, dev.values, train_groups=groups[0], dev_groups=groups[1],
+        seed=derive(run.settings.seed, "two-sample classifier"),
+    )  # fmt: skip
+    order = np.argsort(shift.train_scores, kind="stable")
+    ids = sides[0].index["id"].cast(pl.String)
+    like = [(str(ids[int(place)]), float(shift.train_scores[place])) for place in order]
+    return Mismatch(
+        shift=shift,
+        columns=telling_columns(train, dev),
+        tags=telling_tags(*(_tags(side.index) for side in sides)),
+        most_dev_like=tuple(like[::-1][:SHOWN]),
+        least_dev_like=tuple(like[:SHOWN]),
+        felt=felt(shift, run.diagnosis, _errors(run, sides[1].index)),
+        num_train=len(sides[0]),
+        num_dev=len(sides[1]),
+    )
+
+
+def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
+    """What the examples look like as numbers, by what a person is shown of them."""
+    if all(isinstance(example.inputs, Mapping) for example in examples):
+        return of_mappings([example.inputs for example in examples])
+    views = [task.view(example) for example in examples]
+    if all(view.image is not None for view in views):
+        return of_pictures([view.image for view in views if view.image is not None])
+    if all(view.text for view in views):
+        return of_texts([view.text for view in views])
+    if all(view.fields for view in views):
+        return of_mappings([view.fields for view in views])
+    raise UsageError(
+        f"examples of {task.title} are neither pictures, texts nor rows.", fix="compare their tags in the report."
+    )
+
+
+def _sample(examples: Examples, name: str, seed: int) -> Examples:
+    if len(examples) <= LOOKED:
+        return examples
+    chosen = generator(seed, "mismatch", name).choice(len(examples), LOOKED, replace=False)
+    return examples.take(np.sort(chosen))
+
+
+def _groups(index: pl.DataFrame) -> np.ndarray | None:
+    groups = index["group"]
+    if groups.null_count() == len(groups):
+        return None
+    codes = groups.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    alone = codes == 0
+    codes[alone] = codes.max(initial=0) + 1 + np.arange(alone.sum())
+    found: np.ndarray = codes
+    return found
+
+
+def _tags(index: pl.DataFrame) -> dict[str, list[str | None]]:
+    """The class (or tenth) of the target counts as a tag: dev may have other classes more often."""
+    found = {name.removeprefix("tag."): index[name].to_list() for name in index.columns if name.startswith("tag.")}
+    return {**found, "target": index["stratum"].cast(pl.String).to_list()}
+
+
+def _errors(run: Run, index: pl.DataFrame) -> np.ndarray | None:
+    """(M,) of the dev examples looked at; None where the judged examples are others (pairs of them, say)."""
+    table = run.evaluation("dev").table.select(pl.col("id").cast(pl.String), "error")
+    joined = index.select(pl.col("id").cast(pl.String)).join(table, on="id", how="left", maintain_order="left")
+    return None if joined["error"].null_count() or len(joined) != len(index) else joined["error"].to_numpy()

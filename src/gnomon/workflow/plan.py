@@ -1,0 +1,92 @@
+"""plan: how many dev and test examples it takes to tell two systems apart, or to know one error. Reads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnomon.core.errors import UsageError
+from gnomon.strategy.plan import (
+    ALPHA,
+    POWER,
+    discordant_range,
+    examples_for_width,
+    examples_paired,
+    examples_to_bound,
+    examples_unpaired,
+    tellable_paired,
+    tellable_unpaired,
+)
+
+SIZES = (0.5, 0.2, 0.1, 0.05)  # of the error: the gains planned for where none is named
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One question and its answer in examples."""
+
+    question: str  # "tell" (two errors apart), "within" (know an error), "below" (bound it), "told by" (the inverse)
+    error: float
+    other: float | None  # the second error, the half width or the bound; the smallest difference for "told by"
+    paired: tuple[int, int] | None  # both models on the same examples: at best, at worst
+    unpaired: int | None  # each model on as many examples of its own; for one error, all there are
+    disagree: tuple[float, float] | None = None  # the share of examples that exactly one gets wrong, behind `paired`
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Answers, with the chances they are for."""
+
+    rows: tuple[Needed, ...]
+    alpha: float
+    power: float
+
+
+def plan(
+    error: float,
+    *,
+    other: float | None = None,
+    within: float | None = None,
+    below: float | None = None,
+    examples: int | None = None,
+    disagree: float | None = None,
+    alpha: float = ALPHA,
+    power: float = POWER,
+) -> Plan:
+    """How many examples tell `error` from `other`, know it to `within`, or show it `below` a bound; shares in [0, 1].
+
+    With none of these, what it takes to see it fall by a half, a fifth, a tenth, a twentieth. With `examples`, the
+    smallest difference that so many tell. disagree: the share of examples that exactly one of two models gets wrong.
+    Raises UsageError for what no number of examples can do.
+    """
+    asked = [name for name, value in (("other", other), ("within", within), ("below", below)) if value is not None]
+    if len(asked) > 1 or (asked and examples is not None):
+        raise UsageError(f"{' and '.join([*asked, 'examples'][:2])} are two questions.", fix="ask one at a time.")
+    if within is not None:
+        size = examples_for_width(error, within, alpha=alpha, power=power)
+        return Plan((Needed("within", error, within, None, size),), alpha, power)
+    if below is not None:
+        size = examples_to_bound(error, below, alpha=alpha, power=power)
+        return Plan((Needed("below", error, below, None, size),), alpha, power)
+    if examples is not None:
+        return Plan(_told_by(error, examples, alpha, power), alpha, power)
+    if not 0 < error <= 1:
+        raise UsageError(f"an error of {error:g} is not a share above 0.", fix="give error=0.1 for 10 %.")
+    others = [other] if other is not None else [error * (1 - size) for size in SIZES]
+    return Plan(tuple(_tell(error, one, disagree, alpha, power) for one in others), alpha, power)
+
+
+def _tell(error: float, other: float, disagree: float | None, alpha: float, power: float) -> Needed:
+    ends = (disagree, disagree) if disagree is not None else discordant_range(error, other)
+    paired = [examples_paired(end, error - other, alpha=alpha, power=power) for end in ends]
+    unpaired = examples_unpaired(error, other, alpha=alpha, power=power)
+    return Needed("tell", error, other, (paired[0], paired[1]), unpaired, ends)
+
+
+def _told_by(error: float, examples: int, alpha: float, power: float) -> tuple[Needed, ...]:
+    """Two rows: on the same examples (half of the errors shared), on examples of its own each."""
+    paired = tellable_paired(error, examples, alpha=alpha, power=power)
+    unpaired = tellable_unpaired(error, examples, alpha=alpha, power=power)
+    return (
+        Needed("told by", error, paired, (examples, examples), None),
+        Needed("told by", error, unpaired, None, examples),
+    )
