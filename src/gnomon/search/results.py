@@ -1,0 +1,107 @@
+"""What came of the trials of a search, and which is the best."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gnomon.search.space import Point
+
+FINISHED, STOPPED, DIVERGED, FAILED = "finished", "stopped", "diverged", "failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One trial. `error`, `low`, `high`: the dev error with its interval over examples; inf where there is none."""
+
+    number: int  # from 1
+    round: int  # from 0: the defaults
+    point: Point
+    status: str  # FINISHED, STOPPED (early, by the median rule), DIVERGED, FAILED
+    error: float = math.inf
+    low: float = math.inf
+    high: float = math.inf
+    loss: float = math.inf  # mean dev loss: tells equal errors apart
+    train_error: float = math.inf
+    epoch_errors: tuple[float, ...] = ()  # dev error after each epoch
+    epochs: int = 0  # that were planned
+    seconds: float = 0.0
+    cost: float = 0.0  # multiply-adds of its training, backward pass included
+    measures: Mapping[str, float] = field(default_factory=dict)
+    unmet: tuple[str, ...] = ()  # conditions that it does not meet
+    note: str = ""  # why it ended early or failed
+    errors: np.ndarray | None = (
+        None  # (N,) float32: the error of each dev example, None where a split has no such thing
+    )
+
+    @property
+    def rank(self) -> tuple[bool, bool, float, float, int]:
+        """Sorts the best first: conditions met, trained to the end, the smaller error, the smaller loss, the first."""
+        return bool(self.unmet), self.status != FINISHED, self.error, self.loss, self.number
+
+    def best_by(self, epoch: int) -> float:
+        """The smallest dev error of the first `epoch` epochs; inf where it did not come so far."""
+        return min(self.epoch_errors[:epoch]) if 0 < epoch <= len(self.epoch_errors) else math.inf
+
+
+def ranked(results: Iterable[Result]) -> list[Result]:
+    """Those that have an error, the best first."""
+    return sorted((one for one in results if math.isfinite(one.error)), key=lambda one: one.rank)
+
+
+def best_of(results: Iterable[Result]) -> Result | None:
+    """The best that was trained to its end and meets every condition."""
+    first = next(iter(ranked(results)), None)
+    return first if first is not None and first.status == FINISHED and not first.unmet else None
+
+
+# --- as plain JSON values ---------------------------------------------------------------------------------------------
+def to_json(result: Result) -> dict[str, Any]:
+    plain = {name: getattr(result, name) for name in _PLAIN}
+    numbers = {name: _number(getattr(result, name)) for name in _NUMBERS}
+    return {
+        **plain,
+        **numbers,
+        "point": dict(result.point),
+        "measures": {name: _number(value) for name, value in result.measures.items()},
+        "unmet": list(result.unmet),
+        "epoch_errors": [_number(error) for error in result.epoch_errors],
+        "errors": None if result.errors is None else pack(result.errors),
+    }
+
+
+def from_json(plain: Mapping[str, Any]) -> Result:
+    """Raises KeyError, TypeError or ValueError for what `to_json` did not give."""
+    return Result(
+        **{name: plain[name] for name in _PLAIN},
+        **{name: float(plain[name]) for name in _NUMBERS},
+        point=dict(plain["point"]),
+        measures={name: float(value) for name, value in plain["measures"].items()},
+        unmet=tuple(plain["unmet"]),
+        epoch_errors=tuple(map(float, plain["epoch_errors"])),
+        errors=None if plain["errors"] is None else unpack(plain["errors"]),
+    )
+
+
+_PLAIN = ("number", "round", "status", "epochs", "note")
+_NUMBERS = ("error", "low", "high", "loss", "train_error", "seconds", "cost")
+
+
+def _number(value: float) -> float | str:
+    """JSON has no inf and no NaN: they travel as text, which float() reads."""
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def pack(errors: np.ndarray) -> str:
+    """(N,) numbers as text, in a line of a ledger: 0/1 errors of 10,000 examples take about 2 KB."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(errors, "<f4").tobytes())).decode("ascii")
+
+
+def unpack(text: str) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<f4").copy()
