@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from gnomon.workflow.check import check
     from gnomon.workflow.diagnose import diagnose
     from gnomon.workflow.fit import fit
+    from gnomon.workflow.improve import improve
     from gnomon.workflow.peek import peek
+    from gnomon.workflow.probe import probe
     from gnomon.workflow.run import Run, load
 
 _HOMES = {
@@ -30,8 +32,10 @@ _HOMES = {
     "check": "gnomon.workflow.check",
     "diagnose": "gnomon.workflow.diagnose",
     "fit": "gnomon.workflow.fit",
+    "improve": "gnomon.workflow.improve",
     "load": "gnomon.workflow.run",
     "peek": "gnomon.workflow.peek",
+    "probe": "gnomon.workflow.probe",
 }
 
 __all__ = [
@@ -46,8 +50,10 @@ __all__ = [
     "check",
     "diagnose",
     "fit",
+    "improve",
     "load",
     "peek",
+    "probe",
 ]
 
 
