@@ -257,8 +257,6 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
         names, lines = spreadsheet.from_csv(path.read_bytes())
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
-    if "id" not in names:
-        raise DataError("it has no column id.", where=str(path), fix="keep the column id as it was written.")
     marks = Marks(sheet, store.in_force(sheet.split))
     mine = {tag.name: tag for tag in marks.tags(store.tags())}
     tags = [name for name in names if name and name not in (*FIXED, COMMENT) and not name.startswith(AUTO)]

@@ -1,0 +1,180 @@
+"""What people say about examples: the last word wins, history stays, undo takes back one's own, nothing is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gnomon.core.errors import ArtefactError, GnomonError, MachineError
+from gnomon.runs.tags import MAX_TEXT, Saying, TagStore, is_sound
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TagStore(tmp_path)
+
+
+def tagged(example: str, tag: str = "dog", value: str = "1") -> Saying:
+    return Saying("dev", example, "tag", tag, value)
+
+
+def words(store, split="dev"):
+    return {(one.saying.example, one.saying.kind, one.saying.tag): one.saying.value for one in store.in_force(split)}
+
+
+def test_reading_what_nobody_wrote_makes_no_file(store, tmp_path):
+    assert (store.tags(), store.in_force("dev"), store.since(0)) == ({}, [], (0, []))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_word_wins_and_the_history_has_them_all(store):
+    store.say([tagged("a", value="1")], "ann")
+    store.say([tagged("a", value="0")], "bob")
+    assert words(store) == {("a", "tag", "dog"): "0"}
+    assert [(each["who"], each["value"]) for each in store.history("dev", "a")] == [("ann", "1"), ("bob", "0")]
+
+
+def test_undo_takes_back_ones_own_last_word_and_leaves_that_of_others(store):
+    store.say([tagged("a", value="1")], "ann")
+    store.say([tagged("a", value="0")], "bob")
+    assert [one.example for one in store.undo("ann")] == ["a"]
+    assert words(store) == {("a", "tag", "dog"): "0"}
+    store.undo("bob")
+    assert words(store) == {}
+    assert store.undo("bob") == []
+    assert [each["undone"] for each in store.history("dev", "a") if each["kind"] == "tag"] == [1, 1]
+
+
+def test_what_was_said_at_once_is_undone_at_once(store):
+    store.say([tagged("a"), tagged("b"), Saying("dev", "c", "look")], "ann")
+    store.say([Saying("dev", "d", "look")], "ann")
+    store.undo("ann")
+    assert {key[0] for key in words(store)} == {"a", "b", "c"}
+    store.undo("ann")
+    assert words(store) == {}
+
+
+def test_undo_of_a_change_brings_back_what_was_before(store):
+    store.say([Saying("dev", "a", "comment", "", "first")], "ann")
+    store.say([Saying("dev", "a", "comment", "", "second")], "ann")
+    store.undo("ann")
+    assert words(store) == {("a", "comment", ""): "first"}
+
+
+def test_tags_begin_where_they_were_made_and_end_and_come_back(store):
+    store.say([Saying("dev", "a", "look")], "ann")
+    store.say([Saying("", "", "new", "dog")], "ann")
+    assert store.tags() == {"dog": 2}
+    store.say([Saying("", "", "drop", "dog")], "ann")
+    assert store.tags() == {}
+    store.undo("ann")
+    assert store.tags() == {"dog": 2}
+
+
+def test_others_learn_what_changed_since(store):
+    store.say([tagged("a")], "ann")
+    here, _ = store.since(0)
+    store.say([tagged("b")], "bob")
+    store.undo("ann")
+    newest, changed = store.since(here)
+    assert sorted(changed) == [("dev", "a"), ("dev", "b")]
+    assert store.since(newest)[1] == []
+
+
+def test_splits_do_not_mix(store):
+    store.say([tagged("a"), Saying("train", "a", "look")], "ann")
+    assert set(words(store)) == {("a", "tag", "dog")}
+    assert set(words(store, "train")) == {("a", "look", "")}
+
+
+def test_any_text_comes_back_as_it_was(store):
+    odd = ["", "a\0b", "'; DROP TABLE events; --", "\u202eevil", "x" * 300, "\n\t", "😀"]
+    store.say([tagged(one) for one in odd], "ann")
+    assert {key[0] for key in words(store)} == set(odd)
+
+
+def test_a_text_without_end_is_refused(store):
+    with pytest.raises(ValueError, match="2,000 characters"):
+        store.say([Saying("dev", "a", "comment", "", "x" * (MAX_TEXT + 1))], "ann")
+
+
+def test_a_file_that_is_no_file_of_tags_is_refused(store, tmp_path):
+    (tmp_path / "tags.sqlite").write_bytes(b"this is not a database, and is long enough to be looked at" * 20)
+    with pytest.raises(ArtefactError, match="not a file of tags"):
+        store.tags()
+
+
+def test_a_file_of_a_later_gnomon_is_refused(store, tmp_path):
+    with sqlite3.connect(tmp_path / "tags.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(ArtefactError, match="format 2; this gnomon reads format 1"):
+        store.tags()
+
+
+def test_a_link_in_its_place_is_refused(store, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    TagStore(other).say([tagged("a")], "ann")
+    (tmp_path / "tags.sqlite").symlink_to(other / "tags.sqlite")
+    with pytest.raises(GnomonError, match="link"):
+        store.say([tagged("b")], "ann")
+
+
+def test_a_file_that_vanishes_is_missed_and_one_put_back_is_used(store, tmp_path):
+    store.say([tagged("a")], "ann")
+    for path in tmp_path.glob("tags.sqlite*"):
+        path.rename(path.with_name("kept-" + path.name))
+    with pytest.raises(MachineError, match="is gone"):
+        store.say([tagged("b")], "ann")
+    for path in tmp_path.glob("kept-*"):
+        path.rename(path.with_name(path.name.removeprefix("kept-")))
+    store.say([tagged("c")], "ann")
+    assert {key[0] for key in words(store)} == {"a", "c"}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from gnomon.runs.tags import Saying, TagStore
+folder, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store = TagStore(folder)
+for number in range(count):
+    store.say([Saying("dev", f"{who} {number}", "tag", "dog", "1")], who)
+"""
+
+
+def writers(folder, number, count):
+    """Processes that begin at once, each with `count` tags to write."""
+    return [subprocess.Popen([sys.executable, "-c", WRITER, str(folder), f"w{i}", str(count)]) for i in range(number)]
+
+
+def test_four_processes_that_begin_at_once_lose_nothing(tmp_path):
+    assert [each.wait(60) for each in writers(tmp_path, 4, 50)] == [0] * 4
+    assert len(words(TagStore(tmp_path))) == 200
+
+
+@pytest.mark.slow
+def test_sixteen_writers_of_a_thousand_tags_lose_none_and_wait_for_each_other(tmp_path):
+    assert [each.wait(280) for each in writers(tmp_path, 16, 1000)] == [0] * 16  # no "database is locked"
+    store = TagStore(tmp_path)
+    assert len(words(store)) == 16_000
+    assert store.since(0)[0] == 16_000
+    assert is_sound(store.path)
+
+
+def test_a_killed_writer_leaves_a_sound_file_with_all_it_had_said(tmp_path):
+    (writer,) = writers(tmp_path, 1, 10**6)
+    end = time.monotonic() + 30
+    while TagStore(tmp_path).since(0)[0] < 20 and time.monotonic() < end:
+        time.sleep(0.01)
+    writer.kill()
+    writer.wait(10)
+    found = words(TagStore(tmp_path))
+    assert len(found) >= 20
+    assert {key[0] for key in found} == {f"w0 {number}" for number in range(len(found))}
+    assert is_sound(tmp_path / "tags.sqlite")

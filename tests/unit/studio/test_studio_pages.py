@@ -1,0 +1,183 @@
+"""What pages say and what they lead to; whatever is asked of them, the answer is a page or a plain refusal."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from gnomon.studio import curves
+
+
+def body(client, path, **how):
+    status, _, found = client.ask(path, **how)
+    assert status == 200, found[:300]
+    return found.decode()
+
+
+def posted(client, path, value, method="POST"):
+    status, _, found = client.ask(path, method, json.dumps(value).encode())
+    return status, json.loads(found)
+
+
+def test_the_list_has_each_run_with_its_error_and_what_holds_it_back(client, place):
+    page = body(client, "/")
+    assert f'href="{place}"' in page
+    assert "10.0\u00a0%" in page
+    assert "epochs=3" in page
+
+
+def test_the_list_is_filtered_sorted_and_grouped(client, samples, tmp_path):
+    samples.plant(
+        tmp_path / "runs", samples.predictions(300, 60), name="worse", settings={"optimiser.learning_rate": 0.1}
+    )
+    names = lambda page: re.findall(r'href="/runs/[0-9a-f]+">([^<]+)<', page)  # noqa: E731
+    assert names(body(client, "/?sort=error&part=list")) == ["planted", "worse"]
+    assert names(body(client, "/?q=learning_rate%3D0.1&part=list")) == ["worse"]
+    assert "No run matches" in body(client, "/?q=nothing+like+it&part=list")
+    assert "learning_rate = 0.1" in body(client, "/?group=optimiser.learning_rate&part=list")
+
+
+def test_a_run_shows_its_ladder_matrix_settings_and_curves(client, place):
+    page = body(client, place)
+    for words in ("Where the error comes from", "What is taken for what", "How it learned", "stop.epochs", "<svg"):
+        assert words in page
+    assert f"{place}/errors/dev?target=cat&amp;prediction=dog" in page
+
+
+def test_a_run_that_has_not_ended_shows_its_curves_and_asks_again(client, samples, tmp_path):
+    run = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)
+    here = f"/runs/{samples.run_id(run.path)}"
+    with run.lock():  # a fit holds it
+        page = body(client, here)
+        assert 'hx-trigger="every 2s"' in page
+        assert "epoch 3" in page
+        samples.add_epoch(run, 4)
+        assert "epoch 4" in body(client, f"{here}/live?was=running")
+
+
+def test_the_sheet_shows_errors_with_truth_and_answer(client, place):
+    page = body(client, f"{place}/errors/dev")
+    assert page.count("<article") == 30
+    assert "30 of 300 are wrong" in page
+
+
+def test_a_sheet_whose_data_is_gone_says_so_and_shows_the_rest(client, place):
+    name = place.rpartition("/")[2]
+    assert not client.library.run(name).looked("dev").wait(60)
+    page = body(client, f"{place}/errors/dev")
+    assert "The examples cannot be shown" in page
+    assert page.count("<article") == 30
+
+
+def test_test_is_not_for_looking_at(client, place):
+    assert client.ask(f"{place}/errors/test")[0] == 404
+
+
+def test_a_tag_is_made_set_counted_undone_and_kept(client, place, planted, samples, tmp_path):
+    where = f"{place}/errors/dev"
+    assert posted(client, f"{where}/tags", {"name": "dog"})[0] == 200
+    first = int(re.search(r'data-position="(\d+)"', body(client, where))[1])
+    status, answer = posted(
+        client, f"{where}/say", {"sayings": [{"position": first, "kind": "tag", "tag": "dog", "value": "1"}]}
+    )
+    assert status == 200
+    assert "dog" in answer["cards"][str(first)]
+    assert "1<small" in answer["counts"]
+    assert "dog" in body(samples.Client(tmp_path / "runs"), f"{where}?tag=dog")  # another start of the studio
+    status, answer = posted(client, f"{where}/undo", {})
+    assert answer["undone"] == 1
+    assert '"chip on"' not in answer["cards"][str(first)]
+
+
+NONSENSE = [
+    {},
+    {"sayings": []},
+    {"sayings": [{"position": -1, "kind": "look"}]},
+    {"sayings": [{"position": 10**9, "kind": "look"}]},
+    {"sayings": [{"position": "1", "kind": "look"}]},
+    {"sayings": [{"position": 1, "kind": "new", "tag": "x"}]},
+    {"sayings": [{"position": 1, "kind": "tag", "tag": "nobody made it", "value": "1"}]},
+    {"sayings": [{"position": 1, "kind": "comment", "value": "x" * 3000}]},
+    {"sayings": [{"position": 1, "kind": "look", "who": "me"}]},
+    [],
+    "x",
+    None,
+]
+
+
+@pytest.mark.parametrize("wrong", NONSENSE)
+def test_what_makes_no_sense_is_refused_and_not_written(client, place, planted, wrong):
+    status, _, _ = client.ask(f"{place}/errors/dev/say", "POST", json.dumps(wrong).encode())
+    assert status in (404, 422)
+    assert not (planted.path / "tags.sqlite").exists()
+
+
+def test_a_tag_of_a_name_that_is_taken_is_refused(client, place):
+    assert posted(client, f"{place}/errors/dev/tags", {"name": "label wrong"})[0] == 422
+    assert posted(client, f"{place}/errors/dev/tags", {"name": "  "})[0] == 422
+
+
+def test_an_example_shows_everything_ever_said_about_it(client, place):
+    say = f"{place}/errors/dev/say"
+    posted(client, say, {"sayings": [{"position": 3, "kind": "comment", "value": "is a fox"}]})
+    posted(client, f"{place}/errors/dev/undo", {})
+    page = body(client, f"{place}/examples/dev/3")
+    assert "is a fox" in page
+    assert "(undone)" in page
+
+
+def test_two_runs_show_what_was_fixed_and_broken(client, samples, planted, place, tmp_path):
+    other = samples.plant(tmp_path / "runs", samples.predictions(300, 20, seed=5), name="other")
+    page = body(client, f"/compare?run={samples.run_id(planted.path)}&run={samples.run_id(other.path)}")
+    assert "on the same 300 examples" in page
+    before = samples.predictions(300, 30)["error"].to_numpy() > 0
+    after = samples.predictions(300, 20, seed=5)["error"].to_numpy() > 0
+    shown = dict(
+        zip(("broken", "fixed", "still"), re.findall(r'<h3>\w[^<]*<span class="soft">(\d+)<', page), strict=True)
+    )
+    assert shown == {
+        "broken": str((~before & after).sum()),
+        "fixed": str((before & ~after).sum()),
+        "still": str((before & after).sum()),
+    }
+    link = re.search(r'href="([^"]*change=broken[^"]*)"', page)[1].replace("&amp;", "&")
+    assert body(client, link).count("<article") == int(shown["broken"])
+
+
+def test_runs_on_other_data_are_said_not_to_compare(client, samples, planted, tmp_path):
+    other = samples.plant(tmp_path / "runs", samples.predictions(50, 5, ids=[f"z{i}" for i in range(50)]), name="other")
+    page = body(client, f"/compare?run={samples.run_id(planted.path)}&run={samples.run_id(other.path)}")
+    assert "no example of one is an example of the other" in page
+
+
+def test_csv_has_a_row_an_error_and_a_column_a_tag(client, place):
+    posted(client, f"{place}/errors/dev/tags", {"name": "=dog"})
+    lines = body(client, f"{place}/sheet-dev.csv").splitlines()
+    assert len(lines) == 31
+    assert ",'=dog," in lines[0]
+
+
+def test_a_damaged_run_is_listed_as_damaged(client, planted):
+    (planted.path / "settings.toml").write_text("damaged")
+    assert "damaged" in body(client, "/")
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+def test_smoothing_is_the_bias_corrected_average():
+    # v = 0.5 v + 0.5 x, divided by 1 - 0.5^t: 1, (0.25 + 1) / 0.75 ...  by hand for 1, 2, 3
+    found = curves.smoothed(curves.Curve("a", "a", [1, 2, 3], [1.0, 2.0, 3.0]), 0.5)
+    assert found.y == pytest.approx([1.0, 1.25 / 0.75, 2.125 / 0.875])
+
+
+def test_a_drawing_of_nothing_is_nothing_and_of_odd_numbers_is_a_drawing():
+    def draw(values, **how):
+        curve = curves.Curve("<b>", "a", range(len(values)), values)
+        return curves.draw([curve], title="t", write=str, **how)
+
+    assert draw([None, None]) == ""
+    for values in ([1.0], [0.0, 0.0], [1e-300, 1e300], [-1.0, 2.0], [None, 1.0, None, 2.0]):
+        for log in (False, True):
+            assert "nan" not in draw(values, log=log)
+    assert "<b>" not in draw([1.0, 2.0])

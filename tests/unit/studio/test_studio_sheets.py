@@ -1,0 +1,132 @@
+"""The error sheet: what passes a filter, what tags amount to, and that two who tag see each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gnomon.runs.tags import Saying, TagStore
+from gnomon.studio.sheets import Filter, LiveSheet
+from gnomon.workflow.errors import open_sheet
+
+
+@pytest.fixture
+def live(planted):
+    return LiveSheet(open_sheet(planted), TagStore(planted.path))
+
+
+def say(live, positions, tag="dog", value="1", who="ann"):
+    live.say([Saying("dev", live.sheet.ids[p], "tag", tag, value) for p in positions], who)
+
+
+def share(live, name):
+    return next(one for one in live.counts().mine if one.name == name)
+
+
+def test_the_sheet_offers_every_error_once_in_an_order_that_is_random_and_always_the_same(live, planted):
+    positions = live.positions(Filter())
+    wrong = np.flatnonzero(live.sheet.table["error"].to_numpy() > 0)
+    assert sorted(positions) == wrong.tolist()
+    assert positions.tolist() != wrong.tolist()
+    assert LiveSheet(open_sheet(planted), TagStore(planted.path)).positions(Filter()).tolist() == positions.tolist()
+
+
+def test_each_filter_lets_through_what_it_says(live):
+    table = live.sheet.table
+    assert len(live.positions(Filter(show="all"))) == 300
+    assert len(live.positions(Filter(show="right"))) == 270
+    cells = live.positions(Filter(target="cat", prediction="dog"))
+    assert len(cells)
+    assert set(table["target"].gather(cells)) == {"cat"}
+    assert (
+        table["confidence"].gather(live.positions(Filter(show="all", low=0.6, high=0.7))).is_between(0.6, 0.7)
+    ).all()
+    assert len(live.positions(Filter(show="all", text="/00000"))) == 10
+    sure = table["confidence"].gather(live.positions(Filter(order="sure"))).to_list()
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_a_filter_by_tag_takes_those_of_people_and_of_the_machine(live):
+    live.say([Saying("", "", "new", "dog")], "ann")
+    first = live.positions(Filter())[:3]
+    say(live, first)
+    assert sorted(live.positions(Filter(tags=("dog",)))) == sorted(first)
+    assert set(live.sheet.table["tag.camera"].gather(live.positions(Filter(tags=("camera: phone",))))) == {"phone"}
+    assert len(live.positions(Filter(tags=("nobody made this",)))) == 0
+
+
+def test_counts_move_as_one_tags(live):
+    live.say([Saying("", "", "new", "dog")], "ann")
+    order = live.positions(Filter())
+    say(live, order[:2])
+    live.say([Saying("dev", live.sheet.ids[p], "look") for p in order[2:10]], "ann")
+    found = share(live, "dog")
+    assert (found.tagged, found.looked, found.errors) == (2, 10, 30)
+    assert found.share.value == pytest.approx(0.2)
+    assert found.left.value == pytest.approx(0.08)  # of the 10 % planted
+    assert found.share.low < 0.2 < found.share.high
+
+
+def test_rows_looked_at_before_a_tag_began_are_not_yet_looked_at_for_it(live):
+    order = live.positions(Filter())
+    live.say([Saying("dev", live.sheet.ids[p], "look") for p in order[:10]], "ann")
+    live.say([Saying("", "", "new", "dog")], "ann")
+    assert live.counts().not_yet == ("dog",)
+    say(live, order[10:11])
+    assert share(live, "dog").looked == 1
+    assert share(live, "label wrong").looked == 11
+
+
+def test_undo_takes_the_counts_back(live):
+    live.say([Saying("", "", "new", "dog")], "ann")
+    order = live.positions(Filter())
+    say(live, order[:3])
+    before = share(live, "dog")
+    say(live, order[3:4])
+    assert live.undo("ann") == [order[3]]
+    assert share(live, "dog") == before
+
+
+def test_two_who_tag_the_same_sheet_see_each_other(live, planted):
+    other = LiveSheet(open_sheet(planted), TagStore(planted.path))
+    here = other.seq
+    live.say([Saying("", "", "new", "dog")], "ann")
+    position = int(live.positions(Filter())[0])
+    say(live, [position])
+    other.refresh()
+    assert other.changed_since(here) == [position]
+    assert other.rows([position])[0].mine == ("dog",)
+    say(other, [position], value="0", who="bob")
+    live.refresh()
+    assert live.rows([position])[0].mine == ()
+
+
+def test_keys_go_to_tags_in_the_order_they_were_made(live):
+    live.say([Saying("", "", "new", name) for name in ("dog", "blurred")], "ann")
+    assert live.keys == {"dog": "1", "blurred": "2", "label wrong": "w"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"page": ["-1"]},
+        {"page": ["9" * 400]},
+        {"page": ["²"]},
+        {"low": ["nan"]},
+        {"low": ["1e999"]},
+        {"order": ["x"]},
+        {"show": [""]},
+    ],
+)
+def test_values_that_make_no_sense_are_as_if_not_given(query, live):
+    wanted = Filter.of(query)
+    assert (wanted.low, wanted.order, wanted.show) == (None, "random", "errors")
+    assert len(live.positions(wanted)) == 30
+
+
+def test_a_filter_survives_its_own_link():
+    wanted = Filter(show="all", order="sure", target="a&b=c", tags=("x y", "ü"), low=0.25, high=0.5, text="?#")
+    values: dict[str, list[str]] = {}
+    for key, value in wanted.parameters:
+        values.setdefault(key, []).append(value)
+    assert Filter.of(values) == wanted
