@@ -50,15 +50,17 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Train on DATA and diagnose:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
 
     DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
+    settings=FILE takes what was chosen in a settings.toml, of another run or of a search.
     """
     resume = values.pop("resume", None)
     source = _one(words, "DATA", "fit", "digits") if resume is None or words else None
+    from gnomon.cli.settings_from_file import with_settings_file
     from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
     from gnomon.workflow.fit import fit as run_fit
 
     follower = Terminal(quiet=as_json)
     with follower:
-        run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **values)
+        run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **with_settings_file(values))
     if as_json:
         _print_json(fit_as_json(run))
     else:

@@ -1,0 +1,32 @@
+"""`settings=FILE`: the settings that somebody chose in a settings.toml, for another run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gnomon.core.errors import UsageError
+from gnomon.core.settings import full_key, value_of
+from gnomon.runs import settings_file
+
+OF_THE_RUN = ("run_name", "runs_folder")  # where that one was kept
+
+
+def with_settings_file(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without `settings`, and with what that file says was chosen; what is among `values` overrules it.
+
+    Only settings under `given` are taken: the others were chosen for that task and data size, and are chosen again.
+    Raises UsageError for a missing file, ArtefactError for one that is no settings file.
+    """
+    own = {key: value for key, value in values.items() if key != "settings"}
+    if "settings" not in values:
+        return own
+    path = Path(values["settings"])
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError("does not exist.", where=str(path), fix="give a settings.toml of a run or a search.") from None
+    settings, given = settings_file.from_toml(data, str(path))
+    overruled = {full_key(key) for key in own if key != "model"} | ({"model.name"} if "model" in own else set())
+    return {**{key: value_of(settings, key) for key in given - overruled - set(OF_THE_RUN)}, **own}

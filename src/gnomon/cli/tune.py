@@ -1,0 +1,253 @@
+"""gnomon tune: what varies, a line a trial, and what was found."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from gnomon.cli.failures import printable
+from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import SHARE, SPLITS
+from gnomon.search.results import DIVERGED, FAILED, STOPPED
+from gnomon.strategy.wording import split_name
+from gnomon.workflow.tune_words import found_lines, value_text
+
+if TYPE_CHECKING:
+    from gnomon.search.results import Result
+    from gnomon.search.rounds import Zoom
+    from gnomon.search.space import Dimension
+    from gnomon.workflow.tune_findings import Tuned
+    from gnomon.workflow.tune_plan import Plan
+
+OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
+NOTES_SHOWN = 6
+YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def options(values: dict[str, str]) -> dict[str, Any]:
+    """The search's own options, taken out of `values`; what is left are settings. Raises UsageError."""
+    given = {name: values.pop(name) for name in OWN if name in values}
+    read: dict[str, Any] = {name: given[name] for name in ("satisfy", "sampler") if name in given}
+    for name in ("trials", "workers", "repeats"):
+        if name in given:
+            read[name] = _whole(name, given[name])
+    if "time" in given:
+        read["time"] = _seconds(given["time"])
+    if "stop_early" in given:
+        if given["stop_early"] not in YES_NO:
+            raise UsageError(
+                f"stop_early={given['stop_early']} cannot be used: it takes yes or no.", fix="stop_early=no"
+            )
+        read["stop_early"] = YES_NO[given["stop_early"]]
+    return read
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{name}={text} cannot be used: it takes a whole number.", fix=f"{name}=2") from None
+
+
+def _seconds(text: str) -> float:
+    from gnomon.core.settings import DURATION, from_flat
+
+    try:
+        return float(from_flat({"stop.max_time": text}).stop.max_time or 0.0)
+    except UsageError:
+        raise UsageError(
+            f"time={text} cannot be used: it takes {DURATION}.",
+            fix="time=30m; a column to split by time is given as data.time=COLUMN.",
+        ) from None
+
+
+class Terminal:
+    """Follows a search: the space, a line a trial that stays, a moving line below; plain lines off a terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
+        self.live: Live | None = None
+        self.unit: str | None = None
+        self.names: list[str] = []
+        self.widths: dict[str, int] = {}
+        self.trials = 0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.quiet:
+            self.live = Live("", console=self.console, transient=True, auto_refresh=False)
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def on_phase(self, text: str) -> None:
+        self._moving(f"  {text} ...")
+
+    def on_plan(self, plan: Plan) -> None:
+        self.unit, self.trials = plan.task.error_unit, plan.trials
+        self.names = [one.name for one in plan.space]
+        self.widths = {one.name: max(len(one.name), _longest(one)) for one in plan.space}
+        if self.quiet:
+            return
+        for line in plan_lines(plan):
+            self.console.print(line, markup=False)
+        values = "".join(f"  {name:>{self.widths[name]}}" for name in self.names)
+        self.console.print(f"\n   trial {'dev':>9}  epochs    time{values}", markup=False, style="bold")
+
+    def on_trial(self, result: Result, *, is_best: bool) -> None:
+        if self.quiet:
+            return
+        values = "".join(f"  {value_text(result.point[name]):>{self.widths[name]}}" for name in self.names)
+        mark = "   best" if is_best else "   ended early" if result.status == STOPPED else ""
+        mark = f"   {printable(result.note)}" if result.status in (DIVERGED, FAILED) else mark
+        mark = f"   not met: {printable('; '.join(result.unmet))}" if result.unmet else mark
+        done = f"{len(result.epoch_errors)}/{result.epochs}" if result.epochs else str(len(result.epoch_errors))
+        self.console.print(
+            f"{f'{result.number}/{self.trials}':>8} {_error(result.error, self.unit):>9}  {done:>6}"
+            f"  {_clock(result.seconds):>6}{values}{mark}",
+            markup=False,
+        )
+        self._moving("")
+
+    def on_zoom(self, zooms: Sequence[Zoom]) -> None:
+        if self.quiet:
+            return
+        trials = ", ".join(map(str, zooms[0].trials))
+        self.console.print(f"    zoom  to where the best {len(zooms[0].trials)} lie (trials {trials})", markup=False)
+        width = max(len(one.name) for one in zooms)
+        for one in zooms:
+            self.console.print(
+                f"          {one.name:<{width}}  {_range(one.before)}  ->  {_range(one.after)}", markup=False
+            )
+
+    def on_note(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(f"    note  {printable(text)}", markup=False)
+
+    def _moving(self, text: str) -> None:
+        if self.live is not None:
+            self.live.update(Text(text), refresh=True)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What is going to be done, and what varies."""
+    prepared = plan.prepared
+    counts = " · ".join(
+        f"{len(prepared.splits[name]):,} {split_name(name)}" for name in SPLITS if name in prepared.splits
+    )
+    sealed = " (sealed)" if "test" in prepared.splits else ""
+    lines = [
+        f"  found      {printable(prepared.why)}      task={plan.task.name} (task=... overrules)",
+        f"  split      {counts}{sealed}",
+    ]
+    for i, note in enumerate(prepared.notes[:NOTES_SHOWN]):
+        lines.append(f"  {'' if i else 'notes':<10} {printable(note)}")
+    limit = f" in {_clock(plan.seconds)}" if plan.seconds is not None else ""
+    early = "bad ones ended early (median rule)" if plan.stop_early else "none ended early"
+    lines.append(
+        f"  search     {plan.trials} trials{limit} of {plan.base.stop.epochs} epochs with {plan.base.model.name}, "
+        f"{early} · {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    )
+    lines.extend(f"  condition  {one}" for one in plan.conditions)
+    title = f"  {'space':<10} {'':<{_width(plan)}}  {'tier':>4}  {'default':>9}  {'from':>9}  {'to':>9}  drawn"
+    lines.append(title)
+    for one in plan.space:
+        ends = (
+            f"{value_text(one.low):>9}  {value_text(one.high):>9}  {_scale(one)}"
+            if not one.is_choice
+            else f"one of {', '.join(map(value_text, one.choices))}"
+        )
+        lines.append(f"  {'':<10} {one.name:<{_width(plan)}}  {one.tier:>4}  {value_text(one.default):>9}  {ends}")
+    lines.append(f"  {'rounds':<10} {_rounds(plan)}")
+    if plan.done:
+        lines.append(f"  resumed    {plan.done} of {plan.trials} trials were there")
+    return lines
+
+
+def _rounds(plan: Plan) -> str:
+    if plan.sampler != "zoom":
+        what = {"random": "drawn from all of the space", "grid": "of a grid, in random order", "tpe": "proposed by TPE"}
+        return f"the defaults, then {plan.trials - 1} trials {what[plan.sampler]}"
+    parts, before = ["the defaults"], 0
+    for one in plan.rounds:
+        names = [each.name for each in plan.space if before < each.tier <= one.tier]
+        if before == 0:
+            parts.append(f"{one.size} trials of {', '.join(names)}")
+        elif names:
+            parts.append(f"zoom, {one.size} with {', '.join(names)}")
+        else:
+            parts.append(f"zoom, {one.size} more")
+        before = one.tier
+    left = [each.name for each in plan.space if each.tier > before]
+    few = f" (too few trials for {', '.join(left)})" if left else ""
+    return "; ".join(parts) + few
+
+
+def print_found(tuned: Tuned, command: str) -> None:
+    """The block that matters."""
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    for line in found_lines(tuned.outcome, len(tuned.results), command):
+        console.print(line, markup=False)
+
+
+def _error(value: float, unit: str | None) -> str:
+    return "-" if value == float("inf") else f"{100 * value:.2f} %" if unit == SHARE else f"{value:.4g}"
+
+
+def _longest(one: Dimension) -> int:
+    return max(map(len, map(value_text, one.choices)), default=0) if one.is_choice else 8
+
+
+def _range(ends: Sequence[Any]) -> str:
+    if any(isinstance(end, str) for end in ends) or len(ends) != 2:
+        return ", ".join(map(value_text, ends))
+    return f"{value_text(ends[0])} .. {value_text(ends[1])}"
+
+
+def _scale(one: Dimension) -> str:
+    if one.low == one.high:
+        return "fixed"
+    return {
+        "linear": "evenly", "log": "on a log scale", "1 - beta, log": "1 - beta on a log scale",
+        "whole": "whole numbers", "whole, log": "whole numbers, on a log scale", "powers of two": "powers of two",
+        "choice": "",
+    }[one.scale]  # fmt: skip
+
+
+def _width(plan: Plan) -> int:
+    return max(len(one.name) for one in plan.space)
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    hours = f"{whole // 3600}:{whole % 3600 // 60:02d}" if whole >= 3600 else str(whole // 60)
+    return f"{hours}:{whole % 60:02d}"
+
+
+def run_tune(
+    source: str | None, resume: str | None, values: dict[str, str], preset: Mapping[str, Any], *, as_json: bool
+) -> Tuned:
+    """Carry the command out and show it."""
+    own = options(values)
+    from gnomon.workflow.tune import tune
+
+    follower = Terminal(quiet=as_json)
+    with follower:
+        tuned = tune(source, resume=resume, follower=follower, preset=preset, **own, **values)
+    if not as_json:
+        print_found(tuned, f"gnomon fit {shlex.quote(source) if source else 'DATA'}")
+    return tuned

@@ -1,0 +1,85 @@
+"""The page of a search: what was found, where it zoomed, its pictures, every trial; one self-contained file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gnomon.figures import encode
+from gnomon.figures import text as words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 500  # trials in the table
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """What the page shows, as text."""
+
+    title: str
+    started: str
+    found: str  # lines
+    zooms: Sequence[Sequence[str]]  # round, setting, range before, range after, trials
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]  # a trial each, the best first
+    version: str
+
+    @property
+    def left_out(self) -> int:
+        return max(0, len(self.rows) - MAX_ROWS)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of the page, with how to read it."""
+
+    title: str
+    how: str
+    figure: Figure
+
+
+def build(record: SearchRecord, figures: Sequence[Drawn]) -> str:
+    """The whole page. It loads nothing and runs nothing; every text on it is escaped."""
+    pictures = [
+        {"title": one.title, "how": one.how, "uri": Markup(encode.data_uri(encode.svg(one.figure), "image/svg+xml"))}  # noqa: S704  base64 of our own
+        for one in figures
+    ]
+    return _environment().get_template("search.html").render(record=_cut(record), pictures=pictures, **_style())
+
+
+def _cut(record: SearchRecord) -> dict[str, Any]:
+    names = ("title", "started", "found", "zooms", "columns", "version", "left_out")
+    return {**{name: getattr(record, name) for name in names}, "rows": list(record.rows)[:MAX_ROWS]}
+
+
+@cache
+def _style() -> Mapping[str, Any]:
+    css = resources.files("gnomon.report").joinpath("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return {"style": Markup(css), "policy": policy}  # noqa: S704  our own file
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("gnomon.report"), autoescape=True, undefined=StrictUndefined, finalize=_safe,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _safe(value: Any) -> Any:
+    """Every value that reaches the page passes here, and is then escaped unless it is markup of our own."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return "" if value is None else value
+    return words.visible(value, keep="\n")

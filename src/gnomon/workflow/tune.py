@@ -1,0 +1,155 @@
+"""tune: search settings by trials, from coarse to fine; train the best again; say how far to trust it."""
+
+from __future__ import annotations
+
+import shlex
+import time as clock
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.settings import Settings, fill, from_flat, full_key, value_of, with_values
+from gnomon.runs.search_folder import SearchFolder
+from gnomon.search import space as spaces
+from gnomon.search.default_space import divided_values, space_of
+from gnomon.strategy.target import Condition, parse_condition
+from gnomon.workflow.fit import card_of, refuse_changes
+from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.session import open_session
+from gnomon.workflow.signals import StopFlag, watched
+from gnomon.workflow.tune_driver import Driver
+from gnomon.workflow.tune_findings import Tuned
+from gnomon.workflow.tune_plan import Follower, Silent, placed, planned, to_json
+from gnomon.workflow.tune_workers import MOST_WORKERS, processors
+
+TRIALS = 40
+SAMPLERS = ("zoom", "random", "grid", "tpe")
+REPEATS = 3  # seeds that the best settings, and the defaults, are trained with again
+
+
+def tune(
+    source: Any = None,
+    *,
+    trials: int | None = None,
+    time: float | None = None,
+    workers: int | None = None,
+    satisfy: str | Sequence[str] = (),
+    sampler: str = "zoom",
+    stop_early: bool = True,
+    repeats: int = REPEATS,
+    resume: str | Path | None = None,
+    follower: Follower | None = None,
+    preset: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Tuned:
+    """Search the settings that make `source` be learnt best, and train with them.
+
+    `trials`: how many settings are tried (40). `time`: seconds for the whole search. `workers`: processes at work at
+    once; by default as many as there are processors, at most 8, one for data in memory. `satisfy`: conditions
+    that the best must meet ("latency_ms <= 10"). `sampler`: "zoom" (random, coarse to fine), "random", "grid" (for
+    comparison) or "tpe" (Optuna). `stop_early`: end trials by the median rule. `repeats`: seeds that the best settings
+    and the defaults are trained with again.
+    A setting with one value is the same for all trials; with a range ("1e-4..1e-1") or choices ("cosine,constant") it
+    varies as said; the others vary by default (`Plan.space`), or not at all.
+    `resume` continues a search that was stopped or killed, and returns a finished one as it is.
+
+    Raises UsageError (also where no trial meets the conditions), DataError, MachineError, BusyError, ArtefactError,
+    DivergedError (when every trial did), StoppedError.
+    """
+    follower, started = follower or Silent(), clock.monotonic()
+    with watched() as flag:
+        if resume is not None:
+            if settings:
+                raise UsageError(
+                    f"a search is resumed with the settings it has; {', '.join(settings)} cannot be changed.",
+                    fix="leave them out, or start a new search with them.",
+                )
+            return _resume(resume, source, workers, preset or {}, follower, flag, started)
+        if source is None:
+            raise UsageError("there is nothing to search on.", fix="hand over data: gnomon tune DATA.")
+        _check(trials, time, sampler, repeats)
+        fixed, varied = divided_values(settings)
+        opened = _findable(fill(from_flat(fixed), preset or {}))
+        follower.on_phase("reading")
+        prepared = prepare(source, opened)
+        given = frozenset(map(full_key, fixed))
+        session = open_session(prepared, opened, given, started=started)
+        plan = planned(
+            session, opened, space_of(session.settings, varied, given, len(prepared.splits["train"])),
+            trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early, repeats=repeats,
+            conditions=_conditions(satisfy), workers=_count(workers, prepared),
+        )  # fmt: skip
+        folder = SearchFolder.create(
+            opened.runs_folder, opened.run_name or prepared.source.name, card_of(session), to_json(plan)
+        )
+        with folder.lock():
+            return Driver(folder, placed(plan, folder), source, preset or {}, follower, flag, started).search()
+
+
+def _check(trials: int | None, seconds: float | None, sampler: str, repeats: int) -> None:
+    if trials is not None and trials < 2:
+        raise UsageError(f"trials={trials} cannot be used: a search takes at least 2.", fix="trials=40")
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"time={seconds} cannot be used: it takes a duration above 0.", fix="time=30m")
+    if sampler not in SAMPLERS:
+        raise UsageError(f"there is no sampler {sampler!r}.", fix=f"choose one of {', '.join(SAMPLERS)}.")
+    if repeats < 0:
+        raise UsageError(f"repeats={repeats} cannot be used: it takes a whole number of at least 0.", fix="repeats=3")
+
+
+def _conditions(satisfy: str | Sequence[str]) -> tuple[Condition, ...]:
+    texts = satisfy.split(",") if isinstance(satisfy, str) else satisfy
+    return tuple(parse_condition(text) for text in texts if text.strip())
+
+
+def _count(workers: int | None, prepared: Prepared) -> int:
+    """As many as were asked for; else one a processor. Data in memory cannot be opened by another process."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers={workers} cannot be used: it takes at least 1.", fix="workers=2")
+    if prepared.reopen is None:
+        if workers is not None and workers > 1:
+            raise UsageError(
+                "data in memory can be searched by one worker only.", fix="save it as a file, or workers=1."
+            )
+        return 1
+    return workers or min(processors(), MOST_WORKERS)
+
+
+def _findable(settings: Settings) -> Settings:
+    """The settings with the place of the target data as every worker sees it."""
+    target = settings.data.target_data
+    if target is None or not Path(target).expanduser().exists():
+        return settings
+    return with_values(settings, {"data.target_data": str(Path(target).expanduser().absolute())})
+
+
+def _resume(
+    path: str | Path, source: Any, workers: int | None, preset: Mapping[str, Any], follower: Follower, flag: StopFlag,
+    started: float,
+) -> Tuned:  # fmt: skip
+    folder = SearchFolder.newest("runs") if str(path) == "latest" else SearchFolder.open(path)
+    with folder.lock():
+        settings, given = folder.run.load_settings()
+        opened = fill(from_flat({key: value_of(settings, key) for key in given}), preset)
+        card, search = folder.run.load_data(), folder.load_search()
+        source = source_of(
+            card, source, in_memory="hand it over: gnomon.tune(data, resume=...).",
+            moved=f"put it back, or say where it is now: gnomon tune DATA --resume {shlex.quote(str(folder.path))}",
+        )  # fmt: skip
+        follower.on_phase("reading")
+        prepared = prepare(source, opened)
+        refuse_changes(folder.run, prepared)
+        session = open_session(prepared, opened, given, started=started)
+        try:
+            space = spaces.from_json(search["space"])
+            plan = planned(
+                session, opened, space, trials=int(search["trials"]), seconds=search["seconds"],
+                sampler=search["sampler"], stop_early=bool(search["stop_early"]), repeats=int(search["repeats"]),
+                conditions=_conditions(search["satisfy"]), workers=_count(workers, prepared),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as fault:
+            raise ArtefactError(
+                f"is not a search's ({fault}).", where=str(folder.path), fix="start a new one."
+            ) from None
+        return Driver(folder, plan, source, preset, follower, flag, started).search()
