@@ -51,7 +51,8 @@ def print_plan(plan: Plan) -> None:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    chances = f"{_percent(plan.power)} of the time; equal systems are told apart {_percent(plan.alpha)} of the time"
+    often, wrongly = _percent(plan.power), _percent(plan.alpha)
+    chances = f"such a difference is told {often} of the time; equal systems are told apart {wrongly} of the time"
     first = plan.rows[0]
     error = format_error(first.error, SHARE)
     if first.question == "within":
@@ -59,7 +60,6 @@ def plan_lines(plan: Plan) -> list[str]:
                 f"(half of the 95 % interval's width, or less, {_percent(plan.power)} of the time)"]  # fmt: skip
     if first.question == "below":
         bound = format_error(first.other or 0, SHARE)
-        often, wrongly = _percent(plan.power), _percent(plan.alpha)
         return [f"{first.unpaired:,} examples show that an error of {error} is below {bound}",
                 f"{often} of the time; an error at the bound passes {wrongly} of the time"]  # fmt: skip
     if first.question == "told by":

@@ -1,0 +1,113 @@
+"""Finding one class: the same numbers as scikit-learn, the notes' F1, and rates at a threshold by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import metrics
+
+from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.metrics.binary import average_precision, scores_of_class, true_accepts
+
+
+def judged(target, said, weights=None, groups=None) -> Evaluation:
+    table = pl.DataFrame(
+        {
+            "target": target, "prediction": said, "error": (np.asarray(target) != np.asarray(said)).astype(float),
+            "weight": np.ones(len(target)) if weights is None else weights,
+            "group": pl.Series([None] * len(target) if groups is None else groups, dtype=pl.String),
+        }
+    )  # fmt: skip
+    return Evaluation("dev", SHARE, table)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_scores_of_a_class_are_scikit_learns(beta):
+    rng = np.random.default_rng(0)
+    target, weights = np.where(rng.random(300) < 0.3, "cat", "dog"), rng.random(300) + 0.1
+    said = np.where(rng.random(300) < 0.8, target, np.where(target == "cat", "dog", "cat"))
+    found = scores_of_class(judged(target, said, weights), "cat", beta=beta)
+    options = {"pos_label": "cat", "sample_weight": weights}
+    assert found["precision"].value == pytest.approx(metrics.precision_score(target, said, **options))
+    assert found["recall"].value == pytest.approx(metrics.recall_score(target, said, **options))
+    assert found[f"F{beta:g}"].value == pytest.approx(metrics.fbeta_score(target, said, beta=beta, **options))
+    other = metrics.recall_score(target, said, pos_label="dog", sample_weight=weights)
+    assert found["specificity"].value == pytest.approx(other)
+    assert all(one.low <= one.value <= one.high for one in found.values())
+
+
+def test_the_notes_two_classifiers_are_told_by_f1():
+    # notes: A has precision 95 % and recall 90 %, B 98 % and 85 %; F1 92.4 % and 91.0 %
+    def classifier(hits: int, said: int, true: int) -> Evaluation:
+        target = ["cat"] * true + ["dog"] * 2000
+        prediction = ["cat"] * hits + ["dog"] * (true - hits) + ["cat"] * (said - hits) + ["dog"] * (2000 - said + hits)
+        return judged(target, prediction)
+
+    a = scores_of_class(classifier(1710, 1800, 1900), "cat")
+    b = scores_of_class(classifier(1666, 1700, 1960), "cat")
+    assert (round(a["precision"].value, 3), round(a["recall"].value, 3), round(a["F1"].value, 3)) == (0.95, 0.9, 0.924)
+    assert (round(b["precision"].value, 3), round(b["recall"].value, 3), round(b["F1"].value, 3)) == (0.98, 0.85, 0.910)
+
+
+def test_what_was_never_said_has_no_precision():
+    found = scores_of_class(judged(["cat", "dog"], ["dog", "dog"]), "cat")
+    assert "precision" not in found
+    assert found["recall"].value == 0
+    assert found["F1"].value == 0
+
+
+def test_average_precision_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    positive, weights = rng.random(200) < 0.2, rng.random(200) + 0.1
+    scores = (rng.random(200) + 0.5 * positive).round(2)
+    found = average_precision(scores, positive, weights=weights)
+    assert found is not None
+    assert found.value == pytest.approx(metrics.average_precision_score(positive, scores, sample_weight=weights))
+    assert found.low < found.value < found.high
+    assert average_precision(scores, np.zeros(200, dtype=bool)) is None
+
+
+def test_true_accepts_by_hand_and_from_the_roc_curve():
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    positive = np.array([True, True, False, True, False, False])
+    assert true_accepts(scores, positive, 0.0).value == pytest.approx(2 / 3)
+    assert true_accepts(scores, positive, 1 / 3).value == 1
+    rng = np.random.default_rng(0)
+    positive = rng.random(500) < 0.5
+    scores = rng.normal(size=500) + positive
+    far, tar, _ = metrics.roc_curve(positive, scores, drop_intermediate=False)
+    assert true_accepts(scores, positive, 0.05).value == pytest.approx(tar[far <= 0.05].max())
+    assert true_accepts(scores, np.ones(500, dtype=bool), 0.1) is None
+
+
+@pytest.mark.slow
+def test_intervals_of_f1_and_average_precision_cover_about_95_percent():
+    rng = np.random.default_rng(0)
+
+    def draw(size):
+        positive = rng.random(size) < 0.3
+        return positive, rng.normal(size=size) + 1.2 * positive
+
+    positive, scores = draw(400_000)
+    true = {
+        "F1": metrics.f1_score(positive, scores > 0.8),
+        "AP": metrics.average_precision_score(positive, scores),
+    }
+    held, rounds = {"F1": 0, "AP": 0}, 400
+    for seed in range(rounds):
+        positive, scores = draw(300)
+        of_class = scores_of_class(judged(positive.astype(str), (scores > 0.8).astype(str)), "True", seed=seed)
+        found = {"F1": of_class["F1"], "AP": average_precision(scores, positive, seed=seed)}
+        for name, one in found.items():
+            held[name] += one.low <= true[name] <= one.high
+    for name, count in held.items():
+        assert 0.92 <= count / rounds <= 0.98, name
+
+
+def test_odd_arguments_are_refused():
+    with pytest.raises(UsageError, match="beta=0"):
+        scores_of_class(judged(["a"], ["a"]), "a", beta=0)
+    with pytest.raises(UsageError, match="no share"):
+        true_accepts(np.array([1.0]), np.array([True]), 2.0)
