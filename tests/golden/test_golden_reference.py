@@ -15,7 +15,7 @@ VERTICAL = np.array([[1.0, 0.0, -1.0]] * 3)
 
 def _edges(picture):
     X = np.array(picture, dtype=float)[None, None]
-    return convolution.conv2d_forward(X, VERTICAL[None, None], np.zeros(1))[0, 0]
+    return convolution.conv_forward(X, VERTICAL[None, None], np.zeros(1), stride=(1, 1), padding=(0, 0))[0, 0]
 
 
 def _rates():

@@ -49,6 +49,15 @@ def test_elementwise_activation(name):
     _assert_gradients(value, lambda dA, Z: dA * derivative(Z), _drawn((5, 4)))
 
 
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 4, 2)])
+def test_layer_norm(shape):
+    _assert_gradients(
+        normalisation.layer_norm_forward,
+        lambda dY, Z, gamma, beta: normalisation.layer_norm_backward(dY, Z, gamma),
+        _drawn(shape, shape[1:2], shape[1:2]),
+    )
+
+
 def test_softmax():
     _assert_gradients(activations.softmax, activations.softmax_backward, _drawn((3, 4)))
 
@@ -70,10 +79,10 @@ def test_loss(name):
 @pytest.mark.parametrize(("stride", "padding"), [((1, 1), (0, 0)), ((2, 1), (1, 2)), ((3, 2), (2, 0))])
 def test_convolution(stride, padding):
     def forward(X, W, b):
-        return convolution.conv2d_forward(X, W, b, stride=stride, padding=padding)
+        return convolution.conv_forward(X, W, b, stride=stride, padding=padding)
 
     def backward(dZ, X, W, b):
-        return convolution.conv2d_backward(dZ, X, W, stride=stride, padding=padding)
+        return convolution.conv_backward(dZ, X, W, stride=stride, padding=padding)
 
     _assert_gradients(forward, backward, _drawn((2, 2, 5, 4), (3, 2, 3, 2), (3,)))
 

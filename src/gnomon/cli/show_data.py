@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ def print_shown(shown: Shown) -> None:
     parameters = sum(row["parameters"] for row in shown.layers)
     total = sum(row["multiply_adds"] or 0 for row in shown.layers)
     console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{total:>16,}\n", style="bold")
+    _print_signals(console, shown)
     from gnomon.core.settings import rows
 
     defaults = {row.key: row.default for row in rows()}
@@ -93,9 +95,33 @@ def print_shown(shown: Shown) -> None:
         console.print(f"  {key:<30} {_value(value):<20} {origin}", markup=False)
 
 
+def _print_signals(console: Console, shown: Shown) -> None:
+    """What flowed through the layers at the last look, and what is wrong with it."""
+    if not shown.signals:
+        return
+    width = max([len(row["layer"]) for row in shown.signals] + [7])
+    heads = f"{'mean':>10}{'spread':>10}{'gradient':>10}{'update':>10}{'dead':>8}{'saturated':>11}"
+    console.print(f"  {'signals':<{width}}  {heads}", style="bold", markup=False)
+    for row in shown.signals:
+        dead, saturated = ("" if row[key] is None else f"{100 * row[key]:.0f} %" for key in ("dead", "saturated"))
+        console.print(
+            f"  {row['layer']:<{width}}  {row['mean']:>10.2g}{row['std']:>10.2g}{row['gradient']:>10.2g}"
+            f"{row['update_ratio']:>10.1e}{dead:>8}{saturated:>11}",
+            markup=False,
+        )
+    for text in shown.findings:
+        console.print(f"  {printable(text)}", markup=False)
+    console.print()
+
+
 def shown_as_json(shown: Shown) -> dict[str, Any]:
     return {
         "layers": shown.layers,
+        "signals": [
+            {key: value if not isinstance(value, float) or math.isfinite(value) else None for key, value in row.items()}
+            for row in shown.signals
+        ],
+        "findings": shown.findings,
         "settings": {key: {"value": value, "given": given} for key, value, given, _ in shown.settings},
     }
 

@@ -15,6 +15,8 @@ from rich.text import Text
 from gnomon.cli.failures import printable
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
 from gnomon.core.evaluation import SHARE, SPLITS
+from gnomon.core.layer_signals import findings_of
+from gnomon.workflow.nudge import in_words
 
 if TYPE_CHECKING:
     from gnomon.workflow.fit import Ready
@@ -36,6 +38,8 @@ class Terminal:
         self.has_begun = False
         self.epochs = 0
         self.epoch_began = time.monotonic()
+        self.highest_rate = 0.0
+        self.troubles: set[str] = set()  # of the signals, that were told
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.quiet:
@@ -58,11 +62,16 @@ class Terminal:
             return
         self.unit, self.epochs = ready.task.error_unit, ready.settings.stop.epochs or 0
         self.has_train_dev = "train_dev" in ready.prepared.splits
+        self.highest_rate = ready.settings.optimiser.learning_rate or 0.0
         for line in _opening_lines(ready):
             self.console.print(line, markup=False)
         self.console.print()
         self.console.print(self._header(), markup=False, style="bold")
         self.epoch_began = time.monotonic()
+
+    def on_nudge(self, row: Mapping[str, Any]) -> None:
+        if not self.quiet:
+            self.console.print(f"  nudged     {in_words([row])}", markup=False)
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         if self.live is None:
@@ -79,7 +88,15 @@ class Terminal:
         self.epoch_began = time.monotonic()
         if not self.quiet:
             self.console.print(self._row(row), markup=False)
+            self._tell_troubles(row)
             self._moving("")
+
+    def _tell_troubles(self, row: Mapping[str, Any]) -> None:
+        """What the signals of this epoch say is wrong, each thing once."""
+        for finding in findings_of([row], highest_rate=self.highest_rate):
+            if finding.trouble not in self.troubles:
+                self.troubles.add(finding.trouble)
+                self.console.print(f"  signals    {printable(finding.text)}", markup=False)
 
     def _moving(self, text: str) -> None:
         if self.live is not None:

@@ -7,7 +7,9 @@ fit-train, fit-dev, fit-test, real-world; two links mark a knob that is not orth
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,11 +38,30 @@ def _tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | float) else value
 
 
+def _table(value: Any) -> Any:
+    """`"1:0.1,30:0.01"` -> ("1:0.1", "30:0.01"), checked: epochs from 1 on, rising, rates above 0."""
+    entries = _tuple(value)
+    pairs = [re.fullmatch(r"(\d+):([0-9.eE+-]+)", str(entry).replace(" ", "")) for entry in entries]
+    try:
+        table = [(int(pair[1]), float(pair[2])) for pair in pairs if pair]
+    except ValueError:
+        table = []
+    epochs = [epoch for epoch, _ in table]
+    rises = epochs[:1] == [1] and all(first < second for first, second in itertools.pairwise(epochs))
+    if len(table) != len(entries) or not rises or not all(0 < rate < math.inf for _, rate in table):
+        raise ValueError(f"expected {RATE_TABLE}")
+    return tuple(f"{epoch}:{rate!r}" for epoch, rate in table)
+
+
+RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
 DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
 Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_tuple)]
+RateTable = Annotated[tuple[str, ...], BeforeValidator(_table), Field(json_schema_extra={"takes": RATE_TABLE})]
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+Activations = Annotated[tuple[Activation, ...], Field(min_length=1), BeforeValidator(_tuple)]
 
 Link = Literal["fit-train", "fit-dev", "fit-test", "real-world"]
 
@@ -91,11 +112,11 @@ class ModelSettings(_Group):
     name: str | None = _setting(None, "architecture: logistic, linear, dense, lenet5, convnet", link="fit-train")
     hidden: Widths | None = _setting(None, "units of each hidden layer (dense), e.g. 256,128", link="fit-train")
     channels: Widths | None = _setting(None, "channels of each stage (convnet), e.g. 32,64,128", link="fit-train")
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid"] | None = _setting(
-        None, "activation of hidden layers", link="fit-train"
+    activation: Activations | None = _setting(
+        None, "activation of hidden layers: one value, or one a hidden layer, e.g. tanh,relu", link="fit-train"
     )
-    normalisation: Literal["batch", "none"] | None = _setting(
-        None, "normalisation before the activation", link="fit-train"
+    normalisation: Literal["batch", "layer", "none"] | None = _setting(
+        None, "normalisation before the activation, over the batch or over the units of the layer", link="fit-train"
     )
 
 
@@ -107,6 +128,7 @@ class InitSettings(_Group):
         "zeros; small = 0.01 N(0,1); xavier = sqrt(1/n_in); glorot = sqrt(2/(n_in+n_out)); he = sqrt(2/n_in)",
         link="fit-train",
     )
+    scale: float = _setting(1.0, "factor on what the scheme draws (not on the last layer)", gt=0, link="fit-train")
 
 
 class RegulariseSettings(_Group):
@@ -130,14 +152,16 @@ class RegulariseSettings(_Group):
 class OptimiserSettings(_Group):
     """How a step is made."""
 
-    name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw"] | None = _setting(
+    name: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] | None = _setting(
         None, "update rule", link="fit-train"
     )
-    learning_rate: float | None = _setting(None, "step size at its highest", gt=0, link="fit-train")
+    learning_rate: float | None = _setting(
+        None, "step size at its highest (fit also takes auto: found by a range test)", gt=0, link="fit-train"
+    )
     batch_size: int | None = _setting(None, "examples a step (0: all of them)", ge=0, link="fit-train")
-    momentum: float = _setting(0.9, "beta of momentum; beta_1 of adam", ge=0, lt=1, link="fit-train")
+    momentum: float = _setting(0.9, "beta of momentum and nesterov; beta_1 of adam", ge=0, lt=1, link="fit-train")
     beta2: float = _setting(0.999, "beta_2 of adam; beta of rmsprop", ge=0, lt=1, link="fit-train")
-    epsilon: float = _setting(1e-8, "added to the root in adam and rmsprop", gt=0)
+    epsilon: float = _setting(1e-8, "added to the root in adam and rmsprop", gt=0, link="fit-train")
     clip_norm: float = _setting(0.0, "largest norm of the gradient (0: not clipped)", ge=0, link="fit-train")
     clip_value: float = _setting(0.0, "largest size of a gradient entry (0: not clipped)", ge=0, link="fit-train")
 
@@ -145,15 +169,26 @@ class OptimiserSettings(_Group):
 class ScheduleSettings(_Group):
     """How the learning rate moves."""
 
-    name: Literal["constant", "cosine", "inverse", "exponential", "staircase", "root"] | None = _setting(
+    name: (
+        Literal["constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root", "discrete"] | None
+    ) = _setting(
         None,
-        "constant; cosine after a warm-up; inverse = 1/(1+decay*epoch); exponential = decay^epoch; "
-        "staircase = decay every `every` epochs; root = decay/sqrt(epoch)",
+        "constant; cosine; one-cycle; inverse = 1/(1+decay*epoch); exponential = decay^epoch; staircase = decay every "
+        "`every` epochs; root = decay/sqrt(epoch); discrete = the rates of `table`",
         link="fit-train",
     )
-    warmup: float = _setting(0.05, "share of all steps spent rising to the learning rate (cosine)", ge=0, lt=1)
-    decay: float | None = _setting(None, "the decay of inverse, exponential, staircase or root", gt=0)
-    every: int = _setting(10, "epochs between the stairs of staircase", ge=1)
+    warmup: float | None = _setting(
+        None,
+        "share of all steps spent rising to the learning rate: 0.05 for cosine, 0.3 for one-cycle, else 0",
+        ge=0,
+        lt=1,
+        link="fit-train",
+    )
+    decay: float | None = _setting(None, "the decay of inverse, exponential, staircase or root", gt=0, link="fit-train")
+    every: int = _setting(10, "epochs between the stairs of staircase", ge=1, link="fit-train")
+    table: RateTable | None = _setting(
+        None, "learning rates and the epochs they begin with, for discrete, e.g. 1:0.1,30:0.01", link="fit-train"
+    )
 
 
 class StopSettings(_Group):
@@ -360,8 +395,8 @@ def _takes(key: str) -> str:
     """What a setting takes, in words: "a whole number of at least 1"; "" for what a person must read up on."""
     schema = _schema(key)
     one = schema.get("items", schema)
-    if "takes" in one:
-        return str(one["takes"])
+    if "takes" in schema or "takes" in one:
+        return str(schema.get("takes") or one["takes"])
     if "enum" in one:
         return " or ".join(map(str, one["enum"]))
     kind = {"integer": "a whole number", "number": "a number", "string": "a text"}.get(one.get("type", ""))

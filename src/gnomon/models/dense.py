@@ -10,9 +10,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.errors import UsageError
 from gnomon.nn.activations import Activation
-from gnomon.nn.blocks import Normalisation, dense_block, one_each
+from gnomon.nn.blocks import Normalisation, activation_each, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
 MAX_EMBEDDING = 50  # columns a categorical column is given at most
@@ -99,13 +98,9 @@ def _hidden_layers(
     dropout: Sequence[float],
     normalisation: Normalisation,
 ) -> OrderedDict[str, nn.Module]:
-    activations = (activation,) * len(hidden) if isinstance(activation, str) else tuple(activation)
-    if len(activations) != len(hidden):
-        raise UsageError(
-            f"{len(activations)} activations for {len(hidden)} hidden layers.", fix="give one, or one a hidden layer."
-        )
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    widths = zip((width, *hidden), hidden, activations, one_each(dropout, len(hidden)), strict=False)
+    names, rates = activation_each(activation, len(hidden)), one_each(dropout, len(hidden))
+    widths = zip((width, *hidden), hidden, names, rates, strict=False)
     for number, (num_inputs, num_units, name, rate) in enumerate(widths, start=1):
         layers[f"dense{number}"] = dense_block(
             num_inputs, num_units, activation_name=name, dropout=rate, normalisation=normalisation

@@ -9,7 +9,7 @@ from torch import nn
 
 from gnomon.core.errors import UsageError
 from gnomon.nn.activations import Activation
-from gnomon.nn.blocks import Normalisation, conv_block, dense_block, one_each
+from gnomon.nn.blocks import Normalisation, activation_each, conv_block, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
 FILTERS = (8, 16)  # of the two convolutions
@@ -26,7 +26,7 @@ def lenet5(
     image_size: tuple[int, int],
     mean: Sequence[float],
     std: Sequence[float],
-    activation: Activation = "relu",
+    activation: Activation | Sequence[Activation] = "relu",
     dropout: Sequence[float] = (),
     normalisation: Normalisation = "none",
 ) -> nn.Sequential:
@@ -44,18 +44,21 @@ def lenet5(
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
     height, width = image_size
-    for number, (num_inputs, filters) in enumerate(zip((channels_in, *FILTERS), FILTERS, strict=False), start=1):
+    names = activation_each(activation, len(FILTERS) + len(UNITS))
+    stages = zip((channels_in, *FILTERS), FILTERS, names, strict=False)
+    for number, (num_inputs, filters, name) in enumerate(stages, start=1):
         layers[f"conv{number}"] = conv_block(
-            num_inputs, filters, size=FILTER, padding=0, pool=POOL, activation_name=activation,
+            num_inputs, filters, size=FILTER, padding=0, pool=POOL, activation_name=name,
             normalisation=normalisation,
         )  # fmt: skip
         height, width = ((side - FILTER + 1) // POOL for side in (height, width))
     layers["flatten"] = nn.Flatten()
     flat = FILTERS[-1] * height * width
     rates = one_each(dropout, len(UNITS))
-    for number, (num_inputs, units, rate) in enumerate(zip((flat, *UNITS), UNITS, rates, strict=False), start=1):
+    dense_layers = zip((flat, *UNITS), UNITS, names[len(FILTERS) :], rates, strict=False)
+    for number, (num_inputs, units, name, rate) in enumerate(dense_layers, start=1):
         layers[f"dense{number}"] = dense_block(
-            num_inputs, units, activation_name=activation, dropout=rate, normalisation=normalisation
+            num_inputs, units, activation_name=name, dropout=rate, normalisation=normalisation
         )
     layers["head"] = nn.Linear(UNITS[-1], num_outputs)
     return nn.Sequential(layers)

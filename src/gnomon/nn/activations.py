@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
 from gnomon.core.errors import UsageError
-
-Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+from gnomon.core.settings import Activation
 
 LEAK = 0.01  # slope of leaky_relu below zero
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import nn
 
 from gnomon.core.errors import UsageError
 from gnomon.nn.activations import Activation, activation
 
-Normalisation = Literal["batch", "none"]
+Normalisation = Literal["batch", "layer", "none"]
+T = TypeVar("T")
 
 
 def dense_block(
     num_inputs: int, num_units: int, *, activation_name: Activation, dropout: float, normalisation: Normalisation
 ) -> nn.Sequential:
-    """(B, num_inputs) -> (B, num_units): linear, batch norm, activation, dropout; the last two where asked for.
+    """(B, num_inputs) -> (B, num_units): linear, norm, activation, dropout; the norm and dropout where asked for.
 
     A bias before batch norm would be subtracted again with the mean: it is left out.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["linear"] = nn.Linear(num_inputs, num_units, bias=normalisation == "none")
+    layers["linear"] = nn.Linear(num_inputs, num_units, bias=normalisation != "batch")
     if normalisation == "batch":
         layers["norm"] = nn.BatchNorm1d(num_units)
+    elif normalisation == "layer":
+        layers["norm"] = nn.LayerNorm(num_units)
     layers["activation"] = activation(activation_name)
     if dropout > 0:
         layers["dropout"] = nn.Dropout(dropout)
@@ -41,28 +44,40 @@ def conv_block(
     activation_name: Activation,
     normalisation: Normalisation,
 ) -> nn.Sequential:
-    """(B, num_inputs, H, W) -> (B, num_filters, H', W'): convolution size x size, max pool, batch norm, activation.
+    """(B, num_inputs, H, W) -> (B, num_filters, H', W'): convolution size x size, max pool, norm, activation.
 
     The pool (1: none) comes first. Before the activation it is the same function, since no activation here ever
-    decreases, on a quarter of the numbers; batch norm then standardises what the activation really sees.
+    decreases, on a quarter of the numbers; the norm then standardises what the activation really sees. Layer norm is
+    over C, H and W of each example, with one scale and shift a channel.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv"] = nn.Conv2d(num_inputs, num_filters, size, padding=padding, bias=normalisation == "none")
+    layers["conv"] = nn.Conv2d(num_inputs, num_filters, size, padding=padding, bias=normalisation != "batch")
     if pool > 1:
         layers["pool"] = nn.MaxPool2d(pool)
     if normalisation == "batch":
         layers["norm"] = nn.BatchNorm2d(num_filters)
+    elif normalisation == "layer":
+        layers["norm"] = nn.GroupNorm(1, num_filters)
     layers["activation"] = activation(activation_name)
     return nn.Sequential(layers)
 
 
 def one_each(dropout: Sequence[float], num_layers: int) -> tuple[float, ...]:
-    """Dropout of each of `num_layers` layers: none given means 0, one given counts for all. Raises UsageError."""
-    if len(dropout) == num_layers:
-        return tuple(dropout)
-    if len(dropout) > 1:
+    """Dropout of each of `num_layers` hidden layers: none given means 0, one counts for all. Raises UsageError."""
+    return _spread(dropout or (0.0,), num_layers, "dropout")
+
+
+def activation_each(names: Activation | Sequence[Activation], num_layers: int) -> tuple[Activation, ...]:
+    """The activation of each of `num_layers` hidden layers: one counts for all. Raises UsageError."""
+    return _spread((names,) if isinstance(names, str) else names, num_layers, "activation")
+
+
+def _spread(values: Sequence[T], num_layers: int, what: str) -> tuple[T, ...]:
+    if len(values) == 1:
+        return (values[0],) * num_layers
+    if len(values) != num_layers:
         raise UsageError(
-            f"dropout has {len(dropout)} values for {num_layers} hidden layers.",
+            f"{what} has {len(values)} values for {num_layers} hidden layers.",
             fix="give one value, or one a hidden layer.",
         )
-    return (dropout[0] if dropout else 0.0,) * num_layers
+    return tuple(values)

@@ -21,7 +21,7 @@ _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm,
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator) -> None:
+def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, scale: float = 1.0) -> None:
     """Draw the weights of every Linear, Conv and Embedding from N(0, std²); biases 0, normalisations scale 1, shift 0.
 
     With n_in and n_out the inputs and outputs of one unit (a filter's are its channels times its area; an embedding's
@@ -30,14 +30,15 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator) -> 
         zeros 0 · small 0.01 · xavier sqrt(1/n_in) · glorot sqrt(2/(n_in + n_out)) · he sqrt(2/n_in)
 
     The layer that a model calls `head` answers: xavier, glorot and he start it at HEAD_SCALE of that, which puts the
-    first softmax loss at ln K. Raises UsageError for another scheme.
+    first softmax loss at ln K. `scale` multiplies std everywhere else. Raises UsageError for another scheme.
     Source: Glorot & Bengio 2010, equation 12 (glorot); He et al. 2015, equation 10 (he); LeCun et al. 1998 (xavier).
     """
     head = getattr(model, "head", None)
     for module in model.modules():
         if isinstance(module, _WEIGHTED):
-            scale = HEAD_SCALE if module is head and scheme in ("xavier", "glorot", "he") else 1.0
-            _draw(module.weight, scale * _std(scheme, *_fans(module)), generator)
+            is_shrunk = module is head and scheme in ("xavier", "glorot", "he")
+            factor = HEAD_SCALE if is_shrunk else 1.0 if module is head else scale
+            _draw(module.weight, factor * _std(scheme, *_fans(module)), generator)
         elif isinstance(module, _NORMALISATIONS) and module.weight is not None:
             module.weight.fill_(1.0)
         bias = getattr(module, "bias", None)

@@ -1,9 +1,8 @@
-"""Two-dimensional convolution as networks use it (cross-correlation), with stride and zero padding.
-
-One dimension is the case H = 1: kernels of height 1, stride (1, s), padding (0, p).
-"""
+"""Convolution as networks use it (cross-correlation), in one, two or three dimensions, with stride and zero padding."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,62 +27,56 @@ def same_padding(kernel: int) -> int:
     return (kernel - 1) // 2
 
 
-def flip(W: Array) -> Array:
-    """The kernel turned by half a turn in its last two axes: cross-correlation with that is true convolution."""
-    return W[..., ::-1, ::-1]
+def flip(W: Array, num_dims: int = 2) -> Array:
+    """The kernel reversed along its last axes: cross-correlation with that is true convolution."""
+    return np.flip(W, axis=tuple(range(-num_dims, 0)))
 
 
-def pad(X: Array, padding: tuple[int, int], value: float = 0.0) -> Array:
-    """(B, C, H, W) -> (B, C, H + 2 p_H, W + 2 p_W)."""
-    return np.pad(X, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=value)
+def pad(X: Array, padding: Sequence[int], value: float = 0.0) -> Array:
+    """(B, C, H, W) -> (B, C, H + 2 p_H, W + 2 p_W), and likewise in other numbers of dimensions."""
+    return np.pad(X, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=value)
 
 
-def unpad(X: Array, padding: tuple[int, int]) -> Array:
+def unpad(X: Array, padding: Sequence[int]) -> Array:
     """What `pad` was given."""
-    height, width = X.shape[2:]
-    return X[:, :, padding[0] : height - padding[0], padding[1] : width - padding[1]]
+    return X[(..., *(slice(p, size - p) for p, size in zip(padding, X.shape[2:], strict=True)))]
 
 
-def conv2d_forward(
-    X: Array, W: Array, b: Array, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0)
-) -> Array:
+def conv_forward(X: Array, W: Array, b: Array, *, stride: Sequence[int], padding: Sequence[int]) -> Array:
     """z[k, i, j] = b_k + sum over c, u, v of w[k, c, u, v] x[c, i s_H + u, j s_W + v].
 
-    X (B, C, H, W), W (K, C, f_H, f_W), b (K,) -> (B, K, H', W'), sizes by `output_size`. The kernel is not flipped:
-    this is cross-correlation, which the field calls convolution. Source: Goodfellow et al. 2016, equation 9.6.
+    X (B, C, H, W), W (K, C, f_H, f_W), b (K,) -> (B, K, H', W'), sizes by `output_size`, one stride and padding an
+    axis; (B, C, L) with W (K, C, f) in one dimension, (B, C, D, H, W) with W (K, C, f_D, f_H, f_W) in three. The kernel
+    is not flipped: this is cross-correlation, which the field calls convolution.
+    Source: Goodfellow et al. 2016, equation 9.6.
     """
-    kernel_height, kernel_width = W.shape[2:]
-    height = output_size(X.shape[2], kernel_height, stride[0], padding[0])
-    width = output_size(X.shape[3], kernel_width, stride[1], padding[1])
+    kernel = W.shape[2:]
+    sizes = map(output_size, X.shape[2:], kernel, stride, padding)
     padded = pad(X, padding)
-    Z = np.empty((len(X), len(W), height, width))
-    for i in range(height):
-        for j in range(width):
-            top, left = i * stride[0], j * stride[1]
-            patch = padded[:, :, top : top + kernel_height, left : left + kernel_width]  # (B, C, f_H, f_W)
-            Z[:, :, i, j] = np.einsum("bcuv,kcuv->bk", patch, W) + b
+    Z = np.empty((len(X), len(W), *sizes))
+    for position in np.ndindex(*Z.shape[2:]):
+        patch = padded[_window(position, kernel, stride)]  # (B, C, f_H, f_W)
+        Z[(..., *position)] = patch.reshape(len(X), -1) @ W.reshape(len(W), -1).T + b
     return Z
 
 
-def conv2d_backward(
-    dZ: Array,
-    X: Array,
-    W: Array,
-    *,
-    stride: tuple[int, int] = (1, 1),
-    padding: tuple[int, int] = (0, 0),
+def conv_backward(
+    dZ: Array, X: Array, W: Array, *, stride: Sequence[int], padding: Sequence[int]
 ) -> tuple[Array, Array, Array]:
     """Each output hands its gradient to the patch and to the kernel that made it. Returns (dX, dW, db).
 
     dX over the patch of (i, j) gathers sum_k dz[k, i, j] w_k; dW gathers dz[k, i, j] times that patch; db_k sums dz_k.
     """
-    kernel_height, kernel_width = W.shape[2:]
     padded = pad(X, padding)
     dpadded, dW = np.zeros_like(padded), np.zeros_like(W)
-    for i in range(dZ.shape[2]):
-        for j in range(dZ.shape[3]):
-            top, left = i * stride[0], j * stride[1]
-            rows, columns = slice(top, top + kernel_height), slice(left, left + kernel_width)
-            dpadded[:, :, rows, columns] += np.einsum("bk,kcuv->bcuv", dZ[:, :, i, j], W)
-            dW += np.einsum("bk,bcuv->kcuv", dZ[:, :, i, j], padded[:, :, rows, columns])
-    return unpad(dpadded, padding), dW, dZ.sum(axis=(0, 2, 3))
+    for position in np.ndindex(*dZ.shape[2:]):
+        window, dz = _window(position, W.shape[2:], stride), dZ[(..., *position)]  # dz (B, K)
+        dpadded[window] += np.tensordot(dz, W, axes=1)
+        dW += np.tensordot(dz.T, padded[window], axes=1)
+    return unpad(dpadded, padding), dW, dZ.sum(axis=(0, *range(2, dZ.ndim)))
+
+
+def _window(position: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> tuple[slice, ...]:
+    """The cells of the padded input that the output at `position` looks at, in all examples and channels."""
+    starts = [i * s for i, s in zip(position, stride, strict=True)]
+    return (slice(None), slice(None), *(slice(start, start + f) for start, f in zip(starts, kernel, strict=True)))

@@ -1,4 +1,4 @@
-"""Batch normalisation: with the batch's own statistics in training, with running averages afterwards.
+"""Batch normalisation: with the batch's own statistics in training, with running averages afterwards; layer norm.
 
 Z is (B, D) or (B, C, H, W). Statistics are per feature or per channel, taken over every other axis, m numbers each.
 Source: Ioffe and Szegedy 2015, algorithms 1 and 2. Use it on Z, before the activation; the layer before it then
@@ -90,6 +90,28 @@ def batch_norm_eval_backward(
     deviation = np.sqrt(_to_axes(variance, Z) + epsilon)
     normed = (Z - _to_axes(mean, Z)) / deviation
     return _to_axes(gamma, Z) * dY / deviation, (dY * normed).sum(axis=axes), dY.sum(axis=axes)
+
+
+def layer_norm_forward(Z: Array, gamma: Array, beta: Array, *, epsilon: float = 1e-5) -> Array:
+    """As in batch norm, but over the units of each example by itself, so training and prediction are one function.
+
+    Z (B, D) with gamma, beta (D,); Z (B, C, H, W) is normalised over C, H and W, with gamma, beta (C,) per channel.
+    Source: Ba et al. 2016, equations 3 and 4.
+    """
+    axes = tuple(range(1, Z.ndim))
+    mean, variance = Z.mean(axis=axes, keepdims=True), Z.var(axis=axes, keepdims=True)
+    return _to_axes(gamma, Z) * (Z - mean) / np.sqrt(variance + epsilon) + _to_axes(beta, Z)
+
+
+def layer_norm_backward(dY: Array, Z: Array, gamma: Array, *, epsilon: float = 1e-5) -> tuple[Array, Array, Array]:
+    """Returns (dZ, dgamma, dbeta): dZ as in batch norm, with the means taken over each example."""
+    axes = tuple(range(1, Z.ndim))
+    deviation = np.sqrt(Z.var(axis=axes, keepdims=True) + epsilon)
+    normed = (Z - Z.mean(axis=axes, keepdims=True)) / deviation
+    g = _to_axes(gamma, Z) * dY
+    dZ = (g - g.mean(axis=axes, keepdims=True) - normed * (g * normed).mean(axis=axes, keepdims=True)) / deviation
+    shared = _all_but_channels(Z)
+    return dZ, (dY * normed).sum(axis=shared), dY.sum(axis=shared)
 
 
 def _all_but_channels(Z: Array) -> tuple[int, ...]:

@@ -24,6 +24,16 @@ def momentum_step(
     return W - learning_rate * v, v
 
 
+def nesterov_step(W: Array, dW: Array, v: Array, *, learning_rate: float, beta: float = 0.9) -> tuple[Array, Array]:
+    """v := beta v + dW; W := W - alpha (dW + beta v): the step that momentum would make next, made now. Returns (W, v).
+
+    Written in the position where the gradient is taken, as in torch; the paper looks ahead by beta v instead.
+    Source: Nesterov 1983; Sutskever et al. 2013, equation 4 (in the form of Bengio et al. 2013, equation 7).
+    """
+    v = beta * v + dW
+    return W - learning_rate * (dW + beta * v), v
+
+
 def rmsprop_step(
     W: Array, dW: Array, s: Array, *, learning_rate: float, beta: float = 0.9, epsilon: float = 1e-8
 ) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 
 def inverse_decay(alpha0: float, *, decay: float, epoch: int) -> float:
@@ -28,6 +29,27 @@ def staircase_decay(alpha0: float, *, decay: float, interval: int, epoch: int) -
 def root_decay(alpha0: float, *, k: float = 1.0, epoch: int) -> float:
     """alpha_0 * k / sqrt(epoch), for epoch = 1, 2, ...; some notes drop the root."""
     return alpha0 * k / math.sqrt(epoch)
+
+
+def discrete_decay(table: Mapping[int, float], *, epoch: int) -> float:
+    """The rate of the last entry at or before this epoch."""
+    return table[max(first for first in table if first <= epoch)]
+
+
+def one_cycle(
+    alpha0: float, *, step: int, total_steps: int, rising_share: float = 0.3, start: float = 1 / 25, end: float = 4e-6
+) -> float:
+    """From alpha_0 * start up to alpha_0 and down to alpha_0 * end, each along half a cosine; step = 0, 1, ...
+
+    The peak is step rising_share * total_steps - 1. Source: Smith and Topin 2018, section 3 (straight lines there; the
+    cosines, the first step and the last are those of the fastai library, and of torch).
+    """
+    peak = rising_share * total_steps - 1
+    if step <= peak:
+        low, high, done = start, 1.0, step / peak
+        return alpha0 * (high + (low - high) * (1 + math.cos(math.pi * done)) / 2)
+    done = (step - peak) / (total_steps - 1 - peak)
+    return alpha0 * (end + (1.0 - end) * (1 + math.cos(math.pi * done)) / 2)
 
 
 def warmup_cosine(alpha0: float, *, step: int, warmup_steps: int, total_steps: int, lowest: float = 0.0) -> float:

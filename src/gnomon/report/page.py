@@ -41,6 +41,7 @@ MAX_ROWS = {  # of each list on the page; what is cut is counted
     "mistakes": 48,
     "notes": 100,
     "settings": 500,
+    "signals": 12,
     "slice groups": 12,
     "slices": 200,
     "splits": 20,
@@ -68,6 +69,13 @@ SECTIONS = (
         "How it learned",
         "Curves that still fall at the right end would profit from more epochs; a dev curve that rises while train "
         "falls means the model has begun to learn its training examples by heart.",
+    ),
+    Section(
+        "signals",
+        "What flows through the layers",
+        "Measured on one batch while it learned. Lines that lie many powers of ten apart, or that fall off to nothing, "
+        "mark layers that pass nothing on or learn nothing; a step usually changes weights by about 0.1 % of their "
+        "size.",
     ),
     Section(
         "errors",
@@ -139,6 +147,8 @@ def _has(section: str, record: ReportRecord) -> bool:
     match section:
         case "curves":
             return bool(record.history)
+        case "signals":
+            return pictures.has_signals(record)
         case "errors":
             return bool(any(record.slices.values()) or record.confusion or record.mistakes or record.figures)
         case "calibration":

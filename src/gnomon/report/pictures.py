@@ -12,6 +12,7 @@ from gnomon.figures import encode
 from gnomon.figures.calibration import draw_calibration
 from gnomon.figures.confusion import draw_confusion
 from gnomon.figures.ladder import draw_ladder, is_known
+from gnomon.figures.layer_signals import draw_layer_signals
 from gnomon.figures.learning_curves import draw_learning_curves
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Pictures:
 
     ladder: Picture
     curves: Picture | None = None
+    signals: Picture | None = None
     confusion: Picture | None = None
     calibration: Picture | None = None
     of_task: Mapping[str, Picture] = field(default_factory=dict)
@@ -63,11 +65,17 @@ def of(record: ReportRecord) -> Pictures:
     return Pictures(
         ladder=_drawn(draw_ladder(diagnosis)),
         curves=curves,
+        signals=_drawn(draw_layer_signals(record.history)) if has_signals(record) else None,
         confusion=_drawn(draw_confusion(record.confusion)) if record.confusion else None,
         calibration=_drawn(draw_calibration(record.calibration)) if record.calibration else None,
         of_task=of_task,
         num_left_out=len(record.figures) - len(of_task),
     )
+
+
+def has_signals(record: ReportRecord) -> bool:
+    """Whether the layers were looked at in any epoch."""
+    return any(row.get("signals") for row in record.history)
 
 
 def of_view(view: View) -> Picture | None:

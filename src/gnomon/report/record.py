@@ -90,6 +90,7 @@ class ReportRecord:
     data: DataCard
     layers: Sequence[Layer] = ()
     history: Sequence[Mapping[str, Any]] = ()  # one mapping an epoch, as figures.learning_curves takes it
+    signals: Sequence[str] = ()  # what is wrong with activations, gradients and updates; they are in the history
     metrics: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)  # {split: {name: score}}
     slices: Mapping[str, Sequence[Slice]] = field(default_factory=dict)  # {"class": ..., "tag.camera": ...}
     confusion: Confusion | None = None

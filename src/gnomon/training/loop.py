@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from gnomon.training.evaluate import to_device
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
-from gnomon.training.state import TrainingState
+from gnomon.training.state import Counters, TrainingState
 from gnomon.training.threads import Threads
 
 HARMLESS_RATE = 1e-3  # a learning rate with which hardly anything diverges
@@ -48,6 +48,10 @@ class Watcher(Protocol):
         """One row of the history."""
 
 
+def _as_they_were(_step: int) -> None:
+    """Nobody turns a knob."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is trained, on what, and who is told. `id_of` gives the id of the example at a position of train."""
@@ -64,6 +68,10 @@ class Job:
     stop_asked: Callable[[], bool]  # a signal has come
     deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
     threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads(), fixed=True))
+    turned: Callable[[int], Settings | None] = _as_they_were  # settings that hold from this step on, if they changed
+    look: Callable[[TrainingState, float], list[dict[str, Any]] | None] | None = (
+        None  # signals, at the last step's rate
+    )
 
 
 def build_state(job: Job, model: nn.Module) -> TrainingState:
@@ -83,32 +91,34 @@ def train(job: Job, state: TrainingState) -> None:
     applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False; one that
     comes while an epoch is judged leaves the state as it was before, and a resumed run judges it then.
     """
-    settings, counters = job.settings, state.counters
-    epochs = settings.stop.epochs or 1
-    bounds = batch_bounds(length(job.columns), settings.optimiser.batch_size or 0)
-    num_batches = len(bounds) - 1
+    counters, total = state.counters, length(job.columns)
+    epochs, save_every = job.settings.stop.epochs or 1, job.settings.machine.save_every
+    job = _turned(job, state, counters.step - 1)
     last_save = last_told = time.monotonic()
     while counters.epoch < epochs and not counters.finished:
-        order = shuffled(length(job.columns), settings.seed, counters.epoch)
+        order = shuffled(total, job.settings.seed, counters.epoch)
         state.model.train()
-        for indices in _batches(order, bounds, counters.batch):
-            loss = _step(job, state, indices, num_batches)
+        while counters.seen < total:
+            job = _turned(job, state, counters.step)
+            batch_size = job.settings.optimiser.batch_size or total
+            indices = order[counters.seen : batch_end(counters.seen, total, batch_size)]
+            loss = step(job, state, indices, _rate(job, counters))
             now = time.monotonic()
             if now - last_told >= SECONDS_BETWEEN_WORDS:
-                job.watcher.on_step(counters.epoch, counters.batch, num_batches, loss)
+                job.watcher.on_step(counters.epoch, *_place(job, counters), loss)
                 last_told = now
             if now >= job.deadline:
                 counters.finished, counters.ended_because = True, "max_time"
                 break
-            if counters.batch == num_batches:  # saved below, after the epoch's row: no row is written twice
+            if counters.seen == total:  # saved below, after the epoch's row: no row is written twice
                 break
             if job.stop_asked():
                 job.save(state)
                 return
-            if now - last_save >= settings.machine.save_every:
+            if now - last_save >= save_every:
                 job.save(state)
                 last_save = time.monotonic()
-        if not _end_epoch(job, state, num_batches):
+        if not _end_epoch(job, state):
             counters.finished = False  # its row is still to come
             job.save(state)
             return
@@ -117,11 +127,20 @@ def train(job: Job, state: TrainingState) -> None:
         if job.stop_asked() and not counters.finished:
             job.save(state)
             return
-        if time.monotonic() - last_save >= settings.machine.save_every:
+        if time.monotonic() - last_save >= save_every:
             job.save(state)
             last_save = time.monotonic()
     if not counters.finished:
         counters.finished, counters.ended_because = True, "epochs"
+
+
+def _turned(job: Job, state: TrainingState, step: int) -> Job:
+    """The job with the settings that hold at this step."""
+    settings = job.turned(step)
+    if settings is None:
+        return job
+    state.optimiser.weight_decay = settings.regularise.weight_decay or 0.0
+    return replace(job, settings=settings)
 
 
 def shuffled(total: int, seed: int, epoch: int) -> Tensor:
@@ -129,18 +148,16 @@ def shuffled(total: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(total, generator=torch.Generator().manual_seed(derive(seed, "shuffle", epoch)))
 
 
-def batch_bounds(total: int, batch_size: int) -> list[int]:
-    """Where batches begin and end. A last batch of one joins the one before it: batch norm needs two."""
-    size = batch_size or total
-    bounds = [*range(0, total, size), total]
-    if len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
-        del bounds[-2]
-    return bounds
+def batch_end(start: int, total: int, batch_size: int) -> int:
+    """Where the batch from `start` on ends. A last batch of one joins the one before it: batch norm needs two."""
+    end = min(start + batch_size, total)
+    return total if total - end == 1 else end
 
 
-def _batches(order: Tensor, bounds: list[int], start: int) -> Iterator[Tensor]:
-    for i in range(start, len(bounds) - 1):
-        yield order[bounds[i] : bounds[i + 1]]
+def batches_an_epoch(total: int, batch_size: int) -> int:
+    """How many batches `batch_end` makes of `total` examples."""
+    whole, rest = divmod(total, batch_size)
+    return max(1, whole + (rest > 1) if batch_size > 1 else total - 1)
 
 
 def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
@@ -151,9 +168,20 @@ def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
     return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
 
 
-def _rate(settings: Settings, step: int, num_batches: int) -> float:
+def _place(job: Job, counters: Counters) -> tuple[int, int]:
+    """How far the epoch is, in batches of the present size, and how many of those it has."""
+    total = length(job.columns)
+    batch_size = job.settings.optimiser.batch_size or total
+    num_batches = batches_an_epoch(total, batch_size)
+    return min(-(-counters.seen // batch_size), num_batches), num_batches
+
+
+def _rate(job: Job, counters: Counters, *, steps_ago: int = 0) -> float:
+    """The rate of the next step, or of one before it. Counted in steps of the present batch size."""
+    settings = job.settings
+    place, num_batches = _place(job, counters)
     return learning_rate_at(
-        step,
+        max(0, counters.epoch * num_batches + place - steps_ago),
         highest=settings.optimiser.learning_rate or 0.0,
         settings=settings.schedule,
         steps_per_epoch=num_batches,
@@ -161,8 +189,8 @@ def _rate(settings: Settings, step: int, num_batches: int) -> float:
     )
 
 
-def _step(job: Job, state: TrainingState, indices: Tensor, num_batches: int) -> float:
-    """One optimizer update; the loss of its batch."""
+def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) -> float:
+    """One optimizer update on the examples at `indices`; the loss of that batch. Raises DivergedError, not applied."""
     started = job.threads.start_step()
     settings, counters, task = job.settings, state.counters, job.task
     batch = to_device(task.collate(job.columns, indices), job.device)
@@ -173,11 +201,12 @@ def _step(job: Job, state: TrainingState, indices: Tensor, num_batches: int) -> 
     value = float(loss.detach())  # on a CPU this waits for nothing
     if not math.isfinite(value):
         raise _diverged(job, state, batch, losses.detach(), indices)
-    state.optimiser.step(_rate(settings, counters.step, num_batches))
+    state.optimiser.step(learning_rate)
     if state.average:
         _move_average(state, settings.regularise.ema)
     counters.step += 1
     counters.batch += 1
+    counters.seen += len(indices)
     counters.epoch_loss += value
     took = job.threads.end_step(started)
     counters.seconds += took
@@ -194,7 +223,7 @@ def _move_average(state: TrainingState, decay: float) -> None:
             average.lerp_(buffer, rate)
 
 
-def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> bool:
+def _end_epoch(job: Job, state: TrainingState) -> bool:
     """Judge, write the row, keep the best weights, move on to the next epoch (after a whole one).
 
     False, and nothing of that, when the judging was cut short by a stop.
@@ -217,24 +246,26 @@ def _end_epoch(job: Job, state: TrainingState, num_batches: int) -> bool:
         counters.waited += 1
     if live:
         state.parameters.load(live)
-    batches = max(1, counters.batch)
-    seen = min(length(job.columns), batches * (settings.optimiser.batch_size or length(job.columns)))
+    rate = _rate(job, counters, steps_ago=1)
+    signals = job.look(state, rate) if job.look is not None else None
     row = {
         "epoch": counters.epoch + 1,
         "step": counters.step,
-        "train_loss": counters.epoch_loss / batches,
+        "train_loss": counters.epoch_loss / max(1, counters.batch),
         "train_error": judged.train_error,
         "dev_error": judged.dev_error,
         **judged.row,
-        "learning_rate": _rate(settings, max(0, counters.step - 1), num_batches),
+        "learning_rate": rate,
         "seconds": counters.seconds,
-        "examples_per_second": seen / max(counters.epoch_seconds, 1e-9),
+        "examples_per_second": counters.seen / max(counters.epoch_seconds, 1e-9),
         "best": is_best,
+        **({"signals": signals} if signals else {}),
     }
     job.record(row)
     job.watcher.on_epoch(row)
-    if counters.batch == num_batches:
-        counters.epoch, counters.batch, counters.epoch_loss, counters.epoch_seconds = counters.epoch + 1, 0, 0.0, 0.0
+    if counters.seen == length(job.columns):
+        counters.epoch, counters.batch, counters.seen = counters.epoch + 1, 0, 0
+        counters.epoch_loss, counters.epoch_seconds = 0.0, 0.0
     if settings.stop.patience and counters.waited >= settings.stop.patience:
         counters.finished, counters.ended_because = True, "patience"
     return True

@@ -1,4 +1,4 @@
-"""Update rules over flat parameters: sgd, momentum, RMSprop, Adam, AdamW, with decay on weights only."""
+"""Update rules over flat parameters: sgd, momentum, Nesterov, RMSprop, Adam, AdamW, with decay on weights only."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class Optimiser:
         settings, buffers = self.settings, [buffer.detach() for buffer in self.parameters.buffers]
         gradients = self.parameters.gradients
         match settings.name:
-            case "sgd" | "momentum":
-                momentum = settings.momentum if settings.name == "momentum" else 0.0
+            case "sgd" | "momentum" | "nesterov":
+                momentum = 0.0 if settings.name == "sgd" else settings.momentum
                 velocities: list[Tensor | None] = [state.get("velocity") for state in self.state]
                 sgd(
                     buffers, gradients, velocities, fused=True, lr=learning_rate, momentum=momentum, dampening=0.0,
-                    weight_decay=0.0, nesterov=False, maximize=False,
+                    weight_decay=0.0, nesterov=settings.name == "nesterov", maximize=False,
                 )  # fmt: skip
             case "rmsprop":
                 rmsprop(
@@ -107,6 +107,7 @@ class Optimiser:
 SLOTS: Mapping[str, tuple[str, ...]] = {  # what each rule remembers, a tensor as long as the parameters each
     "sgd": (),
     "momentum": ("velocity",),
+    "nesterov": ("velocity",),
     "rmsprop": ("square_average",),
     "adam": ("average", "square_average"),
     "adamw": ("average", "square_average"),

@@ -17,11 +17,12 @@ from gnomon.training.optimisers import Optimiser
 
 @dataclass
 class Counters:
-    """Where training stands. `step` counts optimizer updates; `batch` is the next batch of `epoch`, both from 0."""
+    """Where training stands. `step` counts optimizer updates, `batch` those of `epoch`, all from 0."""
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
+    seen: int = 0  # examples of this epoch so far
     epoch_loss: float = 0.0  # sum of batch losses of this epoch so far
     seconds: float = 0.0  # training time so far, over all sittings
     epoch_seconds: float = 0.0  # of which in this epoch

@@ -27,7 +27,9 @@ from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, Watcher, build_state, train
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.judge import judge_run
+from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.rate import with_found_rate
 from gnomon.workflow.run import Run, model_files
 from gnomon.workflow.session import (
     TRAIN_RUNG,
@@ -39,9 +41,12 @@ from gnomon.workflow.session import (
     on_device,
     open_session,
     own_threads_and_randomness,
+    signals_look,
     watched_threads,
 )
 from gnomon.workflow.signals import StopFlag, Stopped, watched
+
+RATE = "optimiser.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,9 @@ class Follower(Watcher, Protocol):
     def on_ready(self, ready: Ready) -> None:
         """Training is about to begin."""
 
+    def on_nudge(self, row: Mapping[str, Any]) -> None:
+        """A setting was changed while it trains: a row of the diary."""
+
 
 @dataclass
 class Silent:
@@ -78,6 +86,9 @@ class Silent:
         pass
 
     def on_ready(self, ready: Ready) -> None:
+        pass
+
+    def on_nudge(self, row: Mapping[str, Any]) -> None:
         pass
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
@@ -121,6 +132,7 @@ def fit(
             return _resume(Path(resume), source, task, custom, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="hand over data: gnomon fit DATA, or gnomon fit digits.")
+        values, wants_found_rate = _without_auto(values)
         opened = _findable(fill(from_flat(values), preset or {}))
         follower.on_phase("reading")
         prepared = prepare(source, opened, task)
@@ -128,10 +140,19 @@ def fit(
             full_key(f"{key}.{leaf}") for key in values if isinstance(values[key], Mapping) for leaf in values[key]
         )
         session = open_session(prepared, opened, given, custom, started)
+        if wants_found_rate:
+            follower.on_phase("looking for a learning rate")
+            session = with_found_rate(session)
         name = opened.run_name or prepared.source.name
         folder = RunFolder.create(Path(opened.runs_folder), session.task.name, name, card_of(session))
         with folder.lock():
             return _train_and_judge(folder, session, follower, flag)
+
+
+def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The settings without learning_rate=auto, and whether it was there."""
+    rest = {key: value for key, value in values.items() if value != "auto" or full_key(key) != RATE}
+    return rest, len(rest) < len(values)
 
 
 def _findable(settings: Settings) -> Settings:
@@ -252,10 +273,11 @@ def _train_and_judge(
 def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool) -> TrainingState:
     settings, task, splits = session.settings, session.task, session.prepared.splits
     train_ids = splits["train"].index["id"]
+    columns = on_device(encode_whole(task, splits["train"]), session.device)
     job = Job(
         task=task,
         settings=settings,
-        columns=on_device(encode_whole(task, splits["train"]), session.device),
+        columns=columns,
         device=session.device,
         id_of=lambda position: str(train_ids[position]),
         judge=_unless_stopped(epoch_judge(session), flag),
@@ -265,6 +287,8 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
         stop_asked=flag.asked,
         deadline=_deadline(session),
         threads=watched_threads(session),
+        turned=Nudges(folder, settings, follower.on_nudge),
+        look=signals_look(session, columns),
     )
     state = build_state(job, session.model)
     checkpoint = folder.latest_checkpoint() if resumed else None

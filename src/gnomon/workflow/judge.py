@@ -15,6 +15,7 @@ from gnomon import report
 from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import BadInput, Examples
+from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.strategy.improve_probes import cite
@@ -22,6 +23,7 @@ from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
+from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -58,6 +60,9 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         seed=run.settings.seed,
     )
     found = cite(found, probes_from_json(run.folder.load_probes()))
+    turned = read_diary(run.folder)
+    if turned:
+        found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))
     if outcome["ended_because"] != "max_time":
         return found
     stop = run.settings.stop
@@ -74,6 +79,7 @@ def report_record(
     shown = "test" if "test" in evaluations else "dev"
     table = evaluations[shown].table
     classes = _is_classes(evaluations[shown])
+    history = run.history
     wrong = mistakes(table)
     return ReportRecord(
         title=run.path.name,
@@ -91,7 +97,10 @@ def report_record(
         environment=environment,
         data=_data_card(card),
         layers=[Layer(**row) for row in outcome["layers"]],
-        history=run.history,
+        history=history,
+        signals=[
+            finding.text for finding in findings_of(history, highest_rate=run.settings.optimiser.learning_rate or 0.0)
+        ],
         metrics={split: run.task.metrics(evaluation) for split, evaluation in evaluations.items()},
         slices=_slices(evaluations[shown], classes=classes),
         confusion=confusion(table) if classes else None,

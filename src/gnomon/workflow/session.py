@@ -14,24 +14,31 @@ import torch
 from torch import nn
 
 from gnomon.checks.shapes_and_cost import LayerRow, layer_table
+from gnomon.checks.signals import layer_signals
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
+from gnomon.core.layer_signals import as_rows
 from gnomon.core.seeds import derive, generator
 from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns
+from gnomon.data.columns import Columns, length
 from gnomon.metrics import intervals
 from gnomon.nn.initialise import initialise
 from gnomon.strategy.ladder import check_human
 from gnomon.training.allocator import keep_freed_memory
-from gnomon.training.evaluate import encode_whole, evaluate
-from gnomon.training.loop import Judged, split_error
+from gnomon.training.evaluate import encode_whole, evaluate, to_device
+from gnomon.training.loop import Judged, mean_loss, split_error
+from gnomon.training.schedules import rate_table, warmup_of
+from gnomon.training.state import TrainingState
 from gnomon.training.threads import Threads
 from gnomon.workflow.prepare import Prepared
 
 TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
 EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
+SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on
+STEPS_BETWEEN_LOOKS = 400  # at signals
+FULL_BATCH_BELOW = 2_000  # training examples
 ONE_THREAD_BELOW = 5e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
     "model.activation": "relu",
@@ -77,7 +84,10 @@ def open_session(
     prepared = replace(prepared, notes=(*prepared.notes, *task.notes(train_split)))
     check_human(opened.goal.human or (), task.error_unit)
     settings = fill(fill(opened, task.defaults(opened, len(train_split))), DEFAULTS)
-    settings = fill(settings, {"task": task.name})
+    settings = fill(settings, {"task": task.name, "schedule.warmup": warmup_of(settings.schedule)})
+    if settings.schedule.name == "discrete":
+        rate_table(settings.schedule)
+    prepared = replace(prepared, notes=(*prepared.notes, *_offers(settings, len(train_split))))
     if settings.machine.allocator == "keep":
         keep_freed_memory()
     device = _device(settings.machine.device)
@@ -89,12 +99,20 @@ def open_session(
     return Session(prepared, task, settings, given, model, layers, device, started)
 
 
+def _offers(settings: Settings, num_train: int) -> tuple[str, ...]:
+    """Full-batch gradient descent is offered where it is cheap."""
+    if num_train >= FULL_BATCH_BELOW or settings.optimiser.batch_size in (0, num_train):
+        return ()
+    return (f"{num_train:,} training examples are few enough for one batch an epoch, if you like: batch_size=0",)
+
+
 def fresh_model(task: Task, settings: Settings) -> nn.Module:
     """The task's model with its starting weights: the same for the same settings."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(settings.seed, "model"))
         model = task.build_model(settings)
-    initialise(model, settings.init.name or "he", torch.Generator().manual_seed(derive(settings.seed, "init")))
+    start = torch.Generator().manual_seed(derive(settings.seed, "init"))
+    initialise(model, settings.init.name or "he", start, scale=settings.init.scale)
     return model
 
 
@@ -195,6 +213,37 @@ def epoch_judge(session: Session, encoded: Mapping[str, Columns] | None = None) 
         return Judged(errors["train"], errors["dev"], row)
 
     return judge
+
+
+def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState, float], list[dict[str, Any]] | None]:
+    """What the loop asks at the end of an epoch: the signals of every layer on a fixed batch of train, where due.
+
+    Due at the first and the last epoch, and at the end of every epoch in which another STEPS_BETWEEN_LOOKS steps have
+    been made: a look costs about as much as two or three steps, and so less than a hundredth of the training.
+    """
+    total, seed = length(columns), derive(session.settings.seed, "signals")
+    rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values
+    epochs = session.settings.stop.epochs or 1
+
+    def loss(model: nn.Module) -> torch.Tensor:
+        batch = to_device(session.task.collate(columns, rows), session.device)
+        return mean_loss(session.task.losses(session.task.outputs(model, batch), batch), batch)
+
+    def look(state: TrainingState, rate: float) -> list[dict[str, Any]] | None:
+        step, made = state.counters.step, state.counters.batch
+        is_due = state.counters.epoch in (0, epochs - 1) or (
+            step // STEPS_BETWEEN_LOOKS > (step - made) // STEPS_BETWEEN_LOOKS
+        )
+        if not is_due:
+            return None
+        optimiser = state.optimiser
+        kept = {name: tensor.clone() for name, tensor in optimiser.tensors().items()}
+        try:
+            return as_rows(layer_signals(state.model, loss, lambda: optimiser.step(rate), device=session.device))
+        finally:
+            optimiser.load(kept)
+
+    return look
 
 
 def measured(

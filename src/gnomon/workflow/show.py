@@ -1,4 +1,4 @@
-"""show: a run's layers (shape, parameters, multiply-adds, activation size) and its settings, filled in."""
+"""show: a run's layers (shape, cost, and what flowed through them) and its settings, filled in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from gnomon.core import settings as all_settings
+from gnomon.core.layer_signals import findings_of
 from gnomon.workflow.run import Run
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Layer rows as plain values, and settings as (key, value, given by the user, description)."""
+    """Layer rows as plain values, settings as (key, value, given by the user, description), the latest signals."""
 
     layers: list[dict[str, Any]]
     settings: list[tuple[str, Any, bool, str]]
+    signals: list[dict[str, Any]]  # a row a layer with weights, of the last epoch in which they were looked at
+    findings: list[str]  # what is wrong with them
 
 
 def show(run: Run) -> Shown:
@@ -24,4 +27,7 @@ def show(run: Run) -> Shown:
         (row.key, all_settings.value_of(settings, row.key), row.key in given, row.description)
         for row in all_settings.rows()
     ]
-    return Shown(run.folder.load_outcome()["layers"], rows)
+    history = run.history
+    signals: list[dict[str, Any]] = next((row["signals"] for row in reversed(history) if row.get("signals")), [])
+    found = findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)
+    return Shown(run.folder.load_outcome()["layers"], rows, signals, [finding.text for finding in found])

@@ -30,7 +30,7 @@ def test_every_layer_takes_its_own_activation_and_dropout():
     assert isinstance(model.body.dense2.activation, nn.Sigmoid)
     assert model.body.dense2.dropout.p == 0.4
     assert not hasattr(model.body.dense1, "dropout")
-    with pytest.raises(UsageError, match="3 activations for 2 hidden layers"):
+    with pytest.raises(UsageError, match="activation has 3 values for 2 hidden layers"):
         dense(4, 1, hidden=(8, 8), activation=("tanh",) * 3)
 
 

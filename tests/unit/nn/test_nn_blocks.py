@@ -52,5 +52,5 @@ def test_one_dropout_counts_for_every_layer_and_a_wrong_count_is_refused():
     assert one_each((), 2) == (0.0, 0.0)
     assert one_each((0.5,), 3) == (0.5, 0.5, 0.5)
     assert one_each((0.1, 0.2), 2) == (0.1, 0.2)
-    with pytest.raises(UsageError, match="3 values for 2 hidden layers"):
+    with pytest.raises(UsageError, match="dropout has 3 values for 2 hidden layers"):
         one_each((0.1, 0.2, 0.3), 2)

@@ -14,31 +14,45 @@ from gnomon.reference import convolution
 
 @st.composite
 def layers(draw):
-    """Shapes of a convolution whose kernel fits."""
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    """Shapes of a convolution in one, two or three dimensions whose kernel fits."""
+    num_dims = draw(st.integers(1, 3))
+    each = [draw(st.tuples(st.integers(1, 4), st.integers(0, 3), st.integers(1, 3))) for _ in range(num_dims)]
+    kernel, padding, stride = zip(*each, strict=True)
     least = [max(1, f - 2 * p) for f, p in zip(kernel, padding, strict=True)]
-    size = tuple(draw(st.integers(low, low + 5)) for low in least)
-    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    size = tuple(draw(st.integers(low, low + 7 - 2 * num_dims)) for low in least)
     batch, channels, filters = (draw(st.integers(1, 3)) for _ in range(3))
     return (batch, channels, *size), (filters, channels, *kernel), stride, padding
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(layer=layers(), seed=st.integers(0, 2**32 - 1))
-def test_convolution_equals_torch_in_value_and_gradients(layer, seed):
+def test_convolution_equals_torch_in_value_size_and_gradients_in_one_two_and_three_dimensions(layer, seed):
     input_shape, kernel_shape, stride, padding = layer
     rng = np.random.default_rng(seed)
     arrays = [rng.standard_normal(shape) for shape in (input_shape, kernel_shape, kernel_shape[:1])]
     tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
-    Z = functional.conv2d(*tensors, stride=stride, padding=padding)
+    torchs = (functional.conv1d, functional.conv2d, functional.conv3d)[len(stride) - 1]
+    Z = torchs(*tensors, stride=stride, padding=padding)
     dZ = rng.standard_normal(Z.shape)
     Z.backward(torch.tensor(dZ))
-    ours = convolution.conv2d_forward(*arrays, stride=stride, padding=padding)
+    sizes = tuple(map(convolution.output_size, input_shape[2:], kernel_shape[2:], stride, padding))
+    assert sizes == tuple(Z.shape[2:])
+    ours = convolution.conv_forward(*arrays, stride=stride, padding=padding)
     assert_allclose(ours, Z.detach().numpy(), rtol=1e-10, atol=1e-12)
-    gradients = convolution.conv2d_backward(dZ, arrays[0], arrays[1], stride=stride, padding=padding)
+    gradients = convolution.conv_backward(dZ, arrays[0], arrays[1], stride=stride, padding=padding)
     for gradient, tensor in zip(gradients, tensors, strict=True):
         assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(1, 12), half=st.integers(0, 3), num_dims=st.integers(1, 3))
+def test_same_padding_is_torchs_same(size, half, num_dims):
+    kernel = 2 * half + 1
+    X, W = np.ones((1, 1, *(size,) * num_dims)), np.ones((1, 1, *(kernel,) * num_dims))
+    padding = (convolution.same_padding(kernel),) * num_dims
+    ours = convolution.conv_forward(X, W, np.zeros(1), stride=(1,) * num_dims, padding=padding)
+    torchs = (functional.conv1d, functional.conv2d, functional.conv3d)[num_dims - 1]
+    assert_allclose(ours, torchs(torch.from_numpy(X), torch.from_numpy(W), padding="same").numpy(), rtol=1e-12)
 
 
 @settings(max_examples=200, deadline=None)
@@ -62,17 +76,15 @@ def test_no_same_padding_for_an_even_kernel():
         convolution.same_padding(4)
 
 
-def test_a_flipped_kernel_makes_cross_correlation_the_true_convolution():
+@pytest.mark.parametrize("num_dims", [1, 2, 3])
+def test_a_flipped_kernel_makes_cross_correlation_the_true_convolution(num_dims):
     rng = np.random.default_rng(0)
-    image, kernel = rng.standard_normal((8, 9)), rng.standard_normal((3, 4))
-    for W, twin in ((kernel, scipy.signal.correlate2d), (convolution.flip(kernel), scipy.signal.convolve2d)):
-        ours = convolution.conv2d_forward(image[None, None], W[None, None], np.zeros(1))[0, 0]
-        assert_allclose(ours, twin(image, kernel, mode="valid"), rtol=1e-10, atol=1e-12)
-
-
-def test_one_dimensional_convolution_is_the_case_of_height_one():
-    rng = np.random.default_rng(1)
-    X, W, b = rng.standard_normal((2, 3, 11)), rng.standard_normal((4, 3, 5)), rng.standard_normal(4)
-    ours = convolution.conv2d_forward(X[:, :, None], W[:, :, None], b, stride=(1, 2), padding=(0, 2))[:, :, 0]
-    twin = functional.conv1d(*(torch.tensor(array) for array in (X, W, b)), stride=2, padding=2)
-    assert_allclose(ours, twin.numpy(), rtol=1e-10, atol=1e-12)
+    signal, kernel = rng.standard_normal((8, 7, 6)[:num_dims]), rng.standard_normal((3, 4, 2)[:num_dims])
+    for W, twin in (
+        (kernel, scipy.signal.correlate),
+        (convolution.flip(kernel, num_dims), scipy.signal.convolve),
+    ):
+        ours = convolution.conv_forward(
+            signal[None, None], W[None, None], np.zeros(1), stride=(1,) * num_dims, padding=(0,) * num_dims
+        )[0, 0]
+        assert_allclose(ours, twin(signal, kernel, mode="valid", method="direct"), rtol=1e-10, atol=1e-12)

@@ -72,3 +72,20 @@ def test_at_prediction_an_example_alone_gives_what_it_gives_in_a_batch():
     together = normalisation.batch_norm_eval_forward(Z, gamma, beta, mean, variance)
     alone = [normalisation.batch_norm_eval_forward(Z[i : i + 1], gamma, beta, mean, variance)[0] for i in range(6)]
     assert together.tolist() == np.array(alone).tolist()
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 5, 2)])
+def test_layer_norm_equals_torch_in_value_and_gradients(shape):
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal(size) for size in (shape, shape[1:2], shape[1:2])]
+    Z, gamma, beta = (torch.tensor(array, requires_grad=True) for array in arrays)
+    if len(shape) == 2:
+        Y = functional.layer_norm(Z, shape[1:], gamma, beta)
+    else:  # one group of all channels: over C, H and W, with a scale and shift a channel
+        Y = functional.group_norm(Z, 1, gamma, beta)
+    dY = rng.standard_normal(shape)
+    Y.backward(torch.tensor(dY))
+    assert_allclose(normalisation.layer_norm_forward(*arrays), Y.detach().numpy(), rtol=1e-9, atol=1e-12)
+    gradients = normalisation.layer_norm_backward(dY, arrays[0], arrays[1])
+    for gradient, tensor in zip(gradients, (Z, gamma, beta), strict=True):
+        assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-8, atol=1e-10)

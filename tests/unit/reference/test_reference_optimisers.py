@@ -21,6 +21,11 @@ def _momentum(W, dW, state, t):
     return W, (v, state[1])
 
 
+def _nesterov(W, dW, state, t):
+    W, v = optimisers.nesterov_step(W, dW, state[0], learning_rate=0.05, beta=0.9)
+    return W, (v, state[1])
+
+
 def _rmsprop(W, dW, state, t):
     W, s = optimisers.rmsprop_step(W, dW, state[0], learning_rate=0.01, beta=0.95, epsilon=1e-8)
     return W, (s, state[1])
@@ -39,6 +44,7 @@ def _adamw(W, dW, state, t):
 RULES = {
     "sgd": (_sgd, lambda w: torch.optim.SGD(w, lr=0.05)),
     "momentum": (_momentum, lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9)),
+    "nesterov": (_nesterov, lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9, nesterov=True)),
     "rmsprop": (_rmsprop, lambda w: torch.optim.RMSprop(w, lr=0.01, alpha=0.95, eps=1e-8)),
     "adam": (_adam, lambda w: torch.optim.Adam(w, lr=0.02)),
     "adamw": (_adamw, lambda w: torch.optim.AdamW(w, lr=0.02, weight_decay=0.3, betas=(0.8, 0.99))),

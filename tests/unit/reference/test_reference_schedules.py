@@ -34,6 +34,21 @@ def test_cosine_after_the_warm_up_equals_torch():
     assert ours == pytest.approx(_torch_rates(build, 20), rel=1e-10)
 
 
+def test_one_cycle_equals_torch():
+    def build(optimiser):
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=0.2, total_steps=31, pct_start=0.4, cycle_momentum=False
+        )
+
+    ours = [schedules.one_cycle(0.2, step=step, total_steps=31, rising_share=0.4) for step in range(30)]
+    assert ours == pytest.approx(_torch_rates(build, 30), rel=1e-10)
+
+
+def test_the_discrete_schedule_holds_each_rate_until_the_next_entry():
+    rates = [schedules.discrete_decay({0: 0.1, 3: 0.01, 5: 0.001}, epoch=epoch) for epoch in range(7)]
+    assert rates == [0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+
+
 def test_the_warm_up_rises_in_equal_steps_and_never_starts_at_zero():
     rates = [schedules.warmup_cosine(1.0, step=step, warmup_steps=4, total_steps=10) for step in range(5)]
     assert rates == [0.25, 0.5, 0.75, 1.0, 1.0]

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from gnomon import tasks
 from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import derive
-from gnomon.core.settings import ScheduleSettings, from_flat, with_values
+from gnomon.core.settings import from_flat, with_values
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
-from gnomon.training.loop import Job, Judged, batch_bounds, build_state, shuffled, train
-from gnomon.training.schedules import learning_rate_at
+from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, train
 from gnomon.workflow.fit import Silent
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import fresh_model, open_session
@@ -168,6 +167,42 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at):
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
+def test_a_batch_size_turned_in_mid_epoch_holds_from_there_and_every_example_is_seen_once(session):
+    settings = with_values(session.settings, {"schedule.name": "constant"})
+    sizes: list[int] = []
+    model = fresh_model(session.task, settings)
+    model.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    job = dataclasses.replace(
+        job_of(session, settings),
+        turned=lambda step: with_values(settings, {"batch_size": 7}) if step == 2 else None,
+        judge=lambda model: sizes.append(0) or Judged(0.5, 0.5, {}),
+    )
+    train(job, build_state(job, model))
+    total = len(session.prepared.splits["train"])
+    first, second = sizes[: sizes.index(0)], sizes[sizes.index(0) + 1 : -1]
+    assert sum(first) == sum(second) == total
+    assert first[:4] == [5, 5, 7, 7]
+    assert second[:3] == [7, 7, 7]
+
+
+def test_a_schedule_goes_on_from_where_it_was_when_the_batch_size_doubles(session):
+    """Half way through the epochs the cosine is half way down, whatever the size of a step."""
+    settings = with_values(session.settings, {"schedule.warmup": 0.0, "epochs": 4, "batch_size": 4})
+    rows: list[dict] = []
+    job = dataclasses.replace(
+        job_of(session, settings),
+        turned=lambda step: with_values(settings, {"batch_size": 8}) if step == 3 else None,
+        record=rows.append,
+    )
+    train(job, build_state(job, fresh_model(session.task, settings)))
+    total = len(session.prepared.splits["train"])
+    a_step = 1 / (4 * -(-total // 8))  # of the whole way
+    for epoch, row in enumerate(rows, start=1):
+        done = epoch / 4 - a_step
+        share = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+        assert row["learning_rate"] == pytest.approx(share * settings.optimiser.learning_rate, rel=1e-6)
+
+
 def test_a_loss_that_is_no_number_names_step_layer_and_example_and_is_not_applied(session):
     columns = encode_whole(session.task, session.prepared.splits["train"])
     model = fresh_model(session.task, session.settings)
@@ -183,39 +218,22 @@ def test_a_loss_that_is_no_number_names_step_layer_and_example_and_is_not_applie
 
 @given(total=st.integers(1, 300), size=st.integers(0, 70))
 def test_batches_cover_every_example_once_and_none_has_one_alone(total, size):
-    bounds = batch_bounds(total, size)
-    assert bounds[0] == 0
+    size = size or total
+    bounds = [0]
+    while bounds[-1] < total:
+        bounds.append(batch_end(bounds[-1], total, size))
     assert bounds[-1] == total
+    assert len(bounds) == 1 + batches_an_epoch(total, size)
     lengths = np.diff(bounds)
     assert (lengths > 0).all()
     if total > 1 and size != 1:
         assert lengths.min() > 1
-        assert size == 0 or lengths.max() <= size + 1
+        assert lengths.max() <= size + 1
 
 
 @given(total=st.integers(1, 200), seed=st.integers(0, 10**6), epoch=st.integers(0, 50))
 def test_an_epoch_sees_every_example_once(total, seed, epoch):
     assert sorted(shuffled(total, seed, epoch).tolist()) == list(range(total))
-
-
-def test_inverse_decay_gives_the_notes_table():
-    # alpha0 = 0.2, decay 1: 0.1, 0.067, 0.05, 0.04 in epochs 1 to 4
-    settings = ScheduleSettings(name="inverse", decay=1.0)
-    rates = [
-        learning_rate_at(epoch * 7, highest=0.2, settings=settings, steps_per_epoch=7, epochs=9)
-        for epoch in range(1, 5)
-    ]
-    assert [round(rate, 3) for rate in rates] == [0.1, 0.067, 0.05, 0.04]
-
-
-def test_cosine_rises_to_the_highest_rate_and_falls_to_a_hundredth():
-    settings = ScheduleSettings(name="cosine", warmup=0.1)
-    rates = [learning_rate_at(s, highest=1.0, settings=settings, steps_per_epoch=10, epochs=10) for s in range(101)]
-    assert rates[9] == 1.0
-    assert max(rates) == 1.0
-    assert rates[100] == pytest.approx(0.01)
-    # half way down the cosine: (highest + lowest) / 2
-    assert rates[55] == pytest.approx((1 + 0.01) / 2)
 
 
 def test_flat_parameters_keep_values_shapes_and_layout():

@@ -1,0 +1,173 @@
+"""What flows through the layers of a net while it learns, and in words what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Trouble = Literal["vanishing", "exploding", "dead", "saturated", "rate too high", "rate too low"]
+
+FADED = 1e-3  # an activation that has shrunk to this share of an earlier layer's says nothing any more
+GROWN = 1e3  # one that has grown by this factor
+GRADIENT_SPREAD = 1e4  # largest over smallest gradient norm: beyond it some layers learn and others do not
+MOST_DEAD = 0.5  # of a layer's units
+MOST_SATURATED = 0.5  # of a layer's outputs
+UPDATE_TOO_LARGE = 0.3  # of a weight's size, a step, at the highest rate
+UPDATE_TOO_SMALL = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSignal:
+    """One layer with weights, on one fixed batch. What is None cannot be said of this layer."""
+
+    layer: str
+    mean: float  # of its activations: the outputs of its activation function, or its own where it has none
+    std: float
+    gradient: float  # Euclidean norm of the loss's gradient with respect to its weights
+    update_ratio: float  # norm of the weights' next update / norm of the weights
+    dead: float | None = None  # share of its ReLU units that are 0 for every example
+    saturated: float | None = None  # share of its tanh or sigmoid outputs where the slope is below 6 % of its highest
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFinding:
+    """One thing that is wrong, where, and what helps."""
+
+    trouble: Trouble
+    layers: tuple[str, ...]  # in the order of the net; empty where it is no matter of single layers
+    text: str
+
+
+def as_rows(signals: Sequence[LayerSignal]) -> list[dict[str, Any]]:
+    """Plain values of four digits, as a row of the history keeps them."""
+    return [
+        {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in asdict(signal).items()}
+        for signal in signals
+    ]
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[LayerSignal, ...]:
+    """What `as_rows` was given."""
+    return tuple(LayerSignal(**row) for row in rows)
+
+
+def findings_of(history: Sequence[Mapping[str, Any]], *, highest_rate: float) -> tuple[SignalFinding, ...]:
+    """What is wrong at the latest look that the history holds. `highest_rate` is the learning rate at its highest.
+
+    A schedule lowers the updates on purpose: they are judged at the highest rate.
+    """
+    looked = [row for row in history if row.get("signals")]
+    if not looked:
+        return ()
+    row = looked[-1]
+    return findings(from_rows(row["signals"]), rate_share=row["learning_rate"] / highest_rate if highest_rate else 1.0)
+
+
+def findings(signals: Sequence[LayerSignal], *, rate_share: float = 1.0) -> tuple[SignalFinding, ...]:
+    """What is wrong, first things first; nothing for a healthy net. Layers in the order in which data passes them.
+
+    `rate_share`: the learning rate of the update ratios as a share of its highest.
+    """
+    found = [*_activations(signals), *_gradients(signals), *_units(signals), *_updates(signals, rate_share)]
+    seen: dict[str, SignalFinding] = {}
+    for finding in found:
+        seen.setdefault(finding.trouble, finding)
+    return tuple(seen.values())
+
+
+def _activations(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
+    """Spread that shrinks or grows from layer to layer. The last layer, which answers, has a scale of its own."""
+    inner = signals[:-1]
+    faded, grown = [], []
+    largest = smallest = 0.0
+    for signal in inner:
+        if not math.isfinite(signal.std) or (smallest and signal.std > GROWN * smallest):
+            grown.append(signal)
+        elif signal.std < FADED * largest:
+            faded.append(signal)
+        largest = max(largest, signal.std)
+        smallest = min(smallest, signal.std) if smallest else signal.std
+    found = []
+    if grown:
+        text = f"activations explode: their spread is {_short(grown[-1].std)} in {grown[-1].layer}"
+        found.append(_finding("exploding", grown, f"{text} and {_short(inner[0].std)} in {inner[0].layer}", SMALLER))
+    if faded:
+        text = f"activations vanish: their spread is {_short(faded[-1].std)} in {faded[-1].layer}"
+        found.append(_finding("vanishing", faded, f"{text} and {_short(inner[0].std)} in {inner[0].layer}", LARGER))
+    return found
+
+
+def _gradients(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
+    """Gradients that shrink or grow on their way back through the layers."""
+    if any(not math.isfinite(signal.gradient) for signal in signals):
+        wrong = [signal for signal in signals if not math.isfinite(signal.gradient)]
+        return [_finding("exploding", wrong, "gradients explode: they are no finite numbers", SMALLER)]
+    alive = [signal for signal in signals if signal.dead is None or signal.dead < 1.0]
+    if len(alive) < 2:
+        return []
+    last = statistics.median(signal.gradient for signal in alive[-3:])
+    tiny = [signal for signal in alive if signal.gradient < last / GRADIENT_SPREAD]
+    huge = [signal for signal in alive if signal.gradient > last * GRADIENT_SPREAD]
+    found = []
+    if huge:
+        text = f"gradients explode on their way back: {_short(huge[0].gradient)} in {huge[0].layer}"
+        found.append(_finding("exploding", huge, f"{text}, {_short(last)} in the last layers", SMALLER))
+    if tiny or last == 0.0:
+        worst = tiny or list(alive)
+        text = f"gradients vanish on their way back: {_short(worst[0].gradient)} in {worst[0].layer}"
+        found.append(_finding("vanishing", worst, f"{text}, {_short(last)} in the last layers", LARGER))
+    return found
+
+
+def _units(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
+    dead = [signal for signal in signals if signal.dead is not None and signal.dead > MOST_DEAD]
+    saturated = [signal for signal in signals if signal.saturated is not None and signal.saturated > MOST_SATURATED]
+    found = []
+    if dead:
+        worst = max(dead, key=lambda signal: signal.dead or 0.0)
+        text = f"{100 * (worst.dead or 0.0):.0f} % of the units of {worst.layer} are dead: 0 for every example"
+        fix = "a lower learning rate, activation=leaky_relu, or normalisation=batch"
+        found.append(_finding("dead", dead, text, fix))
+    if saturated:
+        worst = max(saturated, key=lambda signal: signal.saturated or 0.0)
+        text = f"{100 * (worst.saturated or 0.0):.0f} % of the outputs of {worst.layer} are saturated: hardly any slope"
+        found.append(_finding("saturated", saturated, text, "smaller starting weights, normalisation=batch, or relu"))
+    return found
+
+
+def _updates(signals: Sequence[LayerSignal], rate_share: float) -> list[SignalFinding]:
+    """Steps that are large or small beside the weights they change, in most layers."""
+    ratios = [signal.update_ratio / rate_share for signal in signals if rate_share > 0]
+    ratios = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
+    if not ratios:
+        return []
+    middle = statistics.median(ratios)
+    about = f"a step at the highest rate changes weights by {_percent(middle)} of their size (about 0.1 % is usual)"
+    if middle > UPDATE_TOO_LARGE:
+        return [SignalFinding("rate too high", (), f"the learning rate is too high: {about}; try a tenth of it")]
+    if middle < UPDATE_TOO_SMALL:
+        return [
+            SignalFinding("rate too low", (), f"the learning rate is too low: {about}; gnomon lr finds a better one")
+        ]
+    return []
+
+
+SMALLER = "smaller starting weights (init=xavier or he, init.scale=1), normalisation=batch, or clip_norm=1"
+LARGER = "larger starting weights (init=xavier or he, init.scale=1), normalisation=batch, relu, or fewer layers"
+
+
+def _finding(trouble: Trouble, signals: Sequence[LayerSignal], what: str, fix: str) -> SignalFinding:
+    names = tuple(signal.layer for signal in signals)
+    others = f" ({len(names)} layers, {names[0]} to {names[-1]})" if len(names) > 1 else ""
+    return SignalFinding(trouble, names, f"{what}{others}. What helps: {fix}")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

@@ -1,0 +1,168 @@
+"""nudge: turn a knob of a run while it trains. The request waits in the run's folder; the run takes it at its next step
+and writes it in its diary, by which a resumed run does the same again at the same step."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, final
+
+from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.settings import Settings, full_key, value_of, with_values
+from gnomon.runs.folder import LOCK, OUTCOME, RunFolder
+from gnomon.runs.journal import Journal
+
+REQUESTS, DIARY = "nudge_requests.jsonl", "nudges.jsonl"  # in the run's folder
+KEYS = ("optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay")
+SECONDS_BETWEEN_LOOKS = 1.0  # a training run looks for requests no more often
+PATIENCE = 5.0  # seconds that whoever nudges waits for the run to take it
+
+
+@dataclass(frozen=True)
+class Nudged:
+    """One request, and whether the run has taken it yet."""
+
+    run: Path
+    key: str
+    value: Any
+    old: Any = None  # None, as is step, until it is taken
+    step: int | None = None
+
+
+def nudge(folder: RunFolder, values: Mapping[str, Any], *, patience: float = PATIENCE) -> list[Nudged]:
+    """Ask the run for new values, and wait up to `patience` seconds for it to take them.
+
+    A run that stands still takes them when it is resumed. Raises UsageError for a setting that cannot be nudged, a
+    value that it cannot have, or a run that is finished.
+    """
+    settings = folder.load_settings()[0]
+    wanted = checked(settings, values)
+    if (folder.path / OUTCOME).exists():
+        raise UsageError("this run is finished.", where=str(folder.path), fix="start a new one with those settings.")
+    requests, diary = journals(folder)
+    asked = {secrets.token_hex(8): (key, value) for key, value in wanted.items()}
+    for name, (key, value) in asked.items():
+        requests.append({"request": name, "key": key, "value": value})
+    deadline = time.monotonic() + patience
+    while not asked.keys() <= (taken := _by_request(diary)).keys() and time.monotonic() < deadline and _is_held(folder):
+        time.sleep(0.1)
+    found = []
+    for name, (key, value) in asked.items():
+        row = taken.get(name, {})
+        found.append(Nudged(folder.path, key, value, row.get("old"), row.get("step")))
+    return found
+
+
+def _by_request(diary: Journal) -> dict[str, dict[str, Any]]:
+    return {row["request"]: row for row in diary.read()}
+
+
+def _is_held(folder: RunFolder) -> bool:
+    """Whether a process is at work in the run, as far as the note in its lock tells."""
+    lock = folder.path / LOCK
+    return lock.is_file() and lock.stat().st_size > 0
+
+
+def checked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
+    """{full key: value} of what can be nudged. Raises UsageError."""
+    if not values:
+        raise UsageError("nudge needs a setting and its new value.", fix="gnomon nudge RUN learning_rate=0.001")
+    keys = {full_key(key): value for key, value in values.items()}
+    for key in keys:
+        if key not in KEYS:
+            names = [known.rpartition(".")[2] for known in KEYS]
+            raise UsageError(
+                f"{key} cannot be changed while a run trains.", fix=f"nudge {', '.join(names[:-1])} or {names[-1]}."
+            )
+    if KEYS[0] in keys and settings.schedule.name == "discrete":
+        raise UsageError(
+            "this run takes its learning rates from schedule.table.", fix="start a new run with another table."
+        )
+    new = with_values(settings, keys)
+    return {key: value_of(new, key) for key in keys}
+
+
+def journals(folder: RunFolder) -> tuple[Journal, Journal]:
+    """Requests (a line a setting, written by whoever nudges), and the diary (a row a request, written by the run)."""
+    return Journal(folder.path, REQUESTS), Journal(folder.path, DIARY)
+
+
+def read_diary(folder: RunFolder) -> list[dict[str, Any]]:
+    """What was nudged, in the order of the steps: key, old, new, step, time."""
+    return journals(folder)[1].read()
+
+
+def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`learning_rate 0.004 -> 0.001 at step 1,200; batch_size 64 -> 128 at step 2,000`."""
+    return "; ".join(
+        f"{row['key'].rpartition('.')[2]} {row['old']:g} -> {row['new']:g} at step {row['step'] + 1:,}" for row in rows
+    )
+
+
+@final
+class Nudges:
+    """What a training run asks before every step: the settings that hold from it on, None while nothing changed.
+
+    Rows of the diary are done again at the steps they were done at; new requests are looked for once a second.
+    """
+
+    def __init__(self, folder: RunFolder, settings: Settings, told: Callable[[Mapping[str, Any]], None]) -> None:
+        self.folder, self.settings, self.told = folder, settings, told
+        self.requests, self.diary = journals(folder)
+        self.rows = self.diary.read()
+        self.num_done = 0  # rows of the diary that hold by now
+        self.next_look: float | None = None
+        self.size = 0  # of the file of requests when it was last read
+
+    def __call__(self, step: int) -> Settings | None:
+        now = time.monotonic()
+        if self.next_look is None:
+            self.next_look = now
+        elif now >= self.next_look:
+            self.next_look = now + SECONDS_BETWEEN_LOOKS
+            self._take_requests(step)
+        if self.num_done == len(self.rows) or self.rows[self.num_done]["step"] > step:
+            return None
+        while self.num_done < len(self.rows) and self.rows[self.num_done]["step"] <= step:
+            row = self.rows[self.num_done]
+            self.settings = with_values(self.settings, {row["key"]: row["new"]})
+            self.num_done += 1
+        return self.settings
+
+    def _take_requests(self, step: int) -> None:
+        """Write what is new in the diary, to hold from this step on."""
+        try:
+            size = os.stat(self.folder.path / REQUESTS).st_size  # noqa: PTH116  once a second
+        except OSError:
+            return
+        if size == self.size or self.num_done < len(self.rows):  # a resumed run first does again what it had done
+            return
+        self.size = size
+        try:
+            asked = self.requests.read()
+        except ArtefactError:  # somebody else's file: not a reason to end the training
+            return
+        done = {row["request"] for row in self.rows}
+        for request in asked:
+            if request.get("request") in done:
+                continue
+            try:
+                ((key, value),) = checked(self.settings, {request["key"]: request["value"]}).items()
+            except (UsageError, KeyError):  # written by hand: nudge asks for nothing that cannot be done
+                continue
+            row = {
+                "step": step,
+                "key": key,
+                "old": value_of(self.settings, key),
+                "new": value,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "request": request["request"],
+            }
+            self.diary.append(row)
+            self.rows.append(row)
+            self.told(row)

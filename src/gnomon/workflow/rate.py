@@ -1,0 +1,189 @@
+"""lr: a learning-rate range test. The rate rises from step to step, the loss falls, then diverges; in between lies one
+to train with. Leaves weights, optimiser and random states as they were."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gnomon.core.errors import DivergedError
+from gnomon.core.seeds import generator
+from gnomon.core.settings import Settings, with_values
+from gnomon.data.columns import Columns, length
+from gnomon.figures.encode import png
+from gnomon.figures.range_test import draw_range_test
+from gnomon.runs.writer import write_bytes
+from gnomon.training.evaluate import encode_whole
+from gnomon.training.loop import Job, Judged, batch_end, build_state, shuffled, step
+from gnomon.training.state import TrainingState
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import Session, on_device, open_session, own_threads_and_randomness, watched_threads
+from gnomon.workflow.signals import watched
+
+LOWEST, HIGHEST = 1e-6, 10.0  # the sweep
+STEPS = 140  # twenty a decade
+SMOOTHING = 0.95  # weight of the past in the smoothed loss
+DIVERGED = 4.0  # times the lowest smoothed loss: the sweep ends
+FELL = 0.95  # of the loss at the start: less is a fall
+BELOW_LOWEST = 10.0  # the suggestion is the rate of the lowest loss divided by this
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Rate and loss of every step, and what follows from them."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]  # of each step's batch
+    smoothed: tuple[float, ...]
+    suggested: float | None  # None: the loss never fell
+    lowest_at: float  # the rate at which the smoothed loss was lowest
+    diverged: bool  # False: the sweep came to its highest rate
+    default: float  # what is used without a test
+    batch_size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range test of a source, and where its picture lies."""
+
+    test: RangeTest
+    picture: Path
+    name: str  # of the data
+
+
+def find_rate(thing: Any, settings: Settings) -> Found:
+    """Sweep the learning rate over `thing` as `fit` would train on it, and draw RUNS/lr/NAME.png.
+
+    Raises UsageError, DataError, MachineError, StoppedError.
+    """
+    with watched():
+        session = open_session(prepare(thing, settings), settings)
+        test = range_test(session)
+        name = session.prepared.source.name
+        picture = Path(settings.runs_folder) / "lr" / f"{name}.png"
+        write_bytes(picture, png(draw_range_test(test.rates, test.losses, test.smoothed, suggested=test.suggested)))
+        return Found(test, picture, name)
+
+
+def range_test(session: Session) -> RangeTest:
+    """One step each at rates that rise evenly on a log scale from LOWEST to HIGHEST, on batches of train.
+
+    The sweep ends where the smoothed loss passes DIVERGED times its lowest value, or is no number. Steps are taken on a
+    copy of the model: the session's own, and torch's random state, are afterwards as they were, bit for bit.
+    Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
+    """
+    settings, started = session.settings, time.monotonic()
+    columns = _columns(session)
+    job = Job(
+        task=session.task,
+        settings=settings,
+        columns=columns,
+        device=session.device,
+        id_of=str,
+        judge=_unjudged,
+        watcher=_Deaf(),
+        record=lambda _row: None,
+        save=lambda _state: None,
+        stop_asked=lambda: False,
+        threads=watched_threads(session),
+    )
+    with own_threads_and_randomness(session):
+        losses, smoothed, diverged = _sweep(job, build_state(job, copy.deepcopy(session.model)))
+    rates = sweep_rates()[: len(losses)]
+    lowest_at = rates[int(np.argmin(smoothed))] if smoothed else LOWEST
+    batch_size = settings.optimiser.batch_size or length(columns)
+    return RangeTest(
+        rates, losses, smoothed, suggestion(rates, smoothed), lowest_at, diverged,
+        settings.optimiser.learning_rate or 0.0, batch_size, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def with_found_rate(session: Session) -> Session:
+    """The session with the learning rate that a range test suggests; where it suggests none, with the one it has."""
+    test = range_test(session)
+    if test.suggested is None:
+        note = f"learning_rate=auto: the loss never fell in the range test; {test.default:g} is used"
+        return replace(session, prepared=replace(session.prepared, notes=(*session.prepared.notes, note)))
+    steps = f"a range test of {len(test.rates)} steps"
+    note = f"learning rate {test.suggested:g} found by {steps} (without it: {test.default:g})"
+    return replace(
+        session,
+        settings=with_values(session.settings, {"optimiser.learning_rate": test.suggested}),
+        prepared=replace(session.prepared, notes=(*session.prepared.notes, note)),
+    )
+
+
+def sweep_rates() -> tuple[float, ...]:
+    """The rates of the sweep's steps, evenly spaced on a log scale."""
+    return tuple(LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1)) for i in range(STEPS))
+
+
+def suggestion(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
+    """The rate of the lowest smoothed loss divided by BELOW_LOWEST, to two digits; None where the loss never fell.
+
+    At the lowest loss itself training is about to diverge. Source: the rule "minimum / 10" of the fastai library.
+    """
+    if not smoothed or min(smoothed) > FELL * smoothed[0]:
+        return None
+    return float(f"{rates[int(np.argmin(smoothed))] / BELOW_LOWEST:.2g}")
+
+
+def smoothed_losses(losses: Sequence[float]) -> list[float]:
+    """Exponentially weighted average of the losses so far, corrected for its start at zero."""
+    average, found = 0.0, []
+    for count, loss in enumerate(losses, start=1):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        found.append(average / (1 - SMOOTHING**count))
+    return found
+
+
+def _sweep(job: Job, state: TrainingState) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
+    """Losses, smoothed losses, and whether it diverged."""
+    total, losses, counters = length(job.columns), list[float](), state.counters
+    batch_size = job.settings.optimiser.batch_size or total
+    order = shuffled(total, job.settings.seed, 0)
+    state.model.train()
+    for rate in sweep_rates():
+        if counters.seen >= total:
+            counters.epoch, counters.seen = counters.epoch + 1, 0
+            order = shuffled(total, job.settings.seed, counters.epoch)
+        try:
+            losses.append(step(job, state, order[counters.seen : batch_end(counters.seen, total, batch_size)], rate))
+        except DivergedError:
+            return tuple(losses), tuple(smoothed_losses(losses)), True
+        smoothed = smoothed_losses(losses)
+        if smoothed[-1] > DIVERGED * min(smoothed):
+            return tuple(losses), tuple(smoothed), True
+    return tuple(losses), tuple(smoothed_losses(losses)), False
+
+
+def _columns(session: Session) -> Columns:
+    """Train, or as much of it, evenly drawn, as the sweep can see."""
+    train, batch_size = session.prepared.splits["train"], session.settings.optimiser.batch_size
+    most = STEPS * batch_size if batch_size else len(train)
+    if most < len(train):
+        drawn = generator(session.settings.seed, "rate").permutation(len(train))[:most]
+        train = train.take(np.sort(drawn))
+    return on_device(encode_whole(session.task, train), session.device)
+
+
+def _unjudged(_model: nn.Module) -> Judged | None:
+    return None
+
+
+class _Deaf:
+    """Nobody watches a sweep."""
+
+    def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
+        pass
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        pass
