@@ -32,10 +32,10 @@ def pipeline_lines(found: PipelineAnalysis) -> list[str]:
             rows.append((name, format_error(one.error.value, unit), format_gap(one.gain.value, unit), ends))
     else:
         rows = [("errors begin in", "errors", "share", "95 % interval")]
-        for one in found.blames:
-            ends = f"[{100 * one.share.low:.1f}, {100 * one.share.high:.1f}]"
-            name = printable(one.stage) if one.stage else "no stage: all right, end wrong"
-            rows.append((name, f"{one.count:,}", f"{100 * one.share.value:.1f} %", ends))
+        for blame in found.blames:
+            ends = f"[{100 * blame.share.low:.1f}, {100 * blame.share.high:.1f}]"
+            name = printable(blame.stage) if blame.stage else "no stage: all right, end wrong"
+            rows.append((name, f"{blame.count:,}", f"{100 * blame.share.value:.1f} %", ends))
     widths = [max(len(row[place]) for row in rows) for place in range(4)]
     lines = [
         "  ".join(

@@ -136,7 +136,8 @@ def _joined_groups(train: np.ndarray | None, dev: np.ndarray | None, num_train: 
         return None
     first = np.arange(num_train) if train is None else np.unique(train, return_inverse=True)[1]
     second = np.arange(num_dev) if dev is None else np.unique(dev, return_inverse=True)[1]
-    return np.r_[first, second + int(first.max(initial=-1)) + 1]
+    codes: np.ndarray = np.r_[first, second + int(first.max(initial=-1)) + 1]
+    return codes
 
 
 def telling_columns(train: Appearance, dev: Appearance) -> tuple[Telling, ...]:

@@ -90,8 +90,8 @@ def _errors(table: pl.DataFrame, name: str, *, is_share: bool) -> np.ndarray:
     if is_share:
         answer, target = table[name].cast(pl.String), table["target"].cast(pl.String)
         return (answer != target).cast(pl.Float64).fill_null(np.nan).to_numpy()
-    numbers = _numbers(table, name)
-    return np.abs(numbers - table["target"].cast(pl.Float64).to_numpy())
+    errors: np.ndarray = np.abs(_numbers(table, name) - table["target"].cast(pl.Float64).to_numpy())
+    return errors
 
 
 def _numbers(table: pl.DataFrame, name: str) -> np.ndarray:
