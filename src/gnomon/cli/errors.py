@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gnomon.cli.failures import printable
 from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, split_name
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def print_errors(found: Found, done: dict[str, Any]) -> None:
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     console.print(f"  {_headline(sheet)}", markup=False)
     if found.shares:
-        shown = found.shares[:SHOWN]
+        ordered = sorted(found.shares, key=lambda one: not one.is_telling)
+        shown = ordered[:SHOWN]
         width = min(NAME_WIDTH, max(len(printable(one.name)) for one in shown))
         console.print(
             f"\n  {'tag':<{width}}  {'errors':>12}  {'share':>7}  {'95 %':>14}  {'could remove':>14}  "
@@ -89,6 +91,8 @@ def _headline(sheet: Sheet) -> str:
     name, count = split_name(sheet.split), sheet.errors.count
     if count == 0:
         return f"{name} error {error}: there is no error to look at"
+    if sheet.diagnosis.unit != SHARE:
+        return f"{name} error {error}, the mean of {len(sheet.table):,} examples; shares are of the sum of their errors"
     return f"{name} error {error}: {count:,} of {len(sheet.table):,} examples are wrong"
 
 
@@ -111,14 +115,14 @@ def _advice(found: Found) -> list[str]:
     """The tag to look at first: the highest ceiling among those that right examples do not have as often."""
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     lines = []
-    telling = [one for one in found.shares if not one.is_ordinary]
+    telling = [one for one in found.shares if one.is_telling]
     if telling:
         best = telling[0]
         lines.append(
             f"first {printable(best.name)}: solved, it takes {split_name(sheet.split)} from "
             f"{format_error(sheet.error, unit)} to {format_error(best.left.value, unit)} at best"
         )
-    if len(found.shares) > len(telling):
+    if any(one.is_ordinary for one in found.shares):
         lines.append("tags that right examples have as often (last column) say what the data is like, not the errors")
     return lines
 
@@ -132,7 +136,7 @@ def errors_as_json(found: Found, done: dict[str, Any]) -> dict[str, Any]:
         "error": sheet.error,
         "examples": len(sheet.table),
         "errors": sheet.errors.count,
-        "tags": [asdict(one) | {"is_ordinary": one.is_ordinary} for one in found.shares],
+        "tags": [asdict(one) | {"is_telling": one.is_telling} for one in found.shares],
         "note": found.note,
         **done,
     }

@@ -17,6 +17,7 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
+SYMPTOMS = ("confidence", "size")  # kinds of tags that say how it errs, not on what: nothing to be solved by itself
 LABEL_WRONG = "label wrong"  # the tag that says: the model need not be at fault
 
 
@@ -67,6 +68,11 @@ class TagShare:
     among_right: float | None  # share of right examples that have it; None where none was looked at
 
     @property
+    def is_telling(self) -> bool:
+        """Whether solving it is a thing to do: what errors have more often than right examples, and no mere symptom."""
+        return self.kind not in SYMPTOMS and not self.is_ordinary
+
+    @property
     def is_ordinary(self) -> bool:
         """Whether right examples have it as often: then it says what the data is like, not what the errors are like."""
         return self.among_right is not None and self.share.high <= 1.1 * self.among_right
@@ -91,7 +97,7 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
         raise ValueError(f"no error was looked at for {tag.name!r}")
     groups = None if errors.groups is None else errors.groups[looked]
     share = sampled_share(errors.masses[looked], tag.tagged[looked], population=errors.count, groups=groups)
-    right = tag.looked & ~errors.is_error
+    right = tag.looked & ~errors.is_error & (tag.kind != "confusion")  # a confusion is an error by definition
     return TagShare(
         tag.name, tag.kind, tag.meaning,
         tagged=int((tag.tagged & looked).sum()), looked=int(looked.sum()), errors=errors.count,

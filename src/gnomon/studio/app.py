@@ -29,6 +29,7 @@ STATIC = {
     "studio.css": "text/css; charset=utf-8",
     "studio.js": "text/javascript; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 NOT_FOUND = "there is nothing of that name here\n"
 

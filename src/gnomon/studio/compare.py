@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Comparison:
     only_second: int
     difference: Interval | None  # error of the second minus that of the first; None where examples differ
     unit: str | None
+    before: list[Any]  # (N,) what the first one answered, None where it was not asked
     limit: float  # an error above this counts as wrong: 0 for shares, else the first run's median
 
     def picked(self, change: str) -> np.ndarray:
@@ -56,6 +57,9 @@ def compared(first: OpenRun, second: OpenRun, split: str) -> Comparison:
     was_wrong = np.zeros(len(ids), dtype=bool)
     was_wrong[shared] = old[there] > limit
     is_wrong = (new > limit) & shared
+    answers: list[Any] = [None] * len(ids)
+    for position, answer in zip(np.flatnonzero(shared), before.table["prediction"].gather(there), strict=True):
+        answers[position] = answer
     difference = None
     if shared.all() and len(ids) == len(before.ids):
         difference = paired_difference(
@@ -70,5 +74,6 @@ def compared(first: OpenRun, second: OpenRun, split: str) -> Comparison:
         only_second=int((~shared).sum()),
         difference=difference,
         unit=unit,
+        before=answers,
         limit=limit,
     )

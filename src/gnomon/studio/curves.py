@@ -116,7 +116,7 @@ def _frame(
         parts += [_GRID.format(LEFT, WIDTH - RIGHT, at, at), _TICK.format(LEFT - 6, at + 4, "end", write(value))]
     low = HEIGHT - BOTTOM + 16
     parts += [_TICK.format(x_of(x), low, "middle", f"{x:g}") for x in _ticks(*x_ends) if x == int(x)]
-    return [*parts, _TICK.format(WIDTH - RIGHT + 6, low, "start", "epoch")]
+    return [*parts, _TICK.format(WIDTH - RIGHT + 20, low, "start", "epoch")]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -78,10 +78,14 @@ def runs(cards: Sequence[RunCard], *, query: str, sort: str, group: str, part: b
     for card in kept[:MOST_RUNS]:
         groups.setdefault(_group_of(card, group), []).append(card)
     keys = sorted({key for card in cards for key in card.settings})
+    tops: dict[str | None, float] = {}
+    for card in kept:
+        if card.error is not None and math.isfinite(card.error.high):
+            tops[card.unit] = max(tops.get(card.unit, 0.0), card.error.high)
     return _render(
         "runs_table.html" if part else "runs.html",
         groups=groups, count=len(kept), total=len(cards), query=query, sort=sort if sort in SORTS else "newest",
-        sorts=SORTS, group=group, choices=["task", "state", *keys],
+        sorts=SORTS, group=group, choices=["task", "state", *keys], tops=tops,
     )  # fmt: skip
 
 
@@ -181,15 +185,15 @@ def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -
     if unit is None and any(card.task.endswith("classification") for card, _ in shown):
         unit = SHARE  # of a run that is not judged yet
     error, loss, rate = [], [], []
-    for number, (card, found) in enumerate(shown, start=1):
+    for number, (_, found) in enumerate(shown, start=1):
         history = found.folder.history.read()
         if len(shown) == 1:
             error += curves.of_history(history, _LINES)
             rate += curves.of_history(history, {"learning_rate": "rate"})
         else:
-            error += [replace(one, name=f"{number} {card.name}"[:14], look=f"run{number}")
+            error += [replace(one, name=f"run {number}", look=f"run{number}")
                       for one in curves.of_history(history, {"dev_error": "dev"})]  # fmt: skip
-        name = "train" if len(shown) == 1 else f"{number} {card.name}"[:14]
+        name = "train" if len(shown) == 1 else f"run {number}"
         look = "train" if len(shown) == 1 else f"run{number}"
         loss += [replace(one, name=name, look=look) for one in curves.of_history(history, {"train_loss": "train"})]
     as_error: Callable[[float], str] = lambda value: words.error_text(value, unit if unit == SHARE else None)  # noqa: E731

@@ -254,9 +254,9 @@ class LiveSheet:
             errors, mine = self.sheet.errors, self._mine()
             if self._machine is None:
                 shares = shares_of_errors(errors, self.sheet.tags)
-                ordinary = {one.name for one in shares if one.is_ordinary}
+                telling = {one.name for one in shares if one.is_telling}
                 self._machine = (
-                    shares, in_order_of_gain(errors, [tag for tag in self.sheet.tags if tag.name not in ordinary], 3)
+                    shares, in_order_of_gain(errors, [tag for tag in self.sheet.tags if tag.name in telling], 3)
                 )  # fmt: skip
             is_known = [bool((tag.looked & errors.is_error).any()) for tag in mine]
             known = [tag for tag, has in zip(mine, is_known, strict=True) if has]
@@ -266,7 +266,7 @@ class LiveSheet:
                 mine=tuple(share_of_errors(errors, tag) for tag in known),
                 not_yet=tuple(tag.name for tag, has in zip(mine, is_known, strict=True) if not has),
                 together=share_of_errors(errors, both) if both and (both.looked & errors.is_error).any() else None,
-                machine=self._machine[0],
+                machine=tuple(sorted(self._machine[0], key=lambda one: not one.is_telling)),
                 first=self._machine[1],
                 looked=int((self._marks.looked & errors.is_error).sum()),
                 errors=wrong,

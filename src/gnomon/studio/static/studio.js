@@ -55,7 +55,11 @@ const parsed = (html) => { const holder = document.createElement("template"); ho
 function take(answer) { // the server's word on counts and cards
   if (answer.seq !== undefined) sheet().dataset.seq = answer.seq;
   if (answer.keys) keys = answer.keys;
-  if (answer.counts !== undefined) find("#counts").replaceChildren(parsed(answer.counts));
+  if (answer.counts !== undefined) {
+    const details = find("#counts details.machine"), wasOpen = !details || details.open;
+    find("#counts").replaceChildren(parsed(answer.counts));
+    if (!wasOpen) find("#counts details.machine").open = false;
+  }
   for (const [position, html] of Object.entries(answer.cards || {})) {
     const old = find(`#cards .card[data-position="${Number(position)}"]`);
     if (!old) continue;
@@ -82,8 +86,11 @@ const say = (sayings) => write("/say", { sayings });
 // --- the example that the keys are about --------------------------------------------------------------------------
 const current = () => find("#cards .card.current");
 
+let chosen = ""; // its position, which outlives the card itself
+
 function select(card, scroll = true) {
   if (!card) return;
+  chosen = card.dataset.position;
   all("#cards .card.current").forEach((one) => one.classList.remove("current"));
   card.classList.add("current");
   card.focus({ preventScroll: true });
@@ -153,6 +160,7 @@ const deeds = {
     if (text !== null) await say([{ position: position(card), kind: "comment", value: text }]);
     select(card.isConnected ? card : find(`#cards .card[data-position="${position(card)}"]`), false);
   },
+  async tag(button) { await toggle(button.dataset.tag); },
   async look() {
     const card = current();
     if (!card) { move(1); return; }
@@ -215,7 +223,9 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("dblclick", (event) => { if (event.target.closest("#cards .card")) deeds.large(); });
   document.addEventListener("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.submit(); });
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.id === "grid" && !current() && document.activeElement === document.body) select(cards()[0], false);
+    if (event.target.id !== "grid") return;
+    const isTyping = document.activeElement && document.activeElement.matches("input, select");
+    if (!isTyping) select(find(`#cards .card[data-position="${chosen}"]`) || cards()[0], false);
   });
   document.addEventListener("htmx:responseError", (event) => {
     banner(event.detail.xhr.status === 401
@@ -226,6 +236,9 @@ document.addEventListener("DOMContentLoaded", () => {
   if (sheet()) {
     keys = JSON.parse(sheet().dataset.keys);
     setInterval(listen, 2000);
-    if (sessionStorage.getItem("begin")) { sessionStorage.removeItem("begin"); select(cards()[0]); }
+    const isNarrow = matchMedia("(max-width: 62rem)").matches, machine = find("#counts details.machine");
+    if (isNarrow && machine) machine.open = false;
+    select(cards()[0], sessionStorage.getItem("begin") !== null);
+    sessionStorage.removeItem("begin");
   }
 });
