@@ -128,7 +128,7 @@ def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decisi
     """Keep a change when its p value is below ALPHA divided by the number of changes tried so far (Bonferroni)."""
     level = ALPHA / max(number_tried, 1)
     size = format_gap(abs(evidence.gain), unit)
-    among = f"{number_tried} changes tried" if number_tried > 1 else "the first change tried"
+    among = f"{number_tried} changes tried" if number_tried > 1 else "1 change tried"
     if evidence.gain <= 0:
         what = "no better" if evidence.gain == 0 else f"worse by {size}"
         return Decision(False, f"{what} on dev over {_seeds(evidence)}", level)

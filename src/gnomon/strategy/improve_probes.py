@@ -86,10 +86,10 @@ def pair_text(pair: Pair, unit: str | None) -> str:
     """`4.1 % -> 3.6 %: gain 0.5 points [0.2, 0.8], 2 seeds, 3.0 times the compute`."""
     if pair.failed:
         return f"not measured: {pair.failed}"
-    low, high = (format_gap(end, unit).split(" ")[0] for end in (pair.low, pair.high))
+    low, high = (_plain(end, unit) for end in (pair.low, pair.high))
     change = "gain" if pair.gain >= 0 else "loss"
     if pair.gain < 0:
-        low, high = (format_gap(-end, unit).split(" ")[0] for end in (pair.high, pair.low))
+        low, high = (_plain(-end, unit) for end in (pair.high, pair.low))
     return (
         f"{format_error(pair.before, unit)} -> {format_error(pair.after, unit)}: {change} "
         f"{format_gap(abs(pair.gain), unit)} [{low}, {high}], {pair.seeds} seed{'s' if pair.seeds > 1 else ''}, "
@@ -128,7 +128,8 @@ def cite(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
     leading = [advice for advice in rest if advice.basis == "measured"]
     others = [advice for advice in rest if advice.basis != "measured"]
     ordered = [*before, *first, *leading, *gains, *others]
-    return replace(diagnosis, advice=tuple(ordered[:MOST]), notes=(*diagnosis.notes, *_notes(probes, told)))
+    notes = _notes(probes, told, is_cited=bool(first) or any(map(_is_about_data, ordered)))
+    return replace(diagnosis, advice=tuple(ordered[:MOST]), notes=(*diagnosis.notes, *notes))
 
 
 def _is_about_data(advice: Advice) -> bool:
@@ -150,10 +151,12 @@ def _about_data(diagnosis: Diagnosis, probes: Probes) -> tuple[list[Advice], lis
     return [], [Advice("get more training data", f"measured: {text}{further}", "fit-dev", (), "measured")]
 
 
-def _notes(probes: Probes, told: set[str]) -> list[str]:
+def _notes(probes: Probes, told: set[str], *, is_cited: bool) -> list[str]:
     notes = []
     if probes.forecasts and is_flat(probes.forecasts[0]) and not data_will_not_help(probes):
         notes.append(f"more data gives little: {forecast_text(probes.forecasts[0], probes.unit)}")
+    elif probes.forecasts and not is_cited:
+        notes.append(f"measured: {forecast_text(probes.forecasts[0], probes.unit)}")
     without = [pair for pair in probes.pairs if not pair.failed and pair.label not in told]
     if without:
         listed = "; ".join(f"{pair.label} ({_signed(pair, probes.unit)})" for pair in without[:4])
@@ -164,9 +167,15 @@ def _notes(probes: Probes, told: set[str]) -> list[str]:
 
 def _signed(pair: Pair, unit: str | None) -> str:
     """`-0.3 points [-0.8, 0.2]`: the change of the dev error."""
-    low, high = (format_gap(-end, unit).split(" ")[0] for end in (pair.high, pair.low))
+    low, high = (_plain(-end, unit) for end in (pair.high, pair.low))
     sign = "+" if pair.gain < 0 else ""
-    return f"{sign}{format_gap(-pair.gain, unit)} [{low}, {high}]"
+    return f"{sign}{format_gap(-pair.gain or 0.0, unit)} [{low}, {high}]"
+
+
+def _plain(value: float, unit: str | None) -> str:
+    """The number of a gap alone, a zero without a sign."""
+    text = format_gap(value, unit).split(" ")[0]
+    return text.lstrip("-") if not any(digit in text for digit in "123456789∞") else text
 
 
 # --- saved ------------------------------------------------------------------------------------------------------------

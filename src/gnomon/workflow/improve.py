@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
+import torch
 
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
@@ -37,18 +38,21 @@ from gnomon.strategy.improve_diary import Entry, Event, State, changes_key, page
 from gnomon.strategy.improve_turns import Turn, ordered, turns_of
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.wording import format_error, format_gap
+from gnomon.training.flat import FlatParameters
+from gnomon.training.optimisers import Optimiser
+from gnomon.training.state import Counters, TrainingState
 from gnomon.workflow.fit import card_of, fit, refuse_changes
 from gnomon.workflow.matched import Matched, Outcome, Refused, opened_settings
 from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, Stopped, watched
-from gnomon.workflow.trial import Trials
+from gnomon.workflow.trial import Trial, Trials
 
 SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
 FIRST_SHARE = 0.45  # of the time at most goes into the first system: the final one needs as much again
-FINAL_SLACK = 1.2  # times what the improved system took before, for training it once more with everything written
-FINAL_SECONDS = 3.0  # and so much for reading and writing
+WRITING_SECONDS = 4.0  # kept for judging and writing the improved system
+READINGS = 2.0  # times that the data is read again for it
 DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
 
@@ -70,7 +74,7 @@ class Budget(Protocol):
 
     @property
     def deadline(self) -> float:
-        """On time.monotonic()'s clock."""
+        """When the last training must be done, on time.monotonic()'s clock."""
 
     def has_room(self, current: Outcome, times: float) -> bool:
         """Whether a training that costs so many times what `current` did can still be paid."""
@@ -78,18 +82,18 @@ class Budget(Protocol):
 
 @dataclass(frozen=True)
 class TimeBudget:
-    """Time on the clock, of which enough is kept to train the system as it stands once more."""
+    """Time on the clock, of which enough is kept to judge and write the system as it stands."""
 
+    matched: Matched
     end: float
     reading: float  # seconds that opening the data took
 
     @property
     def deadline(self) -> float:
-        return self.end
+        return self.end - READINGS * self.reading - WRITING_SECONDS
 
     def has_room(self, current: Outcome, times: float) -> bool:
-        final = FINAL_SLACK * max(times, 1.0) * current.seconds + self.reading + FINAL_SECONDS
-        return time.monotonic() + times * current.seconds + final <= self.end
+        return time.monotonic() + self.matched.seconds(current, times) <= self.deadline
 
 
 @dataclass(frozen=True)
@@ -133,10 +137,9 @@ def improve(
         flag.fix = f"continue with: gnomon improve --resume {shlex.quote(str(work.folder.path))}"
         flag.what = "stopped; every step so far is in the diary."
         with work.folder.lock():
-            if not work.state.is_over:
-                _improve(work, flag)
+            trial = None if work.state.is_over else _improve(work, flag)
         if not work.state.is_final:
-            _finish(work, flag)
+            _finish(work, flag, trial)
         run = load(work.folder.path)
         if test:
             _open_test(work, run)
@@ -254,14 +257,17 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
-def _improve(work: Work, flag: StopFlag) -> None:
+def _improve(work: Work, flag: StopFlag) -> Trial | None:
+    """Everything that is tried; the improved system as it was trained, unless no training came to its end."""
     trials = Trials(work.prepared, work.opened, given=work.given)
     matched = Matched(trials, stop_asked=flag.asked)
     flag.patient = True
     try:
-        Loop(matched, TimeBudget(work.end, work.reading), work.state, work.note, work.end, flag.asked).run()
+        budget = TimeBudget(matched, work.end, work.reading)
+        Loop(matched, budget, work.state, work.note, work.end, flag.asked).run()
     finally:
         flag.patient = False
+    return matched.trial(work.state.changes)
 
 
 @dataclass
@@ -277,18 +283,20 @@ class Loop:
 
     def run(self) -> None:
         """Until nothing is left to try or to spend. Raises Stopped when that was asked."""
-        first = self._first()
-        while first is not None and not self.state.is_over:
-            current = self._current(self.matched.seeds(1)[0])
-            if isinstance(current, Refused):
-                self._end(f"the system as it stands could not be trained again: {current.why}")
+        current = self._first()
+        while current is not None and not self.state.is_over:
+            found = self._trained(self.state.changes, self.matched.seeds(1)[0])
+            if isinstance(found, Refused):
+                self._end(f"the system as it stands could not be trained again: {found.why}")
                 return
+            current = found
             if not self.state.is_seen:
                 self._look(current)
             turn = self._next(current)
             if turn is None:
                 return
             self._try(turn, current)
+            self.matched.keep_only(self.state.changes)
 
     def _first(self) -> Outcome | None:
         """The first system, or None where the time is too short to try anything with it."""
@@ -315,8 +323,8 @@ class Loop:
             self.note("first", text, **facts, training_seconds=found.seconds)
         return found
 
-    def _current(self, seed: int) -> Outcome | Refused:
-        found = self.matched.outcome(self.state.changes, seed, deadline=self.budget.deadline)
+    def _trained(self, changes: Mapping[str, Any], seed: int) -> Outcome | Refused:
+        found = self.matched.outcome(changes, seed, deadline=self.budget.deadline)
         self._leave_if_asked()
         return found
 
@@ -361,9 +369,8 @@ class Loop:
         for place, seed in enumerate(self.matched.seeds(SEEDS)):
             if place and not self.budget.has_room(current, turn.cost + 1.0):
                 break
-            base = self._current(seed)
-            turned = self.matched.outcome({**self.state.changes, **turn.changes}, seed, deadline=self.budget.deadline)
-            self._leave_if_asked()
+            base = self._trained(self.state.changes, seed)
+            turned = self._trained({**self.state.changes, **turn.changes}, seed)
             if isinstance(base, Refused) or isinstance(turned, Refused):
                 failed = "" if after else (turned.why if isinstance(turned, Refused) else "no time was left")
                 break
@@ -389,14 +396,18 @@ class Loop:
             number = self.state.number_confirmed + 1
         decision = decide(evidence, number_tried=number, unit=unit)
         is_kept = decision.is_kept and confirmed
-        why = decision.why if confirmed else "too little on the half of dev that chooses to ask the other half"
+        why = decision.why
+        if not confirmed:
+            why = "too little on the half of dev that chooses to ask the other half"
+        elif evidence.gain > 0 and evidence.p_value > HOPELESS and len(after) < SEEDS:
+            why = f"too little to spend another seed on: p = {evidence.p_value:.2g}"
         error = sum(one.dev_error for one in before) / len(before)
         later = sum(one.dev_error for one in after) / len(after)
         low, high = (format_gap(end, unit).split(" ")[0] for end in (evidence.low, evidence.high))
         seeds = f"{len(after)} seed{'s' if len(after) > 1 else ''}"
         text = (
             f"{facts['label']}: {format_error(error, unit)} -> {format_error(later, unit)} (gain "
-            f"{format_gap(evidence.gain, unit)} [{low}, {high}], {seeds}); {'kept' if is_kept else 'undone'}: {why}"
+            f"{format_gap(evidence.gain, unit)} [{low}, {high}], {seeds}); {why}"
         )
         self.note(
             "tried", text, **facts, kept=is_kept, why=why, seeds=[one.seed for one in after],
@@ -443,20 +454,20 @@ def diagnosis_of_trial(matched: Matched, outcome: Outcome) -> Diagnosis:
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
-def _finish(work: Work, flag: StopFlag) -> None:
-    """Train the improved system with everything that belongs to a run, in the time that is left."""
+def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
+    """Make the folder that of the improved system: the trial as it was, or what there still is time to train."""
     changes = dict(work.state.changes)
     given = work.given | changes.keys()
-    opened = with_values(work.opened, changes)
-    left = max(work.end - time.monotonic(), 2.0)
-    session = open_session(work.prepared, opened, given)
-    late: dict[str, Any] = {"stop.max_time": left}
-    rate = work.entries[-1].facts.get("epochs_a_second")
-    if rate and session.settings.stop.epochs:  # too slow for its epochs: so many as there is time for, to their end
-        late["stop.epochs"] = max(1, min(session.settings.stop.epochs, int(0.7 * left * rate)))
     with work.folder.lock():
-        if work.folder.latest_checkpoint() is None:  # else it was killed while this was on its way
-            work.folder.save_settings(with_values(session.settings, late), given)
+        if work.folder.latest_checkpoint() is not None:
+            pass  # it was killed while this was on its way
+        elif trial is not None:
+            work.folder.save_settings(trial.settings, given)
+            for row in trial.history[len(work.folder.history.read()) :]:
+                work.folder.history.append(row)
+            work.folder.save_checkpoint(trial.steps, checkpoint_of(trial, len(work.prepared.splits["train"])))
+        else:
+            work.folder.save_settings(_as_time_allows(work, changes, given), given)
     try:
         run = fit(work.source, resume=work.folder.path)
     except StoppedError as error:
@@ -470,6 +481,44 @@ def _finish(work: Work, flag: StopFlag) -> None:
     )
     kept = f"{work.state.number_kept} of {work.state.number_tried} changes kept"
     work.note("final", f"{shown}; {kept}", errors=errors, changes=changes)
+
+
+def _as_time_allows(work: Work, changes: Mapping[str, Any], given: frozenset[str]) -> Settings:
+    """The settings of the last training, with no more epochs than there is time for."""
+    left = max(work.end - time.monotonic() - work.reading - WRITING_SECONDS, 2.0)
+    settings = open_session(work.prepared, with_values(work.opened, changes), given).settings
+    late: dict[str, Any] = {"stop.max_time": left}
+    rate = work.entries[-1].facts.get("epochs_a_second")
+    if rate and settings.stop.epochs:
+        late["stop.epochs"] = max(1, min(settings.stop.epochs, int(0.7 * left * rate)))
+    return with_values(settings, late)
+
+
+def checkpoint_of(trial: Trial, num_train: int) -> dict[str, bytes]:
+    """The checkpoint of a training that has come to its end: what `fit` judges when it resumes a run with it."""
+    parameters = FlatParameters(trial.model)
+    settings = trial.settings
+    best = max((place for place, row in enumerate(trial.history) if row["best"]), default=-1)
+    counters = Counters(
+        step=trial.steps,
+        epoch=len(trial.history),
+        seconds=float(trial.seconds),
+        best_error=float(trial.history[best]["dev_error"]) if trial.history else math.inf,
+        best_epoch=best,
+        looks=len(trial.history),
+        finished=True,
+        ended_because=trial.ended_because,
+    )
+    state = TrainingState(
+        model=trial.model,
+        parameters=parameters,
+        optimiser=Optimiser(parameters, settings.optimiser, settings.regularise, num_train),
+        augmentation=torch.Generator(),
+        average=parameters.copies() if settings.regularise.ema else [],
+        best={name: tensor.detach().clone() for name, tensor in trial.model.state_dict().items()},
+        counters=counters,
+    )
+    return state.files()
 
 
 def _open_test(work: Work, run: Run) -> None:

@@ -19,7 +19,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.training.loop import split_error
 from gnomon.workflow.prepare import Prepared
-from gnomon.workflow.trial import Trials
+from gnomon.workflow.trial import Trial, Trials
 
 NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # of a run's settings: they belong to that run alone
 
@@ -63,6 +63,8 @@ class Matched:
         self.cost = 0.0  # multiply-adds of every trial, those that were refused included as far as known
         self.trained = 0
         self._known: dict[str, Outcome] = {}
+        self._models: dict[str, Trial] = {}  # of the run's own seed
+        self._latest: Outcome | None = None
         self._same_dev: bool | None = None  # whether every seed is judged on the same dev examples
 
     def _train_size(self, rows: np.ndarray | None) -> int:
@@ -115,8 +117,24 @@ class Matched:
             seconds=time.monotonic() - started,
             looks=len(trial.history),
         )
-        self._known[key] = found
+        self._known[key], self._latest = found, found
+        if rows is None and seed == self.trials.opened.seed:
+            self._models[key] = trial
         return found
+
+    def trial(self, changes: Mapping[str, Any]) -> Trial | None:
+        """The trial with these changes and the run's own seed, its model and all; None where it is no longer kept."""
+        return self._models.get(_key(changes, self.trials.opened.seed, None))
+
+    def keep_only(self, changes: Mapping[str, Any]) -> None:
+        """Forget the models of all other trials: they take memory."""
+        key = _key(changes, self.trials.opened.seed, None)
+        self._models = {one: trial for one, trial in self._models.items() if one == key}
+
+    def seconds(self, of: Outcome, times: float) -> float:
+        """How long a training takes that costs so many times what `of` did, at the slower pace of it and the latest."""
+        known = [of] if self._latest is None else [of, self._latest]
+        return times * of.cost * max(one.seconds / max(one.cost, 1e-9) for one in known)
 
 
 def _key(changes: Mapping[str, Any], seed: int, rows: np.ndarray | None) -> str:

@@ -28,8 +28,8 @@ def blobs(number: int, seed: int, *, noise: float = 0.0) -> pl.DataFrame:
 def probed(tmp_path_factory):
     place = tmp_path_factory.mktemp("probe")
     path = place / "blobs.csv"
-    blobs(600, 0).write_csv(path)
-    run = gnomon.fit(str(path), epochs=4, runs_folder=str(place / "runs"), human=0.0, **NET)
+    blobs(500, 0).write_csv(path)
+    run = gnomon.fit(str(path), epochs=2, runs_folder=str(place / "runs"), human=0.0, **NET)
     lines: list[str] = []
     return run, probe(run, seconds=60, tell=lines.append), lines
 
@@ -87,6 +87,7 @@ def test_the_time_is_a_limit_and_too_little_is_said(probed):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_a_short_probe_shortens_its_trainings_and_says_so(tmp_path):
     path = tmp_path / "blobs.csv"
     blobs(4000, 1).write_csv(path)
@@ -95,7 +96,7 @@ def test_a_short_probe_shortens_its_trainings_and_says_so(tmp_path):
     limit = max(3.0 * took, 3.0)
     began = time.monotonic()
     found = probe(run, seconds=limit)
-    assert time.monotonic() - began < limit + 3
+    assert time.monotonic() - began < limit + 8  # a busy machine
     if found.epochs_share < 1:
         assert any("of the run's epochs" in note for note in found.notes)
 
@@ -109,6 +110,7 @@ def test_few_examples_give_pairs_but_no_curve(tmp_path):
     assert any(note.startswith("no learning curve: an eighth of") for note in found.notes)
 
 
+@pytest.mark.slow
 def test_noise_that_nobody_can_learn_is_answered_by_no_more_data(tmp_path):
     """A planted fault: three labels in ten are wrong. The curve is flat, train is as bad: data is not the answer."""
     path = tmp_path / "noisy.csv"

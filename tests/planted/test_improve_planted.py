@@ -1,0 +1,103 @@
+"""Systems spoilt on purpose: the improvement turns the knob that was spoilt, and leaves a sound system alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gnomon.core.settings import from_flat
+from gnomon.metrics.intervals import wilson
+from gnomon.strategy.improve_diary import Entry, State
+from gnomon.workflow.improve import ComputeBudget, Loop
+from gnomon.workflow.matched import Matched
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.trial import Trials
+
+NET = {
+    "model": "dense", "hidden": (32,), "dropout": (), "weight_decay": 0.0, "batch_size": 32, "learning_rate": 5e-3,
+    "epochs": 12, "goal.human": 0.0,
+}  # fmt: skip
+BUDGET = 14.0  # times the compute of the first system
+
+
+def circle(number: int, seed: int, noise: float = 0.0) -> pl.DataFrame:
+    """Inside or outside of a circle, a share `noise` of the labels by chance."""
+    rng = np.random.default_rng([seed, number])
+    inputs = rng.normal(size=(number, 2))
+    inside = ((inputs**2).sum(axis=1) < 1.4) ^ (rng.random(number) < noise)
+    return pl.DataFrame({"x": inputs[:, 0], "y": inputs[:, 1], "where": np.where(inside, "in", "out")})
+
+
+def wide(number: int, seed: int) -> pl.DataFrame:
+    """Twelve columns of which two tell, and few rows: easily learnt by heart."""
+    rng = np.random.default_rng([seed, number, 12])
+    inputs = rng.normal(size=(number, 12))
+    above = inputs[:, 0] + inputs[:, 1] + 0.8 * rng.normal(size=number) > 0
+    return pl.DataFrame({**{f"x{i}": inputs[:, i] for i in range(12)}, "where": np.where(above, "a", "b")})
+
+
+FAULTS = {  # what is spoilt, and the turns that mend it
+    "no hidden layer": ({"model": "logistic"}, {"hidden layers"}),
+    "rate too low": ({"learning_rate": 2e-5}, {"higher rate", "longer", "smaller batches", "batch norm", "wider"}),
+    "weights held down": ({"weight_decay": 20.0}, {"less weight decay"}),
+    "nearly all dropped": ({"dropout": (0.9,)}, {"less dropout", "wider"}),
+}
+
+
+def diary_of(frame: pl.DataFrame, settings: dict, seed: int) -> list[Entry]:
+    opened = from_flat({**NET, "seed": seed, **settings})
+    matched = Matched(Trials(prepare(frame, opened), opened))
+    first = matched.outcome({}, seed)
+    state, entries = State(), list[Entry]()
+
+    def note(event, text, **facts):
+        entries.append(Entry(event, text, 0.0, facts))
+        state.take(entries[-1])
+
+    Loop(matched, ComputeBudget(matched, BUDGET * first.cost), state, note).run()
+    return entries
+
+
+def kept(entries: list[Entry]) -> list[str]:
+    return [entry.facts["name"] for entry in entries if entry.event == "tried" and entry.facts["kept"]]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_spoilt_knob_is_turned_back_first(fault):
+    settings, mending = FAULTS[fault]
+    entries = diary_of(circle(2000, 0), settings, 0)
+    assert kept(entries), [entry.text for entry in entries]
+    assert kept(entries)[0] in mending
+    seen = next(entry for entry in entries if entry.event == "seen")
+    assert "fit-train" in seen.facts["links"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_spoilt_knob_is_turned_back_for_nearly_every_seed(fault):
+    settings, mending = FAULTS[fault]
+    hits = [(kept(diary_of(circle(2000, seed), settings, seed)) or [""])[0] in mending for seed in range(100, 120)]
+    share = wilson(sum(hits), len(hits))
+    print(f"\n{fault}: {sum(hits)} of {len(hits)} [{share.low:.3f}, {share.high:.3f}]")
+    assert share.value >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_too_few_examples_are_answered_with_knobs_of_fit_dev():
+    for seed in range(5):
+        entries = diary_of(wide(300, seed), {"hidden": (128, 128), "epochs": 40}, seed)
+        seen = next(entry for entry in entries if entry.event == "seen")
+        assert seen.facts["links"] == ["fit-dev"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_sound_system_is_left_alone_for_most_seeds():
+    """A tenth of the labels by chance and a net that fits the rest: nothing that is kept can be worth much."""
+    alarms = [bool(kept(diary_of(circle(2000, seed, 0.1), {"epochs": 30}, seed))) for seed in range(200, 225)]
+    share = wilson(sum(alarms), len(alarms))
+    print(f"\nsound systems that were changed: {sum(alarms)} of {len(alarms)} [{share.low:.3f}, {share.high:.3f}]")
+    assert share.value <= 0.2
