@@ -216,4 +216,5 @@ def _choose(misses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     scores = -0.5 * misses - np.array(PARAMETERS)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
-    return np.minimum((rng.random((len(misses), 1)) > shares).sum(axis=1), len(FORMS) - 1)
+    chosen: np.ndarray = np.minimum((rng.random((len(misses), 1)) > shares).sum(axis=1), len(FORMS) - 1)
+    return chosen

@@ -167,8 +167,8 @@ def _harder(settings: Mapping[str, Any]) -> list[Turn]:
         found.append(Turn("more dropout", {"regularise.dropout": [stronger]}, why, link, 1.0, 0.06))
     if decay is None or decay < 5:
         why = "smaller weights carry over better to unseen examples"
-        change = {"regularise.weight_decay": 0.01 if not decay else 4 * decay}
-        found.append(Turn("more weight decay", change, why, link, 1.0, 0.06))
+        more: dict[str, Any] = {"regularise.weight_decay": 0.01 if not decay else 4 * decay}
+        found.append(Turn("more weight decay", more, why, link, 1.0, 0.06))
     if "classification" in str(settings.get("task")) and not settings.get("regularise.label_smoothing"):
         why = "answers that are less certain carry over better"
         found.append(Turn("label smoothing", {"regularise.label_smoothing": 0.1}, why, link, 1.0, 0.04))

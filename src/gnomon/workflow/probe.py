@@ -241,7 +241,7 @@ def _forecasts(found: Measured, matched: Matched) -> tuple[tuple[Forecast, ...],
     curve = fit_curve(sizes, errors, dev_variance=variance, rng=rng)
     if curve is None:
         return (), {}
-    forms = dict(zip(FORMS, curve.weights, strict=True))
+    forms = {str(form): weight for form, weight in zip(FORMS, curve.weights, strict=True)}
     return tuple(forecast(curve, rng, factor=factor) for factor in (2.0, FARTHEST)), forms
 
 

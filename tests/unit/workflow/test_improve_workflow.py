@@ -20,7 +20,6 @@ from gnomon.strategy.improve_diary import Entry, state_of
 from gnomon.workflow.improve import improve
 from gnomon.workflow.run import load
 
-
 LIMIT = 9.0  # seconds
 SLACK = 8.0  # that a machine may lose while other tests run on it: judging and writing are not cut short
 
@@ -44,7 +43,8 @@ def circles(tmp_path_factory):
 def improved(circles, tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
     began = time.monotonic()
-    found = improve(str(circles), seconds=LIMIT, test=True, model="logistic", epochs=6, human=0.0, runs_folder=str(runs))
+    start = {"model": "logistic", "epochs": 6, "human": 0.0, "runs_folder": str(runs)}
+    found = improve(str(circles), seconds=LIMIT, test=True, **start)
     return found, time.monotonic() - began
 
 
