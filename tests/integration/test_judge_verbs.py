@@ -1,0 +1,270 @@
+"""compare, plan, labels, mismatch and pipeline from the command line: real runs, planted faults, clear refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+import gnomon
+from gnomon.cli import main
+
+
+@pytest.fixture
+def answer(capsys):
+    """A command line in, its exit code and JSON object out."""
+
+    def run(*words: str) -> tuple[int, dict]:
+        code = main([*map(str, words), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def flipped(tmp_path_factory):
+    """A table of three classes far apart, one label in twenty changed on purpose; ids are lines of the file."""
+    folder = tmp_path_factory.mktemp("flipped")
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=900)
+    points = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]])[true] + rng.normal(size=(900, 2))
+    wrong = rng.random(900) < 0.05
+    given = np.where(wrong, (true + rng.integers(1, 3, size=900)) % 3, true)
+    names = np.array(["ant", "bee", "=cow()"])
+    table = pl.DataFrame({"x": points[:, 0], "y": points[:, 1], "kind": names[given]})
+    table.write_csv(folder / "table.csv")
+    settings = {"target": "kind", "hidden": "16", "epochs": 6, "runs_folder": str(folder / "runs")}
+    run = gnomon.fit(folder / "table.csv", **settings, run_name="one")
+    other = gnomon.fit(folder / "table.csv", **settings, run_name="two", model="logistic")
+    return (
+        folder,
+        run,
+        other,
+        {str(i + 2): names[true[i]] for i in range(900)},
+        {str(i + 2) for i in np.flatnonzero(wrong)},
+    )
+
+
+def test_compare_measures_everything_and_tests_the_winner(flipped, answer):
+    _, run, other, *_ = flipped
+    code, found = answer("compare", run.path, other.path, "size_mb <= 1", "accuracy >= 10 %")
+    assert code == 0
+    assert set(found["systems"]) == {run.path.name, other.path.name}
+    measures = found["systems"][run.path.name]["measures"]
+    weights = (run.path / "model").rglob("*")
+    assert measures["size_mb"]["value"] == pytest.approx(
+        sum(one.stat().st_size for one in weights if one.name in ("weights.safetensors", "task.json")) / 1e6
+    )
+    assert 0 < measures["latency_ms"]["low"] <= measures["latency_ms"]["value"] <= measures["latency_ms"]["high"] < 1000
+    errors = {one.path.name: one.evaluation("dev").table["error"].mean() for one in (run, other)}
+    assert found["winner"] == min(found["ranked"], key=lambda name: errors[name])
+    against = found["against"][0]
+    assert against["method"] == "McNemar, exact"
+    assert against["difference"]["value"] == pytest.approx(-abs(errors[run.path.name] - errors[other.path.name]))
+    assert found["settings"]["model.name"] == ["dense", "logistic"]
+
+
+def test_compare_says_when_nobody_meets_the_conditions(flipped, answer):
+    _, run, other, *_ = flipped
+    code, found = answer("compare", run.path, other.path, "latency_ms <= 0.000001")
+    assert code == 0
+    assert found["winner"] is None
+    assert found["systems"][run.path.name]["not_met"] == ["latency_ms <= 1e-06"]
+
+
+def test_compare_takes_predictions_made_elsewhere(tmp_path, answer):
+    rng = np.random.default_rng(0)
+    target = rng.choice(["a", "b"], 400)
+    for name, error in (("good", 0.05), ("bad", 0.25)):
+        said = np.where(rng.random(400) < error, np.where(target == "a", "b", "a"), target)
+        table = pl.DataFrame(
+            {"split": "dev", "id": [f"e{i}" for i in range(400)], "target": target, "prediction": said}
+        )
+        table.write_csv(tmp_path / f"{name}.csv")
+    code, found = answer("compare", tmp_path / "good.csv", tmp_path / "bad.csv")
+    assert (code, found["winner"]) == (0, "good.csv")
+    assert found["against"][0]["told"]
+    code, found = answer("compare", tmp_path / "good.csv", tmp_path / "bad.csv", "latency_ms <= 5")
+    assert (code, found["error"]["what"]) == (2, "there is no measure named 'latency_ms'.")
+
+
+def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
+    folder, run, *_ = flipped
+    settings = {"target": "kind", "hidden": "16", "epochs": 2, "runs_folder": str(folder / "others")}
+    other = gnomon.fit(folder / "table.csv", **settings, seed=9)
+    code, found = answer("compare", run.path, other.path)
+    assert code == 0
+    assert found["against"] == []
+    assert any("different dev examples" in note for note in found["notes"])
+
+
+def test_compare_refuses_one_run_and_the_same_run_twice(flipped, answer):
+    _, run, *_ = flipped
+    assert answer("compare", run.path)[1]["error"]["what"] == "compare takes two runs or more."
+    assert answer("compare", run.path, run.path)[1]["error"]["what"] == "is given twice."
+
+
+def test_planted_flips_come_back_as_corrections(flipped, answer, tmp_path):
+    folder, run, _, true, wrong = flipped
+    table = folder / "table.csv"
+    settings = ("target=kind", "hidden=16", "epochs=6", "folds=3")
+    code, found = answer("labels", table, *settings, f"out={tmp_path / 'review.csv'}", "top=40", "random=60")
+    assert code == 0
+    train = {row["id"] for row in found["suspects"]}
+    assert len(train & wrong) / len(train) > 0.8
+    with (tmp_path / "review.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert not any(row["given"].startswith("=") for row in rows)  # no cell is a formula
+    for row in rows:
+        given, suggested, right = row["given"].lstrip("'"), row["suggested"].lstrip("'"), true[row["id"]]
+        row["verdict"] = "given" if given == right else "suggested" if suggested == right else "neither"
+        row["label"] = right if row["verdict"] == "neither" else ""
+    with (tmp_path / "review.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    code, found = answer(
+        "labels", table, *settings, f"review={tmp_path / 'review.csv'}", f"corrected={tmp_path / 'labels.csv'}"
+    )
+    assert code == 0
+    review = found["review"]
+    assert review["looked"] == 100
+    in_train = run.folder.load_splits().filter(pl.col("split") == "train")["id"].to_list()
+    assert review["wrong"]["low"] <= len(wrong & set(in_train)) / len(in_train) <= review["wrong"]["high"]
+    assert review["cleaning"]["fix"] is True
+    corrected = pl.read_csv(tmp_path / "labels.csv", infer_schema=False)
+    assert set(corrected["id"]) <= wrong
+    assert all(label.lstrip("'") == true[one] for one, label in corrected.select("id", "label").rows())
+
+
+def test_dev_labels_are_audited_from_the_runs_own_probabilities(flipped, answer):
+    _, run, _, _, wrong = flipped
+    code, found = answer("labels", run.path)
+    assert (code, found["split"]) == (0, "dev")
+    dev = set(run.evaluation("dev").table["id"].cast(pl.String))
+    assert {row["id"] for row in found["suspects"]} <= dev
+    top = [row["id"] for row in found["suspects"][:3]]
+    assert set(top) <= wrong
+
+
+def test_a_sheet_that_does_not_fit_is_refused_by_line(flipped, answer, tmp_path):
+    _, run, *_ = flipped
+    sheet = tmp_path / "review.csv"
+    answer("labels", run.path, f"out={sheet}", "top=5", "random=4")
+    good = sheet.read_text()
+    lines = good.splitlines()
+    cells = lines[1].split(",")
+    for change, what in (
+        ({0: "99999"}, "is no example of this split"),
+        ({8: "maybe"}, "'maybe' is no verdict"),
+        ({2: "-3"}, "stands for no number"),
+        ({3: "dog"}, "'dog' in the sheet"),
+        ({1: "half"}, "'half' is no part"),
+    ):
+        changed = [change.get(place, cell) for place, cell in enumerate(cells)]
+        sheet.write_text("\n".join([lines[0], ",".join(changed), *lines[2:]]) + "\n")
+        code, found = answer("labels", run.path, f"review={sheet}")
+        assert code == 3
+        assert what in found["error"]["what"]
+        assert "line 2" in found["error"]["where"]
+    sheet.write_text(good)
+    assert answer("labels", run.path, f"review={sheet}")[1]["error"]["what"] == "no row of the sheet has a verdict."
+    assert answer("labels", run.path, f"out={sheet}")[0] == 2
+
+
+def test_numbers_have_no_labels_to_audit(answer):
+    code, found = answer("labels", "diabetes", "epochs=2")
+    assert code == 2
+    assert "no probability for every class" in found["error"]["what"]
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory):
+    """Pictures of two shades from two cameras, the second one brighter and out of focus."""
+    folder = tmp_path_factory.mktemp("cameras")
+    rng = np.random.default_rng(0)
+    for number in range(360):
+        kind = ("left", "right")[number % 2]
+        picture = rng.normal(60, 15, (12, 12))
+        picture[:, slice(0, 6) if kind == "left" else slice(6, 12)] += 100
+        camera = "second" if number % 3 == 0 else "first"
+        if camera == "second":
+            picture = (picture + np.roll(picture, 1, 0) + np.roll(picture, 2, 0)) / 3 + 25
+        path = folder / camera / kind / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path)
+    return folder
+
+
+def test_two_cameras_are_told_apart_and_the_harmless_shift_is_called_so(cameras, answer, tmp_path):
+    run = gnomon.fit(
+        cameras / "first", target_data=str(cameras / "second"), epochs=8, model="logistic", runs_folder=str(tmp_path)
+    )
+    code, found = answer("mismatch", run.path)
+    assert code == 0
+    assert found["auc"]["low"] > 0.9
+    assert {"brightness", "grain", "sharpness", "darkest twentieth"} & {one["name"] for one in found["columns"][:5]}
+    assert found["felt"]["is_felt"] is not True  # both classes stay as easy as they were
+    assert len(found["most_dev_like"]) == 8
+
+
+def test_one_camera_is_not_told_apart(cameras, answer, tmp_path):
+    run = gnomon.fit(cameras / "first", epochs=2, model="logistic", runs_folder=str(tmp_path), split={"dev": 0.4})
+    code, found = answer("mismatch", run.path)
+    assert code == 0
+    assert found["auc"]["low"] <= 0.5 <= found["auc"]["high"]
+    assert not found["is_there"]
+
+
+def test_columns_of_a_table_that_shifted_are_named(answer, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, shift in (("train", 0.0), ("dev", 2.0)):
+        x = rng.normal(size=(200, 3))
+        x[:, 1] += shift
+        table = pl.DataFrame(
+            {"age": x[:, 0], "height": x[:, 1], "weight": x[:, 2], "kind": np.where(x[:, 0] > 0, "a", "b")}
+        )
+        (tmp_path / "data").mkdir(exist_ok=True)
+        table.write_csv(tmp_path / "data" / f"{name}.csv")
+    run = gnomon.fit(tmp_path / "data", target="kind", epochs=2, runs_folder=str(tmp_path / "runs"))
+    code, found = answer("mismatch", run.path)
+    assert code == 0
+    assert [one["name"] for one in found["columns"]] == ["height"]
+
+
+def test_plan_answers_from_the_command_line(answer, capsys):
+    code, found = answer("plan", "error=10%", "other=0.09", "disagree=5%")
+    assert code == 0
+    assert found["rows"][0]["paired"] == [4023, 4023]
+    assert answer("plan", "error=10%", "other=20", "within=3")[0] == 2
+    assert answer("plan", "other=0.1")[1]["error"]["what"] == "plan needs an error to plan for."
+    assert answer("plan", "error=0.1", "eror=0.2")[1]["error"]["what"] == "plan has no eror."
+    assert main(["plan", "error=0.1", "examples=1000"]) == 0
+    assert "1,000 examples (both models on the same ones" in capsys.readouterr().out
+
+
+def test_pipeline_reads_both_kinds_of_tables(answer, tmp_path):
+    table = pl.DataFrame(
+        {
+            "target": ["x"] * 40,
+            "prediction": ["x"] * 28 + ["y"] * 12,
+            "find": ["here"] * 30 + ["there"] * 10,
+            "find.truth": ["here"] * 40,
+            "name": ["x"] * 28 + ["y"] * 12,
+            "name.truth": ["x"] * 40,
+        }
+    )
+    table.write_parquet(tmp_path / "stages.parquet")
+    code, found = answer("pipeline", tmp_path / "stages.parquet")
+    assert code == 0
+    assert [(one["stage"], one["count"]) for one in found["blames"]] == [("find", 10), ("name", 2), ("", 0)]
+    assert found["first"] == "find"
+    table.select("target", "prediction", pl.col("target").alias("prediction.find")).write_csv(tmp_path / "whole.csv")
+    code, found = answer("pipeline", tmp_path / "whole.csv")
+    assert found["ceilings"][0]["gain"]["value"] == pytest.approx(0.3)
+    table.select("target", "prediction").write_csv(tmp_path / "none.csv")
+    assert "no stage is there" in answer("pipeline", tmp_path / "none.csv")[1]["error"]["what"]
