@@ -37,8 +37,13 @@ class Errors:
         return wrong
 
     @cached_property
+    def positions(self) -> np.ndarray:
+        """(M,) of the errors."""
+        return np.flatnonzero(self.is_error)
+
+    @property
     def count(self) -> int:
-        return int(self.is_error.sum())
+        return len(self.positions)
 
 
 @dataclass(frozen=True)
@@ -92,17 +97,21 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
     of this split when some of them were looked at; all looked at leaves no doubt about this split.
     Raises ValueError where no error was looked at.
     """
-    looked = tag.looked & errors.is_error
+    here = errors.positions
+    looked = tag.looked[here]
     if not looked.any():
         raise ValueError(f"no error was looked at for {tag.name!r}")
-    groups = None if errors.groups is None else errors.groups[looked]
-    share = sampled_share(errors.masses[looked], tag.tagged[looked], population=errors.count, groups=groups)
-    right = tag.looked & ~errors.is_error & (tag.kind != "confusion")  # a confusion is an error by definition
+    tagged = tag.tagged[here] & looked
+    groups = None if errors.groups is None else errors.groups[here][looked]
+    share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
+    right = np.count_nonzero(tag.looked) - np.count_nonzero(looked)
+    right_tagged = np.count_nonzero(tag.looked & tag.tagged) - np.count_nonzero(tagged)
+    is_asked = right > 0 and tag.kind != "confusion"  # a confusion is an error by definition
     return TagShare(
         tag.name, tag.kind, tag.meaning,
-        tagged=int((tag.tagged & looked).sum()), looked=int(looked.sum()), errors=errors.count,
+        tagged=int(np.count_nonzero(tagged)), looked=int(np.count_nonzero(looked)), errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
-        among_right=float((tag.tagged & right).sum() / right.sum()) if right.any() else None,
+        among_right=right_tagged / right if is_asked else None,
     )  # fmt: skip
 
 

@@ -167,13 +167,13 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
     @app.post("/runs/{name}/errors/{split}/say")
     def say(name: str, split: Split, body: SayingsIn, request: Request) -> JSONResponse:
         shown = _sheet(library, name, split)
-        ids = shown.live.sheet.ids
-        if any(one.position >= len(ids) for one in body.sayings):
+        sheet = shown.live.sheet
+        if any(one.position >= len(sheet.table) for one in body.sayings):
             raise HTTPException(404)
         tags = {*shown.live.tag_names}
         if any(one.kind == "tag" and (one.tag not in tags or one.value not in ("0", "1")) for one in body.sayings):
             raise HTTPException(422, "there is no such tag")
-        sayings = [Saying(split, ids[one.position], one.kind, one.tag, one.value) for one in body.sayings]
+        sayings = [Saying(split, sheet.id_of(one.position), one.kind, one.tag, one.value) for one in body.sayings]
         shown.live.say(sayings, request.state.who)
         return JSONResponse(_answer(shown, [one.position for one in body.sayings]))
 
@@ -203,9 +203,9 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
     @app.get("/runs/{name}/examples/{split}/{position}")
     def example(name: str, split: Split, position: int) -> HTMLResponse:
         shown = _sheet(library, name, split)
-        if not 0 <= position < len(shown.live.sheet.ids):
+        if not 0 <= position < len(shown.live.sheet.table):
             raise HTTPException(404)
-        history = shown.run.store.history(split, shown.live.sheet.ids[position])
+        history = shown.run.store.history(split, shown.live.sheet.id_of(position))
         return HTMLResponse(pages.example(shown, position, history))
 
     @app.get("/runs/{name}/pictures/{split}/{position}.png")

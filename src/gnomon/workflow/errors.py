@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,9 @@ class Sheet:
     @cached_property
     def ids(self) -> list[str]:
         return [str(one) for one in self.table["id"].to_list()]
+
+    def id_of(self, position: int) -> str:
+        return str(self.table["id"][position])
 
     @cached_property
     def position_of(self) -> dict[str, int]:
@@ -148,22 +151,25 @@ class Marks:
     """What people said about the examples of a sheet, as arrays over its rows; grows with what is said."""
 
     def __init__(self, sheet: Sheet, said: Sequence[Said] = ()) -> None:
-        self._position_of = sheet.position_of
+        self._sheet = sheet
         self._last = np.zeros(len(sheet.table), dtype=np.int64)  # when it was last looked at; 0: never
         self._marked: dict[str, np.ndarray] = {}
         self.comments: dict[int, str] = {}
         self.take(said)
 
-    def take(self, said: Sequence[Said], instead_of: Iterable[str] = ()) -> list[int]:
+    def take(self, said: Sequence[Said], instead_of: Sequence[str] = ()) -> list[int]:
         """Put `said` in the place of all that is known of the examples `instead_of`; returns their positions."""
-        positions = [self._position_of[example] for example in instead_of if example in self._position_of]
+        if not said and not instead_of:
+            return []
+        position_of = self._sheet.position_of  # costs something on a large sheet
+        positions = [position_of[example] for example in instead_of if example in position_of]
         for position in positions:
             self._last[position] = 0
             self.comments.pop(position, None)
             for rows in self._marked.values():
                 rows[position] = False
         for one in said:
-            found = self._position_of.get(one.saying.example)
+            found = position_of.get(one.saying.example)
             if found is None:
                 continue
             self._last[found] = max(self._last[found], one.seq)

@@ -55,11 +55,7 @@ const parsed = (html) => { const holder = document.createElement("template"); ho
 function take(answer) { // the server's word on counts and cards
   if (answer.seq !== undefined) sheet().dataset.seq = answer.seq;
   if (answer.keys) keys = answer.keys;
-  if (answer.counts !== undefined) {
-    const details = find("#counts details.machine"), wasOpen = !details || details.open;
-    find("#counts").replaceChildren(parsed(answer.counts));
-    if (!wasOpen) find("#counts details.machine").open = false;
-  }
+  if (answer.counts !== undefined) find("#counts").replaceChildren(parsed(answer.counts));
   for (const [position, html] of Object.entries(answer.cards || {})) {
     const old = find(`#cards .card[data-position="${Number(position)}"]`);
     if (!old) continue;
@@ -236,7 +232,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (sheet()) {
     keys = JSON.parse(sheet().dataset.keys);
     setInterval(listen, 2000);
-    const isNarrow = matchMedia("(max-width: 62rem)").matches, machine = find("#counts details.machine");
+    const isNarrow = matchMedia("(max-width: 62rem)").matches, machine = find("#machine details");
     if (isNarrow && machine) machine.open = false;
     select(cards()[0], sessionStorage.getItem("begin") !== null);
     sessionStorage.removeItem("begin");
