@@ -35,7 +35,7 @@ def draw_search_history(results: Sequence[Result], *, error_name: str, unit: str
     axes.set_ylim(0, top)
     axes.set_xlabel("trial (a line where ranges were zoomed)" if _has_rounds(results) else "trial")
     above = sum(one.error > top for one in results)
-    outside = f" ({above} above the frame, or without an error)" if above else ""
+    outside = f" ({above} above the frame)" if above else ""
     axes.set_title(f"dev {label(error_name, 40)} by trial{outside}")
     few_ticks(axes.xaxis, 10, whole=True)
     error_axis(axes, "y", unit)
@@ -68,7 +68,7 @@ def _draw_dots(axes: Axes, results: Sequence[Result], top: float) -> None:
             axes.scatter(
                 [one.number for one in shown], [one.error for one in shown], marker=marker, s=22, label=name, **colours
             )
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8, borderaxespad=0.2)
 
 
 def _draw_best(axes: Axes, results: Sequence[Result], unit: str | None) -> None:

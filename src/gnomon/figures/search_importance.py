@@ -30,5 +30,5 @@ def draw_search_importance(shares: Mapping[str, float]) -> Figure:
     axes.set_xlim(0, max(1.15 * max(shares.values(), default=1.0), 0.1))
     error_axis(axes, "x", SHARE)
     axes.grid(visible=False, axis="y")
-    axes.set_title("what mattered: share of the spread between trials (random forest of their ranks)")
+    axes.set_title("what mattered: share of the spread between trials")
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gnomon.core.errors import UsageError
@@ -82,10 +83,13 @@ def _takes_several(key: str, text: str) -> bool:
         return False
 
 
-def space_of(base: Settings, varied: Mapping[str, str], given: frozenset[str], num_train: int) -> Space:
+def space_of(
+    base: Settings, varied: Mapping[str, str], given: frozenset[str], num_train: int, *, sizes_first: bool = False
+) -> Space:
     """What varies around the settings `base` (filled in): the usual, without what was `given`, with what the user says.
 
-    Raises UsageError naming the range that cannot be read.
+    A range of the user's is searched from the first round on; with `sizes_first` (a condition may ask for a small
+    network) widths and depth are as well. Raises UsageError naming the range that cannot be read.
     """
     widths = {key: tuple(value_of(base, key) or ()) for key, _ in WIDTHS.values()}
     dimensions = {one.name: one for one in _usual(base, num_train) if one.key not in given}
@@ -98,6 +102,8 @@ def space_of(base: Settings, varied: Mapping[str, str], given: frozenset[str], n
             "nothing is left to vary: every setting has one value.",
             fix="leave some out, or give a range: learning_rate=1e-4..1e-1.",
         )
+    if sizes_first:
+        dimensions = {name: replace(one, tier=1) if name in WIDTHS else one for name, one in dimensions.items()}
     ordered = sorted(dimensions.values(), key=lambda one: one.tier)
     return Space(tuple(ordered), widths)
 
@@ -180,9 +186,7 @@ def _given(name: str, text: str, base: Settings) -> Dimension:
     before = (value_of(base, key) or (low,)) if name in WIDTHS else ()
     now = len(before) if name == LAYERS else before[0] if before else _now(base, key)
     default = _within(now, low, high)
-    return Dimension(
-        name if name in WIDTHS else _short(key), key, scale, known.tier if known else 3, default, low, high
-    )
+    return Dimension(name if name in WIDTHS else _short(key), key, scale, 1, default, low, high)
 
 
 def _end(name: str, key: str, end: str, text: str) -> Any:
@@ -212,8 +216,7 @@ def _choice(name: str, key: str, text: str, base: Settings) -> Dimension:
     if len(values) < 2:
         raise UsageError(f"{name}={text} leaves nothing to choose.", fix=f"give {name} one value, or two with a comma.")
     now = _plain(value_of(base, key))
-    tier = KNOWN[key].tier if key in KNOWN else 3
-    return Dimension(_short(key), key, "choice", tier, now if now in values else values[0], choices=values)
+    return Dimension(_short(key), key, "choice", 1, now if now in values else values[0], choices=values)
 
 
 def _plain(value: Any) -> Any:

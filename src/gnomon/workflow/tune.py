@@ -75,10 +75,11 @@ def tune(
         prepared = prepare(source, opened)
         given = frozenset(map(full_key, fixed))
         session = open_session(prepared, opened, given, started=started)
+        conditions, num_train = _conditions(satisfy), len(prepared.splits["train"])
+        space = space_of(session.settings, varied, given, num_train, sizes_first=bool(conditions))
         plan = planned(
-            session, opened, space_of(session.settings, varied, given, len(prepared.splits["train"])),
-            trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early, repeats=repeats,
-            conditions=_conditions(satisfy), workers=_count(workers, prepared),
+            session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,
+            repeats=repeats, conditions=conditions, workers=_count(workers, prepared),
         )  # fmt: skip
         folder = SearchFolder.create(
             opened.runs_folder, opened.run_name or prepared.source.name, card_of(session), to_json(plan)

@@ -1,4 +1,4 @@
-"""Carries a search out: rounds of trials, repeats, the best settings trained; the one process that writes its ledger."""
+"""Carries a search out: rounds of trials, repeats, the best trained; the one process that writes the ledger."""
 
 from __future__ import annotations
 

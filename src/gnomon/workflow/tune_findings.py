@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -75,6 +76,8 @@ def conclude(
     """Work out what the search found, and write it down."""
     results = tuple(ledger.results[number] for number in sorted(ledger.results))
     defaults = ledger.results.get(1)
+    if defaults is not None and defaults.status != FINISHED:
+        defaults = None
     chance, matters = luck(results, z=intervals.Z, seed=seed), importance(space, results, seed=seed)
     outcome: dict[str, Any] = {
         "search": str(folder.path),
@@ -95,6 +98,7 @@ def conclude(
         "report": None,
         "seconds": seconds,
     }
+    outcome = json.loads(json.dumps(outcome))  # what is read back later is what is said now: lists for tuples
     tuned = Tuned.reopened(folder, space, ledger, {**outcome, "report": str(folder.path / REPORT)})
     figures = _figures(tuned, task)
     for drawn in figures:
