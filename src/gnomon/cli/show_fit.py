@@ -39,6 +39,7 @@ class Terminal:
         self.epochs = 0
         self.epoch_began = time.monotonic()
         self.highest_rate = 0.0
+        self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
         self.troubles: set[str] = set()  # of the signals, that were told
 
     def __enter__(self) -> Self:
@@ -93,7 +94,10 @@ class Terminal:
 
     def _tell_troubles(self, row: Mapping[str, Any]) -> None:
         """What the signals of this epoch say is wrong, each thing once."""
-        for finding in findings_of([row], highest_rate=self.highest_rate):
+        if not row.get("signals"):
+            return
+        self.looked.append(row)
+        for finding in findings_of(self.looked, highest_rate=self.highest_rate):
             if finding.trouble not in self.troubles:
                 self.troubles.add(finding.trouble)
                 self.console.print(f"  signals    {printable(finding.text)}", markup=False)

@@ -12,11 +12,13 @@ Trouble = Literal["vanishing", "exploding", "dead", "saturated", "rate too high"
 
 FADED = 1e-3  # an activation that has shrunk to this share of an earlier layer's says nothing any more
 GROWN = 1e3  # one that has grown by this factor
-GRADIENT_SPREAD = 1e4  # largest over smallest gradient norm: beyond it some layers learn and others do not
-MOST_DEAD = 0.5  # of a layer's units
+GRADIENT_SPREAD = 500.0  # of a layer's gradient and the last ones': healthy first models stay below 80 (docs/log.md)
+MOST_DEAD = 0.75  # of a layer's units; in the last of fifty healthy ReLU layers a half answer all examples alike
 MOST_SATURATED = 0.5  # of a layer's outputs
-UPDATE_TOO_LARGE = 0.3  # of a weight's size, a step, at the highest rate
+UPDATE_TOO_LARGE = 0.3  # of the weights' size, a step, at the highest rate
+UPDATE_LARGE, STILL_LEFT = 0.05, 0.5  # so much is too large where so much of the first loss is left
 UPDATE_TOO_SMALL = 1e-6
+UPDATE_SMALL, HARDLY_FELL = 1e-5, 0.95  # so little is too small where so much of the first loss is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,22 @@ def findings_of(history: Sequence[Mapping[str, Any]], *, highest_rate: float) ->
     looked = [row for row in history if row.get("signals")]
     if not looked:
         return ()
-    row = looked[-1]
-    return findings(from_rows(row["signals"]), rate_share=row["learning_rate"] / highest_rate if highest_rate else 1.0)
+    first, row = looked[0], looked[-1]
+    left = row["train_loss"] / first["train_loss"] if len(looked) > 1 and first["train_loss"] > 0 else None
+    share = row["learning_rate"] / highest_rate if highest_rate else 1.0
+    return findings(from_rows(row["signals"]), rate_share=share, loss_left=left)
 
 
-def findings(signals: Sequence[LayerSignal], *, rate_share: float = 1.0) -> tuple[SignalFinding, ...]:
+def findings(
+    signals: Sequence[LayerSignal], *, rate_share: float = 1.0, loss_left: float | None = None
+) -> tuple[SignalFinding, ...]:
     """What is wrong, first things first; nothing for a healthy net. Layers in the order in which data passes them.
 
-    `rate_share`: the learning rate of the update ratios as a share of its highest.
+    `rate_share`: the learning rate of the update ratios as a share of its highest. `loss_left`: the training loss as a
+    share of what it was at an earlier look, None at the first.
     """
-    found = [*_activations(signals), *_gradients(signals), *_units(signals), *_updates(signals, rate_share)]
+    updates = _updates(signals, rate_share, loss_left)
+    found = [*_activations(signals), *_gradients(signals), *_units(signals), *updates]
     seen: dict[str, SignalFinding] = {}
     for finding in found:
         seen.setdefault(finding.trouble, finding)
@@ -138,17 +146,23 @@ def _units(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
     return found
 
 
-def _updates(signals: Sequence[LayerSignal], rate_share: float) -> list[SignalFinding]:
-    """Steps that are large or small beside the weights they change, in most layers."""
+def _updates(signals: Sequence[LayerSignal], rate_share: float, loss_left: float | None) -> list[SignalFinding]:
+    """Steps that are large or small beside the weights they change, in most layers.
+
+    Plain descent takes tiny steps once it has learnt everything, and large ones through weights that a norm rescales:
+    short of the extreme, the loss must not have fallen either.
+    """
     ratios = [signal.update_ratio / rate_share for signal in signals if rate_share > 0]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
     if not ratios:
         return []
     middle = statistics.median(ratios)
     about = f"a step at the highest rate changes weights by {_percent(middle)} of their size (about 0.1 % is usual)"
-    if middle > UPDATE_TOO_LARGE:
+    left = loss_left if loss_left is not None else 0.0  # at the first look nothing is known of the loss
+    if middle > UPDATE_TOO_LARGE or (middle > UPDATE_LARGE and left > STILL_LEFT):
         return [SignalFinding("rate too high", (), f"the learning rate is too high: {about}; try a tenth of it")]
-    if middle < UPDATE_TOO_SMALL:
+    hardly_fell = loss_left is None or loss_left > HARDLY_FELL
+    if (middle < UPDATE_TOO_SMALL and hardly_fell) or (middle < UPDATE_SMALL and left > HARDLY_FELL):
         return [
             SignalFinding("rate too low", (), f"the learning rate is too low: {about}; gnomon lr finds a better one")
         ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import ModelSettings
+from gnomon.core.settings import Activation, ModelSettings
 from gnomon.models.convnet import convnet
 from gnomon.models.dense import dense, dense_image
 from gnomon.models.lenet import lenet5
@@ -19,6 +19,7 @@ CUSTOM = "custom"  # the name of a model that the user hands over
 IMAGE_MODELS = ("convnet", "lenet5", "dense", "logistic")
 TABLE_MODELS = ("dense", "logistic", "linear")
 
+ACTIVATION: tuple[Activation, ...] = ("relu",)  # of every hidden layer, where the settings leave it open
 HIDDEN = (128,)  # units of the hidden layers of a dense net, where the settings leave them open
 CHANNELS = (32, 64)  # filters of the stages of a convnet, likewise
 
@@ -39,7 +40,7 @@ def build_image_model(
     channels_in, height, width = size
     num_features = channels_in * height * width
     hidden = model.hidden
-    activation = model.activation or "relu"
+    activation = model.activation or ACTIVATION
     normalisation: Normalisation = model.normalisation or "none"
     match model.name:
         case "logistic" | "linear":
@@ -102,7 +103,7 @@ def build_table_model(
                 num_features,
                 num_outputs,
                 hidden=HIDDEN if model.hidden is None else model.hidden,
-                activation=model.activation or "relu",
+                activation=model.activation or ACTIVATION,
                 dropout=dropout,
                 normalisation=model.normalisation or "none",
                 category_sizes=category_sizes,

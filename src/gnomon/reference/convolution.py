@@ -39,7 +39,8 @@ def pad(X: Array, padding: Sequence[int], value: float = 0.0) -> Array:
 
 def unpad(X: Array, padding: Sequence[int]) -> Array:
     """What `pad` was given."""
-    return X[(..., *(slice(p, size - p) for p, size in zip(padding, X.shape[2:], strict=True)))]
+    kept = [slice(p, size - p) for p, size in zip(padding, X.shape[2:], strict=True)]
+    return X[(slice(None), slice(None), *kept)]
 
 
 def conv_forward(X: Array, W: Array, b: Array, *, stride: Sequence[int], padding: Sequence[int]) -> Array:

@@ -37,11 +37,11 @@ def test_activations_that_grow_are_exploding():
 
 
 def test_gradients_that_fade_towards_the_input_are_vanishing_there():
-    assert troubles(net(gradient=lambda i: 10.0 ** (2 * i)))["vanishing"] == ("dense1", "dense2")
+    assert troubles(net(gradient=lambda i: 10.0**i))["vanishing"] == ("dense1", "dense2")
 
 
 def test_gradients_that_grow_towards_the_input_are_exploding_there():
-    assert troubles(net(gradient=lambda i: 10.0 ** (-2 * i)))["exploding"] == ("dense1", "dense2")
+    assert troubles(net(gradient=lambda i: 10.0**-i))["exploding"] == ("dense1", "dense2")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -67,6 +67,15 @@ def test_a_rate_is_too_high_or_too_low_by_its_steps_in_most_layers():
     assert troubles(net(update_ratio=lambda i: 0.9 if i < 2 else 1e-3)) == {}
 
 
+def test_the_loss_has_a_say_in_whether_a_rate_is_right():
+    large, small = net(update_ratio=lambda i: 0.1), net(update_ratio=lambda i: 5e-6)
+    assert troubles(large) == troubles(large, loss_left=0.1) == {}
+    assert troubles(large, loss_left=0.8) == {"rate too high": ()}
+    assert troubles(small) == troubles(small, loss_left=0.5) == {}
+    assert troubles(small, loss_left=0.99) == {"rate too low": ()}
+    assert troubles(net(update_ratio=lambda i: 1e-8), loss_left=0.01) == {}  # it has learnt everything there is
+
+
 def test_a_schedule_that_has_lowered_the_rate_is_not_a_rate_too_low():
     # 2e-7 of the weights at a hundredth of the rate is 2e-5 at the rate itself
     assert troubles(net(update_ratio=lambda i: 2e-7), rate_share=0.01) == {}
@@ -75,9 +84,9 @@ def test_a_schedule_that_has_lowered_the_rate_is_not_a_rate_too_low():
 
 def test_the_latest_look_of_a_history_is_what_counts():
     sick, healthy = as_rows(net(dead=lambda i: 1.0)), as_rows(net())
-    rows = [{"signals": sick, "learning_rate": 0.1}, {"learning_rate": 0.1}]
+    rows = [{"signals": sick, "learning_rate": 0.1, "train_loss": 1.0}, {"learning_rate": 0.1, "train_loss": 0.9}]
     assert [finding.trouble for finding in findings_of(rows, highest_rate=0.1)] == ["dead"]
-    assert findings_of([*rows, {"signals": healthy, "learning_rate": 0.1}], highest_rate=0.1) == ()
+    assert findings_of([*rows, {"signals": healthy, "learning_rate": 0.1, "train_loss": 0.8}], highest_rate=0.1) == ()
     assert findings_of([{"learning_rate": 0.1}], highest_rate=0.1) == ()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gnomon.core.example import BadInput
+from gnomon.core.layer_signals import LayerSignal, as_rows
 from gnomon.core.task import View
 from gnomon.metrics.classification import Calibration, Confusion
 from gnomon.metrics.interval import Interval
@@ -69,7 +70,9 @@ def record(**changes: Any) -> ReportRecord:
             {"epoch": 1, "train_loss": 0.9, "train_error": 0.2, "train_dev_error": None, "dev_error": 0.3,
              "dev_low": 0.25, "dev_high": 0.35, "learning_rate": 0.01, "best": True},
             {"epoch": 2, "train_loss": 0.4, "train_error": 0.02, "train_dev_error": None, "dev_error": 0.1,
-             "dev_low": 0.08, "dev_high": 0.13, "learning_rate": 0.001, "best": True},
+             "dev_low": 0.08, "dev_high": 0.13, "learning_rate": 0.001, "best": True,
+             "signals": as_rows([LayerSignal("stage1.conv", 0.3, 0.6, 0.05, 1e-3, dead=0.1),
+                                 LayerSignal("head", 0.0, 2.0, 0.2, 2e-3)])},
         ],
         metrics={"train": {"accuracy": HALF}, "dev": {"accuracy": HALF, "log loss": HALF}},
         slices={

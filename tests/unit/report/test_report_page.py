@@ -68,7 +68,7 @@ class Page(HTMLParser):
 def test_sections_come_in_the_order_a_reader_needs_them(samples, drawn):
     parsed = Page(page.write(samples.record(), drawn))
     assert parsed.ids() == [
-        "ladder", "curves", "errors", "calibration", "data", "model", "settings", "environment", "reproduce",
+        "ladder", "curves", "signals", "errors", "calibration", "data", "model", "settings", "environment", "reproduce",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in parsed.elements if tag == "a"]
     assert links == [f"#{name}" for name in parsed.ids()]
@@ -85,6 +85,13 @@ def test_every_section_says_how_to_read_it(samples, drawn):
     text = Page(page.write(samples.record(), drawn)).text()
     for section in page.SECTIONS:
         assert section.how_to_read in text
+
+
+def test_what_is_wrong_in_the_layers_is_said_above_their_curves(samples, drawn):
+    assert "Nothing is wrong" in Page(page.write(samples.record(), drawn)).text()
+    text = Page(page.write(samples.record(signals=("12 % of <dead> units",)), drawn)).text()
+    assert "12 % of <dead> units" in text
+    assert "Nothing is wrong" not in text
 
 
 def test_a_run_that_knows_nothing_still_has_a_page(samples):

@@ -1,0 +1,125 @@
+"""The range test: what it suggests, that it stops, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import gnomon
+from gnomon.core.settings import from_flat, with_values
+from gnomon.workflow import rate
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.rate import find_rate, range_test, smoothed_losses, suggestion, sweep_rates
+from gnomon.workflow.session import open_session
+
+SETTINGS = {"model": "dense", "hidden": (32,), "epochs": 2, "seed": 3}
+
+
+def session_of(source="digits", **settings):
+    opened = from_flat({**SETTINGS, **settings})
+    return open_session(prepare(source, opened), opened)
+
+
+def test_rates_rise_evenly_on_a_log_scale():
+    rates = np.array(sweep_rates())
+    assert rates[0] == pytest.approx(1e-6)
+    assert rates[-1] == pytest.approx(10.0)
+    steps = np.diff(np.log10(rates))
+    assert steps == pytest.approx(np.full(len(steps), 7 / 139))
+
+
+def test_the_suggestion_is_a_tenth_of_the_rate_of_the_lowest_loss():
+    rates = [10.0**power for power in range(-6, 2)]
+    assert suggestion(rates, [2.3, 2.3, 2.2, 1.5, 0.9, 1.4, 3.0, 9.0]) == pytest.approx(1e-3)  # lowest at 1e-2
+
+
+def test_a_loss_that_never_falls_suggests_nothing():
+    assert suggestion([1e-3, 1e-2, 1e-1], [1.0, 0.97, 1.2]) is None
+    assert suggestion([], []) is None
+
+
+def test_smoothing_is_the_bias_corrected_average():
+    # paper: 0.05 a / 0.05 = a; then (0.95 * 0.05 a + 0.05 b) / (1 - 0.95^2)
+    a, b = 4.0, 2.0
+    assert smoothed_losses([a, b]) == pytest.approx([4.0, (0.95 * 0.05 * a + 0.05 * b) / (1 - 0.95**2)])
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"model": "convnet", "dropout": 0.5, "augment": "shift", "normalisation": "batch"}]
+)
+def test_the_model_and_the_random_states_are_afterwards_as_they_were_bit_for_bit(more):
+    session = session_of(**more)
+    before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
+    strides = [parameter.stride() for parameter in session.model.parameters()]
+    random, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()
+    was_training = session.model.training
+    test = range_test(session)
+    assert len(test.rates) > 20
+    for name, tensor in session.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert [parameter.stride() for parameter in session.model.parameters()] == strides
+    assert all(parameter.grad is None for parameter in session.model.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+    assert (numpys == np.random.get_state()[1]).all()
+    assert session.model.training is was_training
+    assert range_test(session).losses == test.losses
+
+
+def test_training_after_a_range_test_is_training_without_one(tmp_path):
+    found = gnomon.fit("wine", **SETTINGS, learning_rate="auto", runs_folder=str(tmp_path / "a"))
+    rate = found.settings.optimiser.learning_rate
+    told = gnomon.fit("wine", **SETTINGS, learning_rate=rate, runs_folder=str(tmp_path / "b"))
+    for split in ("train", "dev"):
+        assert found.evaluation(split).table.equals(told.evaluation(split).table)
+    assert "optimiser.learning_rate" not in found.folder.load_settings()[1]
+    assert any("range test" in note for note in found.folder.load_data()["notes"])
+
+
+def test_the_sweep_ends_when_the_loss_diverges_and_the_suggestion_lies_below():
+    test = range_test(session_of(optimiser="sgd"))
+    assert test.suggested is not None
+    assert test.suggested < test.lowest_at
+    assert all(map(math.isfinite, test.losses))
+    assert len(test.losses) == len(test.smoothed) == len(test.rates)
+    if test.diverged:
+        assert test.smoothed[-1] > rate.DIVERGED * min(test.smoothed) or len(test.rates) < rate.STEPS
+
+
+def test_a_loss_that_is_no_number_ends_the_sweep(monkeypatch):
+    session = session_of(optimiser="sgd")
+    calls = []
+
+    def hook(module, inputs, output):
+        calls.append(1)
+        return output * (math.nan if len(calls) > 30 else 1.0)
+
+    session.model.head.register_forward_hook(hook)
+    monkeypatch.setattr(rate.copy, "deepcopy", lambda model: model)
+    test = range_test(session)
+    assert test.diverged
+    assert len(test.losses) == 30
+
+
+def test_the_rate_found_trains_well_below_one_that_is_a_thousand_times_off():
+    """Softmax regression on digits by plain descent: convex, and the right rate is not the default."""
+    session = session_of(
+        model="logistic", optimiser="sgd", weight_decay=0, augment="none", schedule="constant", epochs=5
+    )
+    test = range_test(session)
+    errors = {}
+    for factor in (1e-3, 1.0):
+        found = gnomon.fit(
+            "digits", model="logistic", optimiser="sgd", weight_decay=0, augment="none", schedule="constant", epochs=5,
+            seed=3, learning_rate=test.suggested * factor,
+        )  # fmt: skip
+        errors[factor] = found.history[-1]["train_error"]
+    assert errors[1.0] < 0.1 < errors[1e-3]
+
+
+def test_the_picture_is_written_beside_the_runs(tmp_path):
+    found = find_rate("wine", with_values(from_flat(SETTINGS), {"runs_folder": str(tmp_path / "runs")}))
+    assert found.picture == tmp_path / "runs" / "lr" / "wine.png"
+    assert found.picture.read_bytes().startswith(b"\x89PNG")
