@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.peek import peek
     from gnomon.workflow.probe import probe
     from gnomon.workflow.run import Run, load
+    from gnomon.workflow.tune import tune
 
 _HOMES = {
     "Diagnosis": "gnomon.strategy.diagnosis",
@@ -36,6 +37,7 @@ _HOMES = {
     "load": "gnomon.workflow.run",
     "peek": "gnomon.workflow.peek",
     "probe": "gnomon.workflow.probe",
+    "tune": "gnomon.workflow.tune",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "load",
     "peek",
     "probe",
+    "tune",
 ]
 
 

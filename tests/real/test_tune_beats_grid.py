@@ -1,0 +1,108 @@
+"""Random search from coarse to fine against grid search: same space, no more compute, ten divisions of each set.
+
+Both choose their best trial on dev and are judged on test, which neither has seen. The errors of one division belong
+together, so it is their differences that are averaged.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gnomon.core.settings import from_flat
+from gnomon.search.default_space import space_of
+from gnomon.search.results import DIVERGED, FINISHED, Result, best_of
+from gnomon.search.rounds import draws, grid, plan, whole, zoom
+from gnomon.training.evaluate import evaluate
+from gnomon.training.loop import split_error
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.trial import Trials
+from gnomon.workflow.tune_worker import Job, make
+
+SEEDS = 10
+MOST = 24  # trials a search; a grid of the seven usual dimensions has 3 x 2 x 2 x 2
+FASHION = 3_000  # pictures, so that a trial takes a fraction of a second
+
+
+class Search:
+    """Trials on one division of a set; what they cost; the test error of the best."""
+
+    def __init__(self, source, seed: int) -> None:
+        opened = from_flat({"model": "dense", "epochs": 8, "seed": seed, "machine.threads": 1})
+        given = frozenset({"model.name", "stop.epochs", "seed", "machine.threads"})
+        self.trials = Trials(prepare(source, opened), opened, given=given)
+        self.space = space_of(self.trials.base.settings, {}, given, len(self.trials.prepared.splits["train"]))
+        self.seed = seed
+
+    def make(self, number: int, round_number: int, point) -> Result:
+        found = make(self.trials, Job(number, self.space.changes(point), {}))
+        if found["status"] == DIVERGED:
+            return Result(number, round_number, point, DIVERGED)
+        kept = {name: found[name] for name in ("error", "loss", "cost")}
+        return Result(number, round_number, point, FINISHED, **kept)
+
+    def by_grid(self) -> list[Result]:
+        return [self.make(i, 1, point) for i, point in enumerate(grid(self.space, MOST), start=2)]
+
+    def from_coarse_to_fine(self, compute: float) -> list[Result]:
+        """As many trials as the grid has, or fewer when the compute it took is spent."""
+        results: list[Result] = []
+        region, last = whole(self.space), None
+        for what in plan(1 + len(grid(self.space, MOST)), self.space.tiers):
+            if last is not None:
+                region, _ = zoom(self.space, region, results, last)
+            for number, point in draws(self.space, region, what, self.seed).items():
+                if sum(one.cost for one in results) < compute:
+                    results.append(self.make(number, what.number, point))
+            last = what
+        return results
+
+    def test_error(self, results: list[Result]) -> float:
+        """Of the best by dev, trained once more exactly as it was."""
+        trial = self.trials.run(self.space.changes(best_of(results).point))
+        split = trial.task.judged(self.trials.prepared.splits["test"], 0)
+        return split_error(
+            evaluate(trial.task, trial.model, split, split="test", source="", device=self.trials.base.device)
+        )
+
+
+def fashion(folder):
+    """The first pictures of the test files: (N, 28, 28) and (N,)."""
+    pictures = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    return (
+        np.frombuffer(pictures, np.uint8, offset=16).reshape(-1, 28, 28)[:FASHION],
+        np.frombuffer(labels, np.uint8, offset=8)[:FASHION].astype(np.int64),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["digits", "fashion-mnist"])
+def test_coarse_to_fine_beats_a_grid_at_equal_compute(name, real_data):
+    source = "digits" if name == "digits" else fashion(real_data / name)
+    rows = []
+    for seed in range(SEEDS):
+        search = Search(source, seed)
+        first = search.by_grid()
+        compute = sum(one.cost for one in first)
+        second = search.from_coarse_to_fine(compute)
+        spent = sum(one.cost for one in second) / compute
+        rows.append((search.test_error(first), search.test_error(second), len(first), len(second), spent))
+        sys.stdout.write(f"{name} seed {seed}: grid {rows[-1][0]:.4f}, zoom {rows[-1][1]:.4f}, {rows[-1][2:]}\n")
+        sys.stdout.flush()
+    by_grid, by_zoom = (np.array([row[i] for row in rows]) for i in (0, 1))
+    gain = by_grid - by_zoom
+    ends = stats.t.interval(0.95, SEEDS - 1, gain.mean(), stats.sem(gain))
+    sys.stdout.write(
+        f"{name}: test error by grid {by_grid.mean():.4f}, coarse to fine {by_zoom.mean():.4f}; gain {gain.mean():.4f} "
+        f"[{ends[0]:.4f}, {ends[1]:.4f}]; {np.mean([row[3] for row in rows]):.1f} trials of "
+        f"{np.mean([row[2] for row in rows]):.0f}, {np.mean([row[4] for row in rows]):.2f} of the compute\n"
+    )
+    assert ends[0] > 0
+    assert np.mean([row[4] for row in rows]) < 1.1  # the last trial may go a little over
