@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from gnomon.core.settings import full_key, rows
 
 WIDEST = 4096  # units of a layer
 LONGEST = 2000  # epochs
+FAR_OFF = 5.0  # times the rate that a range test suggests, or a fifth of it: small steps would show nothing
 SHALLOW = ("logistic", "linear")  # models without hidden layers
 
 
@@ -54,6 +56,19 @@ def turns_of(links: Sequence[str], settings: Mapping[str, Any]) -> list[Turn]:
         found += _harder(settings)
     declared = {row.key: row.links for row in rows()}
     return [_cautioned(turn, declared) for turn in found if _is_declared(turn, declared)]
+
+
+def to_found_rate(settings: Mapping[str, Any], suggested: float | None) -> list[Turn]:
+    """The turn to the rate that a range test suggests, where the present one is far off; more hope the further off."""
+    rate = settings.get("optimiser.learning_rate")
+    if not rate or not suggested:
+        return []
+    times = max(suggested / rate, rate / suggested)
+    if times < FAR_OFF:
+        return []
+    change = {"optimiser.learning_rate": suggested}
+    why = "a range test, in which the rate rises from step to step, finds where the loss falls fastest"
+    return [Turn("rate from a range test", change, why, "fit-train", 1.0, 0.1 * math.log10(times))]
 
 
 def ordered(turns: Sequence[Turn], learned: Sequence[Learned]) -> list[Turn]:

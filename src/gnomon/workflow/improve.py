@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ from gnomon.strategy.improve import (
     relative_gain,
 )
 from gnomon.strategy.improve_diary import Entry, Event, State, changes_key, page, state_of
-from gnomon.strategy.improve_turns import Turn, ordered, turns_of
+from gnomon.strategy.improve_turns import Turn, ordered, to_found_rate, turns_of
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.wording import format_error, format_gap
 from gnomon.training.flat import FlatParameters
@@ -44,6 +44,7 @@ from gnomon.training.state import Counters, TrainingState
 from gnomon.workflow.fit import card_of, fit, refuse_changes
 from gnomon.workflow.matched import Matched, Outcome, Refused, opened_settings
 from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.rate import range_test
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, Stopped, watched
@@ -280,6 +281,7 @@ class Loop:
     note: Callable[..., None]
     end: float = math.inf
     stop_asked: Callable[[], bool] = lambda: False
+    rates: dict[str, float | None] = field(default_factory=dict)  # that range tests suggest, by changes
 
     def run(self) -> None:
         """Until nothing is left to try or to spend. Raises Stopped when that was asked."""
@@ -341,7 +343,10 @@ class Loop:
     def _next(self, current: Outcome) -> Turn | None:
         """The most promising turn that was not tried and can be paid; the other link's when this one has none left."""
         for links in (self.state.links, self.state.further):
-            turns = ordered(turns_of(links, current.settings), self.state.learned)
+            possible = turns_of(links, current.settings)
+            if "fit-train" in links:
+                possible += to_found_rate(current.settings, self._suggested_rate())
+            turns = ordered(possible, self.state.learned)
             new = [
                 turn for turn in turns if changes_key({**self.state.changes, **turn.changes}) not in self.state.tried
             ]
@@ -357,6 +362,20 @@ class Loop:
                 return None
         self._end("no knob is left that promises anything")
         return None
+
+    def _suggested_rate(self) -> float | None:
+        """What a range test says for the system as it stands; measured once for each."""
+        key = changes_key(self.state.changes)
+        if key not in self.rates:
+            trials = self.matched.trials
+            session = open_session(
+                trials.prepared, with_values(trials.opened, self.state.changes), trials.given, task=trials.task
+            )
+            test = range_test(session)
+            per_example = sum(row.multiply_adds or 0 for row in session.layers)
+            self.matched.cost += 3.0 * per_example * len(test.rates) * test.batch_size
+            self.rates[key] = test.suggested
+        return self.rates[key]
 
     def _try(self, turn: Turn, current: Outcome) -> None:
         """One knob turned, with as many seeds as there is hope and room for; then kept or undone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gnomon.core.settings import flat, from_flat, rows
-from gnomon.strategy.improve_turns import EASING, Learned, ordered, turns_of
+from gnomon.strategy.improve_turns import EASING, Learned, ordered, to_found_rate, turns_of
 
 TABLE = {
     "task": "tabular_classification", "model": "dense", "hidden": (64, 64), "normalisation": "none", "dropout": (0.2,),
@@ -94,3 +94,12 @@ def test_the_order_is_gain_by_cost_and_what_failed_goes_down():
 def test_what_helped_once_is_tried_further():
     turns = turns_of(("fit-train",), settings(TABLE))
     assert ordered(turns, [Learned("deeper", 0.5)])[0].name == "deeper"
+
+
+def test_a_range_test_is_heeded_where_the_rate_is_far_off_and_the_more_the_further():
+    assert not to_found_rate(settings(TABLE), 4e-3)
+    assert not to_found_rate(settings(TABLE), None)
+    near, far = (to_found_rate(settings(TABLE), rate)[0] for rate in (2e-2, 2e-6))
+    assert near.changes == {"optimiser.learning_rate": 2e-2}
+    assert far.expected == pytest.approx(0.1 * 3)
+    assert far.expected > near.expected

@@ -29,7 +29,7 @@ def circle(number: int, seed: int) -> pl.DataFrame:
     rng = np.random.default_rng([seed, number])
     inputs = rng.normal(size=(number, 2))
     inside = (inputs**2).sum(axis=1) < 1.4
-    return pl.DataFrame({"x": inputs[:, 0], "y": inputs[:, 1], "where": np.where(inside, "in", "out")})
+    return pl.DataFrame({"x0": inputs[:, 0], "x1": inputs[:, 1], "class": np.where(inside, "in", "out")})
 
 
 @pytest.fixture(scope="module")
