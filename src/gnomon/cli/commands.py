@@ -96,6 +96,7 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """The ladder of a run:  gnomon diagnose RUN [human=0.01]   or   gnomon diagnose --predictions TABLE
 
     TABLE (Parquet or CSV, made by anything) has the columns split, target, prediction, one row an example.
+    human=PEOPLE.csv measures people by their answers: an id column and a column for each of them.
     """
     predictions, human = values.pop("predictions", None), values.pop("human", None)
     _no_settings(values, "diagnose", "human and predictions")
@@ -106,14 +107,20 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
         )
     run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.cli.show_two_way import print_two_way, two_way_as_json
     from gnomon.workflow.diagnose import diagnose as run_diagnose
+    from gnomon.workflow.diagnose import general_and_target
 
-    levels = _opened({"human": human}).goal.human if human is not None else None
-    diagnosis = run_diagnose(run, predictions=predictions, human=levels)
+    is_table = human is not None and human.lower().endswith((".csv", ".parquet", ".pq"))
+    levels = _opened({"human": human}).goal.human if human is not None and not is_table else None
+    people = human if is_table else levels
+    diagnosis = run_diagnose(run, predictions=predictions, human=people)
+    table = general_and_target(run, predictions=predictions, human=people)
     if as_json:
-        _print_json(diagnosis_as_json(diagnosis))
+        _print_json({**diagnosis_as_json(diagnosis), "two_way": two_way_as_json(table)})
     else:
         print_diagnosis(diagnosis)
+        print_two_way(table)
     return 0
 
 

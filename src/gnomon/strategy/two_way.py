@@ -48,7 +48,7 @@ def two_way(
     human_target: float | None = None,
     seed: int = 0,
 ) -> TwoWay | None:
-    """From the splits train, train_dev and dev; None without train-dev: then there is one distribution.
+    """From the splits train, train_dev, dev and people's answers ("human") on dev; None without train-dev.
 
     Training rows whose `source` is that of dev were trained on and are of the target; where every row has one source,
     that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the notes on mismatched data.
@@ -58,7 +58,8 @@ def two_way(
     dev = evaluations["dev"]
     cells: dict[tuple[str, str], Interval | None] = {(row, column): None for row in ROWS for column in COLUMNS}
     cells["human", "general"] = _known(human_general)
-    cells["human", "target"] = _known(human_target)
+    people = evaluations.get("human")
+    cells["human", "target"] = _known(human_target) if people is None else measure(people, seed=seed).interval
     cells["not trained on", "target"] = measure(dev, seed=seed).interval
     for split, row in (("train", "trained on"), ("train_dev", "not trained on")):
         if split in evaluations:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnomon.strategy import external, ladder
+from gnomon.strategy.people import people, read_people
+from gnomon.strategy.two_way import TwoWay, two_way
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from gnomon.core.evaluation import Evaluation
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.run import Run
 
@@ -19,16 +22,18 @@ def diagnose(
     run: Run | str | Path | None = None,
     *,
     predictions: pl.DataFrame | str | Path | None = None,
-    human: float | Sequence[float] | None = None,
+    human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
 ) -> Diagnosis:
     """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if you have them).
 
-    `human` replaces the human-level error the run was given. Raises UsageError, DataError, ArtefactError.
+    `human` replaces the human-level error the run was given: one or several errors, of which the best counts, or a
+    table of people's answers (id, and a column for each of them). Raises UsageError, DataError, ArtefactError.
     """
-    levels = (human,) if isinstance(human, int | float) else human
+    answers, levels = _levels(human)
     if predictions is not None:
         evaluations = external.read_predictions(predictions)
-        return ladder.diagnose(evaluations, human=levels, leaked=external.leaked_ids(evaluations))
+        leaked = external.leaked_ids(evaluations)
+        return ladder.diagnose(_with_people(evaluations, answers), human=levels, leaked=leaked)
     if run is None:
         from gnomon.core.errors import UsageError
 
@@ -37,6 +42,57 @@ def diagnose(
     from gnomon.workflow.run import Run, load
 
     opened = run if isinstance(run, Run) else load(run)
-    if levels is None:
+    if levels is None and answers is None:
         return opened.diagnosis
-    return diagnosis_of(opened, opened.evaluations(), human=levels)
+    return diagnosis_of(opened, _with_people(opened.evaluations(), answers), human=levels)
+
+
+def general_and_target(
+    run: Run | str | Path | None = None,
+    *,
+    predictions: pl.DataFrame | str | Path | None = None,
+    human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
+) -> TwoWay | None:
+    """The two-way table of a run or of a predictions table; None where there is no train-dev split.
+
+    `human` as in `diagnose`, or else what the run was given, is taken for people's error on the target data.
+    """
+    answers, levels = _levels(human)
+    seed = 0
+    if predictions is not None:
+        evaluations = external.read_predictions(predictions)
+    elif run is None:
+        return None
+    else:
+        from gnomon.workflow.run import Run, load
+
+        opened = run if isinstance(run, Run) else load(run)
+        if "train_dev" not in opened.folder.saved_predictions():
+            return None
+        evaluations, seed = opened.evaluations(), opened.settings.seed
+        levels = levels or opened.settings.goal.human
+    best = min(levels) if levels else None
+    return two_way(_with_people(evaluations, answers), human_target=best, seed=seed)
+
+
+def _levels(
+    human: float | Sequence[float] | pl.DataFrame | str | Path | None,
+) -> tuple[pl.DataFrame | None, Sequence[float] | None]:
+    """A table of answers, or errors."""
+    if human is None:
+        return None, None
+    if isinstance(human, int | float):
+        return None, (human,)
+    if isinstance(human, Sequence) and not isinstance(human, str):
+        return None, human
+    return read_people(human), None
+
+
+def _with_people(evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None) -> dict[str, Evaluation]:
+    """With people's answers as the rung "human", scored on dev, or on test where there is no dev."""
+    if answers is None:
+        return dict(evaluations)
+    judged = next((evaluations[name] for name in ("dev", "test", "train") if name in evaluations), None)
+    if judged is None:
+        return dict(evaluations)
+    return {**evaluations, "human": people(answers, judged).evaluation}
