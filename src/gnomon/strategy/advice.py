@@ -72,6 +72,7 @@ KNOBS = (
 )
 
 
+OUT_OF_REACH = 100  # times the present dev set: nobody collects that much to settle a small gap
 MANY_COPIES = 0.01  # of a split: with fewer, a note says so, and the rung is measured without them all the same
 
 
@@ -205,12 +206,14 @@ def _remove_copies(leaks: Mapping[str, int]) -> Advice:
 
 
 def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung]) -> list[Advice]:
-    """For the undecided gap that takes most, how many examples of dev would decide it."""
+    """For the undecided gap that takes most, how many examples of dev would decide it, where that is within reach."""
     undecided = [gap for gap in gaps if gap.examples_to_settle is not None and gap.above in ("train_dev", "dev")]
     if not undecided:
         return []
     gap = max(undecided, key=lambda gap: gap.examples_to_settle or 0)
     now = next(rung.examples for rung in rungs if rung.name == gap.above)
+    if (gap.examples_to_settle or 0) > OUT_OF_REACH * now:
+        return []
     also = f", with {split_name(gap.below)} grown alike" if gap.settle_needs_below else ""
     count = format_count(gap.examples_to_settle or 0)
     return [

@@ -128,10 +128,16 @@ def test_every_advised_change_is_one_the_settings_take():
 
 
 def test_an_undecided_ladder_asks_for_dev_examples_only():
-    found = advise(4, 5, human=(0.04,), total=100)
+    found = advise(40, 52, human=(0.04,), total=1000)
     assert found.verdict.gap is None
     assert [one.link for one in found.advice] == ["fit-test"]
     assert "more dev examples" in found.advice[0].action
+
+
+def test_nobody_is_sent_for_more_examples_than_can_be_had():
+    found = advise(0, 0, human=(0.0,), total=36)  # no error at all on 36: a tenth of a point would take 100,000s
+    assert found.verdict.gap is None
+    assert {one.link for one in found.advice} == {"real-world"}
 
 
 def test_unknown_people_are_measured_before_the_network_is_enlarged():
