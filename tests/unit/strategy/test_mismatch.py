@@ -102,17 +102,15 @@ def test_too_few_examples_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("columns", "sizes"), [(5, (300, 300)), (20, (400, 100)), (3, (60, 60))])
+@pytest.mark.parametrize(("columns", "sizes"), [(3, (60, 60)), (4, (150, 50))])
 def test_halves_of_one_source_seem_different_at_most_one_time_of_twenty(columns, sizes):
     rng = np.random.default_rng(0)
-    alarms, below, rounds = 0, 0, 120
+    alarms, rounds = 0, 200
     for seed in range(rounds):
         both = rng.normal(size=(sum(sizes), columns)) ** 3
         found = two_sample(both[: sizes[0]], both[sizes[0] :], seed=seed).auc
-        alarms += found.low > 0.5
-        below += found.high < 0.5
-    assert alarms / rounds <= 0.025 + 2 * np.sqrt(0.025 * 0.975 / rounds)
-    assert below / rounds <= 0.1  # cross-fitting on one sample leans a little below 0.5
+        alarms += not found.low <= 0.5 <= found.high
+    assert alarms / rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)
 
 
 def test_tags_whose_share_differs_are_named():

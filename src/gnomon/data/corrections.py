@@ -1,0 +1,99 @@
+"""Labels corrected after a review, put in the place of those that were read; the files stay as they are."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import Examples
+from gnomon.data.images.examples import ImageExamples
+from gnomon.data.source import display_name
+from gnomon.data.tables.examples import TableExamples
+
+
+def read_corrections(path: Path) -> dict[str, str | None]:
+    """{id: right label, or None where nobody knows it} from the columns id and label of a CSV.
+
+    A ' in front of a text, which keeps spreadsheets from running it, is taken off. Raises DataError naming the line.
+    """
+    where = display_name(str(path))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except FileNotFoundError:
+        raise DataError(
+            "there is no such file.", where=where, fix="gnomon labels ... corrected=FILE writes one."
+        ) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"is no CSV table ({error}).", where=where, fix="save it as CSV, UTF-8.") from None
+    found: dict[str, str | None] = {}
+    for number, row in enumerate(rows, start=2):
+        one, label = row.get("id"), row.get("label")
+        if one is None or label is None:
+            raise DataError("has no columns id and label.", where=where, fix="keep the header: id,given,label.")
+        one = one.removeprefix("'")
+        if one in found:
+            raise DataError(f"{one!r} is there twice.", where=f"{where}, line {number}", fix="keep one row of it.")
+        found[one] = label.removeprefix("'") or None
+    return found
+
+
+def relabelled(examples: Examples, labels: Mapping[str, str | None]) -> Examples:
+    """The examples with the labels of those named replaced; one whose right label nobody knows (None) is left out.
+
+    Ids that are not among the examples are passed over: they belong to another split. Raises DataError for examples
+    without one class each, or a label that is no class of theirs.
+    """
+    ids = examples.index["id"].cast(pl.String)
+    known = ids.is_in(list(labels))
+    if not known.any():
+        return examples
+    new = ids.replace_strict(list(labels), list(labels.values()), default=None, return_dtype=pl.String)
+    unknown = (known & new.is_null()).to_numpy()
+    if isinstance(examples, ImageExamples):
+        corrected: Examples = _pictures(examples, known, new)
+    elif isinstance(examples, TableExamples) and len(examples.target_names) == 1:
+        corrected = _rows(examples, known, new)
+    else:
+        raise DataError("labels are corrected for one class an example.", fix="correct the data itself.")
+    return corrected.take(np.flatnonzero(~unknown)) if unknown.any() else corrected
+
+
+def _pictures(examples: ImageExamples, known: pl.Series, new: pl.Series) -> ImageExamples:
+    classes = examples.table["stratum"].drop_nulls().unique().to_list()
+    _check(new, classes)
+    stratum = pl.DataFrame({"old": examples.table["stratum"], "new": new, "known": known}).select(
+        pl.when(pl.col("known") & pl.col("new").is_not_null()).then("new").otherwise("old").alias("stratum")
+    )["stratum"]
+    return replace(examples, table=examples.table.with_columns(stratum))
+
+
+def _rows(examples: TableExamples, known: pl.Series, new: pl.Series) -> TableExamples:
+    name = examples.target_names[0]
+    column = examples.table.frame[name]
+    if not isinstance(column.dtype, pl.Enum):
+        raise DataError("the target is a number, not a class.", where=name, fix="correct the data itself.")
+    _check(new, column.dtype.categories.to_list())
+    texts = column.cast(pl.String).to_list()
+    positions = np.arange(len(column)) if examples.positions is None else examples.positions
+    for place in np.flatnonzero(known.to_numpy()):
+        label = new[int(place)]
+        if label is not None:
+            texts[int(positions[place])] = label
+    corrected = pl.Series(name, texts, dtype=column.dtype)
+    table = replace(examples.table, frame=examples.table.frame.with_columns(corrected))
+    return replace(examples, table=table, stratum=None if examples.stratum is None else corrected)
+
+
+def _check(new: pl.Series, classes: list[str]) -> None:
+    strange = sorted(set(new.drop_nulls().to_list()) - set(classes))
+    if strange:
+        raise DataError(
+            f"{strange[0]!r} is no class; there are {', '.join(sorted(classes)[:10])}.", fix="correct the corrections."
+        )
