@@ -23,6 +23,7 @@ from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
 from gnomon.studio.library import Library, OpenRun
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.errors import sheet_as_csv
+from gnomon.workflow.nudge import nudge
 
 Split = Literal["dev", "train_dev", "train"]
 STATIC = {
@@ -62,6 +63,24 @@ class TagIn(BaseModel):
     name: str = Field(min_length=1, max_length=80)
 
 
+class VerdictIn(BaseModel):
+    """Which label is right, of one example of a review."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    place: int = Field(ge=0)
+    verdict: Literal["given", "suggested", "neither", "both"]
+
+
+class NudgeIn(BaseModel):
+    """A new value for a setting of a run that trains."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: str = Field(min_length=1, max_length=80)
+    value: str = Field(min_length=1, max_length=80)
+
+
 class NothingIn(BaseModel):
     """A request that says all by its path."""
 
@@ -76,6 +95,7 @@ def create(library: Library, *, host: str, port: int) -> tuple[App, Doorkeeper]:
     _add_doors(app, doorkeeper, cookie, base=f"http://{'localhost' if host == '0.0.0.0' else host}:{port}")  # noqa: S104
     _add_runs(app, library)
     _add_sheet(app, library)
+    _add_review(app, library)
     _add_comparison(app, library)
     _add_failures(app)
     guard = Guard(app, doorkeeper=doorkeeper, hosts=host_names(host, port), cookie=cookie, login=pages.login().encode())
@@ -137,6 +157,14 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         if was == "running" and card.state != "running":
             response.headers["HX-Refresh"] = "true"
         return response
+
+    @app.post("/runs/{name}/nudge")
+    def nudged(name: str, body: NudgeIn) -> HTMLResponse:
+        found, card = _run(library, name), library.card(name)
+        if card is None or card.state != "running":
+            raise HTTPException(422, "this run is not training now")
+        nudge(found.folder, {body.key: body.value}, patience=1.5)
+        return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
 
 
 def _smoothing(beta: float) -> float:
@@ -257,6 +285,34 @@ def _answer(shown: pages.ShownSheet, positions: list[int]) -> dict[str, Any]:
     }
 
 
+# --- labels -----------------------------------------------------------------------------------------------------------
+def _add_review(app: FastAPI, library: Library) -> None:
+    def shown(name: str, split: Split, at: int | None, part: str) -> str:
+        run = _run(library, name)
+        review = run.review(split)
+        place = review.next_open() if at is None else min(max(at, 0), len(review) - 1)
+        return pages.labels(_sheet(library, name, split), review, place, part=part)
+
+    @app.get("/runs/{name}/labels/{split}")
+    def labels(name: str, split: Split, at: int | None = None, part: str = "") -> HTMLResponse:
+        return HTMLResponse(shown(name, split, at, part))
+
+    @app.post("/runs/{name}/labels/{split}/say")
+    def say_label(name: str, split: Split, body: VerdictIn, request: Request) -> HTMLResponse:
+        review = _run(library, name).review(split)
+        if body.place >= len(review):
+            raise HTTPException(404)
+        review.say(body.place, body.verdict, request.state.who)
+        return HTMLResponse(shown(name, split, review.next_open(body.place), "question"))
+
+    @app.post("/runs/{name}/labels/{split}/undo")
+    def undo_label(name: str, split: Split, _: NothingIn, request: Request) -> HTMLResponse:
+        run = _run(library, name)
+        undone = run.store.undo(request.state.who)
+        places = [place for one in undone if (place := run.review(split).place_of(one.example)) is not None]
+        return HTMLResponse(shown(name, split, places[0] if places else None, "question"))
+
+
 # --- two runs ---------------------------------------------------------------------------------------------------------
 def _add_comparison(app: FastAPI, library: Library) -> None:
     @app.get("/compare")
@@ -278,7 +334,8 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
 def _add_failures(app: FastAPI) -> None:
     def gnomon_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GnomonError)
-        status = {UsageError: 404, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
+        usage = 404 if request.method in ("GET", "HEAD") else 422
+        status = {UsageError: usage, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
         return _failure(request, status, f"{error.what} {error.fix}")
 
     def http_error(request: Request, error: Exception) -> Response:

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from gnomon.core import settings as all_settings
-from gnomon.core.errors import GnomonError
+from gnomon.core.errors import GnomonError, UsageError
 from gnomon.figures.encode import thumbnail
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.tags import TagStore
 from gnomon.strategy.saved import from_json
+from gnomon.studio.review import Review
 from gnomon.studio.sheets import LiveSheet
-from gnomon.workflow import errors
+from gnomon.workflow import errors, labels
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples
@@ -67,6 +68,7 @@ class OpenRun:
         self._sheets: dict[str, LiveSheet] = {}
         self._lock = threading.Lock()
         self._examples: dict[str, Looked] = {}
+        self._reviews: dict[str, Review] = {}
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -78,6 +80,19 @@ class OpenRun:
             if split not in self._sheets:
                 self._sheets[split] = LiveSheet(errors.open_sheet(self.folder, split), self.store)
             return self._sheets[split]
+
+    def review(self, split: str) -> Review:
+        """The review of a split's labels. Raises UsageError for a task without classes, and for train."""
+        from gnomon.workflow.run import Run  # torch comes with it
+
+        if split == "train":
+            raise UsageError(
+                "train is audited by models trained on the rest of it.", fix="gnomon labels RUN split=train"
+            )
+        with self._lock:
+            if split not in self._reviews:
+                self._reviews[split] = Review(labels.audit(Run.open(self.path), split=split), self.store)
+            return self._reviews[split]
 
     def looked(self, split: str) -> Looked:
         """The examples themselves, being opened in the background."""

@@ -23,12 +23,16 @@ from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import ladder_rows, split_name
 from gnomon.studio import curves
+from gnomon.studio.review import KEYS
 from gnomon.studio.sheets import ORDERS, PAGE, SEEN, SHOWS, Filter
+from gnomon.workflow.nudge import KEYS as NUDGE_KEYS
+from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
     from gnomon.studio.compare import Comparison
     from gnomon.studio.library import Looked, OpenRun, RunCard
+    from gnomon.studio.review import Review
     from gnomon.studio.sheets import LiveSheet
 
 MAX_CHARACTERS = 2_000  # of any one text
@@ -103,14 +107,14 @@ def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
         settings=lines, environment=found.folder.load_environment(), data=found.folder.load_data(),
         history=found.folder.history.read(), matrix=_matrix(found) if diagnosis else None,
         sureness=_sureness(found) if diagnosis else None, splits=_splits(found),
-        smooth=smooth, log=log, **_drawn([(card, found)], smooth, log),
+        smooth=smooth, log=log, **_nudges(found), **_drawn([(card, found)], smooth, log),
     )  # fmt: skip
 
 
 def live(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
     """The part of a run's page that moves while it trains."""
     return _render("live.html", run=found, card=card, history=found.folder.history.read(), smooth=smooth, log=log,
-                   **_drawn([(card, found)], smooth, log))  # fmt: skip
+                   **_nudges(found), **_drawn([(card, found)], smooth, log))  # fmt: skip
 
 
 def sheet(shown: ShownSheet, wanted: Filter, positions: np.ndarray, *, look: str, part: str) -> str:
@@ -151,6 +155,15 @@ def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any
     )[:8]
     return _render("example.html", row=row, view=view, shown=shown, history=history, probabilities=probabilities,
                    unit=shown.live.sheet.diagnosis.unit)  # fmt: skip
+
+
+def labels(shown: ShownSheet, review: Review, place: int | None, *, part: str) -> str:
+    """The review at one place; `part`: "question" for what changes from one to the next."""
+    question = None if place is None else review.question(place)
+    return _render(
+        "question.html" if part == "question" else "labels.html", shown=shown, review=review, question=question,
+        view=None if question is None else shown.looked.view(question.position), so_far=review.so_far(), keys=KEYS,
+    )  # fmt: skip
 
 
 def compare(
@@ -202,6 +215,11 @@ def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -
         "loss_curves": curves.draw(loss, title="training loss by epoch", write=words.number, log=log, beta=smooth),
         "rate_curves": curves.draw(rate, title="learning rate by epoch", write=words.number, log=log),
     }
+
+
+def _nudges(found: OpenRun) -> dict[str, Any]:
+    """What was changed while it trained, and what can be."""
+    return {"nudged": in_words(read_diary(found.folder)), "nudge_keys": NUDGE_KEYS}
 
 
 @dataclass(frozen=True)

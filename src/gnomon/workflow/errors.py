@@ -170,7 +170,7 @@ class Marks:
                 rows[position] = False
         for one in said:
             found = position_of.get(one.saying.example)
-            if found is None:
+            if found is None or one.saying.kind == "review":  # who reviews a label does not look for tags
                 continue
             self._last[found] = max(self._last[found], one.seq)
             if one.saying.kind == "comment" and one.saying.value:

@@ -48,7 +48,8 @@ def test_the_routes_are_these(client):
         "/runs/{name}/live", "/runs/{name}/errors/{split}", "/runs/{name}/errors/{split}/changes",
         "/runs/{name}/errors/{split}/say", "/runs/{name}/errors/{split}/undo", "/runs/{name}/errors/{split}/tags",
         "/runs/{name}/examples/{split}/{position}", "/runs/{name}/pictures/{split}/{position}.png",
-        "/runs/{name}/sheet-{split}.csv",
+        "/runs/{name}/sheet-{split}.csv", "/runs/{name}/labels/{split}", "/runs/{name}/labels/{split}/say",
+        "/runs/{name}/labels/{split}/undo", "/runs/{name}/nudge",
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ async function ask(path, method = "GET", body = undefined) {
   let answer;
   try {
     answer = await fetch(path, {
-      method, credentials: "same-origin", redirect: "error",
+      method, credentials: "same-origin", redirect: "error", keepalive: method !== "GET", // outlives the page it was sent from
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -110,11 +110,18 @@ function rowLength() { // cards in a row of the grid
 
 const position = (card) => Number(card.dataset.position);
 
-async function toggle(tag) {
+let line = Promise.resolve(); // what was typed fast is said in the order it was typed
+function inTurn(deed) { line = line.then(deed, deed); return line; }
+
+function toggle(tag) {
   const card = current();
   if (!card) { toast("choose an example first: j, or a click"); return; }
-  const has = JSON.parse(card.dataset.tags).includes(tag);
-  if (await say([{ position: position(card), kind: "tag", tag, value: has ? "0" : "1" }])) toast(has ? `not ${tag}` : tag);
+  const place = position(card);
+  inTurn(async () => {
+    const now = find(`#cards .card[data-position="${place}"]`) || card; // as the last answer left it
+    const has = JSON.parse(now.dataset.tags).includes(tag);
+    if (await say([{ position: place, kind: "tag", tag, value: has ? "0" : "1" }])) toast(has ? `not ${tag}` : tag);
+  });
 }
 
 // --- asking a person ----------------------------------------------------------------------------------------------
@@ -144,9 +151,11 @@ const deeds = {
     const name = await question("The new tag's name");
     if (name) await write("/tags", { name });
   },
-  async undo() {
-    const answer = await write("/undo", {});
-    if (answer) toast(answer.undone ? "taken back" : "nothing to take back");
+  undo() {
+    inTurn(async () => {
+      const answer = await write("/undo", {});
+      if (answer) toast(answer.undone ? "taken back" : "nothing to take back");
+    });
   },
   async drop(button) { await write("/tags", { name: button.dataset.tag }, "DELETE"); toast("ended; undo brings it back"); },
   async comment() {
@@ -156,11 +165,16 @@ const deeds = {
     if (text !== null) await say([{ position: position(card), kind: "comment", value: text }]);
     select(card.isConnected ? card : find(`#cards .card[data-position="${position(card)}"]`), false);
   },
-  async tag(button) { await toggle(button.dataset.tag); },
-  async look() {
+  tag(button) { toggle(button.dataset.tag); },
+  async verdict(button) { await review("/say", { place: Number(button.dataset.at), verdict: button.dataset.verdict }); },
+  async unsay() { await review("/undo", {}); },
+  async goto(button) { await review(`?at=${Number(button.dataset.at)}&part=question`); },
+  look() {
     const card = current();
     if (!card) { move(1); return; }
-    if (await say([{ position: position(card), kind: "look" }])) move(1);
+    const place = position(card);
+    inTurn(() => say([{ position: place, kind: "look" }]));
+    move(1);
   },
   async large() {
     const card = current();
@@ -173,6 +187,19 @@ const deeds = {
   },
 };
 
+async function review(path, body) {
+  const place = find("#review"), answer = await ask(place.dataset.place + path, body ? "POST" : "GET", body);
+  if (!answer) return;
+  place.replaceChildren(parsed(await answer.text()));
+  htmx.process(place);
+  find("#main").focus({ preventScroll: true });
+}
+
+async function nudge(form) {
+  const answer = await ask(form.dataset.nudge, "POST", { key: form.elements.key.value, value: form.elements.value.value });
+  if (answer) toast("asked for; the run takes it before its next step");
+}
+
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
   if (event.target.closest("input, select, textarea")) {
@@ -184,6 +211,8 @@ function onKey(event) {
   if (event.key === "/") { const box = find("[data-filter]"); if (box) act(() => box.focus()); return; }
   const link = find(`[data-does-key="${CSS.escape(event.key)}"]`);
   if (link) return act(() => link.click());
+  const button = find(`[data-key="${CSS.escape(event.key)}"]:not([disabled])`);
+  if (button) return act(() => button.click());
   if (!sheet()) return;
   const tag = Object.keys(keys).find((name) => keys[name] === event.key);
   if (tag !== undefined) return act(() => toggle(tag));
@@ -218,6 +247,9 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.addEventListener("dblclick", (event) => { if (event.target.closest("#cards .card")) deeds.large(); });
   document.addEventListener("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.submit(); });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-nudge]")) { event.preventDefault(); nudge(event.target); }
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
     const isTyping = document.activeElement && document.activeElement.matches("input, select");

@@ -1,0 +1,425 @@
+"""The studio as a person uses it, in a real browser: tags by keyboard, two browsers, attacks, a run that trains."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import gnomon
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt-get install chromium")
+
+UNIT = Path(__file__).parent.parent / "unit"
+PATIENCE = 20_000  # milliseconds
+CONTRAST_LEAST = 4.5  # WCAG 2.2, level AA, for text
+
+
+def load(folder: str, name: str):
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, UNIT / folder / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+samples = load("studio", "studio_samples")
+
+
+class Studio:
+    """`gnomon studio` in a process of its own, and pages of a browser that its link let in."""
+
+    def __init__(self, runs: Path, browser, port: int | None = None) -> None:
+        words = [sys.executable, "-m", "gnomon", "studio", str(runs), "--json", *([f"port={port}"] if port else [])]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.link = json.loads(self.process.stdout.readline())["link"]
+        self.base = self.link.partition("/enter")[0]
+        self.browser, self.console = browser, []
+
+    def enter(self, link: str | None = None, **options):
+        """A page in a browser of its own."""
+        page = self.browser.new_context(viewport={"width": 1280, "height": 900}, **options).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: self.console.append(f"dialog: {dialog.message}"))
+        page.goto(link or self.link)
+        page.wait_for_url(f"{self.base}/")
+        return page
+
+    def stop(self) -> str:
+        """What it wrote on stderr."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.communicate(timeout=20)[1]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        rules = "MAP evil.test 127.0.0.1, MAP localhost 127.0.0.1"
+        with playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", f"--host-resolver-rules={rules}"]
+        ) as found:
+            yield found
+
+
+@pytest.fixture
+def studio(tmp_path, browser):
+    started = []
+
+    def start(runs: Path, port: int | None = None) -> Studio:
+        started.append(Studio(runs, browser, port))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.stop()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Two real runs on scikit-learn's digits."""
+    runs = tmp_path_factory.mktemp("digits") / "runs"
+    gnomon.fit("digits", model="logistic", epochs=3, runs_folder=str(runs), run_name="first")
+    gnomon.fit("digits", model="dense", epochs=3, runs_folder=str(runs), run_name="second")
+    return runs
+
+
+@pytest.fixture
+def own_digits(digits, tmp_path) -> Path:
+    """A copy that a test may tag."""
+    return shutil.copytree(digits, tmp_path / "runs", symlinks=True)
+
+
+def to_sheet(page, name: str) -> None:
+    """From the list to the errors of a run, as a person goes."""
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("link", name="Errors of dev").click()
+    page.wait_for_selector("#cards img")
+
+
+def new_tag(page, name: str) -> None:
+    page.keyboard.press("n")
+    page.fill("#ask-text", name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#counts .key[data-tag='{name}']")
+
+
+def count_of(page, tag: str) -> str:
+    """`2 of 10`, as the panel says it."""
+    return page.locator("#counts tr", has_text=tag).locator("td").first.inner_text().replace("\n", " ").strip()
+
+
+def press(page, keys: str) -> None:
+    """One key after the other, each answered before the next."""
+    for key in keys:
+        with page.expect_response(lambda answer: "/say" in answer.url or "/undo" in answer.url):
+            page.keyboard.press({"_": "Space"}.get(key, key))
+
+
+def test_a_person_finds_tags_and_names_the_worst_tag_with_the_keyboard_alone(studio, own_digits):
+    started = time.monotonic()
+    opened = studio(own_digits)
+    page = opened.enter()
+    to_sheet(page, "first")
+    assert "bright" in page.locator("#machine").inner_text() or page.locator("#machine li").count()
+    new_tag(page, "nine-like")
+    for _ in range(10):
+        press(page, "1")
+        page.keyboard.press("j")
+    assert count_of(page, "nine-like") == "10 of 10"
+    new_tag(page, "cut off")
+    assert "not yet looked at" in page.locator("#counts tr", has_text="cut off").inner_text()
+    press(page, "2" + "_" * 9)  # tags the eleventh, then looks at it and eight more
+    assert count_of(page, "cut off") == "1 of 9"
+    assert count_of(page, "label wrong") == "0 of 19"
+    press(page, "w")
+    assert count_of(page, "label wrong") == "1 of 20"
+    press(page, "u")
+    assert count_of(page, "label wrong") == "0 of 19"
+    page.reload()
+    page.wait_for_selector("#cards img")
+    assert count_of(page, "nine-like") == "10 of 19"
+    page.get_by_role("link", name="nine-like").click()
+    page.wait_for_selector("#cards .card")
+    assert page.locator("#cards .card").count() == 10
+    assert time.monotonic() - started < 180
+    assert opened.console == []
+
+
+def test_sixty_payloads_as_class_file_run_tag_and_comment_do_nothing(studio, tmp_path, trap):
+    address, asked = trap
+    trace = f"fetch('{address}'),window.pwned=1"
+    texts = [one.replace("alert(1)", trace).replace("http://evil.example", address)
+             for one in load("report", "report_payloads").PAYLOADS]  # fmt: skip
+    assert len(texts) >= 60
+    dev = samples.predictions(4 * len(texts), len(texts), classes=texts,
+                              ids=[f"{texts[i % len(texts)]}{i}" for i in range(4 * len(texts))])  # fmt: skip
+    run = samples.plant(tmp_path / "runs", dev, name=texts[0])
+    other = samples.plant(tmp_path / "runs", dev, name=texts[14])
+    opened = studio(tmp_path / "runs")
+    page = opened.enter()
+    place = f"{opened.base}/runs/{samples.run_id(run.path)}"
+    page.goto(f"{place}/errors/dev")
+    for text in texts[:9]:
+        name = text[:80]
+        assert page.evaluate(MAKE_TAG, [place, name]) == 200
+    page.goto(f"{place}/errors/dev")
+    press(page, "123456789")
+    for text in texts:
+        page.keyboard.press("c")
+        page.fill("#ask-text", text)
+        with page.expect_response(lambda answer: "/say" in answer.url):
+            page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#large[open]")
+    assert page.evaluate("window.pwned") is None
+    here, there = samples.run_id(run.path), samples.run_id(other.path)
+    pages = ["/", f"/?q={texts[0][:5]}", f"/runs/{here}", f"/runs/{here}/errors/dev?look=list"]
+    for path in [*pages, f"/compare?run={here}&run={there}"]:
+        page.goto(f"{opened.base}{path}")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("#main").count() == 1
+    assert asked == []
+    assert opened.console == []  # neither a dialog nor a refusal of the content policy
+
+
+@pytest.fixture
+def trap():
+    """A server that nobody should call, and the paths that were asked of it."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815  http.server's name
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+def test_two_browsers_that_tag_the_same_sheet_see_each_other(studio, own_digits):
+    opened = studio(own_digits)
+    first = opened.enter()
+    first.get_by_role("button", name="another browser").click()
+    link = first.input_value("#ask-text")
+    first.keyboard.press("Escape")
+    second = opened.enter(link)
+    for page in (first, second):
+        to_sheet(page, "first")
+    new_tag(first, "nine-like")
+    press(first, "1")
+    position = first.locator("#cards .card.current").get_attribute("data-position")
+    second.wait_for_selector(f"#cards .card[data-position='{position}'] .chip.on")
+    assert count_of(second, "nine-like") == "1 of 1"
+    press(second, "1")  # the first card is its current one as well: takes the tag away again
+    first.wait_for_function(f"!document.querySelector(`#cards .card[data-position='{position}'] .chip.on`)")
+    assert count_of(first, "nine-like") == "0 of 1"
+
+
+@pytest.mark.slow
+def test_a_running_fit_is_followed_without_a_reload(studio, tmp_path):
+    run = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)
+    opened = studio(tmp_path / "runs")
+    page = opened.enter()
+    with run.lock():
+        page.reload()
+        page.get_by_role("link", name="going").click()
+        page.wait_for_selector("text=epoch 3,")
+        samples.add_epoch(run, 4)
+        page.wait_for_selector("text=epoch 4,")
+    assert opened.console == []
+
+
+@pytest.mark.slow
+def test_two_runs_are_compared_from_the_list(studio, own_digits):
+    page = studio(own_digits).enter()
+    for name in ("first", "second"):
+        page.get_by_label(f"compare {name}").check()
+    page.get_by_role("button", name="Compare the ticked ones").click()
+    page.wait_for_selector("#examples img")
+    assert "on the same 359 examples" in page.inner_text("#main")
+    page.locator("section", has_text="Fixed").get_by_role("link", name="open them").click()
+    page.wait_for_selector("#cards .card")
+    assert "wrong before, right now" in page.inner_text("#grid")
+
+
+@pytest.mark.slow
+def test_labels_are_reviewed_by_key_with_a_running_estimate(studio, own_digits):
+    opened = studio(own_digits)
+    page = opened.enter()
+    page.get_by_role("link", name="first", exact=True).click()
+    page.get_by_role("link", name="Labels of dev").click()
+    page.wait_for_selector("#review img")
+    for number, key in enumerate("1121314", start=1):
+        page.keyboard.press(key)
+        page.wait_for_selector(f"text={number} of 200 looked at")
+    assert "wrong labels in all of dev" in page.inner_text("#review")
+    page.keyboard.press("u")
+    page.wait_for_selector("text=6 of 200 looked at")
+    assert opened.console == []
+
+
+@pytest.mark.slow
+def test_a_page_of_another_name_for_this_machine_gets_and_changes_nothing(studio, own_digits, tmp_path):
+    opened = studio(own_digits)
+    inside = opened.enter()
+    to_sheet(inside, "first")
+    place = inside.url.partition("?")[0]
+    port = opened.base.rpartition(":")[2]
+    got: list[str] = []
+
+    class Attacker(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f"""<!doctype html><title>evil</title>
+            <form id=f method=post enctype=text/plain action="{place}/undo"><input name='{{"x":"' value='"}}'></form>
+            <iframe src="{place}"></iframe><img src="{opened.base}/runs/x/pictures/dev/0.png">
+            <script>
+            const tries = [];
+            for (const base of ["{opened.base}", "http://evil.test:{port}", "http://localhost:{port}"])
+              for (const options of [{{}}, {{credentials: "include"}}, {{method: "POST", body: "{{}}"}},
+                {{method: "POST", mode: "no-cors", credentials: "include", body: "{{}}"}}])
+                tries.push(fetch(base + "{place.removeprefix(opened.base)}", options)
+                  .then((answer) => answer.text()).catch(() => ""));
+            tries.push(new Promise((done) => {{ const socket = new WebSocket("ws://evil.test:{port}/");
+              socket.onopen = () => done("open"); socket.onerror = () => done(""); }}));
+            Promise.all(tries).then((texts) => {{
+              document.title = "done:" + texts.join(""); document.forms.f.submit(); }});
+            </script>""".encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Attacker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        evil = inside.context.new_page()  # the same browser, which has the cookie
+        evil.on("request", lambda request: got.append(request.url))
+        evil.goto(f"http://evil.test:{server.server_port}/")
+        evil.wait_for_function("document.title.startsWith('done:') || !document.title.startsWith('evil')")
+        evil.wait_for_timeout(500)
+        rebound = inside.context.new_page()
+        answer = rebound.goto(f"http://evil.test:{port}/")
+        assert answer.status == 403
+        assert "runs" not in rebound.content().replace("refused", "")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(got) > 5
+    told = opened.stop()
+    assert "refused" in told
+    assert "this server has another name" in told
+    assert not list(own_digits.rglob("tags.sqlite"))
+
+
+@pytest.mark.slow
+def test_a_studio_that_dies_is_said_to_be_gone_and_a_new_one_has_all_tags(studio, own_digits):
+    opened = studio(own_digits)
+    page = opened.enter()
+    to_sheet(page, "first")
+    new_tag(page, "nine-like")
+    press(page, "1")
+    opened.process.kill()
+    opened.process.wait(10)
+    page.keyboard.press("1")
+    page.wait_for_selector("#banner:has-text('does not answer')")
+    again = studio(own_digits)
+    page = again.enter()
+    to_sheet(page, "first")
+    assert count_of(page, "nine-like") == "1 of 1"
+
+
+@pytest.mark.slow
+def test_tags_whose_file_is_gone_or_locked_away_are_said_not_to_be_saved(studio, own_digits):
+    page = studio(own_digits).enter()
+    to_sheet(page, "first")
+    new_tag(page, "nine-like")
+    (file,) = own_digits.rglob("tags.sqlite")
+    for path in file.parent.glob("tags.sqlite*"):
+        path.rename(path.with_name(f"kept-{path.name}"))
+    page.keyboard.press("1")
+    page.wait_for_selector("#banner:has-text('the file with the tags is gone')")
+    for path in file.parent.glob("kept-*"):
+        path.rename(path.with_name(path.name.removeprefix("kept-")))
+    press(page, "1")
+    page.wait_for_selector("#banner", state="hidden")
+    assert count_of(page, "nine-like") == "1 of 1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_control_has_a_name_every_text_its_contrast_and_no_page_is_wider_than_a_phone(studio, own_digits, scheme):
+    opened = studio(own_digits)
+    page = opened.enter(color_scheme=scheme)
+    page.get_by_role("link", name="first", exact=True).click()
+    run = page.url
+    for path in (f"{opened.base}/", run, f"{run}/errors/dev", f"{run}/errors/dev?look=list", f"{run}/labels/dev"):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(path)
+        page.wait_for_timeout(1500)
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(PALE, CONTRAST_LEAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.locator("h1").count() == 1
+
+
+MAKE_TAG = """([place, name]) => fetch(place + "/errors/dev/tags", {
+  method: "POST", body: JSON.stringify({name}), headers: {"Content-Type": "application/json"},
+}).then((answer) => answer.status)"""
+
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, img")].filter((one) => {
+  if (one.type === "hidden" || one.closest("dialog:not([open])")) return false;
+  const words = one.getAttribute("aria-label") || one.getAttribute("alt") || one.textContent.trim() ||
+    one.title || (one.labels && one.labels.length ? one.labels[0].textContent.trim() : "");
+  return !words;
+}).map((one) => one.outerHTML)"""
+
+PALE = """(least) => {
+  const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const linear = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const colour = parts(getComputedStyle(one).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = new Set();
+  for (const one of document.querySelectorAll("#main *, header *")) {
+    if (![...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())) continue;
+    if (one.closest("svg, :disabled, .matrix") || !one.checkVisibility() || one.closest(".hidden, .skip")) continue;
+    const [a, b] = [light(parts(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < least) found.add(one.className + ": " + one.textContent.trim().slice(0, 40));
+  }
+  return [...found];
+}"""
