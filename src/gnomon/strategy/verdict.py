@@ -61,8 +61,8 @@ def _text(named: Gap, contenders: Sequence[GapName], gaps: Sequence[Gap], unit: 
     elif not next(gap for gap in gaps if gap.name == contenders[1]).is_there:
         first, second = contenders
         text = (
-            f"{_title(first)} is there ({sizes[first]}): {MEANING[first]}. {_title(second)} ({sizes[second]}) may be as "
-            f"large or nothing at all; these examples cannot tell."
+            f"{_title(first)} is there ({sizes[first]}): {MEANING[first]}. {_title(second)} ({sizes[second]}) may be "
+            f"as large or nothing at all; these examples cannot tell."
         )
     else:
         first, second = contenders
