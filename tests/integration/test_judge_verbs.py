@@ -92,6 +92,22 @@ def test_compare_takes_predictions_made_elsewhere(tmp_path, answer):
     assert (code, found["error"]["what"]) == (2, "there is no measure named 'latency_ms'.")
 
 
+def test_a_weight_changes_who_wins(tmp_path, answer):
+    # the notes: 3 % of errors, some of them on pictures that must not get through, against 5 % of harmless ones
+    target = ["cat"] * 960 + ["porn"] * 40
+    for name, wrong in (("a", {*range(10), *range(960, 980)}), ("b", set(range(50)))):
+        said = [("porn" if one == "cat" else "cat") if i in wrong else one for i, one in enumerate(target)]
+        table = {"split": "dev", "id": [f"e{i}" for i in range(1000)], "target": target, "prediction": said}
+        camera = ["one" if i % 4 else "two" for i in range(1000)]
+        pl.DataFrame({**table, "tag.camera": camera}).write_csv(tmp_path / f"{name}.csv")
+    both = tmp_path / "a.csv", tmp_path / "b.csv"
+    assert answer("compare", *both)[1]["winner"] == "a.csv"
+    found = answer("compare", *both, "weight.porn=10", "worst error over camera <= 50 %")[1]
+    assert found["winner"] == "b.csv"
+    assert found["systems"]["a.csv"]["measures"]["error"]["value"] == pytest.approx(210 / 1360)
+    assert answer("compare", *both, "weight.dog=10")[1]["error"]["what"] == "there is no class 'dog'."
+
+
 def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
     folder, run, *_ = flipped
     settings = {"target": "kind", "hidden": "16", "epochs": 2, "runs_folder": str(folder / "others")}

@@ -163,7 +163,7 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """The best of several runs by one metric, among those that meet conditions:  gnomon compare RUN RUN ...
 
-    gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy
+    gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy weight.CLASS=10
     A table of predictions (CSV or Parquet, with a dev split) may stand in the place of a run.
     """
     from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare

@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 
 NAME_WIDTH = 44
 ALWAYS = ("latency_ms", "size_mb")
+WEIGHT = "weight."
 
 
 def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
-    """Words with < or > in them are conditions, the others are runs or tables; the one setting is `metric`."""
+    """Words with < or > in them are conditions, the others runs or tables; settings are metric and weight.CLASS."""
     metric = values.pop("metric", "error")
-    if values:
-        raise UsageError(f"compare takes no setting but metric, got {next(iter(values))}.", fix="leave it out.")
+    costs = {key.removeprefix(WEIGHT): _cost(key, text) for key, text in values.items() if key.startswith(WEIGHT)}
+    if len(costs) < len(values):
+        odd = next(key for key in values if not key.startswith(WEIGHT))
+        raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
     conditions = tuple(parse_condition(word) for word in words if "<" in word or ">" in word)
     from gnomon.workflow.compare import compare
 
-    return compare([word for word in words if "<" not in word and ">" not in word], Target(metric, conditions))
+    things = [word for word in words if "<" not in word and ">" not in word]
+    return compare(things, Target(metric, conditions), costs=costs)
+
+
+def _cost(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{key}={text} is no weight.", fix=f"give {key}=10, for instance.") from None
 
 
 def print_comparison(found: Comparison) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from gnomon.core import settings as all_settings
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics import classification, intervals, regression
+from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
 from gnomon.strategy.external import read_predictions
 from gnomon.strategy.paired import PairedTest, holm, paired_test
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.run import Run
 
 TABLES = (".csv", ".parquet", ".pq")
+MOST_VALUES = 30  # of a tag that errors are averaged over
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,22 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(things: Sequence[Run | str | Path], target: Target | None = None, *, seed: int = 0) -> Comparison:
+def compare(
+    things: Sequence[Run | str | Path],
+    target: Target | None = None,
+    *,
+    costs: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Comparison:
     """Judge runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
 
+    costs: by true class; {"porn": 10} lets each of its examples count ten times, in every error, score and test.
     Raises UsageError for fewer than two, for different tasks, or a measure that none of them has.
     """
     if len(things) < 2:
         raise UsageError("compare takes two runs or more.", fix="gnomon compare RUN RUN")
     opened = [_opened(thing) for thing in things]
-    systems = tuple(_system(thing, name) for thing, name in zip(opened, _names(opened), strict=True))
+    systems = tuple(_system(thing, name, costs or {}) for thing, name in zip(opened, _names(opened), strict=True))
     units = {system.evaluation.unit for system in systems}
     if len(units) > 1:
         raise UsageError(
@@ -102,16 +111,17 @@ def _names(things: Sequence[Run | Path]) -> list[str]:
     return short if len(set(short)) == len(short) else list(map(str, paths))
 
 
-def _system(thing: Run | Path, name: str) -> System:
+def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
     if isinstance(thing, Path):
         evaluations = read_predictions(thing)
         if "dev" not in evaluations:
             raise DataError("has no dev rows.", where=str(thing), fix="give predictions of the dev split.")
-        dev = evaluations["dev"]
+        dev = with_costs(evaluations["dev"], costs)
         kinds = classification.scores(dev) if dev.unit == SHARE else regression.scores(dev)
-        return System(name, dev, {"error": intervals.split_error(dev), **kinds}, {})
-    dev = thing.evaluation("dev")
-    measures = {"error": intervals.split_error(dev, seed=thing.settings.seed), **thing.task.metrics(dev)}
+        return System(name, dev, {"error": intervals.split_error(dev), **kinds, **_by_tag(dev)}, {})
+    dev = with_costs(thing.evaluation("dev"), costs)
+    error = intervals.split_error(dev, seed=thing.settings.seed)
+    measures = {"error": error, **thing.task.metrics(dev), **_by_tag(dev)}
     outcome = thing.folder.load_outcome()
     notes: tuple[str, ...] = ()
     try:
@@ -126,6 +136,17 @@ def _system(thing: Run | Path, name: str) -> System:
     exact = {"size_mb": size, "parameters": parameters, "multiply_adds": adds, "training_seconds": outcome["seconds"]}
     measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
     return System(name, dev, measures, all_settings.flat(thing.settings), notes)
+
+
+def _by_tag(dev: Evaluation) -> dict[str, Interval]:
+    """The average over each tag's values, each counting alike, and the worst of them."""
+    found: dict[str, Interval] = {}
+    for column in dev.table.columns:
+        is_few = column.startswith("tag.") and 1 < dev.table[column].drop_nulls().n_unique() <= MOST_VALUES
+        if is_few and dev.split_error is None:
+            tag = column.removeprefix("tag.")
+            found |= {f"{name} error over {tag}": one for name, one in average_over(dev, column).items()}
+    return found
 
 
 def _identities(things: Sequence[Run | Path]) -> list[Any]:

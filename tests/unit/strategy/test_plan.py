@@ -15,6 +15,8 @@ from gnomon.strategy.plan import (
     examples_paired,
     examples_to_bound,
     examples_unpaired,
+    tellable_paired,
+    tellable_unpaired,
 )
 
 
@@ -97,6 +99,20 @@ def test_the_bound_is_shown_four_times_of_five_and_wrongly_one_time_of_twenty(er
     rng = np.random.default_rng(0)
     assert np.mean(rng.binomial(n, error, 20_000) <= most) >= 0.79
     assert np.mean(rng.binomial(n, below, 20_000) <= most) <= 0.055
+
+
+def test_what_so_many_examples_tell_is_the_inverse_of_how_many_it_takes():
+    for examples in (300, 1000, 20_000):
+        gain = tellable_unpaired(0.1, examples)
+        assert gain is not None
+        assert examples_unpaired(0.1, 0.1 - gain) <= examples < examples_unpaired(0.1, 0.1 - 0.99 * gain)
+        paired = tellable_paired(0.1, examples, overlap=0.5)
+        assert paired is not None
+        assert examples_paired(paired + 2 * (0.1 - paired) * 0.5, paired) <= examples
+        assert paired < gain
+    assert tellable_unpaired(0.01, 50) is None
+    with pytest.raises(UsageError, match="leave nothing to tell"):
+        tellable_paired(0.1, 0)
 
 
 def test_what_no_number_of_examples_can_do_is_refused():
