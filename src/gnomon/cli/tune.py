@@ -243,11 +243,12 @@ def run_tune(
 ) -> Tuned:
     """Carry the command out and show it."""
     own = options(values)
+    every: dict[str, Any] = {**own, **values}
     from gnomon.workflow.tune import tune
 
     follower = Terminal(quiet=as_json)
     with follower:
-        tuned = tune(source, resume=resume, follower=follower, preset=preset, **own, **values)
+        tuned = tune(source, resume=resume, follower=follower, preset=preset, **every)
     if not as_json:
         print_found(tuned, f"gnomon fit {shlex.quote(source) if source else 'DATA'}")
     return tuned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnomon.figures.style import BLUE, FAINT, INK, MUTED, ORANGE, error_axis, few_ticks, new_figure, styled
 from gnomon.figures.text import error_text, label
@@ -64,7 +64,7 @@ def _draw_dots(axes: Axes, results: Sequence[Result], top: float) -> None:
     for name, (kept, marker, face, edge) in kinds.items():
         shown = [one for one in kept if math.isfinite(one.error) and one.error <= top]
         if shown:
-            colours = {"facecolor": face, "edgecolor": edge} if marker == "o" else {"color": edge}
+            colours: dict[str, Any] = {"facecolor": face, "edgecolor": edge} if marker == "o" else {"color": edge}
             axes.scatter(
                 [one.number for one in shown], [one.error for one in shown], marker=marker, s=22, label=name, **colours
             )

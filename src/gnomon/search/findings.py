@@ -106,13 +106,16 @@ class Edge:
     wider: tuple[float, float]  # the range to search instead
 
 
-def edges(space: Space, best: Result) -> list[Edge]:
-    """The dimensions in which the best trial lies at the edge of the space, but for ends that nothing lies beyond."""
+def edges(space: Space, best: Result, results: Sequence[Result]) -> list[Edge]:
+    """The dimensions in which the best trial lies at the edge of the space, but for ends that nothing lies beyond.
+
+    What was never varied (its tier was not reached) has no edge.
+    """
     found = []
     for one in space:
-        if one.is_choice or one.low == one.high:
-            continue
         value = best.point[one.name]
+        if one.is_choice or all(each.point[one.name] == value for each in results):
+            continue
         place = one.place(value)
         natural = NATURAL_LOW.get(one.name, NATURAL_LOW.get(one.key, -math.inf))
         at_low = value == one.low if one.is_whole else place <= EDGE

@@ -78,9 +78,10 @@ def to_json(result: Result) -> dict[str, Any]:
 
 def from_json(plain: Mapping[str, Any]) -> Result:
     """Raises KeyError, TypeError or ValueError for what `to_json` did not give."""
+    numbers: dict[str, Any] = {name: float(plain[name]) for name in _NUMBERS}
     return Result(
         **{name: plain[name] for name in _PLAIN},
-        **{name: float(plain[name]) for name in _NUMBERS},
+        **numbers,
         point=dict(plain["point"]),
         measures={name: float(value) for name, value in plain["measures"].items()},
         unmet=tuple(plain["unmet"]),

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gnomon.core.seeds import generator
 from gnomon.search.results import Result, ranked
 from gnomon.search.space import Dimension, Space
@@ -171,6 +169,5 @@ def grid(space: Space, trials: int) -> list[dict[str, Any]]:
 
 def shuffled(points: Sequence[Mapping[str, Any]], seed: int) -> list[Mapping[str, Any]]:
     """In random order: a grid that is cut off by the time limit has then covered all of the space."""
-    order = np.arange(len(points))
-    generator(seed, "search", "grid").shuffle(order)
-    return [points[i] for i in order]
+    order = generator(seed, "search", "grid").permutation(len(points))
+    return [points[int(i)] for i in order]

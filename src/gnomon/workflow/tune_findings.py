@@ -91,7 +91,7 @@ def conclude(
         "gain": _gain(best, defaults, task, seed),
         "again": _again(ledger, best, task, seed),
         "importance": None if matters is None else asdict(matters),
-        "edges": [asdict(edge) for edge in edges(space, best)],
+        "edges": [asdict(edge) for edge in edges(space, best, results)],
         "zooms": [asdict(one) for one in ledger.zooms],
         "settings_file": str(folder.path / BEST / BEST_SETTINGS),
         "run": str(run.path),
@@ -110,7 +110,7 @@ def conclude(
 
 def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
     space, results = tuned.space, tuned.results
-    words = {"error_name": task.error_name, "unit": task.error_unit}
+    words: dict[str, Any] = {"error_name": task.error_name, "unit": task.error_unit}
     drawn = [
         Drawn(
             "history", "The line is the best so far. One that still falls at its end would profit from more trials.",

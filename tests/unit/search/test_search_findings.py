@@ -86,9 +86,12 @@ def test_noise_has_no_importance():
     assert sum(one is not None for one in said) <= 1
 
 
+OTHER = Result(8, 1, {"learning_rate": 0.01, "units": 100, "dropout": 0.1}, FINISHED, error=0.2)
+
+
 def test_a_best_at_the_edge_is_said_with_a_range_that_goes_on():
     best = Result(7, 1, {"learning_rate": 0.098, "units": 512, "dropout": 0.25}, FINISHED, error=0.1)
-    found = {edge.name: edge for edge in edges(SPACE, best)}
+    found = {edge.name: edge for edge in edges(SPACE, best, [best, OTHER])}
     assert set(found) == {"learning_rate", "units"}
     assert found["learning_rate"].end == "upper"
     assert found["learning_rate"].wider[1] == pytest.approx(1.0)  # ten times higher
@@ -97,7 +100,12 @@ def test_a_best_at_the_edge_is_said_with_a_range_that_goes_on():
 
 def test_no_dropout_at_all_is_no_edge():
     best = Result(7, 1, {"learning_rate": 0.003, "units": 64, "dropout": 0.0}, FINISHED, error=0.1)
-    assert edges(SPACE, best) == []
+    assert edges(SPACE, best, [best, OTHER]) == []
+
+
+def test_what_never_varied_has_no_edge():
+    best = Result(7, 1, {"learning_rate": 0.1, "units": 512, "dropout": 0.5}, FINISHED, error=0.1)
+    assert edges(SPACE, best, [best]) == []
 
 
 def test_a_trial_that_meets_every_condition_beats_a_better_one_that_does_not():
