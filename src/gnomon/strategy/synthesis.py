@@ -56,8 +56,8 @@ def _warning(made: float, bank: float, repeats: float, coverage: float | None, u
     sentences = []
     if repeats >= MANY_REPEATS:
         sentences.append(
-            f"Each of the {bank:,.6g} {unit} in the bank is used about {repeats:,.0f} times in {made:,.6g} {unit}: a "
-            f"network can learn them by heart. About {made / MANY_REPEATS:,.6g} {unit} of originals would repeat less "
+            f"The bank ({bank:,.6g} {unit}) is used about {repeats:,.0f} times over for {made:,.6g} {unit}: a network "
+            f"can learn it by heart. About {made / MANY_REPEATS:,.6g} {unit} of originals would repeat less "
             f"than {MANY_REPEATS} times."
         )
     if coverage is not None and coverage < FULL_COVER:
