@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WHOLE, MINI, SINGLE = 0, 64, 1  # batch_size: 0 is all of them
 NAMES = {WHOLE: "batch (all 1,079)", MINI: "mini-batch (64)", SINGLE: "stochastic (1)"}
 EPOCHS = {WHOLE: 250, MINI: 40, SINGLE: 5}  # about as long on the clock
-RATES = {WHOLE: (0.1, 0.3, 1.0, 3.0), MINI: (0.03, 0.1, 0.3, 1.0), SINGLE: (0.003, 0.01, 0.03, 0.1)}
+RATES = {WHOLE: (0.1, 0.3, 1.0, 3.0), MINI: (0.1, 0.3, 1.0, 3.0), SINGLE: (0.003, 0.01, 0.03, 0.1)}
 TARGET = 0.15  # nats: a cost that all three come to
 EARLY = 5  # epochs
 

@@ -99,7 +99,7 @@ def draw(measured: Measured) -> Figure:
     )
     axes[1].plot([left, right, right, left, left], [bottom, bottom, top, top, bottom], color=INK, linewidth=1)
     dots(
-        axes[2], [measured.even.min(axis=1), measured.zoomed.min(axis=1)], ["evenly", "coarse to fine"], (ORANGE, BLUE)
+        axes[2], [measured.even.min(axis=1), measured.zoomed.min(axis=1)], ["evenly", "coarse\nto fine"], (ORANGE, BLUE)
     )
     axes[2].set_title("best dev cost")
     few_ticks(axes[2].yaxis, 5)
@@ -116,6 +116,7 @@ def _draw_search(axes: Axes, points: Array, costs: Array, title: str) -> None:
     axes.set_xlim(RATE[0] / 1.6, RATE[1] * 1.6)
     axes.set_ylim(DECAY[0] / 1.6, DECAY[1] * 1.6)
     axes.set_title(title)
+    axes.set_xticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
     axes.set_xlabel("learning rate")
     axes.set_ylabel("weight decay")
 

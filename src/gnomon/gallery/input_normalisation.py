@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SETS = ("wine", "breast-cancer", "digits")  # columns of different ranges in two of them, of one range in the third
 STEPS = 300  # of plain gradient descent on all examples
-RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 2) for digits in (1, 3))
+RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 4) for digits in (1, 3))
 ALCOHOL, COLOUR = 0, 9  # two columns of wine for the contours: 11 to 15 % by volume, 1.3 to 13
 CONTOUR_STEPS = 30
 
@@ -86,11 +86,11 @@ def _condition(X: Array) -> float:
 
 
 def _contours(X: Array, target: Array) -> Contours:
-    hessian = X.T @ X / len(X)
-    lowest = np.linalg.solve(hessian, X.T @ target / len(X))
+    hessian: Array = X.T @ X / len(X)
+    lowest: Array = np.linalg.solve(hessian, X.T @ target / len(X)).astype(np.float64)
     values, vectors = np.linalg.eigh(hessian)
     w = lowest + vectors @ np.sqrt(1 / values) * 0.5  # half a unit of cost along each axis of the ellipse
-    path, rate = [w], 1.8 / values[-1]  # from 2 over the largest curvature on, it diverges
+    path, rate = [w], 1.8 / float(values[-1])  # from 2 over the largest curvature on, it diverges
     for _ in range(CONTOUR_STEPS):
         w = w - rate * hessian @ (w - lowest)
         path.append(w)
@@ -141,7 +141,7 @@ def draw(measured: Measured) -> Figure:
     figure = new_figure(5.2)
     grid = figure.add_gridspec(2, 6, height_ratios=(1.15, 1))
     for i, (contours, title) in enumerate(zip(measured.contours, ("raw inputs", "normalised inputs"), strict=True)):
-        _draw_contours(figure.add_subplot(grid[0, 3 * i : 3 * i + 3]), contours, f"two weights of wine, {title}")
+        _draw_contours(figure.add_subplot(grid[0, 3 * i : 3 * i + 3]), contours, f"wine, {title}")
     for i, name in enumerate(SETS):
         axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
         steps = np.arange(STEPS + 1)

@@ -80,8 +80,10 @@ def trained(target: Array, hidden: int, seed: int) -> Net:
         for i in reversed(range(len(net))):
             dA, dW, db = dense_backward(dZ, activations[i], net[i][0])
             dZ = dA * activations[i] * (1 - activations[i])
-            W, moments[i][0], moments[i][1] = adam_step(net[i][0], dW, *moments[i][:2], t, learning_rate=RATE)
-            b, moments[i][2], moments[i][3] = adam_step(net[i][1], db, *moments[i][2:], t, learning_rate=RATE)
+            (W, b), (v_W, s_W, v_b, s_b) = net[i], moments[i]
+            W, v_W, s_W = adam_step(W, dW, v_W, s_W, t, learning_rate=RATE)
+            b, v_b, s_b = adam_step(b, db, v_b, s_b, t, learning_rate=RATE)
+            moments[i] = [v_W, s_W, v_b, s_b]
             net[i] = (W, b)
     return net
 

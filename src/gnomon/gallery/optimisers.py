@@ -69,10 +69,13 @@ def steps_down(points: Array) -> int:
     return min(int(high[-1]) + 1, len(points) - 1)
 
 
+def best_on_bowl(rule: str) -> float:
+    return best_of(lambda rate: steps_down(path(rule, rate)), [float(rate) for rate in BOWL_RATES])
+
+
 def measure(seeds: Sequence[int], progress: Progress) -> Measured:
     rates, costs = dict[str, float](), dict[str, Array]()
-    bowl_rates = {rule: float(best_of(lambda rate, rule=rule: steps_down(path(rule, rate)), list(BOWL_RATES)))
-                  for rule in RATES}  # fmt: skip
+    bowl_rates = {rule: best_on_bowl(rule) for rule in RATES}
     settings = {"hidden": HIDDEN, "epochs": EPOCHS}
     tuning = plain_trials("digits", TUNING_SEED, **settings)
     judging = [plain_trials("digits", seed, **settings) for seed in seeds]

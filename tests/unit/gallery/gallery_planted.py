@@ -1,0 +1,180 @@
+"""Numbers that make each claim hold, and numbers that make it fail: made by hand, no experiment behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnomon.gallery import (
+    activations,
+    batch_norm,
+    batch_sizes,
+    bias_correction,
+    coarse_to_fine,
+    early_stopping,
+    input_normalisation,
+    logic_gates,
+    optimisers,
+    random_search,
+    rate_decay,
+    regularisation,
+    starting_weights,
+    symmetry,
+)
+
+SEEDS = 4
+JITTER = np.array([0.98, 1.01, 1.02, 0.99])  # of four seeds, around the number that is planted
+
+
+def falling(start: float, end: float, length: int) -> np.ndarray:
+    """(SEEDS, length): from `start` to `end` in equal steps, a little different for each seed."""
+    return np.linspace(start, end, length) * JITTER[:, np.newaxis]
+
+
+def about(value: float) -> np.ndarray:
+    return value * JITTER
+
+
+def planted_activations(holds: bool):
+    ends = {"relu": 0.1, "leaky_relu": 0.1, "tanh": 0.3, "sigmoid": 1.0}
+    if not holds:
+        ends = {"relu": 1.0, "leaky_relu": 2.0, "tanh": 0.3, "sigmoid": 0.1}
+    costs = {name: falling(2.3, end, activations.EPOCHS + 1) for name, end in ends.items()}
+    return activations.Measured(dict.fromkeys(ends, 0.1), costs, dict.fromkeys(ends, about(0.05)))
+
+
+def planted_batch_norm(holds: bool):
+    rates, epochs = len(batch_norm.RATES), batch_norm.EPOCHS + 1
+    good = np.stack([falling(2.3, 0.1, epochs)] * rates, axis=1)
+    poor = np.stack([falling(2.3, 2.0, epochs)] * rates, axis=1)
+    poor[:, 3] = falling(2.3, 0.9, epochs)  # one rate works without batch norm
+    costs = {f"{kind} {depth}": good if (kind == "batch") == holds else poor
+             for depth in (batch_norm.SHALLOW, batch_norm.DEEP) for kind in batch_norm.KINDS}  # fmt: skip
+    return batch_norm.Measured(dict.fromkeys(costs, 3), costs)
+
+
+def planted_batch_sizes(holds: bool):
+    costs, seconds = {}, {}
+    for size, epochs in batch_sizes.EPOCHS.items():
+        quick = (size == batch_sizes.MINI) == holds
+        costs[size] = falling(2.3, 0.05, epochs + 1)
+        costs[size][:, batch_sizes.EARLY :] *= 0.1 if quick else 1.0
+        seconds[size] = falling(0, 0.5 if quick else 20.0, epochs + 1)
+    if not holds:  # an epoch of single examples as quick as one of mini-batches
+        per_epoch = seconds[batch_sizes.MINI][:, -1:] / batch_sizes.EPOCHS[batch_sizes.MINI]
+        seconds[batch_sizes.SINGLE] = per_epoch * np.arange(batch_sizes.EPOCHS[batch_sizes.SINGLE] + 1)
+    return batch_sizes.Measured(dict.fromkeys(costs, 0.1), costs, seconds)
+
+
+def planted_bias_correction(holds: bool):
+    steps = bias_correction.STEPS
+    values = np.ones((SEEDS, steps)) * JITTER[:, np.newaxis]
+    pull = 1 - bias_correction.BETA ** np.arange(1, steps + 1)
+    keys = [f"{beta2:g} {kind}" for beta2 in bias_correction.BETA2S for kind in ("corrected", "uncorrected")]
+    adam = {}
+    for key in keys:
+        worse = key.endswith(" uncorrected") == holds
+        adam[key] = falling(2.3, 1.0 if worse else 0.1, bias_correction.ADAM_STEPS + 1)
+    plain = values * pull if holds else values
+    corrected = values if holds else 1.05 * values * pull
+    same_rate = falling(2.3, 2.0 if holds else 0.01, bias_correction.ADAM_STEPS + 1)
+    gap, rates = (0.0 if holds else 0.1), dict.fromkeys(keys, 0.1)
+    return bias_correction.Measured(values, plain, corrected, gap, rates, adam, same_rate)
+
+
+def planted_coarse_to_fine(holds: bool):
+    total = coarse_to_fine.COARSE + coarse_to_fine.FINE
+    even = np.ones((SEEDS, total)) * JITTER[:, np.newaxis]
+    zoomed = even * (0.5 if holds else 1.5)
+    points = np.full((SEEDS, total, 2), 0.5)
+    return coarse_to_fine.Measured(points, points, zoomed, even)
+
+
+def planted_early_stopping(holds: bool):
+    epochs = early_stopping.EPOCHS + 1
+    valley = np.abs(np.linspace(-1, 3, epochs)) + 0.2  # lowest a quarter of the way
+    bowl, slope = valley * JITTER[:, np.newaxis], falling(2.3, 0.01, epochs)
+    stops = np.full(SEEDS, epochs // 4)
+    if holds:
+        flat = np.minimum(falling(2.3, 0.2, epochs), 0.2)
+        return early_stopping.Measured(1.0, slope, bowl, slope, flat, stops)
+    return early_stopping.Measured(1.0, falling(0.1, 2.3, epochs), slope, slope, bowl * 9, stops)
+
+
+def planted_input_normalisation(holds: bool):
+    steps = input_normalisation.STEPS + 1
+    quick = np.maximum(falling(2.3, -20, steps), 0.01 * JITTER[:, np.newaxis])
+    slow = falling(2.3, 0.5, steps)
+    raw = dict.fromkeys(input_normalisation.SETS, slow if holds else quick)
+    normalised = dict.fromkeys(input_normalisation.SETS, quick if holds else slow)
+    pair = dict.fromkeys(input_normalisation.SETS, (1.0, 1.0))
+    ellipse = input_normalisation.Contours(np.diag([1.0, 9.0]), np.zeros(2), np.ones((3, 2)))
+    return input_normalisation.Measured(pair, raw, normalised, pair, (ellipse, ellipse))
+
+
+def planted_logic_gates(holds: bool):
+    given = {gate: truth + (0.001 if holds else 0.3) for gate, truth in logic_gates.TRUTH.items()}
+    four, two = np.full(20, 4), np.full(20, 2)
+    single = dict.fromkeys(("AND", "OR", "NOR"), four if holds else two) | {"XOR": two if holds else four}
+    hidden = dict.fromkeys(logic_gates.HIDDEN, four if holds else two)
+    return logic_gates.Measured(given, single, np.full(20, 0.69), hidden, {})
+
+
+def planted_optimisers(holds: bool):
+    epochs = optimisers.EPOCHS + 1
+    costs = {rule: falling(2.3, 0.1, epochs) for rule in optimisers.RATES}
+    costs["sgd"] = falling(2.3, 1.0 if holds else 0.01, epochs)
+    quick, slow = optimisers.path("sgd", 0.04), optimisers.path("sgd", 0.002)
+    paths = {rule: quick if (rule != "sgd") == holds else slow for rule in costs}
+    return optimisers.Measured(dict.fromkeys(costs, 0.1), costs, dict.fromkeys(costs, 0.1), paths)
+
+
+def planted_random_search(holds: bool):
+    side = random_search.SIDE
+    along_rate = np.repeat([2.0, 0.5, 1.0], side)  # epsilon changes nothing
+    along_epsilon = np.tile([2.0, 0.5, 1.0], side)
+    grid = (along_rate if holds else along_epsilon) * JITTER[:, np.newaxis]
+    random = grid * (0.5 if holds else 2.0)
+    points = np.full((SEEDS, side * side, 2), 0.5)
+    return random_search.Measured(points, points, grid, random)
+
+
+def planted_rate_decay(holds: bool):
+    length = rate_decay.EPOCHS + 1
+    low, high = falling(1, 0.001, length), falling(1, 0.1, length)
+    excess = dict.fromkeys(rate_decay.SCHEDULES, low if holds else high)
+    excess["constant"] = excess["best constant"] = high if holds else low
+    return rate_decay.Measured(0.01, excess, about(0.5))
+
+
+def planted_regularisation(holds: bool):
+    length = regularisation.EPOCHS + 1
+    kinds = regularisation.NAMES
+    bad = {kind: (kind == "none") == holds for kind in kinds}
+    return regularisation.Measured(
+        dict.fromkeys(kinds, 1.0),
+        {kind: falling(2.3, 0.01, length) for kind in kinds},
+        {kind: falling(2.3, 1.0 if bad[kind] else 0.3, length) for kind in kinds},
+        {kind: about(0.3 if bad[kind] else 0.1) for kind in kinds},
+        {kind: about(0.3 if bad[kind] else 0.1) for kind in kinds},
+    )
+
+
+def planted_starting_weights(holds: bool):
+    depth = starting_weights.DEPTH
+    kept, gone = falling(1, 0.9, depth), np.geomspace(1, 1e-15, depth) * JITTER[:, np.newaxis]
+    alive = {"he relu", "xavier tanh"}
+    names = [f"{scheme} {activation}" for scheme in starting_weights.SCHEMES
+             for activation in starting_weights.ACTIVATIONS]  # fmt: skip
+    variances = {name: kept if (name in alive) == holds else gone for name in names}
+    if holds:
+        variances |= {name: np.zeros((SEEDS, depth)) for name in names if name.startswith("zeros")}
+    costs = {scheme: falling(2.3, 0.1 if (scheme == "he") == holds else 2.0, 11) for scheme in starting_weights.SCHEMES}
+    return starting_weights.Measured(variances, variances, dict.fromkeys(costs, 0.1), costs)
+
+
+def planted_symmetry(holds: bool):
+    one, all_units = np.ones(SEEDS, dtype=int), np.full(SEEDS, symmetry.UNITS)
+    different = {"zeros": one if holds else all_units, "small": all_units if holds else one, "one unit": one}
+    errors = {name: falling(0.9, 0.6 if (name == "zeros") == holds else 0.1, symmetry.EPOCHS + 1) for name in different}
+    weights = dict.fromkeys(different, np.ones((symmetry.UNITS, 64)))
+    return symmetry.Measured(different, errors, about(0.0 if holds else 1.0), weights)

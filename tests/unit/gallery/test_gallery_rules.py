@@ -1,0 +1,100 @@
+"""Every claim's rule, on numbers planted both ways; the rules themselves, on numbers from a table of Student's t."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnomon import gallery
+from gnomon.gallery._claim import FAILS, HOLDS, UNKNOWN, Part, verdict
+from gnomon.gallery._method import above, below, epochs_to, factor, over_seeds, share_above, within
+
+_spec = importlib.util.spec_from_file_location("gallery_planted", Path(__file__).with_name("gallery_planted.py"))
+planted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(planted)
+
+NAMES = gallery.names()
+
+
+def _planted(name: str, holds: bool):
+    return getattr(planted, f"planted_{name}")(holds)
+
+
+# --- the rules --------------------------------------------------------------------------------------------------------
+def test_the_interval_over_seeds_is_students():
+    # mean 2, standard deviation 1, three values: 4.303 (table, 2 degrees of freedom, 97.5 %) / sqrt(3) = 2.484
+    found = over_seeds([1.0, 2.0, 3.0])
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841), abs=1e-4)
+
+
+def test_a_factor_is_a_geometric_mean():
+    found = factor([2.0, 8.0], [1.0, 1.0])
+    assert found.value == pytest.approx(4)
+    assert found.low * found.high == pytest.approx(16)  # even about the middle, in logarithms
+
+
+def test_one_seed_or_a_number_that_is_none_is_refused():
+    for values in ([1.0], [1.0, np.nan], [1.0, np.inf]):
+        with pytest.raises(ValueError, match="two finite numbers"):
+            over_seeds(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [([5.0, 5.1, 4.9], HOLDS), ([-5.0, -5.1, -4.9], FAILS), ([5.0, -5.0, 1.0], UNKNOWN), ([0.0, 0.0, 0.0], FAILS)],
+)
+def test_above_a_floor_needs_the_whole_interval(values, answer):
+    assert above("it is more", over_seeds(values), 0.0).answer == answer
+    assert below("it is less", over_seeds([-value for value in values]), 0.0).answer == answer
+
+
+@pytest.mark.parametrize(("middle", "answer"), [(0.0, HOLDS), (7.0, FAILS), (1.0, UNKNOWN)])
+def test_within_needs_the_whole_interval_inside(middle, answer):
+    values = over_seeds([middle - 0.1, middle, middle + 0.1])
+    assert within("it is kept", values, -1.0, 1.0).answer == answer
+
+
+def test_a_share_is_judged_by_wilsons_interval():
+    # 20 of 20: Wilson's lower end is 20/(20 + 1.96^2) = 83.9 %; 10 of 20: [29.9 %, 70.1 %]
+    assert share_above("always", 20, 20, 0.8).answer == HOLDS
+    assert share_above("always", 20, 20, 0.9).answer == UNKNOWN
+    assert share_above("always", 10, 20, 0.8).answer == FAILS
+
+
+def test_one_statement_that_fails_fails_the_claim_and_one_unknown_leaves_it_open():
+    parts = {answer: Part("it is so", answer, "") for answer in (HOLDS, FAILS, UNKNOWN)}
+    assert verdict([parts[HOLDS]]) == HOLDS
+    assert verdict([parts[HOLDS], parts[UNKNOWN]]) == UNKNOWN
+    assert verdict([parts[HOLDS], parts[UNKNOWN], parts[FAILS]]) == FAILS
+
+
+def test_epochs_to_a_cost_count_from_before_training():
+    costs = np.array([2.0, 1.0, 0.5, 0.4])
+    assert [epochs_to(costs, target) for target in (3.0, 1.0, 0.45, 0.1)] == [0, 1, 3, 3]
+
+
+# --- each claim -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_that_bear_a_claim_out_make_it_hold(name):
+    parts = gallery.load(name).judge(_planted(name, True))
+    assert [part.says for part in parts if part.answer != HOLDS] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_that_contradict_every_statement_make_each_fail(name):
+    parts = gallery.load(name).judge(_planted(name, False))
+    assert [part.says for part in parts if part.answer != FAILS] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_says_what_is_claimed_by_whom_and_by_which_rule(name):
+    claim = gallery.load(name)
+    assert all(len(text) > 40 for text in (claim.claimed, claim.source, claim.experiment, claim.rule))
+    assert any(year in claim.source for year in map(str, range(1950, 2027)))
+    assert claim.seeds >= 4
+    assert dataclasses.is_dataclass(claim)
+    assert gallery.title(name).endswith(".")
