@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,33 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.task import Batch, Predictions, Task
 from gnomon.data.columns import Columns, concatenate, length
+from gnomon.training.room import empty, memory_left
 
 CHUNK = 8192  # examples encoded at a time when a split is judged without being kept encoded
+MOST_MEMORY = 0.5  # share of the memory left that an encoded split may take
 BATCH = 512  # examples a forward pass in evaluation; no gradients are kept, so more fit than in training
 
 
-def encode_whole(task: Task, examples: Examples) -> Columns:
-    """All examples encoded, inputs and targets, a chunk at a time into tensors allocated once."""
+def encode_whole(task: Task, examples: Examples, folder: Path | None = None) -> Columns:
+    """All examples encoded, inputs and targets, a chunk at a time into tensors allocated once.
+
+    With a `folder`, what would take more than half of the memory that is left lies in files there instead, which the
+    system reads as they are needed and which end with the process.
+    """
     total, whole, ragged = len(examples), dict[str, torch.Tensor](), list[Columns]()
+    place: Path | None = None
     for start in range(0, total, CHUNK):
         chunk = _encode(task, examples.take(np.arange(start, min(start + CHUNK, total))))
         if total <= CHUNK:
             return chunk
+        if start == 0:
+            each = sum(column[0].nbytes for column in chunk.values() if isinstance(column, torch.Tensor))
+            place = folder if total * each > MOST_MEMORY * memory_left() else None
         ragged.append({name: column for name, column in chunk.items() if not isinstance(column, torch.Tensor)})
         for name, column in chunk.items():
             if isinstance(column, torch.Tensor):
                 if name not in whole:
-                    whole[name] = torch.empty((total, *column.shape[1:]), dtype=column.dtype)
+                    whole[name] = empty((total, *column.shape[1:]), column.dtype, place)
                 whole[name][start : start + len(column)] = column
     return {**whole, **(concatenate(ragged) if ragged[0] else {})}
 

@@ -273,7 +273,7 @@ def _train_and_judge(
 def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool) -> TrainingState:
     settings, task, splits = session.settings, session.task, session.prepared.splits
     train_ids = splits["train"].index["id"]
-    columns = on_device(encode_whole(task, splits["train"]), session.device)
+    columns = on_device(encode_whole(task, splits["train"], folder.path), session.device)
     job = Job(
         task=task,
         settings=settings,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def _columns(session: Session) -> Columns:
     if most < len(train):
         drawn = generator(session.settings.seed, "rate").permutation(len(train))[:most]
         train = train.take(np.sort(drawn))
-    return on_device(encode_whole(session.task, train), session.device)
+    return on_device(encode_whole(session.task, train, Path(gettempdir())), session.device)
 
 
 def _unjudged(_model: nn.Module) -> Judged | None:

@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,7 @@ class Trials:
     def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
         self.prepared, self.opened, self.given = prepared, opened, given
         self.task = prepared.task.from_train(prepared.splits["train"], opened)
-        self.columns = encode_whole(self.task, prepared.splits["train"])
+        self.columns = encode_whole(self.task, prepared.splits["train"], Path(gettempdir()))
         self.base = open_session(prepared, opened, given, task=self.task)
         judged = judged_splits(self.base, TRAIN_RUNG)
         self.judged_columns = {name: encode_whole(self.task, part) for name, part in judged.items() if name != "train"}
