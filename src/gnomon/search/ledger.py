@@ -32,6 +32,7 @@ class Ledger:
     results: dict[int, Result] = field(default_factory=dict)
     again: dict[int, Result] = field(default_factory=dict)  # repeats with other seeds, by number
     times: dict[int, int] = field(default_factory=dict)  # how often a trial was begun and did not come back
+    deaths: dict[int, str] = field(default_factory=dict)  # why the process of a trial died, the last time
     zooms: list[Zoom] = field(default_factory=list)
 
     def began(self, number: int) -> None:
@@ -45,6 +46,7 @@ class Ledger:
 
     def died(self, number: int, why: str) -> None:
         self._add({"kind": DIED, "number": number, "why": why})
+        self.deaths[number] = why
 
     def trial(self, result: Result) -> None:
         self._add({"kind": TRIAL, **to_json(result)})
@@ -69,9 +71,10 @@ class Ledger:
         self.lines.append({**record, "spent": round(self.clock(), 3)})
 
 
-def failed(number: int, round_number: int, point: Point) -> Result:
+def failed(number: int, round_number: int, point: Point, why: str | None) -> Result:
     """The result of a trial that is given up."""
-    return Result(number, round_number, point, FAILED, note=f"its process died {MOST_TIMES} times")
+    cause = f" ({why})" if why else ""
+    return Result(number, round_number, point, FAILED, note=f"its process died {MOST_TIMES} times{cause}")
 
 
 def replay(ledger: Ledger, where: str) -> float:
@@ -101,7 +104,9 @@ def _replay_one(ledger: Ledger, record: Mapping[str, Any]) -> None:
     elif kind == ZOOMED:
         before, after, trials = (tuple(record[name]) for name in ("before", "after", "trials"))
         ledger.zooms.append(Zoom(int(record["round"]), str(record["name"]), before, after, trials))
-    elif kind != DIED:
+    elif kind == DIED:
+        ledger.deaths[int(record["number"])] = str(record["why"])
+    else:
         raise ValueError(kind)
 
 

@@ -79,7 +79,7 @@ def tune(
         space = space_of(session.settings, varied, given, num_train, sizes_first=bool(conditions))
         plan = planned(
             session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,
-            repeats=repeats, conditions=conditions, workers=_count(workers, prepared),
+            repeats=repeats, conditions=conditions, workers=_count(workers, prepared, session.device.type),
         )  # fmt: skip
         folder = SearchFolder.create(
             opened.runs_folder, opened.run_name or prepared.source.name, card_of(session), to_json(plan)
@@ -104,8 +104,8 @@ def _conditions(satisfy: str | Sequence[str]) -> tuple[Condition, ...]:
     return tuple(parse_condition(text) for text in texts if text.strip())
 
 
-def _count(workers: int | None, prepared: Prepared) -> int:
-    """As many as were asked for; else one a processor. Data in memory cannot be opened by another process."""
+def _count(workers: int | None, prepared: Prepared, device: str) -> int:
+    """As many as were asked for; else one a processor, or one on a GPU. Data in memory only this process can open."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers={workers} cannot be used: it takes at least 1.", fix="workers=2")
     if prepared.reopen is None:
@@ -114,7 +114,7 @@ def _count(workers: int | None, prepared: Prepared) -> int:
                 "data in memory can be searched by one worker only.", fix="save it as a file, or workers=1."
             )
         return 1
-    return workers or min(processors(), MOST_WORKERS)
+    return workers or (min(processors(), MOST_WORKERS) if device == "cpu" else 1)
 
 
 def _findable(settings: Settings) -> Settings:
@@ -147,7 +147,7 @@ def _resume(
             plan = planned(
                 session, opened, space, trials=int(search["trials"]), seconds=search["seconds"],
                 sampler=search["sampler"], stop_early=bool(search["stop_early"]), repeats=int(search["repeats"]),
-                conditions=_conditions(search["satisfy"]), workers=_count(workers, prepared),
+                conditions=_conditions(search["satisfy"]), workers=_count(workers, prepared, session.device.type),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as fault:
             raise ArtefactError(

@@ -83,8 +83,9 @@ class Driver:
         run = self._train({key: value_of(settings, key) for key in chosen})
         self.follower.on_phase("writing the report")
         return conclude(
-            self.folder, plan.space, self.ledger, plan.task, best, run, seconds=self.spent(), seed=self.seed
-        )
+            self.folder, plan.space, self.ledger, plan.task, best, run, conditions=plan.conditions,
+            seconds=self.spent(), seed=self.seed,
+        )  # fmt: skip
 
     def _train(self, values: Mapping[str, Any]) -> Run:
         try:
@@ -137,7 +138,7 @@ class Driver:
         def next_job() -> Job | None:
             while left and ledger.given_up(left[0]):
                 number = left.pop(0)
-                self._keep(failed(number, what.number, tried[number] or plan.space.defaults))
+                self._keep(failed(number, what.number, tried[number] or plan.space.defaults, ledger.deaths.get(number)))
             seconds = self._seconds_left()
             if not left or seconds <= 0:
                 self.is_over = self.is_over or bool(left)

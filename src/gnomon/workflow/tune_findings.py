@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from gnomon.search.ledger import Ledger
 from gnomon.search.results import FINISHED, Result
 from gnomon.search.rounds import Zoom
 from gnomon.search.space import Space
+from gnomon.strategy.target import Condition, resolve
 from gnomon.strategy.wording import format_error
 from gnomon.workflow.run import Run
 from gnomon.workflow.tune_words import found_lines, value_text
@@ -71,8 +72,9 @@ class Tuned:
 
 
 def conclude(
-    folder: SearchFolder, space: Space, ledger: Ledger, task: Task, best: Result, run: Run, *, seconds: float, seed: int
-) -> Tuned:
+    folder: SearchFolder, space: Space, ledger: Ledger, task: Task, best: Result, run: Run, *,
+    conditions: Sequence[Condition], seconds: float, seed: int,
+) -> Tuned:  # fmt: skip
     """Work out what the search found, and write it down."""
     results = tuple(ledger.results[number] for number in sorted(ledger.results))
     defaults = ledger.results.get(1)
@@ -87,6 +89,9 @@ def conclude(
         "trials": dict(Counter(one.status for one in results)),
         "best": _plain(best, space),
         "defaults": None if defaults is None else _plain(defaults, space),
+        "conditions": [
+            f"{one}: it has {best.measures[resolve(one.name, list(best.measures))]:.4g}" for one in conditions
+        ],
         "luck": None if chance is None else asdict(chance),
         "gain": _gain(best, defaults, task, seed),
         "again": _again(ledger, best, task, seed),
@@ -98,7 +103,7 @@ def conclude(
         "report": None,
         "seconds": seconds,
     }
-    outcome = json.loads(json.dumps(outcome))  # what is read back later is what is said now: lists for tuples
+    outcome = _jsonable(outcome)
     tuned = Tuned.reopened(folder, space, ledger, {**outcome, "report": str(folder.path / REPORT)})
     figures = _figures(tuned, task)
     for drawn in figures:
@@ -106,6 +111,15 @@ def conclude(
     folder.run.save_report(search_page.build(_record(tuned), figures))
     folder.save_outcome(tuned.outcome)
     return tuned
+
+
+def _jsonable(value: Any) -> Any:
+    """As it is read back later: lists for tuples, None for what is infinite, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
@@ -196,7 +210,8 @@ def _again(ledger: Ledger, best: Result, task: Task, seed: int) -> dict[str, Any
     found: dict[str, Any] = {}
     errors: dict[str, list[np.ndarray]] = {}
     for name, number in (("best", best.number), ("defaults", 1)):
-        repeats = [one for one in ledger.again.values() if one.round == -number and one.status == FINISHED]
+        inside = sorted(ledger.again.values(), key=lambda one: one.number)  # by seed, so that pairs are of one seed
+        repeats = [one for one in inside if one.round == -number and one.status == FINISHED]
         if name == "defaults" and best.number == 1:
             continue
         found[name] = [one.error for one in repeats]

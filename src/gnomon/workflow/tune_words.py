@@ -17,8 +17,11 @@ def found_lines(outcome: Mapping[str, Any], tried: int, command: str) -> list[st
     lines = ["", f"  best       trial {best['number']} of {tried}: {_with_interval(best, unit)} on dev"]
     if defaults is not None and best["number"] != 1:
         lines.append(f"  defaults   {_with_interval(defaults, unit)}")
-    elif best["number"] == 1:
+    elif defaults is None:
+        lines.append("  defaults   did not come to their end")
+    else:
         lines.append("             the defaults themselves: nothing that was tried is better")
+    lines += [f"  {'' if i else 'condition':<10} {text}" for i, text in enumerate(outcome["conditions"])]
     lines += _luck_lines(outcome, unit)
     lines += _again_lines(outcome, unit)
     width = max(map(len, best["values"]))
@@ -82,7 +85,9 @@ def _with_interval(result: Mapping[str, Any], unit: str | None) -> str:
     return f"{format_error(result['error'], unit)}  {ends}"
 
 
-def _points(value: float, unit: str | None) -> str:
+def _points(value: float | None, unit: str | None) -> str:
+    if value is None:
+        return "∞"
     return f"{100 * value:.1f}" if unit == SHARE else f"{value:.4g}"
 
 

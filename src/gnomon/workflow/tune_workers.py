@@ -22,6 +22,7 @@ from gnomon.workflow.tune_worker import Job, make
 
 LOOK = 0.1  # seconds between two looks at whether a stop was asked
 PATIENCE = 5.0  # seconds that a worker gets to leave by itself
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 MOST_WORKERS = 8  # that are taken without being asked for: each holds the data
 
 
@@ -138,6 +139,11 @@ class Processes:
             yield Event("died", worker.job.number, why=why)
 
 
+def _at_most(threads: int, wanted: str | None) -> str:
+    """The share of a worker, or what the user's environment says, where that is less."""
+    return str(min(threads, int(wanted)) if wanted is not None and wanted.isdigit() and int(wanted) else threads)
+
+
 class _Worker:
     """A process that makes trials."""
 
@@ -145,7 +151,7 @@ class _Worker:
         self.job: Job | None = None
         self.is_ready = False
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
-        many = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")}
+        many = {name: _at_most(threads, os.environ.get(name)) for name in THREADS}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gnomon.workflow.tune_worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
