@@ -208,7 +208,7 @@ class Library:
     def _card(self, name: str, path: Path) -> RunCard | None:
         stamp = _stamp(path)
         kept = self._cards.get(name)
-        if kept is not None and kept[0] == stamp and kept[1].state != "running":
+        if kept is not None and kept[0] == stamp and kept[1].state == "finished":
             return kept[1]
         try:
             card = _read_card(name, path)

@@ -1,0 +1,204 @@
+"""The studio under attack and under damage: names that lead out of a run, tokens that leak, files that go away."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gnomon.runs.tags import TagStore, is_sound
+
+CANARY = "canary-3f1c"
+UNIT = Path(__file__).parent.parent / "unit" / "studio"
+
+
+def load(name: str):
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, UNIT / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+samples = load("studio_samples")
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A run, and secrets around it that no answer may hold."""
+    run = samples.plant(tmp_path / "runs", samples.predictions(60, 6))
+    (tmp_path / "secret.txt").write_text(CANARY)
+    (tmp_path / "runs" / "secret.txt").write_text(CANARY)
+    beside = tmp_path / "runs-secret"
+    samples.plant(beside, samples.predictions(60, 6, classes=(CANARY, "b")), name=CANARY)
+    (tmp_path / "runs" / "image_classification" / "outside").symlink_to(beside, target_is_directory=True)
+    (run.path / "link.txt").symlink_to(tmp_path / "secret.txt")
+    return run
+
+
+# --- scenario 46: names that lead somewhere else ----------------------------------------------------------------------
+WAYS_OUT = [
+    "..", "../..", "../secret.txt", "..%2f..%2fsecret.txt", "%2e%2e", "%2e%2e%2fsecret.txt",
+    "%252e%252e%252fsecret.txt",
+    "..\\secret.txt", "..%5csecret.txt", "secret.txt%00.png", "\0", "/etc/passwd", "//etc/passwd", "file:///etc/passwd",
+    "{path}", "{path}/../secret.txt", "{name}-secret", "{id}/../secret.txt", "{id}.", "{ID}", "{id}%20", " {id}",
+    "outside", "latest", "x" * 5000, "٣", "1e3", "-1", "0x0", "99999999999999999999", "nan", "NULL", "dev/../train",
+]  # fmt: skip
+PLACES = [
+    "/runs/{}", "/runs/{}/live", "/runs/{}/errors/dev", "/runs/{}/pictures/dev/0.png", "/static/{}",
+    "/runs/{id}/errors/{}", "/runs/{id}/pictures/{}/0.png", "/runs/{id}/pictures/dev/{}.png",
+    "/runs/{id}/examples/dev/{}",
+    "/runs/{id}/labels/{}", "/runs/{id}/sheet-{}.csv", "/compare?run={}", "/{}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_way_out_gets_the_same_answer_and_no_secret(planted, tmp_path, place):
+    client = samples.Client(tmp_path / "runs")
+    own = samples.run_id(planted.path)
+    answers = set()
+    for way in WAYS_OUT:
+        filled = way.format(path=planted.path, name=planted.path.name, id=own, ID=own.upper())
+        path = place.replace("{id}", own).replace("{}", filled)
+        status, _, body = client.ask(path)
+        assert CANARY.encode() not in body, path
+        assert b"root:" not in body, path
+        assert status in (200, 307, 404), (status, path)
+        if status != 200:
+            answers.add(body)
+    assert len(answers) <= 1  # what is not there and what must not be seen look alike
+
+
+def test_runs_outside_are_not_reached_through_links(planted, tmp_path):
+    client = samples.Client(tmp_path / "runs")
+    assert [card.name for card in client.library.cards()] == ["planted"]
+
+
+def test_a_run_of_another_folder_has_no_id_here(planted, tmp_path):
+    client = samples.Client(tmp_path / "runs")
+    (other,) = (tmp_path / "runs-secret").glob("*/2*")
+    assert client.ask(f"/runs/{samples.run_id(other)}")[0] == 404
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400", "x", "", "9" * 5000])
+def test_numbers_that_are_none_are_no_fault_of_the_server(planted, tmp_path, value):
+    client = samples.Client(tmp_path / "runs")
+    here = f"/runs/{samples.run_id(planted.path)}"
+    for path in (f"{here}?smooth={value}&log={value}", f"{here}/errors/dev?low={value}&high={value}&page={value}",
+                 f"{here}/errors/dev/changes?since={value}", f"/compare?run=x&smooth={value}"):  # fmt: skip
+        assert client.ask(path)[0] in (200, 404)
+
+
+# --- scenarios 20 and 48: the file under it ---------------------------------------------------------------------------
+def say(client, place, position):
+    body = {"sayings": [{"position": position, "kind": "tag", "tag": "label wrong", "value": "1"}]}
+    return client.ask(f"{place}/errors/dev/say", "POST", json.dumps(body).encode())
+
+
+def test_a_database_that_vanishes_under_it_is_told_and_used_again_when_it_is_back(planted, tmp_path):
+    client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
+    assert say(client, place, 1)[0] == 200
+    files = list(planted.path.glob("tags.sqlite*"))
+    for path in files:
+        path.rename(path.with_name(f"kept-{path.name}"))
+    status, _, body = say(client, place, 2)
+    assert status == 503
+    assert "the file with the tags is gone" in json.loads(body)["fault"]
+    for path in files:
+        path.with_name(f"kept-{path.name}").rename(path)
+    assert say(client, place, 3)[0] == 200
+    assert len(TagStore(planted.path).in_force("dev")) == 2
+
+
+def test_a_database_that_is_none_is_told(planted, tmp_path):
+    (planted.path / "tags.sqlite").write_bytes(b"no database at all, and long enough for a header" * 9)
+    client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
+    status, _, body = client.ask(f"{place}/errors/dev", headers={"accept": "text/html"})
+    assert status == 500
+    assert b"is not a file of tags" in body
+
+
+# --- scenario 47 and the process itself -------------------------------------------------------------------------------
+@pytest.fixture
+def process(planted, tmp_path):
+    words = [sys.executable, "-m", "gnomon", "studio", str(tmp_path / "runs"), "--json"]
+    started = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield started
+    if started.poll() is None:
+        started.kill()
+        started.communicate(timeout=20)
+
+
+def fetched(url: str, cookie: str = "", body: bytes | None = None) -> tuple[int, dict, bytes]:
+    headers = {"Cookie": cookie} if cookie else {}
+    headers |= {"Content-Type": "application/json"} if body is not None else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+def test_the_token_is_in_the_link_alone_and_the_port_is_this_machines(process, tmp_path):
+    link = json.loads(process.stdout.readline())["link"]
+    base, _, token = link.partition("/enter?token=")
+    assert base.startswith("http://127.0.0.1:")
+    assert fetched(f"{base}/")[0] == 401
+    status, headers, body = fetched(link)
+    assert (status, token in str(headers) + body.decode()) == (200, False)
+    cookie = headers["set-cookie"].partition(";")[0]
+    status, headers, body = fetched(f"{base}/", cookie)
+    assert (status, token in str(headers) + body.decode()) == (200, False)
+    assert fetched(link)[0] == 401
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode in (0, 130)
+    assert token not in out + err
+    assert cookie.partition("=")[2] not in out + err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()
+                and token.encode() in path.read_bytes()]  # fmt: skip
+
+
+def test_it_ends_within_seconds_of_the_signal_with_connections_open(process):
+    link = json.loads(process.stdout.readline())["link"]
+    port = int(link.partition("127.0.0.1:")[2].partition("/")[0])
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    idle[0].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nunfinished")
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert time.monotonic() - start < 10
+    for each in idle:
+        each.close()
+
+
+@pytest.mark.slow
+def test_sixteen_who_tag_through_the_studio_lose_nothing_and_a_kill_loses_no_answered_tag(process, planted):
+    link = json.loads(process.stdout.readline())["link"]
+    base = link.partition("/enter")[0]
+    cookie = fetched(link)[1]["set-cookie"].partition(";")[0]
+    place = f"{base}/runs/{samples.run_id(planted.path)}/errors/dev/say"
+
+    def tag(number: int) -> int:
+        saying = {"position": number % 60, "kind": "comment", "value": str(number)}
+        return fetched(place, cookie, json.dumps({"sayings": [saying]}).encode())[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(tag, range(800)))
+    os.kill(process.pid, signal.SIGKILL)
+    assert statuses == [200] * 800
+    store = TagStore(planted.path)
+    assert store.since(0)[0] == 800
+    assert is_sound(store.path)
