@@ -28,8 +28,7 @@ def examine_bank(
 
     draws: how many times an original was drawn, where that is not `made`; kinds: originals of each kind (speaker,
     street, font) in the bank, from which its coverage of all kinds is estimated.
-    One hour of noise under 10,000 hours of speech repeats it 10,000 times: to the ear it all sounds well, to the network
-    it is one hour.
+    One hour of noise under 10,000 hours of speech repeats it 10,000 times: fine to the ear, one hour to the network.
     Source: Ng 2018, Machine Learning Yearning, chapter 42; Good 1953, Biometrika 40:237 (coverage).
     """
     for name, value in (("made", made), ("bank", bank)):
