@@ -90,20 +90,20 @@ def _activations(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
     """Spread that shrinks or grows from layer to layer. The last layer, which answers, has a scale of its own."""
     inner = signals[:-1]
     faded, grown = [], []
-    largest = smallest = 0.0
+    largest = 0.0
     for signal in inner:
-        if not math.isfinite(signal.std) or (smallest and signal.std > GROWN * smallest):
+        if not math.isfinite(signal.std) or signal.std > GROWN * max(inner[0].std, 1e-6):
             grown.append(signal)
         elif signal.std < FADED * largest:
             faded.append(signal)
         largest = max(largest, signal.std)
-        smallest = min(smallest, signal.std) if smallest else signal.std
     found = []
     if grown:
         text = f"activations explode: their spread is {_short(grown[-1].std)} in {grown[-1].layer}"
         found.append(_finding("exploding", grown, f"{text} and {_short(inner[0].std)} in {inner[0].layer}", SMALLER))
     if faded:
-        text = f"activations vanish: their spread is {_short(faded[-1].std)} in {faded[-1].layer}"
+        worst = min(faded, key=lambda signal: signal.std)
+        text = f"activations vanish: their spread is {_short(worst.std)} in {worst.layer}"
         found.append(_finding("vanishing", faded, f"{text} and {_short(inner[0].std)} in {inner[0].layer}", LARGER))
     return found
 
