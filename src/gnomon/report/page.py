@@ -19,6 +19,8 @@ from gnomon.core.evaluation import SHARE
 from gnomon.figures import text as words
 from gnomon.figures.confusion import MAX_MATRIX
 from gnomon.report import pictures
+from gnomon.strategy.curve import forecast_text
+from gnomon.strategy.improve_probes import pair_text, told_gains
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import format_count, ladder_rows, split_name
 
@@ -42,9 +44,11 @@ MAX_ROWS = {  # of each list on the page; what is cut is counted
     "notes": 100,
     "settings": 500,
     "signals": 12,
+    "pairs": 40,
     "slice groups": 12,
     "slices": 200,
     "splits": 20,
+    "steps": 200,
 }
 
 
@@ -76,6 +80,18 @@ SECTIONS = (
         "Measured on one batch while it learned. Lines that lie many powers of ten apart, or that fall off to nothing, "
         "mark layers that pass nothing on or learn nothing; a step usually changes weights by about 0.1 % of their "
         "size.",
+    ),
+    Section(
+        "probes",
+        "What changes would give",
+        "Short matched trainings: the same split and seeds with one thing changed. What helps for sure is marked; a gain "
+        "whose interval reaches below nothing may be chance.",
+    ),
+    Section(
+        "diary",
+        "How it came about",
+        "One knob at a time. A change was kept when a test on dev supported it, corrected for the number of changes tried; "
+        "everything else was undone. In the picture the line is the system as it stood, filled dots were kept.",
     ),
     Section(
         "errors",
@@ -138,6 +154,8 @@ def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
             dev=_rung("dev", record),
             judged=_rung(record.judged_split, record),
             max_matrix=MAX_MATRIX,
+            forecasts=_forecasts(record),
+            pairs=_pairs(record),
             **_style(),
         )
     )
@@ -149,6 +167,10 @@ def _has(section: str, record: ReportRecord) -> bool:
             return bool(record.history)
         case "signals":
             return pictures.has_signals(record)
+        case "probes":
+            return record.probes is not None
+        case "diary":
+            return bool(record.diary)
         case "errors":
             return bool(any(record.slices.values()) or record.confusion or record.mistakes or record.figures)
         case "calibration":
@@ -161,6 +183,18 @@ def _has(section: str, record: ReportRecord) -> bool:
             return bool(record.environment)
         case _:
             return True
+
+
+def _forecasts(record: ReportRecord) -> list[str]:
+    return [] if record.probes is None else [forecast_text(one, record.probes.unit) for one in record.probes.forecasts]
+
+
+def _pairs(record: ReportRecord) -> list[tuple[str, str, bool]]:
+    """What was changed, what it gave, whether it helps for sure."""
+    if record.probes is None:
+        return []
+    told = told_gains(record.probes.pairs)
+    return [(pair.label, pair_text(pair, record.probes.unit), pair.label in told) for pair in record.probes.pairs]
 
 
 def _rung(split: str, record: ReportRecord) -> Rung | None:

@@ -11,8 +11,10 @@ from markupsafe import Markup
 from gnomon.figures import encode
 from gnomon.figures.calibration import draw_calibration
 from gnomon.figures.confusion import draw_confusion
+from gnomon.figures.diary import draw_diary
 from gnomon.figures.ladder import draw_ladder, is_known
 from gnomon.figures.layer_signals import draw_layer_signals
+from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.figures.learning_curves import draw_learning_curves
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Pictures:
     signals: Picture | None = None
     confusion: Picture | None = None
     calibration: Picture | None = None
+    probes: Picture | None = None
+    diary: Picture | None = None
     of_task: Mapping[str, Picture] = field(default_factory=dict)
     num_left_out: int = 0
 
@@ -68,9 +72,26 @@ def of(record: ReportRecord) -> Pictures:
         signals=_drawn(draw_layer_signals(record.history)) if has_signals(record) else None,
         confusion=_drawn(draw_confusion(record.confusion)) if record.confusion else None,
         calibration=_drawn(draw_calibration(record.calibration)) if record.calibration else None,
+        probes=_of_probes(record),
+        diary=_of_diary(record),
         of_task=of_task,
         num_left_out=len(record.figures) - len(of_task),
     )
+
+
+def _of_probes(record: ReportRecord) -> Picture | None:
+    if record.probes is None or not record.probes.points:
+        return None
+    name, unit = record.diagnosis.error_name, record.diagnosis.unit
+    return _drawn(
+        draw_learning_curve_forecast(record.probes.points, record.probes.forecasts, error_name=name, unit=unit)
+    )
+
+
+def _of_diary(record: ReportRecord) -> Picture | None:
+    if not record.diary:
+        return None
+    return _drawn(draw_diary(record.diary, error_name=record.diagnosis.error_name, unit=record.diagnosis.unit))
 
 
 def has_signals(record: ReportRecord) -> bool:

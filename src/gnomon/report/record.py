@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gnomon.metrics.classification import Calibration, Confusion
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.improve_diary import Entry
+    from gnomon.strategy.improve_probes import Probes
     from gnomon.strategy.slices import Slice
 
 
@@ -102,3 +104,5 @@ class ReportRecord:
     example_views: Sequence[tuple[str, View]] = ()  # (caption, view): what the data looks like
     test_openings: int = 0  # times the test split was looked at
     reproduce: Sequence[Command] = ()
+    probes: Probes | None = None  # what changes to this system would give, where it was measured
+    diary: Sequence[Entry] = ()  # how the system came about, where it was improved step by step

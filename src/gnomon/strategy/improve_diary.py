@@ -23,6 +23,13 @@ class Entry:
     seconds: float  # since the beginning, over all sittings
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def step(self) -> str:
+        """What kind of step it was, as people read it: a change that was tried is "kept" or "undone"."""
+        if self.event == "tried":
+            return "kept" if self.facts.get("kept") else "undone"
+        return {"began": "begin", "first": "first system", "ended": "end"}.get(self.event, self.event)
+
     def to_json(self) -> dict[str, Any]:
         """A line of diary.jsonl."""
         return {"event": self.event, "text": self.text, "seconds": round(self.seconds, 2), "facts": dict(self.facts)}
@@ -118,18 +125,12 @@ def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> st
     ]
     for entry in entries:
         what = entry.text.replace("|", "\\|")
-        lines.append(f"| {_clock(entry.seconds)} | {_step(entry)} | {what} |")
+        lines.append(f"| {_clock(entry.seconds)} | {entry.step} | {what} |")
     if kept:
         lines += ["", "Settings that differ from the first system:", ""]
         final = state_of(entries).changes
         lines += [f"- `{key}` = {json.dumps(value)}" for key, value in final.items()]
     return "\n".join(lines) + "\n"
-
-
-def _step(entry: Entry) -> str:
-    if entry.event == "tried":
-        return "kept" if entry.facts.get("kept") else "undone"
-    return {"began": "begin", "first": "first system", "ended": "end"}.get(entry.event, entry.event)
 
 
 def _clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ from gnomon.core.errors import ArtefactError
 from gnomon.strategy.advice import MOST
 from gnomon.strategy.curve import CurvePoint, Forecast, forecast_text, is_flat
 from gnomon.strategy.diagnosis import Advice, Diagnosis
-from gnomon.strategy.improve import ALPHA
+from gnomon.strategy.improve import ALPHA, LINKS_OF_GAPS
 from gnomon.strategy.paired import holm
 from gnomon.strategy.wording import format_error, format_gap
 
@@ -122,7 +122,8 @@ def cite(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
         if _is_about_data(advice):
             kept += data
         elif not probed & set(advice.settings):
-            kept.append(replace(advice, why=f"{advice.why} (rule of thumb, not measured)"))
+            is_rule = advice.link in LINKS_OF_GAPS and "goal.human" not in advice.settings
+            kept.append(replace(advice, why=f"{advice.why} (rule of thumb, not measured)") if is_rule else advice)
     before = [advice for advice in kept if "split.duplicates" in advice.settings]  # leaks come before everything
     rest = [advice for advice in kept if advice not in before]
     leading = [advice for advice in rest if advice.basis == "measured"]

@@ -18,6 +18,7 @@ from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.strategy.improve_diary import Entry
 from gnomon.strategy.improve_probes import cite
 from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
@@ -111,6 +112,8 @@ def report_record(
         figures=run.task.figures(evaluations[shown]),
         example_views=_examples_shown(run, examples.get("train")),
         test_openings=len(run.folder.openings.read()),
+        probes=probes_from_json(run.folder.load_probes()),
+        diary=[Entry.from_json(line) for line in run.folder.diary.read()],
         reproduce=[
             Command(f"gnomon fit --resume {run.path}", "continue it, if it was stopped"),
             Command(f"gnomon predict {run.path} FILES", "use the model on new files"),
