@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.check import check
+    from gnomon.workflow.compare import compare
     from gnomon.workflow.diagnose import diagnose
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve import improve
+    from gnomon.workflow.mismatch import mismatch
     from gnomon.workflow.peek import peek
     from gnomon.workflow.probe import probe
     from gnomon.workflow.run import Run, load
@@ -31,10 +33,12 @@ _HOMES = {
     "Settings": "gnomon.core.settings",
     "Task": "gnomon.core.task",
     "check": "gnomon.workflow.check",
+    "compare": "gnomon.workflow.compare",
     "diagnose": "gnomon.workflow.diagnose",
     "fit": "gnomon.workflow.fit",
     "improve": "gnomon.workflow.improve",
     "load": "gnomon.workflow.run",
+    "mismatch": "gnomon.workflow.mismatch",
     "peek": "gnomon.workflow.peek",
     "probe": "gnomon.workflow.probe",
     "tune": "gnomon.workflow.tune",
@@ -50,10 +54,12 @@ __all__ = [
     "Settings",
     "Task",
     "check",
+    "compare",
     "diagnose",
     "fit",
     "improve",
     "load",
+    "mismatch",
     "peek",
     "probe",
     "tune",

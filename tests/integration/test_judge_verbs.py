@@ -118,6 +118,14 @@ def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
     assert any("different dev examples" in note for note in found["notes"])
 
 
+def test_the_same_from_python(flipped):
+    _, run, other, *_ = flipped
+    found = gnomon.compare([run, str(other.path)], metric="macro_f1", conditions=["size_mb <= 1"])
+    assert found.target.metric == "macro F1"
+    assert found.choice.winner.name in {run.path.name, other.path.name}
+    assert gnomon.mismatch(run.path).num_train == run.folder.load_data()["splits"]["train"]
+
+
 def test_compare_refuses_one_run_and_the_same_run_twice(flipped, answer):
     _, run, *_ = flipped
     assert answer("compare", run.path)[1]["error"]["what"] == "compare takes two runs or more."

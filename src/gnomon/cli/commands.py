@@ -254,9 +254,8 @@ def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
     run = _one(words, "RUN", "mismatch", "runs/latest")
     from gnomon.cli.mismatch import mismatch_as_json, print_mismatch
     from gnomon.workflow.mismatch import mismatch as run_mismatch
-    from gnomon.workflow.run import load
 
-    found = run_mismatch(load(run))
+    found = run_mismatch(run)
     if as_json:
         _print_json(mismatch_as_json(found))
     else:

@@ -11,7 +11,6 @@ from rich.console import Console
 from gnomon.cli.failures import printable
 from gnomon.core.errors import UsageError
 from gnomon.strategy.paired import in_words
-from gnomon.strategy.target import Target, parse_condition
 from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
     if len(costs) < len(values):
         odd = next(key for key in values if not key.startswith(WEIGHT))
         raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
-    conditions = tuple(parse_condition(word) for word in words if "<" in word or ">" in word)
+    conditions = [word for word in words if "<" in word or ">" in word]
     from gnomon.workflow.compare import compare
 
     things = [word for word in words if "<" not in word and ">" not in word]
-    return compare(things, Target(metric, conditions), costs=costs)
+    return compare(things, metric=metric, conditions=conditions, costs=costs)
 
 
 def _cost(key: str, text: str) -> float:

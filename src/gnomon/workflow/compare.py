@@ -16,7 +16,7 @@ from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
 from gnomon.strategy.external import read_predictions
 from gnomon.strategy.paired import PairedTest, holm, paired_test
-from gnomon.strategy.target import Candidate, Choice, Target, choose, resolve
+from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
 
 if TYPE_CHECKING:
     from gnomon.workflow.run import Run
@@ -60,18 +60,21 @@ class Comparison:
 
 def compare(
     things: Sequence[Run | str | Path],
-    target: Target | None = None,
     *,
+    metric: str = "error",
+    conditions: Sequence[str | Condition] = (),
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Judge runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
 
-    costs: by true class; {"porn": 10} lets each of its examples count ten times, in every error, score and test.
+    metric: what to optimise; conditions: what has to be met, as "latency_ms <= 100"; costs: by true class, {"porn": 10}
+    lets each of its examples count ten times, in every error, score and test.
     Raises UsageError for fewer than two, for different tasks, or a measure that none of them has.
     """
     if len(things) < 2:
         raise UsageError("compare takes two runs or more.", fix="gnomon compare RUN RUN")
+    asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in conditions)
     opened = [_opened(thing) for thing in things]
     systems = tuple(_system(thing, name, costs or {}) for thing, name in zip(opened, _names(opened), strict=True))
     units = {system.evaluation.unit for system in systems}
@@ -79,9 +82,8 @@ def compare(
         raise UsageError(
             "these systems' errors are not measured in one unit.", fix="compare runs of one task, on the same data."
         )
-    target = target or Target()
     known = list(dict.fromkeys(name for system in systems for name in system.measures))
-    target = Target(resolve(target.metric, known), target.conditions)
+    target = Target(resolve(metric, known), asked)
     choice = choose([Candidate(system.name, system.measures) for system in systems], target)
     against, notes = _tests(systems, choice, _identities(opened), seed)
     optimism = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,14 +47,17 @@ class Mismatch:
     num_dev: int
 
 
-def mismatch(run: Run, source: Any = None) -> Mismatch:
-    """Compare what train and dev look like. `source` is needed for data that was in memory.
+def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
+    """Compare what train and dev of a run look like. `source` is needed for data that was in memory.
 
     Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
     """
     from gnomon.workflow.fit import refuse_changes
     from gnomon.workflow.prepare import prepare, source_of
+    from gnomon.workflow.run import load
 
+    if isinstance(run, str | Path):
+        run = load(run)
     thing = source_of(
         run.folder.load_data(), source, in_memory="hand it over: mismatch(run, data).", moved="put it back there."
     )
