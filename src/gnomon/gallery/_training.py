@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,7 @@ class Course:
     dev_losses: np.ndarray  # (E + 1, N) of each dev example
     train_errors: np.ndarray  # (E + 1,)
     dev_errors: np.ndarray  # (E + 1, N)
-    seconds: np.ndarray  # (E + 1,) of steps alone
+    seconds: np.ndarray  # (E + 1,) of steps alone, of processor time: other programs do not count
     has_diverged: bool
     model: nn.Module  # with its last weights
 
@@ -67,11 +68,13 @@ def course(trials: Trials, changes: Mapping[str, Any], *, rows: np.ndarray | Non
     session = open_session(trials.prepared, with_values(trials.opened, changes), task=trials.task)
     columns = trials.columns if rows is None else take(trials.columns, rows)
     looks = [_look(session.task, session.model, columns, trials.judged_columns["dev"])]
-    seconds = [0.0]
+    seconds, resumed = [0.0], time.process_time()
 
     def judge(model: nn.Module) -> Judged:
+        nonlocal resumed
+        seconds.append(seconds[-1] + time.process_time() - resumed)
         looks.append(_look(session.task, model, columns, trials.judged_columns["dev"]))
-        seconds.append(state.counters.seconds)
+        resumed = time.process_time()
         return Judged(float(looks[-1][1].mean()), float(looks[-1][3].mean()), {})
 
     job = Job(
@@ -81,7 +84,7 @@ def course(trials: Trials, changes: Mapping[str, Any], *, rows: np.ndarray | Non
     )  # fmt: skip
     has_diverged = False
     with own_threads_and_randomness(session):
-        state = build_state(job, session.model)
+        state, resumed = build_state(job, session.model), time.process_time()
         try:
             train(job, state)
         except DivergedError:

@@ -104,7 +104,10 @@ def draw(measured: Measured) -> Figure:
         spread(left, epochs[1:], costs[:, 1:], name, colour)
         for run, clock in zip(costs, measured.seconds[size], strict=True):
             right.plot(clock[1:], run[1:], color=colour, linewidth=1, alpha=0.8)
-    for axes, title, what in ((left, "cost by epoch", "epoch"), (right, "cost by time", "seconds of steps, one core")):
+    for axes, title, what in (
+        (left, "cost by epoch", "epoch"),
+        (right, "cost by time", "seconds of steps (processor time, one core)"),
+    ):
         axes.axhline(TARGET, color=COLOURS[-1], linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -117,12 +120,13 @@ def draw(measured: Measured) -> Figure:
 
 CLAIM = Claim(
     claimed="Batch descent takes a whole pass for one step; stochastic descent loses the speed of vectorisation, one "
-    "example at a time. Something in between makes the fastest progress.",
+    "example at a time. Something in between makes the fastest progress, unless the set is small (fewer than 2,000: "
+    "use the batch).",
     source="Ng, Improving Deep Neural Networks, week 2; Bottou, Curtis & Nocedal 2018, section 3.",
     experiment="Digits (1,079 training examples), one hidden layer of 32 ReLU units, plain descent at a constant rate "
     "with all examples, 64, or one a step; each at the best of four learning rates, chosen on a seed that judges "
     f"nothing, for about the same time ({EPOCHS[WHOLE]}, {EPOCHS[MINI]} and {EPOCHS[SINGLE]} epochs). A seed is "
-    "another split, start and order. Seconds are those of the steps, on one core.",
+    "another split, start and order. Seconds are those of the steps, in processor time on one core.",
     rule=f"Ratios over seeds, with the whole 95 % interval: cost after {EARLY} epochs below 1; seconds to a training "
     f"cost of {TARGET:g} above 1 (a run that never comes there counts with all its time); seconds of an epoch of "
     "single examples above 5.",
