@@ -84,14 +84,14 @@ SECTIONS = (
     Section(
         "probes",
         "What changes would give",
-        "Short matched trainings: the same split and seeds with one thing changed. What helps for sure is marked; a gain "
-        "whose interval reaches below nothing may be chance.",
+        "Short matched trainings: the same split and seeds with one thing changed. What helps for sure is marked; a "
+        "gain whose interval reaches below nothing may be chance.",
     ),
     Section(
         "diary",
         "How it came about",
-        "One knob at a time. A change was kept when a test on dev supported it, corrected for the number of changes tried; "
-        "everything else was undone. In the picture the line is the system as it stood, filled dots were kept.",
+        "One knob at a time. A change was kept when a test on dev supported it, corrected for the number of changes "
+        "tried; everything else was undone. In the picture the line is the system as it stood, filled dots were kept.",
     ),
     Section(
         "errors",

@@ -22,7 +22,8 @@ FEWEST_SIZES = 4  # a curve of three numbers goes through three points whatever 
 EXPONENTS = np.linspace(0.04, 1.0, 25)  # of n, tried in turn: 0 < b <= 1
 PRIOR_RUNS = 2.0  # how many repeated trainings the first guess of the training noise is worth
 PRIOR_SHARE = 0.5  # of the variance that the dev examples cause: the first guess of what another seed causes
-FLAT = 0.05  # twice the data takes away a smaller share of the error than this: more of it will not help
+FLAT = 0.05  # twice the data takes away a smaller share of the error than this: more of it will not help ...
+SURELY_FLAT = 0.2  # ... if the fits do not allow for more than this share either
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Forecast:
     error: float
     low: float  # of a 95 % interval: it holds what another seed would give, the fit, and the choice of form
     high: float
+    most_gain: float = 0.0  # that the fits allow: 97.5 of 100 gain less, seeds apart
 
     @property
     def gain(self) -> float:
@@ -129,12 +131,13 @@ def forecast(curve: Fitted, rng: np.random.Generator, *, factor: float = 2.0) ->
         error=middle,
         low=min(float(low), middle),
         high=max(float(high), middle),
+        most_gain=float(np.quantile(now - later, 0.975)),
     )
 
 
 def is_flat(found: Forecast) -> bool:
-    """Whether twice the data takes away next to nothing, as far as the curve can say."""
-    return found.gain < FLAT * found.now
+    """Whether so much more data takes away next to nothing, and the curve is sure enough to say so."""
+    return found.gain < FLAT * found.now and found.most_gain <= SURELY_FLAT * found.now
 
 
 def forecast_text(found: Forecast, unit: str | None) -> str:

@@ -14,7 +14,10 @@ from gnomon.core.task import View
 from gnomon.metrics.classification import Calibration, Confusion
 from gnomon.metrics.interval import Interval
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.diagnosis import Advice, Diagnosis, Gap, Rung, Verdict
+from gnomon.strategy.improve_diary import Entry
+from gnomon.strategy.improve_probes import Pair, Probes
 from gnomon.strategy.slices import Slice
 
 HALF = Interval(0.05, 0.02, 0.11, "Wilson")
@@ -40,6 +43,23 @@ def diagnosis() -> Diagnosis:
     )
 
 
+def probes() -> Probes:
+    pair = Pair("more dropout", "dropout 0 -> 0.2", {"regularise.dropout": [0.2]}, "fit-dev", "", 0.1, 0.08, 0.01, 0.03,
+                0.001, 2, 1.0)  # fmt: skip
+    points = (CurvePoint(500, 0.2, 0, 0.01), CurvePoint(4000, 0.1, 0, 0.02))
+    forecasts = (Forecast(2.0, 8000, 0.1, 0.09, 0.08, 0.1),)
+    return Probes("share", ("fit-dev",), "variance", points, forecasts, {"power law": 1.0}, (pair,), 1.0, ("short",), 9.0)
+
+
+def diary() -> tuple[Entry, ...]:
+    tried = {"label": "dropout 0 -> 0.2", "kept": True, "dev_before": [0.1], "dev_after": [0.08]}
+    return (
+        Entry("began", "4,000 train", 0.1),
+        Entry("first", "dev 10 %", 2.0, {"dev_error": 0.1}),
+        Entry("tried", "dropout helps", 9.0, tried),
+    )
+
+
 def record(**changes: Any) -> ReportRecord:
     """Every section filled, every list short."""
     whole = ReportRecord(
@@ -51,6 +71,8 @@ def record(**changes: Any) -> ReportRecord:
         started="2026-11-21 10:15 UTC",
         seconds=75.0,
         diagnosis=diagnosis(),
+        probes=probes(),
+        diary=diary(),
         settings=(
             SettingLine("goal.human", "0.01", True, "human-level error"),
             SettingLine("stop.epochs", "20", False, "passes over train"),

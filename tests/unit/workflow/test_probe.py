@@ -112,9 +112,9 @@ def test_few_examples_give_pairs_but_no_curve(tmp_path):
 
 @pytest.mark.slow
 def test_noise_that_nobody_can_learn_is_answered_by_no_more_data(tmp_path):
-    """A planted fault: three labels in ten are wrong. The curve is flat, train is as bad: data is not the answer."""
+    """Planted: three labels in ten are wrong. The curve is flat, train is as bad: data is not the answer."""
     path = tmp_path / "noisy.csv"
     blobs(3000, 3, noise=0.3).write_csv(path)
-    run = gnomon.fit(str(path), epochs=5, human=0.05, **{**NET, "hidden": (4,)})
+    run = gnomon.fit(str(path), epochs=15, human=0.05, **NET)
     probe(run, seconds=40)
     assert run.diagnosis.advice[0].action.startswith("do not collect more data")
