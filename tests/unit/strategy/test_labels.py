@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gnomon.core.errors import DataError
 from gnomon.metrics.interval import Interval
@@ -109,6 +110,14 @@ def test_the_estimate_by_hand():
     found = estimate_total([Part("suspect", 50, 50, 20), Part("right", 900, 30, 1)])
     assert found.value == pytest.approx(20 + 30)
     assert 20 < found.low < 50 < found.high < 20 + 900 * 0.18
+
+
+def test_a_part_has_wilsons_interval_with_the_finite_population_correction():
+    # 10 of 19 looked at know as much as 10 x 18 / 9 = 20 of infinitely many (Cochran 1977, section 2.6)
+    found = estimate_total([Part("right", 19, 10, 3)])
+    expected = stats.binomtest(6, 20).proportion_ci(method="wilson")
+    assert found.value == pytest.approx(19 * 0.3)
+    assert (found.low, found.high) == pytest.approx((max(19 * expected.low, 3), 19 * expected.high))
 
 
 def test_everything_looked_at_leaves_no_doubt():
