@@ -1,4 +1,4 @@
-"""In a deep net ReLU trains faster than tanh, tanh faster than sigmoid, and leaky ReLU no slower than ReLU."""
+"""In a deep net ReLU trains faster than tanh, tanh than sigmoid; leaky ReLU is no slower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early stopping turns two knobs at once; L2 reaches the same dev cost without tying it to the epochs."""
+"""Early stopping turns two knobs at once; L2 reaches the same dev cost with one."""
 
 from __future__ import annotations
 

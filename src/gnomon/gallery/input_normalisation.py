@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SETS = ("wine", "breast-cancer", "digits")  # columns of different ranges in two of them, of one range in the third
 STEPS = 300  # of plain gradient descent on all examples
-RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 4) for digits in (1, 3))
+RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 1) for digits in (1, 3))
 ALCOHOL, COLOUR = 0, 9  # two columns of wine for the contours: 11 to 15 % by volume, 1.3 to 13
 CONTOUR_STEPS = 30
 
@@ -185,8 +185,8 @@ CLAIM = Claim(
     source="LeCun et al. 1998, Efficient BackProp, section 4.3; Ng, Improving Deep Neural Networks, week 1.",
     experiment=f"Softmax regression in float64 (`gnomon.reference`), {STEPS} steps of gradient descent on all training "
     "examples, on raw inputs and on inputs normalised by their own mean and standard deviation, each at the best of "
-    f"{len(RATES)} learning rates from {RATES[0]:g} to {RATES[-1]:g}, chosen on a seed that judges nothing. A seed is "
-    "another draw of 80 % of the set and another start.",
+    f"{len(RATES)} learning rates from {RATES[0]:g} to {RATES[-1]:g}, chosen on a seed that judges nothing (higher "
+    "ones only help the normalised inputs). A seed is another draw of 80 % of the set and another start.",
     rule=f"The speed-up is {STEPS} steps over the number of steps that normalised inputs need to come as low as raw "
     "ones ever do. Its geometric mean over seeds is above 2 on wine and breast cancer, and above 0.9 on digits, with "
     "the whole 95 % interval.",

@@ -178,7 +178,7 @@ def _surface(axes: Axes, net: Net, target: Array, title: str) -> None:
     ends = np.linspace(-0.35, 1.35, 86)
     points = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2)
     outputs = forward(net, points)[-1].reshape(len(ends), -1)
-    axes.contourf(ends, ends, outputs, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.75)
+    axes.contourf(ends, ends, outputs, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.45)
     axes.contour(ends, ends, outputs, levels=[0.5], colors=INK, linewidths=0.8)
     for (x1, x2), truth in zip(INPUTS, target, strict=True):
         colour = BLUE if truth else ORANGE
@@ -195,8 +195,8 @@ def _shares(axes: Axes, measured: Measured) -> None:
     shares = [100 * float((found == 4).mean()) for found in measured.hidden.values()]
     axes.bar(range(len(shares)), shares, color=BLUE, width=0.6)
     axes.set_xticks(range(len(shares)), [str(units) for units in measured.hidden])
-    axes.set_title("XOR learnt, % of starts", fontsize=9)
-    axes.set_xlabel("hidden units")
+    axes.set_title("XOR learnt, %", fontsize=9)
+    axes.set_xlabel("hidden units (% of starts)")
     axes.set_ylim(0, 100)
     few_ticks(axes.yaxis, 4)
 
