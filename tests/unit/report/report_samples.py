@@ -48,7 +48,8 @@ def probes() -> Probes:
                 0.001, 2, 1.0)  # fmt: skip
     points = (CurvePoint(500, 0.2, 0, 0.01), CurvePoint(4000, 0.1, 0, 0.02))
     forecasts = (Forecast(2.0, 8000, 0.1, 0.09, 0.08, 0.1),)
-    return Probes("share", ("fit-dev",), "variance", points, forecasts, {"power law": 1.0}, (pair,), 1.0, ("short",), 9.0)
+    forms = {"power law": 1.0}
+    return Probes("share", ("fit-dev",), "variance", points, forecasts, forms, (pair,), 1.0, ("short",), 9.0)
 
 
 def diary() -> tuple[Entry, ...]:
@@ -128,7 +129,8 @@ def bare_record() -> ReportRecord:
 
 # names of gnomon's own that are no user's text: splits, gaps, units, columns and what settings are made of
 _OWN = {"name@Rung", "name@Gap", "below@Gap", "above@Gap", "gap@Verdict", "contenders@Verdict", "unit@Diagnosis",
-        "column@Slice", "method@Interval", "judged_split@ReportRecord"}  # fmt: skip
+        "column@Slice", "method@Interval", "judged_split@ReportRecord", "unit@Probes", "links@Probes", "forms@Probes",
+        "name@Pair", "link@Pair", "changes@Pair", "caution@Pair", "failed@Pair", "event@Entry", "facts@Entry"}  # fmt: skip
 _OWN_KEYS = {"history", "metrics", "splits"}
 
 

@@ -68,7 +68,8 @@ class Page(HTMLParser):
 def test_sections_come_in_the_order_a_reader_needs_them(samples, drawn):
     parsed = Page(page.write(samples.record(), drawn))
     assert parsed.ids() == [
-        "ladder", "curves", "signals", "errors", "calibration", "data", "model", "settings", "environment", "reproduce",
+        "ladder", "curves", "signals", "probes", "diary", "errors", "calibration", "data", "model", "settings",
+        "environment", "reproduce",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in parsed.elements if tag == "a"]
     assert links == [f"#{name}" for name in parsed.ids()]
