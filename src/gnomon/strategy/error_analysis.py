@@ -17,7 +17,11 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
-SYMPTOMS = ("confidence", "size")  # kinds of tags that say how it errs, not on what: nothing to be solved by itself
+SYMPTOMS = (
+    "confidence",
+    "direction",
+    "size",
+)  # kinds of tags that say how it errs, not on what: nothing to be solved by itself
 LABEL_WRONG = "label wrong"  # the tag that says: the model need not be at fault
 
 
@@ -106,12 +110,12 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
     share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
     right = np.count_nonzero(tag.looked) - np.count_nonzero(looked)
     right_tagged = np.count_nonzero(tag.looked & tag.tagged) - np.count_nonzero(tagged)
-    is_asked = right > 0 and tag.kind != "confusion"  # a confusion is an error by definition
+    is_asked = right > 0 and tag.kind not in ("confusion", "direction")  # a confusion is an error by definition
     return TagShare(
         tag.name, tag.kind, tag.meaning,
         tagged=int(np.count_nonzero(tagged)), looked=int(np.count_nonzero(looked)), errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
-        among_right=right_tagged / right if is_asked else None,
+        among_right=float(right_tagged / right) if is_asked else None,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ CONFIDENT = 0.9  # probability from which a mistake was made with confidence
 CLOSE = 0.1  # difference of the two highest probabilities below which an answer is a toss-up
 FAR_OFF = 3.0  # times the median error from which a number is far off
 EXTREME = 0.05  # share of training examples beyond which a measure is unusual
+FAR_FROM_USUAL = 3.0  # robust standard deviations from the training median beyond which it is unusual in any case
 OUTLIER = 5.0  # robust standard deviations from the training median
 RARE_VALUE = 0.01  # share of training rows below which a category is rare
 RARE_CLASS = 0.5  # times the even share 1/K below which a class is rare
@@ -98,9 +99,10 @@ def from_pictures(
     measured: Sequence[PictureMeasures],
     reference: Sequence[PictureMeasures],
 ) -> list[Tag]:
-    """Dark, bright, flat, blurred and small pictures, beyond the extreme 5 % of `reference` (training pictures).
+    """Dark, bright, flat, blurred and small pictures, held against `reference` (training pictures).
 
-    `measured` belongs to the rows at `positions`. By construction about 5 % of ordinary pictures have each tag.
+    `measured` belongs to the rows at `positions`. A measure is unusual beyond the extreme 5 % of the reference, which
+    ordinary pictures are by construction, or beyond 3 robust standard deviations, which many may be by a fault.
     """
     if not measured or not reference:
         return []
@@ -183,8 +185,9 @@ def _confusion_pairs(table: pl.DataFrame) -> list[Tag]:
         .sort("len", "target", "prediction", descending=[True, False, False]).head(MOST_PAIRS)
     )  # fmt: skip
     target, prediction = table["target"], table["prediction"]
+    kind = "confusion" if target.n_unique() > 2 else "direction"  # of two classes, it is one way or the other
     return [
-        _tag(f"{true} taken for {said}", "confusion", ((target == true) & (prediction == said)).to_numpy(),
+        _tag(f"{true} taken for {said}", kind, ((target == true) & (prediction == said)).to_numpy(),
              f"It is {true}, and the answer is {said}.")
         for true, said in pairs.select("target", "prediction").iter_rows()
     ]  # fmt: skip
@@ -256,7 +259,12 @@ def _slices(table: pl.DataFrame) -> list[Tag]:
 # --- from what examples look like -------------------------------------------------------------------------------------
 def _beyond(values: np.ndarray, usual: np.ndarray, side: int) -> np.ndarray:
     """(n,) bool: strictly outside of the usual range on that side (-1 low, 1 high)."""
-    edge = np.quantile(usual, EXTREME if side < 0 else 1 - EXTREME)
+    edge = float(np.quantile(usual, EXTREME if side < 0 else 1 - EXTREME))
+    middle = float(np.median(usual))
+    spread = 1.4826 * float(np.median(np.abs(usual - middle)))  # equals the standard deviation of normal data
+    if spread > 0:  # a fault that more than 5 % of train have is still one
+        odd = middle + side * FAR_FROM_USUAL * spread
+        edge = max(edge, odd) if side < 0 else min(edge, odd)
     beyond: np.ndarray = values < edge if side < 0 else values > edge
     return beyond
 

@@ -1,0 +1,167 @@
+"""Error analysis on real runs: faults planted in the data come out as what to work on; the sheet goes out and back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gnomon
+from gnomon.cli import main
+from gnomon.core.errors import DataError, UsageError
+from gnomon.runs.tags import TagStore
+from gnomon.workflow import errors
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory):
+    """Rows whose `a` is missing have a label by chance; the others are easy."""
+    folder = tmp_path_factory.mktemp("rows")
+    rng = np.random.default_rng(0)
+    lines = ["a,b,c,label"]
+    for _ in range(900):
+        a, b, c = rng.normal(size=3)
+        missing = rng.random() < 0.2
+        label = rng.integers(2) if missing else int(a > 0)
+        lines.append(f"{'' if missing else f'{a:.4f}'},{b:.4f},{c:.4f},{'ny'[label]}")
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    return gnomon.fit(str(folder / "rows.csv"), target="label", epochs=12, runs_folder=str(folder / "runs"))
+
+
+@pytest.fixture(scope="module")
+def picture_run(tmp_path_factory):
+    """A bar lying or standing; one picture in six is nearly black and has a label by chance."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(1)
+    for number in range(420):
+        label = int(rng.integers(2))
+        picture = rng.integers(0, 80, (12, 12))
+        at = int(rng.integers(1, 10))
+        bar = (slice(at, at + 2), slice(1, 11))
+        picture[bar if label else bar[::-1]] = 220
+        if number % 6 == 0:
+            picture, label = picture // 12, int(rng.integers(2))
+        place = folder / "bars" / ("standing", "lying")[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.astype(np.uint8)).save(place / f"{number:03d}.png")
+    return gnomon.fit(str(folder / "bars"), epochs=12, runs_folder=str(folder / "runs"))
+
+
+def test_rows_with_a_hole_are_named_as_the_thing_to_work_on(table_run):
+    found = errors.errors(table_run)
+    assert found.note == ""
+    best = next(one for one in found.shares if one.is_telling)
+    assert best.name in ("missing values", "a is missing")
+    # of 20 % rows with a hole half are wrong by chance: about all of the error that an easy problem has
+    assert best.share.value > 0.6
+    assert best.among_right == pytest.approx(0.1, abs=0.07)
+    assert best.left.value < 0.4 * found.sheet.error
+
+
+def test_pictures_too_dark_to_see_are_named_as_the_thing_to_work_on(picture_run):
+    found = errors.errors(picture_run)
+    telling = [one for one in found.shares if one.is_telling and one.kind == "picture"]
+    dark = next(one for one in telling if one.name == "dark picture")
+    assert dark.share.value > 3 * dark.among_right
+    assert dark.ceiling.value == max(one.ceiling.value for one in telling)
+
+
+def test_the_ceilings_are_of_the_error_that_the_ladder_has(table_run):
+    found = errors.errors(table_run)
+    (dev,) = (rung.error for rung in table_run.diagnosis.rungs if rung.name == "dev")
+    for one in found.shares:
+        assert one.ceiling.value == pytest.approx(one.share.value * dev)
+        assert one.left.value == pytest.approx(dev - one.ceiling.value)
+
+
+def test_the_test_split_is_refused_and_train_is_not(table_run):
+    with pytest.raises(UsageError, match="cannot be measured on them"):
+        errors.errors(table_run, "test")
+    with pytest.raises(UsageError, match="no split named 'deaf'"):
+        errors.errors(table_run, "deaf")
+    assert errors.errors(table_run, "train").sheet.split == "train"
+
+
+def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
+    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    path = tmp_path / "errors.csv"
+    count = errors.write_sheet(sheet, store, path)
+    assert count == sheet.errors.count
+    assert errors.read_sheet(sheet, store, path) == 0  # nothing was filled in
+    lines = list(csv.reader(path.read_text().splitlines()))
+    names = [*lines[0], "=seen at night"]
+    rows = [dict(zip(names, [*line, ""], strict=True)) for line in lines[1:]]
+    rows[0] |= {"=seen at night": "1", "label wrong": "x", "comment": "=1+1"}
+    rows[1] |= {"=seen at night": "no"}
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert errors.read_sheet(sheet, store, path) == 4
+    assert errors.read_sheet(sheet, store, path) == 0  # the same once more changes nothing
+    tags = {tag.name: tag for tag in errors.tags_of_people(sheet, store)}
+    night = tags["=seen at night"]
+    assert (int(night.tagged.sum()), int(night.looked.sum())) == (1, 2)
+    assert int(tags["label wrong"].tagged.sum()) == 1
+    again = tmp_path / "again.csv"
+    errors.write_sheet(sheet, store, again)
+    assert "'=seen at night" in again.read_text().splitlines()[0]
+    assert ",'=1+1," in again.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("id,dog\nnobody,1\n", "the example 'nobody' is not in dev"),
+        ("name,dog\na,1\n", "there is no column id"),
+        ("id,dog\n{id},maybe\n", "'maybe' is neither yes nor no"),
+        ("id,dog\n{id}\n", "line 2 has 1 cells, the header 2"),
+        ("", "there is no column id"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_told_and_changes_nothing(table_run, tmp_path, text, what):
+    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    before = store.since(0)[0]
+    path = tmp_path / "bad.csv"
+    path.write_text(text.format(id=sheet.ids[0]))
+    with pytest.raises(DataError, match=what):
+        errors.read_sheet(sheet, store, path)
+    assert store.since(0)[0] == before
+
+
+def test_right_answers_have_the_same_sheet(table_run, tmp_path):
+    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    right = errors.write_sheet(sheet, store, tmp_path / "right.csv", rows="right")
+    every = errors.write_sheet(sheet, store, tmp_path / "all.csv", rows="all")
+    assert (right, every) == (len(sheet.table) - sheet.errors.count, len(sheet.table))
+
+
+def test_data_that_is_gone_leaves_the_tags_that_predictions_give(picture_run):
+    folder = Path(picture_run.folder.load_data()["reopen"])
+    moved = folder.rename(folder.with_name("moved"))
+    try:
+        found = errors.errors(picture_run)
+    finally:
+        moved.rename(folder)
+    assert "the examples themselves were not looked at" in found.note
+    assert {one.kind for one in found.shares}.isdisjoint({"picture", "row"})
+
+
+def test_the_command_prints_a_table_or_one_object(table_run, capsys, tmp_path):
+    run = str(table_run.path)
+    assert main(["errors", run, f"out={tmp_path / 'e.csv'}"]) == 0
+    shown = capsys.readouterr().out
+    assert "examples are wrong" in shown
+    assert "saved" in shown
+    assert main(["errors", run, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["tags"]
+    assert value["tags"][0].keys() >= {"name", "share", "ceiling", "left", "among_right", "is_telling"}
+    assert main(["errors", run, f"out={tmp_path / 'e.csv'}"]) == 2  # is there already
+    assert "not overwritten" in capsys.readouterr().err
+    assert main(["errors", run, "rows=wrong"]) == 2
+    assert main(["errors", run, "out=e.xlsx"]) == 2
