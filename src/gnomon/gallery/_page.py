@@ -35,7 +35,7 @@ class Outcome:
     measured: Any
     parts: tuple[Part, ...]
     table: Table
-    seconds: float
+    seconds: float  # of processor time
 
     @property
     def verdict(self) -> Answer:
@@ -57,12 +57,12 @@ def run(name: str, *, seeds: int | None = None, progress: Progress | None = None
             fix=f"give {LEAST_SEEDS} or more, or leave it out ({claim.seeds}).",
         )
     count = seeds or claim.seeds
-    began = time.monotonic()
+    began = time.process_time()
     measured = claim.measure(range(count), progress or (lambda _share, _doing: None))
     name = name.lower().replace("-", "_")
     return Outcome(
         name, gallery.title(name), claim, count, measured, claim.judge(measured), claim.table(measured),
-        time.monotonic() - began,
+        time.process_time() - began,
     )  # fmt: skip
 
 
@@ -104,8 +104,8 @@ def page(outcome: Outcome, *, figure: str) -> str:
     claim, where = outcome.claim, describe_environment()
     counted = f" ({outcome.counted})" if outcome.counted else ""
     took = _words(duration(outcome.seconds))
-    made = f"Written by `gnomon gallery {outcome.name} seeds={outcome.seeds}` in {took}, with torch "
-    made += f"{where['packages'].get('torch')} on {where['cpu']}."
+    made = f"Written by `gnomon gallery {outcome.name} seeds={outcome.seeds}` in {took} of processor time, "
+    made += f"with torch {where['packages'].get('torch')} on {where['cpu']}."
     return "\n".join(
         [
             f"# {outcome.title}\n",
