@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -136,7 +138,8 @@ def test_rows_texts_and_levels_become_columns():
     assert words.values[1, words.names.index("digits")] == pytest.approx(1 / 13)
 
 
-def shifted(found_auc: float = 0.9):
+@functools.cache
+def shifted():
     rng = np.random.default_rng(0)
     return two_sample(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 3)
 
