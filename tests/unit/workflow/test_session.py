@@ -1,0 +1,85 @@
+"""What a session decides and offers before training, and when it looks at the signals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gnomon.core.errors import UsageError
+from gnomon.core.settings import from_flat
+from gnomon.models.defaults import image_defaults, table_defaults
+from gnomon.training.evaluate import encode_whole
+from gnomon.training.loop import Job, Judged, build_state, train
+from gnomon.workflow import session as sessions
+from gnomon.workflow.fit import Silent
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import open_session, signals_look
+
+
+def session_of(source="wine", **settings):
+    opened = from_flat(settings)
+    return open_session(prepare(source, opened), opened)
+
+
+def offers(session):
+    return [note for note in session.prepared.notes if "batch_size=0" in note]
+
+
+def test_full_batches_are_offered_below_two_thousand_examples_and_not_to_who_has_them():
+    (note,) = offers(session_of())
+    assert note.startswith("106 training examples")
+    assert offers(session_of(batch_size=0)) == []
+    assert offers(session_of(batch_size=106)) == []
+    assert sessions.FULL_BATCH_BELOW == 2_000
+
+
+@pytest.mark.parametrize("num_train", [3, 50, 107, 1_079, 6_000, 60_000, 5_000_000])
+def test_the_batch_size_by_data_size_is_a_power_of_two(num_train):
+    for defaults in (image_defaults(num_train, 28, 28, 1), table_defaults(num_train)):
+        size = defaults["optimiser.batch_size"]
+        assert size & (size - 1) == 0
+        assert 32 <= size <= 1_024
+
+
+@pytest.mark.parametrize(("name", "warmup"), [("cosine", 0.05), ("one-cycle", 0.3), ("inverse", 0.0)])
+def test_the_warm_up_is_filled_in_by_the_schedule(name, warmup):
+    assert session_of(schedule=name).settings.schedule.warmup == warmup
+    assert session_of(schedule=name, warmup=0.2).settings.schedule.warmup == 0.2
+
+
+def test_discrete_without_a_table_is_refused_before_training():
+    with pytest.raises(UsageError, match="needs its table"):
+        session_of(schedule="discrete")
+
+
+def trained(session, *, with_looks, max_steps=None):
+    columns = encode_whole(session.task, session.prepared.splits["train"])
+    rows = []
+    job = Job(
+        task=session.task, settings=session.settings, columns=columns, device=session.device, id_of=str,
+        judge=lambda _model: Judged(0.5, 0.5, {}), watcher=Silent(), record=rows.append, save=lambda _state: None,
+        stop_asked=lambda: False, look=signals_look(session, columns) if with_looks else None,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = build_state(job, session.model)
+        train(job, state)
+    return rows, state
+
+
+def test_a_run_that_is_looked_at_ends_in_the_weights_of_one_that_is_not():
+    settings = {"model": "dense", "epochs": 4, "normalisation": "batch", "dropout": 0.4, "ema": 0.9}
+    rows, looked = trained(session_of(**settings), with_looks=True)
+    _, plain = trained(session_of(**settings), with_looks=False)
+    assert "signals" in rows[0]
+    for name, tensor in plain.model.state_dict().items():
+        assert torch.equal(tensor, looked.model.state_dict()[name]), name
+    for name, tensor in plain.optimiser.tensors().items():
+        assert torch.equal(tensor, looked.optimiser.tensors()[name]), name
+
+
+def test_layers_are_looked_at_first_and_last_and_once_in_four_hundred_steps(monkeypatch):
+    monkeypatch.setattr(sessions, "STEPS_BETWEEN_LOOKS", 10)
+    rows, _ = trained(session_of(epochs=8, batch_size=32), with_looks=True)
+    # four steps an epoch: the tens are passed in epochs 3 (step 12), 5 (20) and 8 (32)
+    assert [row["epoch"] for row in rows if "signals" in row] == [1, 3, 5, 8]
