@@ -25,6 +25,8 @@ RARE_VALUE = 0.01  # share of training rows below which a category is rare
 RARE_CLASS = 0.5  # times the even share 1/K below which a class is rare
 MOST_PAIRS = 12  # confusion pairs that become tags
 MOST_VALUES = 30  # of a slice column that become tags
+ERRORS_A_CLUSTER, MOST_CLUSTERS, COMPONENTS = 15, 8, 20  # of the embedding
+MORE_OFTEN = 1.5  # times the share of the right answers that a cluster must hold of the errors
 FEWEST = 2  # errors a pair, slice value or column needs to become a tag
 
 
@@ -175,6 +177,41 @@ def from_rows(
                       f"One of its numbers is over {OUTLIER:.0f} robust standard deviations from the training median."),
     ]  # fmt: skip
     return _kept(table, tags) + _kept(table, by_column, fewest=FEWEST)
+
+
+def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.ndarray, *, seed: int = 0) -> list[Tag]:
+    """Clusters of examples that look alike to the model and of which unusually many are errors.
+
+    `embedding` (n, D) belongs to the rows at `positions`. K-means on the principal components, a cluster for about
+    15 errors, at most 8; kept are those that hold a share of the errors half as high again as of the right answers.
+    """
+    is_error = (table["error"] > 0).to_numpy()[positions]
+    num_errors = int(is_error.sum())
+    if num_errors < 2 * ERRORS_A_CLUSTER or is_error.all() or not np.isfinite(embedding).all():
+        return []
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    spread = embedding.std(axis=0)
+    scaled = (embedding[:, spread > 0] - embedding[:, spread > 0].mean(axis=0)) / spread[spread > 0]
+    if scaled.shape[1] == 0:
+        return []
+    dims = min(COMPONENTS, scaled.shape[1], len(scaled) - 1)
+    points = PCA(dims, svd_solver="full").fit_transform(scaled.astype(np.float64))
+    count = min(max(num_errors // ERRORS_A_CLUSTER, 2), MOST_CLUSTERS)
+    labels = KMeans(count, n_init=4, random_state=seed).fit_predict(points)
+    looked, tags = _mask(len(table), positions), []
+    for cluster in range(count):
+        members = labels == cluster
+        of_errors, of_right = members[is_error].mean(), members[~is_error].mean()
+        if of_errors < MORE_OFTEN * of_right or members[is_error].sum() < FEWEST:
+            continue
+        common = table["target"][positions[members & is_error].tolist()].cast(pl.String).value_counts(sort=True)
+        tags.append(
+            _measured_tag(f"look-alikes {len(tags) + 1}, mostly {common['target'][0]}", "cluster", positions, members,
+                          looked, "They look alike to the model: close together before its last layer.")
+        )  # fmt: skip
+    return tags
 
 
 # --- from predictions -------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Looked:
             examples, reference = errors.open_examples(run, self.split)
             self._task, self._examples = task, examples
             live = self.run.sheet(self.split)
-            live.replace_sheet(errors.with_looks(live.sheet, task, examples, reference))
+            live.replace_sheet(errors.with_looks(live.sheet, task, examples, reference, run.model))
         except (GnomonError, OSError) as error:
             self.fault = f"{error.what} {error.fix}" if isinstance(error, GnomonError) else str(error)
 

@@ -23,6 +23,8 @@ from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, TagShare, e
 from gnomon.strategy.saved import from_json
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gnomon.core.example import Examples
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
@@ -117,8 +119,15 @@ def open_examples(run: Run, split: str, source: Any = None) -> tuple[Examples, E
     return run.task.judged(judged, seed), train.take(chosen)
 
 
-def with_looks(sheet: Sheet, task: Task, examples: Examples, reference: Examples) -> Sheet:
-    """The sheet with the tags that pictures, rows and texts give, on a random part of errors and of right examples."""
+def with_looks(
+    sheet: Sheet, task: Task, examples: Examples, reference: Examples, model: nn.Module | None = None
+) -> Sheet:
+    """The sheet with the tags that pictures, rows and texts give, on a random part of errors and of right examples.
+
+    With the model also what looks alike to it.
+    """
+    from gnomon.workflow.embedding import embedding_of  # torch comes with it
+
     wrong, right = sheet.order[: sheet.errors.count], sheet.order[sheet.errors.count :]
     positions = np.sort(np.concatenate([wrong[:LOOKED], right[:LOOKED]]))
     here = [examples[int(position)] for position in positions]
@@ -138,6 +147,9 @@ def with_looks(sheet: Sheet, task: Task, examples: Examples, reference: Examples
         elif any(view.text for view in views):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]
             found = error_tags.from_texts(sheet.table, positions, texts, usual_texts)
+    embedding = embedding_of(task, model, examples.take(positions)) if model is not None else None
+    if embedding is not None:
+        found = [*found, *error_tags.from_embedding(sheet.table, positions, embedding)]
     return replace(sheet, tags=(*sheet.tags, *found))
 
 
@@ -209,7 +221,7 @@ def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
     """The tags of a split's errors with their shares and ceilings, the highest ceiling first."""
     sheet, note = open_sheet(run.folder, split), ""
     try:
-        sheet = with_looks(sheet, run.task, *open_examples(run, split, source))
+        sheet = with_looks(sheet, run.task, *open_examples(run, split, source), run.model)
     except (UsageError, DataError) as error:
         note = f"the examples themselves were not looked at: {error.what} {error.fix}"
     tags = [*sheet.tags, *tags_of_people(sheet, TagStore(run.path))]

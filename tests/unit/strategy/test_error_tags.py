@@ -134,3 +134,22 @@ def test_a_row_nobody_looked_at_is_not_known_to_be_anything():
 def test_column_of_names_is_no_column_of_rare_categories():
     usual = [{"name": f"n{i}"} for i in range(300)]
     assert error_tags.from_rows(table(ROWS), np.array([0]), [{"name": "new"}], usual) == []
+
+
+def test_a_group_that_looks_alike_and_errs_is_found_and_even_errors_are_not():
+    rng = np.random.default_rng(3)
+    group = np.arange(400) % 4 == 0  # a quarter of the examples, far from the others in the model's eyes
+    points = rng.normal(size=(400, 6)) + np.outer(group, [6, -6, 6, 0, 0, 0])
+    errs = np.where(group, rng.random(400) < 0.5, rng.random(400) < 0.03)
+    frame = table(
+        [
+            ("dog" if g else "cat", "fox" if e else ("dog" if g else "cat"), 0.9)
+            for g, e in zip(group, errs, strict=True)
+        ]
+    )
+    tags = error_tags.from_embedding(frame, np.arange(400), points)
+    assert np.logical_or.reduce([tag.tagged for tag in tags])[group].mean() > 0.9
+    assert not np.logical_or.reduce([tag.tagged for tag in tags])[~group].mean() > 0.1
+    assert "mostly dog" in tags[0].name
+    even = frame.with_columns(error=pl.Series((rng.random(400) < 0.15).astype(float)))
+    assert error_tags.from_embedding(even, np.arange(400), points) == []
