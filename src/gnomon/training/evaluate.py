@@ -16,7 +16,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.task import Batch, Predictions, Task
 from gnomon.data.columns import Columns, concatenate, length
-from gnomon.training.room import empty, memory_left
+from gnomon.data.room import empty, memory_left
 
 CHUNK = 8192  # examples encoded at a time when a split is judged without being kept encoded
 MOST_MEMORY = 0.5  # share of the memory left that an encoded split may take

@@ -16,9 +16,10 @@ import numpy as np
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput
 from gnomon.data.images.decoding import BYTES_A_PIXEL, Picture, UnreadableError, decode, decoder_guard
+from gnomon.data.room import memory_left
 from gnomon.data.source import File, Tree, display_name
 
-MEMORY = 10**9  # bytes of decoded pictures that a store remembers
+MEMORY = 10**9  # bytes of decoded pictures that a store remembers; no more than a quarter of what is left
 THUMBNAIL = 16  # pixels a side
 THREADS_FROM = 16_384  # bytes: decoding smaller files is mostly Python, where a second thread only costs time
 _GROUP = 64  # pictures a thread takes at a time
@@ -69,7 +70,7 @@ class FileStore:
         self._prints = np.zeros(len(files), np.uint64)
         self._thumbnails = np.zeros((len(files), THUMBNAIL, THUMBNAIL), np.uint8)
         self._remembered: list[np.ndarray | None] = [None] * len(files)
-        self._room = MEMORY
+        self._room = min(MEMORY, memory_left() // 4)
 
     def look_at_all(self) -> list[tuple[str, ...] | UnreadableError]:
         """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture.

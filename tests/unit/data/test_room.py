@@ -11,7 +11,8 @@ import torch
 import gnomon
 from gnomon.core.errors import MachineError
 from gnomon.core.settings import from_flat
-from gnomon.training import evaluate, room
+from gnomon.data import room
+from gnomon.training import evaluate
 from gnomon.workflow.prepare import prepare
 
 

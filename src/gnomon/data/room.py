@@ -8,11 +8,13 @@ import resource
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from gnomon.core.errors import MachineError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -22,6 +24,8 @@ def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) 
 
     Raises MachineError where the disk has no room for it.
     """
+    import torch
+
     if folder is None:
         return torch.empty(*shape, dtype=dtype)
     count = math.prod(shape)
