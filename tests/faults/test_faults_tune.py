@@ -20,7 +20,7 @@ from gnomon.workflow.tune import tune
 E2E = Path(__file__).parents[1] / "e2e"
 PATIENCE = 240.0  # seconds, on a busy machine
 WORKER = "gnomon.workflow.tune_worker"
-QUICK = ("model=dense", "epochs=6", "repeats=0", "trials=8")
+QUICK = {"model": "dense", "epochs": 6, "repeats": 0, "trials": 8, "workers": 1}
 
 
 def _from_e2e(name: str):
@@ -36,8 +36,9 @@ fits = _from_e2e("fits")
 needs_mounts = pytest.mark.skipif(not fits.CAN_MOUNT, reason="needs the right to mount (root)")
 
 
-def start(tmp_path: Path, *more: str):
-    return fits.server().start("tune", "digits", *QUICK, *more, jobs=tmp_path, cwd=tmp_path)
+def start(tmp_path: Path, **other: object):
+    words = [f"{key}={value}" for key, value in {**QUICK, **other}.items()]
+    return fits.server().start("tune", "digits", *words, jobs=tmp_path, cwd=tmp_path)
 
 
 def lines(tmp_path: Path) -> list[dict]:
@@ -91,13 +92,13 @@ def trials_of(tmp_path: Path) -> dict[int, tuple]:
 def undisturbed(tmp_path_factory) -> dict[int, tuple]:
     """The trials of a search that nothing happened to."""
     place = tmp_path_factory.mktemp("undisturbed")
-    job = start(place, "workers=1")
+    job = start(place)
     assert job.wait() == 0, job.stderr
     return trials_of(place)
 
 
 def test_a_driver_killed_loses_no_finished_trial_and_resumes_to_the_same_search(tmp_path, undisturbed):
-    job = start(tmp_path, "workers=1")
+    job = start(tmp_path)
     wait_for(tmp_path, 3, job)
     job.send(signal.SIGKILL)
     job.wait()
@@ -115,7 +116,7 @@ def test_a_driver_killed_loses_no_finished_trial_and_resumes_to_the_same_search(
 
 
 def test_a_ledger_torn_by_power_loss_is_cut_and_the_search_goes_on(tmp_path, undisturbed):
-    job = start(tmp_path, "workers=1")
+    job = start(tmp_path)
     wait_for(tmp_path, 4, job)
     job.send(signal.SIGKILL)
     job.wait()
@@ -129,7 +130,7 @@ def test_a_ledger_torn_by_power_loss_is_cut_and_the_search_goes_on(tmp_path, und
 
 
 def test_ctrl_c_says_how_to_go_on_and_a_second_search_cannot_use_the_folder_meanwhile(tmp_path):
-    job = start(tmp_path, "workers=1")
+    job = start(tmp_path)
     wait_for(tmp_path, 2, job)
     path = SearchFolder.newest(tmp_path / "runs").path
     other = fits.server().start("tune", "--resume", path, jobs=tmp_path, cwd=tmp_path)
@@ -145,14 +146,14 @@ def test_ctrl_c_says_how_to_go_on_and_a_second_search_cannot_use_the_folder_mean
 
 @pytest.mark.slow
 def test_several_workers_find_what_one_finds(tmp_path, undisturbed):
-    job = start(tmp_path, "workers=3")
+    job = start(tmp_path, workers=3)
     assert job.wait() == 0, job.stderr
     assert trials_of(tmp_path) == undisturbed
 
 
 @pytest.mark.slow
 def test_a_worker_killed_is_replaced_and_its_trial_made_again(tmp_path, undisturbed):
-    job = start(tmp_path, "workers=3", "epochs=40")
+    job = start(tmp_path, workers=3, epochs=40)
     wait_for(tmp_path, 1, job)
     victims = workers_of(job.pid)
     assert len(victims) == 3
@@ -166,7 +167,7 @@ def test_a_worker_killed_is_replaced_and_its_trial_made_again(tmp_path, undistur
 
 @pytest.mark.slow
 def test_a_driver_killed_takes_its_workers_with_it_and_loses_no_finished_trial(tmp_path, undisturbed):
-    job = start(tmp_path, "workers=3")
+    job = start(tmp_path, workers=3)
     wait_for(tmp_path, 2, job)
     workers = workers_of(job.pid)
     assert workers
@@ -211,8 +212,7 @@ def test_a_full_disk_ends_the_search_with_every_trial_that_was_said_and_it_goes_
     disk = tmp_path / "disk"
     disk.mkdir()
     fits.server().shell(f"mount -t tmpfs -o size=300k tmpfs {disk}", tmp_path)
-    job = fits.server().start("tune", "digits", *QUICK, "trials=40", "workers=1", f"runs_folder={disk}", jobs=tmp_path,
-                              cwd=tmp_path)  # fmt: skip
+    job = start(tmp_path, trials=40, runs_folder=disk)
     assert job.wait() == 4, job.stderr + job.stdout
     assert "no space left on device" in job.stderr
     said = job.stdout.count("/40 ")

@@ -11,10 +11,9 @@ ATTACK = "<script>alert(1)</script>"
 
 
 def page(rows=(("1", "3.1 %", "", "2", "0.01", ATTACK),)):
-    record = SearchRecord(
-        title=ATTACK, started="2026-11-21", found=f"  best  {ATTACK}\n  next\x1b[31m",
-        zooms=[("2", ATTACK, "a", "b", "1, 2")], columns=["trial", "dev", "interval", "epochs", ATTACK, ""], rows=rows, version="0",
-    )  # fmt: skip
+    columns = ["trial", "dev", "interval", "epochs", ATTACK, ""]
+    found, zooms = f"  best  {ATTACK}\n  next\x1b[31m", [("2", ATTACK, "a", "b", "1, 2")]
+    record = SearchRecord(ATTACK, "2026-11-21", found, zooms, columns, rows, version="0")
     return build(record, [Drawn(ATTACK, ATTACK, draw_search_importance({"x": 0.5}))])
 
 
