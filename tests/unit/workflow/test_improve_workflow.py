@@ -100,6 +100,7 @@ def test_the_diary_on_disk_is_what_was_told_and_its_page_holds_every_step(improv
     assert (found.run.path / "figures" / "diary.svg").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_can_be_improved_and_stays_as_it_is(circles, tmp_path):
     run = gnomon.fit(str(circles), model="logistic", epochs=5)
     before = (run.path / "settings.toml").read_text()
