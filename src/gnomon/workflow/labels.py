@@ -14,7 +14,8 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
-from gnomon.runs import spreadsheet
+from gnomon.runs.spreadsheet import from_csv
+from gnomon.runs.spreadsheet import to_csv as csv_of
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy.labels import (
     PARTS,
@@ -215,14 +216,14 @@ def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RAND
                 "model_errs": int(found.errs[position]),
             }
         )
-    write_bytes(path, spreadsheet.to_csv(SHEET, rows))
+    write_bytes(path, csv_of(SHEET, rows))
     return len(rows)
 
 
 def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
     """The rows of a sheet, checked against the audit. Raises DataError naming the line that is odd."""
     try:
-        names, lines = spreadsheet.from_csv(path.read_bytes())
+        names, lines = from_csv(path.read_bytes())
     except FileNotFoundError:
         raise UsageError("there is no such file.", where=str(path), fix="write one first: out=review.csv.") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -348,4 +349,4 @@ def corrections(found: Audit, said: Sequence[Said]) -> pl.DataFrame:
 
 def write_corrections(table: pl.DataFrame, path: Path) -> None:
     """As CSV, safe for spreadsheets."""
-    write_bytes(path, spreadsheet.to_csv(table.columns, table.iter_rows(named=True)))
+    write_bytes(path, csv_of(table.columns, table.iter_rows(named=True)))
