@@ -1,0 +1,58 @@
+"""How low any error could go, from the data alone: a nearest-neighbour bound on the Bayes error, an estimate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnomon.core.errors import DataError
+from gnomon.core.seeds import generator
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import Rows, share
+
+MOST = 5_000  # examples whose neighbours are looked for; the neighbours are all of them
+
+
+def nearest_neighbour_bound(
+    features: np.ndarray, labels: np.ndarray, num_classes: int, *, groups: np.ndarray | None = None, seed: int = 0
+) -> Interval:
+    """The lowest Bayes error B that goes with the error e of the nearest neighbour.
+
+    features: (N, D), best those of a trained network on examples it was not trained on; labels: (N,) in 0..K-1. Each
+    example takes the label of its nearest neighbour of another group. Solved from e <= B (2 - B K / (K - 1)), which
+    holds for infinitely many examples; with finite N the neighbour errs more, and in features that lose something so
+    does everybody: an estimate, not a proof. The interval is that of e, carried over.
+    Source: Cover and Hart 1967, IEEE Transactions on Information Theory 13:21.
+    """
+    if features.ndim != 2 or len(features) != len(labels) or len(labels) < 2 or num_classes < 2:
+        raise DataError("expected features and a class for each of two examples or more.", fix="give (N, D) and (N,).")
+    if not np.isfinite(features).all():
+        raise DataError("some features are no finite numbers.", fix="impute them first.")
+    rng = generator(seed, "nearest neighbours")
+    asked = np.arange(len(labels)) if len(labels) <= MOST else np.sort(rng.choice(len(labels), MOST, replace=False))
+    neighbour = _neighbours(features, asked, groups)
+    wrong = (labels[neighbour] != labels[asked]).astype(np.float64)
+    rows = Rows(wrong, np.ones(len(asked)), None if groups is None else groups[asked])
+    error = share(rows, rng).interval
+    ends = [_bound(end, num_classes) for end in (error.value, error.low, error.high)]
+    return Interval(ends[0], ends[1], ends[2], f"nearest neighbour, {error.method}")
+
+
+def _neighbours(features: np.ndarray, asked: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """(n,) the nearest example that is another one, and of another group; the nearest other where there is none."""
+    from sklearn.neighbors import NearestNeighbors
+
+    largest = 1 if groups is None else int(np.unique(groups, return_counts=True)[1].max())
+    wanted = min(len(features), largest + 1)
+    found = NearestNeighbors(n_neighbors=wanted).fit(features).kneighbors(features[asked], return_distance=False)
+    is_other = found != asked[:, None]
+    if groups is not None:
+        outside = is_other & (groups[found] != groups[asked][:, None])
+        is_other = np.where(outside.any(axis=1)[:, None], outside, is_other)
+    chosen: np.ndarray = found[np.arange(len(asked)), is_other.argmax(axis=1)]
+    return chosen
+
+
+def _bound(error: float, num_classes: int) -> float:
+    """Two classes: (1 - sqrt(1 - 2 e)) / 2."""
+    spread = num_classes / (num_classes - 1)
+    return float((1 - np.sqrt(max(1 - spread * error, 0.0))) / spread)
