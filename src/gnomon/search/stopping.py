@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gnomon.search.results import Result
 
-LOOKS = (0.25, 0.5)  # shares of a trial's epochs after which it is looked at
+LOOKS = (1 / 3, 2 / 3)  # shares of a trial's epochs after which it is looked at
 FEWEST = 5  # trials that a median is taken of
 FEWEST_EPOCHS = 4  # a shorter trial is left to its end
 
@@ -17,7 +17,7 @@ def bars(results: Sequence[Result], epochs: int) -> dict[int, float]:
 
     The bar is the median, over the trials of earlier rounds that came so far, of the best dev error by the same share
     of their epochs. With the usual schedules the learning rate falls to the end, and trials with a high one look worse
-    half-way than they will be: hence a median, and nothing sharper.
+    on the way than they will be: hence a median, nothing sharper, and nothing before a third.
     Source: Golovin et al. 2017, "Google Vizier", section 3.2 (median stopping), at the rungs of successive halving.
     """
     if epochs < FEWEST_EPOCHS:

@@ -60,10 +60,12 @@ def tune(
     follower, started = follower or Silent(), clock.monotonic()
     with watched() as flag:
         if resume is not None:
-            if settings:
+            changed = [*settings, *(name for name, value in (("trials", trials), ("time", time)) if value is not None)]
+            changed += ["satisfy"] if satisfy else []
+            if changed:
                 raise UsageError(
-                    f"a search is resumed with the settings it has; {', '.join(settings)} cannot be changed.",
-                    fix="leave them out, or start a new search with them.",
+                    f"a search is resumed as it was begun; {', '.join(changed)} cannot be changed.",
+                    fix="leave it out (workers= may change), or start a new search.",
                 )
             return _resume(resume, source, workers, preset or {}, follower, flag, started)
         if source is None:

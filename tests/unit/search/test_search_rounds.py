@@ -93,6 +93,16 @@ def test_trials_that_miss_a_condition_or_ended_early_do_not_draw_the_zoom():
     assert changes[0].trials == (5, 6, 7)
 
 
+def test_with_two_trials_that_meet_the_conditions_these_alone_draw_the_zoom():
+    points = {number: {"learning_rate": RATE.at(number / 10), "units": 64, "dropout": 0.2} for number in range(10)}
+    results = [
+        Result(number, 1, point, FINISHED, error=number / 10, unmet=() if number in (6, 7) else ("size_mb <= 1",))
+        for number, point in points.items()
+    ]
+    _, changes = zoom(SPACE, whole(SPACE), results, Round(1, 0, 10, 1))
+    assert changes[0].trials == (6, 7)
+
+
 def test_choices_that_no_good_trial_made_are_dropped():
     kind = Dimension("schedule", "schedule.name", "choice", 1, "a", choices=("a", "b", "c"))
     space = Space((kind,))

@@ -1,4 +1,4 @@
-"""The median rule: what a trial must have reached by a quarter and a half of its epochs."""
+"""The median rule: what a trial must have reached by a third and two thirds of its epochs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ def trial(number, *errors, status=FINISHED, epochs=8):
 
 
 def test_the_bar_is_the_median_of_the_best_so_far():
-    # best by epoch 2: .5 .4 .3 .2 .1; by epoch 4: .4 .4 .3 .2 .1
+    # of 8 epochs a third is 3, two thirds are 5; best by epoch 3: .4 .4 .3 .2 .1; by epoch 5: .2 .4 .3 .2 .1
     results = [
-        trial(1, 0.6, 0.5, 0.4, 0.4), trial(2, 0.4, 0.9, 0.9, 0.9), trial(3, 0.3, 0.3, 0.3, 0.3),
-        trial(4, 0.2, 0.2, 0.2, 0.2), trial(5, 0.1, 0.1, 0.1, 0.1),
+        trial(1, 0.6, 0.5, 0.4, 0.4, 0.2), trial(2, 0.4, 0.9, 0.9, 0.9, 0.9), trial(3, *[0.3] * 5),
+        trial(4, *[0.2] * 5), trial(5, *[0.1] * 5),
     ]  # fmt: skip
-    assert bars(results, 8) == {2: 0.3, 4: 0.3}
+    assert bars(results, 8) == {3: 0.3, 5: 0.2}
 
 
 def test_no_bar_without_five_trials_to_compare_with():
-    assert bars([trial(i, 0.1, 0.1, 0.1, 0.1) for i in range(4)], 8) == {}
+    assert bars([trial(i, *[0.1] * 8) for i in range(4)], 8) == {}
 
 
 def test_trials_that_never_came_so_far_set_no_bar():
-    results = [trial(i, 0.5, 0.5, 0.1, 0.1) for i in range(5)] + [trial(9, status=DIVERGED, epochs=0)]
+    results = [trial(i, 0.5, 0.5, 0.5, 0.1, 0.1) for i in range(5)] + [trial(9, status=DIVERGED, epochs=0)]
     results += [trial(i, 0.0, 0.0) for i in range(20, 24)]  # ended after two epochs
-    assert bars(results, 8) == {2: 0.5, 4: 0.1}
+    assert bars(results, 8) == {3: 0.5, 5: 0.1}
 
 
 def test_a_trial_of_other_length_is_compared_at_the_same_share_of_its_epochs():
-    results = [trial(i, *[0.5] * 4, *[0.2] * 12, epochs=16) for i in range(5)]
-    assert bars(results, 8) == {2: 0.5, 4: 0.2}
+    results = [trial(i, *[0.5] * 5, *[0.2] * 11, epochs=16) for i in range(5)]
+    assert bars(results, 8) == {3: 0.5, 5: 0.2}
 
 
 def test_short_trials_are_left_to_their_end():

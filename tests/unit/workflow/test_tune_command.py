@@ -43,6 +43,7 @@ def test_the_settings_file_is_taken_by_fit(capsys):
         (["tune", "iris", "stop_early=maybe"], "it takes yes or no"),
         (["tune", "iris", "learning_rate=1e-1..1e-4"], "give the smaller end first"),
         (["tune", "--resume", "nowhere"], "does not exist"),
+        (["tune", "--resume", "nowhere", "trials=9"], "resumed as it was begun; trials cannot be changed"),
     ],
 )
 def test_what_cannot_be_carried_out_is_two_lines(words, text, capsys):
