@@ -17,9 +17,14 @@ from markupsafe import Markup
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError
 from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.layer_signals import findings_of
 from gnomon.figures import text as words
 from gnomon.metrics.classification import calibration, confusion
+from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.error_analysis import LABEL_WRONG
+from gnomon.strategy.improve_diary import Entry
+from gnomon.strategy.improve_probes import from_json as probes_from_json
+from gnomon.strategy.improve_probes import pair_text, told_gains
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import ladder_rows, split_name
 from gnomon.studio import curves
@@ -29,6 +34,7 @@ from gnomon.workflow.nudge import KEYS as NUDGE_KEYS
 from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
+    from gnomon.core.settings import Settings
     from gnomon.metrics.interval import Interval
     from gnomon.studio.compare import Comparison
     from gnomon.studio.library import Looked, OpenRun, RunCard
@@ -107,7 +113,7 @@ def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
         settings=lines, environment=found.folder.load_environment(), data=found.folder.load_data(),
         history=found.folder.history.read(), matrix=_matrix(found) if diagnosis else None,
         sureness=_sureness(found) if diagnosis else None, splits=_splits(found),
-        smooth=smooth, log=log, **_nudges(found), **_drawn([(card, found)], smooth, log),
+        smooth=smooth, log=log, **_nudges(found), **_drawn([(card, found)], smooth, log), **_tried(found, settings),
     )  # fmt: skip
 
 
@@ -220,6 +226,23 @@ def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -
 def _nudges(found: OpenRun) -> dict[str, Any]:
     """What was changed while it trained, and what can be."""
     return {"nudged": in_words(read_diary(found.folder)), "nudge_keys": NUDGE_KEYS}
+
+
+def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
+    """What is wrong with the signals of its layers, what probes measured, how an improvement went; empty where none."""
+    history = found.folder.history.read()
+    probes = probes_from_json(found.folder.load_probes())
+    pairs = probes.pairs if probes else ()
+    told = told_gains(pairs)
+    return {
+        "has_signals": any(row.get("signals") for row in history),
+        "signals": [one.text for one in findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)],
+        "forecasts": [forecast_text(one, probes.unit) for one in probes.forecasts] if probes else [],
+        "pairs": [(one.label, pair_text(one, probes.unit), one.label in told) for one in probes.pairs]
+        if probes
+        else [],
+        "diary": [Entry.from_json(row) for row in found.folder.diary.read()],
+    }
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,12 @@ const deeds = {
   },
 };
 
+let isAsking = false; // a key that comes before the next question is there would answer the old one
 async function review(path, body) {
+  if (isAsking) return;
+  isAsking = true;
   const place = find("#review"), answer = await ask(place.dataset.place + path, body ? "POST" : "GET", body);
+  isAsking = false;
   if (!answer) return;
   place.replaceChildren(parsed(await answer.text()));
   htmx.process(place);
