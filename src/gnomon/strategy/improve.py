@@ -23,6 +23,7 @@ ALPHA = 0.05  # chance of keeping a change that is none, over all that were trie
 LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
 PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
 HOPELESS = 0.35  # one-sided p value from which no further seed is spent on a change
+OVERWHELMING = 0.02  # times the level: below it no further seed is needed to keep a change
 LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
 
 
@@ -136,6 +137,13 @@ def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decisi
     if evidence.p_value < level:
         return Decision(True, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
     return Decision(False, f"{size} better may be chance: {p_text}, not below {level:.2g} = {ALPHA:g} / {among}", level)
+
+
+def is_settled(evidence: Evidence, *, number_tried: int) -> bool:
+    """Whether further seeds would be wasted: there is no hope, or no doubt."""
+    if evidence.gain <= 0 or evidence.p_value > HOPELESS:
+        return True
+    return evidence.p_value < OVERWHELMING * ALPHA / max(number_tried, 1)
 
 
 def _seeds(evidence: Evidence) -> str:

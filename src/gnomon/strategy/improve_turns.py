@@ -137,7 +137,7 @@ def _rates(settings: Mapping[str, Any]) -> list[Turn]:
         change = {"optimiser.name": "adam", "optimiser.learning_rate": 1e-3}
         found.append(Turn("adaptive steps", change, why, "fit-train", 1.0, 0.2))
     elif rate:
-        up, down = {"optimiser.learning_rate": 3 * rate}, {"optimiser.learning_rate": rate / 3}
+        up, down = ({"optimiser.learning_rate": _rounded(one)} for one in (3 * rate, rate / 3))
         found.append(Turn("higher rate", up, "larger steps get further in the same time", "fit-train", 1.0, 0.05))
         found.append(Turn("lower rate", down, "smaller steps settle where larger ones jump", "fit-train", 1.0, 0.05))
     if batch and batch >= 32:
@@ -154,13 +154,13 @@ def _easier(settings: Mapping[str, Any]) -> list[Turn]:
     found = []
     decay, dropout = settings.get("regularise.weight_decay"), _highest(settings.get("regularise.dropout"))
     if decay and decay >= 1e-4:
-        change = {"regularise.weight_decay": decay / 10}
+        change = {"regularise.weight_decay": _rounded(decay / 10)}
         found.append(Turn("less weight decay", change, why, "fit-train", 1.0, 0.05))
     if dropout and settings.get("model.name") not in SHALLOW:
         change = {"regularise.dropout": [] if dropout <= 0.1 else [round(dropout / 2, 3)]}
         found.append(Turn("less dropout", change, why, "fit-train", 1.0, 0.05))
     if is_picture(settings) and settings.get("regularise.augment") not in (None, "none"):
-        found.append(Turn("no augmentation", {"regularise.augment": "none"}, why, "fit-train", 1.0, 0.03))
+        found.append(Turn("no augmentation", {"regularise.augment": "none"}, why, "fit-train", 1.0, 0.07))
     if settings.get("regularise.l2"):
         found.append(Turn("no L2", {"regularise.l2": 0.0}, why, "fit-train", 1.0, 0.05))
     return found
@@ -182,7 +182,7 @@ def _harder(settings: Mapping[str, Any]) -> list[Turn]:
         found.append(Turn("more dropout", {"regularise.dropout": [stronger]}, why, link, 1.0, 0.06))
     if decay is None or decay < 5:
         why = "smaller weights carry over better to unseen examples"
-        more: dict[str, Any] = {"regularise.weight_decay": 0.01 if not decay else 4 * decay}
+        more: dict[str, Any] = {"regularise.weight_decay": 0.01 if not decay else _rounded(4 * decay)}
         found.append(Turn("more weight decay", more, why, link, 1.0, 0.06))
     if "classification" in str(settings.get("task")) and not settings.get("regularise.label_smoothing"):
         why = "answers that are less certain carry over better"
@@ -191,6 +191,11 @@ def _harder(settings: Mapping[str, Any]) -> list[Turn]:
         why = "the average of the last weights is steadier than the last ones"
         found.append(Turn("averaged weights", {"regularise.ema": 0.99}, why, link, 1.0, 0.04))
     return found
+
+
+def _rounded(value: float) -> float:
+    """To four digits, so that a step up and one down again end where they began, and are known to."""
+    return float(f"{value:.4g}")
 
 
 def _highest(dropout: Any) -> float:

@@ -31,6 +31,7 @@ from gnomon.strategy.improve import (
     compare,
     decide,
     half_of_dev,
+    is_settled,
     links_at_fault,
     relative_gain,
 )
@@ -396,7 +397,7 @@ class Loop:
             before.append(base)
             after.append(turned)
             evidence = self._evidence(before, after, confirming=False)
-            if evidence.gain <= 0 or evidence.p_value > HOPELESS:
+            if is_settled(evidence, number_tried=self.state.number_tried + 1):
                 break
         if evidence is None:
             self.note("tried", f"{label}: {failed}", **facts, failed=failed or "not measured", kept=False)

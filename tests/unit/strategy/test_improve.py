@@ -10,7 +10,6 @@ from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.intervals import wilson
 from gnomon.strategy.improve import (
     ALPHA,
-    HOPELESS,
     LARGE_DEV,
     Evidence,
     SeedScatter,
@@ -18,6 +17,7 @@ from gnomon.strategy.improve import (
     compare,
     decide,
     half_of_dev,
+    is_settled,
     links_at_fault,
     seed_average,
 )
@@ -130,7 +130,7 @@ def a_run_that_keeps(rng, *, gains=(), tries=12, num_dev=400, seeds=3) -> list[b
         for place in range(seeds):
             after.append(dev(rng.random(num_dev) < rate))
             evidence = compare(before[: place + 1], after, scatters=scatters)
-            if evidence.gain <= 0 or evidence.p_value > HOPELESS:
+            if is_settled(evidence, number_tried=number + 1):
                 break
         if evidence.scatter.freedom:
             scatters.append(evidence.scatter)
@@ -152,3 +152,14 @@ def test_runs_of_twelve_changes_that_are_none_seldom_keep_one():
     share = wilson(sum(false), len(false))
     print(f"\nruns that kept something that is nothing: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]")
     assert share.value <= 2 * ALPHA
+
+
+def test_no_seed_is_spent_where_there_is_no_hope_or_no_doubt():
+    def evidence(gain, p_value):
+        return Evidence(gain=gain, low=gain - 0.01, high=gain + 0.01, p_value=p_value, seeds=1)
+
+    assert is_settled(evidence(-0.01, 0.8), number_tried=1)
+    assert is_settled(evidence(0.01, 0.4), number_tried=1)
+    assert not is_settled(evidence(0.01, 0.04), number_tried=1)
+    assert is_settled(evidence(0.2, 5e-4), number_tried=1)
+    assert not is_settled(evidence(0.2, 5e-4), number_tried=10)

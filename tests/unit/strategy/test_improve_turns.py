@@ -103,3 +103,8 @@ def test_a_range_test_is_heeded_where_the_rate_is_far_off_and_the_more_the_furth
     assert near.changes == {"optimiser.learning_rate": 2e-2}
     assert far.expected == pytest.approx(0.1 * 3)
     assert far.expected > near.expected
+
+
+def test_a_step_up_and_one_down_again_end_where_they_began():
+    up = named(("fit-train",), TABLE, learning_rate=0.012)["higher rate"].changes["optimiser.learning_rate"]
+    assert named(("fit-train",), TABLE, learning_rate=up)["lower rate"].changes == {"optimiser.learning_rate": 0.012}
