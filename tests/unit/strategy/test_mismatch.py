@@ -98,6 +98,17 @@ def test_groups_keep_one_patient_from_telling():
     assert not two_sample(train, dev, train_groups=groups[0], dev_groups=groups[1]).is_there
 
 
+def test_five_copies_of_everything_say_no_more_than_one():
+    rng = np.random.default_rng(0)
+    train, dev = rng.normal(size=(80, 2)), rng.normal(size=(80, 2)) + 0.8
+    once = two_sample(train, dev).auc
+    groups = np.repeat(np.arange(80), 5)
+    copied = two_sample(
+        np.repeat(train, 5, axis=0), np.repeat(dev, 5, axis=0), train_groups=groups, dev_groups=groups
+    ).auc
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.35)  # a factor of 2.2 if each counted
+
+
 def test_too_few_examples_are_refused():
     with pytest.raises(DataError, match="at least 20 of each"):
         two_sample(np.zeros((5, 2)), np.zeros((100, 2)))
