@@ -1,0 +1,110 @@
+"""The studio on a run that was really trained: its pictures, its label review, its diary; and a nudge of one at work."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import gnomon
+from gnomon.workflow.labels import VERDICTS
+from gnomon.workflow.nudge import journals
+
+UNIT = Path(__file__).parent.parent / "unit" / "studio"
+
+
+def load(name: str):
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, UNIT / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+samples = load("studio_samples")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return gnomon.fit("digits", model="logistic", epochs=2, runs_folder=str(tmp_path_factory.mktemp("real") / "runs"))
+
+
+@pytest.fixture
+def client(run):
+    return samples.Client(run.path.parent.parent)
+
+
+@pytest.fixture
+def place(run):
+    return f"/runs/{samples.run_id(run.path)}"
+
+
+def body(client, path: str) -> str:
+    status, _, found = client.ask(path)
+    assert status == 200, found[:300]
+    return found.decode()
+
+
+def posted(client, path: str, value: object) -> str:
+    status, _, found = client.ask(path, "POST", json.dumps(value).encode())
+    assert status == 200, found[:300]
+    return found.decode()
+
+
+def test_pictures_are_drawn_anew_and_probabilities_shown(client, place, run):
+    assert client.library.run(place.rpartition("/")[2]).looked("dev").wait(60)
+    page = body(client, f"{place}/errors/dev")
+    position = re.search(r'data-position="(\d+)"', page)[1]
+    assert f'src="{place}/pictures/dev/{position}.png"' in page
+    status, headers, png = client.ask(f"{place}/pictures/dev/{position}.png")
+    assert (status, headers["content-type"], png[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
+    assert client.ask(f"{place}/pictures/dev/100000.png")[0] == 404
+    assert "Probabilities" in body(client, f"{place}/examples/dev/{position}")
+    assert "picture" in page[page.index('id="machine"') :]  # what pictures look like is among the tags
+
+
+def test_labels_are_reviewed_one_by_one_and_undone(client, place):
+    here = f"{place}/labels/dev"
+    assert "0 of 200 looked at" in body(client, here)
+    for number, verdict in enumerate(VERDICTS):
+        after = posted(client, f"{here}/say", {"place": number, "verdict": verdict})
+    assert "4 of 200 looked at" in after
+    assert "5 of 200" in after  # the next one
+    assert "wrong labels in all of dev" in after
+    assert "3 of 200 looked at" in posted(client, f"{here}/undo", {})
+    assert "you looked at 0" in body(client, f"{place}/errors/dev")  # who reviews a label does not look for tags
+    assert client.ask(f"{here}/say", "POST", b'{"place": 200, "verdict": "given"}')[0] == 404
+    assert client.ask(f"{here}/say", "POST", b'{"place": 0, "verdict": "wrong"}')[0] == 422
+    assert client.ask(f"{place}/labels/train")[0] == 404
+
+
+def test_the_diary_of_an_improvement_is_on_the_page(client, place, run):
+    with run.folder.lock():
+        run.folder.diary.append({"event": "began", "text": "<b>began", "seconds": 1.0, "facts": {}})
+    page = body(client, place)
+    assert "How it came about" in page
+    assert "&lt;b&gt;began" in page
+
+
+def test_a_run_at_work_is_nudged_and_a_finished_one_is_not(client, place, samples_run):
+    going, name = samples_run
+    status, _, found = client.ask(f"{place}/nudge", "POST", b'{"key": "optimiser.learning_rate", "value": "0.01"}')
+    assert (status, json.loads(found)["fault"]) == (422, "this run is not training now")
+    other = samples.Client(going.path.parent.parent)
+    with going.lock():
+        assert (
+            other.ask(f"/runs/{name}/nudge", "POST", b'{"key": "optimiser.learning_rate", "value": "0.01"}')[0] == 200
+        )
+        assert other.ask(f"/runs/{name}/nudge", "POST", b'{"key": "model.hidden", "value": "3"}')[0] == 422
+    (asked,) = journals(going)[0].read()
+    assert (asked["key"], asked["value"]) == ("optimiser.learning_rate", 0.01)
+
+
+@pytest.fixture
+def samples_run(tmp_path):
+    going = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)
+    return going, samples.run_id(going.path)
