@@ -158,3 +158,23 @@ def test_what_cannot_be_resumed_is_said(circles, tmp_path):
         improve(resume=run.path)
     with pytest.raises(UsageError, match="nothing to improve"):
         improve()
+
+
+def test_the_command_says_what_was_kept_and_where_the_diary_lies(improved, capsys):
+    from gnomon.cli.improve import improvement_as_json, print_improvement
+
+    found, _ = improved
+    print_improvement(found)
+    shown = capsys.readouterr().out
+    assert "model.name = dense" in shown
+    assert str(found.run.path / "diary.md") in shown
+    plain = json.loads(json.dumps(improvement_as_json(found), allow_nan=False, default=str))
+    assert plain["changes"]["model.name"] == "dense"
+    assert [step["event"] for step in plain["diary"]] == [entry.event for entry in found.diary]
+
+
+def test_the_report_tells_the_story(improved):
+    found, _ = improved
+    page = found.run.report.read_text()
+    assert "How it came about" in page
+    assert "hidden layers" in page or "model logistic -" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
@@ -118,3 +119,17 @@ def test_noise_that_nobody_can_learn_is_answered_by_no_more_data(tmp_path):
     run = gnomon.fit(str(path), epochs=15, human=0.05, **NET)
     probe(run, seconds=40)
     assert run.diagnosis.advice[0].action.startswith("do not collect more data")
+
+
+def test_the_command_prints_forecast_pairs_and_advice_and_the_same_as_json(probed, capsys):
+    from gnomon.cli.probe import print_probes, probes_as_json
+
+    run, found, _ = probed
+    print_probes(found, run.diagnosis)
+    shown = capsys.readouterr().out
+    assert "twice the data: " in shown
+    assert all(pair.label in shown for pair in found.pairs)
+    assert "next  1. " in shown
+    plain = json.loads(json.dumps(probes_as_json(found, run.diagnosis), allow_nan=False))
+    assert [pair["gain"] for pair in plain["pairs"]] == [pytest.approx(pair.gain) for pair in found.pairs]
+    assert plain["advice"][0]["action"] == run.diagnosis.advice[0].action
