@@ -1,4 +1,4 @@
-"""The studio on a run that was really trained: its pictures, its label review, its diary; and a nudge of one at work."""
+"""The studio on a run that was really trained: pictures, label review, diary; and a nudge of one at work."""
 
 from __future__ import annotations
 
