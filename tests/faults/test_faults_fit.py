@@ -225,7 +225,7 @@ def test_a_flipped_bit_is_refused_by_whatever_reads_that_file(data, finished, tm
 def test_a_damaged_newest_checkpoint_is_left_out_aloud_and_an_older_one_used(data, finished, tmp_path):
     job = start(
         data, tmp_path / "runs", jobs=tmp_path,
-        hook={"call": "gnomon.training.loop:_step", "number": 5, "signal": int(signal.SIGTERM)},
+        hook={"call": "gnomon.training.loop:step", "number": 5, "signal": int(signal.SIGTERM)},
     )  # fmt: skip
     assert job.wait() == 143
     run = fits.only_run(tmp_path / "runs")
@@ -239,7 +239,7 @@ def test_a_damaged_newest_checkpoint_is_left_out_aloud_and_an_older_one_used(dat
 
 
 def test_when_every_checkpoint_is_damaged_the_newest_is_named(data, tmp_path):
-    hook = {"call": "gnomon.training.loop:_step", "number": 5, "signal": int(signal.SIGTERM)}
+    hook = {"call": "gnomon.training.loop:step", "number": 5, "signal": int(signal.SIGTERM)}
     assert start(data, tmp_path / "runs", jobs=tmp_path, hook=hook).wait() == 143
     run = fits.only_run(tmp_path / "runs")
     checkpoints = sorted((run / "checkpoints").iterdir())
@@ -298,7 +298,7 @@ def test_any_flipped_bit_of_any_guarded_file_is_found(finished, tmp_path):
 def test_data_that_changed_since_is_refused_with_counts(finished, data, tmp_path):
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
-    hook = {"call": "gnomon.training.loop:_step", "number": 2, "signal": int(signal.SIGTERM)}
+    hook = {"call": "gnomon.training.loop:step", "number": 2, "signal": int(signal.SIGTERM)}
     assert start(copy, tmp_path / "runs", jobs=tmp_path, hook=hook).wait() == 143
     run = fits.only_run(tmp_path / "runs")
     table = RunFolder.open(run).load_splits()
