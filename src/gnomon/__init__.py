@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.check import check
     from gnomon.workflow.compare import compare
     from gnomon.workflow.diagnose import diagnose
+    from gnomon.workflow.errors import errors
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve import improve
     from gnomon.workflow.mismatch import mismatch
@@ -35,6 +36,7 @@ _HOMES = {
     "check": "gnomon.workflow.check",
     "compare": "gnomon.workflow.compare",
     "diagnose": "gnomon.workflow.diagnose",
+    "errors": "gnomon.workflow.errors",
     "fit": "gnomon.workflow.fit",
     "improve": "gnomon.workflow.improve",
     "load": "gnomon.workflow.run",
@@ -56,6 +58,7 @@ __all__ = [
     "check",
     "compare",
     "diagnose",
+    "errors",
     "fit",
     "improve",
     "load",
