@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -135,6 +136,19 @@ def test_a_file_that_vanishes_is_missed_and_one_put_back_is_used(store, tmp_path
         path.rename(path.with_name(path.name.removeprefix("kept-")))
     store.say([tagged("c")], "ann")
     assert {key[0] for key in words(store)} == {"a", "c"}
+
+
+def test_an_undo_that_meets_another_writer_waits_for_it(store, tmp_path):
+    # a transaction that reads first and then wants to write fails at once, however long it may wait for a lock
+    store.say([tagged("a")], "ann")
+    other = sqlite3.connect(tmp_path / "tags.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO events (batch, at, who, split, example, kind, tag, value) "
+                  "VALUES ('x', '', 'bob', 'dev', 'b', 'look', '', '')")  # fmt: skip
+    threading.Timer(0.5, lambda: other.execute("COMMIT")).start()
+    assert [one.example for one in store.undo("ann")] == ["a"]
+    other.close()
+    assert {key[0] for key in words(store)} == {"b"}
 
 
 WRITER = """
