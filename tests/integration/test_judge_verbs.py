@@ -118,6 +118,15 @@ def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
     assert any("different dev examples" in note for note in found["notes"])
 
 
+def test_errors_are_those_of_the_ladder_without_copies_of_training_examples(tmp_path, answer):
+    runs = [gnomon.fit("iris", epochs=2, runs_folder=str(tmp_path), learning_rate=rate) for rate in (0.01, 0.02)]
+    dev = next(rung for rung in runs[0].diagnosis.rungs if rung.name == "dev")
+    assert "without 1 copy" in dev.note
+    found = answer("compare", *(run.path for run in runs))[1]
+    assert found["systems"][runs[0].path.name]["measures"]["error"]["value"] == pytest.approx(dev.error)
+    assert found["against"][0]["examples"] == dev.examples
+
+
 def test_the_same_from_python(flipped):
     _, run, other, *_ = flipped
     found = gnomon.compare([run, str(other.path)], metric="macro_f1", conditions=["size_mb <= 1"])

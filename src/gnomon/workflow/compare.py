@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,7 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
         dev = with_costs(evaluations["dev"], costs)
         kinds = classification.scores(dev) if dev.unit == SHARE else regression.scores(dev)
         return System(name, dev, {"error": intervals.split_error(dev), **kinds, **_by_tag(dev)}, {})
-    dev = with_costs(thing.evaluation("dev"), costs)
+    dev = with_costs(_unseen(thing), costs)
     error = intervals.split_error(dev, seed=thing.settings.seed)
     measures = {"error": error, **thing.task.metrics(dev), **_by_tag(dev)}
     outcome = thing.folder.load_outcome()
@@ -138,6 +138,18 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
     exact = {"size_mb": size, "parameters": parameters, "multiply_adds": adds, "training_seconds": outcome["seconds"]}
     measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
     return System(name, dev, measures, all_settings.flat(thing.settings), notes)
+
+
+def _unseen(run: Run) -> Evaluation:
+    """Dev with a weight of 0 for copies of training examples, which the ladder leaves out as well."""
+    import polars as pl
+
+    dev = run.evaluation("dev")
+    pairs = run.folder.load_leaks().filter((pl.col("split") == "dev") & (pl.col("other_split") == "train"))
+    copies = dev.table["id"].cast(pl.String).is_in(pairs["id"].cast(pl.String).to_list())
+    if not copies.any() or copies.all():
+        return dev
+    return replace(dev, table=dev.table.with_columns(pl.col("weight") * (~copies).cast(pl.Float64)))
 
 
 def _by_tag(dev: Evaluation) -> dict[str, Interval]:
