@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SETS = ("wine", "breast-cancer", "digits")  # columns of different ranges in two of them, of one range in the third
 STEPS = 300  # of plain gradient descent on all examples
-RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 1) for digits in (1, 3))
+RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 2) for digits in (1, 3))
 ALCOHOL, COLOUR = 0, 9  # two columns of wine for the contours: 11 to 15 % by volume, 1.3 to 13
 CONTOUR_STEPS = 30
 
