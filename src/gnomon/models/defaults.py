@@ -9,8 +9,13 @@ LARGE_PICTURE = 48  # pixels a side from which a convnet starts with fewer chann
 TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for
 
 
-def image_defaults(num_train: int, height: int, width: int, channels: int) -> dict[str, Any]:
-    """Settings (full keys) for `num_train` pictures of `channels` x `height` x `width`."""
+def image_defaults(num_train: int, height: int, width: int, channels: int, model: str | None = None) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` pictures of `channels` x `height` x `width`.
+
+    `model`: the architecture, where the user chose one. Moved pictures teach a convnet; a net that looks at every pixel
+    by its place only gets worse.
+    """
+    moves_with_the_picture = model not in ("dense", "logistic", "linear")
     is_colour, side = channels == 3, min(height, width)
     stages: tuple[int, ...]
     hidden: tuple[int, ...]
@@ -20,6 +25,9 @@ def image_defaults(num_train: int, height: int, width: int, channels: int) -> di
         stages, hidden = (32, 64, 128), ()
     else:
         stages, hidden = (32, 64), (128,)
+    augment = "shift+mirror" if is_colour else "shift"  # gray ones are often characters
+    if not moves_with_the_picture:
+        augment = "none"
     stages = stages[: int(math.log2(side))]  # each halves the picture
     return {
         "model.name": "convnet",
@@ -30,7 +38,7 @@ def image_defaults(num_train: int, height: int, width: int, channels: int) -> di
         "init.name": "he",
         "regularise.weight_decay": 0.05,
         "regularise.dropout": (0.3,) if hidden else (),
-        "regularise.augment": "shift+mirror" if is_colour else "shift",  # gray ones are often characters
+        "regularise.augment": augment,
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 4e-3,
         "optimiser.batch_size": 64 if num_train >= 1_000 else 32,

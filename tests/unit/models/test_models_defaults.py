@@ -50,3 +50,8 @@ def test_more_examples_are_seen_less_often():
     assert seen == sorted(seen, reverse=True)
     seen = [table_defaults(n)["stop.epochs"] for n in (100, 1_000, 10_000, 100_000, 10_000_000)]
     assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize("model", ["dense", "logistic"])
+def test_nets_that_know_no_places_are_not_shown_moved_pictures(model):
+    assert image_defaults(1000, 28, 28, 1, model)["regularise.augment"] == "none"

@@ -136,7 +136,7 @@ class ImageClassification(Task):
         return batch
 
     def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return image_defaults(num_train, self.height, self.width, self.channels)
+        return image_defaults(num_train, self.height, self.width, self.channels, settings.model.name)
 
     def build_model(self, settings: Settings) -> nn.Module:
         return build_image_model(
