@@ -53,7 +53,8 @@ from gnomon.workflow.trial import Trial, Trials
 
 SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
 FIRST_SHARE = 0.45  # of the time at most goes into the first system: the final one needs as much again
-WRITING_SECONDS = 4.0  # kept for judging and writing the improved system
+WRITING_SECONDS = 4.0  # at least kept for judging and writing the improved system, and of a long time this share:
+WRITING_SHARE = 0.02
 READINGS = 2.0  # times that the data is read again for it
 DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
@@ -88,11 +89,12 @@ class TimeBudget:
 
     matched: Matched
     end: float
+    limit: float  # seconds that there were at the beginning
     reading: float  # seconds that opening the data took
 
     @property
     def deadline(self) -> float:
-        return self.end - READINGS * self.reading - WRITING_SECONDS
+        return self.end - READINGS * self.reading - max(WRITING_SECONDS, WRITING_SHARE * self.limit)
 
     def has_room(self, current: Outcome, times: float) -> bool:
         return time.monotonic() + self.matched.seconds(current, times) <= self.deadline
@@ -265,7 +267,7 @@ def _improve(work: Work, flag: StopFlag) -> Trial | None:
     matched = Matched(trials, stop_asked=flag.asked)
     flag.patient = True
     try:
-        budget = TimeBudget(matched, work.end, work.reading)
+        budget = TimeBudget(matched, work.end, work.end - work.started, work.reading)
         Loop(matched, budget, work.state, work.note, work.end, flag.asked).run()
     finally:
         flag.patient = False
