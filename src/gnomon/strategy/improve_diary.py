@@ -90,6 +90,7 @@ class State:
         if facts["scatter"]["freedom"]:
             self.scatters.append(SeedScatter(**facts["scatter"]))
         if facts["kept"]:
+            self.tried.add(changes_key({**after, **facts["values_before"]}))  # the step back: it was just compared
             self.changes, self.is_seen = after, False
             self.number_kept += 1
 

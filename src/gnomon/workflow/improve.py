@@ -384,6 +384,7 @@ class Loop:
         """One knob turned, with as many seeds as there is hope and room for; then kept or undone."""
         label, unit = turn.label(current.settings), self.matched.trials.task.error_unit
         facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
+        facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
         before: list[Outcome] = []
         after: list[Outcome] = []
         evidence: Evidence | None = None

@@ -14,7 +14,7 @@ NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
 
 def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
     facts = {
-        "name": name, "changes": changes, "kept": kept, "relative_gain": gain, "confirmed": False,
+        "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept, "relative_gain": gain, "confirmed": False,
         "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
     }  # fmt: skip
     return Entry("tried", f"{name} was tried", seconds, facts)
@@ -39,6 +39,7 @@ def test_what_was_kept_tried_and_learned_comes_back():
     assert [one.gain for one in state.learned] == [0.1, -0.05, 0.0]
     assert changes_key({"regularise.dropout": [0.4], "regularise.ema": 0.99}) in state.tried
     assert changes_key({}) in state.tried
+    assert changes_key({"regularise.dropout": [0.2]}) in state.tried  # the step back from what was kept
     assert len(state.scatters) == 2
     assert state.links == ("fit-dev",)
     assert state.seconds == 5.0
