@@ -104,6 +104,16 @@ def test_a_run_at_work_is_nudged_and_a_finished_one_is_not(client, place, sample
     assert (asked["key"], asked["value"]) == ("optimiser.learning_rate", 0.01)
 
 
+def test_the_best_of_several_is_chosen_by_a_metric_among_those_that_meet_the_conditions(client, place, run):
+    other = gnomon.fit("digits", model="dense", epochs=2, runs_folder=str(run.path.parent.parent), run_name="dense")
+    ids = f"run={place.rpartition('/')[2]}&run={samples.run_id(other.path)}"
+    page = body(client, f"/compare?{ids}&metric=accuracy&where=size_mb%20%3C%3D%20100")
+    best = max((run, other), key=lambda one: 1 - one.evaluation("dev").table["error"].mean())
+    assert f"{best.path.name} is the best by accuracy" in page or f"{best.folder.name} is the best by accuracy" in page
+    assert "None of them meets every condition" in body(client, f"/compare?{ids}&metric=error&where=size_mb%20%3C%200")
+    assert "warning" in body(client, f"/compare?{ids}&metric=beauty")
+
+
 @pytest.fixture
 def samples_run(tmp_path):
     going = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)

@@ -22,6 +22,7 @@ from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
 from gnomon.studio.library import Library, OpenRun
 from gnomon.studio.sheets import Filter
+from gnomon.workflow.compare import compare as choose_among
 from gnomon.workflow.errors import sheet_as_csv
 from gnomon.workflow.nudge import nudge
 
@@ -316,7 +317,9 @@ def _add_review(app: FastAPI, library: Library) -> None:
 # --- two runs ---------------------------------------------------------------------------------------------------------
 def _add_comparison(app: FastAPI, library: Library) -> None:
     @app.get("/compare")
-    def compare(request: Request, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
+    def compare(
+        request: Request, smooth: float = 0.0, log: bool = False, metric: str = "", where: str = ""
+    ) -> HTMLResponse:
         names = list(dict.fromkeys(_many(request).get("run", [])))[:8]
         runs = [_run(library, name) for name in names]
         cards = [card for name in names if (card := library.card(name)) is not None]
@@ -327,7 +330,15 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
                 comparison = compared(runs[0], runs[1], "dev")
             except GnomonError as error:
                 fault = f"{error.what} {error.fix}"
-        return HTMLResponse(pages.compare(runs, cards, comparison, fault, smooth=_smoothing(smooth), log=log))
+        asked = pages.Asked(metric[:80], where[:400])
+        if metric and len(runs) > 1:
+            try:
+                conditions = [part for part in asked.where.split(",") if part.strip()]
+                asked.found = choose_among([run.path for run in runs], metric=asked.metric, conditions=conditions)
+            except GnomonError as error:
+                asked.fault = f"{error.what} {error.fix}"
+        page = pages.compare(runs, cards, comparison, fault, asked, smooth=_smoothing(smooth), log=log)
+        return HTMLResponse(page)
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------

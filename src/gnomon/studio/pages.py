@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gnomon.studio.library import Looked, OpenRun, RunCard
     from gnomon.studio.review import Review
     from gnomon.studio.sheets import LiveSheet
+    from gnomon.workflow.compare import Comparison as Choosing
 
 MAX_CHARACTERS = 2_000  # of any one text
 MAX_MATRIX = 30  # classes up to which the confusion matrix is a matrix
@@ -64,6 +65,16 @@ class ShownSheet:
     @property
     def place(self) -> str:
         return f"/runs/{self.run.id}/errors/{self.split}"
+
+
+@dataclass
+class Asked:
+    """Which of several runs is the best: by one metric, of those that meet the conditions; and the answer."""
+
+    metric: str
+    where: str
+    found: Choosing | None = None
+    fault: str = ""
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -174,7 +185,7 @@ def labels(shown: ShownSheet, review: Review, place: int | None, *, part: str) -
 
 def compare(
     found: Sequence[OpenRun], cards: Sequence[RunCard], comparison: Comparison | None, fault: str,
-    *, smooth: float, log: bool,
+    asked: Asked, *, smooth: float, log: bool,
 ) -> str:  # fmt: skip
     """Several runs: their settings where they differ, their curves; of two, what changed."""
     settings = [one.folder.load_settings()[0] for one in found]
@@ -191,7 +202,7 @@ def compare(
             picked = np.flatnonzero(comparison.picked(change))
             examples[change] = (_with_views(shown, picked[:8]), shown)
     return _render(
-        "compare.html", runs=found, cards=cards, comparison=comparison, fault=fault, differing=differing,
+        "compare.html", runs=found, cards=cards, comparison=comparison, fault=fault, asked=asked, differing=differing,
         examples=examples, smooth=smooth, log=log, unit=comparison.unit if comparison else None,
         **_drawn(list(zip(cards, found, strict=True)), smooth, log),
     )  # fmt: skip
