@@ -14,7 +14,8 @@ NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
 
 def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
     facts = {
-        "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept, "relative_gain": gain, "confirmed": False,
+        "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept,
+        "relative_gain": gain, "confirmed": False,
         "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
     }  # fmt: skip
     return Entry("tried", f"{name} was tried", seconds, facts)
