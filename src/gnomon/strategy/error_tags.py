@@ -200,7 +200,8 @@ def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.nda
     points = PCA(dims, svd_solver="full").fit_transform(scaled.astype(np.float64))
     count = min(max(num_errors // ERRORS_A_CLUSTER, 2), MOST_CLUSTERS)
     labels = KMeans(count, n_init=4, random_state=seed).fit_predict(points)
-    looked, tags = _mask(len(table), positions), []
+    looked = _mask(len(table), positions)
+    tags: list[Tag] = []
     for cluster in range(count):
         members = labels == cluster
         of_errors, of_right = members[is_error].mean(), members[~is_error].mean()
