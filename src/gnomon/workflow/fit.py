@@ -151,7 +151,11 @@ def fit(
 
 def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The settings without learning_rate=auto, and whether it was there."""
-    rest = {key: value for key, value in values.items() if value != "auto" or full_key(key) != RATE}
+    rest = {
+        key: value
+        for key, value in values.items()
+        if not (isinstance(value, str) and value == "auto" and full_key(key) == RATE)
+    }
     return rest, len(rest) < len(values)
 
 
