@@ -31,6 +31,7 @@ BOWL = np.array([1.0, 40.0])  # curvatures: f(w) = sum of BOWL w^2 / 2
 START = np.array([-9.0, 1.6])
 BOWL_RATES = np.geomspace(1e-3, 3.0, 60)
 BOWL_STEPS = 400
+FAR = 1e6
 BOTTOM = 1e-3  # of the height at the start: where the bottom is reached
 
 
@@ -58,7 +59,9 @@ def path(rule: str, rate: float) -> Array:
             w, second = rmsprop_step(w, slope, second, learning_rate=rate)
         else:
             w, first, second = adam_step(w, slope, first, second, t, learning_rate=rate)
-        points.append(np.clip(w, -1e6, 1e6))
+        if np.abs(w).max() > FAR:  # it diverges, and stays outside from here on
+            return np.array(points + [w] * (BOWL_STEPS + 1 - len(points)))
+        points.append(w)
     return np.array(points)
 
 

@@ -55,7 +55,7 @@ def signals(inputs: Tensor, labels: Tensor, scheme: Scheme, activation: str, see
     variances: list[float] = []
     blocks = list(net.body.children())
     for block in blocks:
-        block.register_forward_hook(lambda _module, _inputs, output: variances.append(float(output.var())))
+        block.register_forward_hook(lambda _module, _inputs, output: variances.append(float(output.detach().var())))
     nn.functional.cross_entropy(net(inputs), labels).backward()
     weights = [next(block.parameters()) for block in blocks]
     sizes = [float(weight.grad.square().mean().sqrt()) if weight.grad is not None else 0.0 for weight in weights]

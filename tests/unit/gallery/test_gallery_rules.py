@@ -98,3 +98,48 @@ def test_a_claim_says_what_is_claimed_by_whom_and_by_which_rule(name):
     assert claim.seeds >= 4
     assert dataclasses.is_dataclass(claim)
     assert gallery.title(name).endswith(".")
+
+
+# --- what single claims measure with ----------------------------------------------------------------------------------
+def test_a_descent_that_diverges_never_counts_as_down():
+    from gnomon.gallery import optimisers
+
+    # with curvature 40 plain descent diverges from rate 2/40 on: each step multiplies by 1 - 40 rate
+    assert optimisers.steps_down(optimisers.path("sgd", 0.06)) == optimisers.BOWL_STEPS
+    assert optimisers.steps_down(optimisers.path("sgd", 0.04)) < optimisers.BOWL_STEPS
+
+
+def test_units_that_are_alike_count_once():
+    from gnomon.gallery.symmetry import num_different
+
+    row = np.arange(5.0)
+    assert num_different(np.stack([row, row + 1e-6, row])) == 1
+    assert num_different(np.stack([row, -row, row + 1])) == 3
+
+
+def test_the_speed_up_counts_steps_to_the_same_cost():
+    from gnomon.gallery.input_normalisation import speed_up
+
+    slow, quick = np.linspace(1, 0.1, 10), np.r_[1.0, 0.5, np.full(8, 0.05)]
+    assert speed_up(slow[np.newaxis], quick[np.newaxis]) == pytest.approx([9 / 2])  # step 9 against step 2
+    assert speed_up(quick[np.newaxis], slow[np.newaxis]) == pytest.approx([2 / 9])  # and the other way round
+
+
+def test_the_lowest_cost_is_that_of_least_squares():
+    from sklearn.linear_model import LinearRegression
+
+    from gnomon.gallery._training import plain_trials
+    from gnomon.gallery.rate_decay import lowest_cost
+
+    trials = plain_trials("diabetes", 0, model="linear", epochs=1, learning_rate=0.01)
+    numbers, target = trials.columns["numbers"].numpy(), trials.columns["target"].numpy().ravel()
+    fitted = LinearRegression().fit(numbers, target)
+    assert lowest_cost(trials) == pytest.approx(1 - fitted.score(numbers, target), abs=1e-6)  # 1 - R^2, target scaled
+
+
+def test_the_fine_stage_keeps_a_third_of_each_range_inside_the_whole():
+    from gnomon.gallery.coarse_to_fine import region
+
+    low, high = region(np.array([0.5, 0.05]))
+    assert low == pytest.approx([1 / 3, 0])
+    assert high == pytest.approx([2 / 3, 1 / 3])
