@@ -14,8 +14,9 @@ import polars as pl
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive, generator
-from gnomon.runs import spreadsheet
 from gnomon.runs.folder import RunFolder
+from gnomon.runs.spreadsheet import from_csv
+from gnomon.runs.spreadsheet import to_csv as csv_of
 from gnomon.runs.tags import Said, Saying, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_tags
@@ -254,7 +255,7 @@ def sheet_as_csv(sheet: Sheet, store: TagStore, *, rows: str = "errors") -> tupl
             | {tag.name: _cell(tag, int(position)) for tag in mine}
             | {f"{AUTO}{tag.name}": _cell(tag, int(position)) for tag in sheet.tags}
         )
-    return spreadsheet.to_csv(columns, lines), len(lines)
+    return csv_of(columns, lines), len(lines)
 
 
 def _cell(tag: Tag, position: int) -> int | None:
@@ -272,7 +273,7 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
     if not path.is_file():
         raise DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
     try:
-        names, lines = spreadsheet.from_csv(path.read_bytes())
+        names, lines = from_csv(path.read_bytes())
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
     marks = Marks(sheet, store.in_force(sheet.split))
