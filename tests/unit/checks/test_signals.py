@@ -98,6 +98,23 @@ def test_a_look_leaves_no_trace():
     assert layer_signals(model, loss_on(images, target), lambda: optimiser.step(0.1), device=CPU) == first
 
 
+def test_dropout_is_off_while_looking_and_batch_norm_takes_the_statistics_of_the_batch():
+    def looked(dropout):
+        model = convnet(1, 10, image_size=(8, 8), channels=(4,), hidden=(16,), mean=(0.5,), std=(0.3,),
+                        dropout=(dropout,), normalisation="batch")  # fmt: skip
+        initialise(model, "he", torch.Generator().manual_seed(0))
+        return signals_of(model, *pictures()), model
+
+    with_dropout, model = looked(0.9)
+    assert with_dropout == looked(0.0)[0]
+    images, _ = pictures()
+    model.train()
+    model.dense1.dropout.eval()
+    assert with_dropout[0].std == pytest.approx(
+        model.stage1(model.normalise(images)).std(correction=0).item(), rel=1e-5
+    )
+
+
 def test_layers_are_named_after_the_layer_table():
     model = convnet(1, 10, image_size=(8, 8), channels=(4,), hidden=(16,), mean=(0.5,), std=(0.3,))
     assert [one.layer for one in signals_of(model, *pictures())] == ["stage1.conv", "dense1.linear", "head"]
