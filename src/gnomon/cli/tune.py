@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
 NOTES_SHOWN = 6
+MARKS = {STOPPED: "ended", DIVERGED: "inf", FAILED: "lost"}  # of trials that did not come to their end
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -104,19 +105,18 @@ class Terminal:
         for line in plan_lines(plan):
             self.console.print(line, markup=False)
         values = "".join(f"  {name:>{self.widths[name]}}" for name in self.names)
-        self.console.print(f"\n   trial {'dev':>9}  epochs    time{values}", markup=False, style="bold")
+        self.console.print(f"\n   trial {'dev':>9}         epochs    time{values}", markup=False, style="bold")
 
     def on_trial(self, result: Result, *, is_best: bool) -> None:
         if self.quiet:
             return
         values = "".join(f"  {value_text(result.point[name]):>{self.widths[name]}}" for name in self.names)
-        mark = "   best" if is_best else "   ended early" if result.status == STOPPED else ""
-        mark = f"   {printable(result.note)}" if result.status in (DIVERGED, FAILED) else mark
-        mark = f"   not met: {printable('; '.join(result.unmet))}" if result.unmet else mark
+        mark = "best" if is_best else MARKS.get(result.status, "")
+        why = result.note if result.status in (DIVERGED, FAILED) else "; ".join(result.unmet)
         done = f"{len(result.epoch_errors)}/{result.epochs}" if result.epochs else str(len(result.epoch_errors))
         self.console.print(
-            f"{f'{result.number}/{self.trials}':>8} {_error(result.error, self.unit):>9}  {done:>6}"
-            f"  {_clock(result.seconds):>6}{values}{mark}",
+            f"{f'{result.number}/{self.trials}':>8} {_error(result.error, self.unit):>9}  {mark:<5}  {done:>6}"
+            f"  {_clock(result.seconds):>6}{values}{f'   {printable(why)}' if why else ''}",
             markup=False,
         )
         self._moving("")
@@ -170,29 +170,24 @@ def plan_lines(plan: Plan) -> list[str]:
             else f"one of {', '.join(map(value_text, one.choices))}"
         )
         lines.append(f"  {'':<10} {one.name:<{_width(plan)}}  {one.tier:>4}  {value_text(one.default):>9}  {ends}")
-    lines.append(f"  {'rounds':<10} {_rounds(plan)}")
+    lines.extend(f"  {'' if i else 'rounds':<10} {text}" for i, text in enumerate(_rounds(plan)))
     if plan.done:
         lines.append(f"  resumed    {plan.done} of {plan.trials} trials were there")
     return lines
 
 
-def _rounds(plan: Plan) -> str:
+def _rounds(plan: Plan) -> list[str]:
     if plan.sampler != "zoom":
         what = {"random": "drawn from all of the space", "grid": "of a grid, in random order", "tpe": "proposed by TPE"}
-        return f"the defaults, then {plan.trials - 1} trials {what[plan.sampler]}"
-    parts, before = ["the defaults"], 0
+        return [f"the defaults, then {plan.trials - 1} trials {what[plan.sampler]}"]
+    texts, before = [], 0
     for one in plan.rounds:
-        names = [each.name for each in plan.space if before < each.tier <= one.tier]
-        if before == 0:
-            parts.append(f"{one.size} trials of {', '.join(names)}")
-        elif names:
-            parts.append(f"zoom, {one.size} with {', '.join(names)}")
-        else:
-            parts.append(f"zoom, {one.size} more")
+        names = ", ".join(each.name for each in plan.space if before < each.tier <= one.tier)
+        varied = f"{names} vary" if before == 0 else f"{names} vary as well" if names else "finer"
+        texts.append(f"{'the defaults, then ' if before == 0 else 'zoom, then '}{one.size} trials: {varied}")
         before = one.tier
-    left = [each.name for each in plan.space if each.tier > before]
-    few = f" (too few trials for {', '.join(left)})" if left else ""
-    return "; ".join(parts) + few
+    left = ", ".join(each.name for each in plan.space if each.tier > before)
+    return [*texts, f"too few trials for {left}"] if left else texts
 
 
 def print_found(tuned: Tuned, command: str) -> None:
