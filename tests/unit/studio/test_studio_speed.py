@@ -52,6 +52,7 @@ def test_the_first_page_and_a_tag_of_a_hundred_thousand_examples(samples, tmp_pa
             asked("POST", f"{place}/say", {"sayings": [{"position": n, "kind": "tag", "tag": "tag 1", "value": "1"}]})
             for n in range(200)
         ]
+        connection.close()
         process.terminate()
     assert np.quantile(pages, 0.95) < SLOWER * FIRST_PAGE
     assert np.quantile(tags, 0.95) < SLOWER * ROUND_TRIP
