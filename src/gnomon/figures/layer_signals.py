@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FEW_LOOKS = 30  # up to which each look has its own mark
 MOST_NAMED = 8  # layers in the legend; of more, evenly chosen ones
 _PANELS = (
     ("std", "spread of activations"),
@@ -41,8 +42,10 @@ def draw_layer_signals(history: Sequence[Mapping[str, Any]]) -> Figure:
         for i, name in enumerate(names):
             share = i / max(1, len(names) - 1)
             values = [_value(row["signals"], name, key) for row in looked]
-            axes.plot([row["epoch"] for row in looked], values, color=colours(0.12 + 0.88 * share), linewidth=1.2,
-                      marker="o" if len(looked) == 1 else None, markersize=3.2, label=label(name, 16))  # fmt: skip
+            axes.plot(
+                [row["epoch"] for row in looked], values, color=colours(0.12 + 0.88 * share), linewidth=1.2,
+                marker="o" if len(looked) <= FEW_LOOKS else None, markersize=3.2, label=label(name, 16),
+            )  # fmt: skip
         _scaled(axes, key)
         axes.set_title(title, fontsize=9)
         few_ticks(axes.xaxis, 8, whole=True)
