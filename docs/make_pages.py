@@ -20,7 +20,16 @@ SEEDS = range(5)
 SETS = ("digits", "breast-cancer", "iris", "wine", "diabetes")
 BEGIN, END = "<!-- expected: begin (docs/make_pages.py) -->\n", "<!-- expected: end -->\n"
 
-NOT_SET = {"run_name", "data.target_data", "data.group", "data.time", "schedule.decay", "stop.max_time", "goal.human"}
+NOT_SET = {
+    "run_name",
+    "data.target_data",
+    "data.labels",
+    "data.group",
+    "data.time",
+    "schedule.decay",
+    "stop.max_time",
+    "goal.human",
+}
 
 ABOUT_SETTINGS = """# Settings
 

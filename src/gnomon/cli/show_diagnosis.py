@@ -25,12 +25,13 @@ def print_diagnosis(diagnosis: Diagnosis, *, report: Path | None = None) -> None
 
 
 def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """errors {split: {error, low, high, examples, note}}, gaps {name: {size, low, high ...}}, verdict, advice, notes."""
+    """errors {split: {error, low, high, examples, note}}, gaps {name: {size, low, high ...}}, verdict, advice ..."""
     plain = to_json(diagnosis)
     return {
         "unit": diagnosis.unit,
         "errors": {
-            rung["name"]: {key: rung[key] for key in ("error", "low", "high", "examples", "note")} for rung in plain["rungs"]
+            rung["name"]: {key: rung[key] for key in ("error", "low", "high", "examples", "note")}
+            for rung in plain["rungs"]
         },
         "gaps": {gap["name"]: gap for gap in plain["gaps"]},
         "verdict": plain["verdict"],

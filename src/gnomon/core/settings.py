@@ -82,6 +82,11 @@ class DataSettings(_Group):
 
     target: Names | None = _setting(None, "the column or columns to predict (tables)")
     target_data: str | None = _setting(None, "data from the distribution that counts: dev and test come from it")
+    labels: str | None = _setting(
+        None,
+        "a CSV of corrected labels (id, label), as gnomon labels writes it; the data stays as it is",
+        link="fit-train",
+    )
     group: str | None = _setting(None, "column whose equal values stay on one side of every split (patient, speaker)")
     time: str | None = _setting(None, "column to split by time: train on the past, judge on the future")
     ignore: Names = _setting((), "columns not to use")

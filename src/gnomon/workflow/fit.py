@@ -160,11 +160,14 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _findable(settings: Settings) -> Settings:
-    """The settings with the place of the target data as it is seen from every folder: a run is resumed from any."""
-    target = settings.data.target_data
-    if target is None or not Path(target).expanduser().exists():
-        return settings
-    return with_values(settings, {"data.target_data": str(Path(target).expanduser().absolute())})
+    """The settings with the places of further files as they are seen from every folder: a run is resumed from any."""
+    places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
+    found = {
+        key: str(Path(place).expanduser().absolute())
+        for key, place in places.items()
+        if place is not None and Path(place).expanduser().exists()
+    }
+    return with_values(settings, found)
 
 
 def card_of(session: Session) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import BadInput, Examples, Reading
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
+from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
 from gnomon.data.source import TABLE_SUFFIXES, Source, counted, display_name, first_names, open_source
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
@@ -76,11 +78,33 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
             _require_known_classes(splits)
     splits = {name: examples for name, examples in splits.items() if len(examples)}
     _require(splits, source)
+    if settings.data.labels is not None:
+        splits = _corrected(splits, settings.data.labels, notes)
     leaks = find_leaks(splits)
     if settings.split.duplicates == "drop":
         splits, leaks = _without_copies(splits, leaks, notes)
     notes.extend(leaks.notes)
     return Prepared(source, chosen, why, splits, tuple(notes), tuple(bad), leaks, _reopen(thing))
+
+
+def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:
+    """Every split with the labels that a review has corrected: train, dev and test by the same process."""
+    labels = read_corrections(Path(path).expanduser())
+    found = {}
+    for name, part in splits.items():
+        number = int(part.index["id"].cast(pl.String).is_in(list(labels)).sum())
+        found[name] = relabelled(part, labels) if number else part
+        if number:
+            left_out = len(part) - len(found[name])
+            out = f", {left_out:,} of them left out, since nobody knows their label" if left_out else ""
+            notes.append(f"{name.replace('_', '-')}: labels of {counted(number, 'example')} as {path} has them{out}")
+    if not notes or not any(path in note for note in notes):
+        raise DataError(
+            "none of the ids there is an example of this data.",
+            where=path,
+            fix="give the file that was written for it.",
+        )
+    return found
 
 
 def source_of(card: Mapping[str, Any], given: Any, *, in_memory: str, moved: str) -> Any:
