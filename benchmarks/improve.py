@@ -31,7 +31,7 @@ from gnomon.metrics.interval import Interval
 from gnomon.strategy.improve_diary import Entry, State, changes_key
 from gnomon.training.evaluate import evaluate
 from gnomon.training.loop import split_error
-from gnomon.workflow.improve import ComputeBudget, Loop
+from gnomon.workflow.improve_loop import ComputeBudget, Loop
 from gnomon.workflow.matched import Matched, Outcome, Refused
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import open_session

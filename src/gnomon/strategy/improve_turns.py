@@ -157,8 +157,8 @@ def _easier(settings: Mapping[str, Any]) -> list[Turn]:
         change = {"regularise.weight_decay": _rounded(decay / 10)}
         found.append(Turn("less weight decay", change, why, "fit-train", 1.0, 0.05))
     if dropout and settings.get("model.name") not in SHALLOW:
-        change = {"regularise.dropout": [] if dropout <= 0.1 else [round(dropout / 2, 3)]}
-        found.append(Turn("less dropout", change, why, "fit-train", 1.0, 0.05))
+        less: dict[str, Any] = {"regularise.dropout": [] if dropout <= 0.1 else [round(dropout / 2, 3)]}
+        found.append(Turn("less dropout", less, why, "fit-train", 1.0, 0.05))
     if is_picture(settings) and settings.get("regularise.augment") not in (None, "none"):
         found.append(Turn("no augmentation", {"regularise.augment": "none"}, why, "fit-train", 1.0, 0.07))
     if settings.get("regularise.l2"):

@@ -6,11 +6,10 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import polars as pl
 import torch
 
 from gnomon.core.errors import StoppedError, UsageError
@@ -20,42 +19,20 @@ from gnomon.figures.encode import svg
 from gnomon.runs import writer
 from gnomon.runs.folder import FIGURES, RunFolder, find
 from gnomon.runs.seal import MANIFEST
-from gnomon.strategy.advice import LINK
-from gnomon.strategy.diagnosis import Diagnosis
-from gnomon.strategy.improve import (
-    HOPELESS,
-    LINKS_OF_GAPS,
-    PROMISING,
-    Evidence,
-    can_be_halved,
-    compare,
-    decide,
-    half_of_dev,
-    is_settled,
-    links_at_fault,
-    relative_gain,
-)
-from gnomon.strategy.improve_diary import Entry, Event, State, changes_key, page, state_of
-from gnomon.strategy.improve_turns import Turn, ordered, to_found_rate, turns_of
-from gnomon.strategy.ladder import diagnose
-from gnomon.strategy.wording import format_error, format_gap
+from gnomon.strategy.improve_diary import Entry, Event, State, page, state_of
+from gnomon.strategy.wording import format_error
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState
 from gnomon.workflow.fit import card_of, fit, refuse_changes
-from gnomon.workflow.matched import Matched, Outcome, Refused, opened_settings
+from gnomon.workflow.improve_loop import WRITING_SECONDS, Loop, TimeBudget
+from gnomon.workflow.matched import Matched, opened_settings
 from gnomon.workflow.prepare import Prepared, prepare, source_of
-from gnomon.workflow.rate import range_test
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session
-from gnomon.workflow.signals import StopFlag, Stopped, watched
+from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.trial import Trial, Trials
 
-SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
-FIRST_SHARE = 0.45  # of the time at most goes into the first system: the final one needs as much again
-WRITING_SECONDS = 4.0  # at least kept for judging and writing the improved system, and of a long time this share:
-WRITING_SHARE = 0.02
-READINGS = 2.0  # times that the data is read again for it
 DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
 
@@ -70,49 +47,6 @@ class Improvement:
     def changes(self) -> Mapping[str, Any]:
         """What was kept, full key -> value."""
         return state_of(self.diary).changes
-
-
-class Budget(Protocol):
-    """How much may still be spent."""
-
-    @property
-    def deadline(self) -> float:
-        """When the last training must be done, on time.monotonic()'s clock."""
-
-    def has_room(self, current: Outcome, times: float) -> bool:
-        """Whether a training that costs so many times what `current` did can still be paid."""
-
-
-@dataclass(frozen=True)
-class TimeBudget:
-    """Time on the clock, of which enough is kept to judge and write the system as it stands."""
-
-    matched: Matched
-    end: float
-    limit: float  # seconds that there were at the beginning
-    reading: float  # seconds that opening the data took
-
-    @property
-    def deadline(self) -> float:
-        return self.end - READINGS * self.reading - max(WRITING_SECONDS, WRITING_SHARE * self.limit)
-
-    def has_room(self, current: Outcome, times: float) -> bool:
-        return time.monotonic() + self.matched.seconds(current, times) <= self.deadline
-
-
-@dataclass(frozen=True)
-class ComputeBudget:
-    """Multiply-adds of all trainings together: what methods are compared at."""
-
-    matched: Matched
-    limit: float
-
-    @property
-    def deadline(self) -> float:
-        return math.inf
-
-    def has_room(self, current: Outcome, times: float) -> bool:
-        return self.matched.cost + times * current.cost <= self.limit
 
 
 def improve(
@@ -260,7 +194,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
     return Work(folder, prepared, opened, given, source, end, began, reading, tell, state, entries)
 
 
-# --- the loop ---------------------------------------------------------------------------------------------------------
+# --- improving --------------------------------------------------------------------------------------------------------
 def _improve(work: Work, flag: StopFlag) -> Trial | None:
     """Everything that is tried; the improved system as it was trained, unless no training came to its end."""
     trials = Trials(work.prepared, work.opened, given=work.given)
@@ -272,208 +206,6 @@ def _improve(work: Work, flag: StopFlag) -> Trial | None:
     finally:
         flag.patient = False
     return matched.trial(work.state.changes)
-
-
-@dataclass
-class Loop:
-    """Diagnose, turn one knob, verify, keep or undo. Every step goes through `note`, which also moves `state` on."""
-
-    matched: Matched
-    budget: Budget
-    state: State
-    note: Callable[..., None]
-    end: float = math.inf
-    stop_asked: Callable[[], bool] = lambda: False
-    rates: dict[str, float | None] = field(default_factory=dict)  # that range tests suggest, by changes
-
-    def run(self) -> None:
-        """Until nothing is left to try or to spend. Raises Stopped when that was asked."""
-        current = self._first()
-        while current is not None and not self.state.is_over:
-            found = self._trained(self.state.changes, self.matched.seeds(1)[0])
-            if isinstance(found, Refused):
-                self._end(f"the system as it stands could not be trained again: {found.why}")
-                return
-            current = found
-            if not self.state.is_seen:
-                self._look(current)
-            turn = self._next(current)
-            if turn is None:
-                return
-            self._try(turn, current)
-            self.matched.keep_only(self.state.changes)
-
-    def _first(self) -> Outcome | None:
-        """The first system, or None where the time is too short to try anything with it."""
-        seed = self.matched.seeds(1)[0]
-        limit = self.end
-        if math.isfinite(self.end):
-            limit = time.monotonic() + FIRST_SHARE * (self.end - time.monotonic())
-        began = time.monotonic()
-        found = self.matched.outcome(self.state.changes, seed, deadline=limit)
-        self._leave_if_asked()
-        if isinstance(found, Refused):
-            if not found.is_out_of_time:
-                raise UsageError(f"the first system could not be trained: {found.why}", fix="gnomon check DATA.")
-            share = found.epochs_done / max(time.monotonic() - began, 1e-9)  # epochs a second
-            self._end("one training takes too long to try anything beside it", epochs_a_second=share)
-            return None
-        if changes_key({}) not in self.state.tried:
-            unit = self.matched.trials.task.error_unit
-            text = (
-                f"dev {format_error(found.dev_error, unit)}, train {format_error(found.train_error, unit)}, "
-                f"{found.seconds:.1f} s"
-            )
-            facts = {"dev_error": found.dev_error, "train_error": found.train_error, "cost": found.cost}
-            self.note("first", text, **facts, training_seconds=found.seconds)
-        return found
-
-    def _trained(self, changes: Mapping[str, Any], seed: int) -> Outcome | Refused:
-        found = self.matched.outcome(changes, seed, deadline=self.budget.deadline)
-        self._leave_if_asked()
-        return found
-
-    def _look(self, current: Outcome) -> None:
-        """What holds the system back as it stands, and whose knobs that makes it."""
-        diagnosis = diagnosis_of_trial(self.matched, current)
-        links, reason = links_at_fault(diagnosis)
-        gaps = {gap.name: gap.size for gap in diagnosis.gaps}
-        further = [LINK[name] for name, size in gaps.items() if size > 0 and LINK[name] in LINKS_OF_GAPS]
-        self.note("seen", f"{reason}: knobs of {' and '.join(links) or 'no link'}", links=list(links), further=further,
-                  reason=reason, verdict=diagnosis.verdict.text, gaps=gaps, dev_error=current.dev_error,
-                  train_error=current.train_error)  # fmt: skip
-
-    def _next(self, current: Outcome) -> Turn | None:
-        """The most promising turn that was not tried and can be paid; the other link's when this one has none left."""
-        for links in (self.state.links, self.state.further):
-            possible = turns_of(links, current.settings)
-            if "fit-train" in links:
-                possible += to_found_rate(current.settings, self._suggested_rate())
-            turns = ordered(possible, self.state.learned)
-            new = [
-                turn for turn in turns if changes_key({**self.state.changes, **turn.changes}) not in self.state.tried
-            ]
-            hopeful = [turn for turn in new if turn.expected > 0]
-            payable = [turn for turn in hopeful if self.budget.has_room(current, turn.cost)]
-            if payable:
-                if set(links) - set(self.state.links):
-                    text = f"no knob of {' and '.join(self.state.links) or 'that link'} is left to try: now {links[-1]}"
-                    self.note("seen", text, links=list(links), further=list(links))
-                return payable[0]
-            if hopeful:
-                self._end("what is left does not allow for another training")
-                return None
-        self._end("no knob is left that promises anything")
-        return None
-
-    def _suggested_rate(self) -> float | None:
-        """What a range test says for the system as it stands; measured once for each."""
-        key = changes_key(self.state.changes)
-        if key not in self.rates:
-            trials = self.matched.trials
-            session = open_session(
-                trials.prepared, with_values(trials.opened, self.state.changes), trials.given, task=trials.task
-            )
-            test = range_test(session)
-            per_example = sum(row.multiply_adds or 0 for row in session.layers)
-            self.matched.cost += 3.0 * per_example * len(test.rates) * test.batch_size
-            self.rates[key] = test.suggested
-        return self.rates[key]
-
-    def _try(self, turn: Turn, current: Outcome) -> None:
-        """One knob turned, with as many seeds as there is hope and room for; then kept or undone."""
-        label, unit = turn.label(current.settings), self.matched.trials.task.error_unit
-        facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
-        facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
-        before: list[Outcome] = []
-        after: list[Outcome] = []
-        evidence: Evidence | None = None
-        failed = ""
-        for place, seed in enumerate(self.matched.seeds(SEEDS)):
-            if place and not self.budget.has_room(current, turn.cost + 1.0):
-                break
-            base = self._trained(self.state.changes, seed)
-            turned = self._trained({**self.state.changes, **turn.changes}, seed)
-            if isinstance(base, Refused) or isinstance(turned, Refused):
-                failed = "" if after else (turned.why if isinstance(turned, Refused) else "no time was left")
-                break
-            before.append(base)
-            after.append(turned)
-            evidence = self._evidence(before, after, confirming=False)
-            if is_settled(evidence, number_tried=self.state.number_tried + 1):
-                break
-        if evidence is None:
-            self.note("tried", f"{label}: {failed}", **facts, failed=failed or "not measured", kept=False)
-            return
-        self._decide(facts, before, after, evidence, unit)
-
-    def _decide(
-        self, facts: dict[str, Any], before: list[Outcome], after: list[Outcome], evidence: Evidence, unit: str | None
-    ) -> None:
-        is_halved = can_be_halved(before[0].evaluations["dev"])
-        confirmed = not is_halved
-        number = self.state.number_tried + 1
-        chosen_by = evidence
-        if is_halved and evidence.gain > 0 and evidence.p_value < PROMISING:
-            evidence, confirmed = self._evidence(before, after, confirming=True), True
-            number = self.state.number_confirmed + 1
-        decision = decide(evidence, number_tried=number, unit=unit)
-        is_kept = decision.is_kept and confirmed
-        why = decision.why
-        if not confirmed:
-            why = "too little on the half of dev that chooses to ask the other half"
-        elif evidence.gain > 0 and evidence.p_value > HOPELESS and len(after) < SEEDS:
-            why = f"too little to spend another seed on: p = {evidence.p_value:.2g}"
-        error = sum(one.dev_error for one in before) / len(before)
-        later = sum(one.dev_error for one in after) / len(after)
-        low, high = (format_gap(end, unit).split(" ")[0] for end in (evidence.low, evidence.high))
-        seeds = f"{len(after)} seed{'s' if len(after) > 1 else ''}"
-        text = (
-            f"{facts['label']}: {format_error(error, unit)} -> {format_error(later, unit)} (gain "
-            f"{format_gap(evidence.gain, unit)} [{low}, {high}], {seeds}); {why}"
-        )
-        self.note(
-            "tried", text, **facts, kept=is_kept, why=why, seeds=[one.seed for one in after],
-            dev_before=[one.dev_error for one in before], dev_after=[one.dev_error for one in after],
-            gain=evidence.gain, low=evidence.low, high=evidence.high, p_value=evidence.p_value, level=decision.level,
-            confirmed=confirmed and is_halved, relative_gain=relative_gain(chosen_by, error),
-            scatter=asdict(evidence.scatter), cost=sum(one.cost for one in after),
-            training_seconds=sum(one.seconds for one in after),
-        )  # fmt: skip
-
-    def _evidence(self, before: list[Outcome], after: list[Outcome], *, confirming: bool) -> Evidence:
-        sides = [[one.evaluations["dev"] for one in side] for side in (before, after)]
-        if can_be_halved(sides[0][0]):
-            sides = [[half_of_dev(one, confirming=confirming) for one in side] for side in sides]
-        return compare(sides[0], sides[1], scatters=self.state.scatters)
-
-    def _end(self, why: str, **facts: Any) -> None:
-        self.note("ended", why, why=why, changes=dict(self.state.changes), cost=self.matched.cost, **facts)
-
-    def _leave_if_asked(self) -> None:
-        if self.stop_asked():
-            raise Stopped
-
-
-def diagnosis_of_trial(matched: Matched, outcome: Outcome) -> Diagnosis:
-    """The ladder of one trial, as a run with its settings would get it."""
-    trials = matched.trials
-    pairs = trials.prepared.leaks.pairs.filter(pl.col("other_split") == "train")
-    leaked = {
-        split: pairs.filter(pl.col("split") == split)["id"].cast(one.table["id"].dtype, strict=False).to_list()
-        for split, one in outcome.evaluations.items()
-        if split != "train"
-    }
-    return diagnose(
-        outcome.evaluations,
-        human=trials.opened.goal.human,
-        error_name=trials.task.error_name,
-        leaked=leaked,
-        dev_looks=outcome.looks,
-        settings=outcome.settings,
-        num_train=len(trials.prepared.splits["train"]),
-        seed=trials.opened.seed,
-    )
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
