@@ -29,21 +29,18 @@ def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) 
     if folder is None:
         return torch.empty(*shape, dtype=dtype)
     count = math.prod(shape)
-    handle, name = tempfile.mkstemp(prefix=".columns-", dir=folder)
+    size = count * torch.empty((), dtype=dtype).element_size()
     try:
-        size = count * torch.empty((), dtype=dtype).element_size()
-        if hasattr(os, "posix_fallocate"):  # else a full disk shows itself as a signal on some later write
-            os.posix_fallocate(handle, 0, max(size, 1))
-        return torch.from_file(name, shared=True, size=count, dtype=dtype).reshape(*shape)
+        with tempfile.NamedTemporaryFile(prefix=".columns-", dir=folder) as file:  # its name ends here, its content not
+            if hasattr(os, "posix_fallocate"):  # else a full disk shows itself as a signal on some later write
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            return torch.from_file(file.name, shared=True, size=count, dtype=dtype).reshape(*shape)
     except OSError as error:
         raise MachineError(
             f"there is no room for {size:,} bytes of encoded examples ({error.strerror}).",
             where=str(folder),
             fix="make room on that disk, or use smaller pictures: image_size=32.",
         ) from None
-    finally:
-        os.close(handle)
-        Path(name).unlink()
 
 
 def memory_left() -> int:
