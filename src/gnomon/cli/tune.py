@@ -183,8 +183,12 @@ def _rounds(plan: Plan) -> list[str]:
     texts, before = [], 0
     for one in plan.rounds:
         names = ", ".join(each.name for each in plan.space if before < each.tier <= one.tier)
-        varied = f"{names} vary" if before == 0 else f"{names} vary as well" if names else "finer"
-        texts.append(f"{'the defaults, then ' if before == 0 else 'zoom, then '}{one.size} trials: {varied}")
+        if before == 0:
+            texts.append(f"the defaults, then {one.size} trials of {names}")
+        else:
+            texts.append(
+                f"zoom, then {one.size} with {names} as well" if names else f"zoom, then {one.size} finer ones"
+            )
         before = one.tier
     left = ", ".join(each.name for each in plan.space if each.tier > before)
     return [*texts, f"too few trials for {left}"] if left else texts
@@ -202,7 +206,10 @@ def _error(value: float, unit: str | None) -> str:
 
 
 def _longest(one: Dimension) -> int:
-    return max(map(len, map(value_text, one.choices)), default=0) if one.is_choice else 8
+    """Characters that its values take."""
+    if one.is_choice:
+        return max(map(len, map(value_text, one.choices)))
+    return len(str(one.high)) if one.is_whole else 8 if 0 < one.low < 1e-3 else 7
 
 
 def _range(ends: Sequence[Any]) -> str:
