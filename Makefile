@@ -1,5 +1,5 @@
 # One entry for people and CI. Needs a virtual environment with: pip install -c constraints.txt -e '.[dev]'
-.PHONY: check test slow bench types lint readme pages
+.PHONY: check test slow bench types lint readme pages gallery
 
 check: lint types test
 
@@ -25,3 +25,6 @@ readme:
 
 pages:
 	python docs/make_pages.py
+
+gallery:
+	python docs/make_gallery.py

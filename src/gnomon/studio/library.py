@@ -20,6 +20,7 @@ from gnomon.figures.encode import thumbnail
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
 from gnomon.runs.seal import MANIFEST
+from gnomon.runs.search_folder import SEARCH
 from gnomon.runs.tags import TagStore
 from gnomon.strategy.saved import from_json
 from gnomon.studio.review import Review
@@ -227,7 +228,7 @@ def run_id(path: Path) -> str:
 def _runs_below(place: Path, depth: int) -> list[Path]:
     """Folders that are runs; links are not followed, so that nothing outside of `place` is reached."""
     if (place / MANIFEST).is_file():
-        return [place]
+        return [] if (place / SEARCH).is_file() else [place]  # a search is no run; its best system is one elsewhere
     if depth == 0 or not place.is_dir():
         return []
     found: list[Path] = []

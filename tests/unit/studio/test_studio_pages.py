@@ -28,6 +28,14 @@ def test_the_list_has_each_run_with_its_error_and_what_holds_it_back(client, pla
     assert "epochs=3" in page
 
 
+def test_a_search_is_no_run(planted, tmp_path):
+    from gnomon.studio.library import Library
+
+    assert len(Library([tmp_path / "runs"]).cards()) == 1
+    (next((tmp_path / "runs").rglob("manifest.json")).parent / "search.json").write_text("{}")
+    assert Library([tmp_path / "runs"]).cards() == []
+
+
 def test_the_list_is_filtered_sorted_and_grouped(client, samples, tmp_path):
     samples.plant(
         tmp_path / "runs", samples.predictions(300, 60), name="worse", settings={"optimiser.learning_rate": 0.1}
