@@ -49,6 +49,7 @@ def by_epoch(rule):
         ),
     ],
     ids=str,
+    ids=["constant", "inverse", "exponential", "staircase", "root", "discrete"],
 )
 def test_schedules_that_count_epochs_equal_the_equations_at_every_step(settings, rule):
     assert rates(**settings) == pytest.approx(by_epoch(rule), rel=1e-12)
