@@ -92,10 +92,14 @@ def test_a_spoilt_system_is_mended_for_nearly_every_seed(fault):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_too_few_examples_are_answered_with_knobs_of_fit_dev():
-    for seed in range(5):
-        entries = diary_of(wide(300, seed), {"hidden": (128, 128), "epochs": 40}, seed)
+    for seed in range(3):
+        few = {
+            "hidden": (128, 128), "epochs": 40, "split.dev": 0.6, "split.test": 0.2,  # 300 of 1,500 to train on
+            "goal.human": 0.165,  # arctan(0.8 / sqrt(2)) / pi: what the noise makes unavoidable
+        }  # fmt: skip
+        entries = diary_of(wide(1500, seed), few, seed)
         seen = next(entry for entry in entries if entry.event == "seen")
-        assert seen.facts["links"] == ["fit-dev"]
+        assert seen.facts["links"][0] == "fit-dev"  # the other link may be named as a contender
 
 
 @pytest.mark.slow
