@@ -38,7 +38,7 @@ def said(run):
         ({"init": {"name": "small"}}, {"vanishing"}),
         ({"init": {"name": "xavier", "scale": 0.01}}, {"vanishing"}),
     ],
-    ids=str,
+    ids=["xavier 16", "xavier 2", "small", "xavier 0.01"],
 )
 def test_fifty_tanh_layers_that_start_too_large_or_too_small_are_named_after_the_first_epoch(start, trouble):
     run = gnomon.fit("digits", **DEEP, learning_rate=1e-4, **start)

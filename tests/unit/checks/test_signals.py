@@ -129,7 +129,7 @@ def test_layers_are_named_after_the_layer_table():
         ({"scale": 0.01}, {"vanishing"}),
         ({"scheme": "small"}, {"vanishing"}),
     ],
-    ids=str,
+    ids=["std 2", "scale 2", "std 0.01", "scale 0.01", "small"],
 )
 def test_a_tanh_net_of_fifty_layers_that_starts_too_large_or_too_small_is_named(start, expected):
     found = findings(signals_of(fifty_layers("tanh", **start), *pictures()))

@@ -48,7 +48,6 @@ def by_epoch(rule):
             lambda e: equations.discrete_decay({0: 0.1, 2: 0.05, 9: 0.001}, epoch=e),
         ),
     ],
-    ids=str,
     ids=["constant", "inverse", "exponential", "staircase", "root", "discrete"],
 )
 def test_schedules_that_count_epochs_equal_the_equations_at_every_step(settings, rule):
