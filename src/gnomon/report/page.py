@@ -21,6 +21,7 @@ from gnomon.figures.confusion import MAX_MATRIX
 from gnomon.report import pictures
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.improve_probes import pair_text, told_gains
+from gnomon.strategy.two_way import two_way_rows
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import format_count, ladder_rows, split_name
 
@@ -239,6 +240,7 @@ def _environment() -> Environment:
         split=split_name,
         thumbnail=pictures.of_view,
         top=_top,
+        two_way=two_way_rows,
     )
     return environment
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gnomon.strategy.improve_diary import Entry
     from gnomon.strategy.improve_probes import Probes
     from gnomon.strategy.slices import Slice
+    from gnomon.strategy.two_way import TwoWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +105,6 @@ class ReportRecord:
     example_views: Sequence[tuple[str, View]] = ()  # (caption, view): what the data looks like
     test_openings: int = 0  # times the test split was looked at
     reproduce: Sequence[Command] = ()
+    two_way: TwoWay | None = None  # general and target data, trained on or not, where train-dev was measured
     probes: Probes | None = None  # what changes to this system would give, where it was measured
     diary: Sequence[Entry] = ()  # how the system came about, where it was improved step by step

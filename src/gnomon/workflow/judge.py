@@ -24,6 +24,7 @@ from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
+from gnomon.strategy.two_way import two_way
 from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def report_record(
         figures=run.task.figures(evaluations[shown]),
         example_views=_examples_shown(run, examples.get("train")),
         test_openings=len(run.folder.openings.read()),
+        two_way=two_way(
+            evaluations, human_target=min(run.settings.goal.human or (), default=None), seed=run.settings.seed
+        ),
         probes=probes_from_json(run.folder.load_probes()),
         diary=[Entry.from_json(line) for line in run.folder.diary.read()],
         reproduce=[

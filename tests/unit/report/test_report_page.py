@@ -19,6 +19,7 @@ from gnomon.report import page, pictures
 from gnomon.report.record import Mistake, SettingLine
 from gnomon.strategy.diagnosis import Verdict
 from gnomon.strategy.slices import Slice
+from gnomon.strategy.two_way import COLUMNS, ROWS, TwoWay
 
 VOID = {"meta", "link", "img", "br", "rect", "line", "circle"}
 
@@ -264,3 +265,17 @@ def test_an_unknown_human_level_draws_no_line_in_the_learning_curves(samples, dr
     unknown = dataclasses.replace(diagnosis, rungs=(human, *diagnosis.rungs[1:]))
     assert ">human<" in curves(drawn)
     assert ">human<" not in curves(pictures.of(samples.record(diagnosis=unknown)))
+
+
+def test_general_and_target_data_stand_in_one_table(samples):
+    cells = {(row, column): None for row in ROWS for column in COLUMNS}
+    cells |= {
+        ("human", "target"): Interval(0.01, 0.01, 0.01),
+        ("trained on", "general"): Interval(0.02, 0.01, 0.03),
+        ("not trained on", "general"): Interval(0.04, 0.03, 0.05),
+        ("not trained on", "target"): Interval(0.1, 0.08, 0.12),
+    }
+    rows = Page(report.build(samples.record(two_way=TwoWay("share", cells)))).rows
+    assert ["human", "", "1.0 %"] in rows
+    assert ["not trained on", "4.0 % [3.0, 5.0]", "10.0 % [8.0, 12.0]"] in rows
+    assert "General data" not in report.build(samples.record())
