@@ -316,7 +316,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Search settings by trials, from coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value ...]
+    """Search settings by trials, from coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value]
 
     A range (learning_rate=1e-4..1e-1) or choices (schedule=cosine,constant) say what varies, one value what does not.
     satisfy="latency_ms <= 10, size_mb <= 5" are conditions on the best; repeats=3 trains it and the defaults again with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -151,6 +152,11 @@ def print_result(run: Run, *, was_finished: bool) -> None:
     if was_finished:
         sys.stdout.write("  finished   this run was finished before: nothing was left to do\n")
     print_diagnosis(run.diagnosis, report=run.report)
+    here = "latest" if run.settings.runs_folder == "runs" else shlex.quote(str(run.path))
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")
+    more = "   ".join(f"gnomon {verb} {here}" for verb in verbs)
+    console.print(printable(f"  more    {more}   gnomon studio"), markup=False)
 
 
 def fit_as_json(run: Run) -> dict[str, Any]:
