@@ -89,6 +89,7 @@ class Source:
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
+OF_A_RUN = ("manifest.json", "settings.toml", "splits.parquet")
 UNREAD_ARCHIVE_SUFFIXES = (".7z", ".rar", ".tar.zst", ".tar.lz4")
 
 
@@ -159,6 +160,12 @@ def _open_path(path: str, notes: tuple[str, ...]) -> Source:
     origin = display_name(os.path.abspath(path))  # noqa: PTH100  # Path.absolute keeps ".."
     name = _short_name(path)
     if stat.S_ISDIR(mode):
+        if all((Path(path) / file).is_file() for file in OF_A_RUN):  # its predictions would be read as a table
+            raise DataError(
+                "this is a folder that gnomon wrote, of a run or a search, not data.",
+                where=display_name(path),
+                fix="give the data that it was made from.",
+            )
         return Source(name, origin, tree=_not_empty(FolderTree(path)), notes=notes)
     if not stat.S_ISREG(mode):
         kind = "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"

@@ -96,9 +96,12 @@ def _none_there(
         sentences.append(f"No gap of more than {floor} is there: {_names(measured)} would show if there were.")
     if bound is not None:
         why = "the train error is below the human level" if _human_known(rungs) else "the human level is not known"
-        sentences.append(
-            f"Avoidable bias is not measured ({why}): it can be anything up to {format_gap(bound.size, unit)}."
+        most = (
+            f"it can be anything up to {format_gap(bound.size, unit)}"
+            if bound.size > 0
+            else f"the train error is 0, and no more than {format_gap(bound.high, unit)} could be hiding"
         )
+        sentences.append(f"Avoidable bias is not measured ({why}): {most}.")
     text = " ".join(sentences)
     return Verdict(None, (), certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
 

@@ -97,7 +97,13 @@ class Run:
         return from_json(self.folder.load_diagnosis())
 
     def evaluation(self, split: str) -> Evaluation:
-        """The predictions of one split: "train", "train_dev", "dev", or "test" once it has been opened."""
+        """The predictions of one split: "train", "train_dev", "dev", or "test" once it has been opened.
+
+        Raises UsageError for a split that there is not, and for test while it is sealed.
+        """
+        if split == "test" and self.has_test and split not in self.folder.saved_predictions():
+            fix = f"gnomon test {self.path} opens it, which is counted."
+            raise UsageError("its test split is sealed.", where=str(self.path), fix=fix)
         table = self.folder.load_predictions(split)
         return Evaluation(split, self.task.error_unit, table, self.task.split_error(table))
 

@@ -121,6 +121,14 @@ def test_folders_archives_and_files_become_trees(tmp_path):
         assert source.summary() == "found 1 file (.png 1)"
 
 
+def test_a_folder_of_a_run_is_not_data(tmp_path):
+    for name in ("manifest.json", "settings.toml", "splits.parquet", "predictions/dev.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match="of a run or a search, not data"):
+        open_source(tmp_path)
+
+
 def test_several_files_are_one_tree_and_one_path_in_a_list_is_that_path(tmp_path):
     for name in ("b.png", "a.png"):
         (tmp_path / name).write_bytes(b"x")

@@ -164,6 +164,13 @@ def test_an_unknown_human_level_only_bounds_the_bias():
     assert any("human=" in one.action for one in found.advice)
 
 
+def test_a_train_error_of_0_is_not_said_to_bound_the_bias_by_nothing():
+    found = ladder(split("train", 0, 36), split("dev", 0, 12))
+    # Wilson's interval of 0 of 36 ends at z^2 / (36 + z^2) = 9.64 %
+    assert "the train error is 0, and no more than 9.6 points could be hiding" in found.verdict.text
+    assert "up to 0.0 points" not in found.verdict.text
+
+
 def test_variance_beyond_the_whole_train_error_needs_no_human_level():
     found = ladder(split("train", 5, 1000), split("dev", 100, 1000))
     assert found.verdict.contenders == ("variance",)
