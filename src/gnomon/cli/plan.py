@@ -47,7 +47,7 @@ def _share(key: str, text: str) -> float:
 
 def print_plan(plan: Plan) -> None:
     for line in plan_lines(plan):
-        sys.stdout.write(f"  {line}\n")
+        sys.stdout.write(f"  {line}\n" if line else "\n")
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -179,12 +179,12 @@ def plan_lines(plan: Plan) -> list[str]:
 def _rounds(plan: Plan) -> list[str]:
     if plan.sampler != "zoom":
         what = {"random": "drawn from all of the space", "grid": "of a grid, in random order", "tpe": "proposed by TPE"}
-        return [f"the defaults, then {plan.trials - 1} trials {what[plan.sampler]}"]
+        return [f"the defaults, then {plan.trials - 1} trial{'' if plan.trials == 2 else 's'} {what[plan.sampler]}"]
     texts, before = [], 0
     for one in plan.rounds:
         names = ", ".join(each.name for each in plan.space if before < each.tier <= one.tier)
         if before == 0:
-            texts.append(f"the defaults, then {one.size} trials of {names}")
+            texts.append(f"the defaults, then {one.size} trial{'' if one.size == 1 else 's'} of {names}")
         else:
             texts.append(
                 f"zoom, then {one.size} with {names} as well" if names else f"zoom, then {one.size} finer ones"

@@ -328,13 +328,14 @@ _FIXES = {
     errno.ENOSPC: "free some space on that disk, or choose another with runs_folder=FOLDER.",
     errno.EDQUOT: "free some of your disk quota, or choose another disk with runs_folder=FOLDER.",
     errno.EFBIG: "raise the file size limit (`ulimit -f unlimited`), or choose another disk with runs_folder=FOLDER.",
-    errno.EACCES: "get the right to write there, or choose another folder with runs_folder=FOLDER.",
-    errno.EPERM: "get the right to write there, or choose another folder with runs_folder=FOLDER.",
+    errno.EACCES: "get the right to write there, or choose another folder (for runs: runs_folder=FOLDER).",
+    errno.EPERM: "get the right to write there, or choose another folder (for runs: runs_folder=FOLDER).",
     errno.EROFS: "mount that disk for writing, or choose another with runs_folder=FOLDER.",
     errno.EIO: "the disk reports errors: check it, and choose another with runs_folder=FOLDER.",
     errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`.",
     errno.ENAMETOOLONG: "choose a shorter path with runs_folder=FOLDER or run_name=NAME.",
 }
+_OTHER_FIX = "look at what is at that path, or choose another (for runs: runs_folder=FOLDER)."
 
 
 @contextmanager
@@ -343,8 +344,9 @@ def _as_machine_error(path: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        room = f"; {needed:,} bytes needed, {free_bytes(path):,} free" if needed else ""
-        fix = _FIXES.get(error.errno or 0, "look at what is at that path, or choose another with runs_folder=FOLDER.")
+        has_place = error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)  # else its room says nothing
+        room = f"; {needed:,} bytes needed, {free_bytes(path):,} free" if needed and has_place else ""
+        fix = _FIXES.get(error.errno or 0, _OTHER_FIX)
         raise MachineError(f"cannot be written: {reason}{room}.", where=str(path), fix=fix) from error
 
 

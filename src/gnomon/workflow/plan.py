@@ -70,7 +70,7 @@ def plan(
     if examples is not None:
         return Plan(_told_by(error, examples, alpha, power), alpha, power)
     if not 0 < error <= 1:
-        raise UsageError(f"an error of {error:g} is not a share above 0.", fix="give error=0.1 for 10 %.")
+        raise UsageError(f"an error of {error:g} is no share between 0 and 1.", fix="give error=0.1 for 10 %.")
     others = [other] if other is not None else [error * (1 - size) for size in SIZES]
     return Plan(tuple(_tell(error, one, disagree, alpha, power) for one in others), alpha, power)
 

@@ -77,6 +77,13 @@ def test_a_failed_write_keeps_the_old_content(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a"]
 
 
+def test_the_room_of_a_disk_is_not_told_of_a_path_that_cannot_be(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(MachineError) as caught:
+        writer.write_bytes(tmp_path / "a" / "b", b"new")
+    assert "bytes needed" not in str(caught.value)
+
+
 def test_a_link_is_replaced_not_followed(tmp_path):
     (tmp_path / "outside").write_bytes(b"outside")
     (tmp_path / "a").symlink_to("outside")

@@ -20,6 +20,11 @@ def test_the_space_is_shown_before_the_first_trial_and_what_was_found_after_the_
     assert "too few trials for momentum" in shown
 
 
+def test_one_trial_is_said_to_be_one(capsys):
+    assert main(["tune", "wine", "trials=2", "workers=1", "epochs=1", "repeats=0"]) == 0
+    assert "the defaults, then 1 trial of learning_rate" in capsys.readouterr().out
+
+
 def test_json_is_one_object_and_nothing_else(capsys):
     assert main(["tune", "wine", *QUICK, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
