@@ -161,8 +161,15 @@ def test_a_finished_run_is_said_to_be_finished_even_when_its_data_is_gone(capsys
     code, out, err = gnomon(capsys, "fit", "--resume", "latest")
     assert (code, err) == (0, "")
     assert "this run was finished before: nothing was left to do" in out
+    assert "gnomon test latest" in out
+    latest = tmp_path / "runs" / "latest"
+    aim = latest.readlink()
+    latest.unlink()
+    _, out, _ = gnomon(capsys, "fit", "--resume", str(run))
+    assert f"gnomon test {run}" in out  # `latest` would be another run
     (tmp_path / "pets").rename(tmp_path / "moved")
-    assert gnomon(capsys, "fit", "--resume", "latest")[0] == 0
+    assert gnomon(capsys, "fit", "--resume", str(run))[0] == 0
+    latest.symlink_to(aim)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     code, out, err = gnomon(capsys, "test", "latest")
     assert (code, out) == (3, "")

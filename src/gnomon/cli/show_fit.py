@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -152,7 +153,8 @@ def print_result(run: Run, *, was_finished: bool) -> None:
     if was_finished:
         sys.stdout.write("  finished   this run was finished before: nothing was left to do\n")
     print_diagnosis(run.diagnosis, report=run.report)
-    here = "latest" if run.settings.runs_folder == "runs" else shlex.quote(str(run.path))
+    is_latest = (Path("runs") / "latest").resolve() == run.path.resolve()  # an older run may have been resumed
+    here = "latest" if is_latest else shlex.quote(str(run.path))
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")
     more = "   ".join(f"gnomon {verb} {here}" for verb in verbs)
