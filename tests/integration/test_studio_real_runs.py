@@ -82,6 +82,20 @@ def test_labels_are_reviewed_one_by_one_and_undone(client, place):
     assert client.ask(f"{place}/labels/train")[0] == 404
 
 
+def test_only_what_the_model_answered_is_said_to_be_its_answer(client, place):
+    here, said = f"{place}/labels/dev", set()
+    for number in range(40):
+        page = posted(client, f"{here}/say", {"place": number, "verdict": "given"}).replace("&#39;", "'")
+        given, words, suggested = re.search(
+            r"as given, ([\d.e-]+)\s%.*?>(as the model says|the model's next guess), ([\d.e-]+)\s%", page, re.DOTALL
+        ).groups()
+        assert (words == "as the model says") == (float(suggested) > float(given))
+        said.add(words)
+    assert len(said) == 2
+    for _ in range(40):
+        posted(client, f"{here}/undo", {})
+
+
 def test_the_diary_of_an_improvement_is_on_the_page(client, place, run):
     with run.folder.lock():
         run.folder.diary.append({"event": "began", "text": "<b>began", "seconds": 1.0, "facts": {}})
