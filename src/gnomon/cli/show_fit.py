@@ -157,8 +157,8 @@ def print_result(run: Run, *, was_finished: bool) -> None:
     here = "latest" if is_latest else shlex.quote(str(run.path))
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")
-    more = "   ".join(f"gnomon {verb} {here}" for verb in verbs)
-    console.print(printable(f"  more    {more}   gnomon studio"), markup=False)
+    more = "   ".join(f"gnomon {verb} {printable(here)}" for verb in verbs)
+    console.print(f"  more    {more}   gnomon studio", markup=False)
 
 
 def fit_as_json(run: Run) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def _open_path(path: str, notes: tuple[str, ...]) -> Source:
     origin = display_name(os.path.abspath(path))  # noqa: PTH100  # Path.absolute keeps ".."
     name = _short_name(path)
     if stat.S_ISDIR(mode):
-        if all((Path(path) / file).is_file() for file in OF_A_RUN):  # its predictions would be read as a table
+        if all(os.path.isfile(os.path.join(path, file)) for file in OF_A_RUN):  # noqa: PTH113, PTH118  # False if locked
             raise DataError(
                 "this is a folder that gnomon wrote, of a run or a search, not data.",
                 where=display_name(path),
