@@ -18,7 +18,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import Examples
 from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
 from gnomon.core.task import Task
-from gnomon.data.splits import compare_splits, fingerprint_of
+from gnomon.data.identity import compare_splits, fingerprint_of
 from gnomon.models import CUSTOM
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.folder import REPORT, RunFolder, card_files, find
