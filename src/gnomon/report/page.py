@@ -157,7 +157,7 @@ def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
             max_matrix=MAX_MATRIX,
             forecasts=_forecasts(record),
             pairs=_pairs(record),
-            **_style(),
+            **style(),
         )
     )
 
@@ -203,7 +203,7 @@ def _rung(split: str, record: ReportRecord) -> Rung | None:
 
 
 @cache
-def _style() -> Mapping[str, Any]:
+def style() -> Mapping[str, Any]:
     """The style sheet, and the hash that alone lets it in: no other style, and no script at all, is allowed."""
     css = resources.files("gnomon.report").joinpath("style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +12,7 @@ from markupsafe import Markup
 
 from gnomon.figures import encode
 from gnomon.figures import text as words
+from gnomon.report.page import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,20 +52,12 @@ def build(record: SearchRecord, figures: Sequence[Drawn]) -> str:
         {"title": one.title, "how": one.how, "uri": Markup(encode.data_uri(encode.svg(one.figure), "image/svg+xml"))}  # noqa: S704  base64 of our own
         for one in figures
     ]
-    return _environment().get_template("search.html").render(record=_cut(record), pictures=pictures, **_style())
+    return _environment().get_template("search.html").render(record=_cut(record), pictures=pictures, **style())
 
 
 def _cut(record: SearchRecord) -> dict[str, Any]:
     names = ("title", "started", "found", "zooms", "columns", "version", "left_out")
     return {**{name: getattr(record, name) for name in names}, "rows": list(record.rows)[:MAX_ROWS]}
-
-
-@cache
-def _style() -> Mapping[str, Any]:
-    css = resources.files("gnomon.report").joinpath("style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return {"style": Markup(css), "policy": policy}  # noqa: S704  our own file
 
 
 @cache

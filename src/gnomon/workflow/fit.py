@@ -16,7 +16,7 @@ from torch import nn
 from gnomon.checks.shapes_and_cost import LayerRow
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import Examples
-from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
+from gnomon.core.settings import Settings, fill, from_flat, full_key
 from gnomon.core.task import Task
 from gnomon.data.identity import compare_splits, fingerprint_of
 from gnomon.models import CUSTOM
@@ -28,7 +28,7 @@ from gnomon.training.loop import Job, Judged, Watcher, build_state, train
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.judge import judge_run
 from gnomon.workflow.nudge import Nudges
-from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
 from gnomon.workflow.rate import with_found_rate
 from gnomon.workflow.run import Run, model_files
 from gnomon.workflow.session import (
@@ -133,7 +133,7 @@ def fit(
         if source is None:
             raise UsageError("there is nothing to fit.", fix="hand over data: gnomon fit DATA, or gnomon fit digits.")
         values, wants_found_rate = _without_auto(values)
-        opened = _findable(fill(from_flat(values), preset or {}))
+        opened = findable(fill(from_flat(values), preset or {}))
         follower.on_phase("reading")
         prepared = prepare(source, opened, task)
         given = frozenset(full_key(key) for key in values if not isinstance(values[key], Mapping)) | frozenset(
@@ -157,17 +157,6 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         if not (isinstance(value, str) and value == "auto" and full_key(key) == RATE)
     }
     return rest, len(rest) < len(values)
-
-
-def _findable(settings: Settings) -> Settings:
-    """The settings with the places of further files as they are seen from every folder: a run is resumed from any."""
-    places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
-    found = {
-        key: str(Path(place).expanduser().absolute())
-        for key, place in places.items()
-        if place is not None and Path(place).expanduser().exists()
-    }
-    return with_values(settings, found)
 
 
 def card_of(session: Session) -> dict[str, bytes]:

@@ -214,14 +214,13 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
     changes = dict(work.state.changes)
     given = work.given | changes.keys()
     with work.folder.lock():
-        if work.folder.latest_checkpoint() is not None:
-            pass  # it was killed while this was on its way
-        elif trial is not None:
+        is_begun = work.folder.latest_checkpoint() is not None  # and was killed on its way: `fit` goes on with it
+        if not is_begun and trial is not None:
             work.folder.save_settings(trial.settings, given)
             for row in trial.history[len(work.folder.history.read()) :]:
                 work.folder.history.append(row)
             work.folder.save_checkpoint(trial.steps, checkpoint_of(trial, len(work.prepared.splits["train"])))
-        else:
+        elif not is_begun:
             work.folder.save_settings(_as_time_allows(work, changes, given), given)
     try:
         run = fit(work.source, resume=work.folder.path)

@@ -15,7 +15,7 @@ import polars as pl
 from gnomon import tasks
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import BadInput, Examples, Reading
-from gnomon.core.settings import Settings
+from gnomon.core.settings import Settings, with_values
 from gnomon.core.task import Task
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
@@ -85,6 +85,17 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
         splits, leaks = _without_copies(splits, leaks, notes)
     notes.extend(leaks.notes)
     return Prepared(source, chosen, why, splits, tuple(notes), tuple(bad), leaks, _reopen(thing))
+
+
+def findable(settings: Settings) -> Settings:
+    """The settings with the places of further files as they are seen from every folder: a run is resumed from any."""
+    places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
+    found = {
+        key: str(Path(place).expanduser().absolute())
+        for key, place in places.items()
+        if place is not None and Path(place).expanduser().exists()
+    }
+    return with_values(settings, found)
 
 
 def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:

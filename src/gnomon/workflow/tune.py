@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import ArtefactError, UsageError
-from gnomon.core.settings import Settings, fill, from_flat, full_key, value_of, with_values
+from gnomon.core.settings import fill, from_flat, full_key, value_of
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
 from gnomon.strategy.target import Condition, parse_condition
 from gnomon.workflow.fit import card_of, refuse_changes
-from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.tune_driver import Driver
@@ -72,7 +72,7 @@ def tune(
             raise UsageError("there is nothing to search on.", fix="hand over data: gnomon tune DATA.")
         _check(trials, time, sampler, repeats)
         fixed, varied = divided_values(settings)
-        opened = _findable(fill(from_flat(fixed), preset or {}))
+        opened = findable(fill(from_flat(fixed), preset or {}))
         follower.on_phase("reading")
         prepared = prepare(source, opened)
         given = frozenset(map(full_key, fixed))
@@ -117,14 +117,6 @@ def _count(workers: int | None, prepared: Prepared, device: str) -> int:
             )
         return 1
     return workers or (min(processors(), MOST_WORKERS) if device == "cpu" else 1)
-
-
-def _findable(settings: Settings) -> Settings:
-    """The settings with the place of the target data as every worker sees it."""
-    target = settings.data.target_data
-    if target is None or not Path(target).expanduser().exists():
-        return settings
-    return with_values(settings, {"data.target_data": str(Path(target).expanduser().absolute())})
 
 
 def _resume(
