@@ -86,6 +86,8 @@ def studio(tmp_path, browser):
     for each in started:
         if each.process.poll() is None:
             each.stop()
+        each.process.stdout.close()
+        each.process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +119,10 @@ def new_tag(page, name: str) -> None:
     page.wait_for_selector(f"#counts .key[data-tag='{name}']")
 
 
-def count_of(page, tag: str) -> str:
-    """`2 of 10`, as the panel says it."""
-    return page.locator("#counts tr", has_text=tag).locator("td").first.inner_text().replace("\n", " ").strip()
+def wait_for_count(page, tag: str, count: str) -> None:
+    """Until the panel says, as in `2 of 10`: an answer that has come is drawn a moment later."""
+    cell = page.locator("#counts tr", has_text=tag).locator("td").first
+    sync_api.expect(cell).to_have_text(count, use_inner_text=True, timeout=PATIENCE)
 
 
 def press(page, keys: str) -> None:
@@ -139,19 +142,19 @@ def test_a_person_finds_tags_and_names_the_worst_tag_with_the_keyboard_alone(stu
     for _ in range(10):
         press(page, "1")
         page.keyboard.press("j")
-    assert count_of(page, "nine-like") == "10 of 10"
+    wait_for_count(page, "nine-like", "10 of 10")
     new_tag(page, "cut off")
-    assert "not yet looked at" in page.locator("#counts tr", has_text="cut off").inner_text()
+    sync_api.expect(page.locator("#counts tr", has_text="cut off")).to_contain_text("not yet looked at")
     press(page, "2" + "_" * 9)  # tags the eleventh, then looks at it and eight more
-    assert count_of(page, "cut off") == "1 of 9"
-    assert count_of(page, "label wrong") == "0 of 19"
+    wait_for_count(page, "cut off", "1 of 9")
+    wait_for_count(page, "label wrong", "0 of 19")
     press(page, "w")
-    assert count_of(page, "label wrong") == "1 of 20"
+    wait_for_count(page, "label wrong", "1 of 20")
     press(page, "u")
-    assert count_of(page, "label wrong") == "0 of 19"
+    wait_for_count(page, "label wrong", "0 of 19")
     page.reload()
     page.wait_for_selector("#cards img")
-    assert count_of(page, "nine-like") == "10 of 19"
+    wait_for_count(page, "nine-like", "10 of 19")
     page.get_by_role("link", name="nine-like").click()
     page.wait_for_selector("#cards .card")
     assert page.locator("#cards .card").count() == 10
@@ -235,11 +238,17 @@ def test_two_browsers_that_tag_the_same_sheet_see_each_other(studio, own_digits)
     press(first, "1")
     position = first.locator("#cards .card.current").get_attribute("data-position")
     second.wait_for_selector(f"#cards .card[data-position='{position}'] .chip.on")
-    assert count_of(second, "nine-like") == "1 of 1"
+    wait_for_count(second, "nine-like", "1 of 1")
     press(second, "1")  # the first card is its current one as well: takes the tag away again
     tagged = first.locator(f"#cards .card[data-position='{position}'] .chip.on")
     sync_api.expect(tagged).to_have_count(0, timeout=PATIENCE)
-    assert count_of(first, "nine-like") == "0 of 1"
+    wait_for_count(first, "nine-like", "0 of 1")
+    first.keyboard.press("j")
+    press(first, "1")
+    press(second, "1")  # said before the second has heard of the first's: its answer must not hide that
+    moved = first.locator("#cards .card.current").get_attribute("data-position")
+    second.wait_for_selector(f"#cards .card[data-position='{moved}'] .chip.on")
+    wait_for_count(second, "nine-like", "2 of 2")
 
 
 @pytest.mark.slow
@@ -355,7 +364,7 @@ def test_a_studio_that_dies_is_said_to_be_gone_and_a_new_one_has_all_tags(studio
     again = studio(own_digits)
     page = again.enter()
     to_sheet(page, "first")
-    assert count_of(page, "nine-like") == "1 of 1"
+    wait_for_count(page, "nine-like", "1 of 1")
 
 
 @pytest.mark.slow
@@ -372,7 +381,7 @@ def test_tags_whose_file_is_gone_or_locked_away_are_said_not_to_be_saved(studio,
         path.rename(path.with_name(path.name.removeprefix("kept-")))
     press(page, "1")
     page.wait_for_selector("#banner", state="hidden")
-    assert count_of(page, "nine-like") == "1 of 1"
+    wait_for_count(page, "nine-like", "1 of 1")
 
 
 @pytest.mark.slow

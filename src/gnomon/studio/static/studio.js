@@ -52,8 +52,11 @@ async function ask(path, method = "GET", body = undefined) {
 
 const parsed = (html) => { const holder = document.createElement("template"); holder.innerHTML = html; return holder.content; };
 
+let newest = 0; // the place in the history of the newest answer that was drawn
+
 function take(answer) { // the server's word on counts and cards
-  if (answer.seq !== undefined) sheet().dataset.seq = answer.seq;
+  if (answer.seq < newest) return; // overtaken on its way by a newer one
+  newest = answer.seq;
   if (answer.keys) keys = answer.keys;
   if (answer.counts !== undefined) find("#counts").replaceChildren(parsed(answer.counts));
   for (const [position, html] of Object.entries(answer.cards || {})) {
@@ -234,7 +237,11 @@ function onKey(event) {
 async function listen() {
   if (document.hidden || !sheet() || find("dialog[open]")) return;
   const answer = await ask(`${sheet().dataset.place}/changes?since=${Number(sheet().dataset.seq)}`);
-  if (answer) take(await answer.json());
+  if (!answer) return;
+  const value = await answer.json();
+  // An answer to what was said here names its own cards alone: only this one has heard all that others said.
+  if (value.seq >= newest) sheet().dataset.seq = value.seq;
+  take(value);
 }
 
 // --- beginning ----------------------------------------------------------------------------------------------------
