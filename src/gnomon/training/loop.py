@@ -215,12 +215,11 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
 
 
 def _move_average(state: TrainingState, decay: float) -> None:
-    """Bias-corrected in the way that needs no second buffer: the decay of step t is min(decay, (1 + t)/(10 + t))."""
-    step = state.counters.step
-    rate = 1.0 - min(decay, (1 + step) / (10 + step))
+    """v_t / (1 - beta^t) without a second buffer: the newest weights get the share (1 - beta) / (1 - beta^t)."""
+    share = (1 - decay) / (1 - decay ** (state.counters.step + 1))
     with torch.no_grad():
         for average, buffer in zip(state.average, state.parameters.buffers, strict=True):
-            average.lerp_(buffer, rate)
+            average.lerp_(buffer, share)
 
 
 def _end_epoch(job: Job, state: TrainingState) -> bool:

@@ -15,9 +15,10 @@ from gnomon import tasks
 from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import derive
 from gnomon.core.settings import from_flat, with_values
+from gnomon.reference.averages import weighted_averages
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
-from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, train
+from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step, train
 from gnomon.workflow.fit import Silent
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import fresh_model, open_session
@@ -127,6 +128,21 @@ def test_l2_is_the_gradient_of_lambda_over_two_m(session):
                 p -= 0.1 * g
     for one, two in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-6)
+
+
+def test_the_average_of_the_weights_is_the_bias_corrected_one_of_the_equations(session):
+    settings = with_values(session.settings, {"regularise.ema": 0.9, "learning_rate": 0.05})
+    job = job_of(session, settings)
+    state = build_state(job, fresh_model(session.task, settings).double())
+    state.model.train()
+    seen, order = [], shuffled(len(session.prepared.splits["train"]), 0, 0)
+    for indices in [*order.split(5)] * 2:
+        step(job, state, indices, 0.05)
+        seen.append(np.concatenate([buffer.numpy() for buffer in state.parameters.copies()]))
+        expected = weighted_averages(np.stack(seen), beta=0.9)[-1]
+        np.testing.assert_allclose(
+            np.concatenate([one.numpy() for one in state.average]), expected, rtol=1e-12, atol=1e-15
+        )
 
 
 EVERYTHING = {
