@@ -10,9 +10,10 @@ import polars as pl
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.seeds import generator
+from gnomon.metrics.binary import scores_of_class
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, groups_of, mean, share, weights_of
-from gnomon.metrics.ranking import auc
+from gnomon.metrics.ranking import auc, macro_auc
 from gnomon.metrics.resampling import ROUNDS_OF_CALLS, percentile_interval, resampled_sums, sums_per_unit
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
 
     As scikit-learn defines them, with `weight` as sample_weight and zero_division=0. Balanced accuracy leaves out
     classes that never are the target, macro averages count them as 0. Log loss is from the p.CLASS columns, else from
-    `loss`; AUC where there are two p.CLASS columns, for the second class in order of name.
+    `loss`. With two classes also precision, recall, specificity, F1 and AUC of the second in order of name ("recall of
+    yes"); with more p.CLASS columns the mean of the AUC of each class against the rest.
     """
     table = evaluation.table.filter(pl.Series(weights_of(evaluation.table) > 0))
     if table.is_empty():
@@ -72,13 +74,32 @@ def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
     reliability = calibration(evaluation, seed=seed)
     if reliability is not None:
         found["calibration error"] = reliability.error
-    probabilities = sorted(name for name in table.columns if name.startswith(PROBABILITY))
-    if len(probabilities) == 2:
-        positive = (table["target"].cast(pl.String) == probabilities[1].removeprefix(PROBABILITY)).to_numpy()
-        area = auc(table[probabilities[1]].cast(float).to_numpy(), positive, weights=weights, groups=groups)
-        if area is not None:
-            found["AUC"] = area
+    columns = sorted(name for name in table.columns if name.startswith(PROBABILITY))
+    classes = [name.removeprefix(PROBABILITY) for name in columns] or list(pairs.class_names)
+    if len(classes) == 2:
+        of_class = scores_of_class(evaluation, classes[1], seed=seed)
+        found |= {f"{name} of {classes[1]}": interval for name, interval in of_class.items()}
+    area = _auc(table, columns, weights, groups)
+    if area is not None:
+        found["AUC" if len(columns) == 2 else "macro AUC"] = area
     return found
+
+
+def _auc(
+    table: pl.DataFrame, columns: Sequence[str], weights: np.ndarray, groups: np.ndarray | None
+) -> Interval | None:
+    """Of the second of two p.CLASS columns, or of each of more against the rest."""
+    if len(columns) < 2:
+        return None
+    names = [name.removeprefix(PROBABILITY) for name in columns]
+    known = table["target"].cast(pl.String).cast(pl.Enum(names), strict=False)
+    if known.null_count():
+        return None
+    target = known.to_physical().to_numpy()
+    probabilities = table.select(pl.col(columns).cast(float)).to_numpy()
+    if len(columns) == 2:
+        return auc(probabilities[:, 1], target == 1, weights=weights, groups=groups)
+    return macro_auc(probabilities, target, weights=weights, groups=groups)
 
 
 def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:

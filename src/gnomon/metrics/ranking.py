@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,29 @@ def area(
     Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation.
     """
     weights = np.ones(len(scores)) if weights is None else weights
+    found = _influence(scores, is_positive, weights)
+    return None if found is None else _area(*found, groups, [is_positive], weights)
+
+
+def macro_auc(
+    scores: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> Interval | None:
+    """The mean over classes of the AUC of each against the rest: scores (N, K), target (N,) in [0, K).
+
+    None where a class is never the target, or is the only one. The interval as in `auc`: an example counts in all K.
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    kinds = [target == k for k in range(scores.shape[1])]
+    found = [_influence(scores[:, k], kinds[k], weights) for k in range(scores.shape[1])]
+    parts = [one for one in found if one is not None]
+    if not parts or len(parts) < len(found):
+        return None
+    value, influence = float(np.mean([one[0] for one in parts])), np.mean([one[1] for one in parts], axis=0)
+    return _area(value, influence, groups, kinds, weights).interval()
+
+
+def _influence(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """The area, and by how much each example (N,) moves it; None where there are no positives or no negatives."""
     positive, negative = weights * is_positive, weights * ~is_positive
     if positive.sum() == 0 or negative.sum() == 0:
         return None
@@ -54,9 +78,15 @@ def area(
     beaten = below_or_tied[1][rank] / negative.sum()  # share of negatives below each example
     beaten_by = 1 - below_or_tied[0][rank] / positive.sum()  # share of positives above each example
     value = float((positive * beaten).sum() / positive.sum())
-    influence = positive * (beaten - value) / positive.sum() + negative * (beaten_by - value) / negative.sum()
+    return value, positive * (beaten - value) / positive.sum() + negative * (beaten_by - value) / negative.sum()
+
+
+def _area(
+    value: float, influence: np.ndarray, groups: np.ndarray | None, kinds: Sequence[np.ndarray], weights: np.ndarray
+) -> Area:
+    """`kinds`: the positives (N,) of each class that has a part in it."""
     if groups is not None:
         influence = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
-    fewest = min(float(np.count_nonzero(positive)), float(np.count_nonzero(negative)))
-    variance = float((influence**2).sum()) * fewest / max(fewest - 1, 1)
-    return Area(value, variance, fewest)
+    counts = [np.count_nonzero(weights * side) for kind in kinds for side in (kind, ~kind)]
+    fewest = float(min(counts))
+    return Area(value, float((influence**2).sum()) * fewest / max(fewest - 1, 1), fewest)

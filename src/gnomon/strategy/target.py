@@ -118,8 +118,14 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
 
 
 def resolve(name: str, known: Sequence[str]) -> str:
-    """The measure meant by `name`, however blanks, dashes and capitals are written. Raises UsageError for none."""
+    """The measure meant by `name`, however blanks, dashes and capitals are written. Raises UsageError for none.
+
+    "recall" is "recall of yes", where there is one recall.
+    """
     found = next((one for one in known if _plain(one) == _plain(name)), None)
+    longer = [one for one in known if _plain(one).startswith(f"{_plain(name)} of ")]
+    if found is None and len(longer) == 1:
+        return longer[0]
     if found is None:
         raise UsageError(f"there is no measure named {name!r}.", fix=f"measured are: {', '.join(known)}.")
     return found

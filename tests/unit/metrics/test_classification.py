@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.classification import calibration, confusion, scores
-from gnomon.metrics.ranking import auc
+from gnomon.metrics.ranking import auc, macro_auc
 
 NAMES = ["cat", "dog", "eel", "fox"]
 
@@ -110,6 +110,48 @@ def test_auc_equals_scikit_learn(weighted):
     table = random_table(3, weighted=weighted, classes=["no", "yes"])
     expected = sklearn_metrics.roc_auc_score(table["target"] == "yes", table["p.yes"], sample_weight=table["weight"])
     assert scores(of(table))["AUC"].value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_classes_have_scikit_learns_precision_recall_and_f1_of_the_second(weighted):
+    table = random_table(4, weighted=weighted, classes=["no", "yes"])
+    target, prediction, weight = (table[name].to_numpy() for name in ("target", "prediction", "weight"))
+    found = scores(of(table))
+    how = {"pos_label": "yes", "sample_weight": weight}
+    assert found["precision of yes"].value == pytest.approx(sklearn_metrics.precision_score(target, prediction, **how))
+    assert found["recall of yes"].value == pytest.approx(sklearn_metrics.recall_score(target, prediction, **how))
+    assert found["F1 of yes"].value == pytest.approx(sklearn_metrics.f1_score(target, prediction, **how))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_auc_of_each_class_against_the_rest_averages_to_scikit_learns(weighted):
+    table = random_table(5, weighted=weighted)
+    probabilities = table.select(f"p.{name}" for name in NAMES).to_numpy()
+    target, weight = table["target"].to_numpy(), table["weight"].to_numpy()
+    each = [sklearn_metrics.roc_auc_score(target == name, probabilities[:, k], sample_weight=weight)
+            for k, name in enumerate(NAMES)]  # fmt: skip
+    found = scores(of(table))
+    assert found["macro AUC"].value == pytest.approx(np.mean(each))
+    if not weighted:
+        whole = sklearn_metrics.roc_auc_score(target, probabilities, multi_class="ovr", labels=NAMES)
+        assert found["macro AUC"].value == pytest.approx(whole)
+    assert "AUC" not in found
+
+
+def test_a_class_that_is_never_the_target_leaves_no_macro_auc():
+    table = random_table(5).filter(pl.col("target") != NAMES[0])
+    assert "macro AUC" not in scores(of(table))
+
+
+def test_macro_auc_interval_covers_about_95_percent():
+    rng, covered = np.random.default_rng(0), 0
+    truth = 0.760250  # of N(1, 1) over N(0, 1): Phi(1 / sqrt 2)
+    for _ in range(400):
+        target = np.arange(150) % 3
+        scores_of = rng.standard_normal((150, 3)) + np.eye(3)[target]
+        found = macro_auc(scores_of, target)
+        covered += found.low <= truth <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
 
 
 def test_tied_scores_count_half():

@@ -6,7 +6,7 @@ import pytest
 
 from gnomon.core.errors import UsageError
 from gnomon.metrics.interval import Interval
-from gnomon.strategy.target import Candidate, Condition, Target, choose, less_is_better, parse_condition
+from gnomon.strategy.target import Candidate, Condition, Target, choose, less_is_better, parse_condition, resolve
 
 
 def measured(**values: float | tuple[float, float, float]) -> dict[str, Interval]:
@@ -87,6 +87,12 @@ def test_a_name_is_found_however_it_is_written():
         Candidate("y", {"macro F1": Interval(0.7, 0.6, 0.8)}),
     ]
     assert choose(pair, Target("Macro_f1")).winner is pair[1]
+
+
+def test_a_score_of_one_class_is_found_without_its_class_and_of_several_is_asked_for():
+    assert resolve("Recall", ["error", "recall of yes", "precision of yes", "macro recall"]) == "recall of yes"
+    with pytest.raises(UsageError, match="no measure named 'recall'"):
+        resolve("recall", ["recall of yes", "recall of no"])
 
 
 @pytest.mark.parametrize(
