@@ -293,6 +293,7 @@ FAMILIAR = {  # what other tools call a setting: named in the error, never taken
     "separator": "data.delimiter", "img_size": "data.image_size", "size": "data.image_size", "val": "split.dev",
     "valid": "split.dev", "validation": "split.dev", "random_state": "seed", "gpu": "machine.device",
     "num_workers": "machine.threads", "workers": "machine.threads", "name": "run_name", "output": "runs_folder",
+    "keep_prob": "regularise.dropout, which is 1 - keep_prob",
 }  # fmt: skip
 
 

@@ -34,3 +34,8 @@ def test_an_activation_that_does_not_exist_is_refused_with_those_that_do():
         from_flat({"activation": "relu,swish"})
     with pytest.raises(UsageError, match=r"model\.activation"):
         from_flat({"activation": ""})
+
+
+def test_a_probability_of_keeping_is_no_probability_of_zeroing():
+    with pytest.raises(UsageError, match="regularise.dropout, which is 1 - keep_prob"):
+        from_flat({"keep_prob": 0.8})
