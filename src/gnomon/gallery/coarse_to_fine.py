@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnomon.core.seeds import generator
-from gnomon.figures.style import BLUE, INK, ORANGE, few_ticks, new_figure, styled
+from gnomon.figures.style import INK, styled
 from gnomon.gallery._claim import Claim, Part, Progress, Table
 from gnomon.gallery._method import below, factor
-from gnomon.gallery._pictures import dots
-from gnomon.gallery._search import dev_cost, on_log_scale
+from gnomon.gallery._search import RATE, dev_cost, on_log_scale, two_searches
 from gnomon.gallery._training import plain_trials
 from gnomon.reference import Array
 from gnomon.workflow.trial import Trials
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COARSE, FINE = 10, 10  # trials of the two stages; the other search has as many together
 ZOOM = 1 / 3  # of each range that the fine stage keeps, about the best coarse trial
-RATE = (1e-4, 1.0)
 DECAY = (1e-3, 10.0)
 SETTINGS = {"hidden": (32,), "optimiser": "adamw", "epochs": 4}
 
@@ -89,36 +86,18 @@ def table(measured: Measured) -> Table:
 
 @styled
 def draw(measured: Measured) -> Figure:
-    figure = new_figure(2.9)
-    axes = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
-    _draw_search(axes[0], measured.even_points[0], measured.even[0], "evenly: one search")
-    _draw_search(axes[1], measured.zoomed_points[0], measured.zoomed[0], "coarse to fine")
+    """The frame is the region of the fine stage."""
+    figure, axes = two_searches(
+        (measured.even_points, measured.zoomed_points), (measured.even, measured.zoomed),
+        titles=("evenly: one search", "coarse to fine"), labels=("evenly", "coarse\nto fine"), name="weight decay",
+        span=DECAY,
+    )  # fmt: skip
     low, high = region(measured.zoomed_points[0][int(measured.zoomed[0][:COARSE].argmin())])
     (left, right), (bottom, top) = (
         [float(on_log_scale(corner[k], *span)) for corner in (low, high)] for k, span in enumerate((RATE, DECAY))
     )
     axes[1].plot([left, right, right, left, left], [bottom, bottom, top, top, bottom], color=INK, linewidth=1)
-    dots(
-        axes[2], [measured.even.min(axis=1), measured.zoomed.min(axis=1)], ["evenly", "coarse\nto fine"], (ORANGE, BLUE)
-    )
-    axes[2].set_title("best dev cost")
-    few_ticks(axes[2].yaxis, 5)
     return figure
-
-
-def _draw_search(axes: Axes, points: Array, costs: Array, title: str) -> None:
-    """The larger and darker a point, the lower its dev cost."""
-    merit = np.clip(1 - (costs - costs.min()) / (2.3 - costs.min()), 0, 1)
-    axes.scatter(on_log_scale(points[:, 0], *RATE), on_log_scale(points[:, 1], *DECAY), s=15 + 70 * merit, c=merit,
-                 cmap="Blues", vmin=-0.35, vmax=1, edgecolors="white", linewidths=0.5)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(RATE[0] / 1.6, RATE[1] * 1.6)
-    axes.set_ylim(DECAY[0] / 1.6, DECAY[1] * 1.6)
-    axes.set_title(title)
-    axes.set_xticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("weight decay")
 
 
 CLAIM = Claim(

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnomon.core.seeds import generator
-from gnomon.figures.style import BLUE, ORANGE, few_ticks, new_figure, styled
+from gnomon.figures.style import ORANGE, styled
 from gnomon.gallery._claim import Claim, Part, Progress, Table
 from gnomon.gallery._method import below, factor
-from gnomon.gallery._pictures import dots
-from gnomon.gallery._search import dev_cost, on_log_scale
+from gnomon.gallery._search import RATE, dev_cost, on_log_scale, two_searches
 from gnomon.gallery._training import plain_trials
 from gnomon.reference import Array
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIDE = 3  # of the grid; both searches have SIDE * SIDE trials
-RATE = (1e-4, 1.0)  # of Adam: matters
 EPSILON = (1e-10, 1e-6)  # of Adam: hardly matters
 SETTINGS = {"hidden": (32,), "optimiser": "adam", "epochs": 4}
 
@@ -94,36 +91,16 @@ def table(measured: Measured) -> Table:
 
 @styled
 def draw(measured: Measured) -> Figure:
-    figure = new_figure(2.9)
-    axes = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
-    for place, points, costs, title in (
-        (axes[0], measured.grid_points, measured.grid, "grid"),
-        (axes[1], measured.random_points, measured.random, "random"),
-    ):
-        _draw_search(place, points[0], costs[0], f"{title}: one search")
-    best = [measured.grid.min(axis=1), measured.random.min(axis=1)]
-    dots(axes[2], best, ["grid", "random"], (ORANGE, BLUE))
-    axes[2].set_title("best dev cost")
-    few_ticks(axes[2].yaxis, 5)
+    """Ticks below mark the rates tried."""
+    figure, axes = two_searches(
+        (measured.grid_points, measured.random_points), (measured.grid, measured.random),
+        titles=("grid: one search", "random: one search"), labels=("grid", "random"), name="epsilon", span=EPSILON,
+    )  # fmt: skip
+    for place, points in zip(axes, (measured.grid_points, measured.random_points), strict=False):
+        rates = on_log_scale(points[0, :, 0], *RATE)
+        place.plot(rates, np.full(len(rates), EPSILON[0] / 2), "|", color=ORANGE, markersize=9, markeredgewidth=1.5)
+        place.set_ylim(EPSILON[0] / 4, EPSILON[1] * 2)
     return figure
-
-
-def _draw_search(axes: Axes, points: Array, costs: Array, title: str) -> None:
-    """The larger and darker a point, the lower its dev cost; ticks below mark the rates tried."""
-    rates = on_log_scale(points[:, 0], *RATE)
-    epsilons = on_log_scale(points[:, 1], *EPSILON)
-    merit = np.clip(1 - (costs - costs.min()) / (2.3 - costs.min()), 0, 1)
-    axes.scatter(rates, epsilons, s=15 + 90 * merit, c=merit, cmap="Blues", vmin=-0.35, vmax=1, edgecolors="white",
-                 linewidths=0.5)  # fmt: skip
-    axes.plot(rates, np.full(len(rates), EPSILON[0] / 2), "|", color=ORANGE, markersize=9, markeredgewidth=1.5)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(RATE[0] / 1.6, RATE[1] * 1.6)
-    axes.set_ylim(EPSILON[0] / 4, EPSILON[1] * 2)
-    axes.set_title(title)
-    axes.set_xticks([1e-4, 1e-2, 1], ["0.0001", "0.01", "1"])
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("epsilon")
 
 
 CLAIM = Claim(
