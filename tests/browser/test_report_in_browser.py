@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
-import importlib.util
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import report_samples as samples
+from report_payloads import PAYLOADS
 
 from gnomon import report
 from gnomon.core.example import BadInput
@@ -23,16 +23,6 @@ from gnomon.report.record import Mistake, SettingLine
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt-get install chromium")
-
-SAMPLES = Path(__file__).parent.parent / "unit" / "report"
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, SAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -68,13 +58,12 @@ def opened(html: str, folder: Path) -> tuple[str, str]:
 def payloads_at(address: str) -> list[str]:
     """The payloads, each of them leaving a trace where it runs: a request, or another title."""
     trace = f"fetch('{address}'),document.title='pwned'"
-    plain = load("report_payloads").PAYLOADS
+    plain = PAYLOADS
     return [text.replace("alert(1)", trace).replace("http://evil.example", address) for text in plain]
 
 
 def attacked(payloads: list[str]):
     """A record with every payload as title, class, tag, file, column, setting, note, text and command."""
-    samples = load("report_samples")
     count = iter(range(10**6))
     record = samples.planted(samples.record(), lambda _: payloads[next(count) % len(payloads)])
     many = [dataclasses.replace(record.slices[next(iter(record.slices))][0], value=text) for text in payloads]
@@ -115,7 +104,6 @@ def test_the_same_payloads_do_run_on_a_page_that_does_not_escape(tmp_path, trap)
 
 @pytest.mark.slow
 def test_a_refused_script_or_style_is_told_on_the_console(tmp_path, trap):
-    samples = load("report_samples")
     html = report.build(samples.record())
     for foreign in ("<script>document.title='pwned'</script>", "<p style='color:red'>x</p>", f"<img src={trap[0]}/x>"):
         document, console = opened(html.replace("</main>", f"{foreign}</main>"), tmp_path)
@@ -126,7 +114,6 @@ def test_a_refused_script_or_style_is_told_on_the_console(tmp_path, trap):
 
 @pytest.mark.slow
 def test_the_report_of_a_large_run_opens_within_three_seconds(tmp_path):
-    samples = load("report_samples")
     names = [f"class {place}" for place in range(1000)]
     slices = samples.record().slices["class"]
     view = View(image=np.zeros((160, 160, 3), dtype=np.uint8))

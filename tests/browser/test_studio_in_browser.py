@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import importlib.util
 import json
 import shutil
 import signal
@@ -14,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+import studio_samples as samples
+from report_payloads import PAYLOADS
 
 import gnomon
 
@@ -21,20 +22,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwr
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt-get install chromium")
 
-UNIT = Path(__file__).parent.parent / "unit"
 PATIENCE = 60_000  # milliseconds
 CONTRAST_LEAST = 4.5  # WCAG 2.2, level AA, for text
-
-
-def load(folder: str, name: str):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, UNIT / folder / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-samples = load("studio", "studio_samples")
 
 
 class Studio:
@@ -166,7 +155,7 @@ def test_sixty_payloads_as_class_file_run_tag_and_comment_do_nothing(studio, tmp
     address, asked = trap
     trace = f"fetch('{address}'),window.pwned=1"
     texts = [one.replace("alert(1)", trace).replace("http://evil.example", address)
-             for one in load("report", "report_payloads").PAYLOADS]  # fmt: skip
+             for one in PAYLOADS]  # fmt: skip
     assert len(texts) >= 60
     dev = samples.predictions(4 * len(texts), len(texts), classes=texts,
                               ids=[f"{texts[i % len(texts)]}{i}" for i in range(4 * len(texts))])  # fmt: skip

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
-from pathlib import Path
 
 import pytest
+import studio_samples as samples
 
 import gnomon
 from gnomon.workflow.labels import VERDICTS
 from gnomon.workflow.nudge import journals
-
-UNIT = Path(__file__).parent.parent / "unit" / "studio"
-
-
-def load(name: str):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, UNIT / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-samples = load("studio_samples")
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import polars as pl
 import pytest
+import studio_samples as samples
 
 FIRST_PAGE, ROUND_TRIP = 0.300, 0.050  # seconds, 95th percentile
 SLOWER = 3  # how much slower a busy machine may be before the test says so
 
 
 @pytest.mark.slow
-def test_the_first_page_and_a_tag_of_a_hundred_thousand_examples(samples, tmp_path):
+def test_the_first_page_and_a_tag_of_a_hundred_thousand_examples(tmp_path):
     names = [f"class {number}" for number in range(10)]
     dev = samples.predictions(100_000, 10_000, classes=names)
     chances = np.random.default_rng(0).dirichlet(np.ones(10), 100_000)
