@@ -54,12 +54,13 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """
     resume = values.pop("resume", None)
     source = _one(words, "DATA", "fit", "digits") if resume is None or words else None
+    from gnomon.cli.screen import Screen
     from gnomon.cli.settings_from_file import with_settings_file
     from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
     from gnomon.workflow.fit import fit as run_fit
 
-    follower = Terminal(quiet=as_json)
-    with follower:
+    with Screen(quiet=as_json) as screen:
+        follower = Terminal(screen)
         run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **with_settings_file(values))
     if as_json:
         _print_json(fit_as_json(run))

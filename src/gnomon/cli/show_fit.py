@@ -7,14 +7,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from gnomon.cli.failures import printable
+from gnomon.cli.screen import Screen
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
 from gnomon.core.evaluation import SHARE, SPLITS
 from gnomon.core.layer_signals import findings_of
@@ -31,10 +29,8 @@ NOTES_SHOWN = 6
 class Terminal:
     """Follows a fit: what was found, a row an epoch that stays, a moving line below; plain lines off a terminal."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
-        self.live: Live | None = None
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
         self.unit: str | None = None
         self.has_train_dev = False
         self.has_begun = False
@@ -44,55 +40,39 @@ class Terminal:
         self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
         self.troubles: set[str] = set()  # of the signals, that were told
 
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.quiet:
-            self.live = Live("", console=self.console, transient=True, auto_refresh=False)
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
-
     def on_phase(self, text: str) -> None:
-        self._moving(f"  {text} ...")
+        self.screen.moving(f"  {text} ...")
 
     def on_ready(self, ready: Ready) -> None:
         self.has_begun = True
-        if self.quiet:
-            return
         self.unit, self.epochs = ready.task.error_unit, ready.settings.stop.epochs or 0
         self.has_train_dev = "train_dev" in ready.prepared.splits
         self.highest_rate = ready.settings.optimiser.learning_rate or 0.0
         for line in _opening_lines(ready):
-            self.console.print(line, markup=False)
-        self.console.print()
-        self.console.print(self._header(), markup=False, style="bold")
+            self.screen.line(line)
+        self.screen.line()
+        self.screen.line(self._header(), style="bold")
         self.epoch_began = time.monotonic()
 
     def on_nudge(self, row: Mapping[str, Any]) -> None:
-        if not self.quiet:
-            self.console.print(f"  nudged     {in_words([row])}", markup=False)
+        self.screen.line(f"  nudged     {in_words([row])}")
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
-        if self.live is None:
+        if not self.screen.is_moving:
             return
         done = batch / num_batches
         left = (time.monotonic() - self.epoch_began) * (1 - done) / max(done, 1e-9)
         full = round(BAR * done)
         bar = "━" * full + "─" * (BAR - full)
-        self._moving(
+        self.screen.moving(
             f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {_clock(left)} left   loss {loss:.3g}"
         )
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
         self.epoch_began = time.monotonic()
-        if not self.quiet:
-            self.console.print(self._row(row), markup=False)
-            self._tell_troubles(row)
-            self._moving("")
+        self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
+        self._tell_troubles(row)
+        self.screen.moving("")
 
     def _tell_troubles(self, row: Mapping[str, Any]) -> None:
         """What the signals of this epoch say is wrong, each thing once."""
@@ -102,11 +82,7 @@ class Terminal:
         for finding in findings_of(self.looked, highest_rate=self.highest_rate):
             if finding.trouble not in self.troubles:
                 self.troubles.add(finding.trouble)
-                self.console.print(f"  signals    {printable(finding.text)}", markup=False)
-
-    def _moving(self, text: str) -> None:
-        if self.live is not None:
-            self.live.update(Text(text), refresh=True)
+                self.screen.line(f"  signals    {printable(finding.text)}")
 
     def _header(self) -> str:
         train_dev = f"{'train-dev':>11}" if self.has_train_dev else ""

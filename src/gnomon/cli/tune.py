@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from gnomon.cli.failures import printable
+from gnomon.cli.screen import Screen
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, SPLITS
 from gnomon.search.results import DIVERGED, FAILED, STOPPED
@@ -72,73 +70,45 @@ def _seconds(text: str) -> float:
 class Terminal:
     """Follows a search: the space, a line a trial that stays, a moving line below; plain lines off a terminal."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
-        self.live: Live | None = None
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
         self.unit: str | None = None
         self.names: list[str] = []
         self.widths: dict[str, int] = {}
         self.trials = 0
 
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.quiet:
-            self.live = Live("", console=self.console, transient=True, auto_refresh=False)
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
-
     def on_phase(self, text: str) -> None:
-        self._moving(f"  {text} ...")
+        self.screen.moving(f"  {text} ...")
 
     def on_plan(self, plan: Plan) -> None:
         self.unit, self.trials = plan.task.error_unit, plan.trials
         self.names = [one.name for one in plan.space]
         self.widths = {one.name: max(len(one.name), _longest(one)) for one in plan.space}
-        if self.quiet:
-            return
         for line in plan_lines(plan):
-            self.console.print(line, markup=False)
+            self.screen.line(line)
         values = "".join(f"  {name:>{self.widths[name]}}" for name in self.names)
-        self.console.print(f"\n   trial {'dev':>9}         epochs    time{values}", markup=False, style="bold")
+        self.screen.line(f"\n   trial {'dev':>9}         epochs    time{values}", style="bold")
 
     def on_trial(self, result: Result, *, is_best: bool) -> None:
-        if self.quiet:
-            return
         values = "".join(f"  {value_text(result.point[name]):>{self.widths[name]}}" for name in self.names)
         mark = "best" if is_best else MARKS.get(result.status, "")
         why = result.note if result.status in (DIVERGED, FAILED) else "; ".join(result.unmet)
         done = f"{len(result.epoch_errors)}/{result.epochs}" if result.epochs else str(len(result.epoch_errors))
-        self.console.print(
+        self.screen.line(
             f"{f'{result.number}/{self.trials}':>8} {_error(result.error, self.unit):>9}  {mark:<5}  {done:>6}"
-            f"  {_clock(result.seconds):>6}{values}{f'   {printable(why)}' if why else ''}",
-            markup=False,
+            f"  {_clock(result.seconds):>6}{values}{f'   {printable(why)}' if why else ''}"
         )
-        self._moving("")
+        self.screen.moving("")
 
     def on_zoom(self, zooms: Sequence[Zoom]) -> None:
-        if self.quiet:
-            return
         trials = ", ".join(map(str, zooms[0].trials))
-        self.console.print(f"    zoom  to where the best {len(zooms[0].trials)} lie (trials {trials})", markup=False)
+        self.screen.line(f"    zoom  to where the best {len(zooms[0].trials)} lie (trials {trials})")
         width = max(len(one.name) for one in zooms)
         for one in zooms:
-            self.console.print(
-                f"          {one.name:<{width}}  {_range(one.before)}  ->  {_range(one.after)}", markup=False
-            )
+            self.screen.line(f"          {one.name:<{width}}  {_range(one.before)}  ->  {_range(one.after)}")
 
     def on_note(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(f"    note  {printable(text)}", markup=False)
-
-    def _moving(self, text: str) -> None:
-        if self.live is not None:
-            self.live.update(Text(text), refresh=True)
+        self.screen.line(f"    note  {printable(text)}")
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -248,9 +218,8 @@ def run_tune(
     every: dict[str, Any] = {**own, **values}
     from gnomon.workflow.tune import tune
 
-    follower = Terminal(quiet=as_json)
-    with follower:
-        tuned = tune(source, resume=resume, follower=follower, preset=preset, **every)
+    with Screen(quiet=as_json) as screen:
+        tuned = tune(source, resume=resume, follower=Terminal(screen), preset=preset, **every)
     if not as_json:
         print_found(tuned, f"gnomon fit {shlex.quote(source) if source else 'DATA'}")
     return tuned
