@@ -5,7 +5,7 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
   settings.toml  environment.json  data.json  outcome.json  diagnosis.json
   splits.parquet  leaks.parquet  predictions/<split>.parquet
   probes.json                     what changes to it would give, where that was measured
-  history.jsonl  openings.jsonl  diary.jsonl   records that only grow
+  history.jsonl  openings.jsonl  diary.jsonl  nudges.jsonl   records that only grow (of a search: ledger.jsonl)
   checkpoints/STEP/  model/       committed folders with a manifest each
   figures/  report.html           for people; may be deleted
   lock                            who is at work here
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
 OUTCOME, SPLITS_TABLE, LEAKS_TABLE, PROBES = "outcome.json", "splits.parquet", "leaks.parquet", "probes.json"
 HISTORY, OPENINGS, DIARY, MODEL, LOCK = "history.jsonl", "openings.jsonl", "diary.jsonl", "model", "lock"
+NUDGES, LEDGER = "nudges.jsonl", "ledger.jsonl"
+JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
 PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
 LATEST = "latest"
 
@@ -304,10 +306,10 @@ class RunFolder:
         yield MANIFEST, fault
         for name, entry in (manifest["files"] if manifest else {}).items():
             yield name, reader.fault(self.path, name, entry)
-        for journal in (self.history, self.openings, self.diary):
-            if os.path.lexists(self.path / journal.name):
-                torn, fault = reader.attempt(journal.torn)
-                yield journal.name, ArtefactError(f"{torn}.", fix=RESTORE) if torn else fault
+        for name in JOURNALS:
+            if os.path.lexists(self.path / name):
+                torn, fault = reader.attempt(Journal(self.path, name).torn)
+                yield name, ArtefactError(f"{torn}.", fix=RESTORE) if torn else fault
         for folder in (
             *(f"{checkpoints.FOLDER}/{name}" for name in checkpoints.names(self.path)),
             self._model_folder(),

@@ -44,16 +44,16 @@ class Journal:
         return self._parse()[0]
 
     def keep_first(self, count: int) -> None:
-        """Drop all records but the first `count`: what a resumed run will say again.
+        """Drop all records but the first `count`, and a torn end: what a resumed run will say again.
 
         Raises ArtefactError when there are fewer.
         """
         self._before_writing()
-        records, _, _ = self._parse()
+        records, _, torn = self._parse()
         if len(records) < count:
             what = f"has {len(records)} records where the run has written {count}."
             raise ArtefactError(what, where=str(self.root / self.name), fix=RESTORE)
-        if len(records) > count:
+        if torn or len(records) > count:
             writer.write_bytes(self.root / self.name, b"".join(encode_line(each) + b"\n" for each in records[:count]))
 
     def torn(self) -> str:

@@ -21,12 +21,12 @@ from typing import Any, Self, final
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import Settings
 from gnomon.runs import reader, settings_file, writer
-from gnomon.runs.folder import RunFolder, safe_name
+from gnomon.runs.folder import LEDGER, RunFolder, safe_name
 from gnomon.runs.journal import Journal
 from gnomon.runs.seal import JSON_LIMIT, MANIFEST, decode_json, encode_json
 
 KIND = "tune"  # the folder among the runs', and what its manifest says instead of a task
-SEARCH, LEDGER, BEST, OUTCOME = "search.json", "ledger.jsonl", "best", "outcome.json"
+SEARCH, BEST, OUTCOME = "search.json", "best", "outcome.json"
 BEST_SETTINGS = "settings.toml"
 
 

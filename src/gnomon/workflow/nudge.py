@@ -14,10 +14,10 @@ from typing import Any, final
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.settings import Settings, full_key, value_of, with_values
-from gnomon.runs.folder import LOCK, OUTCOME, RunFolder
+from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, RunFolder
 from gnomon.runs.journal import Journal
 
-REQUESTS, DIARY = "nudge_requests.jsonl", "nudges.jsonl"  # in the run's folder
+REQUESTS = "nudge_requests.jsonl"  # in the run's folder
 KEYS = ("optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay")
 SECONDS_BETWEEN_LOOKS = 1.0  # a training run looks for requests no more often
 PATIENCE = 5.0  # seconds that whoever nudges waits for the run to take it
@@ -89,7 +89,7 @@ def checked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def journals(folder: RunFolder) -> tuple[Journal, Journal]:
     """Requests (a line a setting, written by whoever nudges), and the diary (a row a request, written by the run)."""
-    return Journal(folder.path, REQUESTS), Journal(folder.path, DIARY)
+    return Journal(folder.path, REQUESTS), Journal(folder.path, NUDGES)
 
 
 def read_diary(folder: RunFolder) -> list[dict[str, Any]]:
@@ -115,6 +115,7 @@ class Nudges:
         self.folder, self.settings, self.told = folder, settings, told
         self.requests, self.diary = journals(folder)
         self.rows = self.diary.read()
+        self.diary.keep_first(len(self.rows))  # a torn end would stay until the next nudge
         self.num_done = 0  # rows of the diary that hold by now
         self.next_look: float | None = None
         self.size = 0  # of the file of requests when it was last read

@@ -16,6 +16,7 @@ from gnomon.core.errors import ArtefactError, MachineError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.runs import folder, reader, seal, writer
 from gnomon.runs.folder import RunFolder, find, safe_name
+from gnomon.runs.journal import Journal
 
 NOW = datetime(2026, 11, 21, 10, 15, 0, tzinfo=UTC)
 TABLE = pl.DataFrame({"id": ["a", "b"], "error": [0.0, 1.0], "confidence": [None, 0.25]})
@@ -410,11 +411,18 @@ def test_a_hostile_journal_or_settings_file_is_refused_by_name(run):
     assert [(bad.name, bad.why[:6]) for bad in run.check().bad] == [("history.jsonl", "line 1")]
 
 
-def test_a_torn_history_is_listed_by_check(run):
-    run.history.append({"step": 1})
-    with (run.path / "history.jsonl").open("ab") as file:
-        file.write(b'{"step":')
-    assert [(bad.name, bad.why) for bad in run.check().bad] == [("history.jsonl", "line 2 is torn.")]
+@pytest.mark.parametrize("name", ["history", "openings", "diary", "nudges", "ledger"])
+def test_every_journal_is_read_by_check_and_a_torn_or_damaged_one_listed(run, name):
+    path = run.path / f"{name}.jsonl"
+    journal = Journal(run.path, path.name)
+    journal.append({"step": 1})
+    journal.append({"step": 2})
+    assert path.name in run.check().good
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"step":')
+    assert [(bad.name, bad.why) for bad in run.check().bad] == [(path.name, "line 3 is torn.")]
+    path.write_bytes(whole.replace(b"1", b"7", 1))
+    assert [(bad.name, bad.why[:17]) for bad in run.check().bad] == [(path.name, "line 1 is damaged")]
 
 
 def test_a_run_folder_that_cannot_be_made_is_told(tmp_path):

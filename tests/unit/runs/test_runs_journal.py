@@ -118,6 +118,11 @@ def test_the_first_records_are_kept_for_a_resume(journal, tmp_path):
     assert (tmp_path / "history.jsonl").stat().st_ino == before.st_ino  # nothing to drop, nothing written
     journal.append({"step": 2})
     assert journal.read() == [*RECORDS[:2], {"step": 2}]
+    with (tmp_path / "history.jsonl").open("ab") as file:
+        file.write(b'{"step":')
+    journal.keep_first(3)
+    assert journal.torn() == ""
+    assert journal.read() == [*RECORDS[:2], {"step": 2}]
 
 
 def test_records_that_are_gone_are_noticed(journal, tmp_path):

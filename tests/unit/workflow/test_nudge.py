@@ -10,10 +10,10 @@ import pytest
 import gnomon
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
-from gnomon.runs.folder import RunFolder
+from gnomon.runs.folder import NUDGES, RunFolder
 from gnomon.workflow import nudge as nudging
 from gnomon.workflow.fit import Silent
-from gnomon.workflow.nudge import DIARY, REQUESTS, Nudges, checked, in_words, journals, nudge
+from gnomon.workflow.nudge import REQUESTS, Nudges, checked, in_words, journals, nudge
 
 SETTINGS = {"model": "dense", "hidden": (16,), "epochs": 6, "seed": 1, "batch_size": 32, "schedule": "constant"}
 RATE, BATCH, DECAY = "optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay"
@@ -157,7 +157,7 @@ def test_a_finished_run_cannot_be_nudged():
     with pytest.raises(UsageError, match="finished"):
         nudge(run.folder, {"learning_rate": 0.1})
     assert not (run.path / REQUESTS).exists()
-    assert not (run.path / DIARY).exists()
+    assert not (run.path / NUDGES).exists()
 
 
 def test_a_request_that_somebody_wrote_by_hand_and_is_none_ends_no_training():
