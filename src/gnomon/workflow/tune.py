@@ -13,7 +13,7 @@ from gnomon.core.settings import fill, from_flat, full_key, value_of
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
-from gnomon.strategy.target import Condition, parse_condition
+from gnomon.strategy.target import Condition, parse_condition, resolve
 from gnomon.workflow.fit import card_of, refuse_changes
 from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
 from gnomon.workflow.session import open_session
@@ -21,6 +21,7 @@ from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.tune_driver import Driver
 from gnomon.workflow.tune_findings import Tuned
 from gnomon.workflow.tune_plan import Follower, Silent, placed, planned, to_json
+from gnomon.workflow.tune_worker import known_measures
 from gnomon.workflow.tune_workers import MOST_WORKERS, processors
 
 TRIALS = 40
@@ -78,6 +79,10 @@ def tune(
         given = frozenset(map(full_key, fixed))
         session = open_session(prepared, opened, given, started=started)
         conditions, num_train = _conditions(satisfy), len(prepared.splits["train"])
+        if conditions:
+            known = known_measures(session)
+            for one in conditions:
+                resolve(one.name, known)
         space = space_of(session.settings, varied, given, num_train, sizes_first=bool(conditions))
         plan = planned(
             session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,

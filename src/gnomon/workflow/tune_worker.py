@@ -23,9 +23,12 @@ from gnomon.strategy.wording import format_error
 
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
+    from gnomon.workflow.session import Session
     from gnomon.workflow.trial import Trial, Trials
 
 CUT_OFF = "cut off"  # by the time limit or by a stop: no result, to be tried again
+COUNTED = ("error", "size_mb", "parameters", "multiply_adds", "training_seconds")  # measures that every trial has
+LATENCY = "latency_ms"
 MOST_ERRORS = 20_000  # dev examples whose errors are kept with a trial
 
 
@@ -140,16 +143,23 @@ def _measures(trials: Trials, trial: Trial, wanted: tuple[str, ...]) -> dict[str
     dev = trial.evaluations["dev"]
     parameters = sum(parameter.numel() for parameter in trial.model.parameters())
     found = {name: interval.value for name, interval in trial.task.metrics(dev).items()}
-    found |= {
-        "error": intervals.split_error(dev, seed=trial.settings.seed).value,
-        "size_mb": sum(tensor.nbytes for tensor in trial.model.state_dict().values()) / 1e6,
-        "parameters": float(parameters),
-        "multiply_adds": float(trial.multiply_adds),
-        "training_seconds": trial.seconds,
-    }
+    error = intervals.split_error(dev, seed=trial.settings.seed).value
+    size = sum(tensor.nbytes for tensor in trial.model.state_dict().values()) / 1e6
+    counted = (error, size, float(parameters), float(trial.multiply_adds), trial.seconds)
+    found |= dict(zip(COUNTED, counted, strict=True))
     if any("latency" in name.lower() for name in wanted):
-        found["latency_ms"] = _latency(trials, trial)
+        found[LATENCY] = _latency(trials, trial)
     return found
+
+
+def known_measures(session: Session) -> list[str]:
+    """The names that `_measures` will give, as the untrained model has them on dev."""
+    from gnomon.training.evaluate import evaluate
+    from gnomon.workflow.session import judged_splits
+
+    examples = judged_splits(session, 1)["dev"]
+    dev = evaluate(session.task, session.model, examples, split="dev", source="", device=session.device)
+    return [*session.task.metrics(dev), *COUNTED, LATENCY]
 
 
 def _latency(trials: Trials, trial: Trial) -> float:

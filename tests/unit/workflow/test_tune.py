@@ -11,12 +11,16 @@ import pytest
 
 import gnomon
 from gnomon.core.errors import DataError, DivergedError, StoppedError, UsageError
-from gnomon.core.settings import value_of
+from gnomon.core.settings import from_flat, value_of
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.runs.settings_file import from_toml
 from gnomon.search.results import FINISHED
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.session import open_session
+from gnomon.workflow.trial import Trials
 from gnomon.workflow.tune import tune
 from gnomon.workflow.tune_plan import Silent
+from gnomon.workflow.tune_worker import Job, known_measures, make
 
 SMALL = {"trials": 8, "workers": 1, "repeats": 1, "epochs": 4}
 
@@ -115,9 +119,18 @@ def test_conditions_that_no_trial_meets_are_said_with_the_nearest():
         tune("iris", trials=2, workers=1, epochs=1, satisfy="size_mb <= 0.000001")
 
 
-def test_a_measure_that_does_not_exist_is_refused():
+def test_a_measure_that_does_not_exist_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(UsageError, match=r"there is no measure named 'speed'. Fix: measured are: .*size_mb"):
-        tune("iris", trials=2, workers=1, epochs=1, satisfy="speed >= 3")
+        tune("iris", trials=2, workers=1, epochs=1, satisfy="error <= 1, speed >= 3")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("data", ["iris", "diabetes"])
+def test_the_measures_known_beforehand_are_those_a_trial_has(data):
+    session = open_session(prepare(data, opened := from_flat({"epochs": 1})), opened)
+    trials = Trials(session.prepared, opened)
+    made = make(trials, Job(1, {}, {}), measures=("latency_ms",))
+    assert list(made["measures"]) == known_measures(session)
 
 
 def test_latency_is_measured_where_a_condition_asks_for_it():
