@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gnomon.core.evaluation import SHARE
 from gnomon.core.settings import full_key, rows
 from gnomon.strategy.diagnosis import Advice, Gap, GapName, Rung, Verdict
-from gnomon.strategy.wording import format_count, format_gap, split_name
+from gnomon.strategy.plan import ALPHA, POWER, normal_quantile
+from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
 
 LINK: dict[GapName, str] = {
     "avoidable bias": "fit-train",
@@ -19,6 +22,7 @@ LINK: dict[GapName, str] = {
 MOST = 4  # pieces of advice at a time
 WIDEST = 4096  # units of a layer
 LONGEST = 1000  # epochs
+FAR_SCALE = 3.0  # times the usual starting weights, or as many times smaller: units saturate, or hardly speak
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,24 @@ class Knob:
 
 def _bigger_model(value: Any, _: Mapping[str, Any]) -> Any:
     return "dense" if value in ("logistic", "linear") else None
+
+
+def _usual_scale(value: Any, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model.name") in ("logistic", "linear"):  # the factor spares the last layer, and they have no other
+        return None
+    return 1.0 if value and not 1 / FAR_SCALE < value < FAR_SCALE else None
+
+
+def _usual_start(value: Any, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model.name") in ("logistic", "linear"):
+        return None
+    return "he" if value in ("zeros", "small") else None
+
+
+def _steeper(value: Any, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model.name") in ("logistic", "linear"):
+        return None
+    return "relu" if value and set(value) <= {"sigmoid", "tanh"} else None
 
 
 def _wider(value: Any, settings: Mapping[str, Any]) -> Any:
@@ -61,9 +83,12 @@ def _decayed(value: Any, _: Mapping[str, Any]) -> Any:
 
 KNOBS = (
     Knob("model.name", _bigger_model, "a network with hidden layers can fit what a straight line cannot"),
+    Knob("init.scale", _usual_scale, "starting weights far from the usual size saturate units, or let signals vanish"),
+    Knob("init.name", _usual_start, "weights that start at 0, or near it, let signals vanish"),
     Knob("model.hidden", _wider, "a larger network fits its training examples better"),
     Knob("model.channels", _wider, "a larger network fits its training examples better"),
     Knob("stop.epochs", _longer, "longer training fits the training examples better"),
+    Knob("model.activation", _steeper, "relu keeps a slope where sigmoid and tanh are flat"),
     Knob("stop.patience", lambda value, _: 0 if value else None, "stopping early keeps it from fitting train"),
     Knob("optimiser.name", lambda value, _: "adam" if value == "sgd" else None, "a better optimiser gets further"),
     Knob("regularise.augment", _augmented, "changed copies of training pictures are the cheapest new data"),
@@ -73,6 +98,9 @@ KNOBS = (
 
 
 OUT_OF_REACH = 100  # times the present dev set: nobody collects that much to settle a small gap
+HALF = 0.5  # of what could be hiding: a gap so large is told instead, where settling it is out of reach
+TOO_GOOD = 0.5  # of the human level: held-out errors that are surely below this are hardly the model's merit
+FLAWLESS = 0.01  # without a human level: not one error where a share of this would show some
 MANY_COPIES = 0.01  # of a split: with fewer, a note says so, and the rung is measured without them all the same
 
 
@@ -95,12 +123,15 @@ def advise(
     advice = [_remove_copies(many)] if many else []
     if unit is None:
         return (*advice, _look_at_the_target())
+    suspicious = _too_good(rungs, unit)
+    if suspicious:
+        advice.append(_look_for_a_giveaway(suspicious))
     bound = next((gap for gap in gaps if gap.is_bound), None)
     people = next((rung for rung in rungs if rung.name == "human"), None)
     human_known = people is not None and not people.note.startswith("not known")
     matters = bound is not None and not human_known and bound.size > bound.floor
     if verdict.gap is None:
-        advice += _more_examples(gaps, rungs)
+        advice += _more_examples(gaps, rungs, unit)
         if matters and bound is not None:
             advice += [_measure_people(bound, unit), *_for_gap(bound, settings, num_train, rungs, unit)[:2]]
         if not advice:
@@ -205,24 +236,68 @@ def _remove_copies(leaks: Mapping[str, int]) -> Advice:
     )
 
 
-def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung]) -> list[Advice]:
-    """For the undecided gap that takes most, how many examples of dev would decide it, where that is within reach."""
+def _too_good(rungs: Sequence[Rung], unit: str) -> str:
+    """What is too good to be true of the held-out error, in words; "" where nothing is."""
+    held_out = next((rung for rung in rungs if rung.name in ("dev", "test")), None)
+    people = next((rung for rung in rungs if rung.name == "human" and not rung.note.startswith("not known")), None)
+    if held_out is None:
+        return ""
+    name = f"the {split_name(held_out.name)} error"
+    if people is not None and held_out.high < TOO_GOOD * people.low:
+        human = format_error(people.error, unit)
+        return f"{name} of {format_error(held_out.error, unit)} is less than half of what people reach ({human})"
+    if people is None and unit == SHARE and held_out.error == 0 and held_out.high < FLAWLESS:
+        return f"not one of {held_out.examples:,} {split_name(held_out.name)} examples is wrong"
+    return ""
+
+
+def _look_for_a_giveaway(suspicious: str) -> Advice:
+    return Advice(
+        "look for an input that gives the target away",
+        f"{suspicious}: a column that is filled in afterwards, a name, a watermark; leave out what is not known when "
+        "the answer is wanted",
+        "real-world",
+        ("data.ignore",),
+    )
+
+
+def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> list[Advice]:
+    """For the undecided gap that takes most, how many examples of dev would decide it, where that is within reach.
+
+    Else how many would tell a gap of HALF of what could be hiding, where that is more than its floor.
+    """
     undecided = [gap for gap in gaps if gap.examples_to_settle is not None and gap.above in ("train_dev", "dev")]
     if not undecided:
         return []
     gap = max(undecided, key=lambda gap: gap.examples_to_settle or 0)
-    now = next(rung.examples for rung in rungs if rung.name == gap.above)
-    if (gap.examples_to_settle or 0) > OUT_OF_REACH * now:
-        return []
+    rung = next(rung for rung in rungs if rung.name == gap.above)
+    needed, why = gap.examples_to_settle or 0, f"so many would tell whether the {gap.name} is there"
     also = f", with {split_name(gap.below)} grown alike" if gap.settle_needs_below else ""
-    count = format_count(gap.examples_to_settle or 0)
+    if needed > OUT_OF_REACH * rung.examples:
+        gap = max(undecided, key=lambda gap: gap.high)
+        rung = next(rung for rung in rungs if rung.name == gap.above)
+        needed, also = _examples_to_tell(gap, rung), ""
+        why = f"{gap.name} of up to {format_gap(gap.high, unit)} could be hiding; so many would tell one of half that"
+    if not rung.examples < needed <= OUT_OF_REACH * rung.examples:
+        return []
     return [
         Advice(
-            f"get more {split_name(gap.above)} examples: {count} (now {now:,}{also})",
-            f"so many would tell whether the {gap.name} is there",
+            f"get more {split_name(gap.above)} examples: {format_count(needed)} (now {rung.examples:,}{also})",
+            why,
             "fit-test",
         )
     ]
+
+
+def _examples_to_tell(gap: Gap, rung: Rung) -> int:
+    """Examples of the upper split that tell a gap of HALF of what could be hiding; 0 where that is no gap."""
+    distance = HALF * gap.high - gap.floor
+    if not (distance > 0 and math.isfinite(distance)):
+        return 0
+    sure = normal_quantile(1 - ALPHA / 2)
+    deviation = (rung.high - rung.error) / sure  # upwards: of an error that may be larger than it looks
+    wanted = distance / (sure + normal_quantile(POWER))
+    return math.ceil(rung.examples * (deviation / wanted) ** 2)
 
 
 def _measure_people(bound: Gap, unit: str) -> Advice:

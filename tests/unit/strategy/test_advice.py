@@ -137,7 +137,48 @@ def test_an_undecided_ladder_asks_for_dev_examples_only():
 def test_nobody_is_sent_for_more_examples_than_can_be_had():
     found = advise(0, 0, human=(0.0,), total=36)  # no error at all on 36: a tenth of a point would take 100,000s
     assert found.verdict.gap is None
+    (first,) = found.advice
+    assert first.action == "get more dev examples: about 310 (now 36)"  # 36 (9.64 / 1.96 * 2.80 / (9.64 / 2 - 0.1))^2
+    assert "variance of up to 9.6 points could be hiding; so many would tell one of half that" in first.why
+
+
+def test_a_large_dev_set_that_hides_next_to_nothing_is_large_enough():
+    found = advise(0, 0, human=(0.0,), total=5000)  # at most 0.08 points could be hiding, a tenth of a point is nothing
     assert {one.link for one in found.advice} == {"real-world"}
+
+
+def test_an_error_far_below_what_people_reach_is_too_good_to_be_true():
+    found = advise(1, 1, human=(0.2,))
+    assert found.advice[0].action == "look for an input that gives the target away"
+    assert "the dev error of 1.0 % is less than half of what people reach (20.0 %)" in found.advice[0].why
+    assert found.advice[0].settings == ("data.ignore",)
+
+
+@pytest.mark.parametrize(("train", "dev", "human"), [(1, 1, (0.02,)), (8, 10, (0.15,)), (0.3, 0.4, (0.005,))])
+def test_doing_better_than_people_is_not_too_good_to_be_true(train, dev, human):
+    assert all("gives the target away" not in one.action for one in advise(train, dev, human=human).advice)
+
+
+def test_not_one_error_is_too_good_where_some_hundred_examples_were_judged():
+    assert "gives the target away" in advise(0, 0, human=None, total=2000).advice[0].action
+    assert all("gives the target away" not in one.action for one in advise(0, 0, human=None, total=100).advice)
+
+
+def test_starting_weights_far_from_the_usual_are_brought_back_before_the_network_is_enlarged():
+    given = settings(model="dense", hidden="64", activation="tanh", init={"name": "xavier", "scale": 30.0})
+    first = advise(20, 21, settings=given).advice[0]
+    assert (first.action, first.settings) == ("scale 30 -> 1", ("init.scale",))
+    zeros = advise(20, 21, settings=settings(model="dense", hidden="64", init="zeros")).advice[0]
+    assert zeros.action == "init zeros -> he"
+    usual = advise(20, 21, settings=settings(model="dense", hidden="64", init={"name": "he", "scale": 1.5})).advice
+    assert all("init" not in key for one in usual for key in one.settings)
+
+
+def test_sigmoid_units_may_become_relu():
+    keys = [
+        one.action for one in advise(20, 21, settings=settings(model="dense", hidden="64", activation="tanh")).advice
+    ]
+    assert "activation tanh -> relu" in keys
 
 
 def test_unknown_people_are_measured_before_the_network_is_enlarged():
