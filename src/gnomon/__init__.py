@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.mismatch import mismatch
     from gnomon.workflow.peek import peek
     from gnomon.workflow.probe import probe
+    from gnomon.workflow.retest import retest
     from gnomon.workflow.run import Run, load
     from gnomon.workflow.tune import tune
 
@@ -43,6 +44,7 @@ _HOMES = {
     "mismatch": "gnomon.workflow.mismatch",
     "peek": "gnomon.workflow.peek",
     "probe": "gnomon.workflow.probe",
+    "retest": "gnomon.workflow.retest",
     "tune": "gnomon.workflow.tune",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "mismatch",
     "peek",
     "probe",
+    "retest",
     "tune",
 ]
 

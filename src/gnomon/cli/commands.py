@@ -333,6 +333,23 @@ def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return 0
 
 
+def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Are the settings of an older search still the best on today's data:  gnomon retest SEARCH [DATA] [seeds=3]
+
+    The best trials=4 of it and the defaults are trained again with new seeds. DATA is where the data lies now.
+    """
+    from gnomon.cli.retest import print_retested, run_retest
+
+    found = run_retest(words, values, quiet=as_json)
+    if as_json:
+        from gnomon.workflow.retest import as_json as retested_as_json
+
+        _print_json(retested_as_json(found))
+    else:
+        print_retested(found)
+    return 0
+
+
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """What DATA is taken for and why, how it would be divided, nine examples as a picture:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
@@ -427,6 +444,7 @@ COMMANDS: Mapping[str, Command] = {
     "probe": probe,
     "improve": improve,
     "tune": tune,
+    "retest": retest,
     "peek": peek,
     "check": check,
     "show": show,

@@ -1,0 +1,244 @@
+"""retest: are the settings that an older search found still the best, on the data as it is now?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gnomon.core.errors import ArtefactError, DivergedError, UsageError
+from gnomon.core.settings import Settings, from_flat, value_of
+from gnomon.data.identity import Changes, compare_splits
+from gnomon.runs.journal import Journal
+from gnomon.runs.search_folder import SearchFolder
+from gnomon.search import space as spaces
+from gnomon.search.ledger import Ledger, replay
+from gnomon.search.results import FINISHED, Result, ranked
+from gnomon.search.space import Space
+from gnomon.strategy.improve import Decision, Evidence, compare, decide
+from gnomon.strategy.wording import format_gap
+from gnomon.workflow.fit import by_split
+from gnomon.workflow.matched import Matched, Outcome
+from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.signals import Stopped, watched
+from gnomon.workflow.trial import Trials
+
+RETESTS = "retests.jsonl"  # in the search's folder: a line a retest
+TRIALS = 4  # of the older search that are trained again, the best first
+SEEDS = 3
+FIRST_SEED = 101  # after the search's own: it has seen none of these
+DEFAULTS = "defaults"
+
+
+@dataclass(frozen=True)
+class Again:
+    """Settings of the older search, or the defaults of today, trained again."""
+
+    name: str  # "trial 7" or DEFAULTS
+    settings: Mapping[str, Any]  # by full key, what the search had chosen
+    then: float | None  # dev error in the search; None for the defaults of today
+    errors: tuple[float, ...]  # dev error now, one a seed; empty where it could not be trained
+    evidence: Evidence | None = None  # what it gains over the best of then; None for that one itself
+    decision: Decision | None = None
+    note: str = ""  # why it could not be trained
+
+    @property
+    def mean(self) -> float:
+        return sum(self.errors) / len(self.errors) if self.errors else float("inf")
+
+
+@dataclass(frozen=True)
+class Retested:
+    """What a retest found; `systems` has the best of then first, the others by their error now."""
+
+    search: Path
+    created: str
+    trials: int  # of the search
+    data: str  # its name
+    changes: Changes  # of the data since then
+    examples: int
+    unit: str | None
+    seeds: int
+    systems: tuple[Again, ...]
+    is_stale: bool
+    verdict: str
+
+    @property
+    def winner(self) -> Again:
+        """What to train with from now on."""
+        proven = [one for one in self.systems if one.decision is not None and one.decision.is_proven]
+        return min(proven, key=lambda one: one.mean, default=self.systems[0])
+
+
+def retest(
+    search: str | Path,
+    source: Any = None,
+    *,
+    trials: int = TRIALS,
+    seeds: int = SEEDS,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Retested:
+    """Train the best `trials` of a search and the defaults again, with `seeds` new seeds; say which is the best now.
+
+    `source` is where the data lies now; without it, where it lay then. It may have grown or changed: it is divided as
+    `fit` would divide it today. Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError,
+    StoppedError.
+    """
+    if trials < 1 or seeds < 1:
+        raise UsageError("a retest takes at least 1 trial and 1 seed.", fix=f"trials={TRIALS} seeds={SEEDS}")
+    with watched() as flag:
+        folder = SearchFolder.newest("runs") if str(search) == "latest" else SearchFolder.open(search)
+        with folder.lock():
+            tell("reading")
+            older = _older(folder, source)
+            flag.patient = True
+            matched = Matched(Trials(older.prepared, older.opened, given=older.given), stop_asked=flag.asked)
+            numbers = [older.opened.seed + FIRST_SEED + place for place in range(len(matched.seeds(seeds)))]
+            wanted = _wanted(older, trials)
+            outcomes: dict[str, list[Outcome] | str] = {}
+            for one in wanted:
+                outcomes[one.name] = _trained(matched, one, numbers, tell)
+                if flag.asked():
+                    raise Stopped
+            unit = matched.trials.task.error_unit
+            found = _found(folder, older, _compared(wanted, outcomes, unit), unit, len(numbers))
+            time = datetime.now(UTC).isoformat("T", "seconds")
+            Journal(folder.path, RETESTS).append({"time": time, **as_json(found)})
+            return found
+
+
+@dataclass(frozen=True)
+class _Older:
+    """A search that came to its end, and the data as it is now."""
+
+    space: Space
+    results: list[Result]
+    best: int
+    opened: Settings
+    given: frozenset[str]
+    prepared: Prepared
+    changes: Changes
+
+
+def _older(folder: SearchFolder, source: Any) -> _Older:
+    outcome = folder.load_outcome()
+    if outcome is None:
+        fix = f"gnomon tune --resume {shlex.quote(str(folder.path))}"
+        raise UsageError("this search has not come to its end.", where=str(folder.path), fix=fix)
+    try:
+        space = spaces.from_json(folder.load_search()["space"])
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ArtefactError(f"is not a search's ({fault}).", where=str(folder.path), fix="start a new one.") from None
+    ledger = Ledger(folder.ledger, lambda: 0.0)
+    replay(ledger, str(folder.path / "ledger.jsonl"))
+    recorded, given = folder.run.load_settings()
+    opened = from_flat({key: value_of(recorded, key) for key in given})
+    where = source_of(
+        folder.run.load_data(), source, in_memory="hand it over: gnomon.retest(search, data).",
+        moved=f"say where it is now: gnomon retest {shlex.quote(str(folder.path))} DATA",
+    )  # fmt: skip
+    prepared = prepare(where, opened)
+    changes = compare_splits(by_split(folder.run.load_splits()), by_split(prepared.identity()))
+    best = int(outcome["best"]["number"])
+    return _Older(space, list(ledger.results.values()), best, opened, given, prepared, changes)
+
+
+def _found(folder: SearchFolder, older: _Older, systems: tuple[Again, ...], unit: str | None, seeds: int) -> Retested:
+    is_stale, verdict = _verdict(systems, unit)
+    examples = sum(len(part) for part in older.prepared.splits.values())
+    name, number = older.prepared.source.name, len(older.results)
+    return Retested(
+        folder.path, folder.run.created, number, name, older.changes, examples, unit, seeds, systems, is_stale, verdict
+    )
+
+
+def _wanted(older: _Older, trials: int) -> list[Again]:
+    """The best of then, the next best of those that came to their end and met its conditions, and the defaults."""
+    good = [one for one in ranked(older.results) if one.status == FINISHED and not one.unmet]
+    others = [one for one in good if one.number not in (1, older.best)]
+    chosen = [*(one for one in good if one.number == older.best), *others][:trials]
+    again = [Again(_name(one), older.space.changes(one.point), one.error, ()) for one in chosen]
+    return again if older.best == 1 else [*again, Again(DEFAULTS, {}, None, ())]
+
+
+def _name(result: Result) -> str:
+    return f"trial {result.number}"
+
+
+def _trained(matched: Matched, one: Again, seeds: Sequence[int], tell: Callable[[str], None]) -> list[Outcome] | str:
+    """An outcome a seed, or why there is none."""
+    found = []
+    for place, seed in enumerate(seeds, start=1):
+        tell(f"{one.name}, seed {place} of {len(seeds)}")
+        outcome = matched.outcome(one.settings, seed)
+        if not isinstance(outcome, Outcome):
+            return outcome.why
+        found.append(outcome)
+    return found
+
+
+def _compared(
+    wanted: Sequence[Again], outcomes: Mapping[str, list[Outcome] | str], unit: str | None
+) -> tuple[Again, ...]:
+    """With their errors now and what each gains over the best of then, the level divided by how many there are."""
+    first = outcomes[wanted[0].name]
+    if isinstance(first, str):
+        raise DivergedError(f"{wanted[0].name}, the best then, cannot be trained now: {first}", fix="search anew.")
+    reference = [one.evaluations["dev"] for one in first]
+    found = []
+    for one in wanted:
+        outcome = outcomes[one.name]
+        if isinstance(outcome, str):
+            found.append(Again(one.name, one.settings, one.then, (), note=outcome))
+            continue
+        errors = tuple(each.dev_error for each in outcome)
+        if one is wanted[0]:
+            found.append(Again(one.name, one.settings, one.then, errors))
+            continue
+        evidence = compare(reference, [each.evaluations["dev"] for each in outcome])
+        decision = decide(evidence, number_tried=len(wanted) - 1, unit=unit)
+        found.append(Again(one.name, one.settings, one.then, errors, evidence, decision))
+    return (found[0], *sorted(found[1:], key=lambda one: one.mean))
+
+
+def _verdict(systems: Sequence[Again], unit: str | None) -> tuple[bool, str]:
+    best, others = systems[0], [one for one in systems[1:] if one.evidence is not None]
+    proven = [one for one in others if one.decision is not None and one.decision.is_proven]
+    if proven:
+        now = min(proven, key=lambda one: one.mean)
+        assert now.decision is not None
+        return True, f"stale: {now.name} is now {now.decision.why}"
+    ahead = [one for one in others if one.mean < best.mean]
+    if not ahead:
+        return False, f"{best.name} is still the best of these"
+    gain = format_gap(best.mean - ahead[0].mean, unit)
+    return False, f"{best.name} may still be the best: {ahead[0].name} errs {gain} less, which may well be chance"
+
+
+def as_json(found: Retested) -> dict[str, Any]:
+    """Plain JSON values."""
+    return {
+        "search": str(found.search),
+        "data": found.data,
+        "changes": asdict(found.changes),
+        "examples": found.examples,
+        "unit": found.unit,
+        "seeds": found.seeds,
+        "stale": found.is_stale,
+        "verdict": found.verdict,
+        "winner": found.winner.name,
+        "settings": dict(found.winner.settings),
+        "systems": [
+            {
+                "name": one.name, "then": one.then, "errors": list(one.errors), "note": one.note,
+                "gain": None if one.evidence is None else {
+                    "value": one.evidence.gain, "low": one.evidence.low, "high": one.evidence.high,
+                    "p_value": one.evidence.p_value,
+                },
+            }
+            for one in found.systems
+        ],
+    }  # fmt: skip
