@@ -11,6 +11,7 @@ import numpy as np
 
 from gnomon.core.evaluation import SPLITS
 from gnomon.core.seeds import generator
+from gnomon.data.coincidences import coincidences
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,21 +57,29 @@ class Leaks:
 def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     """Look for examples that are in two splits.
 
-    Exact copies have equal fingerprints. Near copies are looked for where thumbnails are square grey pictures, row
-    by row: the nearest pictures by correlation at 8 x 8 pixels are fitted to one another with brightness, contrast,
-    a shift and a change of sharpness free (least squares); a copy leaves at most 12 % as much variance unexplained
-    as the typical neighbour does. Where that takes too long a sample of the smaller split is looked at, and `notes`
-    says so.
+    Exact copies have equal fingerprints; rows of a table that chance makes equal are no copies (`coincidences`). Near
+    copies are looked for where thumbnails are square grey pictures, row by row: the nearest pictures by correlation at
+    8 x 8 pixels are fitted to one another with brightness, contrast, a shift and a change of sharpness free (least
+    squares); a copy leaves at most 12 % as much variance unexplained as the typical neighbour does. Where that takes
+    too long a sample of the smaller split is looked at, and `notes` says so.
     """
     import polars as pl
 
     names = [name for name in SPLITS if name in splits and len(splits[name])]
     frames = {name: _frame(splits[name]) for name in names}
     couples = list(combinations(names, 2))  # (trained on first, judged)
-    pairs = [_exact(frames, other, split) for other, split in couples]
+    judged, notes = {}, list[str]()  # the rows of each couple's second split that may be copies
+    for other, split in couples:
+        by_chance = coincidences(splits[split], splits[other])
+        judged[other, split] = frames[split].filter(pl.Series(~by_chance)) if by_chance.any() else frames[split]
+        if by_chance.any():
+            notes.append(
+                f"{_counted(int(by_chance.sum()))} of {split} may equal one of {other} by chance: rows of so few "
+                f"values often do, in {other} itself as well; not counted as copies."
+            )
+    pairs = [_exact(frames[other], judged[other, split], other, split) for other, split in couples]
     pairs += [_two_targets(name, frames[name]) for name in names]
-    copied = [_copied(frames["train"], frames[name]) for name in names if name != "train" and "train" in names]
-    notes: list[str] = []
+    copied = [_copied(frames["train"], judged["train", name]) for name in names if ("train", name) in judged]
     thumbnails = {name: _pictures(splits[name]) for name in names}
     for i, (other, split) in enumerate(couples):
         there, here = thumbnails[other], thumbnails[split]
@@ -105,20 +114,20 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("id", "stratum").cast(pl.String))
 
 
-def _exact(frames: Mapping[str, pl.DataFrame], other: str, split: str) -> pl.DataFrame:
+def _exact(theirs: pl.DataFrame, ours: pl.DataFrame, other: str, split: str) -> pl.DataFrame:
     """Each example of `split` whose inputs `other` has too, with a partner of the same class where there is one."""
     import polars as pl
 
-    shared = frames[other].join(frames[split], on="fingerprint", how="semi", maintain_order="left")
+    shared = theirs.join(ours, on="fingerprint", how="semi", maintain_order="left")
     # one partner a class: a million equal rows on both sides must not make 10^12 pairs
     partners = _as_text(shared.unique(["fingerprint", "stratum"], keep="first", maintain_order=True))
-    copies = _as_text(frames[split].join(partners, on="fingerprint", how="semi", maintain_order="left"))
+    copies = _as_text(ours.join(partners, on="fingerprint", how="semi", maintain_order="left"))
     both = copies.with_row_index("row").join(partners, on="fingerprint", suffix="_other")
     both = both.with_columns(same=pl.col("stratum") == pl.col("stratum_other"))
     both = both.sort("row", "same", descending=[False, True], nulls_last=True, maintain_order=True)
     both = both.unique("row", keep="first", maintain_order=True)
-    theirs = both.select(id="id_other", stratum="stratum_other")
-    return _table("exact", split, both, other, theirs, np.ones(len(both), dtype=np.float32))
+    partner = both.select(id="id_other", stratum="stratum_other")
+    return _table("exact", split, both, other, partner, np.ones(len(both), dtype=np.float32))
 
 
 def _two_targets(name: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,58 @@
+"""Rows of a table that are equal by chance: where values are few, equal rows are no copies of one another."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.data.tables.examples import TableExamples
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gnomon.core.example import Examples
+
+LEAST_EXPECTED = 0.05  # equal rows that chance gives, the columns taken for independent, from where it may be chance
+LOOKED_AT = 100_000  # rows in which values are counted
+SLACK, SURE = 0.01, 3.0  # equal rows may be this share, and this many standard errors, more frequent than among others
+
+
+def coincidences(judged: Examples, others: Examples) -> np.ndarray:
+    """(N,) True where one of N judged rows equals one of the others, and need not be a copy of it.
+
+    Two things say so. Its values are so frequent that a row equal to it is to be expected. And the others equal one
+    another as often as judged rows equal them: copies that went from one side to the other would break that. Examples
+    that are no rows of a table never coincide.
+    """
+    found = np.zeros(len(judged), dtype=bool)
+    if not (isinstance(judged, TableExamples) and isinstance(others, TableExamples)):
+        return found
+    prints = others.fingerprints()
+    shared = np.flatnonzero(np.isin(judged.fingerprints(), prints))
+    if not len(shared):
+        return found
+    _, place, counts = np.unique(prints, return_inverse=True, return_counts=True)
+    among_others = float((counts[place] > 1).mean())
+    sample = others.take(np.arange(0, len(others), max(1, len(others) // LOOKED_AT)))
+    frequent = shared[_expected_equals(judged.take(shared).frame(), sample.frame(), len(others)) >= LEAST_EXPECTED]
+    error = math.sqrt(max(among_others * (1 - among_others), 1 / len(judged)) / len(judged))
+    if len(frequent) / len(judged) <= among_others + SLACK + SURE * error:
+        found[frequent] = True
+    return found
+
+
+def _expected_equals(rows: pl.DataFrame, sample: pl.DataFrame, total: int) -> np.ndarray:
+    """(n,) how many of `total` rows like the sample would equal each of n rows if their columns were independent."""
+    import polars as pl
+
+    expected = np.full(len(rows), math.log(total))
+    for name in rows.columns:
+        ours, theirs = (frame[name].cast(pl.String).rename("value") for frame in (rows, sample))
+        times = ours.to_frame().join(
+            theirs.value_counts(), on="value", how="left", nulls_equal=True, maintain_order="left"
+        )
+        expected += np.log(times["count"].fill_null(1).to_numpy() / len(sample))
+    found: np.ndarray = np.exp(expected)
+    return found
