@@ -41,20 +41,18 @@ BUDGET = 20.0  # times the compute of the first system
 PATIENCE = 20  # proposals that cost more than is left, in a row, after which a search ends
 PARTS = (0.25, 0.5, 1.0)  # of the budget: when a method is asked what it would hand over
 METHODS = ("improve", "random", "TPE", "long")
-TABLE = {"epochs": 30}  # small first systems, so that many trainings can be paid: a fifth of the default or less
-DENSE = {"model": "dense", "hidden": (32,), "epochs": 10}  # pictures too: convnets would take hours here
+TABLE = {"epochs": 30, "split.test": 0.3}  # small first systems, so that many trainings can be paid
+DENSE = {"model": "dense", "hidden": (32,), "epochs": 10, "split.test": 0.4}  # pictures too: convnets would take hours
+MANY = {**DENSE, "split.test": 0.6, "split.dev": 0.1}  # 1,800 to learn from, 600 for dev, 3,600 for the referee
 SETS: Mapping[str, Mapping[str, Any]] = {
-    "wine": TABLE,
     "breast-cancer": TABLE,
     "diabetes": TABLE,
     "digits": DENSE,
-    "fashion-1500": DENSE,
-    "mnist-1500": DENSE,
+    "fashion": MANY,
+    "mnist": MANY,
 }
-IDX = {  # name -> (folder, examples) below GNOMON_DATA
-    "fashion-1500": ("fashion-mnist", 1500),
-    "mnist-1500": ("mnist-10k", 1500),
-}
+IDX = {"fashion": "fashion-mnist", "mnist": "mnist-10k"}  # name -> folder below GNOMON_DATA, of whose 10,000 test
+PICTURES = 6000  # pictures so many are drawn
 CHOICES: Mapping[str, Sequence[Any]] = {
     "model.hidden": ((32,), (64,), (128,), (256,), (64, 64), (128, 128), (64, 64, 64), (128, 128, 128)),
     "model.normalisation": ("none", "batch"),
@@ -74,11 +72,10 @@ def data_of(name: str) -> Any:
     """What is handed to `prepare`: the name of a bundled set, or a part of a public one."""
     if name not in IDX:
         return name
-    folder, count = IDX[name]
-    place = Path(os.environ.get("GNOMON_DATA", "../shared/data")) / folder
+    place = Path(os.environ.get("GNOMON_DATA", "../shared/data")) / IDX[name]
     pictures = _idx(place / "t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
     labels = _idx(place / "t10k-labels-idx1-ubyte.gz", 8)
-    chosen = np.random.default_rng(0).permutation(len(labels))[:count]
+    chosen = np.random.default_rng(0).permutation(len(labels))[:PICTURES]
     return pictures[chosen], labels[chosen].astype(np.int64)
 
 
@@ -154,7 +151,7 @@ def by_improve(_: str, matched: Matched, referee: Referee, first: Outcome, limit
 
     def note(event: Any, text: str, **facts: Any) -> None:
         state.take(Entry(event, text, 0.0, facts))
-        if event == "tried":
+        if event in ("tried", "together"):
             course.add(matched.cost, referee.of(state.changes, seed))
 
     Loop(matched, ComputeBudget(matched, limit), state, note).run()

@@ -45,13 +45,16 @@ def _cost(key: str, text: str) -> float:
 
 def print_comparison(found: Comparison) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    if found.unlike:
+        console.print(f"  {printable(found.unlike)}\n", style="bold", markup=False)
     title, *lines = _table(found)
     console.print(f"  {title}", style="bold", markup=False)
     for line in lines:
         console.print(f"  {line}", markup=False)
-    console.print()
-    for line in _verdict(found):
-        console.print(f"  {line}", markup=False)
+    if not found.unlike:
+        console.print()
+        for line in _verdict(found):
+            console.print(f"  {line}", markup=False)
     if found.differing:
         console.print("\n  settings that differ", style="bold", markup=False)
         width = max(map(len, found.differing))
@@ -135,7 +138,9 @@ def _cut(name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "not set" if value is None else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    return "not set" if value is None or value == "" else str(value)
 
 
 def comparison_as_json(found: Comparison) -> dict[str, Any]:
@@ -144,8 +149,9 @@ def comparison_as_json(found: Comparison) -> dict[str, Any]:
     return {
         "metric": found.target.metric,
         "conditions": [str(one) for one in found.target.conditions],
+        "comparable": not found.unlike,
         "winner": None if choice.winner is None else choice.winner.name,
-        "ranked": [one.name for one in choice.ranked],
+        "ranked": [] if found.unlike else [one.name for one in choice.ranked],
         "optimism": found.optimism,
         "systems": {
             system.name: {
@@ -163,7 +169,7 @@ def comparison_as_json(found: Comparison) -> dict[str, Any]:
             for one in found.against
         ],
         "settings": {key: list(row) for key, row in found.differing.items()},
-        "notes": list(found.notes),
+        "notes": [*filter(None, [found.unlike]), *found.notes],
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.improve import Improvement
 
 YES_OR_NO = {"yes": True, "no": False}
+SHORT = {"began": "began", "first": "first", "ended": "ended"}  # steps that a line names by their event
 
 
 def run_improve(
@@ -46,11 +47,8 @@ def _teller(*, quiet: bool) -> Callable[[Entry], None]:
     console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
 
     def tell(entry: Entry) -> None:
-        step = entry.event
-        if entry.event == "tried":
-            step = "kept" if entry.facts["kept"] else "undone"  # type: ignore[assignment]
-        whole = int(entry.seconds)
-        line = f"{whole // 60:>4}:{whole % 60:02d}  {step:<7} {entry.text}"
+        whole, step = int(entry.seconds), SHORT.get(entry.event) or entry.step
+        line = f"{whole // 60:>4}:{whole % 60:02d}  {step:<8} {entry.text}"
         console.print(printable(line), markup=False, style="bold" if step == "kept" else "")
 
     return tell
@@ -63,9 +61,10 @@ def print_improvement(found: Improvement) -> None:
     console.print(f"  diary   {printable(str(found.run.path / 'diary.md'))}", markup=False)
     for key, value in found.changes.items():
         shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-        console.print(f"  kept    {printable(f'{key} = {shown}')}", markup=False)
+        doubt = "  (not proven: it looked better, and nothing speaks against it)" if key in found.unproven else ""
+        console.print(f"  kept    {printable(f'{key} = {shown}')}{doubt}", markup=False)
     if not found.changes:
-        console.print("  kept    nothing: no change that was tried is better for sure; this is the first system")
+        console.print("  kept    nothing: no change that was tried looks better; this is the first system")
 
 
 def improvement_as_json(found: Improvement) -> dict[str, Any]:
@@ -73,6 +72,7 @@ def improvement_as_json(found: Improvement) -> dict[str, Any]:
     return {
         "run": str(found.run.path),
         "changes": dict(found.changes),
+        "unproven": sorted(found.unproven),
         "diary": [entry.to_json() for entry in found.diary],
         **diagnosis_as_json(found.run.diagnosis),
         "report": str(found.run.report),

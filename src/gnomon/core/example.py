@@ -35,7 +35,8 @@ class Examples(abc.ABC):
 
         `id` (String, or an unsigned integer row number); `stratum` (what a split must keep in proportion: the class,
         a quantile bin; null where there is none); `group` (examples of one group never sit on both sides of a split;
-        null where there is none); `time` (sortable; null where there is none); one `tag.NAME` String column a tag.
+        null where there is none); `time` (sortable; null where there is none); one `tag.NAME` String column a tag;
+        `source` (String) where examples of several sources were joined.
         """
 
     @abc.abstractmethod

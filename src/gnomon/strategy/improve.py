@@ -1,4 +1,4 @@
-"""What a change gave and whether it is kept: evidence over dev examples and seeds, corrected for how much was tried."""
+"""What a change gave and whether it stays: evidence over dev examples and seeds, corrected for how much was tried."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALPHA = 0.05  # chance of keeping a change that is none, over all that were trie
 LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
 PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
 HOPELESS = 0.35  # one-sided p value from which no further seed is spent on a change
-OVERWHELMING = 0.02  # times the level: below it no further seed is needed to keep a change
+ON_TRIAL = 0.2  # one-sided p value below which a change that is not proven stays, on trial: chosen by simulation
 LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
 
 
@@ -50,11 +50,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a change is kept, and why, in a sentence."""
+    """Whether a change stays in the system, for certain or on trial, and why, in a sentence."""
 
-    is_kept: bool
+    is_proven: bool
+    is_on_trial: bool  # likelier better than not: it stays, and is tested again together with all others on trial
     why: str
-    level: float  # that the p value had to stay below
+    level: float  # that the p value had to stay below to be proven
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is part of the system from here on."""
+        return self.is_proven or self.is_on_trial
 
 
 def seed_average(evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -126,24 +132,30 @@ def can_be_halved(evaluation: Evaluation) -> bool:
 
 
 def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decision:
-    """Keep a change when its p value is below ALPHA divided by the number of changes tried so far (Bonferroni)."""
+    """What becomes of a change. Proven: its p value is below ALPHA / the number of changes tried so far (Bonferroni).
+
+    On trial: not proven, but p < ON_TRIAL. A change that is none costs nothing, and where dev is small hardly anything
+    can be proven alone: to undo all of it hands over a system that errs more (simulated in the tests).
+    """
     level = ALPHA / max(number_tried, 1)
     size = format_gap(abs(evidence.gain), unit)
     among = f"{number_tried} changes tried" if number_tried > 1 else "1 change tried"
     if evidence.gain <= 0:
         what = "no better" if evidence.gain == 0 else f"worse by {size}"
-        return Decision(False, f"{what} on dev over {_seeds(evidence)}", level)
+        return Decision(False, False, f"{what} on dev over {_seeds(evidence)}", level)
     p_text = f"p = {evidence.p_value:.2g}"
     if evidence.p_value < level:
-        return Decision(True, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
-    return Decision(False, f"{size} better may be chance: {p_text}, not below {level:.2g} = {ALPHA:g} / {among}", level)
+        return Decision(True, False, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
+    if evidence.p_value < ON_TRIAL:
+        why = f"likely better by {size}, {p_text}; proven it would be below {level:.2g} = {ALPHA:g} / {among}"
+        return Decision(False, True, why, level)
+    return Decision(False, False, f"{size} better may well be chance: {p_text}", level)
 
 
-def is_settled(evidence: Evidence, *, number_tried: int) -> bool:
-    """Whether further seeds would be wasted: there is no hope, or no doubt."""
-    if evidence.gain <= 0 or evidence.p_value > HOPELESS:
-        return True
-    return evidence.p_value < OVERWHELMING * ALPHA / max(number_tried, 1)
+def is_settled(evidence: Evidence, *, number_tried: int, proving: bool = False) -> bool:
+    """Whether a further seed would be wasted: there is no hope, or enough for a trial (`proving`: for a proof)."""
+    enough = ALPHA / max(number_tried, 1) if proving else ON_TRIAL
+    return evidence.gain <= 0 or evidence.p_value > HOPELESS or evidence.p_value < enough
 
 
 def _seeds(evidence: Evidence) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gnomon.core.errors import ArtefactError
+from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import SeedScatter
 from gnomon.strategy.improve_turns import Learned
 
-Event = Literal["began", "first", "seen", "tried", "ended", "final", "test"]
+Event = Literal["began", "first", "seen", "tried", "together", "ended", "final", "test"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,17 @@ class Entry:
 
     @property
     def step(self) -> str:
-        """What kind of step it was, as people read it: a change that was tried is "kept" or "undone"."""
-        if self.event == "tried":
-            return "kept" if self.facts.get("kept") else "undone"
+        """What kind of step it was, as people read it: what was tried is "kept" (proven), "on trial" or "undone"."""
+        if self.event in ("tried", "together"):
+            if not self.facts.get("kept"):
+                return "undone"
+            return "kept" if self.is_proven else "on trial"
         return {"began": "begin", "first": "first system", "ended": "end"}.get(self.event, self.event)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is a change that a test supports; in diaries that know no trials, one that was kept."""
+        return bool(self.facts.get("proven", self.facts.get("kept")))
 
     def to_json(self) -> dict[str, Any]:
         """A line of diary.jsonl."""
@@ -49,50 +57,76 @@ class Entry:
 class State:
     """Where an improvement stands: everything that its next step depends on."""
 
-    changes: dict[str, Any] = field(default_factory=dict)  # kept so far, full key -> value
+    changes: dict[str, Any] = field(default_factory=dict)  # in the system as it stands, full key -> value
+    proven: dict[str, Any] = field(default_factory=dict)  # of them, those that a test supports; the others: on trial
     learned: list[Learned] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)  # settings that were trained, as `changes_key`
     number_tried: int = 0  # changes that were compared on dev
     number_confirmed: int = 0  # of them, those that the second half of dev was asked about
     number_kept: int = 0
+    is_settled: bool = False  # what was on trial was tested together
     scatters: list[SeedScatter] = field(default_factory=list)
     links: tuple[str, ...] = ()  # whose knobs are turned
     further: tuple[str, ...] = ()  # those of every gap that is there, for when these have no knob left
     is_seen: bool = False  # the system as it stands was diagnosed
     is_over: bool = False  # nothing more is tried
     is_final: bool = False  # the improved system was trained and written
+    looks: int = 0  # at dev: an epoch of a training that was compared there is one
     seconds: float = 0.0
+
+    @property
+    def unproven(self) -> dict[str, Any]:
+        """Changes that are in the system on trial."""
+        return {
+            key: value for key, value in self.changes.items() if key not in self.proven or self.proven[key] != value
+        }
 
     def take(self, entry: Entry) -> None:
         """Move on by one step of the diary."""
         facts, self.seconds = entry.facts, entry.seconds
+        self.looks += int(facts.get("looks", 0))
         match entry.event:
             case "first":
                 self.tried.add(changes_key({}))
             case "seen":
                 self.links, self.further, self.is_seen = tuple(facts["links"]), tuple(facts["further"]), True
             case "tried":
-                self._take_try(facts)
+                self._take_try(facts, is_proven=entry.is_proven)
+            case "together":
+                self._take_together(facts)
             case "ended":
                 self.is_over = True
             case "final":
                 self.is_final = True
 
-    def _take_try(self, facts: Mapping[str, Any]) -> None:
+    def _take_try(self, facts: Mapping[str, Any], *, is_proven: bool) -> None:
         after = {**self.changes, **facts["changes"]}
         self.tried.add(changes_key(after))
         if facts.get("failed"):
             self.learned.append(Learned(facts["name"], 0.0))
             return
-        self.number_tried += 1
-        self.number_confirmed += bool(facts["confirmed"])
         self.learned.append(Learned(facts["name"], facts["relative_gain"]))
-        if facts["scatter"]["freedom"]:
-            self.scatters.append(SeedScatter(**facts["scatter"]))
+        self._count(facts)
         if facts["kept"]:
             self.tried.add(changes_key({**after, **facts["values_before"]}))  # the step back: it was just compared
             self.changes, self.is_seen = after, False
             self.number_kept += 1
+            if is_proven:
+                self.proven = {**self.proven, **facts["changes"]}
+
+    def _take_together(self, facts: Mapping[str, Any]) -> None:
+        self._count(facts)
+        self.is_settled = True
+        if facts["proven"]:
+            self.proven = dict(self.changes)
+        elif not facts["kept"]:
+            self.changes = dict(self.proven)
+
+    def _count(self, facts: Mapping[str, Any]) -> None:
+        self.number_tried += 1
+        self.number_confirmed += bool(facts["confirmed"])
+        if facts["scatter"]["freedom"]:
+            self.scatters.append(SeedScatter(**facts["scatter"]))
 
 
 def changes_key(changes: Mapping[str, Any]) -> str:
@@ -108,17 +142,67 @@ def state_of(entries: Sequence[Entry]) -> State:
     return state
 
 
+def heed(diagnosis: Diagnosis, entries: Sequence[Entry]) -> Diagnosis:
+    """The diagnosis without advice to do what was just tried and undone, and with a note that says so.
+
+    Advice about a setting goes where the last change of it in that direction was undone, and where it leads back to a
+    value that was compared with the present one.
+    """
+    undone: dict[tuple[str, str], bool] = {}  # by the last try of each setting and direction
+    seen: dict[str, set[str]] = {}
+    for entry in entries:
+        facts = entry.facts
+        if entry.event != "tried" or "relative_gain" not in facts:
+            continue
+        for key, value in facts["changes"].items():
+            before, after = _shown(facts["values_before"].get(key)), _shown(value)
+            undone[key, _direction(before, after)] = not facts["kept"]
+            seen.setdefault(key, set()).update((before, after))
+    gone = []
+    for advice in diagnosis.advice:
+        before, arrow, after = advice.action.partition(" ")[2].partition(" -> ")
+        way = _direction(before, after)
+        if arrow and any(undone.get((key, way)) or after in seen.get(key, ()) for key in advice.settings):
+            gone.append(advice)
+    if not gone:
+        return diagnosis
+    listed = ", ".join(advice.action for advice in gone)
+    note = f"not advised, since improve tried it and did not keep it: {listed} (the diary has the numbers)"
+    kept = tuple(advice for advice in diagnosis.advice if advice not in gone)
+    return replace(diagnosis, advice=kept, notes=(*diagnosis.notes, note))
+
+
+def _direction(before: str, after: str) -> str:
+    """ "up" or "down" for numbers (of lists, the largest, or else how many there are), else the value itself."""
+    try:
+        sizes = [
+            [float(part) for part in text.split(",") if part not in ("", "none", "None")] for text in (before, after)
+        ]
+    except ValueError:
+        return after
+    low, high = ((max(size, default=0.0), len(size)) for size in sizes)
+    return "up" if high > low else "down"
+
+
+def _shown(value: Any) -> str:
+    """A value as advice spells it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> str:
     """The diary as a page of Markdown that a reviewer can follow; `picture` is the path of its figure."""
+    final = state_of(entries)
     rule = (
-        "A change is kept when a paired test on dev supports it, its p value corrected for the number of changes tried"
+        "A change is proven when a paired test on dev supports it, its p value corrected for the number of changes "
+        "tried. One that is likelier better than not stays on trial, and at the end all on trial are tested together; "
+        "everything else is undone."
     )
-    tries = [entry for entry in entries if entry.event == "tried"]
-    kept = [entry for entry in tries if entry.facts.get("kept")]
     lines = [
         f"# {title}",
         "",
-        f"{len(tries)} changes tried, {len(kept)} kept. {rule}; everything else is undone.",
+        f"{kept_in_words(entries)}. {rule}",
         "",
         *([f"![dev error by time]({picture})", ""] if picture else []),
         "| time | step | what |",
@@ -127,11 +211,30 @@ def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> st
     for entry in entries:
         what = entry.text.replace("|", "\\|")
         lines.append(f"| {_clock(entry.seconds)} | {entry.step} | {what} |")
-    if kept:
+    if final.changes:
         lines += ["", "Settings that differ from the first system:", ""]
-        final = state_of(entries).changes
-        lines += [f"- `{key}` = {json.dumps(value)}" for key, value in final.items()]
+        unproven = final.unproven
+        lines += [
+            f"- `{key}` = {json.dumps(value)}{' (not proven)' if key in unproven else ''}"
+            for key, value in final.changes.items()
+        ]
     return "\n".join(lines) + "\n"
+
+
+def kept_in_words(entries: Sequence[Entry]) -> str:
+    """`12 changes tried, 3 settings differ from the first system, 1 of them not proven`."""
+    tries = sum(entry.event == "tried" for entry in entries)
+    final = state_of(entries)
+    text = f"{tries} change{'' if tries == 1 else 's'} tried"
+    count, unproven = len(final.changes), len(final.unproven)
+    if not count:
+        return f"{text}, none kept"
+    text += f", {count} setting{' differs' if count == 1 else 's differ'} from the first system"
+    if not unproven:
+        return text
+    return (
+        f"{text}, {'not' if count == 1 else 'none of them' if unproven == count else f'{unproven} of them not'} proven"
+    )
 
 
 def _clock(seconds: float) -> str:

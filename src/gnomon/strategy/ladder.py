@@ -195,7 +195,11 @@ def _climb(
         for name, level in levels.items()
     ]
     verdict = decide(gaps, {step.gap.name: step.draws for step in steps}, rungs, unit)
-    notes = (*_leak_notes(measured, removed), *_order_notes(levels, gaps, person, unit))
+    notes = (
+        *_leak_notes(measured, removed),
+        *_order_notes(levels, gaps, person, unit),
+        *_looks_notes(levels, gaps, dev_looks, unit),
+    )
     advice = advise(verdict, gaps, rungs, unit=unit, leaks=removed, settings=settings, num_train=num_train)
     return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings)
 
@@ -277,11 +281,27 @@ def _rung_note(
     if name in removed:
         notes.append(f"without {removed[name]:,} {'copy' if removed[name] == 1 else 'copies'} of training examples")
     if name == "dev" and dev_looks > 1:
-        optimism = float(level.draws.std()) * math.sqrt(2 * math.log(dev_looks))
-        notes.append(f"best of {dev_looks} looks: up to about {format_gap(optimism, unit)} optimistic")
+        shown = format_gap(_optimism(level, dev_looks), unit)
+        notes.append(f"best of {dev_looks:,} looks: up to about {shown} optimistic")
     if name == "test" and test_openings is not None and test_openings > 1:
         notes.append(f"opened {test_openings} times: no longer unseen")
     return "; ".join(notes)
+
+
+def _optimism(dev: Measured, looks: int) -> float:
+    """By how much the best of so many models looks better on dev than it is, at most: sigma sqrt(2 ln k)."""
+    return float(dev.draws.std()) * math.sqrt(2 * math.log(looks))
+
+
+def _looks_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], looks: int, unit: str | None) -> list[str]:
+    """How much of the gap from dev to test the choice among so many looks at dev can explain."""
+    gap = next((gap for gap in gaps if gap.name == "overfitting to dev"), None)
+    if gap is None or looks < 2 or gap.size <= 0:
+        return []
+    most = _optimism(levels["dev"], looks)
+    size, shown = format_gap(gap.size, unit), format_gap(most, unit)
+    explained = f"overfitting to dev: choosing the best of {looks:,} looks explains up to about {shown} of {size}"
+    return [f"{explained}; test may also be harder than dev, or of another source" if gap.low > most else explained]
 
 
 def _leak_notes(measured: Mapping[str, Measured], removed: Mapping[str, int]) -> list[str]:

@@ -48,18 +48,18 @@ def two_way(
     human_target: float | None = None,
     seed: int = 0,
 ) -> TwoWay | None:
-    """From the splits train, train_dev, dev and people's answers ("human") on dev; None without train-dev.
+    """From train, train_dev, dev and people's answers on dev ("human") and on general data ("human_general").
 
-    Training rows whose `source` is that of dev were trained on and are of the target; where every row has one source,
-    that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the notes on mismatched data.
+    None without train-dev. Training rows whose `source` is that of dev were trained on and are of the target; where
+    every row has one source, that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the notes on mismatched data.
     """
     if "train_dev" not in evaluations or "dev" not in evaluations:
         return None
     dev = evaluations["dev"]
     cells: dict[tuple[str, str], Interval | None] = {(row, column): None for row in ROWS for column in COLUMNS}
-    cells["human", "general"] = _known(human_general)
-    people = evaluations.get("human")
-    cells["human", "target"] = _known(human_target) if people is None else measure(people, seed=seed).interval
+    for name, column, level in (("human_general", "general", human_general), ("human", "target", human_target)):
+        people = evaluations.get(name)
+        cells["human", column] = _known(level) if people is None else measure(people, seed=seed).interval
     cells["not trained on", "target"] = measure(dev, seed=seed).interval
     for split, row in (("train", "trained on"), ("train_dev", "not trained on")):
         if split in evaluations:
@@ -68,6 +68,13 @@ def two_way(
             if row == "trained on":
                 cells[row, "target"] = _measured(target, seed)
     return TwoWay(dev.unit, cells)
+
+
+def general_part(evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
+    """The rows of train-dev that are not of dev's source: what people are asked about general data by."""
+    if "train_dev" not in evaluations or "dev" not in evaluations:
+        return None
+    return _divided(evaluations["train_dev"], evaluations["dev"])[0]
 
 
 def _divided(evaluation: Evaluation, dev: Evaluation) -> tuple[Evaluation, Evaluation]:

@@ -56,6 +56,7 @@ class Comparison:
     optimism: float | None  # the best of several looks better than it is by up to about this much
     differing: dict[str, tuple[Any, ...]]  # setting: its value in each system
     notes: tuple[str, ...]
+    unlike: str = ""  # why none of them can be called the best: they were not judged on the same dev examples
 
 
 def compare(
@@ -85,13 +86,17 @@ def compare(
     known = list(dict.fromkeys(name for system in systems for name in system.measures))
     target = Target(resolve(metric, known), asked)
     choice = choose([Candidate(system.name, system.measures) for system in systems], target)
-    against, notes = _tests(systems, choice, _identities(opened), seed)
+    unlike = _unlike(systems, _identities(opened))
+    if unlike:
+        choice = replace(choice, winner=None)
+    against, notes = _tests(systems, choice, seed)
     optimism = None
     if choice.winner is not None and len(choice.ranked) > 1:
         best = choice.winner.measures[target.metric]
         optimism = (best.high - best.low) / (2 * intervals.Z) * math.sqrt(2 * math.log(len(choice.ranked)))
     notes = [*(note for system in systems for note in system.notes), *notes]
-    return Comparison(systems, target, choice, against, optimism, _differing(systems), tuple(dict.fromkeys(notes)))
+    notes = list(dict.fromkeys(notes))
+    return Comparison(systems, target, choice, against, optimism, _differing(systems), tuple(notes), unlike)
 
 
 def _opened(thing: Run | str | Path) -> Run | Path:
@@ -174,21 +179,37 @@ def _identities(things: Sequence[Run | Path]) -> list[Any]:
     ]  # fmt: skip
 
 
-def _tests(
-    systems: Sequence[System], choice: Choice, identities: Sequence[Any], seed: int
-) -> tuple[tuple[Against, ...], list[str]]:
+def _unlike(systems: Sequence[System], identities: Sequence[Any]) -> str:
+    """Which systems were judged on other dev examples than the first one, in a sentence; "" where none was."""
+    first, *rest = systems
+    ids = first.evaluation.table["id"].cast(str).sort()
+    others = [
+        system.name
+        for system, identity in zip(rest, identities[1:], strict=True)
+        if (
+            identity != identities[0]
+            if identity is not None and identities[0] is not None
+            else not system.evaluation.table["id"].cast(str).sort().equals(ids)
+        )
+    ]
+    if not others:
+        return ""
+    return (
+        f"{', '.join(others)} and {first.name} were judged on different dev examples: their figures cannot be held "
+        f"against each other, and none is the best. Fit them on the same data with the same seed and split settings."
+    )
+
+
+def _tests(systems: Sequence[System], choice: Choice, seed: int) -> tuple[tuple[Against, ...], list[str]]:
     """The winner against each other system that meets the conditions."""
     if choice.winner is None or systems[0].evaluation.unit is None:
         return (), []
-    by_name = {system.name: (system, identity) for system, identity in zip(systems, identities, strict=True)}
-    winner, ours = by_name[choice.winner.name]
+    by_name = {system.name: system for system in systems}
+    winner = by_name[choice.winner.name]
     found: list[tuple[str, PairedTest]] = []
     notes = []
     for candidate in choice.ranked[1:]:
-        other, theirs = by_name[candidate.name]
-        if ours is not None and theirs is not None and ours != theirs:
-            notes.append(f"{winner.name} and {other.name} were judged on different dev examples: no paired test")
-            continue
+        other = by_name[candidate.name]
         try:
             found.append((other.name, paired_test(winner.evaluation, other.evaluation, seed=seed)))
         except DataError as fault:

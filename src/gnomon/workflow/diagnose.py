@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gnomon.core.errors import DataError
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import people, read_people
-from gnomon.strategy.two_way import TwoWay, two_way
+from gnomon.strategy.two_way import TwoWay, general_part, two_way
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,7 +56,8 @@ def general_and_target(
 ) -> TwoWay | None:
     """The two-way table of a run or of a predictions table; None where there is no train-dev split.
 
-    `human` as in `diagnose`, or else what the run was given, is taken for people's error on the target data.
+    `human` as in `diagnose`, or else what the run was given, is taken for people's error on the target data. A table of
+    answers may be for examples of train-dev as well: people's error on general data.
     """
     answers, levels = _levels(human)
     seed = 0
@@ -72,7 +74,20 @@ def general_and_target(
         evaluations, seed = opened.evaluations(), opened.settings.seed
         levels = levels or opened.settings.goal.human
     best = min(levels) if levels else None
-    return two_way(_with_people(evaluations, answers), human_target=best, seed=seed)
+    return two_way(
+        {**_with_people(evaluations, answers), **_on_general_data(evaluations, answers)}, human_target=best, seed=seed
+    )
+
+
+def _on_general_data(evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None) -> dict[str, Evaluation]:
+    """People's answers on general data as "human_general"; nothing where they answered none of it."""
+    general = general_part(evaluations)
+    if answers is None or general is None:
+        return {}
+    try:
+        return {"human_general": people(answers, general).evaluation}
+    except DataError:
+        return {}
 
 
 def _levels(

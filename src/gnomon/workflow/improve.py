@@ -19,13 +19,14 @@ from gnomon.figures.encode import svg
 from gnomon.runs import writer
 from gnomon.runs.folder import FIGURES, RunFolder, find
 from gnomon.runs.seal import MANIFEST
-from gnomon.strategy.improve_diary import Entry, Event, State, page, state_of
+from gnomon.strategy.improve_diary import Entry, Event, State, kept_in_words, page, state_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState
 from gnomon.workflow.fit import card_of, fit, refuse_changes
 from gnomon.workflow.improve_loop import WRITING_SECONDS, Loop, TimeBudget
+from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.matched import Matched, opened_settings
 from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, load
@@ -48,6 +49,11 @@ class Improvement:
         """What was kept, full key -> value."""
         return state_of(self.diary).changes
 
+    @property
+    def unproven(self) -> frozenset[str]:
+        """Keys of `changes` that no test supports: they looked better, and nothing speaks against them."""
+        return frozenset(state_of(self.diary).unproven)
+
 
 def improve(
     thing: Any = None,
@@ -61,8 +67,9 @@ def improve(
 ) -> Improvement:
     """A first system on `thing` (data, or a run), made better one knob at a time, within `seconds`.
 
-    Each round diagnoses the system as it stands, tries knobs of the link at fault, and keeps a change only where a
-    paired test on dev supports it, corrected for the number tried. The result is a run with diary.jsonl and diary.md.
+    Each round diagnoses the system as it stands and tries knobs of the link at fault. A change is proven where a paired
+    test on dev supports it, corrected for the number tried; one that is likelier better than not stays on trial, and at
+    the end all on trial are tested together. The result is a run with diary.jsonl and diary.md.
     `resume` goes on with one that was stopped or killed, with the time it had left. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
@@ -123,8 +130,11 @@ def _begun(
     """Read the data, make the folder of the system to come."""
     if thing is None:
         raise UsageError("there is nothing to improve.", fix="hand over data or a run: gnomon improve DATA time=30m.")
+    looks = 0
     if isinstance(thing, Run) or _is_run(thing):
-        opened, given, source, task = _from_run(thing if isinstance(thing, Run) else load(thing), values)
+        run = thing if isinstance(thing, Run) else load(thing)
+        opened, given, source, task = _from_run(run, values)
+        looks = looks_at_dev(run.folder)
     else:
         opened, source, task = from_flat(values), thing, None
         leaves = [
@@ -143,7 +153,7 @@ def _begun(
         folder, prepared, opened, given, source, started + seconds, started, reading, tell, State(), []
     )  # fmt: skip
     counts = ", ".join(f"{len(part):,} {split.replace('_', '-')}" for split, part in prepared.splits.items())
-    work.note("began", f"{prepared.source.origin}: {counts}; {seconds:g} s", limit=seconds)
+    work.note("began", f"{prepared.source.origin}: {counts}; {seconds:g} s", limit=seconds, looks=looks)
     return work
 
 
@@ -233,8 +243,8 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
         for name, error in errors.items()
         if name != "human"
     )
-    kept = f"{work.state.number_kept} of {work.state.number_tried} changes kept"
-    work.note("final", f"{shown}; {kept}", errors=errors, changes=changes)
+    work.note("final", f"{shown}; {kept_in_words(work.entries)}", errors=errors, changes=changes,
+              unproven=list(work.state.unproven))  # fmt: skip
 
 
 def _as_time_allows(work: Work, changes: Mapping[str, Any], given: frozenset[str]) -> Settings:

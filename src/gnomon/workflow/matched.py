@@ -126,10 +126,14 @@ class Matched:
         """The trial with these changes and the run's own seed, its model and all; None where it is no longer kept."""
         return self._models.get(_key(changes, self.trials.opened.seed, None))
 
-    def keep_only(self, changes: Mapping[str, Any]) -> None:
-        """Forget the models of all other trials: they take memory."""
-        key = _key(changes, self.trials.opened.seed, None)
-        self._models = {one: trial for one, trial in self._models.items() if one == key}
+    def keep_only(self, *kept: Mapping[str, Any]) -> None:
+        """Forget the models of all other changes: they take memory."""
+        keys = {_key(changes, self.trials.opened.seed, None) for changes in kept}
+        self._models = {one: trial for one, trial in self._models.items() if one in keys}
+
+    def knows(self, changes: Mapping[str, Any], seed: int) -> bool:
+        """Whether it was trained before, so that its outcome costs nothing."""
+        return _key(changes, seed, None) in self._known
 
     def seconds(self, of: Outcome, times: float) -> float:
         """How long a training takes that costs so many times what `of` did, at the slower pace of it and the latest."""

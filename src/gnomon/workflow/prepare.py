@@ -19,6 +19,7 @@ from gnomon.core.settings import Settings, with_values
 from gnomon.core.task import Task
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
+from gnomon.data.origins import from_source, two_sources
 from gnomon.data.source import TABLE_SUFFIXES, Source, counted, display_name, first_names, open_source
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 
@@ -73,8 +74,9 @@ def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> P
         target = chosen.read(judged_on, settings.data)
         notes.extend(target.notes)
         bad.extend(target.bad)
+        names = two_sources(source.name, judged_on.name)
         with _placed(judged_on.origin):
-            splits = divided_in_two(reading, target, settings, notes)
+            splits = divided_in_two(reading, target, settings, notes, names)
             _require_known_classes(splits)
     splits = {name: examples for name, examples in splits.items() if len(examples)}
     _require(splits, source)
@@ -216,13 +218,19 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
     return parts
 
 
-def divided_in_two(reading: Reading, target: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
-    """Train on the source, judge on the target distribution; train-dev is carved from what is trained on."""
-    general = reading.splits["all"] if "all" in reading.splits else reading.splits["train"]
+def divided_in_two(
+    reading: Reading, target: Reading, settings: Settings, notes: list[str], names: tuple[str, str]
+) -> dict[str, Examples]:
+    """Train on the source, judge on the target distribution; train-dev is carved from what is trained on.
+
+    `names` of the two are kept with every example: what is joined can be told apart again.
+    """
+    general = from_source(reading.splits["all"] if "all" in reading.splits else reading.splits["train"], names[0])
     unused = [name for name in ("dev", "test") if name in reading.splits]
     if unused:
         notes.append(f"{' and '.join(unused)} of the source are not used: target_data is what counts")
-    target = replace(target, splits={name: _alike(general, part) for name, part in target.splits.items()})
+    alike = {name: from_source(_alike(general, part), names[1]) for name, part in target.splits.items()}
+    target = replace(target, splits=alike)
     split, seed = settings.split, settings.seed
     if "all" in target.splits:
         wanted = target.splits["all"]

@@ -19,8 +19,10 @@ from gnomon.search.rounds import Round
 from gnomon.search.stopping import bars
 from gnomon.strategy.target import resolve
 from gnomon.workflow.fit import fit
+from gnomon.workflow.judge import judge_run
+from gnomon.workflow.looks import remember_earlier
 from gnomon.workflow.run import Run
-from gnomon.workflow.session import open_session
+from gnomon.workflow.session import TRAIN_RUNG, Session, judged_splits, open_session
 from gnomon.workflow.signals import StopFlag, Stopped
 from gnomon.workflow.tune_findings import Tuned, conclude
 from gnomon.workflow.tune_plan import Follower, Plan, placed
@@ -76,16 +78,24 @@ class Driver:
         """Write the best settings, train with them, and conclude."""
         plan = self.plan
         changes = plan.space.changes(best.point)
-        settings = open_session(plan.prepared, with_values(plan.opened, changes), plan.given | changes.keys()).settings
         chosen = plan.given | changes.keys()
-        self.folder.save_best(settings, chosen)
+        session = open_session(plan.prepared, with_values(plan.opened, changes), chosen)
+        self.folder.save_best(session.settings, chosen)
         self.follower.on_phase("training the best settings")
-        run = self._train({key: value_of(settings, key) for key in chosen})
+        run = self._train({key: value_of(session.settings, key) for key in chosen})
+        self._count_looks(run, session)
         self.follower.on_phase("writing the report")
         return conclude(
             self.folder, plan.space, self.ledger, plan.task, best, run, conditions=plan.conditions,
             seconds=self.spent(), seed=self.seed,
         )  # fmt: skip
+
+    def _count_looks(self, run: Run, session: Session) -> None:
+        """Judge the run again, knowing that each epoch of each trial was a look at the dev set that it is judged on."""
+        made = (*self.ledger.results.values(), *self.ledger.again.values())
+        with run.folder.lock():
+            remember_earlier(run.folder, sum(len(one.epoch_errors) for one in made))
+            judge_run(run, run.evaluations(), examples=judged_splits(session, TRAIN_RUNG))
 
     def _train(self, values: Mapping[str, Any]) -> Run:
         try:

@@ -84,12 +84,28 @@ def test_a_metric_of_the_whole_split_is_averaged_over_seeds():
     assert seed_average([whole, other]).split_error(np.ones(100)) == pytest.approx((0.01 + 0.5) / 2)
 
 
-def test_what_is_enough_for_the_first_change_is_not_for_the_tenth():
+def test_what_proves_the_first_change_does_not_prove_the_tenth():
     evidence = Evidence(gain=0.02, low=0.001, high=0.04, p_value=0.02, seeds=3)
-    assert decide(evidence, number_tried=1, unit=SHARE).is_kept
+    assert decide(evidence, number_tried=1, unit=SHARE).is_proven
     later = decide(evidence, number_tried=10, unit=SHARE)
-    assert not later.is_kept
+    assert not later.is_proven
     assert "0.005 = 0.05 / 10 changes tried" in later.why
+
+
+@pytest.mark.parametrize(
+    ("gain", "p_value", "becomes"),
+    [
+        (0.02, 0.001, "proven"),
+        (0.02, 0.15, "on trial"),
+        (0.02, 0.25, "undone"),
+        (0.0, 0.5, "undone"),
+        (-0.1, 0.9, "undone"),
+    ],
+)
+def test_a_change_is_proven_or_on_trial_or_undone(gain, p_value, becomes):
+    found = decide(Evidence(gain, -0.1, 0.1, p_value, seeds=1), number_tried=5, unit=SHARE)
+    assert (found.is_proven, found.is_on_trial) == (becomes == "proven", becomes == "on trial")
+    assert found.is_kept == (becomes != "undone")
 
 
 def test_only_a_large_dev_set_without_groups_is_halved():
@@ -119,47 +135,103 @@ def test_where_no_gap_is_sure_the_largest_as_measured_comes_first():
     assert reason.startswith("no gap is sure")
 
 
-# --- many changes, none of which is one -----------------------------------------------------------------------------
-def a_run_that_keeps(rng, *, gains=(), tries=12, num_dev=400, seeds=3) -> list[bool]:
-    """Whether each of so many changes was kept; change i takes away gains[i] of the errors, the others nothing."""
-    difficulty, scatters, kept = rng.beta(0.25, 2.2, size=num_dev), [], []
-    before = [dev(rng.random(num_dev) < difficulty) for _ in range(seeds)]
-    for number in range(tries):
-        rate = difficulty * (1 - (gains[number] if number < len(gains) else 0.0))
-        after = []
-        for place in range(seeds):
-            after.append(dev(rng.random(num_dev) < rate))
-            evidence = compare(before[: place + 1], after, scatters=scatters)
-            if is_settled(evidence, number_tried=number + 1):
-                break
-        if evidence.scatter.freedom:
-            scatters.append(evidence.scatter)
-        kept.append(decide(evidence, number_tried=number + 1, unit=SHARE).is_kept)
-    return kept
+# --- many changes, of which most or all are none ----------------------------------------------------------------------
+def a_run(rng, *, gains=(), tries=12, num_dev=400, seeds=3, on_trial=True) -> tuple[float, bool]:
+    """The errors that are left, as a share of those at the start, and whether anything was called proven.
+
+    Change i takes away gains[i] of the errors (0 beyond them, below 0: it adds some). What is on trial stays, and is
+    tested together at the end, as `improve` does; without `on_trial` only what is proven stays.
+    """
+    difficulty, scatters = rng.beta(0.25, 2.2, size=num_dev), []
+    known: dict[tuple[float, int], Evaluation] = {}
+
+    def trained(left, seed):
+        return known.setdefault((left, seed), dev(rng.random(num_dev) < difficulty * left))
+
+    left, proven, is_proven, number = 1.0, 1.0, False, 0
+    for place in range(tries):
+        after_this = left * (1 - (gains[place] if place < len(gains) else 1e-9 * (place + 1)))
+        number += 1
+        evidence = measured(trained, left, after_this, seeds, scatters, number)
+        decision = decide(evidence, number_tried=number, unit=SHARE)
+        is_proven |= decision.is_proven
+        if decision.is_proven and left == proven:
+            proven = after_this
+        if decision.is_proven or (on_trial and decision.is_on_trial):
+            left = after_this
+    if left != proven:
+        evidence = measured(trained, proven, left, seeds, scatters, number + 1, proving=True)
+        is_proven |= decide(evidence, number_tried=number + 1, unit=SHARE).is_proven
+        left = left if evidence.gain > 0 else proven
+    return left, is_proven
+
+
+def measured(trained, left, after_this, seeds, scatters, number, *, proving=False) -> Evidence:
+    before, after = [], []
+    for seed in range(seeds):
+        before.append(trained(left, seed))
+        after.append(trained(after_this, seed))
+        evidence = compare(before, after, scatters=scatters)
+        if is_settled(evidence, number_tried=number, proving=proving):
+            break
+    if evidence.scatter.freedom:
+        scatters.append(evidence.scatter)
+    return evidence
 
 
 def test_a_change_that_halves_the_errors_is_kept():
     rng = np.random.default_rng(3)
-    assert sum(a_run_that_keeps(rng, gains=(0.5,), tries=1)[0] for _ in range(6)) >= 5
+    assert sum(a_run(rng, gains=(0.5,), tries=1)[0] == 0.5 for _ in range(6)) >= 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_runs_of_twelve_changes_that_are_none_seldom_keep_one():
+def test_runs_of_twelve_changes_that_are_none_seldom_call_anything_proven():
     """Bonferroni over the tries so far lets a little more than ALPHA through a whole run: at most twice as much."""
     rng = np.random.default_rng(5)
-    false = [any(a_run_that_keeps(rng)) for _ in range(200)]
+    false = [a_run(rng)[1] for _ in range(300)]
     share = wilson(sum(false), len(false))
-    print(f"\nruns that kept something that is nothing: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]")
+    print(f"\nruns that proved something that is nothing: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]")
     assert share.value <= 2 * ALPHA
 
 
-def test_no_seed_is_spent_where_there_is_no_hope_or_no_doubt():
+def gains_of(kind: str, rng) -> tuple[float, ...]:
+    """What twelve knobs may be worth: some harmful, some good, some very good; or hardly one any good."""
+    if kind == "poor":
+        return tuple(rng.normal(-0.03, 0.06, 12))
+    draw, worse, fair, good = (
+        rng.random(12), rng.normal(-0.05, 0.08, 12), rng.uniform(0, 0.15, 12), rng.uniform(0.15, 0.5, 12)
+    )  # fmt: skip
+    return tuple(np.where(draw < 0.5, worse, np.where(draw < 0.8, fair, good)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_is_kept_on_trial_errs_less_than_what_is_proven_alone():
+    """The reason for trials: on dev sets of usual size hardly any single change can be proven."""
+    for kind, num_dev in (("mixed", 100), ("mixed", 400), ("poor", 100), ("poor", 400)):
+        left = {True: [], False: []}
+        for on_trial, found in left.items():
+            for number in range(40):
+                rng = np.random.default_rng([number, num_dev])
+                found.append(a_run(rng, gains=gains_of(kind, rng), num_dev=num_dev, on_trial=on_trial)[0])
+        strict, trials = np.mean(left[False]), np.mean(left[True])
+        print(
+            f"\n{kind} knobs, {num_dev} dev examples: errors left {strict:.3f} proven alone, {trials:.3f} with trials"
+        )
+        if kind == "mixed":
+            assert trials < strict - 0.03
+        else:
+            assert trials < strict + 0.02  # where nothing helps, what is taken by mistake costs next to nothing
+
+
+def test_no_seed_is_spent_where_there_is_no_hope_or_enough():
     def evidence(gain, p_value):
         return Evidence(gain=gain, low=gain - 0.01, high=gain + 0.01, p_value=p_value, seeds=1)
 
     assert is_settled(evidence(-0.01, 0.8), number_tried=1)
     assert is_settled(evidence(0.01, 0.4), number_tried=1)
-    assert not is_settled(evidence(0.01, 0.04), number_tried=1)
-    assert is_settled(evidence(0.2, 5e-4), number_tried=1)
-    assert not is_settled(evidence(0.2, 5e-4), number_tried=10)
+    assert is_settled(evidence(0.01, 0.04), number_tried=1)  # enough to stay on trial
+    assert not is_settled(evidence(0.01, 0.25), number_tried=1)
+    assert not is_settled(evidence(0.01, 0.04), number_tried=10, proving=True)
+    assert is_settled(evidence(0.2, 5e-4), number_tried=10, proving=True)

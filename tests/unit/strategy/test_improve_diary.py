@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from gnomon.core.errors import ArtefactError
-from gnomon.strategy.improve_diary import Entry, State, changes_key, page, state_of
+from gnomon.strategy.diagnosis import Advice, Diagnosis
+from gnomon.strategy.improve_diary import Entry, State, changes_key, heed, kept_in_words, page, state_of
+from gnomon.strategy.ladder import diagnose_rates
 
 NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
 
@@ -15,7 +18,7 @@ NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
 def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
     facts = {
         "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept,
-        "relative_gain": gain, "confirmed": False,
+        "proven": kept, "relative_gain": gain, "confirmed": False,
         "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
     }  # fmt: skip
     return Entry("tried", f"{name} was tried", seconds, facts)
@@ -45,6 +48,55 @@ def test_what_was_kept_tried_and_learned_comes_back():
     assert state.links == ("fit-dev",)
     assert state.seconds == 5.0
     assert not state.is_over
+
+
+def test_what_is_on_trial_is_in_the_system_until_it_is_tested_together():
+    trial = tried({"regularise.ema": 0.99}, kept=True, proven=False, name="averaged weights")
+    state = state_of([*DIARY[:4], trial])
+    assert state.changes == {"regularise.dropout": [0.4], "regularise.ema": 0.99}
+    assert state.proven == {"regularise.dropout": [0.4]}
+    assert state.unproven == {"regularise.ema": 0.99}
+    assert trial.step == "on trial"
+    for kept, proven, left, unproven in (
+        (True, True, {"regularise.dropout", "regularise.ema"}, set()),
+        (True, False, {"regularise.dropout", "regularise.ema"}, {"regularise.ema"}),
+        (False, False, {"regularise.dropout"}, set()),
+    ):
+        facts = {"kept": kept, "proven": proven, "confirmed": False, "scatter": NO_SCATTER, "looks": 20}
+        after = state_of([*DIARY[:4], trial, Entry("together", "both", 6.0, facts)])
+        assert after.changes.keys() == left
+        assert after.unproven.keys() == unproven
+        assert after.is_settled
+        assert after.looks == 20
+        assert after.number_tried == 3
+
+
+def test_what_was_kept_is_said_in_a_line():
+    trial = tried({"regularise.ema": 0.99}, kept=True, proven=False, name="averaged weights")
+    assert kept_in_words(DIARY[:3]) == "0 changes tried, none kept"
+    assert kept_in_words(DIARY[:4]) == "1 change tried, 1 setting differs from the first system"
+    assert kept_in_words([*DIARY[:4], trial]).endswith("2 settings differ from the first system, 1 of them not proven")
+
+
+def advised(*actions) -> Diagnosis:
+    found = diagnose_rates({"human": 0.01, "train": (0.03, 1000), "dev": (0.1, 50)})
+    keys = {"dropout": "regularise.dropout", "augment": "regularise.augment", "hidden": "model.hidden"}
+    advice = [Advice(action, "why", "fit-dev", (keys[action.split()[0]],)) for action in actions]
+    return replace(found, advice=(*advice, Advice("get more training data", "why", "fit-dev")))
+
+
+def test_what_was_just_undone_is_not_advised():
+    diary = [
+        *DIARY[:3],
+        tried({"regularise.dropout": [0.3]}, kept=False, gain=-0.1),
+        tried({"regularise.augment": "none"}, kept=True, values_before={"regularise.augment": "shift"}),
+        tried({"model.hidden": [32]}, kept=False, values_before={"model.hidden": [64]}),
+    ]
+    found = heed(advised("dropout 0.2 -> 0.5", "augment none -> shift", "hidden 64 -> 128"), diary)
+    # more dropout was undone, shifted pictures were left behind; a narrower network says nothing of a wider one
+    assert [one.action for one in found.advice] == ["hidden 64 -> 128", "get more training data"]
+    assert "dropout 0.2 -> 0.5, augment none -> shift" in found.notes[-1]
+    assert heed(advised("dropout 0.4 -> 0.1"), diary[:4]).notes == advised().notes
 
 
 def test_a_kept_change_is_looked_at_before_the_next_one():

@@ -46,6 +46,7 @@ class TableExamples(Examples):
     stratum: pl.Series | None = None  # of every row of the table
     positions: np.ndarray | None = None  # (N,) rows of the table; None: all of them, in order
     ids: pl.Series | None = None  # of every row of the table; None: their lines
+    source: pl.Series | None = None  # of every row of the table: where it came from; None: nobody asked
 
     @staticmethod
     def planned(table: Table, plan: TargetPlan) -> TableExamples:
@@ -76,6 +77,7 @@ class TableExamples(Examples):
                 "stratum": self._missing_column() if self.stratum is None else self._of(self.stratum),
                 "group": self._missing_column() if self.group is None else self.get_column(self.group),
                 "time": self._missing_column() if self.time is None else self.get_column(self.time),
+                **({} if self.source is None else {"source": self._of(self.source)}),
             }
         )
 
@@ -115,7 +117,8 @@ class TableExamples(Examples):
         stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
         first, second = _two_names(self.table.origin, other.table.origin)
         ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)])
-        return replace(self, table=table, stratum=stratum, ids=ids, positions=None)
+        source = None if self.source is None or other.source is None else self._sources(other)
+        return replace(self, table=table, stratum=stratum, ids=ids, positions=None, source=source)
 
     def frame(self) -> pl.DataFrame:
         """The input columns of these rows."""
@@ -160,6 +163,9 @@ class TableExamples(Examples):
         """Ids that differ from those of any other file: `dev.csv:17`."""
         ids = self._of(self._ids)
         return f"{name}:" + ids.cast(pl.String) if self.ids is None else ids
+
+    def _sources(self, other: TableExamples) -> pl.Series:
+        return pl.concat([one.index["source"] for one in (self, other)])
 
     def _of(self, series: pl.Series) -> pl.Series:
         return series if self.positions is None else series.gather(self.positions)

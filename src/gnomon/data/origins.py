@@ -1,0 +1,33 @@
+"""Where each example came from, kept with it when examples of two sources are joined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from gnomon.core.example import Examples
+from gnomon.data.images.examples import ImageExamples
+from gnomon.data.tables.examples import TableExamples
+
+SOURCE = "source"  # the column of an index that says it
+
+
+def from_source(examples: Examples, name: str) -> Examples:
+    """The examples with `name` as the `source` of each, in their index and in that of whatever they are joined to.
+
+    Examples of other kinds than tables and pictures come back as they are: what has no source of its own is judged
+    under its split's.
+    """
+    if isinstance(examples, ImageExamples):
+        return replace(examples, table=examples.table.with_columns(pl.lit(name).alias(SOURCE)))
+    if isinstance(examples, TableExamples):
+        return replace(
+            examples, source=pl.Series(SOURCE, [name], dtype=pl.String).new_from_index(0, len(examples.table))
+        )
+    return examples
+
+
+def two_sources(first: str, second: str) -> tuple[str, str]:
+    """Names that tell two sources apart."""
+    return (first, second) if first != second else (first, f"{second} (target)")
