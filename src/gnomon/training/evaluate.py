@@ -57,7 +57,8 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """One row per example of `examples`, which are already what the split is judged on (Task.judged).
 
-    `columns` are the examples encoded beforehand; without them chunks are encoded on the way and dropped.
+    `columns` are the examples encoded beforehand; without them chunks are encoded on the way and dropped. `source` is
+    that of examples whose index does not say where they came from.
     """
     rows = _Rows(task, len(examples))
     with judging(model):
@@ -183,7 +184,9 @@ class _Rows:
         return pl.DataFrame(
             {
                 "id": index["id"],
-                "source": pl.repeat(source, len(index), dtype=pl.String, eager=True),
+                "source": index["source"]
+                if "source" in index.columns
+                else pl.repeat(source, len(index), dtype=pl.String, eager=True),
                 "target": self.task.describe(self.targets.rows()),
                 "prediction": found["prediction"],
                 "error": self.errors.rows(),

@@ -18,13 +18,14 @@ from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
-from gnomon.strategy.improve_diary import Entry
+from gnomon.strategy.improve_diary import Entry, heed
 from gnomon.strategy.improve_probes import cite
 from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
+from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         human=human,
         error_name=run.task.error_name,
         leaked=_leaked(run, evaluations),
-        dev_looks=outcome["dev_looks"],
+        dev_looks=looks_at_dev(run.folder),
         test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
         settings=all_settings.flat(run.settings),
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )
+    found = heed(found, [Entry.from_json(line) for line in run.folder.diary.read()])
     found = cite(found, probes_from_json(run.folder.load_probes()))
     turned = read_diary(run.folder)
     if turned:
