@@ -51,7 +51,8 @@ def two_way(
     """From train, train_dev, dev and people's answers on dev ("human") and on general data ("human_general").
 
     None without train-dev. Training rows whose `source` is that of dev were trained on and are of the target; where
-    every row has one source, that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the notes on mismatched data.
+    every row has one source, that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the
+    notes on mismatched data.
     """
     if "train_dev" not in evaluations or "dev" not in evaluations:
         return None
