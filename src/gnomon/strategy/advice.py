@@ -268,7 +268,7 @@ def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> lis
     """
     undecided = [gap for gap in gaps if gap.examples_to_settle is not None and gap.above in ("train_dev", "dev")]
     if not undecided:
-        return []
+        return _larger_dev(gaps, rungs, unit)
     gap = max(undecided, key=lambda gap: gap.examples_to_settle or 0)
     rung = next(rung for rung in rungs if rung.name == gap.above)
     needed, why = gap.examples_to_settle or 0, f"so many would tell whether the {gap.name} is there"
@@ -287,6 +287,16 @@ def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> lis
             "fit-test",
         )
     ]
+
+
+def _larger_dev(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> list[Advice]:
+    """Where overfitting to dev alone is undecided, and dev is what makes it so."""
+    sizes = {rung.name: rung.examples for rung in rungs}
+    gap = next((gap for gap in gaps if gap.name == "overfitting to dev" and gap.examples_to_settle is not None), None)
+    if gap is None or sizes[gap.below] >= sizes[gap.above] or HALF * gap.high <= gap.floor:
+        return []
+    why = f"overfitting to dev of up to {format_gap(gap.high, unit)} could be hiding; dev is what is small"
+    return [Advice(f"get a larger dev set (now {sizes[gap.below]:,})", why, "fit-test")]
 
 
 def _examples_to_tell(gap: Gap, rung: Rung) -> int:

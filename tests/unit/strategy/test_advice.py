@@ -147,6 +147,18 @@ def test_a_large_dev_set_that_hides_next_to_nothing_is_large_enough():
     assert {one.link for one in found.advice} == {"real-world"}
 
 
+def test_a_small_dev_set_beside_a_large_test_set_is_what_hides_overfitting():
+    evaluations = {
+        "train": split_of("train", 1000, 2000),
+        "dev": split_of("dev", 23, 60),
+        "test": split_of("test", 1020, 2000),
+    }
+    found = diagnose(evaluations, human=[0.5])
+    assert found.verdict.gap is None
+    assert found.advice[0].action == "get a larger dev set (now 60)"
+    assert "overfitting to dev of up to 24" in found.advice[0].why
+
+
 def test_an_error_far_below_what_people_reach_is_too_good_to_be_true():
     found = advise(1, 1, human=(0.2,))
     assert found.advice[0].action == "look for an input that gives the target away"
