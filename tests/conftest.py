@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small; several run side by side
+os.environ["GNOMON_CACHE"] = "off"  # nothing of a test is kept for the next one
 os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # three small tasks that prove the shape of Task
 
 

@@ -1,4 +1,4 @@
-"""Room for encoded examples: in memory, or in a file that is mapped into it when there is not enough."""
+"""Room for encoded examples: in memory, or in files that are mapped into it when there is not enough."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING
 from gnomon.core.errors import MachineError
 
 if TYPE_CHECKING:
+    import mmap
+
     import torch
     from torch import Tensor
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
@@ -34,13 +38,33 @@ def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) 
         with tempfile.NamedTemporaryFile(prefix=".columns-", dir=folder) as file:  # its name ends here, its content not
             if hasattr(os, "posix_fallocate"):  # else a full disk shows itself as a signal on some later write
                 os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            return torch.from_file(file.name, shared=True, size=count, dtype=dtype).reshape(*shape)
+            return over(Path(file.name), shape, dtype)
     except OSError as error:
         raise MachineError(
             f"there is no room for {size:,} bytes of encoded examples ({error.strerror}).",
             where=str(folder),
             fix="make room on that disk, or use smaller pictures: image_size=32.",
         ) from None
+
+
+def over(file: Path, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """The content of a file as a tensor; what is written into it is written into the file."""
+    import torch
+
+    if not math.prod(shape):
+        return torch.empty(*shape, dtype=dtype)
+    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=dtype).reshape(*shape)
+
+
+def view(content: mmap.mmap, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A mapped file as a tensor that is only read from."""
+    import torch
+
+    if not math.prod(shape):
+        return torch.empty(*shape, dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it must not be written to
+        return torch.frombuffer(content, dtype=dtype).reshape(*shape)
 
 
 def memory_left() -> int:
@@ -63,18 +87,39 @@ def _available() -> int:
 
 
 def _container() -> int:
-    """What a control group (version 2) leaves; no limit where there is none."""
+    """What the control groups of this process leave it; no limit where there is none.
+
+    Version 2 has one tree; of version 1 it is the tree of the controller "memory". A limit above counts as well.
+    """
     try:
-        most = (CGROUP / "memory.max").read_text().strip()
-        used = int((CGROUP / "memory.current").read_text())
-        files = sum(
-            int(line.split()[1])
-            for line in (CGROUP / "memory.stat").read_text().splitlines()
-            if line.split()[0] in ("inactive_file", "active_file")
-        )
-    except (OSError, ValueError):
-        return 1 << 62
-    return 1 << 62 if most == "max" else int(most) - used + files  # what is cached of files makes way
+        lines = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
+    except OSError:
+        lines = []
+    trees = {"": CGROUP, "memory": CGROUP / "memory"}
+    places = {(name, path) for _, names, path in lines for name in names.split(",") if name in trees} | {("", "/")}
+    left = [1 << 62]
+    for name, path in places:
+        group = trees[name] / path.lstrip("/")
+        for each in (group, *group.parents):  # in a container the path may be that of its host
+            left.append(_left_in(each))
+            if each == trees[name]:
+                break
+    return min(left)
+
+
+def _left_in(group: Path) -> int:
+    for limit, current, kinds in (
+        ("memory.max", "memory.current", ("inactive_file", "active_file")),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
+    ):
+        try:
+            most, used = (group / limit).read_text().strip(), int((group / current).read_text())
+            stat = dict(line.split(" ", 1) for line in (group / "memory.stat").read_text().splitlines())
+            if most != "max":
+                return int(most) - used + sum(int(stat[kind]) for kind in kinds)  # what is cached of files makes way
+        except (OSError, ValueError, KeyError):
+            continue
+    return 1 << 62
 
 
 def _own_bytes() -> int:

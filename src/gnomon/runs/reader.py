@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +74,12 @@ def contained(root: Path, name: str) -> Path:
 
 
 def _read_regular(path: Path, limit: int | None) -> bytes:
+    with _open_regular(path, limit) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def _open_regular(path: Path, limit: int | None) -> Iterator[BufferedReader]:
     before = path.lstat()
     if stat.S_ISLNK(before.st_mode):
         raise ArtefactError("is a symbolic link; files of a run must be files.", where=str(path), fix=_NO_LINKS)
@@ -87,7 +96,7 @@ def _read_regular(path: Path, limit: int | None) -> bytes:
             raise ArtefactError(
                 f"has {found.st_size:,} bytes, more than the {limit:,} expected.", where=str(path), fix=RESTORE
             )
-        return file.read(found.st_size)
+        yield file
 
 
 def read_manifest(root: Path, name: str = MANIFEST) -> dict[str, Any]:
@@ -131,6 +140,18 @@ def verified(root: Path, name: str, entry: Mapping[str, Any], *, limit: int | No
             "is damaged: its content is not what was saved (SHA-256 differs).", where=str(root / name), fix=RESTORE
         )
     return data
+
+
+def mapped(root: Path, name: str, entry: Mapping[str, Any]) -> mmap.mmap:
+    """As `verified`, for a file too large to be held, of at least one byte: mapped into memory, not to be written."""
+    path = contained(root, name)
+    try:
+        with _open_regular(path, entry["size"]) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]:
+                return mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"cannot be read: {error}.", where=str(path), fix=RESTORE) from None
+    raise ArtefactError("is damaged: SHA-256 differs.", where=str(path), fix=RESTORE)
 
 
 def read_folder(root: Path, name: str) -> Folder:

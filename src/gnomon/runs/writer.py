@@ -22,8 +22,10 @@ REPLACED = ".replaced"  # what a folder is called while its successor moves in
 CHUNK = 1 << 30  # bytes a call; macOS refuses more than 2^31 - 1
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILLED_LATER = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _SHARED = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -41,6 +43,7 @@ class Calls:
     mkdir = staticmethod(os.mkdir)
     rmdir = staticmethod(os.rmdir)
     symlink = staticmethod(os.symlink)
+    utime = staticmethod(os.utime)
 
 
 calls = Calls()
@@ -86,6 +89,29 @@ def append_line(path: Path, line: bytes) -> None:
             _sync_folder(path.parent)
 
 
+def allocate(path: Path, size: int) -> None:
+    """Make the new file `path` of `size` bytes, at least 1; the disk's room for them is taken now, not when written."""
+    with _as_machine_error(path, size):
+        descriptor = calls.open(path, _FILLED_LATER, 0o600)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, 0, size)
+            else:
+                calls.truncate(descriptor, size)
+        except BaseException:
+            with suppress(OSError):
+                calls.unlink(path)
+            raise
+        finally:
+            calls.close(descriptor)
+
+
+def touch(path: Path) -> None:
+    """Set its time to now, where that is allowed."""
+    with suppress(OSError):
+        calls.utime(path)
+
+
 # --- folders ----------------------------------------------------------------------------------------------------------
 def commit_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, Any] | None = None) -> None:
     """Make or replace the folder `final` with `files` and a manifest of their sizes and SHA-256, all or nothing.
@@ -106,6 +132,21 @@ def commit_new_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str
         return _retried_on_io_error(lambda: _place_folder(final, sealed))
 
 
+def adopt_folder(place: Path, final: Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Make the folder `place`, whose files somebody else has filled, the committed folder `final` beside it.
+
+    What was called `final` is removed. Raises MachineError.
+    """
+    with _as_machine_error(final, 0):
+        entries = {check_name(path.name): _synced_entry(path) for path in sorted(place.iterdir())}
+        _write_new(place / MANIFEST, encode_sealed({"format": 1, **(facts or {}), "files": entries}))
+        _sync_folder(place)
+    remove(final)
+    with _as_machine_error(final, 0):
+        calls.rename(place, final)
+        _sync_folder(final.parent)
+
+
 def settle_folder(final: Path) -> None:
     """Finish or undo a replacement that a crash interrupted."""
     replaced = final.with_name(final.name + REPLACED)
@@ -123,6 +164,15 @@ def make_folder(path: Path) -> None:
     """Make `path` and what is missing above it, durably."""
     with _as_machine_error(path, 0):
         _make_folder(path)
+
+
+def make_private_folder(path: Path) -> None:
+    """As `make_folder`; a new one may be entered by its owner alone."""
+    with _as_machine_error(path, 0):
+        _make_folder(path.parent)
+        with suppress(FileExistsError):
+            calls.mkdir(path, 0o700)
+            _sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
@@ -273,6 +323,14 @@ def _write_new(path: Path, data: Data) -> None:
             calls.close(descriptor)
         raise
     calls.close(descriptor)  # some file systems (NFS, quotas) report a failed write only here
+
+
+def _synced_entry(path: Path) -> dict[str, Any]:
+    """Bring a file that was filled before to the disk; what a manifest says about it."""
+    descriptor = calls.open(path, _AS_IT_IS)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        calls.fsync(descriptor)
+        return {"size": os.fstat(descriptor).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _write_all(descriptor: int, data: Data) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,32 +17,57 @@ from gnomon.core.example import Examples
 from gnomon.core.task import Batch, Predictions, Task
 from gnomon.data.columns import Columns, concatenate, length
 from gnomon.data.room import empty, memory_left
+from gnomon.training.encoded_before import Place, through_cache
 
 CHUNK = 8192  # examples encoded at a time when a split is judged without being kept encoded
 MOST_MEMORY = 0.5  # share of the memory left that an encoded split may take
 BATCH = 512  # examples a forward pass in evaluation; no gradients are kept, so more fit than in training
 
 
-def encode_whole(task: Task, examples: Examples, folder: Path | None = None) -> Columns:
+def encode_whole(
+    task: Task, examples: Examples, folder: Path | None = None, tell: Callable[[str], None] = lambda _text: None
+) -> Columns:
     """All examples encoded, inputs and targets, a chunk at a time into tensors allocated once.
 
-    With a `folder`, what would take more than half of the memory that is left lies in files there instead, which the
-    system reads as they are needed and which end with the process.
+    With a `folder`, what would take more than half of the memory that is left lies in files, which the system reads as
+    they are needed: inputs in the user's cache, for the next one who encodes the same, else, with the targets, in the
+    folder until the process ends. `tell` hears a sentence about it.
     """
+    total = len(examples)
+    if total <= CHUNK:
+        return _encode(task, examples)
+    one = examples.take(np.arange(1))
+    inputs, targets = task.encode_inputs(one), task.encode_targets(one)
+    size = total * bytes_of(inputs)
+    if folder is None or size + total * bytes_of(targets) <= MOST_MEMORY * memory_left():
+        return {**_whole(task.encode_inputs, examples, empty), **_whole(task.encode_targets, examples, empty)}
+
+    def in_folder(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        return empty(shape, dtype, folder)
+
+    kept = None
+    if all(isinstance(column, torch.Tensor) for column in inputs.values()):
+        kept = through_cache(task, examples, size, lambda place: _whole(task.encode_inputs, examples, place), tell)
+    if kept is None:
+        kept = _whole(task.encode_inputs, examples, in_folder)
+    return {**kept, **_whole(task.encode_targets, examples, in_folder)}
+
+
+def bytes_of(columns: Columns) -> int:
+    """Of the dense ones."""
+    return sum(column.nbytes for column in columns.values() if isinstance(column, torch.Tensor))
+
+
+def _whole(encode: Callable[[Examples], Columns], examples: Examples, place: Place) -> Columns:
+    """All examples encoded, a chunk at a time; dense columns into tensors that `place` gives."""
     total, whole, ragged = len(examples), dict[str, torch.Tensor](), list[Columns]()
-    place: Path | None = None
     for start in range(0, total, CHUNK):
-        chunk = _encode(task, examples.take(np.arange(start, min(start + CHUNK, total))))
-        if total <= CHUNK:
-            return chunk
-        if start == 0:
-            each = sum(column[0].nbytes for column in chunk.values() if isinstance(column, torch.Tensor))
-            place = folder if total * each > MOST_MEMORY * memory_left() else None
+        chunk = encode(examples.take(np.arange(start, min(start + CHUNK, total))))
         ragged.append({name: column for name, column in chunk.items() if not isinstance(column, torch.Tensor)})
         for name, column in chunk.items():
             if isinstance(column, torch.Tensor):
                 if name not in whole:
-                    whole[name] = empty((total, *column.shape[1:]), column.dtype, place)
+                    whole[name] = place((total, *column.shape[1:]), column.dtype)
                 whole[name][start : start + len(column)] = column
     return {**whole, **(concatenate(ragged) if ragged[0] else {})}
 

@@ -269,7 +269,8 @@ def _train_and_judge(
 def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool) -> TrainingState:
     settings, task, splits = session.settings, session.task, session.prepared.splits
     train_ids = splits["train"].index["id"]
-    columns = on_device(encode_whole(task, splits["train"], folder.path), session.device)
+    said: list[str] = []
+    columns = on_device(encode_whole(task, splits["train"], folder.path, said.append), session.device)
     job = Job(
         task=task,
         settings=settings,
@@ -291,7 +292,7 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
     if checkpoint is not None:
         state.load(checkpoint.files)
     folder.history.keep_first(state.counters.looks)  # one row a look
-    notes = (*(checkpoint.notes if checkpoint else ()), *_little_room(folder, state), *session.prepared.notes)
+    notes = (*(checkpoint.notes if checkpoint else ()), *said, *_little_room(folder, state), *session.prepared.notes)
     prepared = replace(session.prepared, notes=notes)
     step = None if checkpoint is None else checkpoint.step
     follower.on_ready(

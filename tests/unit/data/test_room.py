@@ -70,11 +70,11 @@ def test_little_memory_sends_the_columns_to_the_folder(tmp_path, monkeypatch):
     task = prepared.task.from_train(prepared.splits["train"], opened)
     made = []
     monkeypatch.setattr(evaluate, "CHUNK", 200)
-    monkeypatch.setattr(evaluate, "empty", lambda *a: made.append(a[2]) or room.empty(*a))
+    monkeypatch.setattr(evaluate, "empty", lambda *a: made.append(a[2:]) or room.empty(*a))
     monkeypatch.setattr(evaluate, "memory_left", lambda: 1 << 40)
     evaluate.encode_whole(task, prepared.splits["train"], tmp_path)
-    assert set(made) == {None}
+    assert set(made) == {()}
     made.clear()
     monkeypatch.setattr(evaluate, "memory_left", lambda: 1000)
     evaluate.encode_whole(task, prepared.splits["train"], tmp_path)
-    assert set(made) == {tmp_path}
+    assert set(made) == {(tmp_path,)}
