@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -13,25 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+import studio_samples as samples
 
 from gnomon.runs.tags import TagStore, is_sound
 
 CANARY = "canary-3f1c"
-UNIT = Path(__file__).parent.parent / "unit" / "studio"
-
-
-def load(name: str):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, UNIT / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-samples = load("studio_samples")
 
 
 @pytest.fixture
@@ -82,7 +69,7 @@ def test_every_way_out_gets_the_same_answer_and_no_secret(planted, tmp_path, pla
 
 def test_runs_outside_are_not_reached_through_links(planted, tmp_path):
     client = samples.Client(tmp_path / "runs")
-    assert [card.name for card in client.library.cards()] == ["planted"]
+    assert [card.name for card in client.library.cards()[0]] == ["planted"]
 
 
 def test_a_run_of_another_folder_has_no_id_here(planted, tmp_path):

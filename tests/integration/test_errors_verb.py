@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 import gnomon
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
-from gnomon.runs.tags import TagStore
+from gnomon.runs.tags import Saying, TagStore
 from gnomon.workflow import errors
 
 
@@ -110,7 +111,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
     again = tmp_path / "again.csv"
     errors.write_sheet(sheet, store, again)
     assert "'=seen at night" in again.read_text().splitlines()[0]
-    assert ",'=1+1," in again.read_text()
+    assert ',"\'=1+1",' in again.read_text()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,51 @@ def test_a_sheet_that_cannot_be_read_is_told_and_changes_nothing(table_run, tmp_
     with pytest.raises(DataError, match=what):
         errors.read_sheet(sheet, store, path)
     assert store.since(0)[0] == before
+
+
+def test_a_fit_ends_with_the_machines_tags_in_its_report_and_report_yes_adds_what_people_say(
+    picture_run, capsys, tmp_path
+):
+    run = str(picture_run.path)
+    page = picture_run.report.read_text()
+    assert "What the mistakes on dev have in common" in page
+    assert "confident mistake" in page
+    assert "dark picture" not in page  # nobody has looked at the pictures yet
+    sheet, store = errors.open_sheet(picture_run.folder), TagStore(picture_run.path)
+    looked = [sheet.id_of(int(position)) for position in sheet.order[:5]]
+    store.say([Saying("", "", "new", "<b>hazy")], "ann")
+    store.say([Saying("dev", one, "tag", "<b>hazy", str(int(place < 2))) for place, one in enumerate(looked)], "ann")
+    assert main(["errors", run, "report=yes"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    page = picture_run.report.read_text()
+    row = re.search(r"<tr><th scope=.row.>&lt;b&gt;hazy</th>.*?</tr>", page)[0]
+    assert "2 of 5" in row
+    assert "40.0\u00a0%" in row  # its share of the errors looked at; 0.6 of the dev error would be left
+    assert f"{60 * sheet.error:.1f}\u00a0%" in row
+    assert f"5 of {sheet.errors.count} mistakes were looked at, as of 2" in page
+    assert "dark picture" in page
+    assert "<b>hazy" not in page
+    assert main(["errors", run, "report=perhaps"]) == 2
+
+
+def test_a_report_is_not_replaced_by_one_without_its_examples(picture_run, capsys):
+    folder, before = Path(picture_run.folder.load_data()["reopen"]), picture_run.report.read_text()
+    moved = folder.rename(folder.with_name("moved"))
+    try:
+        assert main(["errors", str(picture_run.path), "report=yes"]) == 2
+    finally:
+        moved.rename(folder)
+    assert "the report shows examples" in capsys.readouterr().err
+    assert picture_run.report.read_text() == before
+
+
+def test_tags_that_cannot_be_read_are_no_reason_to_have_no_report(picture_run, tmp_path):
+    sheet, broken = errors.open_sheet(picture_run.folder), TagStore(tmp_path)
+    broken.path.write_bytes(b"no database at all, and long enough for a header" * 9)
+    found = errors.tag_sheet(sheet, broken)
+    assert "tags.sqlite is not a file of tags" in found.note
+    assert {one.kind for one in found.shares}.isdisjoint({"yours"})
+    assert found.shares
 
 
 def test_right_answers_have_the_same_sheet(table_run, tmp_path):

@@ -146,12 +146,12 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """What the errors have in common, and what each tag could gain:  gnomon errors RUN [split=dev] [out=errors.csv]
 
     out= writes the errors (rows=right or rows=all: other examples) as CSV, a column a tag; tags=errors.csv reads the
-    tags that you put there back in.
+    tags that you put there back in. report=yes writes the run's report.html anew, with the tags of now.
     """
     run = _one(words, "RUN", "errors", "runs/latest")
-    _no_settings({key: value for key, value in values.items() if key not in ("split", "rows", "out", "tags")},
-                 "errors", "split, rows, out and tags")  # fmt: skip
-    from gnomon.cli.errors import errors_as_json, print_errors, run_errors
+    from gnomon.cli.errors import KNOWN, errors_as_json, print_errors, run_errors
+
+    _no_settings({key: value for key, value in values.items() if key not in KNOWN}, "errors", ", ".join(KNOWN))
 
     found, done = run_errors(run, values)
     if as_json:

@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 SHOWN = 25
 NAME_WIDTH = 34
 ROWS = ("errors", "right", "all")
+KNOWN = ("split", "rows", "out", "tags", "report")
 
 
 def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]:
-    """What was found, after reading `tags=` in and before writing `out=`; and what was read and written."""
+    """What was found, after reading `tags=` in; and what was read and written."""
     from gnomon.runs.tags import TagStore
     from gnomon.workflow import errors
     from gnomon.workflow.run import load
 
     split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")
-    out, tags = values.get("out"), values.get("tags")
+    out, tags, report = values.get("out"), values.get("tags"), values.get("report", "no")
     if rows not in ROWS:
         raise UsageError(f"rows={rows} cannot be used.", fix=f"choose one of {', '.join(ROWS)}.")
+    if report not in ("yes", "no"):
+        raise UsageError(f"report={report} is neither yes nor no.", fix="report=yes writes the run's report.html anew.")
     if out is not None:
         _check_out(Path(out))
     opened = load(run)
@@ -46,6 +49,8 @@ def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]
     found = errors.errors(opened, split)
     if out is not None:
         done |= {"out": out, "written": errors.write_sheet(found.sheet, store, Path(out), rows=rows)}
+    if report == "yes":
+        done["report"] = str(errors.write_report(opened, found))
     return found, done
 
 
@@ -84,6 +89,8 @@ def print_errors(found: Found, done: dict[str, Any]) -> None:
         console.print(f"  read  {done['changed']:,} cells differed and were taken over", markup=False)
     if "out" in done:
         console.print(f"  saved {done['written']:,} rows to {printable(done['out'])}", markup=False)
+    if "report" in done:
+        console.print(f"  saved {printable(done['report'])}", markup=False)
 
 
 def _headline(sheet: Sheet) -> str:

@@ -50,6 +50,7 @@ MAX_ROWS = {  # of each list on the page; what is cut is counted
     "slices": 200,
     "splits": 20,
     "steps": 200,
+    "tags": 60,
 }
 
 
@@ -149,6 +150,7 @@ def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
         .get_template("page.html")
         .render(
             record=record,
+            made_by=record.gnomon_version,
             drawn=drawn,
             sections=[section for section in SECTIONS if _has(section.name, record)],
             ladder=list(zip_longest(ladder_rows(diagnosis), diagnosis.rungs)),
@@ -173,7 +175,8 @@ def _has(section: str, record: ReportRecord) -> bool:
         case "diary":
             return bool(record.diary)
         case "errors":
-            return bool(any(record.slices.values()) or record.confusion or record.mistakes or record.figures)
+            tags = record.tag_sheet is not None and record.tag_sheet.shares
+            return bool(tags or any(record.slices.values()) or record.confusion or record.mistakes or record.figures)
         case "calibration":
             return record.calibration is not None
         case "model":

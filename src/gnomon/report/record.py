@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gnomon.metrics.classification import Calibration, Confusion
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.error_analysis import TagShare
     from gnomon.strategy.improve_diary import Entry
     from gnomon.strategy.improve_probes import Probes
     from gnomon.strategy.slices import Slice
@@ -69,6 +70,20 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class TagSheet:
+    """What the errors of a split have in common, as far as it was known when the page was made."""
+
+    split: str
+    error: float
+    examples: int
+    errors: int
+    looked: int  # errors that people looked at
+    shares: Sequence[TagShare]  # by ceiling, the highest first; kind "yours" where people set the tag
+    as_of: str = ""  # UTC, as text; "" where nobody has said anything yet
+    note: str = ""  # why something is not in it
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One line to type, and what it does."""
 
@@ -100,6 +115,7 @@ class ReportRecord:
     calibration: Calibration | None = None
     mistakes: Sequence[Mistake] = ()  # the most confident first
     num_mistakes: int | None = None  # of the whole split, where `mistakes` is only their head
+    tag_sheet: TagSheet | None = None
     judged_split: str = "dev"  # the split that slices, confusion, calibration and mistakes come from
     figures: Mapping[str, Figure] = field(default_factory=dict)  # {title: the task's own picture}
     example_views: Sequence[tuple[str, View]] = ()  # (caption, view): what the data looks like

@@ -52,11 +52,12 @@ def build(record: SearchRecord, figures: Sequence[Drawn]) -> str:
         {"title": one.title, "how": one.how, "uri": Markup(encode.data_uri(encode.svg(one.figure), "image/svg+xml"))}  # noqa: S704  base64 of our own
         for one in figures
     ]
-    return _environment().get_template("search.html").render(record=_cut(record), pictures=pictures, **style())
+    page = _environment().get_template("search.html")
+    return page.render(record=_cut(record), made_by=record.version, pictures=pictures, **style())
 
 
 def _cut(record: SearchRecord) -> dict[str, Any]:
-    names = ("title", "started", "found", "zooms", "columns", "version", "left_out")
+    names = ("title", "started", "found", "zooms", "columns", "left_out")
     return {**{name: getattr(record, name) for name in names}, "rows": list(record.rows)[:MAX_ROWS]}
 
 

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
+# What makes a cell a formula: = + - @, tab, CR and LF in front (OWASP, "CSV injection"), and their full-width twins.
+# A program that takes ; or tab for the separator begins a cell behind each of them, and behind the end of a line.
+_BEGINS = r"(^|[;\t\r\n])"
+_NEEDS_MARK = re.compile(_BEGINS + r"(?=[ \"']*[=+\-@\t\r\n＝＋－＠]|')")
+_MARKED = re.compile(_BEGINS + "'")
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """UTF-8 CSV. A text that a spreadsheet could take for a formula gets a ' in front; numbers stay numbers."""
+    """UTF-8 CSV. Texts are quoted, and get a ' wherever a spreadsheet could take them for a formula; numbers stay bare.
+
+    Source: OWASP, "CSV injection": with another separator a cell begins in the middle of a text.
+    """
     buffer = io.StringIO()
-    writer = csv.writer(buffer)  # lines end as RFC 4180 says, so that a bare \r in a cell is quoted
-    writer.writerow([safe_cell(name) for name in columns])
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)  # lines end as RFC 4180 says
+    writer.writerow([safe_text(name) for name in columns])
     for row in rows:
-        writer.writerow([safe_cell(row.get(name)) for name in columns])
+        writer.writerow([_cell(row.get(name)) for name in columns])
     return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
-def safe_cell(value: Any) -> str:
-    """The text of a cell."""
+def _cell(value: Any) -> str | float:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, int | float):
-        return repr(value)
-    text = str(value).replace("\0", "\\x00")
-    needs_mark = text.lstrip(" '").startswith(FORMULA_STARTS) or text.startswith("'")
-    return f"'{text}" if needs_mark else text
+        return int(value)
+    return value if isinstance(value, int | float) else safe_text(str(value))
+
+
+def safe_text(text: str) -> str:
+    """The text with a ' at each place where a cell could begin with a formula, or begins with a ' of its own."""
+    return _NEEDS_MARK.sub(r"\1'", text.replace("\0", "\\x00"))
 
 
 def from_csv(data: bytes, key: str = "id") -> tuple[list[str], list[dict[str, str]]]:
@@ -62,4 +70,4 @@ def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
 
 
 def _plain(cell: str) -> str:
-    return cell.removeprefix("'")
+    return _MARKED.sub(r"\1", cell)

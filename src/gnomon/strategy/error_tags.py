@@ -81,9 +81,7 @@ def from_copies(table: pl.DataFrame, split: str, pairs: pl.DataFrame) -> list[Ta
 
 def measure_picture(image: np.ndarray) -> PictureMeasures:
     """Measures of an (H, W) or (H, W, 3) uint8 picture. Source: Pech-Pacheco et al. 2000 (Laplacian for focus)."""
-    gray = image.astype(np.float64)
-    if gray.ndim == 3:
-        gray = gray[..., :3] @ np.array([0.299, 0.587, 0.114]) if gray.shape[2] >= 3 else gray[..., 0]
+    gray = gray_of(image)
     step = max(1, max(gray.shape) // 512)
     gray = gray[::step, ::step]
     spread = float(gray.std())
@@ -95,16 +93,26 @@ def measure_picture(image: np.ndarray) -> PictureMeasures:
     return PictureMeasures(float(gray.mean()), spread, sharpness, int(image.shape[0] * image.shape[1]))
 
 
+def gray_of(image: np.ndarray) -> np.ndarray:
+    """(H, W) float64, 0 to 255, of an (H, W) or (H, W, C) uint8 picture. Weights: ITU-R BT.601."""
+    gray = image.astype(np.float64)
+    if gray.ndim == 3:
+        gray = gray[..., :3] @ np.array([0.299, 0.587, 0.114]) if gray.shape[2] >= 3 else gray[..., 0]
+    return gray
+
+
 def from_pictures(
     table: pl.DataFrame,
     positions: np.ndarray,
     measured: Sequence[PictureMeasures],
     reference: Sequence[PictureMeasures],
+    is_rotated: np.ndarray,
 ) -> list[Tag]:
-    """Dark, bright, flat, blurred and small pictures, held against `reference` (training pictures).
+    """Dark, bright, flat, blurred, small and rotated pictures, held against `reference` (training pictures).
 
-    `measured` belongs to the rows at `positions`. A measure is unusual beyond the extreme 5 % of the reference, which
-    ordinary pictures are by construction, or beyond 3 robust standard deviations, which many may be by a fault.
+    `measured` and `is_rotated` (n,), of `error_rotated.rotated`, belong to the rows at `positions`. A measure is
+    unusual beyond the extreme 5 % of the reference, which ordinary pictures are by construction, or beyond 3 robust
+    standard deviations, which many may be by a fault.
     """
     if not measured or not reference:
         return []
@@ -123,6 +131,8 @@ def from_pictures(
         usual = np.array([getattr(one, measure) for one in reference], dtype=np.float64)
         is_beyond = _beyond(values, usual, side)
         tags.append(_measured_tag(name, "picture", positions, is_beyond, looked, meaning))
+    tags.append(_measured_tag("rotated picture", "picture", positions, is_rotated, looked,
+                              "Turned by 90, 180 or 270 degrees it looks more like training pictures."))  # fmt: skip
     return _kept(table, tags)
 
 
@@ -337,7 +347,7 @@ def _is_number(value: Any) -> bool:
 
 # --- making tags ------------------------------------------------------------------------------------------------------
 def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str = "") -> Tag:
-    return Tag(name, kind, tagged, np.ones(len(tagged), dtype=bool), meaning)
+    return Tag(name, kind, tagged, np.broadcast_to(np.True_, len(tagged)), meaning)  # without memory a row and tag
 
 
 def _measured_tag(

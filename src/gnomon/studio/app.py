@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
-from gnomon.studio.library import Library, OpenRun
+from gnomon.studio.library import AT_ONCE, Library, OpenRun
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.compare import compare as choose_among
 from gnomon.workflow.errors import sheet_as_csv
@@ -33,7 +34,7 @@ STATIC = {
     "htmx.min.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-NOT_FOUND = "there is nothing of that name here\n"
+NOT_FOUND = "There is nothing of that name here. A run that was moved or deleted is no longer shown."
 
 
 class SayingIn(BaseModel):
@@ -138,7 +139,8 @@ def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> 
 def _add_runs(app: FastAPI, library: Library) -> None:
     @app.get("/")
     def runs(q: str = "", sort: str = "", group: str = "", part: str = "") -> HTMLResponse:
-        return HTMLResponse(pages.runs(library.cards(), query=q[:200], sort=sort, group=group, part=part == "list"))
+        page = pages.runs(*library.cards(AT_ONCE), query=q[:200], sort=sort, group=group, part=part == "list")
+        return _at(pages.address("/", q=q[:200], sort=sort, group=group) if part else "", page)
 
     @app.get("/runs/{name}")
     def run(name: str, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
@@ -168,6 +170,11 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
 
 
+def _at(address: str, page: str) -> HTMLResponse:
+    """Part of a page whose address is to be `address`: reloaded, or come back to, it is as it was filtered."""
+    return HTMLResponse(page, headers={"HX-Replace-Url": address} if address else None)
+
+
 def _smoothing(beta: float) -> float:
     return min(max(beta, 0.0), 0.99) if math.isfinite(beta) else 0.0
 
@@ -185,7 +192,8 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
     def sheet(name: str, split: Split, request: Request, look: str = "grid", part: str = "") -> HTMLResponse:
         shown = _sheet(library, name, split)
         wanted = Filter.of(_many(request))
-        return HTMLResponse(pages.sheet(shown, wanted, _positions(library, shown, wanted), look=look, part=part))
+        page = pages.sheet(shown, wanted, _positions(library, shown, wanted), look=look, part=part)
+        return _at(pages.address(shown.place, wanted=wanted, look=look) if part == "grid" else "", page)
 
     @app.get("/runs/{name}/errors/{split}/changes")
     def changes(name: str, split: Split, since: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
@@ -329,14 +337,14 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
             try:
                 comparison = compared(runs[0], runs[1], "dev")
             except GnomonError as error:
-                fault = f"{error.what} {error.fix}"
+                fault = _in_words(error)
         asked = pages.Asked(metric[:80], where[:400])
         if metric and len(runs) > 1:
             try:
                 conditions = [part for part in asked.where.split(",") if part.strip()]
                 asked.found = choose_among([run.path for run in runs], metric=asked.metric, conditions=conditions)
             except GnomonError as error:
-                asked.fault = f"{error.what} {error.fix}"
+                asked.fault = _in_words(error)
         page = pages.compare(runs, cards, comparison, fault, asked, smooth=_smoothing(smooth), log=log)
         return HTMLResponse(page)
 
@@ -347,17 +355,17 @@ def _add_failures(app: FastAPI) -> None:
         assert isinstance(error, GnomonError)
         usage = 404 if request.method in ("GET", "HEAD") else 422
         status = {UsageError: usage, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
-        return _failure(request, status, f"{error.what} {error.fix}")
+        return _failure(request, status, _in_words(error))
 
     def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AnyHTTPException)
         if error.status_code == 404:
-            return PlainTextResponse(NOT_FOUND, status_code=404)
+            return _nothing(request)
         return _failure(request, error.status_code, str(error.detail))
 
     def invalid(request: Request, _: Exception) -> Response:
         if request.method in ("GET", "HEAD"):  # a path or parameter that means nothing is a page that does not exist
-            return PlainTextResponse(NOT_FOUND, status_code=404)
+            return _nothing(request)
         return _failure(request, 422, "that cannot be understood")
 
     app.add_exception_handler(GnomonError, gnomon_error)
@@ -366,6 +374,23 @@ def _add_failures(app: FastAPI) -> None:
 
 
 def _failure(request: Request, status: int, what: str) -> Response:
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+    if _is_page(request):
         return HTMLResponse(pages.failure(what), status_code=status)
     return JSONResponse({"fault": what}, status_code=status)
+
+
+def _nothing(request: Request) -> Response:
+    """What is not there and what must not be seen look alike."""
+    if _is_page(request):
+        return HTMLResponse(pages.failure(NOT_FOUND, title="Nothing here"), status_code=404)
+    return PlainTextResponse(f"{NOT_FOUND}\n", status_code=404)
+
+
+def _is_page(request: Request) -> bool:
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _in_words(error: GnomonError) -> str:
+    """With the name of the file, where one is at fault: its folder is the run's, which the page names."""
+    where = f"{Path(error.where).name}: " if isinstance(error, ArtefactError) and error.where else ""
+    return f"{where}{error.what} {error.fix}"

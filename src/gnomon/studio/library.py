@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +39,7 @@ OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
 PICTURE_SIDE = 320  # pixels
 PICTURES_KEPT = 4_000
 DEEPEST = 3  # levels below a folder at which runs are looked for: runs/task/run
+AT_ONCE = 0.4  # seconds that one look at the list may spend on runs it has not read before
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class RunCard:
     id: str
     name: str
     task: str
-    created: str  # "2026-11-21 11:45"
+    created: str  # UTC, ISO 8601
     state: State
     error: Rung | None  # on dev
     train_error: float | None
@@ -55,6 +58,7 @@ class RunCard:
     settings: dict[str, Any]  # those that the user chose
     seconds: float | None
     epochs: int
+    so_far: float | None = None  # dev error after the newest epoch of a run that is not judged yet
     fault: str = ""
 
 
@@ -134,10 +138,11 @@ class Looked:
         try:
             run = Run.open(self.run.path)
             task = run.task
-            examples, reference = errors.open_examples(run, self.split)
+            data = errors.open_data(run)
+            examples = errors.judged_examples(run, data, self.split)
             self._task, self._examples = task, examples
             live = self.run.sheet(self.split)
-            live.replace_sheet(errors.with_looks(live.sheet, task, examples, reference, run.model))
+            live.replace_sheet(errors.with_looks(live.sheet, task, examples, errors.usual_examples(data), run.model))
         except (GnomonError, OSError) as error:
             self.fault = f"{error.what} {error.fix}" if isinstance(error, GnomonError) else str(error)
 
@@ -172,45 +177,61 @@ class Library:
         self.places = [Path(os.path.realpath(place)) for place in places]
         self._paths: dict[str, Path] = {}
         self._cards: dict[str, tuple[object, RunCard]] = {}
-        self._open: OrderedDict[str, OpenRun] = OrderedDict()
+        self._open: OrderedDict[str, tuple[object, OpenRun]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def cards(self) -> list[RunCard]:
-        """All runs, the newest first."""
+    def cards(self, seconds: float = math.inf) -> tuple[list[RunCard], int]:
+        """The runs, the newest first; and how many more there are that could not be read in that time.
+
+        A run that was read once costs next to nothing, so who asks again gets further.
+        """
+        self._find()
+        newest_first = sorted(self._paths.items(), key=lambda item: item[1].name, reverse=True)
+        end = time.monotonic() + seconds
+        cards, unread = [], 0
+        for name, path in newest_first:
+            card = self._known(name, path) or (self._read(name, path) if time.monotonic() < end else None)
+            cards += [card] if card is not None else []
+            unread += card is None
+        return sorted(cards, key=lambda card: (card.created, card.name), reverse=True), unread
+
+    def _find(self) -> None:
         paths = {run_id(path): path for place in self.places for path in _runs_below(place, DEEPEST)}
         with self._lock:
             self._paths = paths
-        cards = [card for name, path in paths.items() if (card := self._card(name, path)) is not None]
-        return sorted(cards, key=lambda card: (card.created, card.name), reverse=True)
 
     def path(self, name: str) -> Path | None:
         """Where the run of that id lies; None for an id that nobody has."""
         if name not in self._paths:
-            self.cards()
+            self._find()
         path = self._paths.get(name)
         return path if path is not None and (path / MANIFEST).is_file() else None
 
     def run(self, name: str) -> OpenRun | None:
+        """What was read of it so far; nothing, where the run has changed since: its numbers belong together."""
         path = self.path(name)
         if path is None:
             return None
+        stamp = _stamp(path)
         with self._lock:
-            if name not in self._open:
-                self._open[name] = OpenRun(name, path)
+            if name not in self._open or self._open[name][0] != stamp:
+                self._open[name] = (stamp, OpenRun(name, path))
                 if len(self._open) > OPEN_RUNS:
                     self._open.popitem(last=False)
             self._open.move_to_end(name)
-            return self._open[name]
+            return self._open[name][1]
 
     def card(self, name: str) -> RunCard | None:
         path = self.path(name)
-        return self._card(name, path) if path is not None else None
+        return None if path is None else self._known(name, path) or self._read(name, path)
 
-    def _card(self, name: str, path: Path) -> RunCard | None:
-        stamp = _stamp(path)
+    def _known(self, name: str, path: Path) -> RunCard | None:
         kept = self._cards.get(name)
-        if kept is not None and kept[0] == stamp and kept[1].state == "finished":
-            return kept[1]
+        is_fresh = kept is not None and kept[1].state == "finished" and kept[0] == _stamp(path)
+        return kept[1] if kept is not None and is_fresh else None
+
+    def _read(self, name: str, path: Path) -> RunCard:
+        stamp = _stamp(path)
         try:
             card = _read_card(name, path)
         except GnomonError as error:
@@ -258,7 +279,7 @@ def _read_card(name: str, path: Path) -> RunCard:
         id=name,
         name=folder.name,
         task=folder.task,
-        created=folder.created[:16].replace("T", " "),
+        created=folder.created,
         state="finished" if diagnosis else "running" if is_running(path) else "stopped",
         error=rungs.get("dev"),
         train_error=rungs["train"].error if "train" in rungs else None,
@@ -267,6 +288,7 @@ def _read_card(name: str, path: Path) -> RunCard:
         settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
         seconds=outcome["seconds"] if outcome else None,
         epochs=len(history),
+        so_far=history[-1].get("dev_error") if history and not diagnosis else None,
     )
 
 

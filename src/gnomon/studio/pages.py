@@ -86,12 +86,12 @@ def entered() -> str:
     return _render("entered.html")
 
 
-def failure(what: str) -> str:
-    return _render("failure.html", what=what)
+def failure(what: str, *, title: str = "That cannot be shown") -> str:
+    return _render("failure.html", what=what, title=title)
 
 
-def runs(cards: Sequence[RunCard], *, query: str, sort: str, group: str, part: bool) -> str:
-    """The list; `part`: the table alone."""
+def runs(cards: Sequence[RunCard], unread: int, *, query: str, sort: str, group: str, part: bool) -> str:
+    """The list; `part`: the table alone. `unread`: how many more runs there are."""
     parts = query.lower().split()
     kept = [card for card in cards if all(part in _searched(card) for part in parts)]
     kept = sorted(kept, key=_sort_key(sort)) if sort in SORTS else kept
@@ -105,8 +105,9 @@ def runs(cards: Sequence[RunCard], *, query: str, sort: str, group: str, part: b
             tops[card.unit] = max(tops.get(card.unit, 0.0), card.error.high)
     return _render(
         "runs_table.html" if part else "runs.html",
-        groups=groups, count=len(kept), total=len(cards), query=query, sort=sort if sort in SORTS else "newest",
-        sorts=SORTS, group=group, choices=["task", "state", *keys], tops=tops,
+        groups=groups, count=len(kept), total=len(cards), unread=unread, query=query, sorts=SORTS,
+        sort=sort if sort in SORTS else "newest", group=group, choices=["task", "state", *keys], tops=tops,
+        most=MOST_RUNS, is_live=any(card.state == "running" for card in cards),
     )  # fmt: skip
 
 
@@ -333,7 +334,7 @@ def _searched(card: RunCard) -> str:
 def _sort_key(sort: str) -> Callable[[RunCard], Any]:
     nothing = math.inf
     keys: dict[str, Callable[[RunCard], Any]] = {
-        "newest": lambda card: [-ord(mark) for mark in card.created],
+        "newest": lambda card: [-ord(mark) for mark in card.created],  # the latest first
         "error": lambda card: card.error.error if card.error else nothing,
         "name": lambda card: card.name.lower(),
         "task": lambda card: (card.task, card.error.error if card.error else nothing),
@@ -373,9 +374,9 @@ def _environment() -> Environment:
         count=words.count, duration=words.duration, ends=_ends, error=words.error_text, gap=words.gap_text,
         meaning=MEANING.__getitem__, name=_name, percent=lambda share: words.error_text(share, SHARE),
         prose=_prose, short_count=words.short_count, split=split_name, sure=_sure, value=_shown,
-        with_key=lambda value, key: (key, value),
+        when=_when, with_key=lambda value, key: (key, value),
     )  # fmt: skip
-    environment.globals.update(address=_address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
+    environment.globals.update(address=address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
     return environment
 
 
@@ -393,6 +394,11 @@ def _name(value: Any, limit: int = 80) -> str:
 
 def _prose(value: str, limit: int = 600) -> Markup:
     return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
+
+
+def _when(at: str) -> str:
+    """2026-11-21 11:45 UTC, from ISO 8601; all times of the studio are written so."""
+    return f"{at[:16].replace('T', ' ')} UTC" if at else ""
 
 
 def _sure(share: float | None) -> str:
@@ -416,7 +422,7 @@ def _mark_scale(value: float, top: float, width: float) -> str:
     return f"{min(max(value / top, 0.0), 1.0) * width:.1f}"
 
 
-def _address(place: str, *pairs: tuple[str, str], wanted: Filter | None = None, **values: Any) -> str:
+def address(place: str, *pairs: tuple[str, str], wanted: Filter | None = None, **values: Any) -> str:
     """A link: parameters of `wanted`, then `pairs` and `values`, which win; empty ones are left out."""
     named = {key: str(value) for key, value in values.items()}
     given = {*named, *(key for key, _ in pairs)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -11,24 +12,26 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive, generator
+from gnomon.report.record import TagSheet
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.spreadsheet import from_csv
 from gnomon.runs.spreadsheet import to_csv as csv_of
 from gnomon.runs.tags import Said, Saying, TagStore
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import error_tags
+from gnomon.strategy import error_rotated, error_tags
 from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, TagShare, errors_of, shares_of_errors
 from gnomon.strategy.saved import from_json
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gnomon.core.example import Examples
+    from gnomon.core.example import Example, Examples
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.workflow.prepare import Prepared
     from gnomon.workflow.run import Run
 
 SPLITS = ("dev", "train_dev", "train")  # test is for measuring: who reads its errors chooses by it
@@ -90,34 +93,48 @@ def open_sheet(folder: RunFolder, split: str = "dev") -> Sheet:
             if split == "test" else f"there is no split named {split!r}.",
             fix="look at dev.",
         )  # fmt: skip
-    diagnosis = from_json(folder.load_diagnosis())
-    table = folder.load_predictions(split)
+    return sheet_of(folder, split, folder.load_predictions(split), from_json(folder.load_diagnosis()))
+
+
+def sheet_of(folder: RunFolder, split: str, table: pl.DataFrame, diagnosis: Diagnosis) -> Sheet:
+    """The sheet of these predictions, with the tags that they give."""
     evaluation = Evaluation(split, diagnosis.unit, table)
     tags = error_tags.from_predictions(evaluation, folder.load_data()["classes"].get("train", {}))
     tags += error_tags.from_copies(table, split, folder.load_leaks())
     return Sheet(folder, split, table, diagnosis, tuple(tags))
 
 
-def open_examples(run: Run, split: str, source: Any = None) -> tuple[Examples, Examples]:
-    """The judged examples of the split, in the order of its table; and a sample of train to hold them against.
+def open_data(run: Run, source: Any = None) -> Prepared:
+    """The run's data, divided as it was. `source` is only needed for data that was in memory.
 
-    `source` is only needed for data that was in memory. Raises UsageError or DataError where the data is not at hand.
+    Raises UsageError or DataError where it is not at hand, or no longer what it was.
     """
     from gnomon.workflow.fit import refuse_changes
     from gnomon.workflow.prepare import prepare, source_of
-    from gnomon.workflow.session import TRAIN_RUNG, train_sample
 
-    card = run.folder.load_data()
     source = source_of(
-        card, source, in_memory="look at the table and its tags alone.", moved="put it back to see the examples."
-    )
+        run.folder.load_data(), source,
+        in_memory="look at the table and its tags alone.", moved="put it back to see the examples.",
+    )  # fmt: skip
     prepared = prepare(source, run.settings, type(run.task))
     refuse_changes(run.folder, prepared)
-    seed = derive(run.settings.seed, "judged")
-    train = prepared.splits["train"]
-    judged = train_sample(train, TRAIN_RUNG, run.settings.seed) if split == "train" else prepared.splits[split]
+    return prepared
+
+
+def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
+    """What the split was judged on, in the order of its table."""
+    from gnomon.workflow.session import TRAIN_RUNG, train_sample
+
+    part = data.splits[split]
+    judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
+    return run.task.judged(judged, derive(run.settings.seed, "judged"))
+
+
+def usual_examples(data: Prepared) -> Examples:
+    """A sample of train to hold others against."""
+    train = data.splits["train"]
     chosen = np.unique(np.linspace(0, len(train) - 1, min(REFERENCE, len(train))).astype(np.int64))
-    return run.task.judged(judged, seed), train.take(chosen)
+    return train.take(chosen)
 
 
 def with_looks(
@@ -139,12 +156,9 @@ def with_looks(
         found = error_tags.from_rows(sheet.table, positions, rows, usual_rows)
     elif here:
         views, usual_views = [task.view(one) for one in here], [task.view(one) for one in usual]
-        if all(view.image is not None for view in views):
-            measured, known = (
-                [error_tags.measure_picture(view.image) for view in each if view.image is not None]
-                for each in (views, usual_views)
-            )
-            found = error_tags.from_pictures(sheet.table, positions, measured, known)
+        if all(view.image is not None for view in (*views, *usual_views)):
+            found = _of_pictures(sheet, positions, [each.image for each in views if each.image is not None],
+                                 usual, [each.image for each in usual_views if each.image is not None])  # fmt: skip
         elif any(view.text for view in views):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]
             found = error_tags.from_texts(sheet.table, positions, texts, usual_texts)
@@ -152,6 +166,22 @@ def with_looks(
     if embedding is not None:
         found = [*found, *error_tags.from_embedding(sheet.table, positions, embedding)]
     return replace(sheet, tags=(*sheet.tags, *found))
+
+
+def _of_pictures(
+    sheet: Sheet, positions: np.ndarray, pictures: Sequence[np.ndarray], usual: Sequence[Example],
+    usual_pictures: Sequence[np.ndarray],
+) -> list[Tag]:  # fmt: skip
+    measured, known = ([error_tags.measure_picture(one) for one in each] for each in (pictures, usual_pictures))
+    here, there = (
+        np.array([error_rotated.small(error_tags.gray_of(one)) for one in each]) for each in (pictures, usual_pictures)
+    )
+    classes, usual_classes = np.zeros(len(here)), np.zeros(len(there))  # one for all, where truths are no classes
+    if sheet.table["target"].dtype == pl.String:
+        classes = sheet.table["target"].to_numpy()[positions].astype(str)
+        usual_classes = np.array([str(one.target) for one in usual])
+    is_rotated = error_rotated.rotated(here, classes, there, usual_classes)
+    return error_tags.from_pictures(sheet.table, positions, measured, known, is_rotated)
 
 
 def tags_of_people(sheet: Sheet, store: TagStore) -> list[Tag]:
@@ -216,17 +246,58 @@ class Found:
     sheet: Sheet
     shares: tuple[TagShare, ...]
     note: str  # why the examples themselves were not looked at; "" if they were
+    data: Prepared | None = None  # None where it is not at hand
 
 
 def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
     """The tags of a split's errors with their shares and ceilings, the highest ceiling first."""
-    sheet, note = open_sheet(run.folder, split), ""
+    sheet, data, note = open_sheet(run.folder, split), None, ""
     try:
-        sheet = with_looks(sheet, run.task, *open_examples(run, split, source), run.model)
+        data = open_data(run, source)
+        sheet = with_looks(sheet, run.task, judged_examples(run, data, split), usual_examples(data), run.model)
     except (UsageError, DataError) as error:
         note = f"the examples themselves were not looked at: {error.what} {error.fix}"
     tags = [*sheet.tags, *tags_of_people(sheet, TagStore(run.path))]
-    return Found(sheet, shares_of_errors(sheet.errors, tags), note)
+    return Found(sheet, shares_of_errors(sheet.errors, tags), note, data)
+
+
+# --- in the report ----------------------------------------------------------------------------------------------------
+def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
+    """What the report shows of it: the machine's tags, and those of people as they are now.
+
+    A file of tags that cannot be read is said, and is no reason to have no report.
+    """
+    mine, looked, note = [], 0, ""
+    try:
+        marks = Marks(sheet, store.in_force(sheet.split))
+        mine, looked = marks.tags(store.tags()), int((marks.looked & sheet.errors.is_error).sum())
+    except GnomonError as error:
+        note = f"The tags that people set are not in it: {store.path.name} {error.what}"
+    if not looked:
+        mine = []
+    return TagSheet(
+        sheet.split, sheet.error, len(sheet.table), sheet.errors.count, looked,
+        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine]), key=lambda one: not one.is_telling),
+        as_of=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if looked else "", note=note,
+    )  # fmt: skip
+
+
+def write_report(run: Run, found: Found) -> Path:
+    """The run's report.html anew, with the tags of now; what was there is replaced when the new one is whole.
+
+    Raises UsageError without the data: a page without its examples would take the place of one that shows them.
+    """
+    from gnomon import report
+    from gnomon.workflow.judge import report_record
+
+    if found.data is None:
+        raise UsageError(f"the report shows examples, and {found.note}", fix="leave report=yes out until then.")
+    evaluations = run.evaluations()
+    examples = {split: judged_examples(run, found.data, split) for split in evaluations}
+    record = report_record(run, evaluations, run.diagnosis, examples)
+    page = report.build(replace(record, tag_sheet=tag_sheet(found.sheet, TagStore(run.path))))
+    with run.folder.lock():
+        return run.folder.save_report(page)
 
 
 # --- out to CSV and back ----------------------------------------------------------------------------------------------

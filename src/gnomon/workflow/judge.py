@@ -18,6 +18,7 @@ from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.runs.tags import TagStore
 from gnomon.strategy.improve_diary import Entry, heed
 from gnomon.strategy.improve_probes import cite
 from gnomon.strategy.improve_probes import from_json as probes_from_json
@@ -25,6 +26,7 @@ from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
+from gnomon.workflow.errors import sheet_of, tag_sheet
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
 
@@ -111,6 +113,7 @@ def report_record(
         calibration=calibration(evaluations[shown]) if classes else None,
         mistakes=_views(run, wrong.head(MISTAKES_SHOWN), examples.get(shown)),
         num_mistakes=len(wrong),
+        tag_sheet=tag_sheet(sheet_of(run.folder, "dev", evaluations["dev"].table, diagnosis), TagStore(run.path)),
         judged_split=shown,
         figures=run.task.figures(evaluations[shown]),
         example_views=_examples_shown(run, examples.get("train")),

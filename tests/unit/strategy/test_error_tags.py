@@ -85,13 +85,14 @@ def test_the_dark_the_blurred_and_the_small_are_told_from_the_ordinary():
         tag.name: np.flatnonzero(tag.tagged).tolist()
         for tag in error_tags.from_pictures(
             table(ROWS), np.array([0, 1, 2, 4]), [measure_picture(one) for one in shown],
-            [measure_picture(one) for one in usual],
+            [measure_picture(one) for one in usual], np.array([False, False, False, True]),
         )
     }  # fmt: skip
     assert 0 in tags["dark picture"]
     assert 1 in tags["blurred picture"]
     assert 0 not in tags["blurred picture"]
     assert tags["small picture"] == [2]
+    assert "rotated picture" not in tags  # only the last one, which is right, is
 
 
 def test_a_blurred_copy_is_less_sharp_and_a_darker_one_is_not():

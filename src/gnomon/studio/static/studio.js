@@ -42,8 +42,9 @@ async function ask(path, method = "GET", body = undefined) {
   if (!answer.ok) {
     let fault = `refused (${answer.status})`;
     if ((answer.headers.get("Content-Type") || "").startsWith("application/json")) fault = (await answer.json()).fault || fault;
+    if (answer.status === 404) fault = "this run, or what it held, is no longer there. Was its folder moved or deleted?";
     if (answer.status === 422) { toast(fault); return null; }
-    banner(`Not saved: ${fault}`);
+    banner(method === "GET" ? `This page cannot be brought up to date: ${fault}` : `Not saved: ${fault}`);
     return null;
   }
   banner("");
@@ -244,6 +245,11 @@ async function listen() {
   take(value);
 }
 
+function foldMachine() { // on a narrow page the examples come first
+  const machine = find("#machine details");
+  if (machine && matchMedia("(max-width: 62rem)").matches) machine.open = false;
+}
+
 // --- beginning ----------------------------------------------------------------------------------------------------
 const kept = localStorage.getItem("theme");
 if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
@@ -261,6 +267,18 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-nudge]")) { event.preventDefault(); nudge(event.target); }
   });
+  let held = { ticked: [], open: [] }; // what a person set in the part that is about to be drawn anew
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.target;
+    held = { ticked: all("input[name=run]:checked", part).map((one) => one.value),
+      open: all("details[open] > summary", part).map((one) => one.textContent) };
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    banner("");
+    for (const one of all("#runs input[name=run]")) one.checked ||= held.ticked.includes(one.value);
+    for (const one of all("#live summary")) one.parentElement.open ||= held.open.includes(one.textContent);
+  });
+  document.addEventListener("htmx:oobAfterSwap", foldMachine);
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
     const isTyping = document.activeElement && document.activeElement.matches("input, select");
@@ -269,14 +287,14 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("htmx:responseError", (event) => {
     banner(event.detail.xhr.status === 401
       ? "This browser's session has ended: the studio was started anew. Open the link it printed in its terminal."
+      : event.detail.xhr.status === 404 ? "This is no longer there. Was the run's folder moved or deleted?"
       : `The studio could not do that (${event.detail.xhr.status}).`);
   });
   document.addEventListener("htmx:sendError", () => banner("The studio does not answer. Is gnomon studio still running in its terminal?"));
   if (sheet()) {
     keys = JSON.parse(sheet().dataset.keys);
     setInterval(listen, 2000);
-    const isNarrow = matchMedia("(max-width: 62rem)").matches, machine = find("#machine details");
-    if (isNarrow && machine) machine.open = false;
+    foldMachine();
     select(cards()[0], sessionStorage.getItem("begin") !== null);
     sessionStorage.removeItem("begin");
   }
