@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 import gnomon
 from gnomon.core.errors import DataError, DivergedError, StoppedError, UsageError
@@ -23,6 +24,13 @@ from gnomon.workflow.tune_plan import Silent
 from gnomon.workflow.tune_worker import Job, known_measures, make
 
 SMALL = {"trials": 8, "workers": 1, "repeats": 1, "epochs": 4}
+
+
+@pytest.fixture(autouse=True)
+def no_picture_is_drawn(monkeypatch):
+    """Nine tenths of a small search is drawing. What `tuned` returns, made before this, has its pictures."""
+    monkeypatch.setattr(Figure, "savefig", lambda _figure, buffer, **_options: buffer.write(b"<svg></svg>"))
+    monkeypatch.setattr(Figure, "findobj", lambda _figure, _kind: [])  # its texts, which makes all ticks
 
 
 class StopAfter(Silent):
@@ -167,7 +175,7 @@ def test_a_search_is_not_resumed_on_changed_data(tmp_path):
 
 
 def test_time_ends_a_search_that_has_trials_left():
-    tuned = tune("iris", trials=5000, time=4, workers=1, repeats=0, epochs=2)
+    tuned = tune("iris", trials=5000, time=2, workers=1, repeats=0, epochs=2)
     assert 2 <= len(tuned.results) < 5000
     assert tuned.outcome["seconds"] < 12  # the last trial, the fit and the report included, on a busy machine
 
