@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gnomon.figures.search_history import frame_top
-from gnomon.figures.style import BLUE, FAINT, INK, MUTED, error_axis, new_figure, styled
+from gnomon.figures.style import BLUE, FAINT, INK, MUTED, SKY, error_axis, new_figure, styled
 from gnomon.figures.text import label, number
 from gnomon.search.results import FINISHED, Result, best_of
+from gnomon.search.rounds import Zoom
 from gnomon.search.space import Dimension, Space
 
 if TYPE_CHECKING:
@@ -21,13 +22,22 @@ TICKS = 3  # along each axis
 
 
 @styled
-def draw_search_slices(space: Space, results: Sequence[Result], *, error_name: str, unit: str | None) -> Figure:
-    """One small plot a dimension, on the scale it was drawn on; the best trial is ringed, later trials are darker."""
+def draw_search_slices(
+    space: Space, results: Sequence[Result], zooms: Sequence[Zoom] = (), *, error_name: str, unit: str | None
+) -> Figure:
+    """One small plot a dimension, on the scale it was drawn on; the best trial is ringed, later trials are darker.
+
+    Where the search zoomed to is shaded, once a zoom.
+    """
     rows = math.ceil(len(space) / COLUMNS)
     figure = new_figure(0.5 + 1.9 * rows)
     top, best = frame_top(results), best_of(results)
     for place, one in enumerate(space):
         axes = figure.add_subplot(rows, COLUMNS, place + 1)
+        for zoom in zooms:
+            if zoom.name == one.name and not one.is_choice:
+                ends = [one.place(value) for value in zoom.after]
+                axes.axvspan(ends[0], ends[-1], color=SKY, alpha=0.13, linewidth=0, zorder=0)
         _draw_slice(axes, one, results, top)
         if best is not None:
             axes.plot(

@@ -15,7 +15,7 @@ from gnomon.search.space import CHANNELS, LAYERS, UNITS, Dimension, Space
 ROUNDS = 1_000  # of the bootstrap
 EDGE = 0.05  # share of a range, at either end, that counts as its edge
 FEWEST_FOR_IMPORTANCE = 12  # trials
-LEAST_EXPLAINED = 0.1  # of the variance, out of bag: a forest that explains less knows nothing
+LEAST_EXPLAINED = 0.1  # of the variance within rounds, out of bag: a forest that explains less knows nothing
 TREES, POINTS, STEPS = 64, 128, 12
 NATURAL_LOW = {"regularise.dropout": 0.0, "regularise.label_smoothing": 0.0, UNITS: 1.0, LAYERS: 1.0, CHANNELS: 1.0}
 
@@ -59,15 +59,16 @@ class Importance:
     """How much of the difference between trials each dimension explains by itself."""
 
     shares: dict[str, float]  # of the forest's variance over the space, by dimension; the most important first
-    explained: float  # of the variance of the trials' ranks, out of bag (1: all)
+    explained: float  # of the variance of the trials' ranks within rounds, out of bag (1: all)
 
 
 def importance(space: Space, results: Sequence[Result], *, seed: int = 0) -> Importance | None:
     """None with too few trials, or where a forest cannot tell good from bad trials.
 
     A random forest learns the rank of a trial's error from its settings (ranks: a diverged trial is the worst, and not
-    a thousand times worse). A dimension's share is the variance of the forest's mean answer along it, with the others
-    drawn evenly from the space, as a part of its whole variance; what is missing to 1 are interactions.
+    a thousand times worse) and its round, or else what only later rounds vary would be credited with what the zoom
+    brought (docs/log.md). A dimension's share is the variance of the forest's mean answer along it, with the others
+    drawn evenly from the space, as a part of its whole variance; what is missing to 1 are interactions, and the rounds.
     Source: Hutter, Hoos and Leyton-Brown 2014, functional ANOVA, first order, by Monte Carlo instead of over leaves.
     """
     tried = sorted(results, key=lambda one: one.number)
@@ -77,23 +78,35 @@ def importance(space: Space, results: Sequence[Result], *, seed: int = 0) -> Imp
     from sklearn.ensemble import RandomForestRegressor
 
     names = [one.name for one in space]
-    places = np.array([[space[name].place(one.point[name]) for name in names] for one in tried])
+    rounds = np.array([max(one.round, 1) for one in tried])  # the defaults belong to the first
+    places = np.array([[*(space[name].place(one.point[name]) for name in names), max(one.round, 1)] for one in tried])
     ranks = rankdata([one.error for one in tried]) / len(tried)
     forest = RandomForestRegressor(
         TREES, min_samples_leaf=2, max_features=0.7, oob_score=True, random_state=seed % 2**31, n_jobs=1
     )
     forest.fit(places, ranks)
-    if forest.oob_score_ < LEAST_EXPLAINED:
+    inside = _within(ranks, rounds)
+    explained = 1 - float(((inside - _within(forest.oob_prediction_, rounds)) ** 2).sum() / (inside**2).sum())
+    if not explained >= LEAST_EXPLAINED:
         return None
-    base = generator(seed, "search", "importance").random((POINTS, len(names)))
+    rng = generator(seed, "search", "importance")
+    base = np.column_stack([rng.random((POINTS, len(names))), rng.choice(rounds, POINTS)])
     total = float(forest.predict(base).var())
     shares: dict[str, float] = {}
     for i, name in enumerate(names):
         along = np.repeat(base[None], STEPS, axis=0)
         along[:, :, i] = ((np.arange(STEPS) + 0.5) / STEPS)[:, None]
-        means = forest.predict(along.reshape(-1, len(names))).reshape(STEPS, POINTS).mean(axis=1)
+        means = forest.predict(along.reshape(-1, len(names) + 1)).reshape(STEPS, POINTS).mean(axis=1)
         shares[name] = min(1.0, float(means.var()) / total) if total > 0 else 0.0
-    return Importance(dict(sorted(shares.items(), key=lambda pair: -pair[1])), float(forest.oob_score_))
+    return Importance(dict(sorted(shares.items(), key=lambda pair: -pair[1])), explained)
+
+
+def _within(values: np.ndarray, rounds: np.ndarray) -> np.ndarray:
+    """(T,) values less the mean of their round."""
+    _, place = np.unique(rounds, return_inverse=True)
+    means = np.bincount(place, weights=values) / np.bincount(place)
+    result: np.ndarray = values - means[place]
+    return result
 
 
 @dataclass(frozen=True, slots=True)

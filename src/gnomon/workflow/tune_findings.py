@@ -131,9 +131,10 @@ def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
             draw_search_history(results, **words),
         ),
         Drawn(
-            "slices", "Where the good trials lie. Darker dots were tried later, a line marks the default; a good trial "
-            "at the end of a plot means that the range was too small.",
-            draw_search_slices(space, results, **words),
+            "slices", "Where the good trials lie. Darker dots were tried later, crosses ended early, a line marks the "
+            "default; shaded is where the search zoomed to. A good trial at the end of a plot means that the range was "
+            "too small.",
+            draw_search_slices(space, results, tuned.zooms, **words),
         ),
         Drawn(
             "parallel coordinates", "Follow the dark lines: where they bundle, a setting matters; where they fan out, "
@@ -145,7 +146,8 @@ def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
         drawn.append(
             Drawn(
                 "importance", "How much of the spread between trials each setting explains by itself, in a random "
-                "forest (functional ANOVA, first order). What is missing to 100 % are settings that matter together.",
+                "forest (functional ANOVA, first order). What is missing to 100 % are settings that matter together, "
+                "and rounds.",
                 draw_search_importance(tuned.outcome["importance"]["shares"]),
             )
         )  # fmt: skip

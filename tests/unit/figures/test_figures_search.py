@@ -15,6 +15,7 @@ from gnomon.figures.search_importance import draw_search_importance
 from gnomon.figures.search_parallel import draw_search_parallel
 from gnomon.figures.search_slices import draw_search_slices
 from gnomon.search.results import DIVERGED, FINISHED, STOPPED, Result
+from gnomon.search.rounds import Zoom
 from gnomon.search.space import Dimension, Space
 
 SPACE = Space((
@@ -55,6 +56,16 @@ def test_the_best_is_named_and_what_lies_above_the_frame_is_counted():
     drawn = texts(draw_search_history(MIXED, error_name="error", unit=SHARE))
     assert "best: trial 6, 15.0" in drawn
     assert "(2 above the frame)" in drawn  # the diverged one and the one of 30
+
+
+def test_where_the_search_zoomed_to_is_shaded_between_its_ends():
+    zooms = [Zoom(2, "learning_rate", (1e-4, 0.1), (1e-3, 1e-2), (1, 2, 6)),
+             Zoom(2, "<b>$x$", ("a<script>", "$b$"), ("$b$",), (1, 2, 6))]  # fmt: skip
+    figure = draw_search_slices(SPACE, MIXED, zooms, error_name="error", unit=SHARE)
+    shaded = [[patch.get_extents() for patch in axes.patches] for axes in figure.axes]
+    assert [len(each) for each in shaded] == [1, 0, 0]
+    ends = figure.axes[0].transData.inverted().transform(shaded[0][0].get_points())[:, 0]
+    np.testing.assert_allclose(ends, [1 / 3, 2 / 3], atol=1e-9)  # on a log scale from 1e-4 to 1e-1
 
 
 def test_names_and_choices_are_text_not_markup_and_not_mathematics():

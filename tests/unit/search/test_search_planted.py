@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gnomon.search.findings import importance
 from gnomon.search.results import FINISHED, Result, best_of
 from gnomon.search.rounds import draws, grid, plan, whole, zoom
 from gnomon.search.space import Dimension, Space
@@ -44,7 +45,13 @@ def surface(rng):
 def found(kind: str, seed: int) -> float:
     """The true error of what a search takes for the best."""
     rng = np.random.default_rng(seed)
-    error, truth = surface(rng), {}
+    results, truth = searched(kind, seed, surface(rng), rng, TRIALS)
+    return truth[best_of(results).number]
+
+
+def searched(kind: str, seed: int, error, rng, trials: int):
+    """The results of a search, and {trial: its true error}."""
+    truth = {}
 
     def trial(number, round_number, point):
         truth[number] = error(np.array([one.place(point[one.name]) for one in SPACE]))
@@ -52,14 +59,14 @@ def found(kind: str, seed: int) -> float:
 
     results: list[Result] = []
     if kind == "grid":
-        results = [trial(i, 1, point) for i, point in enumerate(grid(SPACE, TRIALS - 1), start=2)]
+        results = [trial(i, 1, point) for i, point in enumerate(grid(SPACE, trials - 1), start=2)]
     region, last = whole(SPACE), None
-    for what in plan(TRIALS, SPACE.tiers, zooms=kind == "zoom") if kind != "grid" else ():
+    for what in plan(trials, SPACE.tiers, zooms=kind == "zoom") if kind != "grid" else ():
         if last is not None:
             region, _ = zoom(SPACE, region, results, last)
         results += [trial(n, what.number, point) for n, point in draws(SPACE, region, what, seed).items()]
         last = what
-    return truth[best_of(results).number]
+    return results, truth
 
 
 @pytest.mark.parametrize("other", ["random", "grid"])
@@ -67,3 +74,24 @@ def test_coarse_to_fine_comes_nearer_to_a_planted_best_at_an_equal_number_of_tri
     gain = np.array([found(other, seed) - found("zoom", seed) for seed in range(SURFACES)])
     low, _ = stats.t.interval(0.95, SURFACES - 1, gain.mean(), stats.sem(gain))
     assert low > 0
+
+
+@pytest.mark.parametrize("matter", [("learning_rate",), ("learning_rate", "units")])
+def test_what_is_varied_late_gets_no_credit_for_the_zoom(matter):
+    names = [one.name for one in SPACE]
+    weights = np.array([{0: 1.0, 1: 0.6}[matter.index(name)] if name in matter else 0.0 for name in names])
+    told = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        best = rng.uniform(0.2, 0.8, len(names))
+
+        def error(places, best=best):
+            return FLOOR + 0.25 * float(weights @ (places - best) ** 2)
+
+        results, _ = searched("zoom", seed, error, rng, 25)
+        places = np.array([one.place(one.default) for one in SPACE])
+        defaults = Result(999, 0, SPACE.defaults, FINISHED, error=error(places) + NOISE * rng.normal(), loss=0.0)
+        told.append(importance(SPACE, [*results, defaults]))
+    said = [one for one in told if one is not None]
+    assert len(said) >= 10
+    assert sum(max(one.shares, key=one.shares.get) not in matter for one in said) <= len(said) / 8
