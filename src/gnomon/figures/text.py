@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 
 from gnomon.core.evaluation import SHARE
@@ -114,6 +115,14 @@ def _one_line(unit: str | None) -> str | None:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+_MINUS = re.compile(r"(?<![\w.)\]-])-(?=[\d.])")  # of a number, not of a name such as resnet-18 or a date
+
+
+def typeset(text: str) -> str:
+    """A sentence written for a terminal, with the arrow and the minus sign that pages have."""
+    return _MINUS.sub("−", text.replace(" -> ", " → "))
 
 
 def share_tick(share: float) -> str:

@@ -21,7 +21,7 @@ from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
-from gnomon.studio.library import AT_ONCE, Library, OpenRun
+from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.compare import compare as choose_among
 from gnomon.workflow.errors import sheet_as_csv
@@ -144,18 +144,13 @@ def _add_runs(app: FastAPI, library: Library) -> None:
 
     @app.get("/runs/{name}")
     def run(name: str, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
-        found = _run(library, name)
-        card = library.card(name)
-        if card is None:
-            raise HTTPException(404)
+        found, card = _run(library, name), _card(library, name)
         return HTMLResponse(pages.run(found, card, smooth=_smoothing(smooth), log=log))
 
     @app.get("/runs/{name}/live")
     def live(name: str, smooth: float = 0.0, log: bool = False, was: str = "") -> Response:
         """The curves anew; 286 ends the polling of a run that has ended, with the whole page to follow."""
-        found, card = _run(library, name), library.card(name)
-        if card is None:
-            raise HTTPException(404)
+        found, card = _run(library, name), _card(library, name)
         response = HTMLResponse(pages.live(found, card, smooth=_smoothing(smooth), log=log))
         if was == "running" and card.state != "running":
             response.headers["HX-Refresh"] = "true"
@@ -163,8 +158,8 @@ def _add_runs(app: FastAPI, library: Library) -> None:
 
     @app.post("/runs/{name}/nudge")
     def nudged(name: str, body: NudgeIn) -> HTMLResponse:
-        found, card = _run(library, name), library.card(name)
-        if card is None or card.state != "running":
+        found, card = _run(library, name), _card(library, name)
+        if card.state != "running":
             raise HTTPException(422, "this run is not training now")
         nudge(found.folder, {body.key: body.value}, patience=1.5)
         return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
@@ -177,6 +172,13 @@ def _at(address: str, page: str) -> HTMLResponse:
 
 def _smoothing(beta: float) -> float:
     return min(max(beta, 0.0), 0.99) if math.isfinite(beta) else 0.0
+
+
+def _card(library: Library, name: str) -> RunCard:
+    card = library.card(name)
+    if card is None:
+        raise HTTPException(404)
+    return card
 
 
 def _run(library: Library, name: str) -> OpenRun:
@@ -329,8 +331,8 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
         request: Request, smooth: float = 0.0, log: bool = False, metric: str = "", where: str = ""
     ) -> HTMLResponse:
         names = list(dict.fromkeys(_many(request).get("run", [])))[:8]
-        runs = [_run(library, name) for name in names]
-        cards = [card for name in names if (card := library.card(name)) is not None]
+        cards = sorted((_card(library, name) for name in names), key=lambda card: card.created)  # before, then after
+        runs = [_run(library, card.id) for card in cards]
         comparison: Comparison | None = None
         fault = ""
         if len(runs) == 2:

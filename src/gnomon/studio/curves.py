@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 640, 260  # units of the drawing; it is scaled to the page
 LEFT, RIGHT, TOP, BOTTOM = 56, 92, 12, 30  # room for the numbers and the names
 TICKS = 5
+MOST_DOTS = 150  # points of a drawing up to which each has a dot that tells its number
 
 _DOT = Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="2.4"><title>{}, {:g}: {}</title></circle>')
 _GRID = Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
@@ -57,7 +58,8 @@ def draw(
     curves: Sequence[Curve], *, title: str, write: Callable[[float], str], log: bool = False, beta: float = 0.0
 ) -> Markup:
     """An <svg>; with smoothing the curves as measured stay visible, faintly. Empty where there is nothing to draw."""
-    shown = [_positive(curve) if log else curve for curve in curves]
+    told = [smoothed(curve, beta) if beta else curve for curve in curves]  # before a logarithm drops what is 0
+    shown, told = ([_positive(curve) if log else curve for curve in each] for each in (curves, told))
     points = [(x, y) for curve in shown for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
     if not points:
         return Markup("")
@@ -68,12 +70,11 @@ def draw(
     y_of = _scale(forward(low), forward(high), HEIGHT - BOTTOM, TOP)
     parts = [Markup('<svg class="curves" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, title)]
     parts += _frame(x_of, lambda y: y_of(forward(y)), (min(xs), max(xs)), (low, high), write, log=log)
-    for curve in shown:
-        if beta:
-            parts.append(_line(curve, x_of, lambda y: y_of(forward(y)), "raw"))
-        parts.append(_line(smoothed(curve, beta) if beta else curve, x_of, lambda y: y_of(forward(y)), ""))
-    parts += _names([smoothed(curve, beta) if beta else curve for curve in shown], lambda y: y_of(forward(y)))
-    if len(points) <= 400:
+    if beta:
+        parts += [_line(curve, x_of, lambda y: y_of(forward(y)), "raw") for curve in shown]
+    parts += [_line(curve, x_of, lambda y: y_of(forward(y)), "") for curve in told]
+    parts += _names(told, lambda y: y_of(forward(y)))
+    if len(points) <= MOST_DOTS:
         parts += [
             _DOT.format(curve.look, x_of(x), y_of(forward(y)), curve.name, x, write(y))
             for curve in shown
@@ -144,7 +145,7 @@ def _names(curves: Sequence[Curve], y_of: Callable[[float], float]) -> list[Mark
     ends = sorted(((y_of(y), curve) for y, curve in last if y is not None), key=lambda end: end[0])
     parts, floor = [], float(TOP)
     for at, curve in ends:
-        place = max(at + 4, floor)
+        place = max(min(at + 4, HEIGHT - BOTTOM), floor)  # above the word "epoch"
         floor = place + 14
         parts.append(Markup('<text class="name {}" x="{}" y="{:.1f}">{}</text>').format(
             curve.look, WIDTH - RIGHT + 6, place, escape(curve.name)))  # fmt: skip

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
+from gnomon.core.evaluation import SHARE
 from gnomon.figures.encode import thumbnail
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
@@ -283,13 +284,18 @@ def _read_card(name: str, path: Path) -> RunCard:
         state="finished" if diagnosis else "running" if is_running(path) else "stopped",
         error=rungs.get("dev"),
         train_error=rungs["train"].error if "train" in rungs else None,
-        unit=diagnosis.unit if diagnosis else None,
+        unit=diagnosis.unit if diagnosis else _likely_unit(folder.task),
         verdict=diagnosis.verdict.gap or "no gap told" if diagnosis else "",
         settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
         seconds=outcome["seconds"] if outcome else None,
         epochs=len(history),
         so_far=history[-1].get("dev_error") if history and not diagnosis else None,
     )
+
+
+def _likely_unit(task: str) -> str | None:
+    """Of a run that is not judged yet."""
+    return SHARE if task.endswith("classification") else None
 
 
 def is_running(path: Path) -> bool:

@@ -48,6 +48,7 @@ MAX_PAIRS = 40
 MAX_FIELDS = 16  # of a row on a card
 MOST_RUNS = 500  # on one page
 SORTS = ("newest", "error", "name", "task", "time")
+NOT_GIVEN = " was not given"
 MOST_CHOICES = 300  # classes in a list to choose from
 
 _LINES = {"train_error": "train", "train_dev_error": "train-dev", "dev_error": "dev"}
@@ -75,6 +76,11 @@ class Asked:
     where: str
     found: Choosing | None = None
     fault: str = ""
+
+    @property
+    def place(self) -> dict[str, int]:
+        """Where a system stands among the runs on the page."""
+        return {} if self.found is None else {system.name: place for place, system in enumerate(self.found.systems)}
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -105,7 +111,8 @@ def runs(cards: Sequence[RunCard], unread: int, *, query: str, sort: str, group:
             tops[card.unit] = max(tops.get(card.unit, 0.0), card.error.high)
     return _render(
         "runs_table.html" if part else "runs.html",
-        groups=groups, count=len(kept), total=len(cards), unread=unread, query=query, sorts=SORTS,
+        groups=dict(sorted(groups.items(), key=lambda item: (item[0].endswith(NOT_GIVEN), item[0]))),
+        count=len(kept), total=len(cards), unread=unread, query=query, sorts=SORTS,
         sort=sort if sort in SORTS else "newest", group=group, choices=["task", "state", *keys], tops=tops,
         most=MOST_RUNS, is_live=any(card.state == "running" for card in cards),
     )  # fmt: skip
@@ -213,8 +220,6 @@ def compare(
 def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -> dict[str, Markup]:
     """Curves of the error, the loss and the rate; of several runs, the dev error and the loss of each."""
     unit = next((card.unit for card, _ in shown if card.unit is not None), None)
-    if unit is None and any(card.task.endswith("classification") for card, _ in shown):
-        unit = SHARE  # of a run that is not judged yet
     error, loss, rate = [], [], []
     for number, (_, found) in enumerate(shown, start=1):
         history = found.folder.history.read()
@@ -327,8 +332,13 @@ def _splits(found: OpenRun) -> list[str]:
 
 
 def _searched(card: RunCard) -> str:
-    chosen = " ".join(f"{key}={_shown(value)}" for key, value in card.settings.items())
+    chosen = " ".join(f"{key}={_shown(value)} {_short(key)}={_shown(value)}" for key, value in card.settings.items())
     return f"{card.name} {card.task} {card.state} {card.verdict} {card.created} {chosen}".lower()
+
+
+def _short(key: str) -> str:
+    """A setting's name without its group: `model` for model.name, `epochs` for stop.epochs."""
+    return key.removesuffix(".name") if key.endswith(".name") else key.rpartition(".")[2]
 
 
 def _sort_key(sort: str) -> Callable[[RunCard], Any]:
@@ -348,7 +358,7 @@ def _group_of(card: RunCard, group: str) -> str:
         return str(getattr(card, group)).replace("_", " ")
     if not group:
         return ""
-    return f"{group} = {_shown(card.settings[group])}" if group in card.settings else f"{group} not given"
+    return f"{group} = {_shown(card.settings[group])}" if group in card.settings else f"{group}{NOT_GIVEN}"
 
 
 def _shown(value: Any) -> str:
@@ -372,9 +382,9 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters.update(
         count=words.count, duration=words.duration, ends=_ends, error=words.error_text, gap=words.gap_text,
-        meaning=MEANING.__getitem__, name=_name, percent=lambda share: words.error_text(share, SHARE),
-        prose=_prose, short_count=words.short_count, split=split_name, sure=_sure, value=_shown,
-        when=_when, with_key=lambda value, key: (key, value),
+        meaning=MEANING.__getitem__, measure=_measure, name=_name, percent=lambda share: words.error_text(share, SHARE),
+        prose=_prose, short=_short, short_count=words.short_count, split=split_name, sure=_sure,
+        typeset=words.typeset, value=_shown, when=_when, with_key=lambda value, key: (key, value),
     )  # fmt: skip
     environment.globals.update(address=address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
     return environment
@@ -399,6 +409,11 @@ def _prose(value: str, limit: int = 600) -> Markup:
 def _when(at: str) -> str:
     """2026-11-21 11:45 UTC, from ISO 8601; all times of the studio are written so."""
     return f"{at[:16].replace('T', ' ')} UTC" if at else ""
+
+
+def _measure(value: float) -> str:
+    """A score, which may be a share or anything else: three decimals below 1."""
+    return f"{value:.3f}" if 0.001 <= value < 1 else words.number(value)
 
 
 def _sure(share: float | None) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 import studio_samples as samples
 
-from gnomon.studio import curves
+from gnomon.studio import curves, pages
 
 
 def body(client, path, **how):
@@ -44,6 +45,8 @@ def test_the_list_is_filtered_sorted_and_grouped(client, tmp_path):
     names = lambda page: re.findall(r'href="/runs/[0-9a-f]+">([^<]+)<', page)  # noqa: E731
     assert names(body(client, "/?sort=error&part=list")) == ["planted", "worse"]
     assert names(body(client, "/?q=learning_rate%3D0.1&part=list")) == ["worse"]
+    assert ">learning_rate=0.1<" in body(client, "/")  # what is read there finds it, as does the whole name
+    assert names(body(client, "/?q=optimiser.learning_rate%3D0.1&part=list")) == ["worse"]
     assert "No run matches" in body(client, "/?q=nothing+like+it&part=list")
     assert "learning_rate = 0.1" in body(client, "/?group=optimiser.learning_rate&part=list")
 
@@ -190,3 +193,62 @@ def test_a_drawing_of_nothing_is_nothing_and_of_odd_numbers_is_a_drawing():
         for log in (False, True):
             assert "nan" not in draw(values, log=log)
     assert "<b>" not in draw([1.0, 2.0])
+
+
+def test_a_smoothed_curve_keeps_its_zeros_until_the_logarithm():
+    # of 1, 0, 1 the bias-corrected average with 0.5 is 1, 1/3, 5/7: nothing of it is 0, so the line has no gap
+    found = curves.draw([curves.Curve("a", "a", [1, 2, 3], [1.0, 0.0, 1.0])], title="t", write=str, log=True, beta=0.5)
+    (smooth,) = re.findall(r'class="line a " d="([^"]+)"', found)
+    assert (smooth.count("M"), smooth.count("L")) == (1, 2)
+
+
+def test_a_run_that_is_gone_is_told_kindly_to_a_person_and_alike_for_all(client, place, planted):
+    page = {"accept": "text/html"}
+    assert client.ask(place, headers=page)[0] == 200
+    planted.path.rename(planted.path.with_name("elsewhere"))
+    status, _, gone = client.ask(place, headers=page)
+    assert status == 404
+    assert b"moved or deleted" in gone
+    assert client.ask("/runs/never", headers=page)[2] == gone
+    assert client.ask(f"{place}/errors/dev", headers=page)[2] == gone
+    assert client.ask(f"{place}/errors/dev/say", "POST", b'{"sayings": [{"position": 1, "kind": "look"}]}')[0] == 404
+
+
+def test_a_run_that_was_judged_anew_is_shown_anew(client, place, planted):
+    assert "30 of 300 are wrong" in body(client, f"{place}/errors/dev")
+    with planted.lock():
+        planted.save_predictions("dev", samples.predictions(300, 45))
+    assert "45 of 300 are wrong" in body(client, f"{place}/errors/dev")
+
+
+def test_a_filter_is_in_the_address_so_that_a_reload_keeps_it(client, place):
+    _, headers, _ = client.ask(f"{place}/errors/dev?part=grid&target=cat&low=50&look=list")
+    assert headers["hx-replace-url"] == f"{place}/errors/dev?target=cat&low=50&look=list"
+    _, headers, _ = client.ask("/?q=digits&sort=error&part=list")
+    assert headers["hx-replace-url"] == "/?q=digits&sort=error"
+
+
+def test_of_many_runs_the_newest_are_read_first_and_the_rest_when_asked_again(tmp_path):
+    from gnomon.studio.library import Library
+
+    for day in (20, 21, 22):
+        samples.plant(tmp_path, samples.predictions(30, 3), name=f"day{day}", now=datetime(2026, 11, day, tzinfo=UTC))
+    library = Library([tmp_path])
+    assert library.cards(seconds=-1) == ([], 3)
+    cards, unread = library.cards()
+    assert ([card.name for card in cards], unread) == (["day22", "day21", "day20"], 0)
+    assert len(library.cards(seconds=-1)[0]) == 3  # what was read once is known
+    page = pages.runs(cards[:1], 2, query="", sort="newest", group="", part=True)
+    assert "reading 2 more" in page
+    assert 'hx-trigger="load delay:100ms"' in page
+
+
+def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(client, place, planted):
+    (path,) = planted.path.glob("predictions/dev.parquet")
+    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+    page = {"accept": "text/html"}
+    assert client.ask(place, headers=page)[0] == 200
+    status, _, told = client.ask(f"{place}/errors/dev", headers=page)
+    assert status == 500
+    assert b"dev.parquet: " in told
+    assert client.ask("/", headers=page)[0] == 200
