@@ -14,7 +14,7 @@ import polars as pl
 from torch import nn
 
 from gnomon.checks.shapes_and_cost import LayerRow
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, DivergedError, UsageError
 from gnomon.core.example import Examples
 from gnomon.core.settings import Settings, fill, from_flat, full_key
 from gnomon.core.task import Task
@@ -301,12 +301,28 @@ def _train(folder: RunFolder, session: Session, follower: Follower, flag: StopFl
     if state.counters.finished:
         return state
     flag.patient = True
-    train(job, state)
+    try:
+        train(job, state)
+    except DivergedError as fault:
+        raise _with_best_kept(fault, folder, session, state) from None
     if not state.counters.finished:
         flag.what = f"stopped at step {state.counters.step}; its state is saved."
         raise Stopped
     folder.save_checkpoint(state.counters.step, state.files())
     return state
+
+
+def _with_best_kept(fault: DivergedError, folder: RunFolder, session: Session, state: TrainingState) -> DivergedError:
+    """The error, after the weights of the best epoch so far, where there is one, were saved as the run's model."""
+    if not state.best:
+        return fault
+    load_model(session.model, state.best)
+    task, _ = measured(session, session.model, {"dev": judged_splits(session, 1)["dev"]})
+    folder.save_model(model_files(task, session.settings, session.model))
+    kept = (
+        f"The weights of epoch {state.counters.best_epoch + 1}, the best so far, are kept: gnomon predict can use them."
+    )
+    return DivergedError(f"{fault.what} {kept}", where=str(folder.path), fix=fault.fix)
 
 
 def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
