@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.classification import calibration, confusion, scores
@@ -199,6 +200,16 @@ def test_calibration_bins_by_hand():
     found = calibration(of(table))
     assert found.error.value == pytest.approx((3 * 0.8 + 0.85) / 4)
     assert found.counts.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+
+
+def test_calibration_bins_are_scikit_learns():
+    table = random_table(6, num=2_000)
+    found = calibration(of(table))
+    right, confidence = 1 - table["error"].to_numpy(), table["confidence"].to_numpy()
+    share_right, mean_confidence = calibration_curve(right, confidence, n_bins=10)
+    filled = found.counts > 0
+    np.testing.assert_allclose(found.accuracy[filled], share_right)
+    np.testing.assert_allclose(found.confidence[filled], mean_confidence)
 
 
 def test_calibration_needs_confidence_and_shares():
