@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
+import mmap
 import os
 import resource
 import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnomon.core.errors import MachineError
 
 if TYPE_CHECKING:
-    import mmap
-
     import torch
     from torch import Tensor
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
+MOST_MEMORY = 0.5  # share of the memory left that encoded columns may take
+WILL_NEED = 3  # MADV_WILLNEED of Linux, macOS and the BSDs
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
@@ -65,6 +68,41 @@ def view(content: mmap.mmap, shape: Sequence[int], dtype: torch.dtype) -> Tensor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it must not be written to
         return torch.frombuffer(content, dtype=dtype).reshape(*shape)
+
+
+def is_short_for(size: int) -> bool:
+    """Whether so many bytes are more than half of the memory left: columns of that size go into files."""
+    return size > MOST_MEMORY * memory_left()
+
+
+def share_in_memory(column: Tensor) -> float:
+    """How much of a mapped tensor the system holds in memory at the moment (0 to 1); 1 where it does not tell."""
+    import numpy as np
+
+    first = column.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
+    pages = np.ones(-(-(column.data_ptr() + column.nbytes - first) // mmap.PAGESIZE), np.uint8)
+    _system("mincore", ctypes.c_void_p)(first, column.data_ptr() + column.nbytes - first, pages.ctypes.data)
+    return float((pages & 1).mean())
+
+
+def ask_for(column: Tensor, rows: Tensor) -> None:
+    """Have the system read all of these rows of a mapped tensor now, and not each page when it is touched.
+
+    A disk that is asked for one page at a time mostly waits.
+    """
+    each, advise = column[0].nbytes, _system("madvise", ctypes.c_int)
+    starts = column.data_ptr() + rows * each
+    firsts = starts // mmap.PAGESIZE * mmap.PAGESIZE
+    for first, size in zip(firsts.tolist(), (starts + each - firsts).tolist(), strict=True):
+        advise(first, size, WILL_NEED)
+
+
+@functools.cache
+def _system(name: str, last: Any) -> Any:
+    """A function of the C library on a piece of memory: where it begins, its bytes, and one thing more."""
+    function = getattr(ctypes.CDLL(None), name)
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, last)
+    return function
 
 
 def memory_left() -> int:

@@ -15,12 +15,11 @@ from torch import nn
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.task import Batch, Predictions, Task
-from gnomon.data.columns import Columns, concatenate, length
-from gnomon.data.room import empty, memory_left
+from gnomon.data.columns import Columns, InFiles, concatenate, length
+from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
 CHUNK = 8192  # examples encoded at a time when a split is judged without being kept encoded
-MOST_MEMORY = 0.5  # share of the memory left that an encoded split may take
 BATCH = 512  # examples a forward pass in evaluation; no gradients are kept, so more fit than in training
 
 
@@ -30,16 +29,16 @@ def encode_whole(
     """All examples encoded, inputs and targets, a chunk at a time into tensors allocated once.
 
     With a `folder`, what would take more than half of the memory that is left lies in files, which the system reads as
-    they are needed: inputs in the user's cache, for the next one who encodes the same, else, with the targets, in the
-    folder until the process ends. `tell` hears a sentence about it.
+    they are needed: inputs in the user's cache, for the next one who encodes the same, else in the folder, until the
+    process ends. `tell` hears a sentence about it.
     """
     total = len(examples)
     if total <= CHUNK:
         return _encode(task, examples)
     one = examples.take(np.arange(1))
     inputs, targets = task.encode_inputs(one), task.encode_targets(one)
-    size = total * bytes_of(inputs)
-    if folder is None or size + total * bytes_of(targets) <= MOST_MEMORY * memory_left():
+    sizes = [total * bytes_of(columns) for columns in (inputs, targets)]
+    if folder is None or not is_short_for(sum(sizes)):
         return {**_whole(task.encode_inputs, examples, empty), **_whole(task.encode_targets, examples, empty)}
 
     def in_folder(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
@@ -47,10 +46,12 @@ def encode_whole(
 
     kept = None
     if all(isinstance(column, torch.Tensor) for column in inputs.values()):
-        kept = through_cache(task, examples, size, lambda place: _whole(task.encode_inputs, examples, place), tell)
+        kept = through_cache(task, examples, sizes[0], lambda place: _whole(task.encode_inputs, examples, place), tell)
     if kept is None:
         kept = _whole(task.encode_inputs, examples, in_folder)
-    return {**kept, **_whole(task.encode_targets, examples, in_folder)}
+    is_large = is_short_for(sizes[1])
+    found = _whole(task.encode_targets, examples, in_folder if is_large else empty)
+    return InFiles({**kept, **found}, (*kept, *(found if is_large else ())), folder)
 
 
 def bytes_of(columns: Columns) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import gnomon
 from gnomon.core.errors import MachineError
 from gnomon.core.settings import from_flat
 from gnomon.data import room
+from gnomon.data.columns import InFiles, gather, take
 from gnomon.training import evaluate
 from gnomon.workflow.prepare import prepare
 
@@ -54,11 +56,30 @@ def test_a_control_group_bounds_what_is_left(tmp_path, monkeypatch):
     assert room.memory_left() == 450  # 1000 - 900 and the 350 that files only borrow
 
 
+def test_the_control_group_that_a_process_is_in_and_those_above_it_bound_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
+    (tmp_path / "own").write_text("9:memory:/job/step\n3:cpuset,cpu:/elsewhere\n0::/slice/scope\n")
+    one, two = tmp_path / "memory" / "job", tmp_path / "slice" / "scope"
+    for group in (one / "step", two):
+        group.mkdir(parents=True)
+    assert room.memory_left() > 10_000
+    for group, most, used in ((one / "step", 1 << 62, 500), (one, 2000, 900)):  # version 1: the job is limited
+        (group / "memory.limit_in_bytes").write_text(f"{most}\n")
+        (group / "memory.usage_in_bytes").write_text(f"{used}\n")
+        (group / "memory.stat").write_text("cache 1\ntotal_inactive_file 100\ntotal_active_file 50\n")
+    assert room.memory_left() == 2000 - 900 + 150
+    (two / "memory.max").write_text("700\n")
+    (two / "memory.current").write_text("600\n")
+    (two / "memory.stat").write_text("anon 500\ninactive_file 30\nactive_file 5\n")
+    assert room.memory_left() == 135
+
+
 def test_a_run_from_files_is_the_run_from_memory(tmp_path, monkeypatch):
     settings = {"model": "dense", "epochs": 2, "threads": 1}
     one = gnomon.fit("digits", **settings)
     monkeypatch.setattr(evaluate, "CHUNK", 200)
-    monkeypatch.setattr(evaluate, "memory_left", lambda: 0)
+    monkeypatch.setattr(room, "memory_left", lambda: 0)
     other = gnomon.fit("digits", **settings)
     assert other.evaluation("dev").table.equals(one.evaluation("dev").table)
     assert not [path for path in other.path.rglob("*") if path.name.startswith(".columns-")]
@@ -71,10 +92,63 @@ def test_little_memory_sends_the_columns_to_the_folder(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(evaluate, "CHUNK", 200)
     monkeypatch.setattr(evaluate, "empty", lambda *a: made.append(a[2:]) or room.empty(*a))
-    monkeypatch.setattr(evaluate, "memory_left", lambda: 1 << 40)
+    monkeypatch.setattr(room, "memory_left", lambda: 1 << 40)
     evaluate.encode_whole(task, prepared.splits["train"], tmp_path)
     assert set(made) == {()}
     made.clear()
-    monkeypatch.setattr(evaluate, "memory_left", lambda: 1000)
+    monkeypatch.setattr(room, "memory_left", lambda: 1000)
     evaluate.encode_whole(task, prepared.splits["train"], tmp_path)
     assert set(made) == {(tmp_path,)}
+
+
+@pytest.fixture
+def rows_on_disk(tmp_path):
+    """(400, 10000) bytes in a file that no memory holds, and what they are."""
+    rows = torch.arange(4_000_000, dtype=torch.int32).to(torch.uint8).reshape(400, 10_000)
+    path = tmp_path / "rows"
+    with path.open("wb") as file:
+        file.write(rows.numpy().tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return room.over(path, rows.shape, rows.dtype), rows
+
+
+def test_rows_that_are_asked_for_come_into_memory_and_others_do_not(rows_on_disk):
+    mapped, rows = rows_on_disk
+    if room.share_in_memory(mapped) > 0.5:
+        pytest.skip("this file system lies in memory, or keeps what it is told to forget")
+    room.ask_for(mapped, torch.arange(0, 400, 2))
+    deadline = time.monotonic() + 20
+    while room.share_in_memory(mapped[::2]) < 0.4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert 0.4 < room.share_in_memory(mapped) < 0.95  # every other row; a page at its end is shared with the next
+    assert torch.equal(mapped, rows)
+    assert room.share_in_memory(mapped) == 1
+
+
+def test_rows_of_columns_in_files_are_gathered_and_taken_as_from_memory(rows_on_disk, tmp_path, monkeypatch):
+    mapped, rows = rows_on_disk
+    columns = {"a": mapped, "b": torch.arange(400)}
+    in_files = InFiles(columns, ("a",), tmp_path)
+    indices = torch.tensor([7, 399, 0, 7])
+    assert torch.equal(gather(in_files, indices)["a"], rows[indices])
+    for left, kind in ((1 << 40, dict), (0, InFiles)):
+        monkeypatch.setattr(room, "memory_left", lambda left=left: left)
+        taken = take(in_files, indices.numpy())
+        assert type(taken) is kind
+        assert torch.equal(taken["a"], rows[indices])
+        assert torch.equal(taken["b"], indices)
+
+
+def test_what_lies_in_memory_is_not_asked_for(rows_on_disk, tmp_path, monkeypatch):
+    mapped, _ = rows_on_disk
+    asked = []
+    monkeypatch.setattr(room, "ask_for", lambda _column, rows: asked.append(len(rows)))
+    monkeypatch.setattr(room, "share_in_memory", lambda _column: 0.5)
+    columns = InFiles({"a": mapped, "none": torch.empty(400, 0)}, ("a", "none"), tmp_path)
+    gather(columns, torch.arange(10))
+    monkeypatch.setattr(room, "share_in_memory", lambda _column: 1.0)
+    gather(columns, torch.arange(11))  # the look of a moment ago still counts
+    gather(InFiles(columns, ("a",), tmp_path), torch.arange(12))
+    assert asked == [10, 11]

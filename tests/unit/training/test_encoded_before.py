@@ -13,6 +13,7 @@ import torch
 import gnomon
 from gnomon.core.errors import MachineError
 from gnomon.core.settings import from_flat
+from gnomon.data import room
 from gnomon.runs import writer
 from gnomon.runs.cache import own_cache
 from gnomon.tasks.image_classification.task import ImageClassification
@@ -29,7 +30,7 @@ def a_cache_and_little_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(writer.Calls, "fsync", staticmethod(lambda descriptor: None))
     monkeypatch.setenv("GNOMON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluate, "CHUNK", 200)
-    monkeypatch.setattr(evaluate, "memory_left", lambda: 0)
+    monkeypatch.setattr(room, "memory_left", lambda: 0)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_runs_in_memory_from_a_file_to_the_cache_and_from_it_end_with_the_same_b
     assert encoded() - first < first  # what is judged is encoded again, a chunk at a time
     monkeypatch.setenv("GNOMON_CACHE", "off")
     in_file = weights(gnomon.fit("digits", **SETTINGS))
-    monkeypatch.setattr(evaluate, "memory_left", lambda: 1 << 40)
+    monkeypatch.setattr(room, "memory_left", lambda: 1 << 40)
     in_memory = weights(gnomon.fit("digits", **SETTINGS))
     assert same(in_memory, in_file)
     assert same(in_memory, laid)
