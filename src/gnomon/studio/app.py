@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
-from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard
+from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, told
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.compare import compare as choose_among
 from gnomon.workflow.errors import sheet_as_csv
@@ -99,7 +98,7 @@ def create(library: Library, *, host: str, port: int) -> tuple[App, Doorkeeper]:
     _add_sheet(app, library)
     _add_review(app, library)
     _add_comparison(app, library)
-    _add_failures(app)
+    _add_failures(app, library)
     guard = Guard(app, doorkeeper=doorkeeper, hosts=host_names(host, port), cookie=cookie, login=pages.login().encode())
     return guard, doorkeeper
 
@@ -138,8 +137,12 @@ def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> 
 # --- runs -------------------------------------------------------------------------------------------------------------
 def _add_runs(app: FastAPI, library: Library) -> None:
     @app.get("/")
-    def runs(q: str = "", sort: str = "", group: str = "", part: str = "") -> HTMLResponse:
-        page = pages.runs(*library.cards(AT_ONCE), query=q[:200], sort=sort, group=group, part=part == "list")
+    def runs(q: str = "", sort: str = "", group: str = "", part: str = "", was: str = "") -> Response:
+        page = pages.runs(
+            *library.cards(AT_ONCE), query=q[:200], sort=sort, group=group, part=part == "list", was=was
+        )  # fmt: skip
+        if not page:  # the list is as it was: nothing is drawn anew, and no selection or focus lost
+            return Response(status_code=204)
         return _at(pages.address("/", q=q[:200], sort=sort, group=group) if part else "", page)
 
     @app.get("/runs/{name}")
@@ -339,25 +342,25 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
             try:
                 comparison = compared(runs[0], runs[1], "dev")
             except GnomonError as error:
-                fault = _in_words(error)
+                fault = told(error, *library.places)
         asked = pages.Asked(metric[:80], where[:400])
         if metric and len(runs) > 1:
             try:
                 conditions = [part for part in asked.where.split(",") if part.strip()]
                 asked.found = choose_among([run.path for run in runs], metric=asked.metric, conditions=conditions)
             except GnomonError as error:
-                asked.fault = _in_words(error)
+                asked.fault = told(error, *library.places)
         page = pages.compare(runs, cards, comparison, fault, asked, smooth=_smoothing(smooth), log=log)
         return HTMLResponse(page)
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
-def _add_failures(app: FastAPI) -> None:
+def _add_failures(app: FastAPI, library: Library) -> None:
     def gnomon_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GnomonError)
         usage = 404 if request.method in ("GET", "HEAD") else 422
         status = {UsageError: usage, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
-        return _failure(request, status, _in_words(error))
+        return _failure(request, status, told(error, *library.places))
 
     def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AnyHTTPException)
@@ -390,9 +393,3 @@ def _nothing(request: Request) -> Response:
 
 def _is_page(request: Request) -> bool:
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
-
-
-def _in_words(error: GnomonError) -> str:
-    """With the name of the file, where one is at fault: its folder is the run's, which the page names."""
-    where = f"{Path(error.where).name}: " if isinstance(error, ArtefactError) and error.where else ""
-    return f"{where}{error.what} {error.fix}"

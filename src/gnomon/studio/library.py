@@ -145,7 +145,7 @@ class Looked:
             live = self.run.sheet(self.split)
             live.replace_sheet(errors.with_looks(live.sheet, task, examples, errors.usual_examples(data), run.model))
         except (GnomonError, OSError) as error:
-            self.fault = f"{error.what} {error.fix}" if isinstance(error, GnomonError) else str(error)
+            self.fault = told(error, self.run.path) if isinstance(error, GnomonError) else str(error)
 
     def view(self, position: int) -> View | None:
         """None while the examples are being opened, or where they cannot be."""
@@ -237,9 +237,17 @@ class Library:
             card = _read_card(name, path)
         except GnomonError as error:
             card = RunCard(name, path.name, path.parent.name, "", "damaged", None, None, None, "", {}, None, 0,
-                           fault=str(error))  # fmt: skip
+                           fault=told(error, path))  # fmt: skip
         self._cards[name] = (stamp, card)
         return card
+
+
+def told(error: GnomonError, *folders: Path) -> str:
+    """What is wrong and what to do, with the file at fault as it lies below one of the folders."""
+    inside = (Path(error.where).relative_to(folder) for folder in folders
+              if error.where and Path(error.where).is_relative_to(folder))  # fmt: skip
+    where = next((f"{path}: " for path in inside if path.parts), "")
+    return f"{where}{error.what} {error.fix}"
 
 
 def run_id(path: Path) -> str:

@@ -240,7 +240,7 @@ def test_of_many_runs_the_newest_are_read_first_and_the_rest_when_asked_again(tm
     assert len(library.cards(seconds=-1)[0]) == 3  # what was read once is known
     page = pages.runs(cards[:1], 2, query="", sort="newest", group="", part=True)
     assert "reading 2 more" in page
-    assert 'hx-trigger="load delay:100ms"' in page
+    assert 'hx-trigger="every 200ms"' in page
 
 
 def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(client, place, planted):
@@ -250,5 +250,21 @@ def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(c
     assert client.ask(place, headers=page)[0] == 200
     status, _, told = client.ask(f"{place}/errors/dev", headers=page)
     assert status == 500
-    assert b"dev.parquet: " in told
+    assert f"{planted.path.name}/predictions/dev.parquet: is damaged".encode() in told
     assert client.ask("/", headers=page)[0] == 200
+
+
+def test_a_list_that_is_as_it_was_is_not_drawn_anew(client, tmp_path):
+    again = re.search(r'hx-get="([^"]*part=list[^"]*)"', body(client, "/"))[1].replace("&amp;", "&")
+    assert client.ask(again)[0] == 204
+    samples.plant(tmp_path / "runs", samples.predictions(300, 60), name="another")
+    assert "another" in body(client, again)
+
+
+def test_a_studio_without_runs_shows_the_first_one_by_itself(tmp_path):
+    empty = samples.Client(tmp_path)
+    page = body(empty, "/")
+    assert "gnomon fit DATA" in page
+    assert 'hx-trigger="every 3s"' in page
+    samples.plant(tmp_path, samples.predictions(300, 60), name="first")
+    assert "first" in body(empty, "/")
