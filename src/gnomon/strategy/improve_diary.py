@@ -71,6 +71,7 @@ class State:
     is_seen: bool = False  # the system as it stands was diagnosed
     is_over: bool = False  # nothing more is tried
     is_final: bool = False  # the improved system was trained and written
+    in_vain: dict[str, int] = field(default_factory=dict)  # by link: changes in a row that were undone
     looks: int = 0  # at dev: an epoch of a training that was compared there is one
     seconds: float = 0.0
 
@@ -102,6 +103,7 @@ class State:
     def _take_try(self, facts: Mapping[str, Any], *, is_proven: bool) -> None:
         after = {**self.changes, **facts["changes"]}
         self.tried.add(changes_key(after))
+        self.in_vain[facts["link"]] = 0 if facts["kept"] else self.in_vain.get(facts["link"], 0) + 1
         if facts.get("failed"):
             self.learned.append(Learned(facts["name"], 0.0))
             return

@@ -12,6 +12,8 @@ from gnomon.core.settings import full_key, rows
 WIDEST = 4096  # units of a layer
 LONGEST = 2000  # epochs
 FAR_OFF = 5.0  # times the rate that a range test suggests, or a fifth of it: small steps would show nothing
+TRY = 2.0  # what one try says, in rules of thumb
+LATER = 1.0  # trainings to come that a dearer system makes dearer
 SHALLOW = ("logistic", "linear")  # models without hidden layers
 
 
@@ -72,15 +74,16 @@ def to_found_rate(settings: Mapping[str, Any], suggested: float | None) -> list[
 
 
 def ordered(turns: Sequence[Turn], learned: Sequence[Learned]) -> list[Turn]:
-    """The most promising first: expected gain by cost, where what was tried before counts as much as the rule of thumb.
+    """The most promising first: expected gain by cost, where one try counts TRY times as much as the rule of thumb.
 
+    What makes a training dearer makes every later one dearer too: that counts as LATER trainings more.
     The list that comes back has `expected` as it is after what was learned.
     """
     updated = []
     for turn in turns:
         gains = [one.gain for one in learned if one.name == turn.name]
-        updated.append(replace(turn, expected=(turn.expected + sum(gains)) / (1 + len(gains))))
-    return sorted(updated, key=lambda turn: turn.expected / turn.cost, reverse=True)
+        updated.append(replace(turn, expected=(turn.expected + TRY * sum(gains)) / (1 + TRY * len(gains))))
+    return sorted(updated, key=lambda turn: turn.expected / (turn.cost + LATER * max(turn.cost - 1, 0)), reverse=True)
 
 
 def is_picture(settings: Mapping[str, Any]) -> bool:
@@ -93,7 +96,7 @@ def _bigger(settings: Mapping[str, Any]) -> list[Turn]:
     name = settings.get("model.name")
     if name in SHALLOW:
         why = "a network with hidden layers fits what a straight line cannot"
-        return [Turn("hidden layers", {"model.name": "dense"}, why, "fit-train", 4.0, 0.3)]
+        return [Turn("hidden layers", {"model.name": "dense"}, why, "fit-train", 4.0, 0.6)]
     if name not in ("dense", "convnet"):
         return []
     hidden, channels = list(settings.get("model.hidden") or ()), list(settings.get("model.channels") or ())
@@ -103,10 +106,10 @@ def _bigger(settings: Mapping[str, Any]) -> list[Turn]:
         wider = {"model.channels": [2 * width for width in channels]}
         found.append(Turn("wider", wider, why, "fit-train", 3.5, 0.12))
         deeper = {"model.channels": [*channels, min(2 * channels[-1], WIDEST)]}
-        found.append(Turn("deeper", deeper, why, "fit-train", 1.5, 0.06))
+        found.append(Turn("deeper", deeper, why, "fit-train", 1.5, 0.03))
     if name == "dense" and hidden and 2 * max(hidden) <= WIDEST:
         found.append(Turn("wider", {"model.hidden": [2 * width for width in hidden]}, why, "fit-train", 3.0, 0.12))
-        found.append(Turn("deeper", _deeper(hidden, settings), why, "fit-train", 1.7, 0.06))
+        found.append(Turn("deeper", _deeper(hidden, settings), why, "fit-train", 1.7, 0.03))
     return found
 
 
@@ -122,7 +125,7 @@ def _longer(settings: Mapping[str, Any]) -> list[Turn]:
     found = []
     if epochs and 2 * epochs <= LONGEST:
         why = "longer training fits the training examples better"
-        found.append(Turn("longer", {"stop.epochs": 2 * epochs}, why, "fit-train", 2.0, 0.08))
+        found.append(Turn("longer", {"stop.epochs": 2 * epochs}, why, "fit-train", 2.0, 0.1))
     if settings.get("stop.patience"):
         why = "stopping early keeps it from fitting train"
         found.append(Turn("no early stopping", {"stop.patience": 0}, why, "fit-train", 1.5, 0.04))
@@ -138,14 +141,14 @@ def _rates(settings: Mapping[str, Any]) -> list[Turn]:
         found.append(Turn("adaptive steps", change, why, "fit-train", 1.0, 0.2))
     elif rate:
         up, down = ({"optimiser.learning_rate": _rounded(one)} for one in (3 * rate, rate / 3))
-        found.append(Turn("higher rate", up, "larger steps get further in the same time", "fit-train", 1.0, 0.05))
-        found.append(Turn("lower rate", down, "smaller steps settle where larger ones jump", "fit-train", 1.0, 0.05))
+        found.append(Turn("higher rate", up, "larger steps get further in the same time", "fit-train", 1.0, 0.06))
+        found.append(Turn("lower rate", down, "smaller steps settle where larger ones jump", "fit-train", 1.0, 0.02))
     if batch and batch >= 32:
         why = "more steps from the same examples"
-        found.append(Turn("smaller batches", {"optimiser.batch_size": batch // 2}, why, "fit-train", 1.0, 0.03))
+        found.append(Turn("smaller batches", {"optimiser.batch_size": batch // 2}, why, "fit-train", 1.0, 0.05))
     if settings.get("model.normalisation") == "none" and settings.get("model.name") in ("dense", "convnet", "lenet5"):
         change = {"model.normalisation": "batch"}
-        found.append(Turn("batch norm", change, "normalised layers train faster", "fit-train", 1.0, 0.05))
+        found.append(Turn("batch norm", change, "normalised layers train faster", "fit-train", 1.0, 0.04))
     return found
 
 
@@ -155,10 +158,10 @@ def _easier(settings: Mapping[str, Any]) -> list[Turn]:
     decay, dropout = settings.get("regularise.weight_decay"), _highest(settings.get("regularise.dropout"))
     if decay and decay >= 1e-4:
         change = {"regularise.weight_decay": _rounded(decay / 10)}
-        found.append(Turn("less weight decay", change, why, "fit-train", 1.0, 0.05))
+        found.append(Turn("less weight decay", change, why, "fit-train", 1.0, 0.02))
     if dropout and settings.get("model.name") not in SHALLOW:
         less: dict[str, Any] = {"regularise.dropout": [] if dropout <= 0.1 else [round(dropout / 2, 3)]}
-        found.append(Turn("less dropout", less, why, "fit-train", 1.0, 0.05))
+        found.append(Turn("less dropout", less, why, "fit-train", 1.0, 0.03))
     if is_picture(settings) and settings.get("regularise.augment") not in (None, "none"):
         found.append(Turn("no augmentation", {"regularise.augment": "none"}, why, "fit-train", 1.0, 0.07))
     if settings.get("regularise.l2"):
@@ -175,21 +178,22 @@ def _harder(settings: Mapping[str, Any]) -> list[Turn]:
     if is_picture(settings) and augment != "shift+mirror":
         why = "changed copies of training pictures are the cheapest new data"
         change = {"regularise.augment": "shift" if augment == "none" else "shift+mirror"}
-        found.append(Turn("more augmentation", change, why, link, 1.0, 0.12 if augment == "none" else 0.04))
+        hope = 0.12 if augment == "none" else 0.04
+        found.append(Turn("more augmentation", change, why, link, 1.0, hope))
     if settings.get("model.name") not in SHALLOW and dropout < 0.6:
         stronger = 0.2 if dropout < 0.1 else 0.4 if dropout < 0.35 else 0.6
         why = "dropout keeps it from learning examples by heart"
-        found.append(Turn("more dropout", {"regularise.dropout": [stronger]}, why, link, 1.0, 0.06))
+        found.append(Turn("more dropout", {"regularise.dropout": [stronger]}, why, link, 1.0, 0.04))
     if decay is None or decay < 5:
         why = "smaller weights carry over better to unseen examples"
         more: dict[str, Any] = {"regularise.weight_decay": 0.01 if not decay else _rounded(4 * decay)}
-        found.append(Turn("more weight decay", more, why, link, 1.0, 0.06))
+        found.append(Turn("more weight decay", more, why, link, 1.0, 0.03))
     if "classification" in str(settings.get("task")) and not settings.get("regularise.label_smoothing"):
         why = "answers that are less certain carry over better"
-        found.append(Turn("label smoothing", {"regularise.label_smoothing": 0.1}, why, link, 1.0, 0.04))
+        found.append(Turn("label smoothing", {"regularise.label_smoothing": 0.1}, why, link, 1.0, 0.03))
     if not settings.get("regularise.ema"):
         why = "the average of the last weights is steadier than the last ones"
-        found.append(Turn("averaged weights", {"regularise.ema": 0.99}, why, link, 1.0, 0.04))
+        found.append(Turn("averaged weights", {"regularise.ema": 0.99}, why, link, 1.0, 0.03))
     return found
 
 

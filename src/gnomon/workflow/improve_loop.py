@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import polars as pl
@@ -17,6 +17,7 @@ from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import (
     LINKS_OF_GAPS,
     PROMISING,
+    WORTH_A_SEED,
     Evidence,
     can_be_halved,
     compare,
@@ -24,7 +25,6 @@ from gnomon.strategy.improve import (
     half_of_dev,
     is_settled,
     links_at_fault,
-    relative_gain,
 )
 from gnomon.strategy.improve_diary import State, changes_key
 from gnomon.strategy.improve_turns import Turn, ordered, to_found_rate, turns_of
@@ -35,6 +35,8 @@ from gnomon.workflow.rate import range_test
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import Stopped
 
+PATIENCE = 2  # knobs in a row that give nothing, after which it is the other link's turn
+TRY_SEEDS = 2  # of a change that is tried, where the first looks well
 SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
 FIRST_SHARE = 0.45  # of the time at most goes into the first system
 WRITING_SECONDS = 4.0  # at least kept for judging and writing the improved system, and of a long time this share:
@@ -160,24 +162,64 @@ class Loop:
     def _next(self, current: Outcome) -> Turn | str:
         """The most promising turn that was not tried and can be paid, the other link's when this one has none left; or
         why there is none."""
-        for links in (self.state.links, self.state.further):
+        for links in self._in_turn():
             possible = turns_of(links, current.settings)
-            if "fit-train" in links:
+            if "fit-train" in links and self.budget.has_room(current, 1.5):  # a half of it for the range test
                 possible += to_found_rate(current.settings, self._suggested_rate())
-            turns = ordered(possible, self.state.learned)
             new = [
-                turn for turn in turns if changes_key({**self.state.changes, **turn.changes}) not in self.state.tried
+                self._priced(turn)
+                for turn in possible
+                if changes_key({**self.state.changes, **turn.changes}) not in self.state.tried
             ]
+            new = ordered(new, self.state.learned)
             hopeful = [turn for turn in new if turn.expected > 0]
             payable = [turn for turn in hopeful if self.budget.has_room(current, turn.cost)]
             if payable:
-                if set(links) - set(self.state.links):
-                    text = f"no knob of {' and '.join(self.state.links) or 'that link'} is left to try: now {links[-1]}"
-                    self.note("seen", text, links=list(links), further=list(links))
+                if links != self.state.links:
+                    self._turn_to(links)
                 return payable[0]
             if hopeful:
                 return "what is left does not allow for another training"
         return "no knob is left that promises anything"
+
+    def _in_turn(self) -> list[tuple[str, ...]]:
+        """The links at fault, then the others that have a gap (the other way round while these have failed less); last,
+        while there is time left to spend, those without one."""
+        links, others = self.state.links, tuple(one for one in self.state.further if one not in self.state.links)
+        rest = tuple(one for one in LINKS_OF_GAPS if one not in (*links, *others))
+        last = [rest] if rest and links else []
+        if not others:
+            return [links, *last]
+        failed = [min((self.state.in_vain.get(one, 0) for one in each), default=PATIENCE) for each in (links, others)]
+        in_turn = [others, links] if failed[0] >= PATIENCE and failed[0] > failed[1] else [links, others]
+        return [*in_turn, *last]
+
+    def _turn_to(self, links: tuple[str, ...]) -> None:
+        before, now = (" and ".join(one) or "that link" for one in (self.state.links, links))
+        failed = min((self.state.in_vain.get(one, 0) for one in self.state.links), default=0)
+        why = f"no knob of {before} is left to try"
+        if failed >= PATIENCE:
+            why = f"the last {failed} knobs of {before} gave nothing"
+        further = dict.fromkeys((*links, *self.state.links, *self.state.further))
+        self.note("seen", f"{why}: now {now}", links=list(links), further=list(further))
+
+    def _priced(self, turn: Turn) -> Turn:
+        """With its cost as the layers of the changed network have it, in place of the rule of thumb.
+
+        Another architecture keeps that: beside a straight line every network is dear, and yet trained in no time.
+        """
+        if not any(key.startswith("model.") for key in turn.changes) or "model.name" in turn.changes:
+            return turn
+        try:
+            return replace(turn, cost=self._multiply_adds(turn.changes) / self._multiply_adds({}))
+        except (UsageError, ZeroDivisionError):
+            return turn
+
+    def _multiply_adds(self, changes: Mapping[str, Any]) -> int:
+        """Of one example, through the system as it stands with these changes."""
+        trials, values = self.matched.trials, {**self.state.changes, **changes}
+        session = open_session(trials.prepared, with_values(trials.opened, values), trials.given, task=trials.task)
+        return sum(row.multiply_adds or 0 for row in session.layers)
 
     def _suggested_rate(self) -> float | None:
         """What a range test says for the system as it stands; measured once for each."""
@@ -194,7 +236,7 @@ class Loop:
         return self.rates[key]
 
     def _try(self, turn: Turn, current: Outcome) -> None:
-        """One knob turned, with as many seeds as there is hope and room for; then kept or undone."""
+        """One knob turned, with one seed, and where that looks well with a second one; then kept or undone."""
         label, unit = turn.label(current.settings), self.matched.trials.task.error_unit
         facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
         facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
@@ -202,45 +244,48 @@ class Loop:
         after: list[Outcome] = []
         evidence: Evidence | None = None
         failed = ""
-        for place, seed in enumerate(self.matched.seeds(SEEDS)):
-            if place and not self.budget.has_room(current, turn.cost + 1.0):
+        for seed in self.matched.seeds(TRY_SEEDS):
+            is_known = self.matched.knows(self.state.changes, seed)
+            if after and not self.budget.has_room(current, turn.cost + (not is_known)):
                 break
             base = self._trained(self.state.changes, seed)
             turned = self._trained({**self.state.changes, **turn.changes}, seed)
             if isinstance(base, Refused) or isinstance(turned, Refused):
-                failed = "" if after else (turned.why if isinstance(turned, Refused) else "no time was left")
+                failed = turned.why if isinstance(turned, Refused) else "no time was left"
                 break
             before.append(base)
             after.append(turned)
-            evidence = self._evidence(before, after, confirming=False)
-            if is_settled(evidence, number_tried=self.state.number_tried + 1):
+            sides = (self._known(), after) if len(after) == 1 else (before, after)
+            evidence = self._evidence(*sides, confirming=False)
+            if not WORTH_A_SEED[0] <= evidence.lean_p <= WORTH_A_SEED[1]:
+                before = list(sides[0])
                 break
         if evidence is None:
-            self.note("tried", f"{label}: {failed}", **facts, failed=failed or "not measured", kept=False,
-                      proven=False)  # fmt: skip
+            self.note("tried", f"{label}: {failed}", **facts, failed=failed, kept=False, proven=False)
             return
         self._decide(facts, before, after, evidence, unit)
 
+    def _known(self) -> list[Outcome]:
+        """What every seed gave of the system as it stands. It was chosen by how well its first one did, which alone
+        would look better than it is."""
+        known = [self.matched.known(self.state.changes, seed) for seed in self.matched.seeds(SEEDS)]
+        return [one for one in known if one is not None]
+
     def _decide(
-        self, facts: dict[str, Any], before: list[Outcome], after: list[Outcome], evidence: Evidence, unit: str | None
+        self, facts: dict[str, Any], before: list[Outcome], after: list[Outcome], chosen_by: Evidence, unit: str | None
     ) -> None:
         is_halved = can_be_halved(before[0].evaluations["dev"])
-        confirmed = not is_halved
-        number = self.state.number_tried + 1
-        chosen_by = evidence
-        if is_halved and evidence.gain > 0 and evidence.p_value < PROMISING:
-            evidence, confirmed = self._evidence(before, after, confirming=True), True
-            number = self.state.number_confirmed + 1
-        decision = decide(evidence, number_tried=number, unit=unit)
-        why = decision.why
-        if not confirmed:
-            why = "too little on the half of dev that chooses to ask the other half"
+        is_asked = is_halved and min(chosen_by.p_value, chosen_by.lean_p) < PROMISING
+        evidence = self._evidence(before, after, confirming=True) if is_asked else chosen_by
+        decision = decide(evidence, number_tried=self._number(is_asked), unit=unit)
+        is_kept, why = decision.is_kept, decision.why
+        if is_halved and not is_asked:
+            is_kept, why = False, "too little on the half of dev that chooses to ask the other half"
         measured = _as_measured(before, after, evidence)
-        text = f"{facts['label']}: {_in_words(measured, unit)}; {why}"
         self.note(
-            "tried", text, **facts, **measured, kept=decision.is_kept and confirmed,
-            proven=decision.is_proven and confirmed, why=why, level=decision.level, confirmed=confirmed and is_halved,
-            relative_gain=relative_gain(chosen_by, sum(measured["dev_before"]) / len(before)),
+            "tried", f"{facts['label']}: {_in_words(measured, unit)}; {why}", **facts, **measured, kept=is_kept,
+            proven=is_kept and decision.is_proven, why=why, level=decision.level, confirmed=is_asked,
+            relative_gain=chosen_by.lean,
         )  # fmt: skip
 
     def _settle(self, current: Outcome) -> None:
@@ -254,7 +299,8 @@ class Loop:
         is_halved = False
         for seed in self.matched.seeds(SEEDS):
             is_free = self.matched.knows(state.proven, seed) and self.matched.knows(state.changes, seed)
-            if not is_free and not self.budget.has_room(current, 2.0):
+            if not is_free and ((evidence and is_settled(evidence, number_tried=self._number(is_halved))) or not
+                                self.budget.has_room(current, 2.0)):  # fmt: skip
                 break
             base, turned = self._trained(state.proven, seed), self._trained(state.changes, seed)
             if isinstance(base, Refused) or isinstance(turned, Refused):
@@ -263,18 +309,17 @@ class Loop:
             after.append(turned)
             is_halved = can_be_halved(base.evaluations["dev"])
             evidence = self._evidence(before, after, confirming=is_halved)
-            if is_settled(evidence, number_tried=self._number(is_halved), proving=True):
-                break
         if evidence is None:
             return
         decision = decide(evidence, number_tried=self._number(is_halved), unit=unit)
         measured = _as_measured(before, after, evidence)
         count = len(state.unproven)
         what = "what is on trial" if count == 1 else f"all {count} on trial, together"
-        then = "" if decision.is_proven else "; it stays, unproven" if evidence.gain > 0 else "; undone"
+        stays = evidence.gain > 0 or evidence.lean > 0
+        then = "" if decision.is_proven else "; it stays, unproven" if stays else "; undone"
         self.note(
             "together", f"{what}: {_in_words(measured, unit)}; {decision.why}{then}", **measured,
-            changes=state.unproven, label=what, kept=evidence.gain > 0, proven=decision.is_proven, why=decision.why,
+            changes=state.unproven, label=what, kept=stays, proven=decision.is_proven, why=decision.why,
             level=decision.level, confirmed=is_halved,
         )  # fmt: skip
 
@@ -283,10 +328,11 @@ class Loop:
         return 1 + (self.state.number_confirmed if is_halved else self.state.number_tried)
 
     def _evidence(self, before: list[Outcome], after: list[Outcome], *, confirming: bool) -> Evidence:
+        smoothing = [one[0].settings.get("regularise.label_smoothing") for one in (before, after)]
         sides = [[one.evaluations["dev"] for one in side] for side in (before, after)]
         if can_be_halved(sides[0][0]):
             sides = [[half_of_dev(one, confirming=confirming) for one in side] for side in sides]
-        return compare(sides[0], sides[1], scatters=self.state.scatters)
+        return compare(sides[0], sides[1], scatters=self.state.scatters, by_loss=smoothing[0] == smoothing[1])
 
     def _end(self, why: str, **facts: Any) -> None:
         self.note("ended", why, why=why, changes=dict(self.state.changes), cost=self.matched.cost, **facts)
@@ -306,6 +352,8 @@ def _as_measured(before: list[Outcome], after: list[Outcome], evidence: Evidence
         "low": evidence.low,
         "high": evidence.high,
         "p_value": evidence.p_value,
+        "lean": evidence.lean,
+        "lean_p": evidence.lean_p,
         "scatter": asdict(evidence.scatter),
         "cost": sum(one.cost for one in after),
         "training_seconds": sum(one.seconds for one in after),
@@ -316,7 +364,7 @@ def _as_measured(before: list[Outcome], after: list[Outcome], evidence: Evidence
 def _in_words(measured: Mapping[str, Any], unit: str | None) -> str:
     """`4.1 % -> 3.6 % (gain 0.5 points [0.1, 0.9], 2 seeds)`."""
     seeds = len(measured["seeds"])
-    error, later = (sum(measured[side]) / seeds for side in ("dev_before", "dev_after"))
+    error, later = (sum(measured[side]) / len(measured[side]) for side in ("dev_before", "dev_after"))
     low, high = (format_gap(measured[end], unit).split(" ")[0] for end in ("low", "high"))
     return (
         f"{format_error(error, unit)} -> {format_error(later, unit)} (gain {format_gap(measured['gain'], unit)} "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +13,7 @@ from gnomon.metrics.intervals import wilson
 from gnomon.strategy.improve import (
     ALPHA,
     LARGE_DEV,
+    WORTH_A_SEED,
     Evidence,
     SeedScatter,
     can_be_halved,
@@ -93,19 +96,51 @@ def test_what_proves_the_first_change_does_not_prove_the_tenth():
 
 
 @pytest.mark.parametrize(
-    ("gain", "p_value", "becomes"),
+    ("gain", "p_value", "lean", "lean_p", "becomes"),
     [
-        (0.02, 0.001, "proven"),
-        (0.02, 0.15, "on trial"),
-        (0.02, 0.25, "undone"),
-        (0.0, 0.5, "undone"),
-        (-0.1, 0.9, "undone"),
+        (0.02, 0.001, 0.1, 0.01, "proven"),
+        (0.02, 0.3, 0.1, 0.15, "on trial"),
+        (0.0, 0.5, 0.1, 0.01, "on trial"),  # as many errors, but smaller losses
+        (0.02, 0.3, 0.1, 0.25, "undone"),
+        (0.02, 0.3, -0.1, 0.9, "undone"),
+        (-0.1, 0.9, -0.1, 0.9, "undone"),
     ],
 )
-def test_a_change_is_proven_or_on_trial_or_undone(gain, p_value, becomes):
-    found = decide(Evidence(gain, -0.1, 0.1, p_value, seeds=1), number_tried=5, unit=SHARE)
+def test_a_change_is_proven_or_on_trial_or_undone(gain, p_value, lean, lean_p, becomes):
+    evidence = Evidence(gain, -0.1, 0.1, p_value, seeds=1, lean=lean, lean_p=lean_p)
+    found = decide(evidence, number_tried=5, unit=SHARE)
     assert (found.is_proven, found.is_on_trial) == (becomes == "proven", becomes == "on trial")
     assert found.is_kept == (becomes != "undone")
+
+
+def with_loss(errors: Evaluation, losses) -> Evaluation:
+    return replace(errors, table=errors.table.with_columns(loss=pl.Series(losses, dtype=pl.Float64)))
+
+
+def test_where_errors_say_nothing_losses_lean():
+    """100 examples, 10 errors before and after; every loss is a tenth smaller: half of 0 % and half of 10 %."""
+    rng = np.random.default_rng(0)
+    losses = rng.exponential(size=100)
+    before, after = with_loss(wrong(*range(10)), losses), with_loss(wrong(*range(10)), 0.9 * losses)
+    found = compare([before], [after])
+    assert (found.gain, found.p_value) == (0, 0.5)
+    assert found.lean == pytest.approx(0.05)
+    assert found.lean_p < 0.001
+    assert compare([after], [before]).lean < 0
+    assert compare([before], [after], by_loss=False).lean == 0
+
+
+def test_a_lean_without_losses_is_that_of_the_errors():
+    found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
+    assert found.lean == pytest.approx(0.6)
+    assert found.lean_p == found.p_value
+
+
+def test_one_seed_of_a_change_is_held_against_all_that_are_known_of_the_system():
+    lucky, usual = wrong(0, 1), wrong(*range(10))
+    found = compare([lucky, usual], [wrong(0, 1, 2)])
+    assert found.gain == pytest.approx(0.03)  # 6 errors on average, 3 after
+    assert found.seeds == 1
 
 
 def test_only_a_large_dev_set_without_groups_is_halved():
@@ -152,7 +187,7 @@ def a_run(rng, *, gains=(), tries=12, num_dev=400, seeds=3, on_trial=True) -> tu
     for place in range(tries):
         after_this = left * (1 - (gains[place] if place < len(gains) else 1e-9 * (place + 1)))
         number += 1
-        evidence = measured(trained, left, after_this, seeds, scatters, number)
+        evidence = measured(trained, left, after_this, scatters)
         decision = decide(evidence, number_tried=number, unit=SHARE)
         is_proven |= decision.is_proven
         if decision.is_proven and left == proven:
@@ -160,22 +195,29 @@ def a_run(rng, *, gains=(), tries=12, num_dev=400, seeds=3, on_trial=True) -> tu
         if decision.is_proven or (on_trial and decision.is_on_trial):
             left = after_this
     if left != proven:
-        evidence = measured(trained, proven, left, seeds, scatters, number + 1, proving=True)
+        evidence = together(trained, proven, left, seeds, scatters, number + 1)
         is_proven |= decide(evidence, number_tried=number + 1, unit=SHARE).is_proven
         left = left if evidence.gain > 0 else proven
     return left, is_proven
 
 
-def measured(trained, left, after_this, seeds, scatters, number, *, proving=False) -> Evidence:
+def measured(trained, left, after_this, scatters) -> Evidence:
+    evidence = compare([trained(left, 0)], [trained(after_this, 0)], scatters=scatters)
+    if WORTH_A_SEED[0] <= evidence.lean_p <= WORTH_A_SEED[1]:
+        sides = ([trained(rate, seed) for seed in (0, 1)] for rate in (left, after_this))
+        evidence = compare(*sides, scatters=scatters)
+        scatters.append(evidence.scatter)
+    return evidence
+
+
+def together(trained, proven, left, seeds, scatters, number) -> Evidence:
     before, after = [], []
     for seed in range(seeds):
-        before.append(trained(left, seed))
-        after.append(trained(after_this, seed))
+        before.append(trained(proven, seed))
+        after.append(trained(left, seed))
         evidence = compare(before, after, scatters=scatters)
-        if is_settled(evidence, number_tried=number, proving=proving):
+        if is_settled(evidence, number_tried=number):
             break
-    if evidence.scatter.freedom:
-        scatters.append(evidence.scatter)
     return evidence
 
 
@@ -225,13 +267,11 @@ def test_what_is_kept_on_trial_errs_less_than_what_is_proven_alone():
             assert trials < strict + 0.02  # where nothing helps, what is taken by mistake costs next to nothing
 
 
-def test_no_seed_is_spent_where_there_is_no_hope_or_enough():
+def test_no_seed_is_spent_on_a_proof_where_there_is_no_hope_or_no_doubt():
     def evidence(gain, p_value):
         return Evidence(gain=gain, low=gain - 0.01, high=gain + 0.01, p_value=p_value, seeds=1)
 
     assert is_settled(evidence(-0.01, 0.8), number_tried=1)
     assert is_settled(evidence(0.01, 0.4), number_tried=1)
-    assert is_settled(evidence(0.01, 0.04), number_tried=1)  # enough to stay on trial
-    assert not is_settled(evidence(0.01, 0.25), number_tried=1)
-    assert not is_settled(evidence(0.01, 0.04), number_tried=10, proving=True)
-    assert is_settled(evidence(0.2, 5e-4), number_tried=10, proving=True)
+    assert is_settled(evidence(0.01, 0.04), number_tried=1)
+    assert not is_settled(evidence(0.01, 0.04), number_tried=10)

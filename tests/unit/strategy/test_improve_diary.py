@@ -18,7 +18,7 @@ NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
 def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
     facts = {
         "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept,
-        "proven": kept, "relative_gain": gain, "confirmed": False,
+        "proven": kept, "link": "fit-dev", "relative_gain": gain, "confirmed": False,
         "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
     }  # fmt: skip
     return Entry("tried", f"{name} was tried", seconds, facts)
@@ -45,6 +45,7 @@ def test_what_was_kept_tried_and_learned_comes_back():
     assert changes_key({}) in state.tried
     assert changes_key({"regularise.dropout": [0.2]}) in state.tried  # the step back from what was kept
     assert len(state.scatters) == 2
+    assert state.in_vain == {"fit-dev": 2}  # in a row since the last one that stayed
     assert state.links == ("fit-dev",)
     assert state.seconds == 5.0
     assert not state.is_over
