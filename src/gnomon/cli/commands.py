@@ -18,8 +18,9 @@ OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process
 NEEDED = {
     "DATA": "data: a folder, an archive, a table or a bundled set",
     "RUN": "a run: a folder below runs/, or latest",
+    "DATA or RUN": "data (a folder, an archive, a table or a bundled set) or a run (a folder below runs/, or latest)",
     "TASK": "a task",
-    "TABLE": "a table: a CSV or Parquet file",
+    "TABLE": "a table (CSV or Parquet) of its answers: target, prediction and a column or two a stage",
 }
 
 Command = Callable[[list[str], dict[str, str], bool], int]
@@ -228,7 +229,7 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
     split=dev (a run's, or train, by folds=5 models), top=100 suspects and random=100 others go into the sheet out=;
     review=review.csv reads it back, corrected=labels.csv writes the labels found wrong with the right ones.
     """
-    thing = _one(words, "RUN", "labels", "runs/latest")
+    thing = _one(words, "DATA or RUN", "labels", "latest")
     from gnomon.cli.labels import labels_as_json, print_labels, run_labels
 
     found = run_labels(thing, values)
@@ -286,7 +287,7 @@ def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
     gnomon improve --resume RUN goes on with one that was stopped. test=yes opens the test split, once, at the end.
     """
     resume = values.pop("resume", None)
-    thing = _one(words, "DATA", "improve", "digits time=30m") if resume is None or words else None
+    thing = _one(words, "DATA or RUN", "improve", "digits time=30m") if resume is None or words else None
     from gnomon.cli.improve import improvement_as_json, print_improvement, run_improve
 
     found = run_improve(thing, resume, values, preset=OWN_PROCESS, quiet=as_json)
