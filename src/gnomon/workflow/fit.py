@@ -29,7 +29,7 @@ from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.judge import judge_run
 from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
-from gnomon.workflow.rate import with_found_rate
+from gnomon.workflow.rate import RATE, is_worth_a_test, with_found_rate
 from gnomon.workflow.run import Run, model_files
 from gnomon.workflow.session import (
     TRAIN_RUNG,
@@ -45,8 +45,6 @@ from gnomon.workflow.session import (
     watched_threads,
 )
 from gnomon.workflow.signals import StopFlag, Stopped, watched
-
-RATE = "optimiser.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def fit(
             full_key(f"{key}.{leaf}") for key in values if isinstance(values[key], Mapping) for leaf in values[key]
         )
         session = open_session(prepared, opened, given, custom, started)
-        if wants_found_rate:
+        if wants_found_rate or is_worth_a_test(session):
             follower.on_phase("looking for a learning rate")
             session = with_found_rate(session)
         name = opened.run_name or prepared.source.name

@@ -22,18 +22,21 @@ from gnomon.figures.encode import png
 from gnomon.figures.range_test import draw_range_test
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
-from gnomon.training.loop import Job, Judged, batch_end, build_state, shuffled, step
+from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step
 from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import Session, on_device, open_session, own_threads_and_randomness, watched_threads
 from gnomon.workflow.signals import watched
 
+RATE = "optimiser.learning_rate"
 LOWEST, HIGHEST = 1e-6, 10.0  # the sweep
 STEPS = 140  # twenty a decade
 SMOOTHING = 0.95  # weight of the past in the smoothed loss
 DIVERGED = 4.0  # times the lowest smoothed loss: the sweep ends
 FELL = 0.95  # of the loss at the start: less is a fall
 BELOW_LOWEST = 10.0  # the suggestion is the rate of the lowest loss divided by this
+UNTUNED = ("sgd", "momentum", "nesterov")  # the default rates were tuned for steps whose size is not the gradient's
+CHEAP = 0.2  # of the training's steps: a test that takes no more is made where no rate was tuned
 
 
 @dataclass(frozen=True)
@@ -107,17 +110,27 @@ def range_test(session: Session) -> RangeTest:
     )  # fmt: skip
 
 
+def is_worth_a_test(session: Session) -> bool:
+    """Whether `fit` makes a range test unasked: nobody chose a rate, none was tuned for this rule, and it is cheap."""
+    settings = session.settings
+    total, batch_size = len(session.prepared.splits["train"]), settings.optimiser.batch_size
+    steps = (settings.stop.epochs or 1) * batches_an_epoch(total, batch_size or total)
+    is_open = RATE not in session.given and settings.schedule.name != "discrete"
+    return is_open and settings.optimiser.name in UNTUNED and steps * CHEAP >= STEPS
+
+
 def with_found_rate(session: Session) -> Session:
     """The session with the learning rate that a range test suggests; where it suggests none, with the one it has."""
     test = range_test(session)
     if test.suggested is None:
-        note = f"learning_rate=auto: the loss never fell in the range test; {test.default:g} is used"
+        note = f"the loss never fell in the range test: learning rate {test.default:g} is used"
         return replace(session, prepared=replace(session.prepared, notes=(*session.prepared.notes, note)))
     steps = f"a range test of {len(test.rates)} steps"
     note = f"learning rate {test.suggested:g} found by {steps} (without it: {test.default:g})"
     return replace(
         session,
-        settings=with_values(session.settings, {"optimiser.learning_rate": test.suggested}),
+        settings=with_values(session.settings, {RATE: test.suggested}),
+        given=session.given | {RATE},  # whoever trains again with these settings gets it too
         prepared=replace(session.prepared, notes=(*session.prepared.notes, note)),
     )
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import gnomon
-from gnomon.core.settings import from_flat, with_values
+from gnomon.core.settings import from_flat, full_key, with_values
 from gnomon.workflow import rate
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.rate import find_rate, range_test, smoothed_losses, suggestion, sweep_rates
+from gnomon.workflow.rate import find_rate, is_worth_a_test, range_test, smoothed_losses, suggestion, sweep_rates
 from gnomon.workflow.session import open_session
 
 SETTINGS = {"model": "dense", "hidden": (32,), "epochs": 2, "seed": 3}
@@ -74,7 +74,7 @@ def test_training_after_a_range_test_is_training_without_one(tmp_path):
     told = gnomon.fit("wine", **SETTINGS, learning_rate=rate, runs_folder=str(tmp_path / "b"))
     for split in ("train", "dev"):
         assert found.evaluation(split).table.equals(told.evaluation(split).table)
-    assert "optimiser.learning_rate" not in found.folder.load_settings()[1]
+    assert "optimiser.learning_rate" in found.folder.load_settings()[1]  # a probe of this run trains with it
     assert any("range test" in note for note in found.folder.load_data()["notes"])
 
 
@@ -123,3 +123,30 @@ def test_the_picture_is_written_beside_the_runs(tmp_path):
     found = find_rate("wine", with_values(from_flat(SETTINGS), {"runs_folder": str(tmp_path / "runs")}))
     assert found.picture == tmp_path / "runs" / "lr" / "wine.png"
     assert found.picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_worth"),
+    [
+        ({"optimiser": "sgd", "epochs": 60}, True),  # 60 epochs of 17 batches: the test is a seventh of that
+        ({"optimiser": "sgd", "epochs": 30}, False),  # more than a quarter
+        ({"optimiser": "adamw", "epochs": 60}, False),  # its rate was tuned
+        ({"optimiser": "nesterov", "epochs": 60}, True),
+        ({"optimiser": "sgd", "epochs": 60, "learning_rate": 0.1}, False),
+        ({"optimiser": "sgd", "epochs": 60, "schedule": "discrete", "schedule.table": "1:0.1"}, False),
+    ],
+)
+def test_a_test_is_made_unasked_where_no_rate_was_tuned_or_given_and_it_is_cheap(settings, is_worth):
+    opened = from_flat({**SETTINGS, **settings})
+    session = open_session(prepare("digits", opened), opened, frozenset(map(full_key, settings)))
+    assert is_worth_a_test(session) is is_worth
+
+
+def test_plain_descent_learns_with_the_rate_that_fit_found_by_itself():
+    how = {"model": "logistic", "optimiser": "sgd", "augment": "none", "schedule": "constant", "epochs": 45}
+    found = gnomon.fit("digits", **how)
+    default = gnomon.fit("digits", **how, learning_rate=0.004)
+    assert found.settings.optimiser.learning_rate > 0.02
+    assert found.history[2]["train_error"] < 0.7 * default.history[2]["train_error"]
+    _, given = found.folder.load_settings()
+    assert "optimiser.learning_rate" in given  # whoever trains again with these settings gets it too
