@@ -12,14 +12,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, groups_of, share, weights_of
-from gnomon.metrics.resampling import (
-    ROUNDS,
-    ROUNDS_OF_CALLS,
-    percentile_interval,
-    resampled_counts,
-    resampled_sums,
-    sums_per_unit,
-)
+from gnomon.metrics.resampling import ROUNDS_OF_CALLS, percentile_interval, resampled_counts
 
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
@@ -29,7 +22,8 @@ def scores_of_class(evaluation: Evaluation, positive: str, *, beta: float = 1.0,
     """Precision, recall, specificity and F-beta of answering `positive`, with `weight` as scikit-learn's sample_weight.
 
     beta above 1 gives recall the greater weight, below 1 precision. A score that has nothing to be measured on (no
-    positive answer, say) is not there. Source: van Rijsbergen 1979, chapter 7 (F-beta).
+    positive answer, say) is not there. F-beta is a share of hits, in which a hit counts 1 + beta^2, a miss beta^2 and
+    a false alarm 1. Source: van Rijsbergen 1979, chapter 7.
     """
     if not beta > 0:
         raise UsageError(f"beta={beta:g} is no weight.", fix="give a number above 0: 1 for F1, 2 for F2.")
@@ -45,21 +39,14 @@ def scores_of_class(evaluation: Evaluation, positive: str, *, beta: float = 1.0,
             rows = Rows((~hit[among]).astype(float), weights[among], None if groups is None else groups[among])
             error = share(rows, generator(seed, name)).interval
             found[name] = Interval(1 - error.value, 1 - error.high, 1 - error.low, error.method)
-    if (is_true | is_said).any():
-        columns = np.stack([weights * (is_true & is_said), weights * is_true, weights * is_said], axis=1)
-        units = sums_per_unit(columns, groups)
-        value = float(_f_beta(units.sum(axis=0), beta))
-        draws = _f_beta(resampled_sums(units, ROUNDS, generator(seed, "F-beta")), beta)
-        found[f"F{beta:g}"] = percentile_interval(value, draws, len(units), "bootstrap")
+    parts = beta**2 * is_true + is_said  # (N,) what an example adds to the denominator: a hit to both
+    if parts.any():
+        here = parts > 0
+        missed = 1.0 - (is_true & is_said)[here]
+        rows = Rows(missed, (weights * parts)[here], None if groups is None else groups[here])
+        error = share(rows, generator(seed, "F-beta"), is_ratio=True).interval
+        found[f"F{beta:g}"] = Interval(1 - error.value, 1 - error.high, 1 - error.low, error.method)
     return found
-
-
-def _f_beta(sums: np.ndarray, beta: float) -> np.ndarray:
-    """(...,) from sums (..., 3) of hits, true and said."""
-    hits, true, said = sums[..., 0], sums[..., 1], sums[..., 2]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value: np.ndarray = (1 + beta**2) * hits / (beta**2 * true + said)
-    return value
 
 
 def average_precision(

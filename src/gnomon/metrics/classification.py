@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from gnomon.metrics.binary import scores_of_class
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, groups_of, mean, share, weights_of
 from gnomon.metrics.ranking import auc, macro_auc
-from gnomon.metrics.resampling import ROUNDS_OF_CALLS, percentile_interval, resampled_sums, sums_per_unit
+from gnomon.metrics.resampling import ROUNDS, ROUNDS_OF_CALLS, percentile_interval, resampled_sums, sums_per_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def _auc(
 def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
     """From `confidence` and `error` (right = 1 - error); None where errors are no shares or no confidence is known.
 
-    The expected calibration error is biased upwards on few examples; its interval is of that estimate.
+    The expected calibration error is biased upwards on few examples; its interval allows for that.
     Source: Guo et al. 2017.
     """
     table = evaluation.table
@@ -123,7 +124,8 @@ def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
     columns[np.arange(len(bins)), 1 + bins] = weights * (right - confidence)
     units = sums_per_unit(columns, groups)
     value = float(_calibration_error(units.sum(axis=0)))
-    draws = _calibration_error(resampled_sums(units, ROUNDS_OF_CALLS, generator(seed, "calibration")))
+    rng = generator(seed, "calibration")
+    draws = _calibration_error(resampled_sums(units, ROUNDS_OF_CALLS, rng))
     per_bin = np.bincount(bins, weights=weights, minlength=NUM_BINS)
     with np.errstate(invalid="ignore"):
         mean_confidence = np.bincount(bins, weights=weights * confidence, minlength=NUM_BINS) / per_bin
@@ -133,8 +135,22 @@ def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
         mean_confidence,
         accuracy,
         np.bincount(bins, minlength=NUM_BINS),
-        percentile_interval(value, draws, len(units), "bootstrap"),
+        _down_to_nothing(percentile_interval(value, draws, len(units), "bootstrap"), units, rng),
     )
+
+
+def _down_to_nothing(ends: Interval, units: np.ndarray, rng: np.random.Generator) -> Interval:
+    """The interval from 0 on where perfect calibration gives an error as large as this one, by chance, 1 time in 40.
+
+    The error cannot be below 0, so that chance alone makes it larger, and resampling makes it larger still. Units
+    (U, 1 + bins) as they were resampled; without an error their sums have the mean 0.
+    Source: Broecker and Smith 2007, Weather and Forecasting 22:651 (consistency resampling), with normal sums.
+    """
+    spread = np.sqrt((units[:, 1:] ** 2).sum(axis=0))
+    by_chance = np.abs(spread * rng.normal(size=(ROUNDS, NUM_BINS))).sum(axis=1) / units[:, 0].sum()
+    if ends.value > np.quantile(by_chance, 0.975):
+        return ends
+    return Interval(ends.value, 0.0, ends.high, ends.method)
 
 
 def _calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -181,10 +197,38 @@ def _averages(
             counts = times * np.bincount(rng.integers(num_units, size=num_units), minlength=num_units)[group]
         draws[index] = _macro(target, prediction, weight * counts, num_classes)
     names = ("balanced accuracy", "macro precision", "macro recall", "macro F1")
-    return {
+    found = {
         name: percentile_interval(float(value), draws[:, place], num_units, "bootstrap")
         for place, (name, value) in enumerate(zip(names, values, strict=True))
     }
+    if groups is None:
+        precisions, recalls = (_of_each_class(pairs, weights, by, rng) for by in (pairs.prediction, pairs.target))
+        found["macro precision"] = _mean_of(precisions)
+        found["macro recall"] = _mean_of(recalls)
+        found["balanced accuracy"] = _mean_of([one for one in recalls if one is not None])
+    return found
+
+
+def _of_each_class(
+    pairs: _Pairs, weights: np.ndarray, by: np.ndarray, rng: np.random.Generator
+) -> list[Interval | None]:
+    """The share of right answers among the examples of each class `by` (N,); None for a class that has none."""
+    right = (pairs.target == pairs.prediction).astype(np.float64)
+    order = np.argsort(by, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(by, minlength=len(pairs.class_names)))[:-1])
+    return [share(Rows(right[part], weights[part], None), rng).interval if len(part) else None for part in parts]
+
+
+def _mean_of(parts: Sequence[Interval | None]) -> Interval:
+    """The mean of shares measured on examples of their own; None counts as 0, and may be anything.
+
+    Source: Zou and Donner 2008 (method of variance estimates recovery).
+    """
+    known = [Interval(0.0, 0.0, 1.0) if one is None else one for one in parts]
+    value = float(np.mean([one.value for one in known]))
+    below = math.sqrt(sum((one.value - one.low) ** 2 for one in known)) / len(known)
+    above = math.sqrt(sum((one.high - one.value) ** 2 for one in known)) / len(known)
+    return Interval(value, max(value - below, 0.0), min(value + above, 1.0), "Wilson, joined over classes")
 
 
 def _macro(target: np.ndarray, prediction: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:

@@ -157,7 +157,7 @@ def _scored(evaluation: Evaluation, leave_out: np.ndarray | None) -> np.ndarray:
     return keep
 
 
-def share(rows: Rows, rng: np.random.Generator) -> Measured:
+def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False) -> Measured:
     """The weighted mean of errors in [0, 1].
 
     Wilson's interval. With weights, groups, or errors in between, on the effective number of examples: as many
@@ -165,6 +165,7 @@ def share(rows: Rows, rng: np.random.Generator) -> Measured:
     quantile for their number. In simulation (tests) this covers closer to 95 % than percentile, BCa or studentised
     bootstrap at every size tried, and says something sensible when no error was seen.
     Draws are from the Beta distribution of the effective counts with Jeffreys' prior.
+    `is_ratio`: weights go with what is wrong, not with the example (as in 1 - F1), and say nothing by themselves.
     Source: Korn and Graubard 1998 (effective size); Franco et al. 2019 (with Wilson).
     """
     errors, weights = rows.errors, rows.weights
@@ -173,7 +174,7 @@ def share(rows: Rows, rng: np.random.Generator) -> Measured:
     if is_plain:
         size, method = float(len(errors)), "Wilson"
     else:
-        size, num_units = _effective_size(rows, value)
+        size, num_units = _effective_size(rows, value, is_ratio=is_ratio)
         over = "examples" if rows.groups is None else "groups"
         method = f"Wilson, {num_units:,} {over} worth {size:,.0f} independent examples"
     ends = wilson(value * size, size)
@@ -181,7 +182,7 @@ def share(rows: Rows, rng: np.random.Generator) -> Measured:
     return Measured(Interval(value, min(ends.low, value), max(ends.high, value), method), draws, len(errors))
 
 
-def _effective_size(rows: Rows, value: float) -> tuple[float, int]:
+def _effective_size(rows: Rows, value: float, *, is_ratio: bool) -> tuple[float, int]:
     """How many independent 0/1 errors of equal weight know as much, and the number of units."""
     units = sums_per_unit(np.stack([rows.weights * rows.errors, rows.weights], axis=1), rows.groups)
     num_units = len(units)
@@ -192,7 +193,7 @@ def _effective_size(rows: Rows, value: float) -> tuple[float, int]:
     from scipy.special import stdtrit  # lazily: not needed before training
 
     size = value * (1 - value) / variance * (Z / float(stdtrit(num_units - 1, 0.975))) ** 2
-    if rows.groups is None and np.isin(rows.errors, (0, 1)).all():
+    if rows.groups is None and not is_ratio and np.isin(rows.errors, (0, 1)).all():
         size = min(size, by_weight)  # few errors, by chance on light examples, look more certain than they are
     return max(size, 1.0), num_units
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import wilson
+
+PRIOR_EXAMPLES = 5  # of the smaller side, that the spread of exponential scores is worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,29 @@ def area(
 ) -> Area | None:
     """As `auc`, with the variance: DeLong's, summed within groups where there are some.
 
-    Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation.
+    Few positives or negatives say little about their own spread: DeLong's variance is then helped by that of
+    exponential scores, which counts as PRIOR_EXAMPLES of the smaller side. Groups get no such help.
+    Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation; Newcombe 2006,
+    Statistics in Medicine 25:559, method 5 (the variance of exponential scores, from Hanley and McNeil 1982).
     """
     weights = np.ones(len(scores)) if weights is None else weights
     found = _influence(scores, is_positive, weights)
-    return None if found is None else _area(*found, groups, [is_positive], weights)
+    if found is None:
+        return None
+    measured = _area(*found, groups, [is_positive], weights)
+    return measured if groups is not None else _helped(measured, weights[is_positive], weights[~is_positive])
+
+
+def _helped(measured: Area, positive: np.ndarray, negative: np.ndarray) -> Area:
+    """The area with its variance and that of exponential scores, joined; weights (P,) and (M,) of both sides."""
+    if measured.variance <= 0:  # every positive above every negative
+        return measured
+    first, second = (float(side.sum() ** 2 / (side**2).sum()) for side in (positive, negative))  # Kish 1965
+    value, others, own = measured.value, (first + second) / 2 - 1, max(min(first, second) - 1, 0.0)
+    shared = others * ((1 - value) / (2 - value) + value / (1 + value))
+    exponential = value * (1 - value) * (1 + shared) / (first * second)
+    variance = (own * measured.variance + PRIOR_EXAMPLES * exponential) / (own + PRIOR_EXAMPLES)
+    return replace(measured, variance=variance)
 
 
 def macro_auc(
