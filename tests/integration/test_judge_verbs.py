@@ -115,7 +115,32 @@ def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
     code, found = answer("compare", run.path, other.path)
     assert code == 0
     assert found["against"] == []
-    assert any("different dev examples" in note for note in found["notes"])
+    assert "different dev examples" in found["notes"][0]
+    assert (found["comparable"], found["winner"], found["ranked"]) == (False, None, [])
+
+
+def test_what_cannot_be_compared_is_said_before_anything_else(flipped, capsys):
+    folder, run, *_ = flipped
+    settings = {"target": "kind", "hidden": "16", "epochs": 2, "runs_folder": str(folder / "again")}
+    other = gnomon.fit(folder / "table.csv", **settings, seed=9)
+    assert main(["compare", str(run.path), str(other.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "were judged on different dev examples" in shown.splitlines()[0]
+    assert "best" not in shown.replace("none is the best", "")
+    assert "not set" in shown or "none" in shown  # a setting without a value has a word for it
+
+
+def test_the_planner_prints_no_line_that_a_screen_breaks(capsys):
+    assert main(["plan", "error=10%", "other=9%"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("command", ["improve", "labels"])
+def test_without_words_it_says_that_data_or_a_run_will_do(command, answer):
+    code, found = answer(command)
+    assert code == 2
+    assert "data (a folder, an archive, a table or a bundled set) or a run" in found["error"]["what"]
+    assert found["error"]["fix"].startswith(f"gnomon {command} ")
 
 
 def test_errors_are_those_of_the_ladder_without_copies_of_training_examples(tmp_path, answer):
@@ -212,7 +237,8 @@ def test_a_sheet_that_does_not_fit_is_refused_by_line(flipped, answer, tmp_path)
 def test_numbers_have_no_labels_to_audit(answer):
     code, found = answer("labels", "diabetes", "epochs=2")
     assert code == 2
-    assert "no probability for every class" in found["error"]["what"]
+    assert "what is predicted here is a number" in found["error"]["what"]
+    assert "gnomon errors" in found["error"]["fix"]
 
 
 @pytest.fixture(scope="module")

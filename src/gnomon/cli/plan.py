@@ -25,7 +25,10 @@ def run_plan(words: list[str], values: dict[str, str]) -> Plan:
     if odd:
         raise UsageError(f"plan has no {odd[0]}.", fix=f"it takes {', '.join(KNOWN)}.")
     if "error" not in values:
-        raise UsageError("plan needs an error to plan for.", fix="gnomon plan error=0.1 other=0.09")
+        raise UsageError(
+            "plan needs an error to plan for.",
+            fix="gnomon plan error=0.1 other=0.09, for instance (or within=0.01, below=0.12, examples=1000).",
+        )
     shares = {key: _share(key, text) for key, text in values.items() if key != "examples"}
     examples = None
     if "examples" in values:
@@ -70,13 +73,13 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     low, high = first.disagree or (0.0, 0.0)
     if low == high:
-        about = f"exactly one of the two is wrong on {format_error(low, SHARE)} of the examples"
+        about = [f"exactly one of the two is wrong on {format_error(low, SHARE)} of the examples"]
     else:
-        about = (
-            "the same examples: fewest where the better one's errors are all the other's too, most where the two err "
-            "independently; disagree= (gnomon compare measures it) says where in between"
-        )
-    return [*lines, "", about, chances]
+        about = [
+            "the same examples: fewest where the better one's errors are all the other's too,",
+            "most where the two err independently; disagree= says where in between (gnomon compare measures it)",
+        ]
+    return [*lines, "", *about, chances]
 
 
 def _percent(share: float) -> str:

@@ -164,4 +164,4 @@ def _defaults(task: str | None) -> dict[str, Any]:
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(str(part) or "the empty cell" for part in value) if value else "none"
-    return f"{value:g}" if isinstance(value, float) else ("" if value is None else str(value))
+    return f"{value:g}" if isinstance(value, float) else ("not set" if value is None or value == "" else str(value))

@@ -74,7 +74,10 @@ def compare(
     Raises UsageError for fewer than two, for different tasks, or a measure that none of them has.
     """
     if len(things) < 2:
-        raise UsageError("compare takes two runs or more.", fix="gnomon compare RUN RUN")
+        raise UsageError(
+            "compare takes two runs or more.",
+            fix="give folders below runs/ or tables of predictions: gnomon compare RUN RUN, for instance.",
+        )
     asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in conditions)
     opened = [_opened(thing) for thing in things]
     systems = tuple(_system(thing, name, costs or {}) for thing, name in zip(opened, _names(opened), strict=True))

@@ -129,6 +129,7 @@ def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
         prepared = prepare(thing, settings)
     train = prepared.splits["train"]
     trials = Trials(prepared, settings)
+    _refuse_numbers(trials.task.error_unit)
     tables = []
     for fold in _folds(train.index, folds, settings.seed):
         trial = trials.run(rows=np.setdiff1d(np.arange(len(train)), fold))
@@ -161,9 +162,20 @@ def _folds(index: pl.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
     return [np.flatnonzero(fold == k) for k in range(folds)]
 
 
+def _refuse_numbers(unit: str | None) -> None:
+    """Raises UsageError where what is predicted is no class."""
+    if unit != SHARE:
+        of = f" ({unit})" if unit else ""
+        raise UsageError(
+            f"wrong labels are looked for among classes; what is predicted here is a number{of}.",
+            fix="look at the largest errors instead, which is where wrong numbers show: gnomon errors RUN.",
+        )
+
+
 def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time: pl.Series | None) -> Audit:
+    _refuse_numbers(unit)
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
-    if unit != SHARE or not columns:
+    if not columns:
         raise UsageError(
             "these predictions have no probability for every class.",
             fix="labels are audited for one class an example, of up to 100 classes.",
