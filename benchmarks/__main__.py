@@ -44,7 +44,7 @@ class Tally:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", default=[], help="W1, W2, start, memory, improve (default: all but that)")
+    parser.add_argument("what", nargs="*", default=[], help="W1, W2, start, memory; larger, improve (on their own)")
     parser.add_argument("--repeats", type=int, default=5, help="clean repeats a stack (default 5)")
     parser.add_argument("--seconds", type=float, default=20.0, help="training a repeat, after its warm-up epoch")
     parser.add_argument("--stacks", nargs="*", default=list(STACKS), help="only these stacks")
@@ -53,9 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     text = [f"## {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d %H:%M} UTC", "", machine(), ""]
     for what in options.what or [*WORKLOADS, "start", "memory"]:
-        table = {"start": start_up.table, "memory": memory.table, "improve": improve_table}.get(what) or (
-            lambda name=what: workload_table(name, options)
-        )
+        tables = {
+            "start": start_up.table,
+            "memory": memory.table,
+            "larger": memory.larger_table,
+            "improve": improve_table,
+        }
+        table = tables.get(what) or (lambda name=what: workload_table(name, options))
         lines = table()
         print("\n".join(lines), flush=True)
         text += [*lines, ""]
@@ -66,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def improve_table() -> list[str]:
     return list(importlib.import_module("benchmarks.improve").lines_of([]))
+
+
+TABLES = {"start": start_up.table, "memory": memory.table, "larger": memory.larger_table, "improve": improve_table}
 
 
 def workload_table(name: str, options: argparse.Namespace) -> list[str]:

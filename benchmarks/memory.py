@@ -1,19 +1,41 @@
-"""Memory that judging a split takes, against the number of its examples: it must not grow with them."""
+"""Memory: what judging a split takes (it must not grow with the split), and training on more than there is of it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
 
+from benchmarks.one import busy_seconds, own_seconds
+
 SIZES = (20_000, 40_000, 80_000, 160_000)  # pictures of 28 x 28 bytes; half of them are judged
 ROOT = Path(__file__).resolve().parents[1]
+
+PICTURES, SIDE, PARTS = 64_000, 128, 64  # 64,000 x 128 x 128 x 3 bytes are 3.1 GB
+LIMIT = 1536 << 20  # bytes
+HEAD = ("limit of 1.5 GB", "reading, s", "encoding, s", "again, s", "pictures/s", "lowest - highest", "of no limit",
+        "own memory, MiB", "CPU of others")  # fmt: skip
+GROUPS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))  # versions 1 and 2
+KINDS = {
+    "no limit": "none: all in memory",
+    "ulimit -d": "`ulimit -d`, which leaves out what the system holds of files",
+    "control group": "control group, which counts that as well",
+}
 
 
 def table() -> list[str]:
@@ -85,5 +107,219 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+# --- more than there is -----------------------------------------------------------------------------------------------
+def larger_table() -> list[str]:
+    """The figures as lines of Markdown."""
+    found = larger(5, list(KINDS))
+    lines = [
+        f"### {PICTURES:,} pictures of {SIDE} x {SIDE}, 3.1 GB, of which 1.5 GB may be in memory",
+        "",
+        "Logistic regression, batch 64, one thread; an epoch of each in turn. Weights and losses are "
+        + ("the same bit for bit." if is_same(found) else "NOT the same."),
+        "",
+        "| " + " | ".join(HEAD) + " |",
+        "|---|" + "---:|" * (len(HEAD) - 1),
+    ]
+    for kind, one in found.items():
+        rates = [epoch["rate"] for epoch in one["epochs"]]
+        lines.append(
+            f"| {KINDS[kind]} | {one['read']:.0f} | {one['encode']:.1f} | {one['again']:.1f} | {median(rates):,.0f} "
+            f"| {min(rates):,.0f} - {max(rates):,.0f} | {share(one, found['no limit']):.2f} "
+            f"| {max(epoch['own'] for epoch in one['epochs']) / 2**20:,.0f} "
+            f"| {median(epoch['others'] for epoch in one['epochs']):.0%} |"
+        )
+    return lines
+
+
+def larger(repeats: int, kinds: list[str]) -> dict[str, Any]:
+    """3.1 GB of pictures trained on under each of the limits, an epoch each in turn; what each of them says."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pictures = Path(os.environ.get("GNOMON_LARGE", scratch / "pictures"))
+        if not pictures.exists():
+            write_pictures(pictures)
+        learners, found = {}, {}
+        for kind in kinds:
+            forget(pictures)  # what one has read must not be there for the next
+            learners[kind] = stack.enter_context(learner(kind, pictures, scratch / f"cache for {kind}"))
+            found[kind] = {**learners[kind].answer(), "epochs": []}
+        for _ in range(repeats):
+            for kind in kinds:
+                found[kind]["epochs"].append(learners[kind].ask("train"))
+        for kind in kinds:
+            found[kind] |= learners[kind].ask("encode again")
+    return found
+
+
+def is_same(found: dict[str, Any]) -> bool:
+    return len({(epoch["loss"], epoch["weights"]) for one in found.values() for epoch in one["epochs"]}) == 1
+
+
+def share(one: dict[str, Any], free: dict[str, Any]) -> float:
+    """Of the pace without a limit: the median over the epochs, each beside the one made just before or after it."""
+    pairs = zip(one["epochs"], free["epochs"], strict=True)
+    return median(mine["rate"] / theirs["rate"] for mine, theirs in pairs)
+
+
+def write_pictures(folder: Path) -> None:
+    """JPEG files of smooth colours, brighter at the top in one class and at the bottom in the other."""
+    for name in ("above", "below"):
+        (folder / name).mkdir(parents=True)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(write_part, repeat(folder), range(PARTS)))
+
+
+def write_part(folder: Path, part: int) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(part)
+    ramp = np.linspace(-40, 40, SIDE)[:, None, None]
+    for number in range(PICTURES // PARTS):
+        name = ("above", "below")[number % 2]
+        level = rng.integers(70, 180, size=3)[None, None] + (ramp if name == "below" else -ramp)
+        waves = 20 * np.sin(np.linspace(0, rng.uniform(3, 30), SIDE))[None, :, None]
+        pixels = np.clip(level + waves, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name / f"{part}-{number}.jpg", quality=60)
+
+
+def forget(*folders: Path) -> None:
+    """Have the system hold nothing of these files in memory any more (Linux)."""
+    for folder in folders:
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class Learner:
+    """A process that reads and encodes, and then trains an epoch whenever it is asked."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def ask(self, what: str) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("a process has ended before its time; see above.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def learner(kind: str, pictures: Path, cache: Path) -> Iterator[Learner]:
+    with ExitStack() as stack:
+        group = stack.enter_context(control_group()) if kind == "control group" else None
+
+        def limited() -> None:
+            if group is not None:
+                (group / "cgroup.procs").write_text(str(os.getpid()))
+            elif kind == "ulimit -d":
+                resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "GNOMON_CACHE": str(cache),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.memory", "learner", str(pictures)], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=limited, env=environment,
+        )  # fmt: skip
+        try:
+            yield Learner(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@contextmanager
+def control_group() -> Iterator[Path]:
+    """A control group of LIMIT bytes, of whichever version the machine has; it takes the rights of root."""
+    for root, name in GROUPS:
+        place = Path(root, f"gnomon-benchmark-{os.getpid()}")
+        try:
+            place.mkdir()
+            (place / name).write_text(str(LIMIT))
+        except OSError:
+            with suppress(OSError):
+                place.rmdir()
+            continue
+        try:
+            yield place
+        finally:
+            place.rmdir()
+        return
+    raise SystemExit("no control group can be made here: run as root, on Linux.")
+
+
+def learn(pictures: str) -> None:
+    """What a Learner runs: a line of JSON when all is read and encoded, and one an epoch."""
+    import torch
+
+    from gnomon.core.settings import from_flat
+    from gnomon.training import evaluate
+    from gnomon.workflow import trial
+    from gnomon.workflow.prepare import prepare
+
+    taken = [0.0]
+
+    def encode_whole(*arguments: Any) -> Any:
+        began = time.monotonic()
+        columns = evaluate.encode_whole(*arguments)
+        taken.append(time.monotonic() - began)
+        return columns
+
+    trial.encode_whole = encode_whole  # type: ignore[attr-defined]
+    opened = from_flat(
+        {"model": "logistic", "image_size": SIDE, "epochs": 1, "batch_size": 64, "dev": 1000 / PICTURES, "test": 0,
+         "threads": 1, "augment": "none"}
+    )  # fmt: skip
+    began = time.monotonic()
+    prepared = prepare(pictures, opened)
+    read = time.monotonic() - began
+    trials = trial.Trials(prepared, opened, given=frozenset({"machine.threads"}))
+    print(json.dumps({"read": read, "encode": max(taken)}), flush=True)
+    for line in sys.stdin:
+        if line == "encode again\n":
+            taken[:] = [0.0]
+            trial.Trials(prepared, opened)
+            print(json.dumps({"again": max(taken)}), flush=True)
+            continue
+        busy, own, began = busy_seconds(), own_seconds(), time.monotonic()
+        made = trials.run()
+        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own))
+        digest = hashlib.sha256()
+        for tensor in made.model.state_dict().values():
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+        answer = {
+            "rate": made.history[-1]["examples_per_second"],
+            "loss": made.history[-1]["train_loss"],
+            "weights": digest.hexdigest(),
+            "own": own_bytes(),
+            "others": others / ((time.monotonic() - began) * (os.cpu_count() or 1)),
+        }
+        print(json.dumps(answer), flush=True)
+
+
+def own_bytes() -> int:
+    """What this process holds of its own (Linux): what `ulimit -d` counts."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    return int(lines["VmData"].split()[0]) * 1024
+
+
 if __name__ == "__main__":
-    print("\n" + json.dumps(measure(int(sys.argv[1]))))
+    if sys.argv[1] == "learner":
+        learn(sys.argv[2])
+    elif sys.argv[1] == "larger":  # python -m benchmarks.memory larger 3 "no limit" "ulimit -d"
+        told = larger(int(sys.argv[2]), sys.argv[3:])
+        shares = {kind: share(one, told["no limit"]) for kind, one in told.items()}
+        print(json.dumps({"same": is_same(told), "shares": shares, "found": told}))
+    else:
+        print("\n" + json.dumps(measure(int(sys.argv[1]))))

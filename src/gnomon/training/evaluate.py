@@ -19,7 +19,8 @@ from gnomon.data.columns import Columns, InFiles, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
-CHUNK = 8192  # examples encoded at a time when a split is judged without being kept encoded
+CHUNK = 8192  # examples encoded at a time, at most
+CHUNK_BYTES = 64 << 20  # that they take, at most (of examples so large that a batch takes more: one batch)
 BATCH = 512  # examples a forward pass in evaluation; no gradients are kept, so more fit than in training
 
 
@@ -33,12 +34,14 @@ def encode_whole(
     process ends. `tell` hears a sentence about it.
     """
     total = len(examples)
-    if total <= CHUNK:
+    if total <= BATCH:
         return _encode(task, examples)
     one = examples.take(np.arange(1))
     inputs, targets = task.encode_inputs(one), task.encode_targets(one)
     sizes = [total * bytes_of(columns) for columns in (inputs, targets)]
     if folder is None or not is_short_for(sum(sizes)):
+        if total <= CHUNK:
+            return _encode(task, examples)
         return {**_whole(task.encode_inputs, examples, empty), **_whole(task.encode_targets, examples, empty)}
 
     def in_folder(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
@@ -61,16 +64,25 @@ def bytes_of(columns: Columns) -> int:
 
 def _whole(encode: Callable[[Examples], Columns], examples: Examples, place: Place) -> Columns:
     """All examples encoded, a chunk at a time; dense columns into tensors that `place` gives."""
-    total, whole, ragged = len(examples), dict[str, torch.Tensor](), list[Columns]()
-    for start in range(0, total, CHUNK):
-        chunk = encode(examples.take(np.arange(start, min(start + CHUNK, total))))
+    total, done, whole, ragged = len(examples), 0, dict[str, torch.Tensor](), list[Columns]()
+    for chunk in _chunks(encode, examples):
         ragged.append({name: column for name, column in chunk.items() if not isinstance(column, torch.Tensor)})
         for name, column in chunk.items():
             if isinstance(column, torch.Tensor):
                 if name not in whole:
                     whole[name] = place((total, *column.shape[1:]), column.dtype)
-                whole[name][start : start + len(column)] = column
+                whole[name][done : done + len(column)] = column
+        done += length(chunk)
+        del chunk, column  # before the next one is made
     return {**whole, **(concatenate(ragged) if ragged[0] else {})}
+
+
+def _chunks(encode: Callable[[Examples], Columns], examples: Examples) -> Iterator[Columns]:
+    """The examples encoded, some thousands at a time, fewer of large ones; whole batches but in the last."""
+    each = bytes_of(encode(examples.take(np.arange(1)))) if len(examples) > BATCH else 0
+    rows = min(CHUNK, max(BATCH, CHUNK_BYTES // max(each, 1) // BATCH * BATCH))
+    for start in range(0, len(examples), rows):
+        yield encode(examples.take(np.arange(start, min(start + rows, len(examples)))))
 
 
 def _encode(task: Task, examples: Examples) -> Columns:
@@ -99,11 +111,11 @@ def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.d
     """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
     found = _Answers(task, len(examples))
     with judging(model):
-        for start in range(0, len(examples), CHUNK):
-            chunk = task.encode_inputs(examples.take(np.arange(start, min(start + CHUNK, len(examples)))))
+        for chunk in _chunks(task.encode_inputs, examples):
             for indices in torch.arange(length(chunk)).split(BATCH):
                 batch = to_device(task.collate(chunk, indices), device)
                 found.add(task.predict(model, task.outputs(model, batch), batch))
+            del chunk, batch  # before the next one is made
     return pl.DataFrame({"id": examples.index["id"], **found.columns()})
 
 
@@ -130,10 +142,10 @@ def _batches(task: Task, examples: Examples, columns: Columns | None, device: to
         for indices in torch.arange(length(columns)).split(BATCH):
             yield to_device(task.collate(columns, indices), device)
         return
-    for start in range(0, len(examples), CHUNK):
-        chunk = _encode(task, examples.take(np.arange(start, min(start + CHUNK, len(examples)))))
+    for chunk in _chunks(lambda some: _encode(task, some), examples):
         for indices in torch.arange(length(chunk)).split(BATCH):
             yield to_device(task.collate(chunk, indices), device)
+        del chunk  # before the next one is made
 
 
 class _Joined:
