@@ -53,13 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     text = [f"## {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d %H:%M} UTC", "", machine(), ""]
     for what in options.what or [*WORKLOADS, "start", "memory"]:
-        tables = {
-            "start": start_up.table,
-            "memory": memory.table,
-            "larger": memory.larger_table,
-            "improve": improve_table,
-        }
-        table = tables.get(what) or (lambda name=what: workload_table(name, options))
+        table = TABLES.get(what) or (lambda name=what: workload_table(name, options))
         lines = table()
         print("\n".join(lines), flush=True)
         text += [*lines, ""]
