@@ -112,7 +112,7 @@ def test_a_database_that_is_none_is_told(planted, tmp_path):
     (planted.path / "tags.sqlite").write_bytes(b"no database at all, and long enough for a header" * 9)
     client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
     status, _, body = client.ask(f"{place}/errors/dev", headers={"accept": "text/html"})
-    assert status == 500
+    assert status == 424
     assert b"is not a file of tags" in body
 
 

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from gnomon.core.errors import ArtefactError, GnomonError, MachineError, UsageError
+from gnomon.core.errors import BusyError, GnomonError, MachineError, UsageError
 from gnomon.runs.tags import MAX_TEXT, Saying
 from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
@@ -359,7 +359,8 @@ def _add_failures(app: FastAPI, library: Library) -> None:
     def gnomon_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GnomonError)
         usage = 404 if request.method in ("GET", "HEAD") else 422
-        status = {UsageError: usage, MachineError: 503, ArtefactError: 500}.get(type(error), 500)
+        # 424: the files or data that the answer depends on are not as they should be; 500 is a fault of our own
+        status = {UsageError: usage, MachineError: 503, BusyError: 409}.get(type(error), 424)
         return _failure(request, status, told(error, *library.places))
 
     def http_error(request: Request, error: Exception) -> Response:

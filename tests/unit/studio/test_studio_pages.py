@@ -249,7 +249,7 @@ def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(c
     page = {"accept": "text/html"}
     assert client.ask(place, headers=page)[0] == 200
     status, _, told = client.ask(f"{place}/errors/dev", headers=page)
-    assert status == 500
+    assert status == 424
     assert f"{planted.path.name}/predictions/dev.parquet: is damaged".encode() in told
     assert client.ask("/", headers=page)[0] == 200
 
