@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gnomon.core.errors import ArtefactError, DivergedError, UsageError
+from gnomon.core.errors import ArtefactError, DataError, DivergedError, UsageError
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.data.identity import Changes, compare_splits
 from gnomon.runs.journal import Journal
@@ -141,6 +141,11 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
         moved=f"say where it is now: gnomon retest {shlex.quote(str(folder.path))} DATA",
     )  # fmt: skip
     prepared = prepare(where, opened)
+    if recorded.task is not None and prepared.task.name != recorded.task:
+        raise DataError(
+            f"the search was for {recorded.task}, and this is data for {prepared.task.name}.",
+            where=prepared.source.origin, fix="give the data of then, as it is now.",
+        )  # fmt: skip
     changes = compare_splits(by_split(folder.run.load_splits()), by_split(prepared.identity()))
     best = int(outcome["best"]["number"])
     return _Older(space, list(ledger.results.values()), best, opened, given, prepared, changes)

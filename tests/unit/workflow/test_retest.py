@@ -91,6 +91,11 @@ def test_what_cannot_be_done_is_refused_before_anything_runs(searched, given, ca
     assert "fix:" in capsys.readouterr().err
 
 
+def test_data_of_another_kind_are_refused(searched, capsys):
+    assert main(["retest", str(searched[0].path), "digits"]) == 3
+    assert "for tabular_classification, and this is data for image_classification" in capsys.readouterr().err
+
+
 def test_a_run_is_no_search(tmp_path):
     run = gnomon.fit("iris", epochs=1, runs_folder=str(tmp_path / "runs"))
     with pytest.raises(UsageError, match="is a run, not a search"):
