@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,10 @@ def epoch_judge(session: Session, encoded: Mapping[str, Columns] | None = None) 
     """
     small = min(EPOCH_SAMPLE, max(500, len(session.prepared.splits["train"]) // 20))
     examples = judged_splits(session, small)
-    columns = {name: (encoded or {}).get(name) or encode_whole(session.task, part) for name, part in examples.items()}
+    place = Path(gettempdir())
+    columns = {
+        name: (encoded or {}).get(name) or encode_whole(session.task, part, place) for name, part in examples.items()
+    }
 
     def judge(model: nn.Module) -> Judged:
         _, evaluations = measured(session, model, examples, columns)

@@ -68,10 +68,13 @@ class Trials:
     def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
         self.prepared, self.opened, self.given = prepared, opened, given
         self.task = prepared.task.from_train(prepared.splits["train"], opened)
-        self.columns = encode_whole(self.task, prepared.splits["train"], Path(gettempdir()))
+        place = Path(gettempdir())  # of what is too large for memory
+        self.columns = encode_whole(self.task, prepared.splits["train"], place)
         self.base = open_session(prepared, opened, given, task=self.task)
         judged = judged_splits(self.base, TRAIN_RUNG)
-        self.judged_columns = {name: encode_whole(self.task, part) for name, part in judged.items() if name != "train"}
+        self.judged_columns = {
+            name: encode_whole(self.task, part, place) for name, part in judged.items() if name != "train"
+        }
 
     def run(
         self,
