@@ -14,6 +14,7 @@ import gnomon
 from gnomon.core.errors import DataError, StoppedError
 from gnomon.data.images import as_png
 from gnomon.data.tables import make_mixed_table
+from gnomon.workflow.diagnose import general_and_target
 from gnomon.workflow.fit import Silent
 
 PICTURES = {"model": "logistic", "epochs": 15, "optimiser": "adam", "learning_rate": 0.01, "augment": "none"}
@@ -168,3 +169,54 @@ def test_pictures_and_a_table_do_not_go_together(tmp_path):
     other = year(tmp_path, "2020", 50, 2, prices=1.0)
     with pytest.raises(DataError, match="this is a table, not pictures"):
         gnomon.fit(studio, target_data=str(other))
+
+
+def test_rows_know_their_source_and_every_cell_of_the_two_way_table_is_measured(tmp_path):
+    """2,000 general and 2,100 target rows, of which 1,260 go to train: trained on or not, general or target, people."""
+    first, second = year(tmp_path, "1990", 2000, 1, prices=1.0), year(tmp_path, "2020", 2100, 2, prices=1.3)
+    run = gnomon.fit(first, target="price", target_data=str(second), dev=0.2, test=0.2, **ROWS)
+    for split in ("train", "train_dev"):
+        table = run.evaluation(split).table
+        from_name = table["id"].str.split(":").list.first().str.strip_suffix(".csv")
+        assert table["source"].to_list() == from_name.to_list()
+        assert set(table["source"]) == {"1990", "2020"}
+    assert set(run.evaluation("dev").table["source"]) == {"2020"}
+    dev, held = run.evaluation("dev").table, run.evaluation("train_dev").table
+    answers = pl.concat([one.select("id", "target") for one in (dev, held)]).rename({"target": "anna"})
+    table = general_and_target(run, human=answers.with_columns(pl.col("anna").cast(pl.Float64) * 1.01))
+    assert all(cell is not None for cell in table.cells.values())
+    train = run.evaluation("train").table
+    for column, source in (("general", "1990"), ("target", "2020")):
+        errors = train.filter(pl.col("source") == source)["error"]
+        assert table.cells["trained on", column].value == pytest.approx(errors.mean())
+    assert table.cells["human", "general"].value < table.cells["not trained on", "general"].value
+
+
+def test_the_split_of_the_notes_205k_and_twice_2500(tmp_path):
+    """200,000 general and 10,000 target rows: half of the target goes to train, the rest is dev and test."""
+    rng = np.random.default_rng(0)
+    for name, number in (("web", 200_000), ("mobile", 10_000)):
+        inputs = rng.normal(size=(number, 2)).round(3)
+        kind = np.where(inputs.sum(axis=1) + rng.normal(size=number) > 0, "cat", "dog")
+        pl.DataFrame({"a": inputs[:, 0], "b": inputs[:, 1], "kind": kind}).write_csv(tmp_path / f"{name}.csv")
+    run = gnomon.fit(
+        tmp_path / "web.csv", target="kind", target_data=str(tmp_path / "mobile.csv"), human=0.1, epochs=1,
+        model="logistic", train_dev=2500 / 205_000,
+    )  # fmt: skip
+    sizes = run.folder.load_data()["splits"]
+    assert (sizes["train"] + sizes["train_dev"], sizes["dev"], sizes["test"]) == (205_000, 2500, 2500)
+    assert abs(sizes["train_dev"] - 2500) <= 1
+    cells = general_and_target(run).cells
+    assert {place for place, cell in cells.items() if cell is None} == {("human", "general")}  # no one was asked
+
+
+def test_two_sources_of_one_name_are_told_apart(tmp_path):
+    for folder in ("web", "phone"):
+        (tmp_path / folder).mkdir()
+    first, second = (
+        year(tmp_path / folder, "data", 1500, seed, prices=1.0) for seed, folder in enumerate(("web", "phone"))
+    )
+    run = gnomon.fit(first, target="price", target_data=str(second), dev=0.3, test=0.3, **ROWS)
+    assert set(run.evaluation("train").table["source"]) == {"data", "data (target)"}
+    assert set(run.evaluation("dev").table["source"]) == {"data (target)"}
+    assert general_and_target(run).cells["trained on", "target"] is not None

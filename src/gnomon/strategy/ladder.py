@@ -300,8 +300,12 @@ def _looks_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], looks: int
         return []
     most = _optimism(levels["dev"], looks)
     size, shown = format_gap(gap.size, unit), format_gap(most, unit)
-    explained = f"overfitting to dev: choosing the best of {looks:,} looks explains up to about {shown} of {size}"
-    return [f"{explained}; test may also be harder than dev, or of another source" if gap.low > most else explained]
+    if most >= gap.size:
+        return [
+            f"overfitting to dev: choosing the best of {looks:,} looks can explain all {size} (up to about {shown})"
+        ]
+    part = f"overfitting to dev: choosing the best of {looks:,} looks explains up to about {shown} of {size}"
+    return [f"{part}; test may also be harder than dev, or of another source" if gap.low > most else part]
 
 
 def _leak_notes(measured: Mapping[str, Measured], removed: Mapping[str, int]) -> list[str]:
