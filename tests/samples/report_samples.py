@@ -13,9 +13,10 @@ from gnomon.core.layer_signals import LayerSignal, as_rows
 from gnomon.core.task import View
 from gnomon.metrics.classification import Calibration, Confusion
 from gnomon.metrics.interval import Interval
-from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
+from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine, TagSheet
 from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.diagnosis import Advice, Diagnosis, Gap, Rung, Verdict
+from gnomon.strategy.error_analysis import TagShare
 from gnomon.strategy.improve_diary import Entry
 from gnomon.strategy.improve_probes import Pair, Probes
 from gnomon.strategy.slices import Slice
@@ -112,6 +113,18 @@ def record(**changes: Any) -> ReportRecord:
             Mistake("row 3", View(fields={"age": "37"}), "dog", "cat", 1.0, 0.97, 3.9),
         ),
         num_mistakes=50,
+        tag_sheet=TagSheet(
+            "dev", 0.1, 500, 50, 20,
+            shares=(
+                TagShare("behind a fence", "yours", "", 8, 20, 50, Interval(0.4, 0.25, 0.57, "Wilson"),
+                         Interval(0.04, 0.025, 0.057, "Wilson"), Interval(0.06, 0.043, 0.075, "Wilson"), None),
+                TagShare("cat taken for dog", "confusion", "", 10, 50, 50, Interval(0.2, 0.2, 0.2, "all"),
+                         Interval(0.02, 0.02, 0.02, "all"), Interval(0.08, 0.08, 0.08, "all"), None),
+                TagShare("camera: phone", "slice", "", 25, 50, 50, Interval(0.5, 0.5, 0.5, "all"),
+                         Interval(0.05, 0.05, 0.05, "all"), Interval(0.05, 0.05, 0.05, "all"), 0.5),
+            ),
+            as_of="2026-11-21 11:00 UTC", note="Nothing is left out.",
+        ),
         example_views=(("a cat", View(image=np.zeros((4, 4, 3), dtype=np.uint8))),),
         reproduce=(Command("gnomon predict runs/1 FILES", "use the model"),),
     )  # fmt: skip
@@ -131,7 +144,7 @@ def bare_record() -> ReportRecord:
 _OWN = {"name@Rung", "name@Gap", "below@Gap", "above@Gap", "gap@Verdict", "contenders@Verdict", "unit@Diagnosis",
         "column@Slice", "method@Interval", "judged_split@ReportRecord", "unit@Probes", "links@Probes", "forms@Probes",
         "name@Pair", "link@Pair", "changes@Pair", "caution@Pair", "failed@Pair", "event@Entry",
-        "facts@Entry"}  # fmt: skip
+        "facts@Entry", "split@TagSheet", "kind@TagShare", "meaning@TagShare"}  # fmt: skip
 _OWN_KEYS = {"history", "metrics", "splits"}
 
 

@@ -165,6 +165,18 @@ def test_the_layer_table_adds_up_and_leaves_unknown_cells_empty(samples, drawn):
     assert next(row for row in rows if row[0] == "2 layers together") == ["2 layers together", "130", "128", "2"]
 
 
+def test_tags_stand_with_their_share_and_what_solving_them_leaves(samples, drawn):
+    parsed = Page(page.write(samples.record(), drawn))
+    # 8 of 20 looked at, of 50: by hand 40 % of an error of 10 % is 4 points, and leaves 6 %
+    assert ["behind a fence", "8 of 20", "40.0 %", "[25.0, 57.0]", "4.0 %", "6.0 %[4.3, 7.5]", ""] in [
+        [cell.replace("\u00a0", " ") for cell in row] for row in parsed.rows
+    ]
+    shown = " ".join(parsed.texts)
+    assert "20 of 50 mistakes were looked at, as of 2026-11-21 11:00 UTC" in shown
+    assert shown.index("behind a fence") < shown.index("tags that the machine set") < shown.index("camera: phone")
+    assert 'class="soft"><th scope="row">camera: phone' in page.write(samples.record(), drawn)  # as often among right
+
+
 def test_slices_are_marked_against_the_error_of_the_whole_split(samples, drawn):
     slices = {"class": (Slice("target", "cat", Interval(0.2, 0.1, 0.4), 9, 0.5, 1.0),)}
     html = page.write(samples.record(slices=slices), drawn)
