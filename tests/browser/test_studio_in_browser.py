@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,8 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt-get install chromium")
 
 PATIENCE = 60_000  # milliseconds
+NEWCOMER = 180  # seconds from `gnomon fit` to the name of the worst tag
+KEPT = os.environ.get("GNOMON_SCREENSHOTS")  # a folder that pictures of every page are kept in
 CONTRAST_LEAST = 4.5  # WCAG 2.2, level AA, for text
 
 
@@ -114,6 +118,14 @@ def wait_for_count(page, tag: str, count: str) -> None:
     sync_api.expect(cell).to_have_text(count, use_inner_text=True, timeout=PATIENCE)
 
 
+def keep(page, name: str) -> None:
+    """A picture of the page as it is, where somebody wants to look at it."""
+    if KEPT:
+        page.evaluate("for (const one of document.images) one.loading = 'eager'")
+        page.wait_for_timeout(500)
+        page.screenshot(path=str(Path(KEPT) / f"{name}.png"), full_page=True, caret="initial")
+
+
 def press(page, keys: str) -> None:
     """One key after the other, each answered before the next."""
     for key in keys:
@@ -149,6 +161,72 @@ def test_a_person_finds_tags_and_names_the_worst_tag_with_the_keyboard_alone(stu
     assert page.locator("#cards .card").count() == 10
     assert time.monotonic() - started < 180
     assert opened.console == []
+
+
+@pytest.mark.slow
+def test_a_newcomer_names_the_worst_tag_within_three_minutes_of_typing_gnomon_fit(tmp_path, browser):
+    # docs/studio.md, "From nothing to the worst tag", word for word
+    started = time.monotonic()
+    words = [sys.executable, "-m", "gnomon"]
+    subprocess.run(
+        [*words, "fit", "digits", "model=logistic", "epochs=5"], cwd=tmp_path, check=True, capture_output=True
+    )
+    with subprocess.Popen([*words, "studio"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        link = re.search(r"http://\S+", process.stdout.readline())[0]
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(link)
+        page.get_by_role("link", name="digits", exact=True).click()
+        page.wait_for_selector("text=Where the error comes from")
+        keep(page, "newcomer-2-run")
+        page.get_by_role("link", name="Errors of dev").click()
+        page.wait_for_selector("#cards img")
+        worst = page.locator("#machine .steps li").first.inner_text()
+        keep(page, "newcomer-3-errors")
+        assert re.fullmatch(r".+ from \d+\.\d\s% to \d+\.\d\s% at best", worst)
+        new_tag(page, "hooked nine")
+        press(page, "1")
+        page.keyboard.press("j")
+        press(page, "___")
+        wait_for_count(page, "hooked nine", "1 of 4")
+        keep(page, "newcomer-4-tagged")
+        process.send_signal(signal.SIGINT)
+    assert time.monotonic() - started < NEWCOMER
+
+
+@pytest.mark.slow
+def test_a_run_that_is_deleted_while_it_is_shown_is_said_to_be_gone(studio, own_digits):
+    page = studio(own_digits).enter()
+    to_sheet(page, "first")
+    shutil.rmtree(next(own_digits.glob("*/*-first")))
+    page.keyboard.press("w")
+    page.wait_for_selector("#banner:has-text('no longer there')")
+    page.get_by_role("link", name="runs").click()
+    page.wait_for_selector("text=1 of 1 run")
+    page.go_back()
+    page.reload()
+    page.wait_for_selector("text=moved or deleted")
+
+
+@pytest.mark.slow
+def test_ticks_and_filters_outlive_a_list_that_is_drawn_anew(studio, tmp_path):
+    going = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)
+    samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="other")
+    page = studio(tmp_path / "runs").enter()
+    with going.lock():
+        page.reload()
+        page.fill("input[name=q]", "epochs=3")
+        page.wait_for_url("**/?q=epochs*")
+        page.get_by_label("compare going").check()
+        page.get_by_label("compare other").check()
+        samples.add_epoch(going, 4)
+        page.wait_for_selector("tr:has-text('going') >> text=15.0")  # its dev error after the fourth epoch, so far
+        assert page.get_by_label("compare going").is_checked()
+        samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="third")
+        page.wait_for_selector("text=third")  # nobody reloaded
+        assert page.get_by_label("compare other").is_checked()
+        page.reload()
+        assert page.input_value("input[name=q]") == "epochs=3"
 
 
 def test_sixty_payloads_as_class_file_run_tag_and_comment_do_nothing(studio, tmp_path, trap):
@@ -380,14 +458,21 @@ def test_every_control_has_a_name_every_text_its_contrast_and_no_page_is_wider_t
     page = opened.enter(color_scheme=scheme)
     page.get_by_role("link", name="first", exact=True).click()
     run = page.url
-    for path in (f"{opened.base}/", run, f"{run}/errors/dev", f"{run}/errors/dev?look=list", f"{run}/labels/dev"):
+    page.goto(f"{opened.base}/")
+    ids = [box.get_attribute("value") for box in page.locator("#runs input[name=run]").all()]
+    pages = {"runs": f"{opened.base}/", "run": run, "grid": f"{run}/errors/dev", "list": f"{run}/errors/dev?look=list",
+             "labels": f"{run}/labels/dev", "compare": f"{opened.base}/compare?run={ids[0]}&run={ids[1]}",
+             "gone": f"{opened.base}/runs/none"}  # fmt: skip
+    for name, path in pages.items():
         page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(path)
         page.wait_for_timeout(1500)
+        keep(page, f"{name}-{scheme}-1280")
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(PALE, CONTRAST_LEAST) == []
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         page.set_viewport_size({"width": 390, "height": 844})
+        keep(page, f"{name}-{scheme}-390")
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         assert page.locator("h1").count() == 1
 

@@ -34,7 +34,7 @@ def of_history(history: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) ->
     epochs = [float(row["epoch"]) for row in history]
     found = []
     for key, name in keys.items():
-        values = [_finite(row.get(key)) for row in history]
+        values = [finite(row.get(key)) for row in history]
         if any(value is not None for value in values):
             found.append(Curve(name, name, epochs, values))
     return found
@@ -84,7 +84,8 @@ def draw(
     return Markup("").join([*parts, Markup("</svg>")])
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """The number, or None for what is none."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 

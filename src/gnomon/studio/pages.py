@@ -49,6 +49,7 @@ MAX_PAIRS = 40
 MAX_FIELDS = 16  # of a row on a card
 MOST_RUNS = 500  # on one page
 SORTS = ("newest", "error", "name", "task", "time")
+LAYERS_DRAWN = 4  # of the signals: first, last and between
 NOT_GIVEN = " was not given"
 MOST_CHOICES = 300  # classes in a list to choose from
 
@@ -262,7 +263,7 @@ def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
     pairs = probes.pairs if probes else ()
     told = told_gains(pairs)
     return {
-        "has_signals": any(row.get("signals") for row in history),
+        **_signals(history),
         "signals": [one.text for one in findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)],
         "forecasts": [forecast_text(one, probes.unit) for one in probes.forecasts] if probes else [],
         "pairs": [(one.label, pair_text(one, probes.unit), one.label in told) for one in probes.pairs]
@@ -270,6 +271,30 @@ def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
         else [],
         "diary": [Entry.from_json(row) for row in found.folder.diary.read()],
     }
+
+
+def _signals(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The latest look at the layers, and curves of some of them; empty where nobody looked."""
+    looked = [row for row in history if row.get("signals")]
+    if not looked:
+        return {"layers": [], "layers_epoch": 0, "activations": "", "gradients": ""}
+    names = [layer["layer"] for layer in looked[-1]["signals"]]
+    chosen = sorted({round(place) for place in np.linspace(0, len(names) - 1, LAYERS_DRAWN)})
+    epochs = [float(row["epoch"]) for row in looked]
+
+    def drawn(key: str, title: str) -> Markup:
+        lines = [
+            curves.Curve(words.label(names[place], 12), f"run{number}", epochs,
+                         [curves.finite(row["signals"][place][key]) for row in looked])
+            for number, place in enumerate(chosen, start=1)
+        ]  # fmt: skip
+        return curves.draw(lines, title=title, write=words.number, log=True)
+
+    return {
+        "layers": looked[-1]["signals"], "layers_epoch": looked[-1]["epoch"],
+        "activations": drawn("std", "spread of activations by epoch"),
+        "gradients": drawn("gradient", "gradient by epoch"),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

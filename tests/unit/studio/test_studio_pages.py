@@ -140,6 +140,22 @@ def test_an_example_shows_everything_ever_said_about_it(client, place):
     assert "(undone)" in page
 
 
+def test_every_tag_is_a_link_to_its_examples_and_their_union_is_none(client, place):
+    for name in ("dog", "blurred"):
+        posted(client, f"{place}/errors/dev/tags", {"name": name})
+    sayings = [{"position": 3, "kind": "tag", "tag": name, "value": "1"} for name in ("dog", "blurred", "label wrong")]
+    assert posted(client, f"{place}/errors/dev/say", {"sayings": sayings})[0] == 200
+    page = body(client, f"{place}/errors/dev?show=all")
+    assert page.count("yours together") == 0  # example 3 is right: no error was looked at yet
+    wrong = int(re.search(r'data-position="(\d+)"', body(client, f"{place}/errors/dev"))[1])
+    sayings = [{**one, "position": wrong} for one in sayings]
+    answer = posted(client, f"{place}/errors/dev/say", {"sayings": sayings})[1]
+    assert "yours together" in answer["counts"]
+    links = [one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*tag=[^"]*)"', answer["counts"])]
+    assert len(links) == 3
+    assert all(body(client, link).count("<article") == 1 for link in links)
+
+
 def test_two_runs_show_what_was_fixed_and_broken(client, planted, place, tmp_path):
     other = samples.plant(tmp_path / "runs", samples.predictions(300, 20, seed=5), name="other")
     page = body(client, f"/compare?run={samples.run_id(planted.path)}&run={samples.run_id(other.path)}")
