@@ -12,7 +12,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, groups_of, share, weights_of
-from gnomon.metrics.resampling import ROUNDS_OF_CALLS, percentile_interval, resampled_counts
+from gnomon.metrics.resampling import ROUNDS_OF_CALLS, accelerated_interval, left_out_counts, resampled_counts
 
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
@@ -97,7 +97,8 @@ def _ranked(
         masses = [np.bincount(rank, weights=counts * weights * side) for side in (is_positive, ~is_positive)]
         return score(masses[0], masses[1]) if masses[0].sum() > 0 else float("nan")
 
-    drawn = resampled_counts(len(scores), groups, ROUNDS_OF_CALLS, generator(seed, name))
-    draws = np.array([of(counts) for counts in drawn])
+    rng = generator(seed, name)
+    draws = np.array([of(counts) for counts in resampled_counts(len(scores), groups, ROUNDS_OF_CALLS, rng)])
+    without = np.array([of(counts) for counts in left_out_counts(len(scores), groups, rng)])
     num_units = len(scores) if groups is None else len(np.unique(groups))
-    return percentile_interval(of(np.ones(len(scores))), draws, num_units, "bootstrap")
+    return accelerated_interval(of(np.ones(len(scores))), draws, without, num_units, "bootstrap")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.evaluation import SHARE
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import groups_of, weights_of
+from gnomon.metrics.intervals import Rows, effective, groups_of, weights_of, wilson
 from gnomon.metrics.resampling import ROUNDS, percentile_interval, resampled_sums, sums_per_unit
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def with_costs(evaluation: Evaluation, costs: Mapping[str, float]) -> Evaluation
 def average_over(evaluation: Evaluation, column: str, *, seed: int = 0) -> dict[str, Interval]:
     """The mean of the errors of a column's values, each counting alike, and the worst; rows without one are left out.
 
-    {"average": ..., "worst": ...}; examples (or groups) are resampled. The worst of several looks worse than it is: its
-    interval is that of the maximum, which leans upwards. Raises DataError where the column has no value.
+    {"average": ..., "worst": ...}; examples (or groups) are resampled. The worst of several looks worse than it is: for
+    shares its interval reaches down to the highest lower end that holds for all values at once (Bonferroni), and up to
+    the highest upper end. Raises DataError where the column has no value.
     """
     table = evaluation.table
     keep = table[column].is_not_null() & pl.Series(weights_of(table) > 0)
@@ -61,7 +63,24 @@ def average_over(evaluation: Evaluation, column: str, *, seed: int = 0) -> dict[
     with np.errstate(invalid="ignore"):
         of_value = totals[:, :num_values] / totals[:, num_values:]  # NaN where a round drew none of a value
     average, worst = np.nanmean(of_value, axis=1), np.nanmax(of_value, axis=1)
-    return {
+    found = {
         name: percentile_interval(float(draws[0]), draws[1:], len(units), "bootstrap")
         for name, draws in (("average", average), ("worst", worst))
     }
+    if evaluation.unit == SHARE and errors.max() <= 1 and num_values > 1:
+        groups = groups_of(table, np.ones(len(table), dtype=bool))
+        parts = [np.flatnonzero(codes == value) for value in range(num_values)]
+        found["worst"] = _worst([Rows(errors[at], weights[at], None if groups is None else groups[at]) for at in parts])
+    return found
+
+
+def _worst(parts: Sequence[Rows]) -> Interval:
+    """The largest of several shares."""
+    from scipy.special import ndtri  # lazily: not needed before training
+
+    known = [effective(rows)[:2] for rows in parts]
+    together = -float(ndtri(0.025 / len(parts)))
+    value = max(share for share, _ in known)
+    low = max(wilson(share * size, size, z=together).low for share, size in known)
+    high = max(wilson(share * size, size).high for share, size in known)
+    return Interval(value, min(low, value), max(high, value), f"Wilson, the worst of {len(parts)}")

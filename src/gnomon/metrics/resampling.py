@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 2000  # of a bootstrap over sums: the ends of a 95 % interval are then stable to about 3 % of its width
 ROUNDS_OF_CALLS = 500  # where each round calls a function over all rows
+BLOCKS = 100  # of units, left out in turn, that say how skewed a metric is
 MOST_UNITS = 2000  # more resampling units than this are first put together, at random, into this many blocks
 
 
@@ -63,6 +64,15 @@ def resampled_counts(
         yield counts if codes is None else counts[codes]
 
 
+def left_out_counts(num_rows: int, groups: np.ndarray | None, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """All N rows once, (N,) float64, without one of BLOCKS random blocks of rows, or of groups (N,), in turn."""
+    codes = np.arange(num_rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    num_units = int(codes.max()) + 1
+    block = rng.permutation(num_units) % min(BLOCKS, num_units)
+    for left_out in range(int(block.max()) + 1):
+        yield (block != left_out)[codes].astype(np.float64)
+
+
 def percentile_interval(value: float, draws: np.ndarray, num_units: int, method: str) -> Interval:
     """The 95 % percentile interval, widened for few units; always holds `value`. Draws that are NaN are left out.
 
@@ -71,8 +81,36 @@ def percentile_interval(value: float, draws: np.ndarray, num_units: int, method:
     draws = draws[~np.isnan(draws)]
     if num_units < 2 or len(draws) == 0:
         return Interval(value, -np.inf, np.inf, f"{method}: too few to say")
-    from scipy.special import ndtr, stdtrit  # lazily: not needed before training
-
-    tail = float(ndtr(-np.sqrt(num_units / (num_units - 1)) * stdtrit(num_units - 1, 0.975)))
+    tail = _tail(num_units)
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(value, min(float(low), value), max(float(high), value), method)
+
+
+def accelerated_interval(
+    value: float, draws: np.ndarray, left_out: np.ndarray, num_units: int, method: str
+) -> Interval:
+    """The 95 % BCa interval, widened for few units; always holds `value`. Draws that are NaN are left out.
+
+    `left_out`: the metric without each of some blocks in turn (see `left_out_counts`), for the acceleration.
+    Source: Efron 1987, JASA 82:171 (bias-corrected and accelerated); Hesterberg 2015 (expanded percentiles).
+    """
+    draws, left_out = draws[~np.isnan(draws)], left_out[~np.isnan(left_out)]
+    if num_units < 2 or len(draws) == 0 or len(left_out) < 2:
+        return percentile_interval(value, draws, num_units, method)
+    from scipy.special import ndtr, ndtri  # lazily: not needed before training
+
+    below = (np.count_nonzero(draws < value) + 0.5 * np.count_nonzero(draws == value) + 0.5) / (len(draws) + 1)
+    influence = left_out.mean() - left_out
+    spread = float((influence**2).sum()) ** 1.5
+    acceleration = float((influence**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    bias, tail = float(ndtri(below)), _tail(num_units)
+    scores = bias + ndtri([tail, 1 - tail])
+    low, high = np.quantile(draws, ndtr(bias + scores / np.maximum(1 - acceleration * scores, 0.1)))
+    return Interval(value, min(float(low), value), max(float(high), value), method)
+
+
+def _tail(num_units: int) -> float:
+    """The share of draws beyond each end."""
+    from scipy.special import ndtr, stdtrit  # lazily: not needed before training
+
+    return float(ndtr(-np.sqrt(num_units / (num_units - 1)) * stdtrit(num_units - 1, 0.975)))

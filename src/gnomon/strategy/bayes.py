@@ -7,7 +7,7 @@ import numpy as np
 from gnomon.core.errors import DataError
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import Rows, share
+from gnomon.metrics.intervals import Rows, share, wilson
 
 MOST = 5_000  # examples whose neighbours are looked for; the neighbours are all of them
 
@@ -31,10 +31,37 @@ def nearest_neighbour_bound(
     asked = np.arange(len(labels)) if len(labels) <= MOST else np.sort(rng.choice(len(labels), MOST, replace=False))
     neighbour = _neighbours(features, asked, groups)
     wrong = (labels[neighbour] != labels[asked]).astype(np.float64)
-    rows = Rows(wrong, np.ones(len(asked)), None if groups is None else groups[asked])
-    error = share(rows, rng).interval
+    if groups is None:
+        error = _shared_share(wrong, asked, neighbour)
+    else:
+        error = share(Rows(wrong, np.ones(len(asked)), groups[asked]), rng).interval
     ends = [_bound(end, num_classes) for end in (error.value, error.low, error.high)]
     return Interval(ends[0], ends[1], ends[2], f"nearest neighbour, {error.method}")
+
+
+def _shared_share(wrong: np.ndarray, asked: np.ndarray, neighbour: np.ndarray) -> Interval:
+    """The share of `wrong` (n,), where examples that are neighbours, or share one, are wrong together.
+
+    Wilson's interval on the number of independent examples of the same variance: covariances of all pairs of errors
+    that have an example in common are summed.
+    """
+    value = float(wrong.mean())
+    residuals = wrong - value
+    ends = np.concatenate([asked, neighbour])
+    touching = np.bincount(ends, weights=np.tile(residuals, 2))  # of each example, the errors it has a part in
+    mate = np.full(int(ends.max()) + 1, -1)
+    mate[asked] = neighbour
+    place = np.full(len(mate), -1)
+    place[asked] = np.arange(len(asked))
+    mutual = np.flatnonzero(mate[neighbour] == asked)  # they have both of their examples in common
+    twice = (residuals**2).sum() + (residuals[mutual] * residuals[place[neighbour[mutual]]]).sum()
+    variance = float((touching**2).sum() - twice) / len(wrong) ** 2
+    size = float(len(wrong))
+    if variance > 0 and 0 < value < 1:
+        size = min(size, value * (1 - value) / variance)
+    ends_of = wilson(value * size, size)
+    method = f"Wilson, {len(wrong):,} examples worth {size:,.0f} independent ones"
+    return Interval(value, min(ends_of.low, value), max(ends_of.high, value), method)
 
 
 def _neighbours(features: np.ndarray, asked: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

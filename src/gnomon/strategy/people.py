@@ -14,8 +14,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import measure
-from gnomon.metrics.resampling import ROUNDS, percentile_interval, resampled_sums
+from gnomon.metrics.intervals import Rows, measure, share
 
 TEAM = "team"  # the answer that most people gave
 FEWEST = 2  # people, for agreement
@@ -127,7 +126,7 @@ def error_from_agreement(answers: pl.DataFrame, num_classes: int, *, seed: int =
 
     If people err independently, each with the same chance e, into each of the K - 1 other classes alike, two of them
     disagree with the chance d = 2 e - e^2 K / (K - 1); solved for e. Errors that people share (the same hard example)
-    stay hidden in it: it is a lower end of the human error. Examples are resampled for the interval.
+    stay hidden in it: it is a lower end of the human error. The interval is that of d, solved for e.
     Source: Dawid and Skene 1979, with one error rate; the bound is Cover and Hart's (1967) by another road.
     """
     names = [name for name in answers.columns if name != "id"]
@@ -137,17 +136,16 @@ def error_from_agreement(answers: pl.DataFrame, num_classes: int, *, seed: int =
     pairs, differ = np.zeros(len(answers)), np.zeros(len(answers))
     for i, first in enumerate(codes):
         for second in codes[i + 1 :]:
-            unlike = (first != second).cast(pl.Float64).fill_null(np.nan).to_numpy()
-            pairs += np.isfinite(unlike)
-            differ += np.nan_to_num(unlike)
-    units = np.column_stack([differ, pairs])[pairs > 0]
-    if not len(units):
+            differs = (first != second).cast(pl.Float64).fill_null(np.nan).to_numpy()
+            pairs += np.isfinite(differs)
+            differ += np.nan_to_num(differs)
+    asked = pairs > 0
+    if not asked.any():
         raise DataError("no example was answered by two people.", fix="let two people answer the same examples.")
-    units = units[np.lexsort(units.T[::-1])]
-    totals = resampled_sums(units, ROUNDS, generator(seed, "agreement"))
-    value = _error_of(float(units[:, 0].sum() / units[:, 1].sum()), num_classes)
-    draws = np.array([_error_of(share, num_classes) for share in (totals[:, 0] / totals[:, 1]).tolist()])
-    return percentile_interval(value, draws, len(units), "agreement, bootstrap over examples")
+    rows = Rows(differ[asked] / pairs[asked], pairs[asked], None)
+    unlike = share(rows, generator(seed, "agreement")).interval
+    value, low, high = (_error_of(one, num_classes) for one in (unlike.value, unlike.low, unlike.high))
+    return Interval(value, low, high, f"agreement, {unlike.method}")
 
 
 def _error_of(disagreement: float, num_classes: int) -> float:

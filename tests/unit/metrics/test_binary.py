@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from sklearn import metrics
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.binary import average_precision, scores_of_class, true_accepts
+from gnomon.metrics.intervals import wilson
 
 
 def judged(target, said, weights=None, groups=None) -> Evaluation:
@@ -49,6 +51,18 @@ def test_the_notes_two_classifiers_are_told_by_f1():
     b = scores_of_class(classifier(1666, 1700, 1960), "cat")
     assert (round(a["precision"].value, 3), round(a["recall"].value, 3), round(a["F1"].value, 3)) == (0.95, 0.9, 0.924)
     assert (round(b["precision"].value, 3), round(b["recall"].value, 3), round(b["F1"].value, 3)) == (0.98, 0.85, 0.910)
+
+
+def test_the_interval_of_f1_is_that_of_a_share_of_hits():
+    # 8 hits, 2 misses, 2 false alarms: F1 = 16/20, and the variance of the ratio 2 h / (2 h + m + f), linearised,
+    # is ((2 * 0.2)^2 * 8 + 0.8^2 * 4) / 20^2 * 12/11; by the t quantile for Kish's 20^2 / 36 = 11.1 examples
+    target, prediction = ["y"] * 10 + ["n"] * 12, ["y"] * 8 + ["n"] * 2 + ["y"] * 2 + ["n"] * 10
+    table = judged(np.array(target), np.array(prediction))
+    variance = ((0.4**2) * 8 + (0.8**2) * 4) / 400 * 12 / 11
+    size = 0.8 * 0.2 / variance * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 400 / 36 - 1)) ** 2
+    low, high = 1 - wilson(0.2 * size, size).high, 1 - wilson(0.2 * size, size).low
+    found = scores_of_class(table, "y")["F1"]
+    assert (found.low, found.value, found.high) == pytest.approx((low, 0.8, high))
 
 
 def test_what_was_never_said_has_no_precision():

@@ -194,6 +194,25 @@ def test_calibration_of_a_coin_said_to_be_sure():
     assert found.error.low < 0.45 < found.error.high
 
 
+def test_an_error_of_calibration_that_chance_makes_reaches_down_to_nothing():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 200)
+    sound = pl.DataFrame({"error": (rng.random(200) > confidence).astype(float), "confidence": confidence,
+                          "weight": np.ones(200)})  # fmt: skip
+    found = calibration(of(sound)).error
+    assert found.value > 0.03  # all of it chance
+    assert found.low == 0
+    too_sure = sound.with_columns(error=(pl.Series(rng.random(200)) > confidence - 0.2).cast(float))
+    assert calibration(of(too_sure)).error.low > 0.05
+
+
+def test_balanced_accuracy_of_one_example_a_class_says_little():
+    # by hand: Wilson's interval of 1 of 1 reaches down to 1 / (1 + z^2) = 0.2065; two of them joined: 0.7935 / sqrt 2
+    table = pl.DataFrame({"target": ["a", "b"], "prediction": ["a", "b"], "error": [0.0, 0.0], "weight": [1.0, 1.0]})
+    found = scores(of(table))["balanced accuracy"]
+    assert (found.low, found.high) == pytest.approx((1 - 0.79345 / np.sqrt(2), 1.0), abs=1e-4)
+
+
 def test_calibration_bins_by_hand():
     # bins (0.1, 0.2] and (0.8, 0.9] with weights 3 and 1: (3 |1 - 0.2| + |0 - 0.85|) / 4
     table = pl.DataFrame({"error": [0.0, 1.0], "confidence": [0.2, 0.85], "weight": [3.0, 1.0]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from sklearn.metrics import zero_one_loss
 
 from gnomon.core.errors import DataError, UsageError
@@ -59,6 +60,15 @@ def test_every_group_counts_alike():
     assert found["average"].value == pytest.approx(0.06)
     assert found["worst"].value == pytest.approx(0.09)
     assert found["average"].low < 0.06 < found["average"].high
+
+
+def test_the_worst_of_values_that_are_all_alike_is_no_worse_than_each():
+    # by hand: five times 20 of 100; low is Wilson's at 1 - 0.025/5 (z = 2.5758), high is Wilson's at 97.5 %
+    found = average_over(judged(["x"] * 500, [1.0] * 20 + [0.0] * 80 + ([1.0] * 20 + [0.0] * 80) * 4,
+                                **{"tag.c": [str(i // 100) for i in range(500)]}), "tag.c")["worst"]  # fmt: skip
+    low = stats.binomtest(20, 100).proportion_ci(confidence_level=0.99, method="wilson").low
+    high = stats.binomtest(20, 100).proportion_ci(method="wilson").high
+    assert (found.low, found.value, found.high) == pytest.approx((low, 0.2, high))
 
 
 def test_rows_without_a_value_are_left_out():
