@@ -181,6 +181,8 @@ def test_a_newcomer_names_the_worst_tag_within_three_minutes_of_typing_gnomon_fi
         keep(page, "newcomer-2-run")
         page.get_by_role("link", name="Errors of dev").click()
         page.wait_for_selector("#cards img")
+        page.wait_for_selector("#machine :text('bright picture')")  # the machine has looked at the pictures,
+        page.wait_for_selector("#cards .chip:text-is('bright picture')")  # and so says every card
         worst = page.locator("#machine .steps li").first.inner_text()
         keep(page, "newcomer-3-errors")
         assert re.fullmatch(r".+ from \d+\.\d\s% to \d+\.\d\s% at best", worst)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 import studio_samples as samples
@@ -49,7 +50,14 @@ def test_pictures_are_drawn_anew_and_probabilities_shown(client, place, run):
     assert (status, headers["content-type"], png[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
     assert client.ask(f"{place}/pictures/dev/100000.png")[0] == 404
     assert "Probabilities" in body(client, f"{place}/examples/dev/{position}")
-    assert "picture" in page[page.index('id="machine"') :]  # what pictures look like is among the tags
+    machine = body(client, f"{place}/errors/dev?part=machine")
+    for _ in range(600):
+        if "looking at the examples" not in machine:
+            break
+        time.sleep(0.1)
+        machine = body(client, f"{place}/errors/dev?part=machine")
+    assert "bright picture" in machine  # what pictures look like is among the tags
+    assert "hx-get" not in machine  # and nobody asks again
 
 
 def test_labels_are_reviewed_one_by_one_and_undone(client, place):

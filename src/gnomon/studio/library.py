@@ -128,6 +128,11 @@ class Looked:
     def is_ready(self) -> bool:
         return self._examples is not None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the tags that pictures, rows and texts give are among the sheet's, or never will be."""
+        return not self._thread.is_alive()
+
     def wait(self, seconds: float) -> bool:
         """Whether the examples are there, after at most that long."""
         self._thread.join(seconds)

@@ -154,16 +154,16 @@ def live(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
 
 
 def sheet(shown: ShownSheet, wanted: Filter, positions: np.ndarray, *, look: str, part: str) -> str:
-    """The error sheet; `part`: "grid" for the examples alone, "opening" while they are being opened."""
+    """The error sheet; `part`: "grid" for the examples alone, "opening" while they are being opened, "machine"."""
     num_pages = max(1, math.ceil(len(positions) / PAGE))
     page = min(wanted.page, num_pages - 1)
     here = positions[page * PAGE : (page + 1) * PAGE]
     table = shown.live.sheet.table
     return _render(
-        "grid.html" if part in ("grid", "opening") else "sheet.html",
+        {"grid": "grid.html", "opening": "grid.html", "machine": "machine.html"}.get(part, "sheet.html"),
         shown=shown, wanted=replace(wanted, page=page), rows=_with_views(shown, here), total=len(positions),
         num_pages=num_pages, look="list" if look == "list" else "grid", orders=ORDERS, shows=SHOWS, seens=SEEN,
-        counts=shown.live.counts() if part != "grid" else None, part=part, unit=shown.live.sheet.diagnosis.unit,
+        counts=shown.live.counts() if part not in ("grid", "opening") else None, unit=shown.live.sheet.diagnosis.unit,
         names=_names(table), splits=_splits(shown.run), diagnosis=shown.live.sheet.diagnosis,
         has_confidence=table["confidence"].null_count() < len(table), label_wrong=LABEL_WRONG,
     )  # fmt: skip

@@ -245,9 +245,9 @@ async function listen() {
   take(value);
 }
 
-function foldMachine() { // on a narrow page the examples come first
+function foldMachine(isWanted = matchMedia("(max-width: 62rem)").matches) { // on a narrow page the examples come first
   const machine = find("#machine details");
-  if (machine && matchMedia("(max-width: 62rem)").matches) machine.open = false;
+  if (machine && isWanted) machine.open = false;
 }
 
 // --- beginning ----------------------------------------------------------------------------------------------------
@@ -267,18 +267,26 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-nudge]")) { event.preventDefault(); nudge(event.target); }
   });
-  let held = { ticked: [], open: [] }; // what a person set in the part that is about to be drawn anew
+  let held = { ticked: [], open: [], folded: false }; // what a person set in the part that is about to be drawn anew
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     held = { ticked: all("input[name=run]:checked", part).map((one) => one.value),
-      open: all("details[open] > summary", part).map((one) => one.textContent) };
+      open: all("details[open] > summary", part).map((one) => one.textContent),
+      folded: find("details.machine:not([open])", part) !== null };
   });
-  document.addEventListener("htmx:afterSwap", () => {
-    banner("");
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id !== "machine") banner("");
     for (const one of all("#runs input[name=run]")) one.checked ||= held.ticked.includes(one.value);
     for (const one of all("#live summary")) one.parentElement.open ||= held.open.includes(one.textContent);
   });
-  document.addEventListener("htmx:oobAfterSwap", foldMachine);
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id !== "machine") return;
+    if (held.folded) foldMachine(true); else foldMachine();
+    if (find("#machine [hx-get]")) return; // the machine is still looking
+    const here = new URL(location.href);
+    here.searchParams.set("part", "opening");
+    htmx.ajax("GET", here.pathname + here.search, { target: "#grid", swap: "innerHTML" }); // its tags stand on the cards
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
     const isTyping = document.activeElement && document.activeElement.matches("input, select");
