@@ -95,18 +95,22 @@ def of_statsmodels(name: str) -> Callable[[], Path]:
     return path
 
 
-HALF = {"dev": 0.25, "test": 0.35}  # of a small set: 40 % are left to train on
+HALF = {"dev": 0.25, "test": 0.35}  # of a small set: 40 % are left to train on; tables get half of their usual epochs
 SHORT = {"dev": 0.1, "test": 0.7, "epochs": 15}  # of 10,000 pictures: 2,000 are left to train on
 SETS = {
     "digits": Set("pictures", lambda: "digits", {**HALF, "epochs": 20}),
     "MNIST": Set("pictures", lambda: of_images("mnist-10k"), SHORT, needs="mnist-10k"),
     "Fashion-MNIST": Set("pictures", lambda: of_images("fashion-mnist"), SHORT, needs="fashion-mnist"),
     "CIFAR-10": Set("pictures", of_cifar, {"dev": 0.1, "test": 0.5, "epochs": 15}, needs="cifar10-half.zip"),
-    "breast cancer": Set("table", lambda: "breast-cancer", HALF),
-    "digits as a table": Set("table", of_digits, HALF),
-    "fair": Set("table", of_statsmodels("fair"), {**HALF, "target": "rate_marriage"}, needs="statsmodels"),
-    "diabetes": Set("table", lambda: "diabetes", HALF),
-    "randhie": Set("table", of_statsmodels("randhie"), {**HALF, "target": "lncoins"}, needs="statsmodels"),
+    "breast cancer": Set("table", lambda: "breast-cancer", {**HALF, "epochs": 140}),
+    "digits as a table": Set("table", of_digits, {**HALF, "epochs": 45}),
+    "fair": Set(
+        "table", of_statsmodels("fair"), {**HALF, "target": "rate_marriage", "epochs": 25}, needs="statsmodels"
+    ),
+    "diabetes": Set("table", lambda: "diabetes", {**HALF, "epochs": 180}),
+    "randhie": Set(
+        "table", of_statsmodels("randhie"), {**HALF, "target": "lncoins", "epochs": 10}, needs="statsmodels"
+    ),
 }
 
 
