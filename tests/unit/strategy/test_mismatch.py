@@ -62,6 +62,24 @@ def test_two_cameras_are_told_apart_by_sharpness_and_brightness():
     assert shift.dev_scores.mean() > 0.8 > 0.2 > shift.train_scores.mean()
 
 
+def test_two_corpora_are_told_apart_by_their_words():
+    # what people type to a help desk, and what its handbook says of the same things
+    rng = np.random.default_rng(0)
+    things = ["printer", "screen", "cable", "account", "password", "update"]
+    typed = ["hi my {} is broken pls help", "why does the {} not work??", "{} again... same problem as last week"]
+    printed = ["To replace the {}, switch off the device first.", "The {} is supported until further notice.",
+               "Check that the {} is connected as described in section 3."]  # fmt: skip
+    both = of_texts(
+        [str(rng.choice(printed)).format(rng.choice(things)) for _ in range(200)]
+        + [str(rng.choice(typed)).format(rng.choice(things)) for _ in range(120)]
+    )
+    train, dev = (Appearance(both.names, part) for part in (both.values[:200], both.values[200:]))
+    shift = two_sample(train.values, dev.values)
+    assert shift.is_there
+    assert shift.auc.value > 0.95
+    assert "has 'the'" in [one.name for one in telling_columns(train, dev)]
+
+
 def test_a_column_that_tells_alone_comes_first():
     rng = np.random.default_rng(0)
     train, dev = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
