@@ -1,4 +1,4 @@
-"""Count planted faults and intervals for the tables of planted-faults.md: `docs/make_planted.py [faults|intervals] [PART]`.
+"""Count planted faults and intervals for planted-faults.md: `python docs/make_planted.py [faults|intervals] [PART]`.
 
 Every count is appended to a file of lines as soon as it is there (planted-counts.jsonl, in the folder it is called
 from), so that it can be stopped and goes on; the tables are written from that file. PART is part of a row's name.
