@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
 from gnomon.core.evaluation import SHARE
-from gnomon.figures.encode import thumbnail
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
 from gnomon.runs.seal import MANIFEST
@@ -167,6 +166,8 @@ class Looked:
         view = self.view(position)
         if view is None or view.image is None:
             return None
+        from gnomon.figures.encode import thumbnail  # Matplotlib comes with it: the list does not wait for that
+
         png = thumbnail(view.image, PICTURE_SIDE)
         with self._lock:
             self._pictures[position] = png
