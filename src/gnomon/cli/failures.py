@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from gnomon.cli.words import FLAGS, parse
-from gnomon.core.errors import DataError, GnomonError, MachineError, StoppedError, UsageError
+from gnomon.core.errors import DataError, GnomonError, MachineError, StoppedError, UsageError, is_out_of_memory
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WIDTH = 400  # characters a line of an error may have
@@ -68,7 +68,7 @@ def as_gnomon_error(error: Exception) -> GnomonError:
     """The error as one of ours: what click, the system or Python said, in our words."""
     if isinstance(error, GnomonError):
         return error
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+    if is_out_of_memory(error):
         return MachineError(
             "there is not enough memory.", fix="use less data, smaller pictures or a smaller batch_size."
         )

@@ -64,3 +64,11 @@ class StoppedError(GnomonError):
     def __init__(self, what: str, *, fix: str, where: str | None = None, signal_number: int) -> None:
         super().__init__(what, fix=fix, where=where)
         self.exit_code = 128 + signal_number  # type: ignore[misc]  # known only when the signal comes
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, or torch in one of its own words for it, found no memory."""
+    told = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(
+        words in told for words in ("can't allocate memory", "not enough memory", "out of memory")
+    )

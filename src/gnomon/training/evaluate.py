@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,8 @@ from gnomon.training.encoded_before import Place, through_cache
 
 CHUNK = 8192  # examples encoded at a time, at most
 CHUNK_BYTES = 64 << 20  # that they take, at most (of examples so large that a batch takes more: one batch)
-BATCH = 512  # examples a forward pass in evaluation; no gradients are kept, so more fit than in training
+BATCH = 512  # examples a forward pass in evaluation, at most; no gradients are kept, so more fit than in training
+MOST_OUTPUT = 128 << 20  # bytes of any layer's output in it; two or three are there at a time
 
 
 def encode_whole(
@@ -100,7 +102,8 @@ def evaluate(
     """
     rows = _Rows(task, len(examples))
     with judging(model):
-        for batch in _batches(task, examples, columns, device):
+        chunks = _chunks(lambda some: _encode(task, some), examples) if columns is None else iter([columns])
+        for batch in _batches(task, model, chunks, device):
             outputs = task.outputs(model, batch)
             rows.add(task.predict(model, outputs, batch), task.losses(outputs, batch), batch)
     table = rows.table(examples.index, source)
@@ -111,11 +114,8 @@ def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.d
     """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
     found = _Answers(task, len(examples))
     with judging(model):
-        for chunk in _chunks(task.encode_inputs, examples):
-            for indices in torch.arange(length(chunk)).split(BATCH):
-                batch = to_device(task.collate(chunk, indices), device)
-                found.add(task.predict(model, task.outputs(model, batch), batch))
-            del chunk, batch  # before the next one is made
+        for batch in _batches(task, model, _chunks(task.encode_inputs, examples), device):
+            found.add(task.predict(model, task.outputs(model, batch), batch))
     return pl.DataFrame({"id": examples.index["id"], **found.columns()})
 
 
@@ -137,15 +137,38 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def _batches(task: Task, examples: Examples, columns: Columns | None, device: torch.device) -> Iterator[Batch]:
-    if columns is not None:
-        for indices in torch.arange(length(columns)).split(BATCH):
-            yield to_device(task.collate(columns, indices), device)
-        return
-    for chunk in _chunks(lambda some: _encode(task, some), examples):
-        for indices in torch.arange(length(chunk)).split(BATCH):
+def _batches(task: Task, model: nn.Module, chunks: Iterator[Columns], device: torch.device) -> Iterator[Batch]:
+    size = 0
+    for chunk in chunks:
+        size = size or _batch_size(task, model, to_device(task.collate(chunk, torch.arange(1)), device))
+        for indices in torch.arange(length(chunk)).split(size):
             yield to_device(task.collate(chunk, indices), device)
         del chunk  # before the next one is made
+
+
+def _batch_size(task: Task, model: nn.Module, one: Batch) -> int:
+    """BATCH, or the largest power of two with which no output of a layer takes more than MOST_OUTPUT.
+
+    By what the model gives for one example, and not by the memory there is: the same model judges in the same batches.
+    """
+    if model not in _widest:
+        sizes = [1]
+
+        def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            sizes.extend([output.nbytes] if isinstance(output, torch.Tensor) else [])
+
+        handles = [module.register_forward_hook(look) for module in model.modules()]
+        try:
+            task.outputs(model, one)
+        finally:
+            for handle in handles:
+                handle.remove()
+        _widest[model] = max(sizes)
+    rows = max(1, MOST_OUTPUT // _widest[model])
+    return min(BATCH, 1 << rows.bit_length() - 1)
+
+
+_widest: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # bytes of the largest output for one example
 
 
 class _Joined:

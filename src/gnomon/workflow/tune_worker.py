@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DivergedError, GnomonError, UsageError
+from gnomon.core.errors import DivergedError, GnomonError, UsageError, is_out_of_memory
 from gnomon.core.settings import Settings
 from gnomon.metrics import intervals
 from gnomon.search.results import DIVERGED, FAILED, FINISHED, STOPPED, pack
@@ -80,7 +80,7 @@ def make(
     except DivergedError as fault:
         return _without_model(DIVERGED, fault.what, errors, began)
     except (UsageError, MemoryError, RuntimeError) as fault:
-        if isinstance(fault, RuntimeError) and "not enough memory" not in str(fault):
+        if not isinstance(fault, UsageError) and not is_out_of_memory(fault):
             raise
         what = fault.what if isinstance(fault, UsageError) else "there was not enough memory."
         return _without_model(FAILED, what, errors, began)
