@@ -29,7 +29,7 @@ from gnomon.nn.initialise import initialise
 from gnomon.strategy.ladder import check_human
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole, evaluate, to_device
-from gnomon.training.loop import Judged, mean_loss, split_error
+from gnomon.training.loop import Judged, batches_an_epoch, mean_loss, split_error
 from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.training.state import TrainingState
 from gnomon.training.threads import Threads
@@ -38,7 +38,8 @@ from gnomon.workflow.prepare import Prepared
 TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
 EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
 SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on
-STEPS_BETWEEN_LOOKS = 400  # at signals
+STEPS_BETWEEN_LOOKS = (100, 400)  # at signals: the fewest, in a short training, and the most
+LOOKS = 10  # that a training between the two gets
 FULL_BATCH_BELOW = 2_000  # training examples
 ONE_THREAD_BELOW = 5e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
@@ -222,12 +223,16 @@ def epoch_judge(session: Session, encoded: Mapping[str, Columns] | None = None) 
 def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState, float], list[dict[str, Any]] | None]:
     """What the loop asks at the end of an epoch: the signals of every layer on a fixed batch of train, where due.
 
-    Due at the first and the last epoch, and at the end of every epoch in which another STEPS_BETWEEN_LOOKS steps have
-    been made: a look costs about as much as two or three steps, and so less than a hundredth of the training.
+    Due at the first and the last epoch, and at the end of every epoch in which another tenth of all steps was made,
+    at least 100 and at most 400: a look costs about as much as two or three steps, and so a hundredth of the training
+    or less, of a short one a fortieth.
     """
     total, seed = length(columns), derive(session.settings.seed, "signals")
     rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values
     epochs = session.settings.stop.epochs or 1
+    fewest, most = STEPS_BETWEEN_LOOKS
+    steps = epochs * batches_an_epoch(total, session.settings.optimiser.batch_size or total)
+    between = min(most, max(fewest, steps // LOOKS))
 
     def loss(model: nn.Module) -> torch.Tensor:
         batch = to_device(session.task.collate(columns, rows), session.device)
@@ -235,9 +240,7 @@ def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState,
 
     def look(state: TrainingState, rate: float) -> list[dict[str, Any]] | None:
         step, made = state.counters.step, state.counters.batch
-        is_due = state.counters.epoch in (0, epochs - 1) or (
-            step // STEPS_BETWEEN_LOOKS > (step - made) // STEPS_BETWEEN_LOOKS
-        )
+        is_due = state.counters.epoch in (0, epochs - 1) or (step // between > (step - made) // between)
         if not is_due:
             return None
         optimiser = state.optimiser

@@ -78,8 +78,11 @@ def test_a_run_that_is_looked_at_ends_in_the_weights_of_one_that_is_not():
         assert torch.equal(tensor, looked.optimiser.tensors()[name]), name
 
 
-def test_layers_are_looked_at_first_and_last_and_once_in_four_hundred_steps(monkeypatch):
-    monkeypatch.setattr(sessions, "STEPS_BETWEEN_LOOKS", 10)
+def test_layers_are_looked_at_first_and_last_and_about_ten_times_in_between(monkeypatch):
+    monkeypatch.setattr(sessions, "STEPS_BETWEEN_LOOKS", (10, 40))
     rows, _ = trained(session_of(epochs=8, batch_size=32), with_looks=True)
     # four steps an epoch: the tens are passed in epochs 3 (step 12), 5 (20) and 8 (32)
     assert [row["epoch"] for row in rows if "signals" in row] == [1, 3, 5, 8]
+    rows, _ = trained(session_of(epochs=40, batch_size=32), with_looks=True)
+    # a tenth of 160 steps is 16: every fourth epoch
+    assert [row["epoch"] for row in rows if "signals" in row] == [1, *range(4, 41, 4)]
