@@ -23,8 +23,7 @@ ALPHA = 0.05  # chance of keeping a change that is none, over all that were trie
 LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
 PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
 HOPELESS = 0.35  # one-sided p value from which no further seed is spent on a proof
-WORTH_A_SEED = (0.05, 0.35)  # `Evidence.lean_p` between which a change that is tried is trained with a second seed
-ON_TRIAL = 0.2  # `Evidence.lean_p` below which a change that is not proven stays, on trial: chosen by simulation
+ON_TRIAL = 0.35  # `Evidence.lean_p` below which a change that is not proven stays, on trial: chosen by simulation
 LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
 
 
@@ -95,10 +94,9 @@ def compare(
 ) -> Evidence:  # fmt: skip
     """What a change gave on dev: `before` and `after` hold an evaluation a seed, in the same order of seeds.
 
-    `before` may hold more seeds than `after`: what is known of the system as it stands. Errors are averaged over seeds
-    example by example and tested in pairs (`paired_test`). What varies from seed to seed beyond that is estimated from
-    this pair and from `scatters`, those of earlier ones, and widens the interval. `by_loss`: whether the lean may look
-    at losses; not where the change itself is one of what is sure (label smoothing).
+    Errors are averaged over seeds example by example and tested in pairs (`paired_test`). What varies from seed to seed
+    beyond that is estimated from this pair and from `scatters`, those of earlier ones, and widens the interval.
+    `by_loss`: whether the lean may look at losses; not where the change makes every answer less sure (label smoothing).
     """
     test = paired_test(seed_average(before), seed_average(after))
     gain = test.difference.value
@@ -107,7 +105,7 @@ def compare(
     pooled = [one for one in (*scatters, scatter) if one.freedom]
     freedom = sum(one.freedom for one in pooled)
     beyond = sum(one.squares - one.explained for one in pooled) / freedom if freedom else 0.0
-    deviation = math.sqrt(max(beyond, 0.0) * (1 / len(before) + 1 / len(after)) / 2)
+    deviation = math.sqrt(max(beyond, 0.0) / len(before))
     lean, lean_p = _lean(before, after) if by_loss else (None, 1.0)
     low = gain - math.hypot(gain - test.difference.low, Z * deviation)
     high = gain + math.hypot(test.difference.high - gain, Z * deviation)
@@ -118,7 +116,7 @@ def compare(
     if lean is None:
         level = _mean_error(before)
         lean, lean_p = (gain / level if level > 0 else gain), p_value
-    return Evidence(gain, low, high, p_value, len(after), scatter, lean, lean_p)
+    return Evidence(gain, low, high, p_value, len(before), scatter, lean, lean_p)
 
 
 def _lean(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> tuple[float | None, float]:
@@ -160,7 +158,7 @@ def _mean_error(evaluations: Sequence[Evaluation]) -> float:
 
 def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedScatter:
     seeds = len(before)
-    if seeds < 2 or len(after) != seeds or before[0].split_error is not None:
+    if seeds < 2 or before[0].split_error is not None:
         return SeedScatter()
     weights = weights_of(before[0].table)
     weights = weights / weights.sum()

@@ -17,7 +17,6 @@ from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import (
     LINKS_OF_GAPS,
     PROMISING,
-    WORTH_A_SEED,
     Evidence,
     can_be_halved,
     compare,
@@ -36,8 +35,7 @@ from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import Stopped
 
 PATIENCE = 2  # knobs in a row that give nothing, after which it is the other link's turn
-TRY_SEEDS = 2  # of a change that is tried, where the first looks well
-SEEDS = 3  # trainings of each side of a comparison, where hope lasts so long
+SEEDS = 3  # that what is on trial is tested with in the end, where hope lasts so long
 FIRST_SHARE = 0.45  # of the time at most goes into the first system
 WRITING_SECONDS = 4.0  # at least kept for judging and writing the improved system, and of a long time this share:
 WRITING_SHARE = 0.02
@@ -183,20 +181,25 @@ class Loop:
         return "no knob is left that promises anything"
 
     def _in_turn(self) -> list[tuple[str, ...]]:
-        """The links at fault, then the others that have a gap (the other way round while these have failed less); last,
-        while there is time left to spend, those without one."""
-        links, others = self.state.links, tuple(one for one in self.state.further if one not in self.state.links)
-        rest = tuple(one for one in LINKS_OF_GAPS if one not in (*links, *others))
-        last = [rest] if rest and links else []
-        if not others:
-            return [links, *last]
-        failed = [min((self.state.in_vain.get(one, 0) for one in each), default=PATIENCE) for each in (links, others)]
-        in_turn = [others, links] if failed[0] >= PATIENCE and failed[0] > failed[1] else [links, others]
-        return [*in_turn, *last]
+        """The links at fault, then the others; the other way round once these failed PATIENCE times, and more often.
+
+        A link without a gap comes last, while there is something left to spend: knobs are not perfectly orthogonal.
+        """
+        links = self.state.links
+        with_gap = tuple(one for one in self.state.further if one not in links)
+        without = tuple(one for one in LINKS_OF_GAPS if one not in (*links, *with_gap))
+        others = [one for one in (with_gap, without) if one and links]
+        failed = self._failed(links)
+        sooner = [one for one in others if failed >= PATIENCE and failed > self._failed(one)]
+        return [*sooner, links, *(one for one in others if one not in sooner)]
+
+    def _failed(self, links: tuple[str, ...]) -> int:
+        """Knobs in a row that gave nothing, of that one of the links which did best."""
+        return min((self.state.in_vain.get(one, 0) for one in links), default=PATIENCE)
 
     def _turn_to(self, links: tuple[str, ...]) -> None:
         before, now = (" and ".join(one) or "that link" for one in (self.state.links, links))
-        failed = min((self.state.in_vain.get(one, 0) for one in self.state.links), default=0)
+        failed = self._failed(self.state.links)
         why = f"no knob of {before} is left to try"
         if failed >= PATIENCE:
             why = f"the last {failed} knobs of {before} gave nothing"
@@ -236,54 +239,26 @@ class Loop:
         return self.rates[key]
 
     def _try(self, turn: Turn, current: Outcome) -> None:
-        """One knob turned, with one seed, and where that looks well with a second one; then kept or undone."""
+        """One knob turned, with the run's own seed, then kept or undone. More seeds are for what stays (`_settle`)."""
         label, unit = turn.label(current.settings), self.matched.trials.task.error_unit
         facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
         facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
-        before: list[Outcome] = []
-        after: list[Outcome] = []
-        evidence: Evidence | None = None
-        failed = ""
-        for seed in self.matched.seeds(TRY_SEEDS):
-            is_known = self.matched.knows(self.state.changes, seed)
-            if after and not self.budget.has_room(current, turn.cost + (not is_known)):
-                break
-            base = self._trained(self.state.changes, seed)
-            turned = self._trained({**self.state.changes, **turn.changes}, seed)
-            if isinstance(base, Refused) or isinstance(turned, Refused):
-                failed = turned.why if isinstance(turned, Refused) else "no time was left"
-                break
-            before.append(base)
-            after.append(turned)
-            sides = (self._known(), after) if len(after) == 1 else (before, after)
-            evidence = self._evidence(*sides, confirming=False)
-            if not WORTH_A_SEED[0] <= evidence.lean_p <= WORTH_A_SEED[1]:
-                before = list(sides[0])
-                break
-        if evidence is None:
-            self.note("tried", f"{label}: {failed}", **facts, failed=failed, kept=False, proven=False)
+        turned = self._trained({**self.state.changes, **turn.changes}, current.seed)
+        if isinstance(turned, Refused):
+            self.note("tried", f"{label}: {turned.why}", **facts, failed=turned.why, kept=False, proven=False)
             return
-        self._decide(facts, before, after, evidence, unit)
-
-    def _known(self) -> list[Outcome]:
-        """What every seed gave of the system as it stands. It was chosen by how well its first one did, which alone
-        would look better than it is."""
-        known = [self.matched.known(self.state.changes, seed) for seed in self.matched.seeds(SEEDS)]
-        return [one for one in known if one is not None]
-
-    def _decide(
-        self, facts: dict[str, Any], before: list[Outcome], after: list[Outcome], chosen_by: Evidence, unit: str | None
-    ) -> None:
-        is_halved = can_be_halved(before[0].evaluations["dev"])
-        is_asked = is_halved and min(chosen_by.p_value, chosen_by.lean_p) < PROMISING
-        evidence = self._evidence(before, after, confirming=True) if is_asked else chosen_by
+        is_halved = can_be_halved(current.evaluations["dev"])
+        chosen_by = evidence = self._evidence([current], [turned], confirming=False)
+        is_asked = is_halved and min(evidence.p_value, evidence.lean_p) < PROMISING
+        if is_asked:
+            evidence = self._evidence([current], [turned], confirming=True)
         decision = decide(evidence, number_tried=self._number(is_asked), unit=unit)
         is_kept, why = decision.is_kept, decision.why
         if is_halved and not is_asked:
             is_kept, why = False, "too little on the half of dev that chooses to ask the other half"
-        measured = _as_measured(before, after, evidence)
+        measured = _as_measured([current], [turned], evidence)
         self.note(
-            "tried", f"{facts['label']}: {_in_words(measured, unit)}; {why}", **facts, **measured, kept=is_kept,
+            "tried", f"{label}: {_in_words(measured, unit)}; {why}", **facts, **measured, kept=is_kept,
             proven=is_kept and decision.is_proven, why=why, level=decision.level, confirmed=is_asked,
             relative_gain=chosen_by.lean,
         )  # fmt: skip

@@ -133,11 +133,7 @@ class Matched:
 
     def knows(self, changes: Mapping[str, Any], seed: int) -> bool:
         """Whether it was trained before, so that its outcome costs nothing."""
-        return self.known(changes, seed) is not None
-
-    def known(self, changes: Mapping[str, Any], seed: int) -> Outcome | None:
-        """What it gave when it was trained; None where it was not."""
-        return self._known.get(_key(changes, seed, None))
+        return _key(changes, seed, None) in self._known
 
     def seconds(self, of: Outcome, times: float) -> float:
         """How long a training takes that costs so many times what `of` did, at the slower pace of it and the latest."""

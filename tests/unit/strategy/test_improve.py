@@ -13,7 +13,6 @@ from gnomon.metrics.intervals import wilson
 from gnomon.strategy.improve import (
     ALPHA,
     LARGE_DEV,
-    WORTH_A_SEED,
     Evidence,
     SeedScatter,
     can_be_halved,
@@ -101,7 +100,7 @@ def test_what_proves_the_first_change_does_not_prove_the_tenth():
         (0.02, 0.001, 0.1, 0.01, "proven"),
         (0.02, 0.3, 0.1, 0.15, "on trial"),
         (0.0, 0.5, 0.1, 0.01, "on trial"),  # as many errors, but smaller losses
-        (0.02, 0.3, 0.1, 0.25, "undone"),
+        (0.02, 0.3, 0.1, 0.4, "undone"),
         (0.02, 0.3, -0.1, 0.9, "undone"),
         (-0.1, 0.9, -0.1, 0.9, "undone"),
     ],
@@ -134,13 +133,6 @@ def test_a_lean_without_losses_is_that_of_the_errors():
     found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
     assert found.lean == pytest.approx(0.6)
     assert found.lean_p == found.p_value
-
-
-def test_one_seed_of_a_change_is_held_against_all_that_are_known_of_the_system():
-    lucky, usual = wrong(0, 1), wrong(*range(10))
-    found = compare([lucky, usual], [wrong(0, 1, 2)])
-    assert found.gain == pytest.approx(0.03)  # 6 errors on average, 3 after
-    assert found.seeds == 1
 
 
 def test_only_a_large_dev_set_without_groups_is_halved():
@@ -187,7 +179,7 @@ def a_run(rng, *, gains=(), tries=12, num_dev=400, seeds=3, on_trial=True) -> tu
     for place in range(tries):
         after_this = left * (1 - (gains[place] if place < len(gains) else 1e-9 * (place + 1)))
         number += 1
-        evidence = measured(trained, left, after_this, scatters)
+        evidence = compare([trained(left, 0)], [trained(after_this, 0)], scatters=scatters)
         decision = decide(evidence, number_tried=number, unit=SHARE)
         is_proven |= decision.is_proven
         if decision.is_proven and left == proven:
@@ -199,15 +191,6 @@ def a_run(rng, *, gains=(), tries=12, num_dev=400, seeds=3, on_trial=True) -> tu
         is_proven |= decide(evidence, number_tried=number + 1, unit=SHARE).is_proven
         left = left if evidence.gain > 0 else proven
     return left, is_proven
-
-
-def measured(trained, left, after_this, scatters) -> Evidence:
-    evidence = compare([trained(left, 0)], [trained(after_this, 0)], scatters=scatters)
-    if WORTH_A_SEED[0] <= evidence.lean_p <= WORTH_A_SEED[1]:
-        sides = ([trained(rate, seed) for seed in (0, 1)] for rate in (left, after_this))
-        evidence = compare(*sides, scatters=scatters)
-        scatters.append(evidence.scatter)
-    return evidence
 
 
 def together(trained, proven, left, seeds, scatters, number) -> Evidence:
