@@ -27,7 +27,7 @@ class Entry:
     @property
     def step(self) -> str:
         """What kind of step it was, as people read it: what was tried is "kept" (proven), "on trial" or "undone"."""
-        if self.event in ("tried", "together"):
+        if self.event == "tried":
             if not self.facts.get("kept"):
                 return "undone"
             return "kept" if self.is_proven else "on trial"

@@ -289,9 +289,9 @@ class Loop:
         decision = decide(evidence, number_tried=self._number(is_halved), unit=unit)
         measured = _as_measured(before, after, evidence)
         count = len(state.unproven)
-        what = "what is on trial" if count == 1 else f"all {count} on trial, together"
+        what = "what is on trial, with more seeds" if count == 1 else f"all {count} settings on trial at once"
         stays = evidence.gain > 0 or evidence.lean > 0
-        then = "" if decision.is_proven else "; it stays, unproven" if stays else "; undone"
+        then = "; proven" if decision.is_proven else "; it stays, unproven" if stays else "; undone"
         self.note(
             "together", f"{what}: {_in_words(measured, unit)}; {decision.why}{then}", **measured,
             changes=state.unproven, label=what, kept=stays, proven=decision.is_proven, why=decision.why,
