@@ -72,6 +72,10 @@ def attacked(payloads: list[str]):
         title=payloads[0] + payloads[14],
         slices={"class": many, **{f"tag.{text}": many[:1] for text in payloads}},
         confusion=Confusion(tuple(payloads[:50]), np.eye(50, dtype=int)),
+        tag_sheet=dataclasses.replace(
+            record.tag_sheet, note=payloads[1],
+            shares=[dataclasses.replace(record.tag_sheet.shares[0], name=text) for text in payloads[:60]],
+        ),
         mistakes=[Mistake(text, View(text=text, fields={text: text}), text, text, 1.0, 0.9) for text in payloads[:48]],
         settings=[SettingLine(text, text, True, text) for text in payloads],
         environment={text: text for text in payloads},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import studio_samples as samples
@@ -114,6 +116,52 @@ def test_a_database_that_is_none_is_told(planted, tmp_path):
     status, _, body = client.ask(f"{place}/errors/dev", headers={"accept": "text/html"})
     assert status == 424
     assert b"is not a file of tags" in body
+
+
+READ_ONLY = """
+import json, subprocess, sys
+from pathlib import Path
+import studio_samples as samples
+
+runs, body = Path(sys.argv[1]), json.dumps({"sayings": [{"position": 1, "kind": "comment", "value": "hazy"}]}).encode()
+
+def mounted(how):
+    subprocess.run(["mount", "-o", f"remount,{how},bind", runs], check=True)
+
+def both(client, run):
+    place = f"/runs/{samples.run_id(run)}/errors/dev"
+    said, _, answer = client.ask(place + "/say", "POST", body)
+    seen, _, page = client.ask(place + "?show=all&text=000001")
+    return [said, json.loads(answer).get("fault", ""), seen, b"hazy" in page]
+
+subprocess.run(["mount", "--bind", runs, runs], check=True)
+tagged, plain = sorted(path.parent for path in runs.glob("*/*/manifest.json"))
+say = "import sys; from pathlib import Path; from gnomon.runs.tags import Saying, TagStore;" \
+      "TagStore(Path(sys.argv[1])).say([Saying('dev', sys.argv[2], 'comment', '', 'hazy')], 'ann')"
+subprocess.run([sys.executable, "-c", say, tagged, "dog/000001.png"], check=True)
+mounted("ro")
+client = samples.Client(runs)
+told = [both(client, tagged), both(client, plain)]
+mounted("rw")
+told += [both(client, tagged), both(client, plain)]
+print(json.dumps(told))
+"""
+
+
+def test_runs_that_can_only_be_read_are_shown_and_a_tag_is_said_not_to_be_saved(tmp_path):
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount (unshare -m)")
+    for name in ("a tagged one", "plain"):
+        samples.plant(tmp_path / "runs", samples.predictions(60, 6), name=name)
+    command = ["unshare", "-m", sys.executable, "-c", READ_ONLY, str(tmp_path / "runs")]
+    here = {**os.environ, "PYTHONPATH": str(Path(samples.__file__).parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=here)
+    assert done.returncode == 0, done.stderr[-800:]
+    told = json.loads(done.stdout)
+    assert [one[0] for one in told] == [503, 503, 200, 200]
+    assert all("its folder can only be read" in fault for status, fault, *_ in told if status == 503)
+    assert [one[2] for one in told] == [200] * 4  # the sheet is shown all the same,
+    assert [one[3] for one in told] == [True, False, True, True]  # with what was said before
 
 
 # --- scenario 47 and the process itself -------------------------------------------------------------------------------

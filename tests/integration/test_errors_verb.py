@@ -136,6 +136,10 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
     errors.write_sheet(sheet, store, again)
     assert "'=seen at night" in again.read_text().splitlines()[0]
     assert ',"\'=1+1",' in again.read_text()
+    raw = tmp_path / "again.raw.csv"
+    errors.write_sheet(sheet, store, raw)
+    assert ',"=1+1",' in raw.read_text()
+    assert errors.read_sheet(sheet, store, raw) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,27 +13,31 @@ from typing import Any
 _BEGINS = r"(^|[;\t\r\n])"
 _NEEDS_MARK = re.compile(_BEGINS + r"(?=[ \"']*[=+\-@\t\r\n＝＋－＠]|')")
 _MARKED = re.compile(_BEGINS + "'")
+RAW = ".raw.csv"  # how a file ends whose texts stay as they are: for programs, not for a spreadsheet
 
 
-def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, raw: bool = False) -> bytes:
     """UTF-8 CSV. Texts are quoted, and get a ' wherever a spreadsheet could take them for a formula; numbers stay bare.
 
+    `raw`: without those marks.
     Source: OWASP, "CSV injection": with another separator a cell begins in the middle of a text.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)  # lines end as RFC 4180 says
-    writer.writerow([safe_text(name) for name in columns])
+    writer.writerow([_cell(name, raw=raw) for name in columns])
     for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
+        writer.writerow([_cell(row.get(name), raw=raw) for name in columns])
     return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _cell(value: Any) -> str | float:
+def _cell(value: Any, *, raw: bool) -> str | float:
     if value is None:
         return ""
     if isinstance(value, bool):
         return int(value)
-    return value if isinstance(value, int | float) else safe_text(str(value))
+    if isinstance(value, int | float):
+        return value
+    return str(value) if raw else safe_text(str(value))
 
 
 def safe_text(text: str) -> str:
@@ -41,14 +45,14 @@ def safe_text(text: str) -> str:
     return _NEEDS_MARK.sub(r"\1'", text.replace("\0", "\\x00"))
 
 
-def from_csv(data: bytes, key: str = "id") -> tuple[list[str], list[dict[str, str]]]:
+def from_csv(data: bytes, key: str = "id", *, raw: bool = False) -> tuple[list[str], list[dict[str, str]]]:
     """The column names and the rows of a CSV that `to_csv` wrote and a spreadsheet saved again.
 
     Cells are apart by the one of `,` `;` and tab with which there is a column `key`. Raises ValueError naming the line
     whose width differs from the header's.
     """
     text = data.decode("utf-8-sig")
-    found = [lines for delimiter in ",;\t" if (lines := _lines(text, delimiter)) and key in lines[0][1]]
+    found = [lines for delimiter in ",;\t" if (lines := _lines(text, delimiter, raw=raw)) and key in lines[0][1]]
     if not found:
         raise ValueError(f"there is no column {key}")
     names = found[0][0][1]
@@ -60,11 +64,11 @@ def from_csv(data: bytes, key: str = "id") -> tuple[list[str], list[dict[str, st
     return names, rows
 
 
-def _lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+def _lines(text: str, delimiter: str, *, raw: bool) -> list[tuple[int, list[str]]]:
     """Each line that is not empty, with its number."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return [(reader.line_num, [_plain(cell) for cell in line]) for line in reader if line]
+        return [(reader.line_num, line if raw else [_plain(cell) for cell in line]) for line in reader if line]
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
 

@@ -22,6 +22,7 @@ FORMAT = 1
 PATIENCE = 10.0  # seconds a writer waits for the others
 MAX_TEXT = 2_000  # characters of a tag's name or a comment
 
+Identity = tuple[int, int, bool]  # device, inode, and whether its folder can only be read
 Kind = Literal["look", "tag", "comment", "review", "new", "drop", "undo"]
 
 _SCHEMA = """
@@ -72,7 +73,7 @@ class TagStore:
         self.path = run / FILE
         self._run = run
         self._local = threading.local()
-        self._known: tuple[int, int] | None = None  # device and inode of the file this store has used
+        self._known: Identity | None = None  # of the file this store has used
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def say(self, sayings: Sequence[Saying], who: str) -> int:
@@ -193,6 +194,8 @@ class TagStore:
         """This thread's connection to the file that is there now."""
         identity = self._identity()
         if identity is None:
+            if make and _can_only_be_read(self._run):
+                raise _read_only(self.path)
             if self._known is not None:
                 raise MachineError(
                     "the file with the tags is gone.", where=str(self.path), fix="put it back, or start anew."
@@ -200,33 +203,34 @@ class TagStore:
             if not make:
                 return None
         kept = getattr(self._local, "kept", None)
-        if kept is not None and identity is not None and kept[0] == identity:
+        if kept is not None and identity is not None and _serves(kept[0], identity):
             connection: sqlite3.Connection = kept[1]
             return connection
         if kept is not None:
             kept[1].close()
-        connection = _opened(reader.contained(self._run, FILE))
+        path = reader.contained(self._run, FILE)
+        connection = _opened_for_reading(path) if identity is not None and identity[2] else _opened(path)
         identity = self._identity()
         self._known, self._local.kept = identity, (identity, connection)
         return connection
 
-    def _identity(self) -> tuple[int, int] | None:
+    def _identity(self) -> Identity | None:
         try:
             found = os.lstat(self.path)
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino, _can_only_be_read(self._run)
+
+
+def _serves(kept: Identity, now: Identity) -> bool:
+    """Whether a connection to `kept` does for what is there now: one for reading alone does not learn to write."""
+    return kept[:2] == now[:2] and (now[2] or not kept[2])
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > FORMAT:
-            raise ArtefactError(
-                f"has format {version}; this gnomon reads format {FORMAT}.", where=str(path),
-                fix="use the gnomon that wrote it, or a later one.",
-            )  # fmt: skip
+        version = _checked_version(connection, path)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives any kill, and is whole after power loss
         if version < FORMAT:
@@ -236,6 +240,49 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _opened_for_reading(path: Path) -> sqlite3.Connection:
+    """SQLite reads a file in WAL mode only where it can write beside it, unless it is told that nobody changes it."""
+    unfinished = path.with_name(f"{path.name}-wal")
+    if unfinished.exists() and unfinished.stat().st_size:
+        raise MachineError(
+            "its last words lie in a file beside it that only a writable folder lets in.", where=str(path),
+            fix="copy the run to where it can be written.",
+        )  # fmt: skip
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _checked_version(connection, path)
+        connection.execute("PRAGMA trusted_schema = OFF")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > FORMAT:
+        raise ArtefactError(
+            f"has format {version}; this gnomon reads format {FORMAT}.", where=str(path),
+            fix="use the gnomon that wrote it, or a later one.",
+        )  # fmt: skip
+    return version
+
+
+def _can_only_be_read(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not os.access(folder, os.W_OK)
+    except OSError:  # it is gone: another matter
+        return False
+
+
+def _read_only(path: Path) -> MachineError:
+    return MachineError(
+        "cannot be written: its folder can only be read.", where=str(path), fix="get the right to write there."
+    )
 
 
 def _begin_wal(connection: sqlite3.Connection) -> None:
@@ -265,8 +312,8 @@ def _our_error(error: sqlite3.DatabaseError, path: Path) -> GnomonError:
         return ArtefactError(
             f"is not a file of tags ({text}).", where=str(path), fix="move it away, or put a copy of it in its place."
         )
-    if "readonly" in text:
-        return MachineError("cannot be written: it is read-only.", where=str(path), fix="get the right to write there.")
+    if "readonly" in text or _can_only_be_read(path.parent):
+        return _read_only(path)
     if "full" in text:
         return MachineError("cannot be written: the disk is full.", where=str(path), fix="free some space.")
     if "locked" in text:

@@ -17,7 +17,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive, generator
 from gnomon.report.record import TagSheet
 from gnomon.runs.folder import RunFolder
-from gnomon.runs.spreadsheet import from_csv
+from gnomon.runs.spreadsheet import RAW, from_csv
 from gnomon.runs.spreadsheet import to_csv as csv_of
 from gnomon.runs.tags import Said, Saying, TagStore
 from gnomon.runs.writer import write_bytes
@@ -302,16 +302,18 @@ def write_report(run: Run, found: Found) -> Path:
 
 # --- out to CSV and back ----------------------------------------------------------------------------------------------
 def write_sheet(sheet: Sheet, store: TagStore, path: Path, *, rows: str = "errors") -> int:
-    """Errors (or rows="right", "all") as CSV, in random order, a column a tag; returns how many. Formulas are defused.
+    """Errors (or rows="right", "all") as CSV, in random order, a column a tag; returns how many.
 
-    1 has it, 0 has not, blank: not looked at.
+    1 has it, 0 has not, blank: not looked at. Formulas are defused, but in a file that is called .raw.csv.
     """
-    data, count = sheet_as_csv(sheet, store, rows=rows)
+    data, count = sheet_as_csv(sheet, store, rows=rows, raw=path.name.endswith(RAW))
     write_bytes(path, data)
     return count
 
 
-def sheet_as_csv(sheet: Sheet, store: TagStore, *, rows: str = "errors") -> tuple[bytes, int]:
+def sheet_as_csv(
+    sheet: Sheet, store: TagStore, *, rows: str = "errors", raw: bool = False
+) -> tuple[bytes, int]:  # fmt: skip
     wrong = sheet.errors.count
     kept = {"errors": sheet.order[:wrong], "right": sheet.order[wrong:], "all": sheet.order}[rows]
     marks = Marks(sheet, store.in_force(sheet.split))
@@ -326,7 +328,7 @@ def sheet_as_csv(sheet: Sheet, store: TagStore, *, rows: str = "errors") -> tupl
             | {tag.name: _cell(tag, int(position)) for tag in mine}
             | {f"{AUTO}{tag.name}": _cell(tag, int(position)) for tag in sheet.tags}
         )
-    return csv_of(columns, lines), len(lines)
+    return csv_of(columns, lines, raw=raw), len(lines)
 
 
 def _cell(tag: Tag, position: int) -> int | None:
@@ -344,7 +346,7 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
     if not path.is_file():
         raise DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
     try:
-        names, lines = from_csv(path.read_bytes())
+        names, lines = from_csv(path.read_bytes(), raw=path.name.endswith(RAW))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
     marks = Marks(sheet, store.in_force(sheet.split))

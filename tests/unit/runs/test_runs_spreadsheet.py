@@ -44,6 +44,12 @@ def test_what_a_spreadsheet_saved_with_semicolons_and_a_mark_is_read():
     assert from_csv("\ufeffid;comment\r\na;x\r\n".encode()) == (["id", "comment"], [{"id": "a", "comment": "x"}])
 
 
+def test_for_a_program_texts_stay_as_they_are():
+    data = to_csv(["id", "text"], [{"id": "1", "text": "'=1;'2"}], raw=True)
+    assert b"\"'=1;'2\"" in data
+    assert from_csv(data, raw=True)[1][0]["text"] == "'=1;'2"
+
+
 def test_a_row_of_another_width_is_named():
     with pytest.raises(ValueError, match="line 3 has 1 cells, the header 2"):
         from_csv(b"id,comment\na,x\nb\n")

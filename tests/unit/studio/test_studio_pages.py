@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -284,3 +286,10 @@ def test_a_studio_without_runs_shows_the_first_one_by_itself(tmp_path):
     assert 'hx-trigger="every 3s"' in page
     samples.plant(tmp_path, samples.predictions(300, 60), name="first")
     assert "first" in body(empty, "/")
+
+
+def test_the_list_waits_for_neither_matplotlib_nor_torch():
+    heavy = {"matplotlib", "torch", "scipy", "sklearn"}
+    loaded = f"import sys, gnomon.studio.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
