@@ -28,8 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PICTURES, SIDE, PARTS = 64_000, 128, 64  # 64,000 x 128 x 128 x 3 bytes are 3.1 GB
 LIMIT = 1536 << 20  # bytes
-HEAD = ("limit of 1.5 GB", "reading, s", "encoding, s", "again, s", "pictures/s", "lowest - highest", "of no limit",
-        "own memory, MiB", "CPU of others")  # fmt: skip
+EPOCHS, STEPS, WARM_UP = 3, 100, 10  # steps of 64 pictures in a slice; slices that are not counted: the first epoch
+HEAD = ("limit of 1.5 GB", "reading, s", "encoding, s", "again, s", "pictures/s", "of no limit",
+        "a second of CPU", "of no limit", "own memory, MiB", "CPU of others")  # fmt: skip
 GROUPS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))  # versions 1 and 2
 KINDS = {
     "no limit": "none: all in memory",
@@ -110,29 +111,29 @@ def resident() -> int:
 # --- more than there is -----------------------------------------------------------------------------------------------
 def larger_table() -> list[str]:
     """The figures as lines of Markdown."""
-    found = larger(5, list(KINDS))
+    found = larger(list(KINDS))
     lines = [
         f"### {PICTURES:,} pictures of {SIDE} x {SIDE}, 3.1 GB, of which 1.5 GB may be in memory",
         "",
-        "Logistic regression, batch 64, one thread; an epoch of each in turn. Weights and losses are "
-        + ("the same bit for bit." if is_same(found) else "NOT the same."),
+        f"Logistic regression, batch 64, one thread; {EPOCHS} epochs, {STEPS} steps of each in turn; weights and losses "
+        + ("the same bit for bit." if is_same(found) else "are NOT the same."),
         "",
         "| " + " | ".join(HEAD) + " |",
         "|---|" + "---:|" * (len(HEAD) - 1),
     ]
     for kind, one in found.items():
-        rates = [epoch["rate"] for epoch in one["epochs"]]
+        slices = one["slices"][WARM_UP:]
         lines.append(
-            f"| {KINDS[kind]} | {one['read']:.0f} | {one['encode']:.1f} | {one['again']:.1f} | {median(rates):,.0f} "
-            f"| {min(rates):,.0f} - {max(rates):,.0f} | {share(one, found['no limit']):.2f} "
-            f"| {max(epoch['own'] for epoch in one['epochs']) / 2**20:,.0f} "
-            f"| {median(epoch['others'] for epoch in one['epochs']):.0%} |"
+            f"| {KINDS[kind]} | {one['read']:.0f} | {one['encode']:.1f} | {one['again']:.1f} "
+            f"| {median(each['rate'] for each in slices):,.0f} | {share(one, found['no limit'], 'rate'):.2f} "
+            f"| {median(each['cpu_rate'] for each in slices):,.0f} | {share(one, found['no limit'], 'cpu_rate'):.2f} "
+            f"| {max(each['own'] for each in slices) / 2**20:,.0f} | {median(each['others'] for each in slices):.0%} |"
         )
     return lines
 
 
-def larger(repeats: int, kinds: list[str]) -> dict[str, Any]:
-    """3.1 GB of pictures trained on under each of the limits, an epoch each in turn; what each of them says."""
+def larger(kinds: list[str]) -> dict[str, Any]:
+    """3.1 GB of pictures trained on under each of the limits, some steps of each in turn; what each of them says."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         pictures = Path(os.environ.get("GNOMON_LARGE", scratch / "pictures"))
@@ -142,23 +143,27 @@ def larger(repeats: int, kinds: list[str]) -> dict[str, Any]:
         for kind in kinds:
             forget(pictures)  # what one has read must not be there for the next
             learners[kind] = stack.enter_context(learner(kind, pictures, scratch / f"cache for {kind}"))
-            found[kind] = {**learners[kind].answer(), "epochs": []}
-        for _ in range(repeats):
+            found[kind] = {**learners[kind].answer(), "slices": []}
+        while not all("weights" in one for one in found.values()):
             for kind in kinds:
-                found[kind]["epochs"].append(learners[kind].ask("train"))
+                told = learners[kind].ask("go on")
+                if "weights" in told:
+                    found[kind] |= told
+                else:
+                    found[kind]["slices"].append(told)
         for kind in kinds:
             found[kind] |= learners[kind].ask("encode again")
     return found
 
 
 def is_same(found: dict[str, Any]) -> bool:
-    return len({(epoch["loss"], epoch["weights"]) for one in found.values() for epoch in one["epochs"]}) == 1
+    return len({(*one["losses"], one["weights"]) for one in found.values()}) == 1
 
 
-def share(one: dict[str, Any], free: dict[str, Any]) -> float:
-    """Of the pace without a limit: the median over the epochs, each beside the one made just before or after it."""
-    pairs = zip(one["epochs"], free["epochs"], strict=True)
-    return median(mine["rate"] / theirs["rate"] for mine, theirs in pairs)
+def share(one: dict[str, Any], free: dict[str, Any], what: str) -> float:
+    """Of the pace without a limit: the median over slices, each beside the one made just before or after it."""
+    pairs = zip(one["slices"][WARM_UP:], free["slices"][WARM_UP:], strict=True)
+    return median(mine[what] / theirs[what] for mine, theirs in pairs)
 
 
 def write_pictures(folder: Path) -> None:
@@ -191,7 +196,7 @@ def forget(*folders: Path) -> None:
 
 
 class Learner:
-    """A process that reads and encodes, and then trains an epoch whenever it is asked."""
+    """A process that reads and encodes, and then trains some steps whenever it is asked."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -260,7 +265,7 @@ def control_group() -> Iterator[Path]:
 
 
 def learn(pictures: str) -> None:
-    """What a Learner runs: a line of JSON when all is read and encoded, and one an epoch."""
+    """What a Learner runs: a line of JSON when all is read and encoded, and one a slice of the training."""
     import torch
 
     from gnomon.core.settings import from_flat
@@ -278,7 +283,7 @@ def learn(pictures: str) -> None:
 
     trial.encode_whole = encode_whole  # type: ignore[attr-defined]
     opened = from_flat(
-        {"model": "logistic", "image_size": SIDE, "epochs": 1, "batch_size": 64, "dev": 1000 / PICTURES, "test": 0,
+        {"model": "logistic", "image_size": SIDE, "epochs": EPOCHS, "batch_size": 64, "dev": 1000 / PICTURES, "test": 0,
          "threads": 1, "augment": "none"}
     )  # fmt: skip
     began = time.monotonic()
@@ -286,26 +291,44 @@ def learn(pictures: str) -> None:
     read = time.monotonic() - began
     trials = trial.Trials(prepared, opened, given=frozenset({"machine.threads"}))
     print(json.dumps({"read": read, "encode": max(taken)}), flush=True)
-    for line in sys.stdin:
-        if line == "encode again\n":
-            taken[:] = [0.0]
-            trial.Trials(prepared, opened)
-            print(json.dumps({"again": max(taken)}), flush=True)
-            continue
-        busy, own, began = busy_seconds(), own_seconds(), time.monotonic()
-        made = trials.run()
-        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own))
-        digest = hashlib.sha256()
-        for tensor in made.model.state_dict().values():
-            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
-        answer = {
-            "rate": made.history[-1]["examples_per_second"],
-            "loss": made.history[-1]["train_loss"],
-            "weights": digest.hexdigest(),
-            "own": own_bytes(),
-            "others": others / ((time.monotonic() - began) * (os.cpu_count() or 1)),
-        }
-        print(json.dumps(answer), flush=True)
+    slices = Slices()
+    made = trials.run(stop_asked=slices.after_a_step)
+    digest = hashlib.sha256()
+    for tensor in made.model.state_dict().values():
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    losses = [row["train_loss"] for row in made.history]
+    print(json.dumps({"losses": losses, "weights": digest.hexdigest()}), flush=True)
+    sys.stdin.readline()
+    taken[:] = [0.0]
+    trial.Trials(prepared, opened)
+    print(json.dumps({"again": max(taken)}), flush=True)
+
+
+class Slices:
+    """Has a training wait for its turn before the first step and after every STEPS of them, and tells their pace."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._begin()
+
+    def after_a_step(self) -> bool:
+        self.steps += 1
+        if self.steps % STEPS == 0:
+            wall, cpu = time.monotonic() - self.began, time.process_time() - self.cpu
+            others = max(0.0, (busy_seconds() - self.busy) - (own_seconds() - self.own))
+            answer = {
+                "rate": 64 * STEPS / wall,
+                "cpu_rate": 64 * STEPS / cpu,
+                "own": own_bytes(),
+                "others": others / (wall * (os.cpu_count() or 1)),
+            }
+            print(json.dumps(answer), flush=True)
+            self._begin()
+        return False
+
+    def _begin(self) -> None:
+        sys.stdin.readline()
+        self.began, self.cpu, self.busy, self.own = time.monotonic(), time.process_time(), busy_seconds(), own_seconds()
 
 
 def own_bytes() -> int:
@@ -317,9 +340,10 @@ def own_bytes() -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "learner":
         learn(sys.argv[2])
-    elif sys.argv[1] == "larger":  # python -m benchmarks.memory larger 3 "no limit" "ulimit -d"
-        told = larger(int(sys.argv[2]), sys.argv[3:])
-        shares = {kind: share(one, told["no limit"]) for kind, one in told.items()}
+    elif sys.argv[1] == "larger":  # python -m benchmarks.memory larger "no limit" "ulimit -d"
+        told = larger(sys.argv[2:])
+        free = told["no limit"]
+        shares = {kind: [share(one, free, what) for what in ("rate", "cpu_rate")] for kind, one in told.items()}
         print(json.dumps({"same": is_same(told), "shares": shares, "found": told}))
     else:
         print("\n" + json.dumps(measure(int(sys.argv[1]))))
