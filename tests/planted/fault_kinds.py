@@ -124,7 +124,7 @@ def large_enough_a_net(seed: int, place: Path) -> bool:
 def too_few(seed: int, place: Path) -> bool:
     """Eighty rows of forty columns and a net of 76,000 weights."""
     data = in_files(place, train=line(80, seed, others=38, noise=0), dev=line(1000, seed, others=38, noise=0))
-    run = fitted(data, seed, place, human=0.01, hidden=(256, 256), batch_size=16, epochs=40)
+    run = fitted(data, seed, place, human=0.01, hidden=(256, 256), batch_size=16, epochs=25)
     return first_fault(run) == "variance" and run.diagnosis.advice[0].action.startswith("get more training data")
 
 
@@ -237,7 +237,7 @@ def first_tag(seed: int, place: Path, *, turned: str) -> str:
     """What `gnomon errors` says to look at first; "" where it says nothing."""
     rng = np.random.default_rng([seed, 9])
     for split in ("train", "dev"):
-        for i in range(320):
+        for i in range(280):
             side, where = i % 2, ("north", "south", "east", "west")[rng.integers(4)]
             picture = rng.integers(0, 200, (12, 12)).astype(np.uint8)
             half = 1 - side if split == "dev" and where == turned else side
@@ -352,7 +352,8 @@ def plain_and_wary(seed: int, place: Path) -> list[gnomon.Run]:
     for factor in (1, 12):
         more = pl.concat([train, *[train.filter(pl.col("class") == "bad")] * (factor - 1)])
         data = in_files(place / str(factor), train=more, dev=dev)
-        systems.append(fitted(data, seed, place / str(factor), target="class", model="logistic", hidden=None))
+        settings = {"model": "logistic", "hidden": None, "batch_size": 256, "learning_rate": 0.03}
+        systems.append(fitted(data, seed, place / str(factor), target="class", **settings))
     return systems
 
 
