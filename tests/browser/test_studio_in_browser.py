@@ -337,8 +337,9 @@ def test_a_running_fit_is_followed_without_a_reload(studio, tmp_path):
 @pytest.mark.slow
 def test_two_runs_are_compared_from_the_list(studio, own_digits):
     page = studio(own_digits).enter()
-    for name in ("first", "second"):
-        page.get_by_label(f"compare {name}").check()
+    for key in "jxjx":
+        page.keyboard.press(key)
+    assert page.locator("#runs input:checked").count() == 2
     page.get_by_role("button", name="Compare the ticked ones").click()
     page.wait_for_selector("#examples img")
     assert "on the same 359 examples" in page.inner_text("#main")

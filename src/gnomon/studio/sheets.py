@@ -31,6 +31,7 @@ PAGE = 48  # examples on a page of the sheet
 ORDERS = ("random", "sure", "unsure", "error", "id")
 SHOWS = ("errors", "right", "all")
 SEEN = ("any", "looked", "new")
+KEYS = "1234567890abdefhilmopqrstvyz"  # of tags, in the order they were made: those that do nothing else
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class LiveSheet:
 
     @property
     def keys(self) -> dict[str, str]:
-        return {LABEL_WRONG: "w"} | {name: str(number) for number, name in enumerate(self._began, 1) if number <= 9}
+        return {LABEL_WRONG: "w"} | dict(zip(self._began, KEYS, strict=False))
 
     def say(self, sayings: Sequence[Saying], who: str) -> None:
         self.store.say(sayings, who)

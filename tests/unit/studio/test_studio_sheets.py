@@ -106,6 +106,14 @@ def test_keys_go_to_tags_in_the_order_they_were_made(live):
     assert live.keys == {"dog": "1", "blurred": "2", "label wrong": "w"}
 
 
+def test_no_two_tags_have_one_key_and_none_has_a_key_that_does_something_else(live):
+    live.say([Saying("", "", "new", f"tag {number}") for number in range(40)], "ann")
+    assert live.keys["tag 9"] == "0"
+    assert len(set(live.keys.values())) == len(live.keys)
+    assert not set(live.keys.values()) & set("cgjknux /?[]")
+    assert len(live.counts().not_yet) == 41  # those without a key are there as well
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -153,6 +153,7 @@ const deeds = {
   },
   async new() {
     const name = await question("The new tag's name");
+    if (name && name.length > 80) { toast("a tag's name has at most 80 letters: the rest fits into a comment"); return; }
     if (name) await write("/tags", { name });
   },
   undo() {
@@ -221,6 +222,7 @@ function onKey(event) {
   if (link) return act(() => link.click());
   const button = find(`[data-key="${CSS.escape(event.key)}"]:not([disabled])`);
   if (button) return act(() => button.click());
+  if (find("#runs") && "jkx".includes(event.key)) return act(() => amongRuns(event.key));
   if (!sheet()) return;
   const tag = Object.keys(keys).find((name) => keys[name] === event.key);
   if (tag !== undefined) return act(() => toggle(tag));
@@ -232,6 +234,12 @@ function onKey(event) {
   if (event.key === " ") return act(deeds.look);
   if (event.key === "c") return act(deeds.comment);
   if (event.key === "Enter") return act(deeds.large);
+}
+
+function amongRuns(key) {
+  const links = all("#runs th[scope=row] a"), here = links.indexOf(document.activeElement);
+  if (key === "x" && here >= 0) { const box = find("input[name=run]", links[here].closest("tr")); box.checked = !box.checked; }
+  else if (key !== "x" && links.length) links[Math.min(Math.max(here + (key === "j" ? 1 : -1), 0), links.length - 1)].focus();
 }
 
 // --- what others say ----------------------------------------------------------------------------------------------
