@@ -244,6 +244,7 @@ def _environment() -> Environment:
         thumbnail=pictures.of_view,
         top=_top,
         two_way=two_way_rows,
+        typeset=words.typeset,
     )
     return environment
 

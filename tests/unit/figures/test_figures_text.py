@@ -108,3 +108,17 @@ def test_durations_in_the_words_of_a_clock(seconds, shown):
 )
 def test_large_counts_in_short(value, shown):
     assert text.short_count(value).replace("\u00a0", " ") == shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "page"),
+    [
+        ("12.0 % -> 7.1 % [-0.8, 0.8]", "12.0 % → 7.1 % [−0.8, 0.8]"),
+        ("(gain -3.3 points)", "(gain −3.3 points)"),
+        ("-.5", "−.5"),
+        ("resnet-18 on 2026-11-21, rate 1e-3 of x-3", "resnet-18 on 2026-11-21, rate 1e-3 of x-3"),
+        ("train-dev, Cohen (1960)-2", "train-dev, Cohen (1960)-2"),
+    ],
+)
+def test_numbers_get_a_minus_and_names_keep_their_hyphen(terminal, page):
+    assert text.typeset(terminal) == page
