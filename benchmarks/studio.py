@@ -9,6 +9,7 @@ import argparse
 import datetime
 import http.client
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,11 +27,25 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "samples"))
 
 EXAMPLES, WRONG, CLASSES, TAGS = 100_000, 10_000, 10, 5
-GOALS = {  # seconds, 95th percentile
-    "first page of the error sheet": 0.300,
-    "setting a tag": 0.050,
-    "from starting the process to the list of runs": 1.0,
+GOALS = {  # seconds, and the share of times that must stay below
+    "first page of the error sheet": (0.300, 0.95),
+    "setting a tag": (0.050, 0.95),
+    "from starting the process to the list of runs": (1.0, 0.95),
+    "a tag of one of 16 processes that write at once": (0.100, 0.99),
 }
+WRITERS, WORDS = 16, 1_000
+WRITER = """
+import json, sys, time
+from pathlib import Path
+from gnomon.runs.tags import Saying, TagStore
+
+store, seconds = TagStore(Path(sys.argv[1])), []
+for number in range(int(sys.argv[3])):
+    began = time.perf_counter()
+    store.say([Saying("dev", f"{sys.argv[2]}-{number}", "tag", "label wrong", "1")], sys.argv[2])
+    seconds.append(time.perf_counter() - began)
+print(json.dumps(seconds))
+"""
 
 
 class Studio:
@@ -73,6 +88,17 @@ def plant(runs: Path) -> str:
     chances = np.random.default_rng(0).dirichlet(np.ones(CLASSES), EXAMPLES)
     dev = dev.with_columns(pl.Series(f"p.{name}", chances[:, place]) for place, name in enumerate(names))
     return f"/runs/{samples.run_id(samples.plant(runs, dev).path)}"
+
+
+def written_at_once(run: Path) -> list[float]:
+    """Seconds of each of 16 x 1,000 tags that as many processes write into one file."""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(run), f"w{each}", str(WORDS)], stdout=subprocess.PIPE, text=True
+        )
+        for each in range(WRITERS)
+    ]
+    return [second for each in writers for second in json.loads(each.communicate()[0])]
 
 
 def opened(runs: Path) -> float:
@@ -124,20 +150,29 @@ def measured(runs: Path, place: str, repeats: int) -> dict[str, list[float]]:
         found["the run's page"] = [studio.ask("GET", place) for _ in range(repeats)]
     finally:
         studio.stop()
+    (run,) = runs.glob("*/2*")
+    found["a tag of one of 16 processes that write at once"] = written_at_once(run)
     return found
+
+
+def missed(name: str, seconds: list[float]) -> bool:
+    limit, share = GOALS.get(name, (math.inf, 0.95))
+    return bool(np.quantile(seconds, share) >= limit)
 
 
 def table(found: dict[str, list[float]]) -> list[str]:
     """The figures as lines of Markdown."""
-    lines = ["| what | median, ms | 95 %, ms | longest, ms | times | goal |", "|---|---:|---:|---:|---:|---|"]
+    lines = [
+        "| what | median, ms | 95 %, ms | 99 %, ms | longest, ms | times | goal |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
     for name, seconds in found.items():
-        p95 = float(np.quantile(seconds, 0.95))
-        goal = GOALS.get(name)
-        judged = "" if goal is None else f"{1000 * goal:.0f} ms: {'met' if p95 < goal else 'missed'}"
-        middle = 1000 * float(np.median(seconds))
-        lines.append(
-            f"| {name} | {middle:.0f} | {1000 * p95:.0f} | {1000 * max(seconds):.0f} | {len(seconds)} | {judged} |"
-        )
+        judged = ""
+        if name in GOALS:
+            limit, share = GOALS[name]
+            judged = f"{100 * share:.0f} % below {1000 * limit:.0f} ms: {'missed' if missed(name, seconds) else 'met'}"
+        figures = " | ".join(f"{1000 * float(np.quantile(seconds, share)):.0f}" for share in (0.5, 0.95, 0.99, 1))
+        lines.append(f"| {name} | {figures} | {len(seconds):,} | {judged} |")
     return lines
 
 
@@ -156,8 +191,7 @@ def main() -> int:
         f"{before:.1f}, when it ended {os.getloadavg()[0]:.1f}.\n"
     )
     print("\n".join(table(found)))
-    missed = [name for name, goal in GOALS.items() if np.quantile(found[name], 0.95) >= goal]
-    return 1 if missed else 0
+    return int(any(missed(name, seconds) for name, seconds in found.items()))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
 PICTURE_SIDE = 320  # pixels
 PICTURES_KEPT = 4_000
 DEEPEST = 3  # levels below a folder at which runs are looked for: runs/task/run
+HEAD_START = 0.25  # seconds that the page which asks first is drawn in, before torch is imported beside it
 AT_ONCE = 0.4  # seconds that one look at the list may spend on runs it has not read before
 
 
@@ -138,6 +139,7 @@ class Looked:
         return self.is_ready
 
     def _open(self) -> None:
+        time.sleep(HEAD_START)
         from gnomon.workflow.run import Run  # torch comes with it
 
         try:
