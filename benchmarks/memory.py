@@ -115,7 +115,7 @@ def larger_table() -> list[str]:
     lines = [
         f"### {PICTURES:,} pictures of {SIDE} x {SIDE}, 3.1 GB, of which 1.5 GB may be in memory",
         "",
-        f"Logistic regression, batch 64, one thread; {EPOCHS} epochs, {STEPS} steps of each in turn; weights and losses "
+        f"Logistic regression, batch 64, one thread; {EPOCHS} epochs, {STEPS} steps of each in turn; weights, losses "
         + ("the same bit for bit." if is_same(found) else "are NOT the same."),
         "",
         "| " + " | ".join(HEAD) + " |",
@@ -284,7 +284,7 @@ def learn(pictures: str) -> None:
     trial.encode_whole = encode_whole  # type: ignore[attr-defined]
     opened = from_flat(
         {"model": "logistic", "image_size": SIDE, "epochs": EPOCHS, "batch_size": 64, "dev": 1000 / PICTURES, "test": 0,
-         "threads": 1, "augment": "none"}
+         "threads": 1, "augment": "none", "allocator": "keep"}
     )  # fmt: skip
     began = time.monotonic()
     prepared = prepare(pictures, opened)
