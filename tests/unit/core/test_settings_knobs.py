@@ -37,5 +37,5 @@ def test_an_activation_that_does_not_exist_is_refused_with_those_that_do():
 
 
 def test_a_probability_of_keeping_is_no_probability_of_zeroing():
-    with pytest.raises(UsageError, match="regularise.dropout, which is 1 - keep_prob"):
+    with pytest.raises(UsageError, match=r"regularise\.dropout, which is 1 - keep_prob"):
         from_flat({"keep_prob": 0.8})
