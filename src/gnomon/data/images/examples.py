@@ -17,6 +17,7 @@ from gnomon.core.example import Example, Examples
 from gnomon.data.images.stores import Store
 from gnomon.data.source import counted, first_names, listed
 
+VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each of a channel
 FEW = 1e-6  # a standard deviation below this is a picture of one colour
 
 
@@ -215,8 +216,9 @@ def moments(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of pixel values in [0, 1]; a channel of one value has deviation 1."""
     counts = np.zeros((channels, 256), np.int64)  # of each value: exact, whatever the number of pixels
-    for start in range(0, len(examples), 1000):
-        chunk = examples.take(np.arange(start, min(start + 1000, len(examples))))
+    few = max(1, VALUES_AT_ONCE // (height * width * channels))
+    for start in range(0, len(examples), few):
+        chunk = examples.take(np.arange(start, min(start + few, len(examples))))
         values = chunk.pixels(height, width, channels)
         for channel in range(channels):
             counts[channel] += np.bincount(values[..., channel].ravel(), minlength=256)
