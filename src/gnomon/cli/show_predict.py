@@ -14,6 +14,7 @@ from rich.table import Table
 
 from gnomon.cli.failures import printable
 from gnomon.core.errors import UsageError
+from gnomon.runs.spreadsheet import safe_text
 from gnomon.runs.writer import write_bytes
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 ENDINGS = (".csv", ".parquet")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝")
 
 
 def print_answers(answers: Answers, out: str | None) -> None:
@@ -61,22 +61,15 @@ def check_out(out: Path) -> None:
 
 
 def write_answers(answers: Answers, out: Path) -> None:
-    """CSV (cells that a spreadsheet would run as formulas get a leading ') or Parquet, by the name's ending.
+    """CSV (texts that a spreadsheet would run as formulas get a ') or Parquet, by the name's ending.
 
     Raises UsageError as `check_out` does.
     """
     check_out(out)
     if out.suffix.lower() == ".csv":
-        write_bytes(out, _safe_for_spreadsheets(answers.table).write_csv().encode())
+        texts = pl.col(pl.String).map_elements(safe_text, return_dtype=pl.String)
+        write_bytes(out, answers.table.with_columns(texts).write_csv().encode())
         return
     buffer = io.BytesIO()
     answers.table.write_parquet(buffer)
     write_bytes(out, buffer.getvalue())
-
-
-def _safe_for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:
-    texts = [name for name, kind in table.schema.items() if kind == pl.String]
-    risky = {name: table[name].str.slice(0, 1).is_in(FORMULA_STARTS) for name in texts}
-    return table.with_columns(
-        pl.when(risky[name]).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in texts
-    )

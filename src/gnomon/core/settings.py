@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -297,9 +298,14 @@ FAMILIAR = {  # what other tools call a setting: named in the error, never taken
 }  # fmt: skip
 
 
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(row.key for row in rows())
+
+
 def full_key(key: str) -> str:
     """`learning_rate` -> `optimiser.learning_rate`; `model` -> `model.name`. Raises UsageError with the nearest key."""
-    known = {row.key for row in rows()}
+    known = _known()
     key = key.replace("-", "_")
     if key in known:
         return key
@@ -311,7 +317,7 @@ def full_key(key: str) -> str:
     raise UsageError(f"there is no setting named {key!r}.", fix=_nearest_key(key, known))
 
 
-def _nearest_key(key: str, known: set[str]) -> str:
+def _nearest_key(key: str, known: frozenset[str]) -> str:
     leaf = key.rpartition(".")[2]
     if leaf in FAMILIAR:
         return f"did you mean {FAMILIAR[leaf]}?"
