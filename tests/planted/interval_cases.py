@@ -397,6 +397,19 @@ def area_under_roc(positives: int, negatives: int, apart: float) -> Draw:
     return draw
 
 
+def macro_area(shares: tuple[float, ...], size: int) -> Draw:
+    """Normal scores, that of the right class 1.5 standard deviations higher."""
+
+    def draw(rng):
+        target = rng.choice(len(shares), size=size, p=shares)
+        scores = rng.normal(size=(size, len(shares)))
+        scores[np.arange(size), target] += 1.5
+        found = ranking.macro_auc(scores, target)
+        return (found, float(ndtr(1.5 / math.sqrt(2)))) if found is not None else draw(rng)
+
+    return draw
+
+
 def score_of_one(score: str, size: int, share: float, beta: float = 1.0) -> Draw:
     """Recall 0.8, one false alarm in twenty others."""
     hits, misses, alarms = 0.8 * share, 0.2 * share, 0.05 * (1 - share)
@@ -693,6 +706,9 @@ CASES = (
     Case("AUC", "20 and 200, 0.98", area_under_roc(20, 200, 3.0)),
     Case("AUC", "50 and 70, 0.76", area_under_roc(50, 70, 1.0)),
     Case("AUC", "500 and 500, 0.92", area_under_roc(500, 500, 2.0)),
+    Case("macro AUC", "3 classes, 60 examples, 0.86", macro_area((0.5, 0.3, 0.2), 60)),
+    Case("macro AUC", "3 classes, 300 examples, 0.86", macro_area((0.5, 0.3, 0.2), 300)),
+    Case("macro AUC", "3 classes, 200 examples, one class of 5 %, 0.86", macro_area((0.75, 0.2, 0.05), 200)),
     *(
         Case(f"{score} of a class", corner, score_of_one(score, size, share, beta))
         for score, beta in (("precision", 1.0), ("recall", 1.0), ("specificity", 1.0), ("F1", 1.0), ("F2", 2.0))
