@@ -30,6 +30,15 @@ def _print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
+def _said(as_json: bool, as_object: Callable[..., Mapping[str, Any]], as_text: Callable[..., None], *found: Any) -> int:
+    """Say what was found to a program or to a person; the exit code."""
+    if as_json:
+        _print_json(as_object(*found))
+    else:
+        as_text(*found)
+    return 0
+
+
 def _one(words: list[str], what: str, command: str, example: str) -> str:
     if not words:
         raise UsageError(f"{command} needs {NEEDED[what]}.", fix=f"gnomon {command} {example}, for instance.")
@@ -155,11 +164,7 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings({key: value for key, value in values.items() if key not in KNOWN}, "errors", ", ".join(KNOWN))
 
     found, done = run_errors(run, values)
-    if as_json:
-        _print_json(errors_as_json(found, done))
-    else:
-        print_errors(found, done)
-    return 0
+    return _said(as_json, errors_as_json, print_errors, found, done)
 
 
 def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -171,11 +176,7 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare
 
     found = run_compare(words, values)
-    if as_json:
-        _print_json(comparison_as_json(found))
-    else:
-        print_comparison(found)
-    return 0
+    return _said(as_json, comparison_as_json, print_comparison, found)
 
 
 def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -187,11 +188,7 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.plan import plan_as_json, print_plan, run_plan
 
     found = run_plan(words, values)
-    if as_json:
-        _print_json(plan_as_json(found))
-    else:
-        print_plan(found)
-    return 0
+    return _said(as_json, plan_as_json, print_plan, found)
 
 
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -200,11 +197,7 @@ def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.rate import found_as_json, print_found, run
 
     found = run(source, values)
-    if as_json:
-        _print_json(found_as_json(found))
-    else:
-        print_found(found)
-    return 0
+    return _said(as_json, found_as_json, print_found, found)
 
 
 def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -216,11 +209,7 @@ def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.nudge import nudged_as_json, print_nudged, run_nudge
 
     nudged = run_nudge(run, values)
-    if as_json:
-        _print_json(nudged_as_json(nudged))
-    else:
-        print_nudged(nudged)
-    return 0
+    return _said(as_json, nudged_as_json, print_nudged, nudged)
 
 
 def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -233,11 +222,7 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.labels import labels_as_json, print_labels, run_labels
 
     found = run_labels(thing, values)
-    if as_json:
-        _print_json(labels_as_json(found))
-    else:
-        print_labels(found)
-    return 0
+    return _said(as_json, labels_as_json, print_labels, found)
 
 
 def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -258,11 +243,7 @@ def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.mismatch import mismatch as run_mismatch
 
     found = run_mismatch(run)
-    if as_json:
-        _print_json(mismatch_as_json(found))
-    else:
-        print_mismatch(found)
-    return 0
+    return _said(as_json, mismatch_as_json, print_mismatch, found)
 
 
 def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -274,11 +255,7 @@ def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.probe import print_probes, probes_as_json, run_probe
 
     found, diagnosis = run_probe(path, values, quiet=as_json)
-    if as_json:
-        _print_json(probes_as_json(found, diagnosis))
-    else:
-        print_probes(found, diagnosis)
-    return 0
+    return _said(as_json, probes_as_json, print_probes, found, diagnosis)
 
 
 def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -291,11 +268,7 @@ def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.improve import improvement_as_json, print_improvement, run_improve
 
     found = run_improve(thing, resume, values, preset=OWN_PROCESS, quiet=as_json)
-    if as_json:
-        _print_json(improvement_as_json(found))
-    else:
-        print_improvement(found)
-    return 0
+    return _said(as_json, improvement_as_json, print_improvement, found)
 
 
 def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -310,11 +283,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.pipeline import pipeline as run_pipeline
 
     found = run_pipeline(table)
-    if as_json:
-        _print_json(pipeline_as_json(found))
-    else:
-        print_pipeline(found)
-    return 0
+    return _said(as_json, pipeline_as_json, print_pipeline, found)
 
 
 def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -358,11 +327,7 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.peek import peek as run_peek
 
     found = run_peek(source, _opened(values))
-    if as_json:
-        _print_json(peek_as_json(found))
-    else:
-        print_peek(found)
-    return 0
+    return _said(as_json, peek_as_json, print_peek, found)
 
 
 def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -388,11 +353,7 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.show import show as run_show
 
     shown = run_show(load(_one(words, "RUN", "show", "runs/latest")))
-    if as_json:
-        _print_json(shown_as_json(shown))
-    else:
-        print_shown(shown)
-    return 0
+    return _said(as_json, shown_as_json, print_shown, shown)
 
 
 def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -412,11 +373,7 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.show_data import print_settings, settings_as_json
 
     task = _one(words, "TASK", "settings", "tabular_regression") if words else None
-    if as_json:
-        _print_json(settings_as_json(task))
-    else:
-        print_settings(task)
-    return 0
+    return _said(as_json, settings_as_json, print_settings, task)
 
 
 def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
