@@ -129,8 +129,13 @@ def _advice(found: Found) -> list[str]:
             f"first {printable(best.name)}: solved, it takes {split_name(sheet.split)} from "
             f"{format_error(sheet.error, unit)} to {format_error(best.left.value, unit)} at best"
         )
+    elif found.shares:
+        lines.append("no tag is more frequent among errors than chance would have it: there may be no pattern to find")
     if any(one.is_ordinary for one in found.shares):
-        lines.append("tags that right examples have as often (last column) say what the data is like, not the errors")
+        lines.append(
+            "tags that right examples have as often (last column), as far as so few errors can tell, say what the data "
+            "is like, not the errors"
+        )
     return lines
 
 

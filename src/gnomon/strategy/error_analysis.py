@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import groups_of, weights_of, wilson
+from gnomon.metrics.intervals import groups_of, newcombe, weights_of, wilson
 from gnomon.metrics.resampling import sums_per_unit
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class TagShare:
     ceiling: Interval  # error it would remove if all of it were solved
     left: Interval  # error that would be left
     among_right: float | None  # share of right examples that have it; None where none was looked at
+    is_chance: bool = False  # whether chance alone would do: the difference to the right examples may be 0
 
     @property
     def is_telling(self) -> bool:
@@ -83,8 +84,11 @@ class TagShare:
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether right examples have it as often: then it says what the data is like, not what the errors are like."""
-        return self.among_right is not None and self.share.high <= 1.1 * self.among_right
+        """Whether right examples have it as often, as far as can be told.
+
+        Then it says what the data is like, not what the errors are like.
+        """
+        return self.among_right is not None and (self.is_chance or self.share.high <= 1.1 * self.among_right)
 
 
 def errors_of(table: pl.DataFrame, error: float) -> Errors:
@@ -108,14 +112,18 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
     tagged = tag.tagged[here] & looked
     groups = None if errors.groups is None else errors.groups[here][looked]
     share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
-    right = np.count_nonzero(tag.looked) - np.count_nonzero(looked)
-    right_tagged = np.count_nonzero(tag.looked & tag.tagged) - np.count_nonzero(tagged)
+    num_tagged, num_looked = int(np.count_nonzero(tagged)), int(np.count_nonzero(looked))
+    right = np.count_nonzero(tag.looked) - num_looked
+    right_tagged = np.count_nonzero(tag.looked & tag.tagged) - num_tagged
     is_asked = right > 0 and tag.kind not in ("confusion", "direction")  # a confusion is an error by definition
+    # Tags of the machine are many, and one of them is always ahead. A person who sets a tag has a reason of their own.
+    is_tested = is_asked and tag.kind != "yours"
     return TagShare(
         tag.name, tag.kind, tag.meaning,
-        tagged=int(np.count_nonzero(tagged)), looked=int(np.count_nonzero(looked)), errors=errors.count,
+        tagged=num_tagged, looked=num_looked, errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
         among_right=float(right_tagged / right) if is_asked else None,
+        is_chance=is_tested and newcombe(num_tagged, num_looked, right_tagged, right).low <= 0,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -118,6 +119,17 @@ def test_what_right_examples_have_as_often_is_ordinary():
     rows = [*range(10), *range(100, 190)]  # 10 of 100 errors, and 90 of 900 right examples
     assert share_of_errors(errors(1000, 100), tag("camera", rows)).is_ordinary
     assert not share_of_errors(errors(1000, 100), tag("dog", range(10))).is_ordinary
+
+
+def test_what_chance_would_do_is_ordinary_unless_a_person_said_it():
+    # 4 of 10 errors against 27 of 90 right examples: Fisher's exact test gives p = 0.37 for as much or more
+    rows = [*range(4), *range(10, 37)]
+    found = tag("camera", rows, count=100)
+    assert share_of_errors(errors(100, 10), replace(found, kind="slice")).is_ordinary
+    assert not share_of_errors(errors(100, 10), replace(found, kind="yours")).is_ordinary
+    # 9 of 10 against 27 of 90: p = 0.0004
+    rows = [*range(9), *range(10, 37)]
+    assert not share_of_errors(errors(100, 10), replace(tag("camera", rows, count=100), kind="slice")).is_ordinary
 
 
 def test_errors_of_one_group_count_as_little_as_one():
