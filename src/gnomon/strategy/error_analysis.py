@@ -113,8 +113,8 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
     groups = None if errors.groups is None else errors.groups[here][looked]
     share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
     num_tagged, num_looked = int(np.count_nonzero(tagged)), int(np.count_nonzero(looked))
-    right = np.count_nonzero(tag.looked) - num_looked
-    right_tagged = np.count_nonzero(tag.looked & tag.tagged) - num_tagged
+    right = int(np.count_nonzero(tag.looked)) - num_looked
+    right_tagged = int(np.count_nonzero(tag.looked & tag.tagged)) - num_tagged
     is_asked = right > 0 and tag.kind not in ("confusion", "direction")  # a confusion is an error by definition
     # Tags of the machine are many, and one of them is always ahead. A person who sets a tag has a reason of their own.
     is_tested = is_asked and tag.kind != "yours"
