@@ -19,11 +19,14 @@ TIME_AXIS = 60.0  # seconds from which minutes are the better unit
 
 @styled
 def draw_diary(entries: Sequence[Entry], *, error_name: str, unit: str | None) -> Figure:
-    """Time from left to right; the line is the system as it stands, dots are changes: filled ones were kept."""
+    """Time from left to right; the line is the system as it stands, dots are changes.
+
+    Filled green is proven, green alone on trial, grey undone; a square is all that was on trial, tested together.
+    """
     figure = new_figure(3.2)
     axes = figure.add_subplot()
     first = next((entry for entry in entries if entry.event == "first"), None)
-    tries = [entry for entry in entries if entry.event == "tried" and "dev_after" in entry.facts]
+    tries = [entry for entry in entries if entry.event in ("tried", "together") and "dev_after" in entry.facts]
     in_minutes = bool(entries) and entries[-1].seconds > TIME_AXIS
     scale = 60.0 if in_minutes else 1.0
     if first is not None:
@@ -45,20 +48,21 @@ def _mean(values: Sequence[Any]) -> float:
 def _draw_line(axes: Axes, first: Entry, tries: Sequence[Entry], end: float, scale: float) -> None:
     times, errors = [first.seconds / scale], [float(first.facts["dev_error"])]
     for entry in tries:
-        if entry.facts["kept"]:
+        if entry.facts["kept"] or entry.event == "together":  # undone together, the system is what it was before
             times.append(entry.seconds / scale)
-            errors.append(_mean(entry.facts["dev_after"]))
+            errors.append(_mean(entry.facts["dev_after" if entry.facts["kept"] else "dev_before"]))
     axes.step([*times, end], [*errors, errors[-1]], where="post", color=INK, linewidth=1.6)
 
 
 def _draw_try(axes: Axes, entry: Entry, scale: float) -> None:
     error, is_kept = _mean(entry.facts["dev_after"]), entry.facts["kept"]
     colour = GREEN if is_kept else MUTED
-    axes.plot(entry.seconds / scale, error, "o", color=colour if is_kept else "white", markeredgecolor=colour,
-              markersize=6, markeredgewidth=1.3, zorder=3)  # fmt: skip
+    axes.plot(entry.seconds / scale, error, "s" if entry.event == "together" else "o",
+              color=colour if entry.is_proven else "white", markeredgecolor=colour, markersize=6, markeredgewidth=1.3,
+              zorder=3)  # fmt: skip
     before = _mean(entry.facts["dev_before"])
     axes.plot((entry.seconds / scale,) * 2, (before, error), color=FAINT, linewidth=1, zorder=1)
-    if is_kept:
+    if is_kept and entry.event == "tried":
         axes.annotate(
             label(str(entry.facts["label"]), 40), (entry.seconds / scale, error), xytext=(6, -4),
             textcoords="offset points", va="top", color=GREEN, fontsize=8.5,

@@ -92,8 +92,10 @@ SECTIONS = (
     Section(
         "diary",
         "How it came about",
-        "One knob at a time. A change was kept when a test on dev supported it, corrected for the number of changes "
-        "tried; everything else was undone. In the picture the line is the system as it stood, filled dots were kept.",
+        "One knob at a time. A change is proven when a test on dev supports it, corrected for the number of changes "
+        "tried; one that only looks better is on trial; everything else was undone. What was on trial was tested "
+        "together at the end. In the picture the line is the system as it stood: a filled green dot is proven, an open "
+        "green one on trial, a grey one undone, a square the test of all trials together.",
     ),
     Section(
         "errors",

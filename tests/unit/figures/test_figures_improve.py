@@ -51,3 +51,24 @@ def test_a_diary_names_what_was_kept_and_nothing_that_was_undone():
 
 def test_an_improvement_without_any_try_has_a_picture_too():
     assert "seconds" in texts(draw_diary([Entry("began", "", 0.0, {})], error_name="error", unit="share"))
+
+
+def test_a_diary_draws_what_is_proven_filled_and_what_is_on_trial_open():
+    def tried(event, kept, proven, after, seconds):
+        facts = {"label": event, "kept": kept, "proven": proven, "dev_before": [0.05], "dev_after": [after]}
+        return Entry(event, event, seconds, facts)
+
+    entries = [
+        Entry("first", "", 1.0, {"dev_error": 0.05}),
+        tried("tried", True, True, 0.04, 2.0),
+        tried("tried", True, False, 0.03, 3.0),
+        tried("tried", False, False, 0.06, 4.0),
+        tried("together", False, False, 0.045, 5.0),
+    ]
+    lines = draw_diary(entries, error_name="error rate", unit="share").axes[0].lines
+    dots = [line for line in lines if line.get_marker() in ("o", "s")]
+    assert [line.get_marker() for line in dots] == ["o", "o", "o", "s"]
+    assert [line.get_color() == "white" for line in dots] == [False, True, True, True]
+    assert dots[0].get_markeredgecolor() == dots[1].get_markeredgecolor() != dots[2].get_markeredgecolor()
+    stood = next(line for line in lines if line.get_drawstyle().startswith("steps"))
+    assert list(stood.get_ydata()) == [0.05, 0.04, 0.03, 0.05, 0.05]  # undone together: as it was before all of them
