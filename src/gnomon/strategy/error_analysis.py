@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
+BY_DEFINITION = ("confusion", "direction")  # kinds that no right example can have
 SYMPTOMS = (
     "confidence",
     "direction",
@@ -98,11 +100,12 @@ def errors_of(table: pl.DataFrame, error: float) -> Errors:
     return Errors(masses, float(weights.sum()), error, groups_of(table, np.ones(table.height, dtype=bool)))
 
 
-def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
+def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
     """A tag's share of the errors looked at, with Wilson's interval and finite-population correction.
 
     The share is of the error's mass: of the number of errors where all are 0 or 1. The interval is about all errors
     of this split when some of them were looked at; all looked at leaves no doubt about this split.
+    `tags`: how many are looked through for one that stands out, for which chance is allowed (Bonferroni).
     Raises ValueError where no error was looked at.
     """
     here = errors.positions
@@ -115,21 +118,24 @@ def share_of_errors(errors: Errors, tag: Tag) -> TagShare:
     num_tagged, num_looked = int(np.count_nonzero(tagged)), int(np.count_nonzero(looked))
     right = int(np.count_nonzero(tag.looked)) - num_looked
     right_tagged = int(np.count_nonzero(tag.looked & tag.tagged)) - num_tagged
-    is_asked = right > 0 and tag.kind not in ("confusion", "direction")  # a confusion is an error by definition
-    # Tags of the machine are many, and one of them is always ahead. A person who sets a tag has a reason of their own.
+    is_asked = right > 0 and tag.kind not in BY_DEFINITION
+    # Of the machine's many tags one is always ahead. A person who sets a tag has a reason of their own.
     is_tested = is_asked and tag.kind != "yours"
+    z = NormalDist().inv_cdf(1 - 0.025 / tags)
     return TagShare(
         tag.name, tag.kind, tag.meaning,
         tagged=num_tagged, looked=num_looked, errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
         among_right=float(right_tagged / right) if is_asked else None,
-        is_chance=is_tested and newcombe(num_tagged, num_looked, right_tagged, right).low <= 0,
+        is_chance=is_tested and newcombe(num_tagged, num_looked, right_tagged, right, z=z).low <= 0,
     )  # fmt: skip
 
 
 def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
     """The tags of which at least one error was looked at, by ceiling, the highest first."""
-    found = [share_of_errors(errors, tag) for tag in tags if bool((tag.looked & errors.is_error).any())]
+    known = [tag for tag in tags if bool((tag.looked & errors.is_error).any())]
+    number = max(1, sum(tag.kind not in ("yours", *BY_DEFINITION) for tag in known))
+    found = [share_of_errors(errors, tag, tags=number) for tag in known]
     return tuple(sorted(found, key=lambda one: (-one.ceiling.value, -one.ceiling.low, one.name)))
 
 
