@@ -65,12 +65,12 @@ def wilson(errors: float, total: float, *, z: float = Z) -> Interval:
     return Interval(share, min(low, share), max(high, share), "Wilson")
 
 
-def newcombe(errors: float, total: float, other_errors: float, other_total: float, *, z: float = Z) -> Interval:
+def newcombe(errors: float, total: float, other_errors: float, other_total: float) -> Interval:
     """The share errors / total minus the share other_errors / other_total of an independent sample.
 
     Source: Newcombe 1998, Statistics in Medicine 17:873, method 10.
     """
-    return difference(wilson(errors, total, z=z), wilson(other_errors, other_total, z=z))
+    return difference(wilson(errors, total), wilson(other_errors, other_total))
 
 
 def difference(first: Interval, second: Interval) -> Interval:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import groups_of, newcombe, weights_of, wilson
+from gnomon.metrics.intervals import groups_of, weights_of, wilson
 from gnomon.metrics.resampling import sums_per_unit
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ SYMPTOMS = (
     "direction",
     "size",
 )  # kinds of tags that say how it errs, not on what: nothing to be solved by itself
+LEVEL = 0.025  # chance that some tag is named though none stands out
 LABEL_WRONG = "label wrong"  # the tag that says: the model need not be at fault
 
 
@@ -121,14 +121,24 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
     is_asked = right > 0 and tag.kind not in BY_DEFINITION
     # Of the machine's many tags one is always ahead. A person who sets a tag has a reason of their own.
     is_tested = is_asked and tag.kind != "yours"
-    z = NormalDist().inv_cdf(1 - 0.025 / tags)
+    is_by_chance = is_tested and _by_chance(num_tagged, num_looked, right_tagged, right) >= LEVEL / tags
     return TagShare(
         tag.name, tag.kind, tag.meaning,
         tagged=num_tagged, looked=num_looked, errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
         among_right=float(right_tagged / right) if is_asked else None,
-        is_chance=is_tested and newcombe(num_tagged, num_looked, right_tagged, right, z=z).low <= 0,
+        is_chance=is_by_chance,
     )  # fmt: skip
+
+
+def _by_chance(tagged: int, errors: int, right_tagged: int, right: int) -> float:
+    """How probable so many tagged errors, or more, are when the tag is dealt out to errors and right examples alike.
+
+    Source: Fisher's exact test, one-sided.
+    """
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.sf(tagged - 1, errors + right, tagged + right_tagged, errors))
 
 
 def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
