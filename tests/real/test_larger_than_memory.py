@@ -59,7 +59,7 @@ def test_three_gigabytes_of_pictures_train_in_half_the_memory_as_fast(pictures):
     wall, cpu = told["shares"]["ulimit -d"]
     print(f"\n{wall:.2f} of the pace without a limit, {cpu:.2f} in CPU time")
     assert told["same"]  # losses and weights, bit for bit
-    assert max(wall, cpu) >= 0.8  # a busy machine gives the two unequal shares of itself
+    assert wall >= 0.8
     assert told["found"]["ulimit -d"]["again"] < 0.5 * told["found"]["ulimit -d"]["encode"]
 
 
