@@ -31,8 +31,8 @@ from gnomon.metrics.interval import Interval
 from gnomon.strategy.improve_diary import Entry, State, changes_key
 from gnomon.training.evaluate import evaluate
 from gnomon.training.loop import split_error
-from gnomon.workflow.improve_loop import ComputeBudget, Loop
-from gnomon.workflow.matched import Matched, Outcome, Refused
+from gnomon.workflow.improve.loop import ComputeBudget, Loop
+from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import open_session
 from gnomon.workflow.trial import Trial, Trials

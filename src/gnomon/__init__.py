@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.check import check
-    from gnomon.workflow.compare import compare
-    from gnomon.workflow.diagnose import diagnose
-    from gnomon.workflow.errors import errors
     from gnomon.workflow.fit import fit
-    from gnomon.workflow.improve import improve
-    from gnomon.workflow.mismatch import mismatch
+    from gnomon.workflow.improve.improve import improve
+    from gnomon.workflow.improve.probe import probe
+    from gnomon.workflow.judge.compare import compare
+    from gnomon.workflow.judge.diagnose import diagnose
+    from gnomon.workflow.judge.errors import errors
+    from gnomon.workflow.judge.mismatch import mismatch
     from gnomon.workflow.peek import peek
-    from gnomon.workflow.probe import probe
-    from gnomon.workflow.retest import retest
     from gnomon.workflow.run import Run, load
-    from gnomon.workflow.tune import tune
+    from gnomon.workflow.tune.retest import retest
+    from gnomon.workflow.tune.tune import tune
 
 _HOMES = {
     "Diagnosis": "gnomon.strategy.diagnosis",
@@ -35,17 +35,17 @@ _HOMES = {
     "Settings": "gnomon.core.settings",
     "Task": "gnomon.core.task",
     "check": "gnomon.workflow.check",
-    "compare": "gnomon.workflow.compare",
-    "diagnose": "gnomon.workflow.diagnose",
-    "errors": "gnomon.workflow.errors",
+    "compare": "gnomon.workflow.judge.compare",
+    "diagnose": "gnomon.workflow.judge.diagnose",
+    "errors": "gnomon.workflow.judge.errors",
     "fit": "gnomon.workflow.fit",
-    "improve": "gnomon.workflow.improve",
+    "improve": "gnomon.workflow.improve.improve",
     "load": "gnomon.workflow.run",
-    "mismatch": "gnomon.workflow.mismatch",
+    "mismatch": "gnomon.workflow.judge.mismatch",
     "peek": "gnomon.workflow.peek",
-    "probe": "gnomon.workflow.probe",
-    "retest": "gnomon.workflow.retest",
-    "tune": "gnomon.workflow.tune",
+    "probe": "gnomon.workflow.improve.probe",
+    "retest": "gnomon.workflow.tune.retest",
+    "tune": "gnomon.workflow.tune.tune",
 }
 
 __all__ = [

@@ -43,8 +43,8 @@ def preload() -> None:
     import gnomon.cli.show_predict
     import gnomon.report
     import gnomon.tasks
-    import gnomon.workflow.diagnose
     import gnomon.workflow.fit
+    import gnomon.workflow.judge.diagnose
     import gnomon.workflow.predict
     import gnomon.workflow.show
     import gnomon.workflow.test

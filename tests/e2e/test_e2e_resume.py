@@ -223,7 +223,7 @@ PHASES = {  # phase: the call before which the signal comes, and which one of th
     "judging": ("gnomon.workflow.fit:judged_splits", 1),
     "saving the model": ("gnomon.workflow.fit:model_files", 1),
     "the diagnosis": ("gnomon.workflow.fit:judge_run", 1),
-    "the report": ("gnomon.workflow.judge:report_record", 1),
+    "the report": ("gnomon.workflow.judge.judge:report_record", 1),
 }
 BEFORE_THE_RUN = ("reading", "building the model")
 NUMBERS = {"SIGTERM": (signal.SIGTERM, 143), "SIGINT": (signal.SIGINT, 130)}

@@ -15,11 +15,11 @@ import pytest
 from gnomon.runs.journal import decode_line
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.search.results import FINISHED
-from gnomon.workflow.tune import tune
+from gnomon.workflow.tune.tune import tune
 
 E2E = Path(__file__).parents[1] / "e2e"
 PATIENCE = 240.0  # seconds, on a busy machine
-WORKER = "gnomon.workflow.tune_worker"
+WORKER = "gnomon.workflow.tune.worker"
 QUICK = {"model": "dense", "epochs": 6, "repeats": 0, "trials": 8, "workers": 1}
 
 
@@ -189,16 +189,16 @@ def test_a_driver_killed_takes_its_workers_with_it_and_loses_no_finished_trial(t
 @pytest.mark.slow
 def test_a_trial_that_always_kills_its_worker_is_given_up_and_the_search_goes_on(tmp_path, monkeypatch):
     """Memory runs out, a driver crashes: a worker that makes trial 3 is shot each time it begins."""
-    from gnomon.workflow import tune_workers
+    from gnomon.workflow.tune import workers
 
-    real = tune_workers._Worker.say
+    real = workers._Worker.say
 
     def shoot(self, value):
         real(self, value)
         if value.get("number") == 3:
             self._process.kill()
 
-    monkeypatch.setattr(tune_workers._Worker, "say", shoot)
+    monkeypatch.setattr(workers._Worker, "say", shoot)
     tuned = tune("wine", trials=5, workers=2, epochs=2, repeats=0)
     third = next(one for one in tuned.results if one.number == 3)
     assert third.status == "failed"

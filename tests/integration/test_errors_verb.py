@@ -15,7 +15,7 @@ import gnomon
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.runs.tags import Saying, TagStore
-from gnomon.workflow import errors
+from gnomon.workflow.judge import errors
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import studio_samples as samples
 import gnomon
 from gnomon import tasks
 from gnomon.runs.tags import TagStore
-from gnomon.workflow import errors
+from gnomon.workflow.judge import errors
 
 
 @pytest.fixture(scope="module", params=tasks.names())

@@ -25,9 +25,9 @@ from gnomon.data.images import as_png
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.labels import draw_review
-from gnomon.workflow import judge, labels
-from gnomon.workflow.compare import compare
-from gnomon.workflow.errors import errors
+from gnomon.workflow.judge import judge, labels
+from gnomon.workflow.judge.compare import compare
+from gnomon.workflow.judge.errors import errors
 
 NET = {
     "model": "dense", "hidden": (16,), "dropout": (), "weight_decay": 0.0, "batch_size": 64, "learning_rate": 0.01,

@@ -631,7 +631,7 @@ def forecast(num_dev: int, factor: float) -> Draw:
 
 
 def median_time(size: int) -> Draw:
-    from gnomon.workflow.latency import median
+    from gnomon.workflow.judge.latency import median
 
     def draw(rng):
         return median(rng.lognormal(size=size)), 1.0

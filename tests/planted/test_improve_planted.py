@@ -9,8 +9,8 @@ import pytest
 from gnomon.core.settings import from_flat
 from gnomon.metrics.intervals import wilson
 from gnomon.strategy.improve_diary import Entry, State
-from gnomon.workflow.improve_loop import ComputeBudget, Loop
-from gnomon.workflow.matched import Matched
+from gnomon.workflow.improve.loop import ComputeBudget, Loop
+from gnomon.workflow.improve.matched import Matched
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.trial import Trials
 

@@ -14,7 +14,7 @@ from gnomon.core.seeds import generator
 from gnomon.core.settings import from_flat
 from gnomon.metrics.intervals import measure, wilson
 from gnomon.strategy.curve import fit_curve, forecast
-from gnomon.workflow.matched import Matched, Outcome, nested_rows
+from gnomon.workflow.improve.matched import Matched, Outcome, nested_rows
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.trial import Trials
 

@@ -23,7 +23,7 @@ from gnomon.training.evaluate import evaluate
 from gnomon.training.loop import split_error
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.trial import Trials
-from gnomon.workflow.tune_worker import Job, make
+from gnomon.workflow.tune.worker import Job, make
 
 SEEDS = 10
 MOST = 24  # trials a search: a grid of 3 x 2 x 2 x 2, with dropout at its default

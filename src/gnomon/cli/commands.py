@@ -119,8 +119,8 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.cli.show_two_way import print_two_way, two_way_as_json
-    from gnomon.workflow.diagnose import diagnose as run_diagnose
-    from gnomon.workflow.diagnose import general_and_target
+    from gnomon.workflow.judge.diagnose import diagnose as run_diagnose
+    from gnomon.workflow.judge.diagnose import general_and_target
 
     is_table = human is not None and human.lower().endswith((".csv", ".parquet", ".pq"))
     levels = _opened({"human": human}).goal.human if human is not None and not is_table else None
@@ -240,7 +240,7 @@ def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "mismatch", "none")
     run = _one(words, "RUN", "mismatch", "runs/latest")
     from gnomon.cli.mismatch import mismatch_as_json, print_mismatch
-    from gnomon.workflow.mismatch import mismatch as run_mismatch
+    from gnomon.workflow.judge.mismatch import mismatch as run_mismatch
 
     found = run_mismatch(run)
     return _said(as_json, mismatch_as_json, print_mismatch, found)
@@ -280,7 +280,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "pipeline", "none")
     table = _one(words, "TABLE", "pipeline", "answers.csv")
     from gnomon.cli.pipeline import pipeline_as_json, print_pipeline
-    from gnomon.workflow.pipeline import pipeline as run_pipeline
+    from gnomon.workflow.judge.pipeline import pipeline as run_pipeline
 
     found = run_pipeline(table)
     return _said(as_json, pipeline_as_json, print_pipeline, found)
@@ -312,7 +312,7 @@ def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
     found = run_retest(words, values, quiet=as_json)
     if as_json:
-        from gnomon.workflow.retest import as_json as retested_as_json
+        from gnomon.workflow.tune.retest import as_json as retested_as_json
 
         _print_json(retested_as_json(found))
     else:

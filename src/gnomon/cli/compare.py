@@ -15,7 +15,7 @@ from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
-    from gnomon.workflow.compare import Comparison, System
+    from gnomon.workflow.judge.compare import Comparison, System
 
 NAME_WIDTH = 44
 ALWAYS = ("latency_ms", "size_mb")
@@ -30,7 +30,7 @@ def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
         odd = next(key for key in values if not key.startswith(WEIGHT))
         raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
     conditions = [word for word in words if "<" in word or ">" in word]
-    from gnomon.workflow.compare import compare
+    from gnomon.workflow.judge.compare import compare
 
     things = [word for word in words if "<" not in word and ">" not in word]
     return compare(things, metric=metric, conditions=conditions, costs=costs)

@@ -18,7 +18,7 @@ from gnomon.strategy.wording import format_error, split_name
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.error_analysis import TagShare
-    from gnomon.workflow.errors import Found, Sheet
+    from gnomon.workflow.judge.errors import Found, Sheet
 
 SHOWN = 25
 NAME_WIDTH = 34
@@ -29,7 +29,7 @@ KNOWN = ("split", "rows", "out", "tags", "report")
 def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]:
     """What was found, after reading `tags=` in; and what was read and written."""
     from gnomon.runs.tags import TagStore
-    from gnomon.workflow import errors
+    from gnomon.workflow.judge import errors
     from gnomon.workflow.run import load
 
     split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gnomon.strategy.improve_diary import Entry
-    from gnomon.workflow.improve import Improvement
+    from gnomon.workflow.improve.improve import Improvement
 
 YES_OR_NO = {"yes": True, "no": False}
 SHORT = {"began": "began", "first": "first", "ended": "ended"}  # steps that a line names by their event
@@ -34,7 +34,7 @@ def run_improve(
         raise UsageError(
             "an improvement is resumed with the time it had left; time cannot be changed.", fix="leave it out."
         )
-    from gnomon.workflow.improve import improve
+    from gnomon.workflow.improve.improve import improve
 
     seconds = duration(time or "30m")
     return improve(

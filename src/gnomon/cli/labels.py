@@ -15,7 +15,7 @@ from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
-    from gnomon.workflow.labels import Audit, Reviewed
+    from gnomon.workflow.judge.labels import Audit, Reviewed
 
 SHOWN, PLACES = 10, 5
 OWN = ("split", "folds", "out", "top", "random", "review", "corrected", "difference")
@@ -45,7 +45,7 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
     top, random, folds = (_count(own, key, least) for key, least in (("top", 0), ("random", 0), ("folds", 2)))
     difference = _share(own["difference"]) if "difference" in own else None
     from gnomon.core.settings import from_flat
-    from gnomon.workflow import labels
+    from gnomon.workflow.judge import labels
     from gnomon.workflow.run import load
 
     is_run = thing == "latest" or os.path.lexists(Path(thing) / "manifest.json")

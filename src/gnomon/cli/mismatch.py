@@ -12,7 +12,7 @@ from gnomon.cli.failures import printable
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
-    from gnomon.workflow.mismatch import Mismatch
+    from gnomon.workflow.judge.mismatch import Mismatch
 
 SHOWN, EXAMPLES = 8, 4
 

@@ -10,7 +10,7 @@ from gnomon.core.errors import UsageError
 from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:
-    from gnomon.workflow.plan import Needed, Plan
+    from gnomon.workflow.judge.plan import Needed, Plan
 
 SHARE = "share"
 SHARES = ("error", "other", "within", "below", "disagree", "alpha", "power")
@@ -36,7 +36,7 @@ def run_plan(words: list[str], values: dict[str, str]) -> Plan:
             examples = int(values["examples"].replace(",", "").replace("_", ""))
         except ValueError:
             raise UsageError(f"examples={values['examples']} is no count.", fix="give examples=1000.") from None
-    from gnomon.workflow.plan import plan
+    from gnomon.workflow.judge.plan import plan
 
     return plan(shares.pop("error"), examples=examples, **shares)
 

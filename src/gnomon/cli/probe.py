@@ -27,7 +27,7 @@ def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes
         raise UsageError(f"probe takes no setting but time and knobs, got {next(iter(values))}.", fix="leave it out.")
     if knobs not in KNOBS:
         raise UsageError(f"knobs={knobs} is not possible.", fix=f"say knobs={' or knobs='.join(KNOBS)}.")
-    from gnomon.workflow.probe import probe
+    from gnomon.workflow.improve.probe import probe
     from gnomon.workflow.run import load
 
     run = load(path)

@@ -12,7 +12,7 @@ from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:
-    from gnomon.workflow.retest import Again, Retested
+    from gnomon.workflow.tune.retest import Again, Retested
 
 OWN = ("trials", "seeds")
 
@@ -24,7 +24,7 @@ def run_retest(words: list[str], values: dict[str, str], *, quiet: bool) -> Rete
         raise UsageError(f"retest takes trials and seeds, not {odd}.", fix="leave it out.")
     if len(words) not in (1, 2):
         raise UsageError(f"retest takes SEARCH and at most DATA, got {len(words)} words.", fix="gnomon retest latest")
-    from gnomon.workflow.retest import retest
+    from gnomon.workflow.tune.retest import retest
 
     counts = {key: _whole(key, text) for key, text in values.items()}
     return retest(words[0], *words[1:], tell=_silent if quiet or not sys.stderr.isatty() else _tell, **counts)

@@ -15,14 +15,14 @@ from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, SPLITS
 from gnomon.search.results import DIVERGED, FAILED, STOPPED
 from gnomon.strategy.wording import split_name
-from gnomon.workflow.tune_words import found_lines, value_text
+from gnomon.workflow.tune.words import found_lines, value_text
 
 if TYPE_CHECKING:
     from gnomon.search.results import Result
     from gnomon.search.rounds import Zoom
     from gnomon.search.space import Dimension
-    from gnomon.workflow.tune_findings import Tuned
-    from gnomon.workflow.tune_plan import Plan
+    from gnomon.workflow.tune.findings import Tuned
+    from gnomon.workflow.tune.plan import Plan
 
 OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
 NOTES_SHOWN = 6
@@ -216,7 +216,7 @@ def run_tune(
     """Carry the command out and show it."""
     own = options(values)
     every: dict[str, Any] = {**own, **values}
-    from gnomon.workflow.tune import tune
+    from gnomon.workflow.tune.tune import tune
 
     with Screen(quiet=as_json) as screen:
         tuned = tune(source, resume=resume, follower=Terminal(screen), preset=preset, **every)

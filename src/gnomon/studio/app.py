@@ -22,8 +22,8 @@ from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
 from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, told
 from gnomon.studio.sheets import Filter
-from gnomon.workflow.compare import compare as choose_among
-from gnomon.workflow.errors import sheet_as_csv
+from gnomon.workflow.judge.compare import compare as choose_among
+from gnomon.workflow.judge.errors import sheet_as_csv
 from gnomon.workflow.nudge import nudge
 
 Split = Literal["dev", "train_dev", "train"]

@@ -27,7 +27,7 @@ from gnomon.runs.tags import TagStore
 from gnomon.strategy.saved import from_json
 from gnomon.studio.review import Review
 from gnomon.studio.sheets import LiveSheet
-from gnomon.workflow import errors, labels
+from gnomon.workflow.judge import errors, labels
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gnomon.studio.library import Looked, OpenRun, RunCard
     from gnomon.studio.review import Review
     from gnomon.studio.sheets import LiveSheet
-    from gnomon.workflow.compare import Comparison as Choosing
+    from gnomon.workflow.judge.compare import Comparison as Choosing
 
 MAX_CHARACTERS = 2_000  # of any one text
 MAX_MATRIX = 30  # classes up to which the confusion matrix is a matrix

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, final
 from gnomon.core.seeds import generator
 from gnomon.runs.tags import Saying
 from gnomon.strategy.labels import VERDICTS, draw_review
-from gnomon.workflow import labels
+from gnomon.workflow.judge import labels
 
 if TYPE_CHECKING:
     from gnomon.runs.tags import TagStore
-    from gnomon.workflow.labels import Audit, Reviewed
+    from gnomon.workflow.judge.labels import Audit, Reviewed
 
 KEYS = dict(zip("1234", VERDICTS, strict=True))
 

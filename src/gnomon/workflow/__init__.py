@@ -1,1 +1,1 @@
-"""The verbs, one file each; each reads like the method it carries out."""
+"""The verbs, one file each; each reads like the method it carries out. Searching, improving and judging have rooms."""

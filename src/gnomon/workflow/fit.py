@@ -26,7 +26,7 @@ from gnomon.runs.writer import free_bytes
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, Watcher, build_state, train
 from gnomon.training.state import TrainingState, load_model
-from gnomon.workflow.judge import judge_run
+from gnomon.workflow.judge.judge import judge_run
 from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
 from gnomon.workflow.rate import RATE, is_worth_a_test, with_found_rate

@@ -13,7 +13,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive
 from gnomon.training.evaluate import evaluate
 from gnomon.workflow.fit import refuse_changes
-from gnomon.workflow.judge import judge_run
+from gnomon.workflow.judge.judge import judge_run
 from gnomon.workflow.prepare import prepare, source_of
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from gnomon.search.space import Space
 from gnomon.strategy.target import Condition, resolve
 from gnomon.strategy.wording import format_error
 from gnomon.workflow.run import Run
-from gnomon.workflow.tune_words import found_lines, value_text
+from gnomon.workflow.tune.words import found_lines, value_text
 
 
 @dataclass(frozen=True)

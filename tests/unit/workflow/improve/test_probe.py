@@ -12,7 +12,7 @@ import pytest
 import gnomon
 from gnomon.core.errors import UsageError
 from gnomon.strategy.improve_probes import from_json
-from gnomon.workflow.probe import CURVE_PICTURE, probe
+from gnomon.workflow.improve.probe import CURVE_PICTURE, probe
 
 NET = {"model": "dense", "hidden": (16,), "dropout": (), "weight_decay": 0.0, "batch_size": 32, "learning_rate": 0.01}
 

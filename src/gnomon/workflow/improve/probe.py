@@ -22,8 +22,8 @@ from gnomon.strategy.improve_turns import Turn, ordered, turns_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
 from gnomon.workflow.fit import refuse_changes
-from gnomon.workflow.judge import judge_run
-from gnomon.workflow.matched import Matched, Outcome, Refused, nested_rows, opened_settings
+from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
+from gnomon.workflow.judge.judge import judge_run
 from gnomon.workflow.prepare import prepare, source_of
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import DEFAULTS, TRAIN_RUNG, judged_splits

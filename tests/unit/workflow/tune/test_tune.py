@@ -19,9 +19,9 @@ from gnomon.search.results import FINISHED
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import open_session
 from gnomon.workflow.trial import Trials
-from gnomon.workflow.tune import tune
-from gnomon.workflow.tune_plan import Silent
-from gnomon.workflow.tune_worker import Job, known_measures, make
+from gnomon.workflow.tune.plan import Silent
+from gnomon.workflow.tune.tune import tune
+from gnomon.workflow.tune.worker import Job, known_measures, make
 
 SMALL = {"trials": 8, "workers": 1, "repeats": 1, "epochs": 4}
 

@@ -17,7 +17,7 @@ import gnomon
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import flat
 from gnomon.strategy.improve_diary import Entry, state_of
-from gnomon.workflow.improve import improve
+from gnomon.workflow.improve.improve import improve
 from gnomon.workflow.run import load
 
 LIMIT = 40.0  # seconds; on a machine of its own every knob is tried in less

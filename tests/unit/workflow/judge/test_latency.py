@@ -7,7 +7,7 @@ import pytest
 
 import gnomon
 from gnomon.core.errors import UsageError
-from gnomon.workflow.latency import latency, median
+from gnomon.workflow.judge.latency import latency, median
 
 
 def test_the_interval_of_a_median_is_the_books():

@@ -19,15 +19,15 @@ from gnomon.search.rounds import Round
 from gnomon.search.stopping import bars
 from gnomon.strategy.target import resolve
 from gnomon.workflow.fit import fit
-from gnomon.workflow.judge import judge_run
-from gnomon.workflow.looks import remember_earlier
+from gnomon.workflow.judge.judge import judge_run
+from gnomon.workflow.judge.looks import remember_earlier
 from gnomon.workflow.run import Run
 from gnomon.workflow.session import TRAIN_RUNG, Session, judged_splits, open_session
 from gnomon.workflow.signals import StopFlag, Stopped
-from gnomon.workflow.tune_findings import Tuned, conclude
-from gnomon.workflow.tune_plan import Follower, Plan, placed
-from gnomon.workflow.tune_worker import CUT_OFF, Job
-from gnomon.workflow.tune_workers import Event, Here, Processes
+from gnomon.workflow.tune.findings import Tuned, conclude
+from gnomon.workflow.tune.plan import Follower, Plan, placed
+from gnomon.workflow.tune.worker import CUT_OFF, Job
+from gnomon.workflow.tune.workers import Event, Here, Processes
 
 RESERVE = 1.5  # of a trial's time is kept for training the best one again, when time is limited
 

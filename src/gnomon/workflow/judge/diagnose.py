@@ -39,7 +39,7 @@ def diagnose(
         from gnomon.core.errors import UsageError
 
         raise UsageError("there is nothing to diagnose.", fix="hand over a run, or predictions=TABLE.")
-    from gnomon.workflow.judge import diagnosis_of
+    from gnomon.workflow.judge.judge import diagnosis_of
     from gnomon.workflow.run import Run, load
 
     opened = run if isinstance(run, Run) else load(run)

@@ -13,7 +13,7 @@ from gnomon.cli import main
 from gnomon.core.errors import UsageError
 from gnomon.runs.journal import Journal
 from gnomon.runs.search_folder import SearchFolder
-from gnomon.workflow.retest import RETESTS
+from gnomon.workflow.tune.retest import RETESTS
 
 
 @pytest.fixture(scope="module")

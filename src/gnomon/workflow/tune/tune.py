@@ -18,11 +18,11 @@ from gnomon.workflow.fit import card_of, refuse_changes
 from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched
-from gnomon.workflow.tune_driver import Driver
-from gnomon.workflow.tune_findings import Tuned
-from gnomon.workflow.tune_plan import Follower, Silent, placed, planned, to_json
-from gnomon.workflow.tune_worker import known_measures
-from gnomon.workflow.tune_workers import MOST_WORKERS, processors
+from gnomon.workflow.tune.driver import Driver
+from gnomon.workflow.tune.findings import Tuned
+from gnomon.workflow.tune.plan import Follower, Silent, placed, planned, to_json
+from gnomon.workflow.tune.worker import known_measures
+from gnomon.workflow.tune.workers import MOST_WORKERS, processors
 
 TRIALS = 40
 SAMPLERS = ("zoom", "random", "grid", "tpe")

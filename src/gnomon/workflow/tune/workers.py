@@ -18,7 +18,7 @@ from gnomon.core.errors import GnomonError, MachineError
 from gnomon.core.settings import Settings
 from gnomon.workflow.prepare import Prepared
 from gnomon.workflow.trial import Trials
-from gnomon.workflow.tune_worker import Job, make
+from gnomon.workflow.tune.worker import Job, make
 
 LOOK = 0.1  # seconds between two looks at whether a stop was asked
 PATIENCE = 5.0  # seconds that a worker gets to leave by itself
@@ -153,7 +153,7 @@ class _Worker:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         many = {name: _at_most(threads, os.environ.get(name)) for name in THREADS}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gnomon.workflow.tune_worker"],
+            [sys.executable, "-m", "gnomon.workflow.tune.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
             env={**os.environ, **many}, start_new_session=True,  # Ctrl-C is for the driver alone
         )  # fmt: skip

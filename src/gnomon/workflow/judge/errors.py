@@ -144,7 +144,7 @@ def with_looks(
 
     With the model also what looks alike to it.
     """
-    from gnomon.workflow.embedding import embedding_of  # torch comes with it
+    from gnomon.workflow.judge.embedding import embedding_of  # torch comes with it
 
     wrong, right = sheet.order[: sheet.errors.count], sheet.order[sheet.errors.count :]
     positions = np.sort(np.concatenate([wrong[:LOOKED], right[:LOOKED]]))
@@ -288,7 +288,7 @@ def write_report(run: Run, found: Found) -> Path:
     Raises UsageError without the data: a page without its examples would take the place of one that shows them.
     """
     from gnomon import report
-    from gnomon.workflow.judge import report_record
+    from gnomon.workflow.judge.judge import report_record
 
     if found.data is None:
         raise UsageError(f"the report shows examples, and {found.note}", fix="leave report=yes out until then.")

@@ -167,7 +167,7 @@ def _latency(trials: Trials, trial: Trial) -> float:
     import torch
 
     from gnomon.training.evaluate import judging
-    from gnomon.workflow.latency import EXAMPLES, FEWEST, WARM_UP
+    from gnomon.workflow.judge.latency import EXAMPLES, FEWEST, WARM_UP
 
     columns = trials.judged_columns["dev"]
     size = min(EXAMPLES, len(trials.prepared.splits["dev"]))

@@ -29,7 +29,7 @@ from gnomon.strategy.improve_diary import State, changes_key
 from gnomon.strategy.improve_turns import Turn, ordered, to_found_rate, turns_of
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.wording import format_error, format_gap
-from gnomon.workflow.matched import Matched, Outcome, Refused
+from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.rate import range_test
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import Stopped

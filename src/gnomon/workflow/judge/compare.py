@@ -135,7 +135,7 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
     outcome = thing.folder.load_outcome()
     notes: tuple[str, ...] = ()
     try:
-        from gnomon.workflow.latency import latency
+        from gnomon.workflow.judge.latency import latency
 
         measures["latency_ms"] = latency(thing)
     except GnomonError as fault:

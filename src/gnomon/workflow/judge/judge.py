@@ -26,8 +26,8 @@ from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
-from gnomon.workflow.errors import sheet_of, tag_sheet
-from gnomon.workflow.looks import looks_at_dev
+from gnomon.workflow.judge.errors import sheet_of, tag_sheet
+from gnomon.workflow.judge.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState
 from gnomon.workflow.fit import card_of, fit, refuse_changes
-from gnomon.workflow.improve_loop import WRITING_SECONDS, Loop, TimeBudget
-from gnomon.workflow.looks import looks_at_dev
-from gnomon.workflow.matched import Matched, opened_settings
+from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
+from gnomon.workflow.improve.matched import Matched, opened_settings
+from gnomon.workflow.judge.looks import looks_at_dev
 from gnomon.workflow.prepare import Prepared, prepare, source_of
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session

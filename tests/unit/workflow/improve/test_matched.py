@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from gnomon.core.settings import from_flat, value_of
-from gnomon.workflow.matched import Matched, Outcome, Refused, nested_rows, opened_settings
+from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.session import open_session
 from gnomon.workflow.trial import Trials
