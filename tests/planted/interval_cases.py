@@ -591,7 +591,7 @@ def column_apart(train: int, dev: int, apart: float) -> Draw:
 
     def draw(rng):
         ours, theirs = rng.normal(size=(train, 1)), rng.normal(size=(dev, 1)) + apart
-        found = mismatch.telling_columns(Appearance(("a",), ours), Appearance(("a",), theirs))
+        found = mismatch.shifted_columns(Appearance(("a",), ours), Appearance(("a",), theirs))
         return (found[0].auc, float(ndtr(apart / math.sqrt(2)))) if found else draw(rng)
 
     return draw
@@ -603,7 +603,7 @@ def halves(size: int, rate: float, more: float) -> Draw:
     def draw(rng):
         scores = rng.random(size)
         errors = rng.random(size) < np.where(np.argsort(np.argsort(scores)) >= size // 2, rate + more, rate)
-        return mismatch.more_error_where_dev_like(scores, errors.astype(float)), more
+        return mismatch.extra_error_where_dev_like(scores, errors.astype(float)), more
 
     return draw
 

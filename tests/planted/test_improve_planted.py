@@ -77,7 +77,7 @@ def is_mended(entries: list[Entry]) -> bool:
 
 
 @pytest.mark.parametrize("fault", ["no hidden layer", "rate too low"])
-def test_a_spoilt_system_is_mended(fault):
+def test_a_broken_system_is_repaired(fault):
     entries = diary_of(circle(2000, 0), FAULTS[fault], 0)
     assert is_mended(entries), [entry.text for entry in entries]
 
@@ -85,7 +85,7 @@ def test_a_spoilt_system_is_mended(fault):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_spoilt_system_is_mended_for_nearly_every_seed(fault):
+def test_a_broken_system_is_repaired_for_nearly_every_seed(fault):
     runs = [diary_of(circle(2000, seed), FAULTS[fault], seed) for seed in range(100, 112)]
     share = wilson(sum(map(is_mended, runs)), len(runs))
     firsts = [(kept(entries) or ["nothing"])[0] for entries in runs]
@@ -109,7 +109,7 @@ def test_too_few_examples_are_answered_with_knobs_of_fit_dev():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_of_a_sound_system_nothing_is_called_proven_for_most_seeds():
+def test_a_sound_system_proves_nothing_for_most_seeds():
     """A tenth of the labels by chance and a net that fits the rest: nothing that is turned can be worth much."""
     alarms = [bool(proven(diary_of(circle(2000, seed, 0.1), {"epochs": 30}, seed))) for seed in range(200, 225)]
     share = wilson(sum(alarms), len(alarms))

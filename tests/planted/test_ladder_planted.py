@@ -59,13 +59,13 @@ def test_a_planted_fault_is_named_and_its_link_turned_first(fault):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.05, 0.3])
-def test_clean_data_are_left_in_peace(rate):
+def test_clean_data_raise_no_alarm(rate):
     rates = dict.fromkeys(("train", "train_dev", "dev"), rate)
     alarms = sum(diagnose(draw(seed, rates), human=[rate]).verdict.gap is not None for seed in range(SEEDS))
     assert share(alarms).value <= 0.06  # three one-sided 2.5 % tests, made stricter by the floor
 
 
-def test_leaked_copies_are_named_first_and_taken_out():
+def test_leaked_copies_are_named_first_and_left_out():
     covered = 0
     for seed in range(SEEDS):
         rng = np.random.default_rng([seed, 3])
@@ -99,7 +99,7 @@ def test_patients_with_several_pictures_raise_no_false_alarm():
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, None), (1.5, "variance")])
-def test_other_units_are_judged_as_well(factor, expected):
+def test_other_units_are_diagnosed_too(factor, expected):
     hits, seeds = 0, 20
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 11])

@@ -17,13 +17,13 @@ _spec.loader.exec_module(interval_cases)
 CASES = {case.name: case for case in interval_cases.CASES}
 
 
-def test_every_case_has_a_name_of_its_own_and_every_corner_is_a_case():
+def test_case_names_are_unique_and_every_corner_is_a_case():
     assert len(CASES) == len(interval_cases.CASES)
     assert set(interval_cases.CORNERS) <= set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_interval_holds_its_own_value(name):
+def test_an_interval_contains_its_own_value(name):
     found, _ = CASES[name].draw(np.random.default_rng(3))
     assert found.low <= found.value <= found.high
 

@@ -66,21 +66,21 @@ def test_fifty_tanh_layers_that_start_too_large_or_too_small_are_named_after_the
     ],
     ids=str,
 )
-def test_nothing_is_said_of_healthy_nets_on_digits(settings, seed):
+def test_healthy_nets_on_digits_raise_no_alarm(settings, seed):
     assert said(gnomon.fit("digits", seed=seed, **settings)) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("source", ["iris", "wine", "breast-cancer", "diabetes"])
-def test_nothing_is_said_of_healthy_nets_on_tables(source, seed):
+def test_healthy_nets_on_tables_raise_no_alarm(source, seed):
     assert said(gnomon.fit(source, seed=seed)) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("settings", [{}, {"model": "dense", "hidden": (256, 128)}], ids=str)
-def test_nothing_is_said_of_healthy_nets_on_fashion(real_data, settings):
+def test_healthy_nets_on_fashion_raise_no_alarm(real_data, settings):
     def read(name, offset, shape):
         with gzip.open(real_data / "fashion-mnist" / name) as file:
             return np.frombuffer(file.read(), np.uint8, offset=offset).reshape(shape)[:4000]

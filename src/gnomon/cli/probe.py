@@ -11,7 +11,7 @@ from gnomon.cli.failures import printable
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import DURATION, from_flat
 from gnomon.strategy.curve import forecast_text, is_flat
-from gnomon.strategy.improve_probes import data_will_not_help, pair_text, to_json, told_gains
+from gnomon.strategy.improve_probes import more_data_is_useless, pair_text, significant_gains, to_json
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -53,13 +53,13 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
     """The forecast, the pairs ranked by gain per cost, and the advice that now rests on them."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print()
-    if data_will_not_help(found):
+    if more_data_is_useless(found):
         console.print("  more data will not help: the curve is flat and the train error is high", style="bold")
     for one in found.forecasts:
         console.print(f"  {forecast_text(one, found.unit)}", markup=False)
-    if found.forecasts and is_flat(found.forecasts[0]) and not data_will_not_help(found):
+    if found.forecasts and is_flat(found.forecasts[0]) and not more_data_is_useless(found):
         console.print("  more data gives little: the curve is flat")
-    told = told_gains(found.pairs)
+    told = significant_gains(found.pairs)
     width = max((len(pair.label) for pair in found.pairs), default=0)
     for pair in found.pairs:
         mark = "  <- helps" if pair.label in told else ""

@@ -38,8 +38,8 @@ def draw_ladder(diagnosis: Diagnosis) -> Figure:
 
 
 def is_known(rung: Rung) -> bool:
-    """Whether the rung was measured or given; an unknown human level stands in the ladder as 0."""
-    return math.isfinite(rung.error) and not rung.note.startswith("not known")
+    """Whether the rung was measured or given; an unknown human level is 0 in the ladder."""
+    return math.isfinite(rung.error) and not rung.is_unknown
 
 
 def _draw_rung(axes: Axes, rung: Rung, height: float, unit: str | None) -> None:
@@ -49,7 +49,7 @@ def _draw_rung(axes: Axes, rung: Rung, height: float, unit: str | None) -> None:
     axes.plot(rung.error, height, marker="o", markersize=8, color=colour, markeredgecolor="white", zorder=3,
               clip_on=False)  # fmt: skip
     right = rung.high if math.isfinite(rung.high) else rung.error
-    text = error_text(rung.error, unit) if is_known(rung) else "not known"
+    text = error_text(rung.error, unit) if is_known(rung) else "unknown"
     axes.annotate(text, (max(right, rung.error), height), xytext=(9, 0), textcoords="offset points", va="center",
                   color=INK, fontweight="bold")  # fmt: skip
 

@@ -20,7 +20,7 @@ from gnomon.figures import text as words
 from gnomon.figures.confusion import MAX_MATRIX
 from gnomon.report import pictures
 from gnomon.strategy.curve import forecast_text
-from gnomon.strategy.improve_probes import pair_text, told_gains
+from gnomon.strategy.improve_probes import pair_text, significant_gains
 from gnomon.strategy.two_way import two_way_rows
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import format_count, ladder_rows, split_name
@@ -199,7 +199,7 @@ def _pairs(record: ReportRecord) -> list[tuple[str, str, bool]]:
     """What was changed, what it gave, whether it helps for sure."""
     if record.probes is None:
         return []
-    told = told_gains(record.probes.pairs)
+    told = significant_gains(record.probes.pairs)
     return [(pair.label, pair_text(pair, record.probes.unit), pair.label in told) for pair in record.probes.pairs]
 
 

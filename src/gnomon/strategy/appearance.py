@@ -1,4 +1,4 @@
-"""Examples as plain numbers that have a name: what a picture, a text or a row looks like, not what it means."""
+"""Examples as named numbers: what a picture, a text or a row looks like, not what it means."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 if TYPE_CHECKING:
     import polars as pl
 
-GRID = 3  # x 3 fields of a picture
-COMMON_WORDS = 200  # of both sides together, by the number of texts they are in
-MOST_LEVELS = 30  # of a categorical column; rarer ones are put together
+GRID = 3  # fields per side of a picture
+COMMON_WORDS = 200  # over both sides together, by the number of texts that contain them
+MOST_LEVELS = 30  # of a categorical column; rarer ones are merged
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """N examples, D numbers each; NaN where there is none."""
+    """N examples with D numbers each; NaN where there is none."""
 
     names: tuple[str, ...]
     values: np.ndarray  # (N, D) float64
 
 
 def of_pictures(pictures: Sequence[np.ndarray]) -> Appearance:
-    """From (H, W) or (H, W, 3) uint8 pictures, each of a size of its own."""
+    """From (H, W) or (H, W, 3) uint8 pictures of any sizes."""
     rows = [_picture(picture) for picture in pictures]
     return Appearance(tuple(rows[0]), np.array([list(row.values()) for row in rows]))
 
@@ -71,7 +71,7 @@ def _picture(pixels: np.ndarray) -> dict[str, float]:
 
 
 def of_texts(texts: Sequence[str]) -> Appearance:
-    """Length, case, digits, punctuation, and which of the most common words are there."""
+    """Length, case, digits, punctuation, and which of the most common words occur."""
     words = [re.findall(r"\w+", text.lower()) for text in texts]
     documents = Counter(word for one in words for word in set(one))
     common = [word for word, count in documents.most_common(COMMON_WORDS) if count < len(texts)]
@@ -80,7 +80,7 @@ def of_texts(texts: Sequence[str]) -> Appearance:
     has = np.zeros((len(texts), len(common)))
     for row, one in enumerate(words):
         has[row, [place[word] for word in set(one) if word in place]] = 1
-    names = ("characters", "words", "letters a word", "capitals", "digits", "punctuation")
+    names = ("characters", "words", "letters per word", "capitals", "digits", "punctuation")
     return Appearance((*names, *(f"has {word!r}" for word in common)), np.hstack([shape, has]))
 
 

@@ -1,4 +1,4 @@
-"""Error against the number of training examples: power laws fitted to it, and a forecast that says how sure it is."""
+"""Error as a function of the number of training examples: fitted power laws, and a forecast with its uncertainty."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gnomon.strategy.wording import format_error
 
 Form = Literal["power law above a floor", "power law", "straight line in log n"]
 FORMS: tuple[Form, ...] = ("power law above a floor", "power law", "straight line in log n")
-PARAMETERS = (3, 2, 2)  # numbers that each form has to be fitted
+PARAMETERS = (3, 2, 2)  # fitted numbers in each form
 
 ROUNDS = 400  # of the bootstrap
-FARTHEST = 4.0  # times the most examples measured: beyond that a fit says nothing
-FEWEST_SIZES = 4  # a curve of three numbers goes through three points whatever they are
+FARTHEST = 4.0  # times the largest number of examples measured: a forecast beyond this is worthless
+FEWEST_SIZES = 4  # a curve with three numbers passes through any three points
 EXPONENTS = np.linspace(0.04, 1.0, 25)  # of n, tried in turn: 0 < b <= 1
-PRIOR_RUNS = 2.0  # how many repeated trainings the first guess of the training noise is worth
-PRIOR_SHARE = 0.5  # of the variance that the dev examples cause: the first guess of what another seed causes
-FLAT = 0.05  # twice the data takes away a smaller share of the error than this: more of it will not help ...
-SURELY_FLAT = 0.2  # ... if the fits do not allow for more than this share either
+PRIOR_RUNS = 2.0  # how many repeated trainings the prior for the training noise is worth
+PRIOR_SHARE = 0.5  # of the variance due to the dev examples: the prior for the variance between seeds
+FLAT = 0.05  # if twice the data removes a smaller share of the error than this, more data will not help ...
+SURELY_FLAT = 0.2  # ... provided the fits rule out more than this share
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One system that was trained on a part of train, and its error on dev."""
+    """A system that was trained on part of train, and its error on dev."""
 
     examples: int  # trained on
     error: float
@@ -39,15 +39,15 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What more training examples would give on these dev examples."""
+    """What more training examples would do for the error on these dev examples."""
 
-    factor: float  # times the examples there are
+    factor: float  # times the current number of examples
     examples: int
-    now: float  # the curve's own error at the examples there are
+    now: float  # the curve's own error at the current number of examples
     error: float
-    low: float  # of a 95 % interval: it holds what another seed would give, the fit, and the choice of form
+    low: float  # of a 95 % interval that covers seeds, the fit, and the choice of form
     high: float
-    most_gain: float = 0.0  # that the fits allow: 97.5 of 100 gain less, seeds apart
+    most_gain: float = 0.0  # 97.5th percentile of the gain over the fits, without seed noise
 
     @property
     def gain(self) -> float:
@@ -64,11 +64,11 @@ class Fitted:
     a: np.ndarray  # (R,)
     b: np.ndarray  # (R,)
     c: np.ndarray  # (R,)
-    noise: np.ndarray  # (R,) standard deviation at `most` of what another seed gives
-    weights: tuple[float, ...]  # of each of FORMS: in how many of the fits it was chosen
+    noise: np.ndarray  # (R,) standard deviation between seeds at `most`
+    weights: tuple[float, ...]  # for each of FORMS: share of the fits that chose it
 
     def at(self, examples: float) -> np.ndarray:
-        """(R,) errors of systems trained on so many examples."""
+        """(R,) errors of systems trained on this many examples."""
         ratio = examples / self.most
         line = self.c - self.a * math.log(ratio)
         power = self.a * ratio**-self.b + self.c
@@ -78,15 +78,15 @@ class Fitted:
 def fit_curve(
     examples: Sequence[int], errors: Sequence[float], *, dev_variance: Sequence[float], rng: np.random.Generator
 ) -> Fitted | None:
-    """The curve through P points, as ROUNDS fits to points that were shaken by as much as they are uncertain.
+    """The curve through P points, as ROUNDS fits to points perturbed according to their uncertainty.
 
-    What another seed and another subset give is estimated from points of equal size, helped by a guess from
-    `dev_variance` (P,), the sampling variance of each error. Each round takes one of FORMS, by how well they fit it
-    (Akaike weights), so that the spread of the rounds holds the choice of form. None where fewer than FEWEST_SIZES
-    different sizes were measured.
+    The variance between seeds and subsets is estimated from points of equal size, with a prior from
+    `dev_variance` (P,), the sampling variance of each error. Each round draws one of FORMS according to how well it
+    fits (Akaike weights), so that the spread over rounds includes the choice of form. None with fewer than FEWEST_SIZES
+    different sizes.
 
-    The curve is that of errors on these dev examples: how far they are from the errors on all others is a matter of
-    the dev error's own interval, and the same for every point.
+    The curve describes errors on these dev examples. How far they are from the errors on all other examples is given by
+    the interval of the dev error, which is the same for every point.
     Source of the form: Hestness et al. 2017; Mukherjee et al. 2003.
     """
     sizes = np.asarray(examples, dtype=np.float64)
@@ -113,7 +113,7 @@ def fit_curve(
 
 
 def forecast(curve: Fitted, rng: np.random.Generator, *, factor: float = 2.0) -> Forecast:
-    """The error with `factor` times the examples there are. Raises UsageError beyond FARTHEST."""
+    """The error with `factor` times the current number of examples. Raises UsageError beyond FARTHEST."""
     if not 1 < factor <= FARTHEST:
         raise UsageError(
             f"a forecast at {factor:g} times the data is not possible.",
@@ -136,7 +136,7 @@ def forecast(curve: Fitted, rng: np.random.Generator, *, factor: float = 2.0) ->
 
 
 def is_flat(found: Forecast) -> bool:
-    """Whether so much more data takes away next to nothing, and the curve is sure enough to say so."""
+    """Whether this much more data removes next to nothing, and the fits are certain enough about it."""
     return found.gain < FLAT * found.now and found.most_gain <= SURELY_FLAT * found.now
 
 
@@ -149,9 +149,9 @@ def forecast_text(found: Forecast, unit: str | None) -> str:
 
 # --- fits -------------------------------------------------------------------------------------------------------------
 def _training_variance(sizes: np.ndarray, errors: np.ndarray, from_dev: np.ndarray) -> tuple[np.ndarray, float]:
-    """(P,) variance that another seed and another subset cause, in proportion to the error; its degrees of freedom.
+    """(P,) variance between seeds and subsets, in proportion to the error; its degrees of freedom.
 
-    From points of equal size; few of them are helped by a guess (PRIOR_SHARE), which counts as PRIOR_RUNS of them.
+    From points of equal size; if there are few, a prior (PRIOR_SHARE) helps that counts as PRIOR_RUNS of them.
     """
     level = np.maximum(errors, 1e-3 * max(float(errors.max()), 1e-9))
     squares, freedom = 0.0, 0.0
@@ -166,7 +166,7 @@ def _training_variance(sizes: np.ndarray, errors: np.ndarray, from_dev: np.ndarr
 
 
 def _misfit(sizes: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> float:
-    """How much larger than expected the squares are that even the best form leaves, per degree of freedom."""
+    """How much larger the residual squares of the best form are than expected, per degree of freedom."""
     _, _, _, misses = _fits(sizes, errors[None], variance)
     freedom = np.maximum(len(sizes) - np.array(PARAMETERS), 1)
     return float((misses[0] / freedom).min())
@@ -175,7 +175,7 @@ def _misfit(sizes: np.ndarray, errors: np.ndarray, variance: np.ndarray) -> floa
 def _fits(
     sizes: np.ndarray, rows: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted least squares of every form to every row (R, P) of errors: a, b, c and the squares left, each (R, 3)."""
+    """Weighted least squares of every form to every row (R, P) of errors: a, b, c, residual squares, each (R, 3)."""
     logs = np.log(sizes / sizes.max())
     weight = 1.0 / variance
     found = [np.zeros((len(rows), len(FORMS))) for _ in range(4)]
@@ -191,7 +191,7 @@ def _fits(
 def _line(
     basis: np.ndarray, rows: np.ndarray, weight: np.ndarray, *, has_floor: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """rows = a * basis + c with a, c >= 0 (c = 0 without a floor): a, c and the weighted squares left, each (R,)."""
+    """rows = a * basis + c with a, c >= 0 (c = 0 without a floor): a, c and weighted residual squares, each (R,)."""
     xx, x = float(weight @ basis**2), float(weight @ basis)
     xy, y, one = rows @ (weight * basis), rows @ weight, float(weight.sum())
     alone = np.maximum(xy / xx, 0.0)  # with c = 0
@@ -215,7 +215,7 @@ def _keep_better(
 
 
 def _choose(misses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(R,) the place of a form in FORMS, drawn with Akaike's weights from the squares (R, 3) that each leaves."""
+    """(R,) the index of a form in FORMS, drawn with Akaike weights from the residual squares (R, 3)."""
     scores = -0.5 * misses - np.array(PARAMETERS)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)

@@ -1,4 +1,4 @@
-"""The records a diagnosis is made of. Plain data: saved as JSON, drawn by figures, shown by the faces."""
+"""The records that make up a diagnosis. Plain data: saved as JSON, drawn by figures, shown by reports and screens."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 GapName = Literal["avoidable bias", "variance", "data mismatch", "overfitting to dev"]
+UNKNOWN_HUMAN = "not known, assumed 0"  # the note of the human rung if nobody gave a level
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,12 @@ class Rung:
     low: float
     high: float
     examples: int  # 0 for the human rung when it was given as a number
-    note: str = ""  # "given", "not known: taken as 0", "without 12 copies of training examples" ...
+    note: str = ""  # "given", UNKNOWN_HUMAN, "without 12 copies of training examples" ...
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether this is the human rung and nobody gave a level."""
+        return self.name == "human" and self.note.startswith("not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +36,22 @@ class Gap:
     size: float
     low: float
     high: float
-    is_there: bool  # its lower end passes `floor`
+    is_there: bool  # statistically clear: its lower end exceeds `floor`
     floor: float
-    examples_to_settle: int | None = None  # examples of the `above` split that would decide it; None: decided already
+    examples_to_settle: int | None = None  # examples of the `above` split that would settle it; None: it is settled
     is_bound: bool = False  # an upper bound rather than a measurement (human level unknown or surpassed)
     settle_needs_below: bool = False  # `examples_to_settle` holds only if the split below grows in proportion
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What holds the system back, with how sure that is."""
+    """What limits the system, and how certain that is."""
 
-    gap: GapName | None  # None: no gap is distinguishable from nothing
-    contenders: tuple[GapName, ...]  # one name when certain enough, else the two that cannot be told apart
-    certainty: float  # bootstrap probability that `gap` is the largest one; for None, that no gap passes its floor
-    text: str  # one or two sentences a newcomer understands
-    is_low: bool = False  # the whole ladder above the human level is at most 1 point: low bias and low variance
+    gap: GapName | None  # None: no gap is statistically clear
+    contenders: tuple[GapName, ...]  # one name when certain enough, otherwise the two that could be the largest
+    certainty: float  # bootstrap probability that `gap` is the largest; if None, that no gap exceeds its floor
+    text: str  # one or two sentences for a newcomer
+    is_low: bool = False  # no error is more than 1 point above the human level: low bias and low variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Advice:
 
     action: str  # "get more training data", "regularise.dropout=0.3"
     why: str
-    link: str  # the link of the chain it turns: fit-train, fit-dev, fit-test, real-world
+    link: str  # the link of the chain it acts on: fit-train, fit-dev, fit-test, real-world
     settings: tuple[str, ...] = ()  # keys of the settings involved
     basis: str = "rule of thumb"  # or "measured"
 
@@ -70,4 +76,4 @@ class Diagnosis:
     verdict: Verdict
     advice: tuple[Advice, ...]
     notes: tuple[str, ...] = ()  # "train is above dev ...", "leak: 12 examples of dev are in train as well"
-    test_openings: int | None = None  # how often the sealed test split was opened; None: there is none, or unknown
+    test_openings: int | None = None  # how often the sealed test split was opened; None: no test split, or unknown

@@ -1,4 +1,4 @@
-"""What the errors have in common: the share of each tag, the error it could remove at most, what to work on first."""
+"""What the errors have in common: the share of each tag, the most it could remove, what to work on first."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
-BY_DEFINITION = ("confusion", "direction")  # kinds that no right example can have
+BY_DEFINITION = ("confusion", "direction")  # kinds that only errors can have
 SYMPTOMS = (
     "confidence",
     "direction",
     "size",
-)  # kinds of tags that say how it errs, not on what: nothing to be solved by itself
-LEVEL = 0.025  # chance that some tag is named though none stands out
-LABEL_WRONG = "label wrong"  # the tag that says: the model need not be at fault
+)  # kinds that describe how the model errs rather than on what: not something to fix in itself
+LEVEL = 0.025  # chance of naming some tag although none stands out
+LABEL_WRONG = "label wrong"  # the tag for errors that may not be the model's fault
 
 
 @dataclass(frozen=True)
 class Errors:
-    """All N examples of a split, reduced to what the shares of its errors are made of."""
+    """The N examples of a split, reduced to what the shares of its errors are computed from."""
 
     masses: np.ndarray  # (N,) weight x error; above 0 where the model erred
     total_weight: float
@@ -44,7 +44,7 @@ class Errors:
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """(M,) of the errors."""
+        """(M,) rows that are errors."""
         return np.flatnonzero(self.is_error)
 
     @property
@@ -54,12 +54,12 @@ class Errors:
 
 @dataclass(frozen=True)
 class Tag:
-    """One property that examples of a split may share."""
+    """A property that some examples of a split have in common."""
 
     name: str
-    kind: str  # "confusion", "confidence", "picture", "row", "slice", "copy", "cluster"; "yours" for one a person made
+    kind: str  # "confusion", "confidence", "picture", "row", "slice", "copy", "cluster"; "yours": set by a person
     tagged: np.ndarray  # (N,) bool
-    looked: np.ndarray  # (N,) bool: known to have it or not; a tag added midway knows only rows looked at since
+    looked: np.ndarray  # (N,) bool: whether this is known; a tag added midway is known only for rows reviewed since
     meaning: str = ""  # one sentence
 
 
@@ -70,25 +70,25 @@ class TagShare:
     name: str
     kind: str
     meaning: str
-    tagged: int  # errors with the tag, of those looked at
-    looked: int  # errors looked at
+    tagged: int  # errors with the tag, among those reviewed
+    looked: int  # errors reviewed
     errors: int  # all errors of the split
     share: Interval  # of the errors
-    ceiling: Interval  # error it would remove if all of it were solved
-    left: Interval  # error that would be left
-    among_right: float | None  # share of right examples that have it; None where none was looked at
-    is_chance: bool = False  # whether chance alone would do: the difference to the right examples may be 0
+    ceiling: Interval  # error removed if all of them were fixed
+    left: Interval  # error that would remain
+    among_right: float | None  # share of right examples with the tag; None if none was reviewed
+    is_chance: bool = False  # not significantly more common among errors than among right examples
 
     @property
     def is_telling(self) -> bool:
-        """Whether solving it is a thing to do: what errors have more often than right examples, and no mere symptom."""
+        """Whether it is worth fixing: more common among errors than among right examples, and not just a symptom."""
         return self.kind not in SYMPTOMS and not self.is_ordinary
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether right examples have it as often, as far as can be told.
+        """Whether right examples have it about as often, as far as these examples show.
 
-        Then it says what the data is like, not what the errors are like.
+        If so, it describes the data, not the errors.
         """
         return self.among_right is not None and (self.is_chance or self.share.high <= 1.1 * self.among_right)
 
@@ -101,17 +101,17 @@ def errors_of(table: pl.DataFrame, error: float) -> Errors:
 
 
 def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
-    """A tag's share of the errors looked at, with Wilson's interval and finite-population correction.
+    """A tag's share of the errors reviewed, with Wilson's interval and finite-population correction.
 
-    The share is of the error's mass: of the number of errors where all are 0 or 1. The interval is about all errors
-    of this split when some of them were looked at; all looked at leaves no doubt about this split.
-    `tags`: how many are looked through for one that stands out, for which chance is allowed (Bonferroni).
-    Raises ValueError where no error was looked at.
+    The share is of the errors' weight: of their number if all are 0 or 1. The interval covers all errors of this
+    split when only some were reviewed; if all were, nothing about this split is uncertain.
+    `tags`: how many tags are searched for one that stands out, corrected for by Bonferroni.
+    Raises ValueError if no error was reviewed.
     """
     here = errors.positions
     looked = tag.looked[here]
     if not looked.any():
-        raise ValueError(f"no error was looked at for {tag.name!r}")
+        raise ValueError(f"no error was reviewed for {tag.name!r}")
     tagged = tag.tagged[here] & looked
     groups = None if errors.groups is None else errors.groups[here][looked]
     share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
@@ -119,7 +119,7 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
     right = int(np.count_nonzero(tag.looked)) - num_looked
     right_tagged = int(np.count_nonzero(tag.looked & tag.tagged)) - num_tagged
     is_asked = right > 0 and tag.kind not in BY_DEFINITION
-    # Of the machine's many tags one is always ahead. A person who sets a tag has a reason of their own.
+    # Of many automatic tags, one always leads by chance. A person who sets a tag has a reason of their own.
     is_tested = is_asked and tag.kind != "yours"
     is_by_chance = is_tested and _by_chance(num_tagged, num_looked, right_tagged, right) >= LEVEL / tags
     return TagShare(
@@ -132,7 +132,7 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
 
 
 def _by_chance(tagged: int, errors: int, right_tagged: int, right: int) -> float:
-    """How probable so many tagged errors, or more, are when the tag is dealt out to errors and right examples alike.
+    """How likely this many tagged errors, or more, are if errors and right examples are equally likely to be tagged.
 
     Source: Fisher's exact test, one-sided.
     """
@@ -142,7 +142,7 @@ def _by_chance(tagged: int, errors: int, right_tagged: int, right: int) -> float
 
 
 def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
-    """The tags of which at least one error was looked at, by ceiling, the highest first."""
+    """The tags with at least one reviewed error, highest ceiling first."""
     known = [tag for tag in tags if bool((tag.looked & errors.is_error).any())]
     number = max(1, sum(tag.kind not in ("yours", *BY_DEFINITION) for tag in known))
     found = [share_of_errors(errors, tag, tags=number) for tag in known]
@@ -150,7 +150,7 @@ def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...
 
 
 def union(tags: Sequence[Tag], name: str = "together") -> Tag:
-    """Examples with any of the tags; looked at where one of them is there, or where all are known.
+    """Examples with any of the tags; reviewed if one of the tags is there, or if all of them are known.
 
     Overlapping tags remove their union, never the sum of their shares.
     """
@@ -162,10 +162,10 @@ def union(tags: Sequence[Tag], name: str = "together") -> Tag:
 
 
 def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tuple[tuple[TagShare, TagShare], ...]:
-    """What to work on first, second ...: each tag's own share, and the union of it with all before it.
+    """What to work on first, second ...: each tag's own share, and its union with all tags before it.
 
-    Each time the tag that adds most to the union. Stops where nothing is added. (A greedy cover is within 1 - 1/e of
-    the best choice of that many tags; Nemhauser, Wolsey and Fisher 1978.)
+    Each step takes the tag that adds most to the union, and stops when none adds anything. (A greedy cover is within
+    1 - 1/e of the best choice of that many tags; Nemhauser, Wolsey and Fisher 1978.)
     """
     wrong = errors.is_error
     few = replace(
@@ -193,10 +193,10 @@ def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tupl
 def sampled_share(
     masses: np.ndarray, tagged: np.ndarray, *, population: int, groups: np.ndarray | None = None
 ) -> Interval:
-    """The share of the mass (n,) that is tagged (n,), from n errors drawn of `population`.
+    """The tagged share of the weight (n,), from n errors drawn out of `population`.
 
-    Wilson's interval on n (N - 1) / (N - n) examples, N the population. With unequal masses, or groups, n is the
-    number of independent equal errors that would have the standard error these show.
+    Wilson's interval on n (N - 1) / (N - n) examples, N the population. With unequal weights, or groups, n is the
+    number of independent, equal errors with the same standard error.
     Source: Cochran 1977, sections 2.6 and 3.2 (finite population); Korn and Graubard 1998 (effective size).
     """
     n = len(masses)
@@ -204,11 +204,11 @@ def sampled_share(
         raise ValueError(f"expected 1 to {population} errors, got {n}")
     share = float((masses * tagged).sum() / masses.sum())
     if n == population:
-        return Interval(share, share, share, "all errors looked at")
+        return Interval(share, share, share, "all errors reviewed")
     size = _effective_size(masses, tagged, share, groups)
     corrected = size * (population - 1) / (population - n)
     ends = wilson(share * corrected, corrected)
-    method = f"Wilson, {n:,} of {population:,} errors looked at"
+    method = f"Wilson, {n:,} of {population:,} errors reviewed"
     return Interval(share, min(ends.low, share), max(ends.high, share), method)
 
 
@@ -227,22 +227,22 @@ def _effective_size(masses: np.ndarray, tagged: np.ndarray, share: float, groups
 
 
 def ceiling(share: Interval, error: float) -> Interval:
-    """The error that a tag could remove: its share of the errors times the error of the split."""
+    """The error that fixing a tag could remove: its share of the errors times the error of the split."""
     return Interval(share.value * error, share.low * error, share.high * error, share.method)
 
 
 def left(share: Interval, error: float) -> Interval:
-    """The error that would be left: 5 of 100 errors and an error of 10 % leave 9.5 %, 50 of 100 leave 5 %."""
+    """The error that would remain: with an error of 10 %, 5 of 100 errors leave 9.5 %, 50 of 100 leave 5 %."""
     return Interval((1 - share.value) * error, (1 - share.high) * error, (1 - share.low) * error, share.method)
 
 
 def chosen_by_hand(order: np.ndarray, looked: np.ndarray) -> int:
-    """How many of the errors looked at lie outside of the random order's beginning.
+    """How many of the reviewed errors are not from the beginning of the random order.
 
-    `order` (M,) are the errors in the order they are offered, `looked` (N,) bool. Where rows were picked by a filter
-    or another order, a share is about the rows picked, not about all errors.
+    `order` (M,): the errors in the order they are offered; `looked` (N,) bool. If rows were picked by a filter or in
+    another order, a share describes the rows picked, not all errors.
     """
     seen = looked[order]
     total = int(seen.sum())
-    slack = math.ceil(0.1 * total) + 2  # a row skipped here and there changes nothing
+    slack = math.ceil(0.1 * total) + 2  # skipping a row now and then changes nothing
     return int(seen[total + slack :].sum())

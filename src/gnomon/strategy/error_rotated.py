@@ -1,17 +1,17 @@
-"""Whether a picture stands rotated: it looks like training pictures of its class once it is turned back."""
+"""Whether a picture is rotated: it resembles training pictures of its class more once it is turned back."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-SIDE = 16  # pixels a side of the small grey pictures that are compared
+SIDE = 16  # pixels per side of the small grey pictures that are compared
 TURNS = (1, 2, 3)  # quarter turns
-NEAREST = 3  # training pictures that a picture is held against, in each position
-LEAST_OF_CLASS = 10  # training pictures of a class below which those of all classes stand in
-LEAST_GAIN = 0.05  # of correlation: what a turn must bring at least
-RARE = 0.01  # share of the training pictures beyond whose gain a picture is unusual
-FAR = 3.0  # robust standard deviations from their median beyond which it is in any case
+NEAREST = 3  # training pictures that a picture is compared with, in each orientation
+LEAST_OF_CLASS = 10  # with fewer training pictures of a class, those of all classes are used
+LEAST_GAIN = 0.05  # in correlation: the least that a turn must add
+RARE = 0.01  # share of the training pictures: a gain larger than all but these is unusual
+FAR = 3.0  # robust standard deviations from their median that are unusual in any case
 
 
 def rotated(
@@ -19,9 +19,9 @@ def rotated(
 ) -> np.ndarray:  # fmt: skip
     """(n,) bool: which of `pictures` (n, SIDE, SIDE) are closer to the reference when turned by 90, 180 or 270 degrees.
 
-    `classes` (n,) are compared with the same class of the reference; one class for all where there are none. What turns
-    usually bring is measured on the reference itself: pictures without an up and down bring about nothing, and nothing
-    is found among them.
+    `classes` (n,) are compared with the same class of the reference; without classes, pass one class for all. The usual
+    gain of a turn is measured on the reference itself: pictures without an up and a down gain nothing, and none of them
+    is reported.
     """
     if len(reference) <= NEAREST:
         return np.zeros(len(pictures), dtype=bool)
@@ -43,7 +43,7 @@ def _gains(
     pictures: np.ndarray, classes: np.ndarray, reference: np.ndarray, reference_classes: np.ndarray,
     *, is_reference: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """(n,) in [-2, 2]: closeness in the best turn, minus closeness as it stands."""
+    """(n,) in [-2, 2]: closeness in the best turn, minus closeness without turning."""
     usual = _unit(reference)
     positions = [_unit(np.rot90(pictures, turns, axes=(1, 2))) for turns in (0, *TURNS)]
     found = np.zeros(len(pictures))
@@ -58,7 +58,7 @@ def _gains(
 
 
 def _unit(pictures: np.ndarray) -> np.ndarray:
-    """(n, D) of mean 0 and length 1: what lies inside the circle that every turn leaves whole."""
+    """(n, D) of mean 0 and length 1: the pixels inside the circle that no turn cuts off."""
     middle = np.arange(SIDE) - (SIDE - 1) / 2
     inside = np.add.outer(middle**2, middle**2) <= (SIDE / 2) ** 2
     rows = pictures[:, inside]

@@ -1,4 +1,4 @@
-"""Tags that the machine can set by itself: from the predictions, from copies, from pictures, from rows, from texts."""
+"""Tags that are set automatically: from predictions, copies, pictures, rows and texts."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from gnomon.strategy.error_analysis import Tag
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
 
-CONFIDENT = 0.9  # probability from which a mistake was made with confidence
-CLOSE = 0.1  # difference of the two highest probabilities below which an answer is a toss-up
-FAR_OFF = 3.0  # times the median error from which a number is far off
-EXTREME = 0.05  # share of training examples beyond which a measure is unusual
-FAR_FROM_USUAL = 3.0  # robust standard deviations from the training median beyond which it is unusual in any case
+CONFIDENT = 0.9  # probability from which a mistake counts as confident
+CLOSE = 0.1  # two highest probabilities closer than this: a toss-up
+FAR_OFF = 3.0  # times the median error: beyond it, an answer is far off
+EXTREME = 0.05  # share of training examples in each tail of a measure that counts as unusual
+FAR_FROM_USUAL = 3.0  # robust standard deviations from the training median that count as unusual in any case
 OUTLIER = 5.0  # robust standard deviations from the training median
 RARE_VALUE = 0.01  # share of training rows below which a category is rare
 RARE_CLASS = 0.5  # times the even share 1/K below which a class is rare
 MOST_PAIRS = 12  # confusion pairs that become tags
-MOST_VALUES = 30  # of a slice column that become tags
-ERRORS_A_CLUSTER, MOST_CLUSTERS, COMPONENTS = 15, 8, 20  # of the embedding
-MORE_OFTEN = 1.5  # times the share of the right answers that a cluster must hold of the errors
-FEWEST = 2  # errors a pair, slice value or column needs to become a tag
+MOST_VALUES = 30  # values of a slice column that become tags
+ERRORS_PER_CLUSTER, MOST_CLUSTERS, COMPONENTS = 15, 8, 20  # of the embedding
+MORE_OFTEN = 1.5  # a cluster's share of the errors, at least this many times its share of the right answers
+FEWEST = 2  # errors that a pair, slice value or column needs to become a tag
 
 
 @dataclass(frozen=True, slots=True)
 class PictureMeasures:
-    """What can be said of a picture without knowing what it shows."""
+    """What can be measured in a picture without knowing what it shows."""
 
     brightness: float  # mean grey value, 0 to 255
     contrast: float  # standard deviation of grey values
-    sharpness: float  # energy of the Laplacian per energy of the picture: low where it is blurred
+    sharpness: float  # energy of the Laplacian per energy of the picture: low if it is blurred
     pixels: int
 
 
 def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | None = None) -> list[Tag]:
-    """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of errors in numbers; slices.
+    """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of numeric errors; slices.
 
-    `class_counts` says how often each class is in train.
+    `class_counts`: how often each class occurs in train.
     """
     table = evaluation.table
     if evaluation.unit == SHARE and table["target"].dtype == pl.String and table["error"].is_in([0.0, 1.0]).all():
@@ -56,7 +56,7 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
 
 
 def from_copies(table: pl.DataFrame, split: str, pairs: pl.DataFrame) -> list[Tag]:
-    """Copies whose labels differ, and copies of training examples, from the pairs that `data.leakage` found."""
+    """Copies with conflicting labels, and copies of training examples, from the pairs that `data.leakage` found."""
     ids = table["id"].cast(pl.String)
     mine = pl.concat(
         [
@@ -72,9 +72,9 @@ def from_copies(table: pl.DataFrame, split: str, pairs: pl.DataFrame) -> list[Ta
         table,
         [
             _tag("copy with another label", "copy", ids.is_in(differing.implode()).to_numpy(),
-                 "The same example, exactly or nearly, is in the data with another label: one of the two is wrong."),
+                 "The same example, exactly or nearly, has another label elsewhere in the data: one of them is wrong."),
             _tag("copy of a training example", "copy", ids.is_in(in_train.implode()).to_numpy(),
-                 "It was trained on, and is wrong all the same."),
+                 "It was trained on and is still wrong."),
         ],
     )  # fmt: skip
 
@@ -108,11 +108,11 @@ def from_pictures(
     reference: Sequence[PictureMeasures],
     is_rotated: np.ndarray,
 ) -> list[Tag]:
-    """Dark, bright, flat, blurred, small and rotated pictures, held against `reference` (training pictures).
+    """Dark, bright, flat, blurred, small and rotated pictures, compared with `reference` (training pictures).
 
     `measured` and `is_rotated` (n,), of `error_rotated.rotated`, belong to the rows at `positions`. A measure is
-    unusual beyond the extreme 5 % of the reference, which ordinary pictures are by construction, or beyond 3 robust
-    standard deviations, which many may be by a fault.
+    unusual in the extreme 5 % of the reference, where some ordinary pictures always are, or beyond 3 robust standard
+    deviations, where many pictures can be if the data has a fault.
     """
     if not measured or not reference:
         return []
@@ -132,7 +132,7 @@ def from_pictures(
         is_beyond = _beyond(values, usual, side)
         tags.append(_measured_tag(name, "picture", positions, is_beyond, looked, meaning))
     tags.append(_measured_tag("rotated picture", "picture", positions, is_rotated, looked,
-                              "Turned by 90, 180 or 270 degrees it looks more like training pictures."))  # fmt: skip
+                              "Turned by 90, 180 or 270 degrees, it looks more like training pictures."))  # fmt: skip
     return _kept(table, tags)
 
 
@@ -159,7 +159,7 @@ def from_rows(
     rows: Sequence[Mapping[str, Any]],
     reference: Sequence[Mapping[str, Any]],
 ) -> list[Tag]:
-    """Missing values, rare categories and outliers, by what `reference` (training rows) look like."""
+    """Missing values, rare categories and outliers, compared with `reference` (training rows)."""
     if not rows or not reference:
         return []
     looked = _mask(len(table), positions)
@@ -180,7 +180,7 @@ def from_rows(
         else:
             rare |= _rare_values(values, known)
     tags = [
-        _measured_tag("missing values", "row", positions, missing, looked, "At least one of its inputs is not known."),
+        _measured_tag("missing values", "row", positions, missing, looked, "At least one of its inputs is missing."),
         _measured_tag("rare category", "row", positions, rare, looked,
                       f"One of its categories is in less than {100 * RARE_VALUE:.0f} % of the training rows."),
         _measured_tag("outlier row", "row", positions, strange, looked,
@@ -190,14 +190,14 @@ def from_rows(
 
 
 def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.ndarray, *, seed: int = 0) -> list[Tag]:
-    """Clusters of examples that look alike to the model and of which unusually many are errors.
+    """Clusters of examples that look alike to the model and contain unusually many errors.
 
-    `embedding` (n, D) belongs to the rows at `positions`. K-means on the principal components, a cluster for about
-    15 errors, at most 8; kept are those that hold a share of the errors half as high again as of the right answers.
+    `embedding` (n, D) belongs to the rows at `positions`. K-means on the principal components, one cluster per 15
+    errors, at most 8; kept if the cluster's share of the errors is at least 1.5 times its share of the right answers.
     """
     is_error = (table["error"] > 0).to_numpy()[positions]
     num_errors = int(is_error.sum())
-    if num_errors < 2 * ERRORS_A_CLUSTER or is_error.all() or not np.isfinite(embedding).all():
+    if num_errors < 2 * ERRORS_PER_CLUSTER or is_error.all() or not np.isfinite(embedding).all():
         return []
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
@@ -208,7 +208,7 @@ def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.nda
         return []
     dims = min(COMPONENTS, scaled.shape[1], len(scaled) - 1)
     points = PCA(dims, svd_solver="full").fit_transform(scaled.astype(np.float64))
-    count = min(max(num_errors // ERRORS_A_CLUSTER, 2), MOST_CLUSTERS)
+    count = min(max(num_errors // ERRORS_PER_CLUSTER, 2), MOST_CLUSTERS)
     labels = KMeans(count, n_init=4, random_state=seed).fit_predict(points)
     looked = _mask(len(table), positions)
     tags: list[Tag] = []
@@ -233,11 +233,11 @@ def _confusion_pairs(table: pl.DataFrame) -> list[Tag]:
         .sort("len", "target", "prediction", descending=[True, False, False]).head(MOST_PAIRS)
     )  # fmt: skip
     target, prediction = table["target"], table["prediction"]
-    kind = "confusion" if target.n_unique() > 2 else "direction"  # of two classes, it is one way or the other
+    kind = "confusion" if target.n_unique() > 2 else "direction"  # with two classes, a confusion is just a direction
     return [
-        _tag(f"{true} taken for {said}", kind, ((target == true) & (prediction == said)).to_numpy(),
-             f"It is {true}, and the answer is {said}.")
-        for true, said in pairs.select("target", "prediction").iter_rows()
+        _tag(f"{true} taken for {predicted}", kind, ((target == true) & (prediction == predicted)).to_numpy(),
+             f"The label is {true}, the prediction {predicted}.")
+        for true, predicted in pairs.select("target", "prediction").iter_rows()
     ]  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def _by_confidence(table: pl.DataFrame) -> list[Tag]:
         return []
     confidence = table["confidence"].fill_null(0.0).to_numpy()
     tags = [_tag("confident mistake", "confidence", (confidence >= CONFIDENT) & (table["error"] > 0).to_numpy(),
-                 f"It was at least {100 * CONFIDENT:.0f} % sure. Look whether the label is right.")]  # fmt: skip
+                 f"It was at least {100 * CONFIDENT:.0f} % sure. Check whether the label is right.")]  # fmt: skip
     margin = margins(table)
     if margin is not None:
         tags.append(_tag("near the boundary", "confidence", margin < CLOSE,
@@ -255,7 +255,7 @@ def _by_confidence(table: pl.DataFrame) -> list[Tag]:
 
 
 def margins(table: pl.DataFrame) -> np.ndarray | None:
-    """(N,): the highest minus the second highest probability; None where the probabilities are not known."""
+    """(N,): the highest minus the second highest probability; None if the probabilities are unknown."""
     names = [name for name in table.columns if name.startswith("p.")]
     if len(names) < 2:
         return None
@@ -272,7 +272,7 @@ def _rare_classes(table: pl.DataFrame, class_counts: Mapping[str, int]) -> list[
         return []
     is_rare = table["target"].is_in(rare).to_numpy()
     return _kept(table, [_tag("rare class", "slice", is_rare,
-                              "Its class has less than half of an even share of the training examples.")])  # fmt: skip
+                              "Its class has fewer than half the training examples of an average class.")])  # fmt: skip
 
 
 def _of_numbers(table: pl.DataFrame) -> list[Tag]:
@@ -284,10 +284,10 @@ def _of_numbers(table: pl.DataFrame) -> list[Tag]:
         [
             _tag("far off", "size", error > FAR_OFF * np.median(error),
                  f"Its error is over {FAR_OFF:.0f} times the median error."),
-            _tag("answer too low", "size", (prediction < target) & (error > 0), "The answer is below the truth."),
-            _tag("answer too high", "size", (prediction > target) & (error > 0), "The answer is above the truth."),
-            _tag("lowest tenth", "slice", target <= low, "Its true value is among the lowest tenth."),
-            _tag("highest tenth", "slice", target >= high, "Its true value is among the highest tenth."),
+            _tag("answer too low", "size", (prediction < target) & (error > 0), "The prediction is below the target."),
+            _tag("answer too high", "size", (prediction > target) & (error > 0), "The prediction is above the target."),
+            _tag("lowest tenth", "slice", target <= low, "Its target is in the lowest tenth."),
+            _tag("highest tenth", "slice", target >= high, "Its target is in the highest tenth."),
         ],
     )  # fmt: skip
 
@@ -306,11 +306,11 @@ def _slices(table: pl.DataFrame) -> list[Tag]:
 
 # --- from what examples look like -------------------------------------------------------------------------------------
 def _beyond(values: np.ndarray, usual: np.ndarray, side: int) -> np.ndarray:
-    """(n,) bool: strictly outside of the usual range on that side (-1 low, 1 high)."""
+    """(n,) bool: strictly outside the usual range on that side (-1 low, 1 high)."""
     edge = float(np.quantile(usual, EXTREME if side < 0 else 1 - EXTREME))
     middle = float(np.median(usual))
     spread = 1.4826 * float(np.median(np.abs(usual - middle)))  # equals the standard deviation of normal data
-    if spread > 0:  # a fault that more than 5 % of train have is still one
+    if spread > 0:  # a fault is a fault even if more than 5 % of train have it
         odd = middle + side * FAR_FROM_USUAL * spread
         edge = max(edge, odd) if side < 0 else min(edge, odd)
     beyond: np.ndarray = values < edge if side < 0 else values > edge
@@ -331,7 +331,7 @@ def _rare_values(values: Sequence[Any], known: Sequence[Any]) -> np.ndarray:
     counts: dict[str, int] = {}
     for value in known:
         counts[str(value)] = counts.get(str(value), 0) + 1
-    if len(counts) > len(known) / 2:  # names, not categories
+    if len(counts) > len(known) / 2:  # identifiers, not categories
         return np.zeros(len(values), dtype=bool)
     least = RARE_VALUE * len(known)
     return np.array([not _is_missing(value) and counts.get(str(value), 0) < least for value in values])
@@ -347,7 +347,7 @@ def _is_number(value: Any) -> bool:
 
 # --- making tags ------------------------------------------------------------------------------------------------------
 def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str = "") -> Tag:
-    return Tag(name, kind, tagged, np.broadcast_to(np.True_, len(tagged)), meaning)  # without memory a row and tag
+    return Tag(name, kind, tagged, np.broadcast_to(np.True_, len(tagged)), meaning)  # one byte, not one per row and tag
 
 
 def _measured_tag(
@@ -365,6 +365,6 @@ def _mask(count: int, positions: np.ndarray) -> np.ndarray:
 
 
 def _kept(table: pl.DataFrame, tags: Sequence[Tag], fewest: int = 1) -> list[Tag]:
-    """Those that enough errors have."""
+    """The tags that enough errors have."""
     is_error = (table["error"] > 0).to_numpy()
     return [tag for tag in tags if int((tag.tagged & is_error).sum()) >= fewest]

@@ -1,4 +1,4 @@
-"""A table of predictions that some other framework made, checked strictly, as evaluations by split."""
+"""Predictions made by any other framework, read from a table, checked strictly, as evaluations by split."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     """Evaluations by split from a Parquet or CSV file, or a frame.
 
     Columns: split (train, train-dev, dev, test, human), target and prediction, or error in their place; optional id,
-    source, weight, loss, confidence, group, tag.NAME, p.CLASS. Without an error column it is |prediction - target| in
-    a unit without a name where both are numbers and not all whole, else 1 where they differ and 0 where not: whole
-    numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError naming column and row.
+    source, weight, loss, confidence, group, tag.NAME, p.CLASS. Without an error column, the error is
+    |prediction - target|, in an unnamed unit, if both are numbers and not all whole; otherwise 1 if they differ and 0
+    if not, because whole numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError.
     """
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
     table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
     _check_names(table, origin)
     if table.is_empty():
-        raise DataError("there are no rows.", where=origin, fix="give one row per example.")
+        raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     splits = _splits(table, origin)
     columns: dict[str, pl.Series] = {
         name: _number(table, name, origin)
@@ -77,9 +77,9 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
 
 
 def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
-    """Ids that dev, test or train_dev shares with train, by split, for `diagnose(leaked=...)`.
+    """Ids that dev, test or train_dev share with train, by split, for `diagnose(leaked=...)`.
 
-    Only ids that are names: row numbers start anew in every split and say nothing.
+    Ids that are row numbers are ignored: they restart in every split and say nothing.
     """
     train = evaluations.get("train")
     if train is None or train.table["id"].dtype != pl.String:
@@ -94,7 +94,7 @@ def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """CSV cells stay text until a rule of this file makes them numbers."""
+    """CSV cells stay text until a rule in this file turns them into numbers."""
     if not path.is_file():
         raise DataError("there is no such file.", where=str(path), fix="give the path of a Parquet or CSV file.")
     try:
@@ -102,7 +102,7 @@ def read_table(path: Path) -> pl.DataFrame:
             return pl.read_parquet(path)
         with path.open("rb") as file:
             if b"\0" in file.read(4096):
-                raise DataError("this is not a table of text.", where=str(path), fix="give a Parquet or CSV file.")
+                raise DataError("this is not a text table.", where=str(path), fix="give a Parquet or CSV file.")
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
@@ -121,7 +121,7 @@ def _check_names(table: pl.DataFrame, origin: str) -> None:
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise DataError(
-            f"the column {missing[0]!r} is missing; there {'are' if table.width > 1 else 'is'} "
+            f"the column {missing[0]!r} is missing; the column{'s are' if table.width > 1 else ' is'} "
             f"{', '.join(map(repr, table.columns))}.",
             where=origin,
             fix="separate the columns by commas."
@@ -133,9 +133,9 @@ def _check_names(table: pl.DataFrame, origin: str) -> None:
             near = difflib.get_close_matches(name, REQUIRED + OPTIONAL, n=1)
             hint = f"name it {near[0]!r}, or " if near else ""
             raise DataError(
-                f"the column {name!r} has no meaning here.",
+                f"unknown column {name!r}.",
                 where=origin,
-                fix=f"{hint}call it 'tag.{name}' to see errors by it, or leave it out.",
+                fix=f"{hint}name it 'tag.{name}' to see errors by it, or leave it out.",
             )
 
 
@@ -149,7 +149,7 @@ def _splits(table: pl.DataFrame, origin: str) -> pl.Series:
 
 
 def _number(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
-    """Float64; nulls only where they mean: not known."""
+    """Float64; nulls only where they mean unknown."""
     numbers = table[name].cast(pl.Float64, strict=False)
     high = 1.0 if name == "confidence" or name.startswith("p.") else float("inf")
     good = numbers.is_finite() & (numbers >= 0) & (numbers <= high)
@@ -216,7 +216,7 @@ def _ids(table: pl.DataFrame, splits: pl.Series, origin: str) -> pl.Series:
     if twice.any():
         bad = int(twice.arg_max() or 0)
         raise DataError(
-            f"the id {str(ids[bad])!r} is there more than once in {splits[bad]}.",
+            f"the id {str(ids[bad])!r} appears more than once in {splits[bad]}.",
             where=f"{origin}, column 'id', row {bad + 1}",
             fix="give each example of a split one row.",
         )

@@ -1,4 +1,4 @@
-"""What a change gave and whether it stays: evidence over dev examples and seeds, corrected for how much was tried."""
+"""What a change gained and whether it stays: evidence over dev examples and seeds, corrected for multiple tries."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ from gnomon.strategy.wording import format_gap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALPHA = 0.05  # chance of keeping a change that is none, over all that were tried
-LARGE_DEV = 4_000  # examples of dev from which changes are chosen on one half and confirmed on the other
-PROMISING = 0.2  # one-sided p value on the half that chooses: below it the other half is asked
-HOPELESS = 0.35  # one-sided p value from which no further seed is spent on a proof
-ON_TRIAL = 0.35  # `Evidence.lean_p` below which a change that is not proven stays, on trial: chosen by simulation
-LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that settings of a training turn
+ALPHA = 0.05  # false alarm rate over all changes tried: chance of proving a change that does nothing
+LARGE_DEV = 4_000  # dev examples from which one half chooses changes and the other half confirms them
+PROMISING = 0.2  # one-sided p value on the choosing half below which the confirming half is used
+HOPELESS = 0.35  # one-sided p value above which no further seed is spent on a proof
+ON_TRIAL = 0.35  # `Evidence.lean_p` below which an unproven change stays, on trial: chosen by simulation
+LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that training settings act on
 
 
 @dataclass(frozen=True)
 class SeedScatter:
-    """How far the differences of one pair vary from seed to seed, beyond what single examples explain."""
+    """How much the differences within a pair vary between seeds, beyond what single examples explain."""
 
     squares: float = 0.0  # sum of squared deviations of the seeds' differences from their mean
     freedom: int = 0
-    explained: float = 0.0  # what these squares would be if examples were the only thing that varied
+    explained: float = 0.0  # what these squares would be if only the examples varied
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A change against the system as it stood: same examples, same seeds, one knob turned."""
+    """A change compared with the current system: same examples, same seeds, one knob changed."""
 
     gain: float  # dev error before - after: above 0, the change helps
-    low: float  # of a 95 % interval over examples, and over seeds where there are several
+    low: float  # of a 95 % interval over examples, and over seeds if there are several
     high: float
-    p_value: float  # of a gain as large by chance where there is none, one-sided
+    p_value: float  # one-sided
     seeds: int
     scatter: SeedScatter = SeedScatter()
-    lean: float = 0.0  # share of the errors and losses before that it takes away: what says most about unseen examples
-    lean_p: float = 1.0  # of a lean as large by chance, one-sided
+    lean: float = 0.0  # relative reduction of errors and losses: the best predictor of the gain on unseen examples
+    lean_p: float = 1.0  # one-sided p value of the lean
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a change stays in the system, for certain or on trial, and why, in a sentence."""
+    """Whether a change stays in the system, proven or on trial, and a sentence on why."""
 
     is_proven: bool
-    is_on_trial: bool  # likelier better than not: it stays, and is tested again together with all others on trial
+    is_on_trial: bool  # more likely better than not: it stays, and is tested again together with all others on trial
     why: str
-    level: float  # that the p value had to stay below to be proven
+    level: float  # the p value has to be below this to be proven
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is part of the system from here on."""
+        """Whether it is part of the system from now on."""
         return self.is_proven or self.is_on_trial
 
 
 def seed_average(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The same examples judged by systems of several seeds, as one evaluation: each example's mean error and loss."""
+    """Evaluations of several seeds on the same examples, as one: each example's mean error and loss."""
     first = evaluations[0]
     if len(evaluations) == 1:
         return first
@@ -92,11 +92,11 @@ def compare(
     before: Sequence[Evaluation], after: Sequence[Evaluation], *, scatters: Sequence[SeedScatter] = (),
     by_loss: bool = True,
 ) -> Evidence:  # fmt: skip
-    """What a change gave on dev: `before` and `after` hold an evaluation a seed, in the same order of seeds.
+    """What a change gained on dev: `before` and `after` hold one evaluation per seed, with the seeds in the same order.
 
-    Errors are averaged over seeds example by example and tested in pairs (`paired_test`). What varies from seed to seed
-    beyond that is estimated from this pair and from `scatters`, those of earlier ones, and widens the interval.
-    `by_loss`: whether the lean may look at losses; not where the change makes every answer less sure (label smoothing).
+    Errors are averaged over seeds for each example and tested in pairs (`paired_test`). Any further variance between
+    seeds is estimated from this pair and from `scatters`, those of earlier pairs, and widens the interval.
+    `by_loss`: whether the lean may use losses; not if the change makes every answer less confident (label smoothing).
     """
     test = paired_test(seed_average(before), seed_average(after))
     gain = test.difference.value
@@ -120,11 +120,11 @@ def compare(
 
 
 def _lean(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> tuple[float | None, float]:
-    """Whether a change leans to the better, and its one-sided p value; None where there is no loss beside 0/1 errors.
+    """How far a change improves errors and losses, and its one-sided p value; None without 0/1 errors and losses.
 
-    Right or wrong says little on few examples, the loss of each one much more: on four sets that are not in the
-    benchmark, the gain in dev loss goes with the gain in test error more closely than the gain in dev error does
-    (docs/improve.md). So half of the lean is the error, half of it the loss, each as a share of what it was before.
+    On few examples, right or wrong says little and the loss of each one much more: on four sets outside the
+    benchmark, the gain in dev loss correlates with the gain in test error more closely than the gain in dev error does
+    (docs/improve.md). So the lean is half error and half loss, each relative to its value before.
     """
     first = before[0]
     if first.unit != SHARE or first.split_error is not None or "loss" not in first.table.columns:
@@ -170,7 +170,7 @@ def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedS
 
 
 def half_of_dev(evaluation: Evaluation, *, confirming: bool) -> Evaluation:
-    """One half of the dev examples by their place: the one that chooses, or the one that confirms."""
+    """One half of the dev examples by position: the half that chooses, or the half that confirms."""
     return replace(evaluation, table=evaluation.table.gather_every(2, offset=int(confirming)))
 
 
@@ -181,11 +181,11 @@ def can_be_halved(evaluation: Evaluation) -> bool:
 
 
 def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decision:
-    """What becomes of a change. Proven: its p value is below ALPHA / the number of changes tried so far (Bonferroni).
+    """The decision on a change. Proven: its p value is below ALPHA / the number of changes tried so far (Bonferroni).
 
-    On trial: not proven, but it leans to the better, with p < ON_TRIAL. A change that is none costs nothing, and where
-    dev is small hardly anything can be proven alone: to undo all of it hands over a system that errs more (simulated in
-    the tests).
+    On trial: not proven, but errors and losses improve, with p < ON_TRIAL. A change that does nothing costs nothing,
+    and on a small dev set hardly any single change can be proven: undoing all of them gives a system that errs more
+    (simulated in the tests).
     """
     level = ALPHA / max(number_tried, 1)
     size = format_gap(abs(evidence.gain), unit)
@@ -194,21 +194,21 @@ def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decisi
     if evidence.gain > 0 and evidence.p_value < level:
         return Decision(True, False, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
     if evidence.lean > 0 and evidence.lean_p < ON_TRIAL:
-        lean = f"errors and losses lean to the better by {100 * evidence.lean:.0f} %, p = {evidence.lean_p:.2g}"
+        lean = f"errors and losses fall by {100 * evidence.lean:.0f} %, p = {evidence.lean_p:.2g}"
         return Decision(
             False, True, f"not proven ({p_text}, not below {level:.2g} = {ALPHA:g} / {among}), but {lean}", level
         )
     if evidence.gain <= 0:
         what = "no better" if evidence.gain == 0 else f"worse by {size}"
         return Decision(False, False, f"{what} on dev over {_seeds(evidence)}", level)
-    why = f"{size} better may well be chance: {p_text}"
+    why = f"{size} better may be chance: {p_text}"
     if evidence.p_value < ON_TRIAL:
         why = f"{size} better, {p_text}, not below {level:.2g} = {ALPHA:g} / {among}, and its losses are no better"
     return Decision(False, False, why, level)
 
 
 def is_settled(evidence: Evidence, *, number_tried: int) -> bool:
-    """Whether a further seed would be wasted on a proof: there is no hope, or it is proven."""
+    """Whether a further seed is not needed for a proof: the change is proven, or hopeless."""
     level = ALPHA / max(number_tried, 1)
     return evidence.gain <= 0 or evidence.p_value > HOPELESS or evidence.p_value < level
 
@@ -218,10 +218,10 @@ def _seeds(evidence: Evidence) -> str:
 
 
 def links_at_fault(diagnosis: Diagnosis) -> tuple[tuple[str, ...], str]:
-    """The links whose knobs to turn, first things first, and why, in a sentence.
+    """The links whose knobs to turn, most important first, and why, in a sentence.
 
-    Where the verdict names gaps, theirs. Where no gap can be told from nothing, that of the largest one as measured:
-    its knobs are tried all the same, and kept only where a test supports them.
+    If the verdict names gaps, their links. If no gap is statistically clear, the links of the two largest measured
+    gaps: their knobs are tried too, and kept only if a test supports them.
     """
     by_name = {gap.name: gap for gap in diagnosis.gaps}
     if diagnosis.verdict.gap is not None:
@@ -236,7 +236,7 @@ def links_at_fault(diagnosis: Diagnosis) -> tuple[tuple[str, ...], str]:
     if not measured:
         return (), "no gap that settings could close"
     largest = _described(measured[0], diagnosis.unit)
-    return _links(measured[:2]), f"no gap is sure; as measured, {largest} is the largest"
+    return _links(measured[:2]), f"no gap is statistically clear; the largest measured is {largest}"
 
 
 def _links(gaps: Sequence[Gap]) -> tuple[str, ...]:

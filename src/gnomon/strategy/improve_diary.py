@@ -1,4 +1,4 @@
-"""The diary of an improvement: what was seen, tried, gave, kept and why; and where it stands, live or read back."""
+"""The diary of an improvement: what was seen and tried, gained, kept and why, and the current state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Event = Literal["began", "first", "seen", "tried", "together", "ended", "final",
 
 @dataclass(frozen=True)
 class Entry:
-    """One step, with its text for people and its facts for the steps that follow."""
+    """One step, with its text for people and its facts for the steps after it."""
 
     event: Event
     text: str  # one line
-    seconds: float  # since the beginning, over all sittings
+    seconds: float  # since the start, over all sessions
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def step(self) -> str:
-        """What kind of step it was, as people read it: what was tried is "kept" (proven), "on trial" or "undone"."""
+        """The kind of step as people read it: a change tried is "kept" (proven), "on trial" or "undone"."""
         if self.event == "tried":
             if not self.facts.get("kept"):
                 return "undone"
@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it is a change that a test supports; in diaries that know no trials, one that was kept."""
+        """Whether it is a change that a test supports; in diaries from before trials, a change that was kept."""
         return bool(self.facts.get("proven", self.facts.get("kept")))
 
     def to_json(self) -> dict[str, Any]:
@@ -44,46 +44,48 @@ class Entry:
 
     @staticmethod
     def from_json(line: Mapping[str, Any]) -> Entry:
-        """Raises ArtefactError for a line that is none of these."""
+        """Raises ArtefactError for a line that is not a step."""
         try:
             return Entry(line["event"], str(line["text"]), float(line["seconds"]), dict(line["facts"]))
         except (KeyError, TypeError, ValueError):
             raise ArtefactError(
-                "holds a line that is no step of an improvement.", where="diary.jsonl", fix="start a new improvement."
+                "holds a line that is not a step of an improvement.",
+                where="diary.jsonl",
+                fix="start a new improvement.",
             ) from None
 
 
 @dataclass
 class State:
-    """Where an improvement stands: everything that its next step depends on."""
+    """The current state of an improvement: everything its next step depends on."""
 
-    changes: dict[str, Any] = field(default_factory=dict)  # in the system as it stands, full key -> value
-    proven: dict[str, Any] = field(default_factory=dict)  # of them, those that a test supports; the others: on trial
+    changes: dict[str, Any] = field(default_factory=dict)  # in the current system, full key -> value
+    proven: dict[str, Any] = field(default_factory=dict)  # those of them that a test supports; the others are on trial
     learned: list[Learned] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)  # settings that were trained, as `changes_key`
     number_tried: int = 0  # changes that were compared on dev
-    number_confirmed: int = 0  # of them, those that the second half of dev was asked about
+    number_confirmed: int = 0  # those of them that were also tested on the second half of dev
     number_kept: int = 0
-    is_settled: bool = False  # what was on trial was tested together
+    is_settled: bool = False  # everything on trial was tested together
     scatters: list[SeedScatter] = field(default_factory=list)
     links: tuple[str, ...] = ()  # whose knobs are turned
-    further: tuple[str, ...] = ()  # those of every gap that is there, for when these have no knob left
-    is_seen: bool = False  # the system as it stands was diagnosed
-    is_over: bool = False  # nothing more is tried
+    further: tuple[str, ...] = ()  # links of all clear gaps, for when `links` has no knob left
+    is_seen: bool = False  # the current system was diagnosed
+    is_over: bool = False  # nothing more will be tried
     is_final: bool = False  # the improved system was trained and written
-    in_vain: dict[str, int] = field(default_factory=dict)  # by link: changes in a row that were undone
-    looks: int = 0  # at dev: an epoch of a training that was compared there is one
+    undone_in_a_row: dict[str, int] = field(default_factory=dict)  # by link: changes undone in a row
+    looks: int = 0  # at dev: one per epoch of each training that was compared there
     seconds: float = 0.0
 
     @property
     def unproven(self) -> dict[str, Any]:
-        """Changes that are in the system on trial."""
+        """Changes in the system that are on trial."""
         return {
             key: value for key, value in self.changes.items() if key not in self.proven or self.proven[key] != value
         }
 
     def take(self, entry: Entry) -> None:
-        """Move on by one step of the diary."""
+        """Apply one step of the diary."""
         facts, self.seconds = entry.facts, entry.seconds
         self.looks += int(facts.get("looks", 0))
         match entry.event:
@@ -103,14 +105,14 @@ class State:
     def _take_try(self, facts: Mapping[str, Any], *, is_proven: bool) -> None:
         after = {**self.changes, **facts["changes"]}
         self.tried.add(changes_key(after))
-        self.in_vain[facts["link"]] = 0 if facts["kept"] else self.in_vain.get(facts["link"], 0) + 1
+        self.undone_in_a_row[facts["link"]] = 0 if facts["kept"] else self.undone_in_a_row.get(facts["link"], 0) + 1
         if facts.get("failed"):
             self.learned.append(Learned(facts["name"], 0.0))
             return
         self.learned.append(Learned(facts["name"], facts["relative_gain"]))
         self._count(facts)
         if facts["kept"]:
-            self.tried.add(changes_key({**after, **facts["values_before"]}))  # the step back: it was just compared
+            self.tried.add(changes_key({**after, **facts["values_before"]}))  # the way back: it was just compared
             self.changes, self.is_seen = after, False
             self.number_kept += 1
             if is_proven:
@@ -132,23 +134,23 @@ class State:
 
 
 def changes_key(changes: Mapping[str, Any]) -> str:
-    """Equal for equal changes, whatever their order."""
+    """Equal for equal changes in any order."""
     return json.dumps(sorted(changes.items()), default=list)
 
 
 def state_of(entries: Sequence[Entry]) -> State:
-    """Where a diary has come to."""
+    """The state after these entries."""
     state = State()
     for entry in entries:
         state.take(entry)
     return state
 
 
-def heed(diagnosis: Diagnosis, entries: Sequence[Entry]) -> Diagnosis:
+def apply_diary(diagnosis: Diagnosis, entries: Sequence[Entry]) -> Diagnosis:
     """The diagnosis without advice to do what was just tried and undone, and with a note that says so.
 
-    Advice about a setting goes where the last change of it in that direction was undone, and where it leads back to a
-    value that was compared with the present one.
+    Advice about a setting is dropped if the last change of it in that direction was undone, or if it leads back to a
+    value that was compared with the current one.
     """
     undone: dict[tuple[str, str], bool] = {}  # by the last try of each setting and direction
     seen: dict[str, set[str]] = {}
@@ -169,13 +171,13 @@ def heed(diagnosis: Diagnosis, entries: Sequence[Entry]) -> Diagnosis:
     if not gone:
         return diagnosis
     listed = ", ".join(advice.action for advice in gone)
-    note = f"not advised, since improve tried it and did not keep it: {listed} (the diary has the numbers)"
+    note = f"no longer advised, because improve tried it and did not keep it: {listed} (numbers in the diary)"
     kept = tuple(advice for advice in diagnosis.advice if advice not in gone)
     return replace(diagnosis, advice=kept, notes=(*diagnosis.notes, note))
 
 
 def _direction(before: str, after: str) -> str:
-    """ "up" or "down" for numbers (of lists, the largest, or else how many there are), else the value itself."""
+    """ "up" or "down" for numbers (for lists: the largest, otherwise the length), for the rest the value itself."""
     try:
         sizes = [
             [float(part) for part in text.split(",") if part not in ("", "none", "None")] for text in (before, after)
@@ -187,24 +189,24 @@ def _direction(before: str, after: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as advice spells it."""
+    """A value as written in advice."""
     if isinstance(value, list | tuple):
         return ",".join(map(_shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> str:
-    """The diary as a page of Markdown that a reviewer can follow; `picture` is the path of its figure."""
+    """The diary as a Markdown page for a reviewer; `picture` is the path of its figure."""
     final = state_of(entries)
     rule = (
-        "A change is proven when a paired test on dev supports it, its p value corrected for the number of changes "
-        "tried. One that is likelier better than not stays on trial, and at the end all on trial are tested together; "
-        "everything else is undone."
+        "A change is proven when a paired test on dev supports it, with a p value corrected for the number of changes "
+        "tried. A change that is more likely better than not stays on trial, and at the end everything on trial is "
+        "tested together. Everything else is undone."
     )
     lines = [
         f"# {title}",
         "",
-        f"{kept_in_words(entries)}. {rule}",
+        f"{kept_summary(entries)}. {rule}",
         "",
         *([f"![dev error by time]({picture})", ""] if picture else []),
         "| time | step | what |",
@@ -223,7 +225,7 @@ def page(entries: Sequence[Entry], title: str, picture: str | None = None) -> st
     return "\n".join(lines) + "\n"
 
 
-def kept_in_words(entries: Sequence[Entry]) -> str:
+def kept_summary(entries: Sequence[Entry]) -> str:
     """`12 changes tried, 3 settings differ from the first system, 1 of them not proven`."""
     tries = sum(entry.event == "tried" for entry in entries)
     final = state_of(entries)

@@ -1,4 +1,4 @@
-"""What was measured by probing a system: its learning curve, matched pairs, and the advice that rests on them."""
+"""What probing a system measured: its learning curve, matched pairs, and the advice that follows from them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gnomon.strategy.improve import ALPHA, LINKS_OF_GAPS
 from gnomon.strategy.paired import holm
 from gnomon.strategy.wording import format_error, format_gap
 
-HIGH_TRAIN = 0.5  # of the dev error: from there on the train error is high
+HIGH_TRAIN = 0.5  # of the dev error: from there on, the train error counts as high
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One knob turned, everything else alike: what it gave on dev."""
+    """One changed knob, everything else equal: what it did to the dev error."""
 
     name: str
     label: str  # `hidden 64,64 -> 128,128`
@@ -32,8 +32,8 @@ class Pair:
     high: float
     p_value: float  # one-sided
     seeds: int
-    cost: float  # compute, times that of the system as it is
-    failed: str = ""  # why nothing was measured
+    cost: float  # compute, relative to the current system
+    failed: str = ""  # why there is no measurement
 
     @property
     def gain(self) -> float:
@@ -43,37 +43,37 @@ class Pair:
 
 @dataclass(frozen=True)
 class Probes:
-    """Everything that one `gnomon probe` measured."""
+    """Everything one `gnomon probe` measured."""
 
     unit: str | None
     links: tuple[str, ...]
-    reason: str  # why the knobs of these links
+    reason: str  # why the knobs of these links were chosen
     points: tuple[CurvePoint, ...]
-    forecasts: tuple[Forecast, ...]  # at twice and four times the data; empty where there was no curve
-    forms: Mapping[str, float]  # share of the fits that took each form
-    pairs: tuple[Pair, ...]  # best gain per cost first
-    epochs_share: float  # of the run's own epochs that each training had: below 1, these are short runs
+    forecasts: tuple[Forecast, ...]  # at twice and four times the data; empty if there is no curve
+    forms: Mapping[str, float]  # share of the fits that chose each form
+    pairs: tuple[Pair, ...]  # highest gain per cost first
+    epochs_share: float  # of the run's epochs that each training had; below 1, these are short runs
     notes: tuple[str, ...]
     seconds: float
 
 
 def ranked(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Those that help for sure first, then by gain per cost; what failed last."""
-    told = told_gains(pairs)
+    """Significant gains first, then by gain per cost; failures last."""
+    told = significant_gains(pairs)
     return tuple(
         sorted(pairs, key=lambda pair: (bool(pair.failed), pair.label not in told, -pair.gain / max(pair.cost, 1e-9)))
     )
 
 
-def told_gains(pairs: Sequence[Pair]) -> set[str]:
-    """Labels of the pairs whose gain is there, with the number of pairs corrected for (Holm)."""
+def significant_gains(pairs: Sequence[Pair]) -> set[str]:
+    """Labels of the pairs with a significant gain, corrected for the number of pairs (Holm)."""
     measured = [pair for pair in pairs if not pair.failed]
     corrected = holm([pair.p_value for pair in measured])
     return {pair.label for pair, p_value in zip(measured, corrected, strict=True) if p_value < ALPHA and pair.gain > 0}
 
 
-def data_will_not_help(probes: Probes) -> bool:
-    """The curve is flat, and the train error is high: examples are not what is missing."""
+def more_data_is_useless(probes: Probes) -> bool:
+    """The curve is flat and the train error is high: more examples are not what is missing."""
     if not probes.forecasts or not is_flat(probes.forecasts[0]):
         return False
     most = max(point.examples for point in probes.points)
@@ -98,11 +98,11 @@ def pair_text(pair: Pair, unit: str | None) -> str:
 
 
 # --- advice -----------------------------------------------------------------------------------------------------------
-def cite(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
-    """The diagnosis with advice that rests on what was measured; what still is a rule of thumb says so."""
+def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
+    """The diagnosis with advice based on what was measured; advice that is still a rule of thumb says so."""
     if probes is None:
         return diagnosis
-    told = told_gains(probes.pairs)
+    told = significant_gains(probes.pairs)
     probed = {key for pair in probes.pairs if not pair.failed for key in pair.changes}
     short = "" if probes.epochs_share >= 1 else f", in runs of {100 * probes.epochs_share:.0f} % of the epochs"
     first, data = _about_data(diagnosis, probes)
@@ -124,7 +124,7 @@ def cite(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
         elif not probed & set(advice.settings):
             is_rule = advice.link in LINKS_OF_GAPS and "goal.human" not in advice.settings
             kept.append(replace(advice, why=f"{advice.why} (rule of thumb, not measured)") if is_rule else advice)
-    before = [advice for advice in kept if "split.duplicates" in advice.settings]  # leaks come before everything
+    before = [advice for advice in kept if "split.duplicates" in advice.settings]  # leaks come first
     rest = [advice for advice in kept if advice not in before]
     leading = [advice for advice in rest if advice.basis == "measured"]
     others = [advice for advice in rest if advice.basis != "measured"]
@@ -138,23 +138,23 @@ def _is_about_data(advice: Advice) -> bool:
 
 
 def _about_data(diagnosis: Diagnosis, probes: Probes) -> tuple[list[Advice], list[Advice]]:
-    """What is said first of all about more data, and what takes the place of the rule of thumb about it."""
+    """What to say about more data before all else, and what replaces the rule of thumb about it."""
     if not probes.forecasts:
         rules = [advice for advice in diagnosis.advice if _is_about_data(advice)]
         return [], [replace(advice, why=f"{advice.why} (rule of thumb, not measured)") for advice in rules]
     text = forecast_text(probes.forecasts[0], probes.unit)
-    if data_will_not_help(probes):
+    if more_data_is_useless(probes):
         why = f"measured: {text}; the curve is flat and the train error is high"
         return [Advice("do not collect more data for this: it will not help", why, "fit-train", (), "measured")], []
     if is_flat(probes.forecasts[0]):
-        return [], []  # said in a note
+        return [], []  # a note says it
     further = f"; {forecast_text(probes.forecasts[1], probes.unit)}" if len(probes.forecasts) > 1 else ""
     return [], [Advice("get more training data", f"measured: {text}{further}", "fit-dev", (), "measured")]
 
 
 def _notes(probes: Probes, told: set[str], *, is_cited: bool) -> list[str]:
     notes = []
-    if probes.forecasts and is_flat(probes.forecasts[0]) and not data_will_not_help(probes):
+    if probes.forecasts and is_flat(probes.forecasts[0]) and not more_data_is_useless(probes):
         notes.append(f"more data gives little: {forecast_text(probes.forecasts[0], probes.unit)}")
     elif probes.forecasts and not is_cited:
         notes.append(f"measured: {forecast_text(probes.forecasts[0], probes.unit)}")
@@ -162,7 +162,7 @@ def _notes(probes: Probes, told: set[str], *, is_cited: bool) -> list[str]:
     if without:
         listed = "; ".join(f"{pair.label} ({_signed(pair, probes.unit)})" for pair in without[:4])
         more = f" and {len(without) - 4} more" if len(without) > 4 else ""
-        notes.append(f"probed, no gain that these dev examples can tell: {listed}{more}")
+        notes.append(f"probed, no significant gain on dev: {listed}{more}")
     return notes
 
 
@@ -174,7 +174,7 @@ def _signed(pair: Pair, unit: str | None) -> str:
 
 
 def _plain(value: float, unit: str | None) -> str:
-    """The number of a gap alone, a zero without a sign."""
+    """The number of a gap without its unit, and zero without a sign."""
     text = format_gap(value, unit).split(" ")[0]
     return text.lstrip("-") if not any(digit in text for digit in "123456789∞") else text
 
@@ -186,7 +186,7 @@ def to_json(probes: Probes) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any] | None) -> Probes | None:
-    """What `to_json` gave. Raises ArtefactError where it is not that."""
+    """The inverse of `to_json`. Raises ArtefactError for anything else."""
     if values is None:
         return None
     try:

@@ -13,30 +13,30 @@ from gnomon.core.errors import DataError
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import wilson
 
-VERDICTS = ("given", "suggested", "neither", "both")  # which label is right, in a person's eyes
-WRONG = ("suggested", "neither")  # verdicts that say: the given label is wrong
-PARTS = ("suspect", "error", "right")  # of a review: top suspects; other errors of the model; what it gets right
+VERDICTS = ("given", "suggested", "neither", "both")  # which label a reviewer says is right
+WRONG = ("suggested", "neither")  # verdicts that mean the given label is wrong
+PARTS = ("suspect", "error", "right")  # of a review: top suspects; other errors of the model; right answers
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """All N examples, held against probabilities of a model that has not seen their labels; K classes."""
+    """All N examples, compared with the probabilities of a model that has not seen their labels; K classes."""
 
     class_names: tuple[str, ...]
     probabilities: np.ndarray  # (N, K), out of sample
     given: np.ndarray  # (N,) int64
-    counted: np.ndarray  # (N,) int64: the class an example surely belongs to, by confident learning; -1 for none
+    counted: np.ndarray  # (N,) int64: the class an example confidently belongs to, by confident learning; -1 for none
     joint: np.ndarray  # (K, K) share of examples with given label i and true label j, estimated; sums to 1
 
     @cached_property
     def is_suspect(self) -> np.ndarray:
-        """(N,) bool: surely of another class than its label says."""
+        """(N,) bool: confidently of another class than the label."""
         found: np.ndarray = (self.counted >= 0) & (self.counted != self.given)
         return found
 
     @cached_property
     def suggested(self) -> np.ndarray:
-        """(N,) int64: the most probable of the other classes."""
+        """(N,) int64: the most probable class other than the label."""
         others = self.probabilities.copy()
         others[np.arange(len(others)), self.given] = -1.0
         best: np.ndarray = others.argmax(axis=1)
@@ -44,7 +44,7 @@ class Suspects:
 
     @cached_property
     def margin(self) -> np.ndarray:
-        """(N,) in [-1, 1]: probability of the given label less that of the suggested one; -1 is most suspect."""
+        """(N,) in [-1, 1]: probability of the given label minus that of the suggested one; -1 is most suspect."""
         rows = np.arange(len(self.given))
         found: np.ndarray = self.probabilities[rows, self.given] - self.probabilities[rows, self.suggested]
         return found
@@ -57,15 +57,15 @@ class Suspects:
 
     @property
     def estimated_share(self) -> float:
-        """Of wrong labels, by the model alone: what it is unsure of and what is wrong look alike to it."""
+        """Share of wrong labels according to the model alone, which cannot tell a wrong label from a hard example."""
         return float(1 - np.trace(self.joint))
 
 
 def find_suspects(probabilities: np.ndarray, given: np.ndarray, class_names: Sequence[str]) -> Suspects:
-    """Confident learning: an example surely belongs to class j where p_j is at least what examples labelled j get.
+    """Confident learning: an example belongs to class j if p_j is at least the average p_j of examples labelled j.
 
     probabilities: (N, K), each row from a model that was not trained on that example; given: (N,) in 0..K-1.
-    Raises DataError for probabilities that are none.
+    Raises DataError for invalid probabilities.
     Source: Northcutt, Jiang and Chuang 2021, JAIR 70:1373, equations 1 to 3 (thresholds, confident joint, calibration).
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
@@ -76,7 +76,7 @@ def find_suspects(probabilities: np.ndarray, given: np.ndarray, class_names: Seq
             fix="give predictions with a column p.CLASS for every class.",
         )
     if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and (probabilities <= 1 + 1e-6).all()):
-        raise DataError("some probabilities are no numbers from 0 to 1.", fix="correct the p.CLASS columns.")
+        raise DataError("some probabilities are not numbers from 0 to 1.", fix="correct the p.CLASS columns.")
     counts = np.bincount(given, minlength=num_classes)
     own = np.zeros((num_classes, num_classes))
     np.add.at(own, given, probabilities)
@@ -91,10 +91,10 @@ def find_suspects(probabilities: np.ndarray, given: np.ndarray, class_names: Seq
 
 
 def _calibrated(confident: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Rows brought to the classes' real sizes, the whole to 1."""
+    """Rows scaled to the actual class sizes, then everything to sum to 1."""
     confident = confident.copy()
     empty = (confident.sum(axis=1) == 0) & (counts > 0)
-    confident[empty, empty] = 1.0  # nothing is sure of this class: no reason to doubt its labels
+    confident[empty, empty] = 1.0  # no example is confidently of this class: no reason to doubt its labels
     sums = np.maximum(confident.sum(axis=1, keepdims=True), 1e-300)
     scaled = confident / sums * counts[:, None]
     found: np.ndarray = scaled / scaled.sum()
@@ -103,15 +103,15 @@ def _calibrated(confident: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Which examples a person should look at, and how many each of them stands for."""
+    """Which examples to review, and how many examples each of them represents."""
 
     positions: np.ndarray  # (n,) in random order, so that stopping halfway leaves a fair sample of each part
-    parts: tuple[str, ...]  # of each
-    stands_for: np.ndarray  # (n,) examples: size of its part / examples drawn from it
+    parts: tuple[str, ...]  # the part of each
+    stands_for: np.ndarray  # (n,) examples it represents: size of its part / examples drawn from it
 
 
 def draw_review(suspects: Suspects, *, top: int, random: int, rng: np.random.Generator) -> Drawn:
-    """The `top` most suspect, and `random` of the rest: half of them where the model errs, half where it does not."""
+    """The `top` most suspect, and `random` of the rest: half where the model errs, half where it does not."""
     top = min(top, len(suspects.given))
     first, rest = suspects.order[:top], suspects.order[top:]
     errs = suspects.probabilities.argmax(axis=1) != suspects.given
@@ -134,19 +134,19 @@ def draw_review(suspects: Suspects, *, top: int, random: int, rng: np.random.Gen
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a split, of which some examples were looked at, drawn at random within it."""
+    """A part of a split, some examples of which were drawn at random and reviewed."""
 
     name: str
-    size: int  # examples that the part stands for
+    size: int  # examples in the part
     looked: int
-    found: int  # of those looked at: with a wrong label, say
+    found: int  # reviewed examples with what was looked for: a wrong label, for example
 
 
 def estimate_total(parts: Sequence[Part], missing: int = 0) -> Interval:
-    """How many examples there are of what was found, all parts together: each row looked at counts size / looked.
+    """The total number of examples with what was found, over all parts: each reviewed row counts size / looked.
 
-    `missing`: examples of parts that nobody drew from; none to all of them may be.
-    Each part has Wilson's interval with finite-population correction; the sum has the parts' joined (Zou and Donner).
+    `missing`: examples in parts from which nobody drew; any number of them may count.
+    Each part has Wilson's interval with finite-population correction; the sum combines them (Zou and Donner).
     Source: Horvitz and Thompson 1952; Cochran 1977, chapters 2 and 5; Zou and Donner 2008.
     """
     value, below, above = 0.0, 0.0, 0.0
@@ -161,7 +161,7 @@ def estimate_total(parts: Sequence[Part], missing: int = 0) -> Interval:
     looked = sum(part.looked for part in parts)
     found = sum(part.found for part in parts)
     low, high = max(value - math.sqrt(below), found), value + math.sqrt(above) + missing
-    return Interval(value, min(low, value), high, f"weighted, {looked:,} looked at")
+    return Interval(value, min(low, value), high, f"weighted, {looked:,} reviewed")
 
 
 def _part_share(part: Part) -> Interval:
@@ -175,13 +175,13 @@ def _part_share(part: Part) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Concentration:
-    """Wrong labels in one place: more of them than chance puts there?"""
+    """Wrong labels that cluster in one place, compared with chance."""
 
     kind: str  # "class pair", "class", "tag", "time"
     where: str  # "4 labelled 9", "camera = phone"
     count: int  # wrong labels here
     expected: float  # if the same number were spread at random
-    p_value: float  # exact, one-sided, corrected for everything that was looked at (Holm)
+    p_value: float  # exact, one-sided, corrected for everything tested (Holm)
 
 
 def find_concentrations(
@@ -191,11 +191,11 @@ def find_concentrations(
     class_names: Sequence[str],
     tags: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Concentration, ...]:
-    """Where wrong labels gather, the surest first; all that were tested.
+    """Where wrong labels cluster, most significant first; everything that was tested.
 
     given, true: (N,) classes (true where known, -1 for unknown; the given label counts where `wrong` is False);
-    wrong: (N,) bool; tags: {name: (N,) values, None for none}. Random means: each example as likely as any other,
-    flipped to each other class as likely as to any other.
+    wrong: (N,) bool; tags: {name: (N,) values, None for none}. Random means that every example is equally likely to be
+    mislabelled, as any of the other classes.
     Pairs: binomial tail; classes and tags: hypergeometric tail (Fisher's exact test).
     """
     from scipy.stats import binom, hypergeom
@@ -214,7 +214,7 @@ def find_concentrations(
         count, num_known = int(pairs[i, j]), int(known.sum())
         p = float(binom.sf(count - 1, num_known, chance))
         found.append(("class pair", f"{class_names[i]} labelled {class_names[j]}", count, num_known * chance, p))
-    named = np.array([*class_names, None], dtype=object)  # -1 takes the last
+    named = np.array([*class_names, None], dtype=object)  # index -1 is None
     spread = {"class": ("true class", named[held])}
     spread |= {f"tag {name}": (name, values) for name, values in (tags or {}).items()}
     tests = int((num_classes - 1) * num_classes)
@@ -236,11 +236,11 @@ def find_concentrations(
 
 @dataclass(frozen=True, slots=True)
 class CleanVerdict:
-    """Whether correcting the labels of a split pays."""
+    """Whether correcting the labels of a split is worth it."""
 
-    fix: bool | None  # None: the sample cannot say
-    due_to_labels: Interval  # error of the split that is the labels' fault
-    other: float  # error that is not
+    fix: bool | None  # None: the sample is too small to say
+    due_to_labels: Interval  # error of the split that is due to wrong labels
+    other: float  # error due to anything else
     text: str
 
 
@@ -248,10 +248,10 @@ CLEAN_SHARE = 0.15  # of the error: the notes leave 0.6 of 10 (6 %) and fix 0.6 
 
 
 def decide_cleaning(error: float, due_to_labels: Interval, *, difference: float | None = None) -> CleanVerdict:
-    """Clean when wrong labels make up a large share of the error, or as much as the models compared differ by.
+    """Clean if wrong labels are a large share of the error, or as much as the difference between the models compared.
 
     error: of the split, a share; due_to_labels: the part of it where the label is wrong; difference: between the
-    models that are being compared on this split, where there are some.
+    models that are being compared on this split, if any.
     Source: Ng 2018, Machine Learning Yearning, chapter 16: 0.6 of 10 points is little, 0.6 of 2 is a lot.
     """
     limit = CLEAN_SHARE * error
@@ -264,13 +264,13 @@ def decide_cleaning(error: float, due_to_labels: Interval, *, difference: float 
         f"{_points(other)} to other causes"
     )
     if due_to_labels.low >= limit:
-        why = "the models being compared differ by no more" if limit < CLEAN_SHARE * error else "a large share"
-        return CleanVerdict(True, due_to_labels, other, f"Cleaning pays: {parts} ({why}).")
+        why = "as much as the models compared differ by" if limit < CLEAN_SHARE * error else "a large share"
+        return CleanVerdict(True, due_to_labels, other, f"Cleaning is worth it: {parts} ({why}).")
     if due_to_labels.high < limit:
         return CleanVerdict(False, due_to_labels, other, f"Leave the labels: {parts}. Other causes come first.")
     lean = "looks worth it" if value >= limit else "does not look worth it"
     text = (
-        f"Cleaning {lean}, but the sample cannot say: {parts} "
+        f"Cleaning {lean}, but the sample is too small to say: {parts} "
         f"[{_points(due_to_labels.low)}, {_points(due_to_labels.high)}]. Review more."
     )
     return CleanVerdict(None, due_to_labels, other, text)

@@ -1,4 +1,4 @@
-"""The ladder: human, train, train-dev, dev, test; the gap at each step with its interval; what it all says."""
+"""The ladder: human, train, train-dev, dev, test; the gap at each step with its interval; the verdict and the notes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
 from gnomon.metrics.resampling import ROUNDS
 from gnomon.strategy.advice import advise
-from gnomon.strategy.diagnosis import Diagnosis, Gap, GapName, Rung
+from gnomon.strategy.diagnosis import UNKNOWN_HUMAN, Diagnosis, Gap, GapName, Rung
 from gnomon.strategy.verdict import decide
 from gnomon.strategy.wording import format_error, format_gap, split_name
 
-SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is nothing
-FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what holds the system back
+SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is ignored
+FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what limits the system
 POWER = 0.8416212335729143  # normal quantile of 0.8: the planned number of examples settles a gap 4 times out of 5
-MUCH = 2.0  # times as many of the upper split alone: from there on it is said what both take together
-INDIFFERENT = 0.5  # of the floor: a gap this close to its floor need not be told from it
+MUCH_LARGER = 2.0  # times the examples both splits need together: beyond this, growing the upper split alone is no plan
+DEAD_ZONE = 0.5  # of the floor: a gap closer to the floor than this need not be distinguished from it
 
 
 @dataclass(frozen=True)
-class Person:
-    """The human level: several figures, of which the best stands for the Bayes error; or nothing known."""
+class HumanLevel:
+    """The human level: several figures, the best of which estimates the Bayes error; or unknown."""
 
     error: float | None
     note: str
@@ -38,7 +38,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Step:
-    """A gap with draws (R,) of its size."""
+    """A gap with R draws of its size."""
 
     gap: Gap
     draws: np.ndarray
@@ -56,21 +56,21 @@ def diagnose(
     num_train: int | None = None,
     seed: int = 0,
 ) -> Diagnosis:
-    """What holds a system back, from its predictions on some of train, train_dev, dev, test.
+    """What limits a system, from its predictions on some of train, train_dev, dev, test.
 
-    evaluations: by split; "human" may be among them: people's answers, scored like a model's.
-    human: human-level errors in the unit of the errors (shares: 0.01 is 1 %); the best one counts.
-    leaked: ids of examples that train holds as well, by split; these rungs are measured without them.
-    dev_looks: how many models were compared on dev; their best is optimistic by about sigma sqrt(2 ln k).
-    test_openings: how often test was opened; 0 for a sealed one, None where there is none.
-    settings, num_train: what advice is phrased with: the run's settings (core.settings.flat), its training examples.
-    Raises DataError for a split without examples or with errors that are no numbers, UsageError for a human level
-    that cannot be one.
+    evaluations: by split; may include "human": people's answers, scored like a model's.
+    human: human-level errors in the unit of the errors (shares: 0.01 is 1 %); the lowest one counts.
+    leaked: by split, ids of examples that are also in train; they are left out of the measurement.
+    dev_looks: how many models were compared on dev; the best of k is optimistic by about sigma sqrt(2 ln k).
+    test_openings: how often test was opened; 0 if it is sealed, None if there is none.
+    settings, num_train: used to phrase the advice: the run's settings (core.settings.flat), its training examples.
+    Raises DataError for a split without examples or with errors that are not numbers, UsageError for an impossible
+    human level.
     """
     units = {evaluation.unit for evaluation in evaluations.values()}
     if len(units) != 1:
         raise DataError(
-            f"the splits do not share one unit of error: {sorted(map(str, units))}." if units else "no split is given.",
+            f"the splits have different error units: {sorted(map(str, units))}." if units else "no split is given.",
             fix="give the predictions of one model on at least train and dev.",
         )
     unit = units.pop()
@@ -85,8 +85,8 @@ def diagnose(
             removed[split] = int(copies.sum())
         if not copies.all() or not len(copies):
             measured[split] = measure(evaluation, leave_out=copies, seed=seed)
-    person = _person(human, measured.pop("human", None), unit)
-    return _climb(
+    person = _human_level(human, measured.pop("human", None), unit)
+    return _build(
         measured,
         person,
         unit,
@@ -106,9 +106,9 @@ def diagnose_rates(
     dev_looks: int = 0,
     test_openings: int | None = None,
 ) -> Diagnosis:
-    """The same from plain shares: {"human": 0.01, "train": (0.08, 10_000), "dev": (0.1, 10_000)}.
+    """The same from error rates: {"human": 0.01, "train": (0.08, 10_000), "dev": (0.1, 10_000)}.
 
-    Each split gives its error in [0, 1] and its number of examples, the human level its error alone.
+    Each split is (error in [0, 1], number of examples); the human level is the error alone.
     """
     measured: dict[str, Measured] = {}
     human: list[float] | None = None
@@ -118,7 +118,7 @@ def diagnose_rates(
             continue
         if split not in SPLITS or not isinstance(given, tuple) or not 0 <= given[0] <= 1 or given[1] < 1:
             raise UsageError(
-                f"{split}={given!r} is no error with its number of examples.",
+                f"{split}={given!r} is not an error with a number of examples.",
                 fix=f"give one of {', '.join(SPLITS)} as (error, examples), the error between 0 and 1.",
             )
         error, examples = given
@@ -126,9 +126,9 @@ def diagnose_rates(
         draws = rng.beta(error * examples + 0.5, (1 - error) * examples + 0.5, size=ROUNDS)
         measured[split] = Measured(wilson(error * examples, examples), draws, examples)
     measured = {split: measured[split] for split in SPLITS if split in measured}
-    return _climb(
+    return _build(
         measured,
-        _person(human, None, SHARE),
+        _human_level(human, None, SHARE),
         SHARE,
         error_name,
         removed={},
@@ -148,27 +148,27 @@ def _copies(evaluation: Evaluation, ids: Collection[Any]) -> np.ndarray:
 
 
 def check_human(figures: Sequence[float], unit: str | None) -> None:
-    """Raises UsageError for a human-level error that no one can have."""
+    """Raises UsageError for an impossible human-level error."""
     for figure in figures:
         if not math.isfinite(figure) or figure < 0 or (unit == SHARE and figure > 1):
             fix = "give a share from 0 to 1: human=0.01 for 1 %." if unit == SHARE else "give a number of at least 0."
             raise UsageError(f"a human-level error of {figure:g} is not possible.", fix=fix)
 
 
-def _person(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> Person:
+def _human_level(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> HumanLevel:
     figures = list(human or ())
     check_human(figures, unit)
     best = min(figures, default=math.inf)
     if measured is not None and measured.interval.value <= best:
-        return Person(measured.interval.value, f"measured on {measured.examples:,} examples", measured)
+        return HumanLevel(measured.interval.value, f"measured on {measured.examples:,} examples", measured)
     if figures:
-        return Person(best, "given" if len(figures) == 1 else f"given; the best of {len(figures)}")
-    return Person(None, "not known: 0 stands in for it")
+        return HumanLevel(best, "given" if len(figures) == 1 else f"given; the best of {len(figures)}")
+    return HumanLevel(None, UNKNOWN_HUMAN)
 
 
-def _climb(
+def _build(
     measured: Mapping[str, Measured],
-    person: Person,
+    person: HumanLevel,
     unit: str | None,
     error_name: str,
     *,
@@ -204,8 +204,8 @@ def _climb(
     return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings)
 
 
-def _steps(levels: Mapping[str, Measured], person: Person, unit: str) -> list[Step]:
-    """The gaps between the rungs there are, from the bottom up."""
+def _steps(levels: Mapping[str, Measured], person: HumanLevel, unit: str) -> list[Step]:
+    """The gaps between the rungs that exist, from the bottom up."""
     held_out = [name for name in ("train_dev", "dev", "test") if name in levels]
     target = next((name for name in ("dev", "test") if name in levels), None)
     pairs: list[tuple[GapName, str, str]] = []
@@ -230,7 +230,7 @@ def _steps(levels: Mapping[str, Measured], person: Person, unit: str) -> list[St
 
 
 def _bound(train: Measured, floor: float) -> Step:
-    """Avoidable bias where nobody knows how low the error can go: at most the whole training error."""
+    """Avoidable bias when nobody knows how low the error can go: at most the whole training error."""
     size = train.interval.value
     gap = Gap("avoidable bias", "human", "train", size, 0.0, train.interval.high, False, floor, is_bound=True)
     return Step(gap, np.resize(train.draws, ROUNDS))
@@ -248,20 +248,20 @@ def _step(name: GapName, below: str, above: str, levels: Mapping[str, Measured],
 
 
 def _examples_to_settle(size: float, floor: float, below: Measured, above: Measured) -> tuple[int | None, bool]:
-    """How many examples of the upper split put the interval, 4 times out of 5, on one side of the floor.
+    """How many examples of the upper split put the interval on one side of the floor 4 times out of 5.
 
-    If the gap is as large as it looks, or INDIFFERENT away from the floor where it looks nearer. True: if the lower
-    split grows in the same proportion, since the upper one alone would not do it or not before it is MUCH larger than
-    both need to be. None: not known.
+    Assumes that the gap is as large as measured, or DEAD_ZONE away from the floor if it was measured closer than that.
+    The second value is True if the lower split has to grow in proportion, because growing the upper split alone would
+    never settle it, or only with MUCH_LARGER numbers. None: unknown.
     """
-    distance = max(abs(size - floor), INDIFFERENT * floor)
+    distance = max(abs(size - floor), DEAD_ZONE * floor)
     variances = [((end.high - end.low) / (2 * Z)) ** 2 for end in (above.interval, below.interval)]
     if distance == 0 or not math.isfinite(sum(variances)):
         return None, False
     wanted = (distance / (Z + POWER)) ** 2
     room = wanted - variances[1]
     together = sum(variances) / wanted
-    needs_below = room <= 0 or variances[0] / room > MUCH * together
+    needs_below = room <= 0 or variances[0] / room > MUCH_LARGER * together
     factor = together if needs_below else variances[0] / room
     return max(math.ceil(above.examples * factor), above.examples + 1), needs_below
 
@@ -269,7 +269,7 @@ def _examples_to_settle(size: float, floor: float, below: Measured, above: Measu
 def _rung_note(
     name: str,
     level: Measured,
-    person: Person,
+    person: HumanLevel,
     removed: Mapping[str, int],
     dev_looks: int,
     test_openings: int | None,
@@ -282,19 +282,19 @@ def _rung_note(
         notes.append(f"without {removed[name]:,} {'copy' if removed[name] == 1 else 'copies'} of training examples")
     if name == "dev" and dev_looks > 1:
         shown = format_gap(_optimism(level, dev_looks), unit)
-        notes.append(f"best of {dev_looks:,} looks: up to about {shown} optimistic")
+        notes.append(f"best of {dev_looks:,} looks: optimistic by up to about {shown}")
     if name == "test" and test_openings is not None and test_openings > 1:
         notes.append(f"opened {test_openings} times: no longer unseen")
     return "; ".join(notes)
 
 
 def _optimism(dev: Measured, looks: int) -> float:
-    """By how much the best of so many models looks better on dev than it is, at most: sigma sqrt(2 ln k)."""
+    """How much better than it is the best of this many models can look on dev, at most: sigma sqrt(2 ln k)."""
     return float(dev.draws.std()) * math.sqrt(2 * math.log(looks))
 
 
 def _looks_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], looks: int, unit: str | None) -> list[str]:
-    """How much of the gap from dev to test the choice among so many looks at dev can explain."""
+    """How much of the gap from dev to test is explained by choosing the best of many looks at dev."""
     gap = next((gap for gap in gaps if gap.name == "overfitting to dev"), None)
     if gap is None or looks < 2 or gap.size <= 0:
         return []
@@ -305,7 +305,7 @@ def _looks_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], looks: int
             f"overfitting to dev: choosing the best of {looks:,} looks can explain all {size} (up to about {shown})"
         ]
     part = f"overfitting to dev: choosing the best of {looks:,} looks explains up to about {shown} of {size}"
-    return [f"{part}; test may also be harder than dev, or of another source" if gap.low > most else part]
+    return [f"{part}; test may also be harder than dev, or come from another source" if gap.low > most else part]
 
 
 def _leak_notes(measured: Mapping[str, Measured], removed: Mapping[str, int]) -> list[str]:
@@ -313,15 +313,17 @@ def _leak_notes(measured: Mapping[str, Measured], removed: Mapping[str, int]) ->
     for split, count in removed.items():
         noun = "example" if count == 1 else "examples"
         text = f"leak: {count:,} {noun} of {split_name(split)} {'is' if count == 1 else 'are'} in train as well"
-        without = "measured without" if split in measured else "nothing else is in it, so this rung is left out"
+        without = "measured without" if split in measured else "nothing else is left in it, so this rung is omitted"
         notes.append(
             f"{text}; {without}" + (" them" if split in measured and count > 1 else " it" if split in measured else "")
         )
     return notes
 
 
-def _order_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], person: Person, unit: str | None) -> list[str]:
-    """Rungs that stand the other way round than expected, in words instead of as negative gaps."""
+def _order_notes(
+    levels: Mapping[str, Measured], gaps: Sequence[Gap], person: HumanLevel, unit: str | None
+) -> list[str]:
+    """Rungs in an unexpected order, explained in words rather than shown as negative gaps."""
     notes = []
     for gap in gaps:
         sure = "clearly " if gap.high < 0 else ""
@@ -329,14 +331,14 @@ def _order_notes(levels: Mapping[str, Measured], gaps: Sequence[Gap], person: Pe
         if gap.name == "avoidable bias" and gap.is_bound and person.error is not None:
             train, human = (format_error(levels[name].interval.value, unit) for name in ("train", "human"))
             notes.append(
-                f"the train error ({train}) is below the human level ({human}): the human level no longer says how low "
-                f"the error can go (examples may also have been learnt by heart)"
+                f"the train error ({train}) is below the human level ({human}): the human level no longer shows how "
+                f"low the error can go (or the model memorised examples)"
             )
         elif gap.size < 0 and gap.name == "variance":
             notes.append(
                 f"train is {sure}above {above}: there is no variance to reduce (regularisation and augmentation make "
-                f"training harder than judging, or {above} happens to be easier)"
+                f"training harder than evaluation, or {above} happens to be easier)"
             )
         elif gap.size < 0 and gap.name == "data mismatch":
-            notes.append(f"{above} is {sure}easier than train-dev: the other source does not hold it back")
+            notes.append(f"{above} is {sure}easier than train-dev: the change of source does no harm")
     return notes

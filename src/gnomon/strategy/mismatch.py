@@ -1,4 +1,4 @@
-"""What tells train from dev: a two-sample classifier, the columns and tags that differ, and whether the model minds."""
+"""How train and dev differ: a two-sample classifier, the columns and tags that differ, and the effect on the model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
 
 FOLDS = 5
-FEWEST = 20  # examples of a side
-SHARED = 2.0  # variance of cross-fitted folds over that of independent ones, where nothing tells the sides apart
+FEWEST = 20  # examples per side
+SHARED = 2.0  # variance of cross-fitted folds relative to independent ones, if the sides do not differ
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How well train and dev are told apart by what their examples look like."""
+    """How well a classifier distinguishes train from dev by what their examples look like."""
 
     auc: Interval  # 0.5: not at all; 1: always
     train_scores: np.ndarray  # (N,) probability of being a dev example, from a classifier that has not seen it
@@ -39,7 +39,7 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class ColumnShift:
     """One number that is larger, or smaller, in dev."""
 
     name: str
@@ -50,8 +50,8 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class TellingTag:
-    """One value of a tag that dev has more, or less, of."""
+class TagShift:
+    """One value of a tag that is more, or less, frequent in dev."""
 
     tag: str
     value: str
@@ -69,18 +69,18 @@ def two_sample(
     dev_groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> Shift:
-    """Train a classifier to tell (N, D) from (M, D), cross-fitted; NaN for missing values.
+    """Train a classifier to distinguish (N, D) from (M, D), cross-fitted; NaN for missing values.
 
     Groups (N,) and (M,) of integer codes are kept whole in the folds and count as one in the interval. The area is the
-    mean of the folds' areas: scores of different folds come from different classifiers and are not compared. The folds
-    are not independent, for the examples of each have trained the classifiers of the others: every pair of folds counts
-    twice, so that the mean's variance is up to twice that of independent folds. The interval has that variance.
-    Raises DataError for fewer than FEWEST examples of a side, or no column.
+    mean over folds, because scores of different folds come from different classifiers and cannot be compared. The folds
+    are not independent, because the examples of each fold trained the classifiers of the others: every pair of folds
+    counts twice, so the variance of the mean is up to twice that of independent folds. The interval uses that variance.
+    Raises DataError for fewer than FEWEST examples per side, or no column.
     Source: Lopez-Paz and Oquab 2017; DeLong et al. 1988.
     """
     if min(len(train), len(dev)) < FEWEST or train.shape[1] == 0:
         raise DataError(
-            f"{len(train):,} training and {len(dev):,} dev examples of {train.shape[1]:,} columns say too little.",
+            f"{len(train):,} training and {len(dev):,} dev examples with {train.shape[1]:,} columns are too few.",
             fix=f"give at least {FEWEST} of each, and one column.",
         )
     values = np.vstack([train, dev])
@@ -143,8 +143,8 @@ def _joined_groups(train: np.ndarray | None, dev: np.ndarray | None, num_train: 
     return codes
 
 
-def telling_columns(train: Appearance, dev: Appearance) -> tuple[Telling, ...]:
-    """The columns whose values differ for certain, the most telling first; each by itself."""
+def shifted_columns(train: Appearance, dev: Appearance) -> tuple[ColumnShift, ...]:
+    """The columns whose values differ significantly, each on its own, largest difference first."""
     from scipy.special import ndtr
 
     from gnomon.strategy.paired import holm
@@ -164,14 +164,14 @@ def telling_columns(train: Appearance, dev: Appearance) -> tuple[Telling, ...]:
         p = 2 * float(ndtr(-abs(one.value - 0.5) / max(spread, 1e-12)))
         found.append((name, one.interval(), float(np.nanmedian(ours)), float(np.nanmedian(theirs)), p))
     corrected = holm([one[4] for one in found])
-    kept = [Telling(*one[:4], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
+    kept = [ColumnShift(*one[:4], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
     return tuple(sorted(kept, key=lambda one: (-abs(one.auc.value - 0.5), one.name)))
 
 
-def telling_tags(
+def shifted_tags(
     train: Mapping[str, Sequence[str | None]], dev: Mapping[str, Sequence[str | None]]
-) -> tuple[TellingTag, ...]:
-    """Values of tags whose share differs for certain, the largest difference first (Fisher's exact test)."""
+) -> tuple[TagShift, ...]:
+    """Values of tags whose share differs significantly, largest difference first (Fisher's exact test)."""
     from scipy.stats import fisher_exact
 
     from gnomon.strategy.paired import holm
@@ -189,34 +189,34 @@ def telling_tags(
             difference = newcombe(theirs, sizes[1], ours, sizes[0])
             found.append((tag, value, ours / sizes[0], theirs / sizes[1], difference, p))
     corrected = holm([one[5] for one in found])
-    kept = [TellingTag(*one[:5], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
+    kept = [TagShift(*one[:5], p) for one, p in zip(found, corrected, strict=True) if p < ALPHA]
     return tuple(sorted(kept, key=lambda one: (-abs(one.difference.value), one.tag, one.value)))
 
 
 @dataclass(frozen=True, slots=True)
 class Felt:
-    """Whether the model errs more because of the shift."""
+    """Whether the shift makes the model err more."""
 
-    is_felt: bool | None  # None: these examples cannot say
+    is_felt: bool | None  # None: there are too few examples to say
     difference: Interval | None
     text: str
 
 
 def felt(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) -> Felt:
-    """From the ladder's mismatch gap where there is train-dev; else from whether dev-like examples are the harder ones.
+    """From the ladder's mismatch gap if there is train-dev; otherwise from whether dev-like examples are harder.
 
-    dev_errors: (M,) of the examples behind `shift.dev_scores`, in their order; None where they are not known.
+    dev_errors: (M,) of the examples behind `shift.dev_scores`, in their order; None if unknown.
     """
     unit = diagnosis.unit
     if not shift.is_there:
-        return Felt(None, None, "Train and dev look alike: there is no shift to feel.")
+        return Felt(None, None, "Train and dev look alike: there is no shift.")
     gap = next((gap for gap in diagnosis.gaps if gap.name == "data mismatch"), None)
     if gap is not None:
         found = Interval(gap.size, gap.low, gap.high, "train-dev to dev")
         return _felt(found, gap.floor, unit, "from train-dev to dev the error rises by")
     if dev_errors is None or unit is None or len(dev_errors) < 2 * FEWEST:
-        return Felt(None, None, "Whether the model minds is not known: give target_data= for a train-dev rung.")
-    found = more_error_where_dev_like(shift.dev_scores, dev_errors)
+        return Felt(None, None, "The effect on the model is unknown: give target_data= to get a train-dev rung.")
+    found = extra_error_where_dev_like(shift.dev_scores, dev_errors)
     floor = max((gap.floor for gap in diagnosis.gaps), default=0.0)
     return _felt(found, floor, unit, "on the half of dev that looks least like train the error is higher by")
 
@@ -224,20 +224,18 @@ def felt(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) -> F
 def _felt(found: Interval, floor: float, unit: str | None, what: str) -> Felt:
     size = f"{what} {format_gap(found.value, unit)} [{_plain(found.low, unit)}, {_plain(found.high, unit)}]"
     if found.low > floor:
-        return Felt(True, found, f"The model feels the shift: {size}.")
+        return Felt(True, found, f"The shift hurts: {size}.")
     if found.high <= floor:
-        return Felt(
-            False, found, f"The shift is harmless so far: {size}, which is no more than {format_gap(floor, unit)}."
-        )
-    return Felt(None, found, f"These examples cannot say whether the model feels the shift: {size}.")
+        return Felt(False, found, f"The shift is harmless so far: {size}, which is at most {format_gap(floor, unit)}.")
+    return Felt(None, found, f"There are too few examples to say whether the shift hurts: {size}.")
 
 
 def _plain(value: float, unit: str | None) -> str:
     return format_gap(value, unit).split(" ", 1)[0]
 
 
-def more_error_where_dev_like(scores: np.ndarray, errors: np.ndarray) -> Interval:
-    """Mean error of the half with the higher scores less that of the other half (Welch's interval); both (M,)."""
+def extra_error_where_dev_like(scores: np.ndarray, errors: np.ndarray) -> Interval:
+    """Mean error of the half with the higher scores minus that of the other half (Welch's interval); both (M,)."""
     from scipy.special import stdtrit
 
     order = np.argsort(scores, kind="stable")
@@ -246,7 +244,7 @@ def more_error_where_dev_like(scores: np.ndarray, errors: np.ndarray) -> Interva
     parts = [float(half.var(ddof=1)) / len(half) for half in (low, high)]
     variance = sum(parts)
     if variance == 0:
-        rule_of_three = 3 / len(low)  # nothing varies: no error at all, say
+        rule_of_three = 3 / len(low)  # nothing varies: for example, no errors at all
         return Interval(value, value - rule_of_three, value + rule_of_three, "rule of three")
     freedom = variance**2 / sum(
         part**2 / (len(half) - 1) for part, half in zip(parts, (low, high), strict=True) if part > 0

@@ -1,4 +1,4 @@
-"""Two models on the same examples: which is better, whether that can be told, how many examples would tell."""
+"""Two models on the same examples: which is better, is the difference significant, how many examples it takes."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
     from gnomon.metrics.interval import Interval
 
-FLIPS = 9_999  # of a randomisation test: the smallest p value is one in ten thousand
+FLIPS = 9_999  # of a randomisation test: the smallest possible p value is one in ten thousand
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """`first` against `second` on the same examples; a difference above 0 says that `second` errs less."""
+    """`first` against `second` on the same examples; a difference above 0 means that `second` errs less."""
 
     difference: Interval  # error of first - error of second
-    p_value: float  # of no difference at all, two-sided
+    p_value: float  # two-sided, of the null hypothesis of no difference
     method: str
     examples: int  # with a weight above 0
-    only_first: int | None = None  # examples that only the first gets wrong; None where errors are not 0 or 1
+    only_first: int | None = None  # examples that only the first gets wrong; None unless all errors are 0 or 1
     only_second: int | None = None
-    examples_to_tell: int | None = None  # if the difference is what it looks like; None where it looks like nothing
+    examples_to_tell: int | None = None  # sample size to detect a difference this large; None if there is none
 
-    def is_told(self, alpha: float = ALPHA) -> bool:
-        """Whether a difference is there. Of several tests at once, correct `p_value` first (see `holm`)."""
+    def is_significant(self, alpha: float = ALPHA) -> bool:
+        """Whether the difference is significant. For several tests, correct `p_value` first (see `holm`)."""
         return self.p_value < alpha
 
 
 def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, seed: int = 0) -> PairedTest:
-    """Test two models that were judged on the same examples, matched by id.
+    """Test two models that were evaluated on the same examples, matched by id.
 
-    0/1 errors of equal weight without groups: McNemar's exact test. Other errors: a randomisation test that lets the
-    two models change places in each example, or group. A split's own metric (F1, mAP): the paired bootstrap.
-    `examples_to_tell`: for 4 times out of 5, at `alpha`.
-    Raises DataError where the two do not hold the same examples with the same targets.
+    0/1 errors with equal weights and no groups: McNemar's exact test. Other errors: a randomisation test that swaps
+    the two models at random in each example, or group. A metric of the whole split (F1, mAP): the paired bootstrap.
+    `examples_to_tell`: sample size for a power of 0.8 at level `alpha`.
+    Raises DataError unless both hold the same examples with the same targets.
     Source: McNemar 1947; Edwards' exact form; Noreen 1989 (approximate randomisation).
     """
     matched = matched_rows(first, second)
@@ -81,7 +81,7 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
 
 
 def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:
-    """The table of `second` in the order of `first`. Raises DataError where examples or targets are not the same."""
+    """The table of `second` in the order of `first`. Raises DataError if examples or targets differ."""
     import polars as pl
 
     order = first.table.select(pl.col("id").cast(pl.String))
@@ -89,10 +89,10 @@ def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:
     if order["id"].sort().to_list() != other["id"].sort().to_list():
         shared = order["id"].is_in(other["id"].to_list()).sum()
         raise DataError(
-            f"the two models were not judged on the same examples: {len(order):,} and {len(other):,}, "
+            f"the two models were not evaluated on the same examples: {len(order):,} and {len(other):,}, "
             f"{shared:,} shared.",
             where=first.split,
-            fix="compare predictions of one and the same split: same data, seed and split settings.",
+            fix="compare predictions for the same split: same data, seed and split settings.",
         )
     if order["id"].to_list() != other["id"].to_list():
         other = order.join(other, on="id", how="left", maintain_order="left")
@@ -102,15 +102,15 @@ def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:
     differ = int(ours.ne_missing(theirs).sum())
     if differ:
         raise DataError(
-            f"{differ:,} of {len(order):,} examples have another target in the second table.",
+            f"{differ:,} of {len(order):,} examples have a different target in the second table.",
             where=first.split,
-            fix="judge both models against the same labels.",
+            fix="evaluate both models against the same labels.",
         )
     return other
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided p value of as uneven a division of the examples that exactly one model gets wrong."""
+    """Two-sided p value for a split at least this uneven of the examples that exactly one model gets wrong."""
     total = only_first + only_second
     if total == 0:
         return 1.0
@@ -120,9 +120,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def randomisation_p(units: np.ndarray, rng: np.random.Generator, *, flips: int = FLIPS) -> float:
-    """Two-sided p value of the sum of differences (U,) when the two models may change places in each unit.
+    """Two-sided p value of the sum of differences (U,) when the two models may swap places in each unit.
 
-    More than MOST_UNITS units change places in random blocks, which is a randomisation test as well.
+    More than MOST_UNITS units are swapped in random blocks, which is a valid randomisation test too.
     """
     if len(units) > MOST_UNITS:
         units = np.bincount(rng.permutation(len(units)) % MOST_UNITS, weights=units)
@@ -137,7 +137,7 @@ def randomisation_p(units: np.ndarray, rng: np.random.Generator, *, flips: int =
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for being several, in the order given. Source: Holm 1979."""
+    """p values corrected for multiple testing, in the order given. Source: Holm 1979."""
     corrected = [1.0] * len(p_values)
     highest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
@@ -147,7 +147,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_value: float | None = None) -> str:
-    """One or two sentences for a person: which one is better, or that these examples cannot tell."""
+    """One or two sentences: which one is better, or that there are too few examples to say."""
     p = test.p_value if p_value is None else p_value
     size = abs(test.difference.value)
     better, worse = (second, first) if test.difference.value > 0 else (first, second)
@@ -159,13 +159,13 @@ def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_v
             f"{better} is better than {worse} by {format_gap(size, unit)} [{_plain(low, unit)}, {_plain(high, unit)}] "
             f"(p = {p:.2g})."
         )
-    apart = f"{first} and {second} cannot be told apart on these {test.examples:,} examples (p = {p:.2g})"
+    apart = f"{first} and {second} do not differ significantly on these {test.examples:,} examples (p = {p:.2g})"
     if test.examples_to_tell is None:
-        return f"{apart}: they err equally often."
+        return f"{apart}: their errors are equal."
     if test.examples_to_tell <= test.examples:
-        return f"{apart}; the difference looks like {format_gap(size, unit)}."
+        return f"{apart}; the measured difference is {format_gap(size, unit)}."
     count = format_count(test.examples_to_tell)
-    return f"{apart}; if the difference is {format_gap(size, unit)}, as it looks, it takes {count} to tell."
+    return f"{apart}; the measured difference of {format_gap(size, unit)} would take {count} examples to confirm."
 
 
 def _plain(value: float, unit: str | None) -> str:
@@ -173,7 +173,7 @@ def _plain(value: float, unit: str | None) -> str:
 
 
 def _bootstrap_p(draws: np.ndarray) -> float:
-    """Two-sided, from how often a resampled difference lies on the other side of 0."""
+    """Two-sided, from how often a resampled difference has the opposite sign."""
     draws = draws[np.isfinite(draws)]
     tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
     return min(1.0, 2 * (1 + tail) / (1 + len(draws)))

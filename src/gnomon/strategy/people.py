@@ -17,16 +17,16 @@ from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, measure, share
 
 TEAM = "team"  # the answer that most people gave
-FEWEST = 2  # people, for agreement
+FEWEST = 2  # people needed to measure agreement
 
 
 @dataclass(frozen=True)
 class People:
-    """Errors of people on the same examples; the best of them stands for the Bayes error."""
+    """Errors of people on the same examples; the best of them estimates the Bayes error."""
 
-    errors: dict[str, Interval]  # by name; TEAM where there are three or more
+    errors: dict[str, Interval]  # by name; includes TEAM if there are three people or more
     best: str
-    evaluation: Evaluation  # of the best, as a rung "human" of a ladder
+    evaluation: Evaluation  # of the best one, as the rung "human" of a ladder
 
     @property
     def error(self) -> Interval:
@@ -34,7 +34,7 @@ class People:
 
 
 def read_people(source: str | Path | pl.DataFrame) -> pl.DataFrame:
-    """A table with an id column and one column of answers a person. Raises DataError for anything else."""
+    """A table with an id column and one column of answers per person. Raises DataError for anything else."""
     from gnomon.strategy.external import read_table
 
     table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
@@ -42,22 +42,20 @@ def read_people(source: str | Path | pl.DataFrame) -> pl.DataFrame:
     if "id" not in table.columns or table.width < 2 or table.is_empty():
         raise DataError(
             "expected an id column and a column of answers for each person.", where=where,
-            fix="write id,anna,ben above one row per example.",
+            fix="start the file with id,anna,ben and give one row per example.",
         )  # fmt: skip
     if table["id"].is_duplicated().any():
         twice = table["id"].filter(table["id"].is_duplicated())[0]
-        raise DataError(
-            f"the id {str(twice)!r} is there more than once.", where=where, fix="give each example one row."
-        )
+        raise DataError(f"the id {str(twice)!r} appears more than once.", where=where, fix="give each example one row.")
     return table
 
 
 def people(answers: pl.DataFrame, judged: Evaluation) -> People:
     """Score each person's answers against the targets of `judged`, on the examples they answered.
 
-    answers: as `read_people` gives them; an empty cell is no answer. 0/1 errors for classes, absolute ones for
-    numbers. Three or more people also answer as a team: the most frequent answer (shared among ties), or the median.
-    Raises DataError where nobody answered any of the examples.
+    answers: as returned by `read_people`; an empty cell means no answer. 0/1 errors for classes, absolute errors for
+    numbers. Three or more people also answer as a team: the most frequent answer (averaged over ties), or the median.
+    Raises DataError if nobody answered any of the examples.
     """
     names = [name for name in answers.columns if name != "id"]
     known = judged.table.select(
@@ -67,7 +65,7 @@ def people(answers: pl.DataFrame, judged: Evaluation) -> People:
     if joined.is_empty():
         raise DataError(
             "none of the people's answers is for an example of this split.", where=judged.split,
-            fix="give the ids that the predictions have.",
+            fix="use the ids in the predictions.",
         )  # fmt: skip
     is_share = judged.unit == SHARE
     columns = {name: _errors(joined, name, is_share=is_share) for name in names}
@@ -96,7 +94,7 @@ def _errors(table: pl.DataFrame, name: str, *, is_share: bool) -> np.ndarray:
 def _numbers(table: pl.DataFrame, name: str) -> np.ndarray:
     numbers = table[name].cast(pl.Float64, strict=False)
     if numbers.null_count() > table[name].null_count():
-        raise DataError(f"some answers of {name!r} are no numbers.", fix="give numbers, or leave the cell empty.")
+        raise DataError(f"some answers of {name!r} are not numbers.", fix="give numbers, or leave the cell empty.")
     return numbers.fill_null(np.nan).to_numpy()
 
 
@@ -122,16 +120,18 @@ def _team(table: pl.DataFrame, names: Sequence[str], *, is_share: bool) -> np.nd
 
 
 def error_from_agreement(answers: pl.DataFrame, num_classes: int, *, seed: int = 0) -> Interval:
-    """The error of one person, from how often two of them disagree, where nobody knows the truth.
+    """The error of one person, from how often two people disagree, when nobody knows the truth.
 
-    If people err independently, each with the same chance e, into each of the K - 1 other classes alike, two of them
-    disagree with the chance d = 2 e - e^2 K / (K - 1); solved for e. Errors that people share (the same hard example)
-    stay hidden in it: it is a lower end of the human error. The interval is that of d, solved for e.
-    Source: Dawid and Skene 1979, with one error rate; the bound is Cover and Hart's (1967) by another road.
+    If people err independently, each with probability e, equally often into each of the K - 1 other classes, two of
+    them disagree with probability d = 2 e - e^2 K / (K - 1); solved for e. Errors that people share (the same hard
+    example) do not show, so this is a lower bound on human error. The interval is that of d, solved for e.
+    Source: Dawid and Skene 1979, with one error rate; Cover and Hart (1967) derive the same bound differently.
     """
     names = [name for name in answers.columns if name != "id"]
     if len(names) < FEWEST or num_classes < 2:
-        raise DataError("agreement takes two people or more and two classes.", fix="give a column a person.")
+        raise DataError(
+            "measuring agreement takes at least two people and two classes.", fix="give one column per person."
+        )
     codes = [answers[name].cast(pl.String) for name in names]
     pairs, differ = np.zeros(len(answers)), np.zeros(len(answers))
     for i, first in enumerate(codes):
@@ -141,7 +141,7 @@ def error_from_agreement(answers: pl.DataFrame, num_classes: int, *, seed: int =
             differ += np.nan_to_num(differs)
     asked = pairs > 0
     if not asked.any():
-        raise DataError("no example was answered by two people.", fix="let two people answer the same examples.")
+        raise DataError("no example was answered by two people.", fix="have two people answer the same examples.")
     rows = Rows(differ[asked] / pairs[asked], pairs[asked], None)
     unlike = share(rows, generator(seed, "agreement")).interval
     value, low, high = (_error_of(one, num_classes) for one in (unlike.value, unlike.low, unlike.high))
@@ -149,6 +149,6 @@ def error_from_agreement(answers: pl.DataFrame, num_classes: int, *, seed: int =
 
 
 def _error_of(disagreement: float, num_classes: int) -> float:
-    """The smaller root of d = 2 e - e^2 K / (K - 1); that of guessers where people disagree more than they would."""
+    """The smaller root of d = 2 e - e^2 K / (K - 1); the error of guessing if people disagree more than guessers."""
     spread = num_classes / (num_classes - 1)
     return (1 - math.sqrt(max(1 - spread * disagreement, 0.0))) / spread

@@ -1,4 +1,4 @@
-"""Ceiling analysis: how much the whole would gain if one stage of a pipeline after the other were perfect."""
+"""Ceiling analysis: how much a pipeline would gain if its stages, one after another, were perfect."""
 
 from __future__ import annotations
 
@@ -19,53 +19,53 @@ from gnomon.strategy.wording import format_error, format_gap
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what it does with the output of the stage before, and what it should have said."""
+    """One stage: what it does with the output of the previous stage, and what it should have returned."""
 
     name: str
-    run: Callable[[Any], Any]  # one example's output of the stage before -> this stage's output
+    run: Callable[[Any], Any]  # one example's output of the previous stage -> this stage's output
     truth: Sequence[Any]  # (N,) perfect outputs of this stage
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The whole with every stage up to this one replaced by the truth."""
+    """The pipeline with every stage up to this one replaced by the truth."""
 
     stage: str
-    error: Interval  # of the whole
-    gain: Interval  # what this stage's perfection adds to that of the stages before it; paired
+    error: Interval  # of the whole pipeline
+    gain: Interval  # what making this stage perfect too adds; paired
 
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Of the wrong examples, those that first go wrong in this stage."""
+    """How many of the wrong examples first go wrong in this stage."""
 
-    stage: str  # "" where every stage is right and the end still is not
+    stage: str  # "" if every stage is right but the final answer is not
     count: int
     share: Interval
 
 
 @dataclass(frozen=True)
 class PipelineAnalysis:
-    """Where a pipeline loses what."""
+    """Where a pipeline loses accuracy."""
 
     unit: str | None
     error: Interval  # as it is
-    ceilings: tuple[Ceiling, ...]  # in order of the stages; empty where only stage outputs are known
-    blames: tuple[Blame, ...]  # in order of the stages; empty where only ceilings are known
-    first: str | None  # the stage to work on first; None where these examples cannot say
+    ceilings: tuple[Ceiling, ...]  # in order of the stages; empty if only stage outputs are known
+    blames: tuple[Blame, ...]  # in order of the stages; empty if only ceilings are known
+    first: str | None  # the stage to work on first; None if there are too few examples to say
     text: str
 
 
 def run_ceilings(
     stages: Sequence[Stage], inputs: Sequence[Any], error: Callable[[Any, int], float], *, unit: str | None = "share"
 ) -> PipelineAnalysis:
-    """Run the stages on N inputs, then again with the first stage replaced by its truth, the first two, and so on.
+    """Run the stages on N inputs, then with the first stage replaced by its truth, then the first two, and so on.
 
-    error: (final output, position of the example) -> its error, 0 perfect.
+    error: (final output, position of the example) -> its error; 0 is perfect.
     Source: Ng 2011, Machine Learning course, "Ceiling analysis" (photo OCR).
     """
     if len(stages) < 2:
-        raise UsageError("a pipeline has two stages or more.", fix="give every stage with its truth.")
+        raise UsageError("a pipeline has at least two stages.", fix="give every stage with its truth.")
     for stage in stages:
         if len(stage.truth) != len(inputs):
             raise DataError(
@@ -86,16 +86,17 @@ def ceilings(
     errors: np.ndarray, stages: Sequence[str], *, unit: str | None = "share", weights: np.ndarray | None = None,
     groups: np.ndarray | None = None, seed: int = 0,
 ) -> PipelineAnalysis:  # fmt: skip
-    """From errors (S + 1, N): row 0 as it is, row k with the first k stages perfect, on the same N examples.
+    """From errors (S + 1, N): row 0 as it is, row k with the first k stages perfect, for the same N examples.
 
-    The gains' intervals are paired: examples (or groups) are resampled for all rows at once.
+    The intervals of the gains are paired: the same resampled examples (or groups) are used for all rows.
     """
     if errors.shape[0] != len(stages) + 1 or errors.shape[1] == 0:
         raise DataError(
-            f"{errors.shape[0]} rows of errors for {len(stages)} stages.", fix="give the errors as it is, and by stage."
+            f"{errors.shape[0]} rows of errors for {len(stages)} stages.",
+            fix="give the error as it is, then one per stage.",
         )
     if not (np.isfinite(errors).all() and (errors >= 0).all()):
-        raise DataError("some errors are no numbers of at least 0.", fix="correct them, or leave these examples out.")
+        raise DataError("some errors are not numbers of at least 0.", fix="correct them, or leave these examples out.")
     weights = np.ones(errors.shape[1]) if weights is None else weights
     rng = generator(seed, "ceilings")
     columns = np.vstack([weights * errors, weights]).T  # (N, S + 2)
@@ -133,28 +134,28 @@ def _first(
 ) -> tuple[str | None, str]:
     stage, gain = found[best].stage, found[best].gain
     if gain.low <= 0:
-        return None, "No stage's gain can be told from nothing on these examples: give more of them."
+        return None, "No stage's gain is statistically clear on these examples: more are needed."
     size = f"a perfect {stage} takes {format_gap(gain.value, unit)} off the error of {format_error(error.value, unit)}"
     if certainty >= SURE:
         return stage, f"Work on {stage} first: {size}, more than any other stage."
     rivals = sorted((one for one in found if one.stage != stage), key=lambda one: -one.gain.value)
     other = f"{rivals[0].stage} ({format_gap(rivals[0].gain.value, unit)})"
-    return None, f"{stage} or {other} comes first, these examples cannot tell which: {size}."
+    return None, f"{stage} or {other} comes first, but there are too few examples to say which: {size}."
 
 
 def blame(outputs: np.ndarray, is_wrong: np.ndarray, stages: Sequence[str], *, seed: int = 0) -> PipelineAnalysis:
-    """From outputs (S, N), True where a stage said what it should, and is_wrong (N,), whether the end is wrong.
+    """From outputs (S, N), True where a stage was right, and is_wrong (N,), whether the final answer is wrong.
 
-    Each wrong example is laid at the door of the first stage that was wrong; of what follows nothing else could come.
+    Each wrong example counts against the first stage that was wrong; later stages had no chance.
     Source: Ng 2018, Machine Learning Yearning, chapters 53 to 57.
     """
     if outputs.shape != (len(stages), len(is_wrong)) or len(is_wrong) == 0:
-        raise DataError("every stage needs its output for every example.", fix="give one column a stage.")
+        raise DataError("every stage needs an output for every example.", fix="give one column per stage.")
     total, wrong = len(is_wrong), int(is_wrong.sum())
     error = wilson(wrong, total)
     if wrong == 0:
         return PipelineAnalysis(
-            "share", error, (), (), None, "No example is wrong at the end: there is nothing to blame."
+            "share", error, (), (), None, "No final answer is wrong: there is nothing to attribute."
         )
     first = np.where(outputs.all(axis=0), len(stages), (~outputs).argmax(axis=0))[is_wrong]
     counts = np.bincount(first, minlength=len(stages) + 1)
@@ -173,11 +174,17 @@ def _first_to_blame(blames: Sequence[Blame], best: int, certainty: float) -> tup
     part = f"{one.count:,} of {sum(other.count for other in blames):,} errors"
     if one.stage == "":
         return None, (
-            f"In {part} every stage is right and the end is still wrong: the pipeline itself leaves out what is "
-            "needed; another cut, or one network end to end, is what to try."
+            f"In {part} every stage is right and the final answer is still wrong: the pipeline itself loses something "
+            "that is needed. Try other stages, or a single end-to-end network."
         )
     if certainty >= SURE:
-        return one.stage, f"Work on {one.stage} first: {part} begin there."
+        return one.stage, f"Work on {one.stage} first: {part} start there."
     rivals = sorted((other for other in blames if other is not one), key=lambda other: -other.count)
-    other = f"{rivals[0].stage or 'the end'} ({rivals[0].count:,})"
-    return None, f"{one.stage} or {other} comes first, these examples cannot tell which: {part} begin in {one.stage}."
+    other = f"{rivals[0].stage or 'the final answer'} ({rivals[0].count:,})"
+    return (
+        None,
+        (
+            f"{one.stage} or {other} comes first, but there are too few examples to say which: {part} start in "
+            f"{one.stage}."
+        ),
+    )

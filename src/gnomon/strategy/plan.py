@@ -1,4 +1,4 @@
-"""How many examples it takes: to tell two error rates apart, or to know one closely enough."""
+"""How many examples it takes to distinguish two error rates, or to measure one precisely enough."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gnomon.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALPHA = 0.05  # chance of telling two equal systems apart
-POWER = 0.8  # chance of telling two different ones apart
-MOST = 10**12  # examples; nobody has more
+ALPHA = 0.05  # false alarm rate: chance of a significant difference between two equal systems
+POWER = 0.8  # chance of detecting a real difference
+MOST = 10**12  # examples: more than anybody has
 
 
 def normal_quantile(probability: float) -> float:
@@ -23,7 +23,7 @@ def normal_quantile(probability: float) -> float:
 
 
 def examples_unpaired(error: float, other: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Examples of *each* of two independent samples that tell these error rates apart.
+    """Examples in *each* of two independent samples to distinguish these error rates.
 
     Source: Fleiss, Levin and Paik 2003, section 4.2 (two-sided, without the continuity correction).
     """
@@ -36,7 +36,7 @@ def examples_unpaired(error: float, other: float, *, alpha: float = ALPHA, power
 
 
 def examples_paired(discordant: float, difference: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Examples that both models are judged on, for McNemar's exact test to tell them apart.
+    """Examples that both models are evaluated on for McNemar's exact test to distinguish them.
 
     discordant: the share of examples that exactly one of the two gets wrong, at least |difference|.
     The approximation of Connor (1987), plus 1 / |difference| for the exact test being the stricter one (the
@@ -47,7 +47,7 @@ def examples_paired(discordant: float, difference: float, *, alpha: float = ALPH
     size = abs(difference)
     if not 0 < size <= discordant <= 1:
         raise UsageError(
-            f"models that differ by {size:g} disagree on at least that share of the examples, and on at most all; "
+            f"models that differ by {size:g} disagree on at least that share of the examples and at most on all; "
             f"got {discordant:g}.",
             fix="give disagree= between the difference and 1.",
         )
@@ -57,18 +57,18 @@ def examples_paired(discordant: float, difference: float, *, alpha: float = ALPH
 
 
 def discordant_range(error: float, other: float) -> tuple[float, float]:
-    """The least and the most that two models with these errors can disagree on; the most if they err independently.
+    """The least and the most that two models with these errors can disagree on; the most is if they err independently.
 
-    Least: one errs wherever the other, better one errs. Models trained on the same data lie in between.
+    Least: the worse one errs wherever the better one errs. Models trained on the same data lie in between.
     """
     _check_rates(error, other)
     return abs(error - other), error * (1 - other) + other * (1 - error)
 
 
 def examples_for_width(error: float, within: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Examples for Wilson's interval around an error like this one to be no wider than twice `within`.
+    """Examples for Wilson's interval around this error to be no wider than twice `within`.
 
-    In `power` of all samples: the error that is found may be nearer to one half than the true one, its interval wider.
+    Holds for a share `power` of all samples: the measured error can be nearer one half, which widens the interval.
     Source: Wilson 1927, solved for the sample size.
     """
     if not (0 <= error <= 1 and 0 < within < 1):
@@ -88,21 +88,21 @@ def examples_for_width(error: float, within: float, *, alpha: float = ALPHA, pow
 
 
 def examples_to_bound(error: float, below: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Examples that show an error to be below `below` (upper end of the exact one-sided interval), if it is `error`.
+    """Examples that show an error to be below `below` (upper end of the exact one-sided interval) if it is `error`.
 
     With error 0 this is the rule of three: about 3 / below.
     Source: Clopper and Pearson 1934 (exact, one-sided at `alpha`).
     """
     if not 0 <= error < below < 1:
         raise UsageError(
-            f"an error of {error:g} is never shown to be below {below:g}.",
-            fix="give the error you expect, and a larger one it must stay below: error=0.01 below=0.02.",
+            f"no number of examples shows an error of {error:g} to be below {below:g}.",
+            fix="give the error you expect, and a larger one that it must stay below: error=0.01 below=0.02.",
         )
     _check_chances(alpha, power)
     from scipy.stats import binom
 
     def examples_for(most: int) -> int:
-        """The fewest of which `most` errors are too few to come from an error of `below`."""
+        """The fewest examples among which `most` errors are too few for an error of `below`."""
         return _smallest(lambda n: float(binom.cdf(most, n, below)) <= alpha)
 
     def is_enough(errors: int) -> bool:
@@ -111,12 +111,12 @@ def examples_to_bound(error: float, below: float, *, alpha: float = ALPHA, power
     return examples_for(_smallest(is_enough) - 1)
 
 
-def tellable_paired(
+def detectable_gain_paired(
     error: float, examples: int, *, overlap: float = 0.5, alpha: float = ALPHA, power: float = POWER
 ) -> float | None:
-    """How much lower an error must be for `examples` to tell, both models on the same ones; None if not even 0 is.
+    """The smallest drop in error that `examples` can detect, both models on the same ones; None if not even to 0.
 
-    overlap: the share of the better model's errors that the other one makes as well; 0.5 says every second one.
+    overlap: the share of the better model's errors that the other one makes too; 0.5 is every second one.
     """
 
     def needed(difference: float) -> int:
@@ -126,16 +126,19 @@ def tellable_paired(
     return _least_gain(error, examples, needed)
 
 
-def tellable_unpaired(error: float, examples: int, *, alpha: float = ALPHA, power: float = POWER) -> float | None:
-    """How much lower an error must be to be told, each model on `examples` of its own; None if not even 0 is."""
+def detectable_gain_unpaired(
+    error: float, examples: int, *, alpha: float = ALPHA, power: float = POWER
+) -> float | None:
+    """The smallest drop in error to detect, each model on `examples` of its own; None if not even to 0."""
     return _least_gain(error, examples, lambda gain: examples_unpaired(error, error - gain, alpha=alpha, power=power))
 
 
 def _least_gain(error: float, examples: int, needed: Callable[[float], int]) -> float | None:
-    """The smallest difference that takes no more than `examples`, by bisection: larger ones take fewer."""
+    """The smallest difference that needs no more than `examples`, by bisection: larger ones need fewer."""
     if examples < 1 or not 0 < error <= 1:
         raise UsageError(
-            f"{examples} examples and an error of {error:g} leave nothing to tell.", fix="give examples=1000 error=0.1."
+            f"{examples} examples and an error of {error:g} leave nothing to detect.",
+            fix="give examples=1000 error=0.1.",
         )
     if needed(error) > examples:
         return None
@@ -147,7 +150,7 @@ def _least_gain(error: float, examples: int, needed: Callable[[float], int]) -> 
 
 
 def _smallest(is_enough: Callable[[int], bool]) -> int:
-    """The least n from 1 on that is enough, for what (nearly) stays enough as n grows."""
+    """The smallest n >= 1 that is enough, for a condition that (nearly) stays true as n grows."""
     high = 1
     while not is_enough(high):
         high *= 2
@@ -165,12 +168,12 @@ def _check_rates(error: float, other: float) -> None:
         if not 0 <= rate <= 1:
             raise UsageError(f"an error of {rate:g} is not a share.", fix="give errors from 0 to 1: 0.1 for 10 %.")
     if error == other:
-        raise UsageError(f"no number of examples tells {error:g} from itself.", fix="give two different errors.")
+        raise UsageError(f"the two errors are both {error:g}.", fix="give two different errors.")
 
 
 def _check_chances(alpha: float, power: float) -> None:
     if not (0 < alpha < 0.5 and 0.5 <= power < 1):
         raise UsageError(
-            f"alpha={alpha:g} with power={power:g} makes no test.",
+            f"alpha={alpha:g} with power={power:g} is not a valid test.",
             fix="give alpha between 0 and 0.5 (0.05), power from 0.5 to below 1 (0.8).",
         )

@@ -11,11 +11,11 @@ from typing import Any
 from gnomon.core.errors import ArtefactError
 from gnomon.strategy.diagnosis import Diagnosis
 
-NOT_FINITE = {"inf": math.inf, "-inf": -math.inf}  # JSON has no word for them
+NOT_FINITE = {"inf": math.inf, "-inf": -math.inf}  # JSON has no infinity
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Dicts, lists, strings, numbers, booleans and None; an infinite end is "inf" or "-inf"."""
+    """Dicts, lists, strings, numbers, booleans and None; an infinite value is "inf" or "-inf"."""
     plain: dict[str, Any] = _plain(asdict(diagnosis))
     return plain
 
@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(values: Any) -> Diagnosis:
-    """Raises ArtefactError on a key too many or too few, or a value of the wrong type, naming the place."""
+    """Raises ArtefactError for an extra or a missing key, or a value of the wrong type, saying where."""
     diagnosis: Diagnosis = _record(Diagnosis, values, "diagnosis")
     return diagnosis
 
@@ -42,7 +42,7 @@ def _record(kind: type, values: Any, place: str) -> Any:
     types_of = typing.get_type_hints(kind)
     unknown = sorted(map(str, values.keys() - types_of.keys()))
     if unknown:
-        raise _refused(f"{place}.{unknown[0]}", "no such key")
+        raise _refused(f"{place}.{unknown[0]}", "unknown key")
     missing = sorted(types_of.keys() - values.keys())
     if missing:
         raise _refused(f"{place}.{missing[0]}", "the key is missing")
@@ -75,10 +75,10 @@ def _value(kind: Any, value: Any, place: str) -> Any:
             return float(value)
     elif type(value) is kind:
         return value
-    raise _refused(place, f"{value!r} is not a value it can have")
+    raise _refused(place, f"{value!r} is not allowed here")
 
 
 def _refused(place: str, why: str) -> ArtefactError:
     return ArtefactError(
-        f"the saved diagnosis cannot be read: {why}.", where=place, fix="run `gnomon diagnose` again to write it anew."
+        f"the saved diagnosis cannot be read: {why}.", where=place, fix="run `gnomon diagnose` again to rewrite it."
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
 
 TAG = "tag."
-MOST_VALUES = 1000  # a column with more different values than this names examples, not slices
+MOST_VALUES = 1000  # a column with more distinct values than this identifies examples, not slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +26,25 @@ class Slice:
     error: Interval
     examples: int
     share_of_examples: float  # by weight
-    share_of_errors: float  # of the sum of weighted errors: what it would remove at most if it became perfect
+    share_of_errors: float  # of the sum of weighted errors: the most that making the slice perfect would remove
 
 
 def by_class(evaluation: Evaluation, *, seed: int = 0) -> tuple[Slice, ...]:
-    """A slice for each target, worst first; none where targets are not names."""
+    """One slice per target, worst first; none if targets are numbers."""
     if evaluation.table["target"].dtype.is_float():
         return ()
     return _slices(evaluation, "target", seed)
 
 
 def by_tag(evaluation: Evaluation, *, seed: int = 0) -> dict[str, tuple[Slice, ...]]:
-    """For each tag.NAME column its slices, worst first; examples without the tag are in none."""
+    """For each tag.NAME column its slices, worst first; examples without the tag are in no slice."""
     columns = [name for name in evaluation.table.columns if name.startswith(TAG)]
     found = {name: _slices(evaluation, name, seed) for name in columns}
     return {name: slices for name, slices in found.items() if slices}
 
 
 def _slices(evaluation: Evaluation, column: str, seed: int) -> tuple[Slice, ...]:
-    """Worst first: by the lower end of the error's interval, so that a slice of one wrong example does not lead."""
+    """Worst first: by the lower end of the error's interval, so that a slice with one wrong example does not lead."""
     table = evaluation.table.with_columns(evaluation.table[column].cast(str))
     table = table.filter(_scored(table))
     total_weight, total_error = _sums(table)
@@ -53,7 +53,9 @@ def _slices(evaluation: Evaluation, column: str, seed: int) -> tuple[Slice, ...]
         return ()
     found = []
     for (value,), part in parts.items():
-        mean = replace(evaluation, table=part, split_error=None)  # a part has its rows' mean, whatever the whole has
+        mean = replace(
+            evaluation, table=part, split_error=None
+        )  # a slice has the mean error of its rows, whatever metric the split has
         measured = measure(mean, seed=seed)
         weight, error = _sums(part)
         share = error / total_error if total_error > 0 else 0.0

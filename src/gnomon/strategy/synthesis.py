@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 from gnomon.core.errors import UsageError
 
-MANY_REPEATS = 10  # uses of one original in the made data, on average, from which a model can learn it by heart
-FULL_COVER = 0.5  # share of the kinds that the bank has seen, below which it is a small part of the space
+MANY_REPEATS = 10  # uses of each original, on average, from which a model can memorise it
+FULL_COVER = 0.5  # share of all kinds that are in the bank; below this, the bank is a small part of the space
 
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """What made data owes to its bank."""
+    """How synthesised data depends on its bank."""
 
     repeats: float  # times each original is used, on average
     used: float  # share of the originals used at least once
-    coverage: float | None  # share of what the bank is drawn from that it has seen (Good-Turing); None: not known
-    warning: str  # "" where nothing is the matter
+    coverage: float | None  # share of what the bank is drawn from that it has seen (Good-Turing); None: unknown
+    warning: str  # "" if nothing is wrong
 
 
 def examine_bank(
     made: float, bank: float, *, draws: int | None = None, kinds: list[int] | None = None, unit: str = "examples"
 ) -> Synthesis:
-    """Examples (or hours) made from a bank of so many; made > 0, bank > 0, both in `unit`.
+    """Examples (or hours) made from a bank; made > 0, bank > 0, both in `unit`.
 
-    draws: how many times an original was drawn, where that is not `made`; kinds: originals of each kind (speaker,
-    street, font) in the bank, from which its coverage of all kinds is estimated.
+    draws: how many times originals were drawn, if not `made`; kinds: number of originals of each kind (speaker, street,
+    font) in the bank, from which its coverage of all kinds is estimated.
     One hour of noise under 10,000 hours of speech repeats it 10,000 times: fine to the ear, one hour to the network.
     Source: Ng 2018, Machine Learning Yearning, chapter 42; Good 1953, Biometrika 40:237 (coverage).
     """
     for name, value in (("made", made), ("bank", bank)):
         if not (math.isfinite(value) and value > 0):
-            raise UsageError(f"{name}={value:g} is no amount of data.", fix=f"give {name} as a number above 0.")
+            raise UsageError(f"{name}={value:g} is not an amount of data.", fix=f"give {name} as a number above 0.")
     repeats = made / bank
     times = draws if draws is not None else made
     used = 1 - math.exp(-times / bank) if times / bank < 700 else 1.0  # drawn with replacement
@@ -42,7 +42,7 @@ def examine_bank(
 
 
 def good_turing_coverage(kinds: list[int]) -> float:
-    """The chance that the next original is of a kind the bank has: 1 - kinds seen once / originals.
+    """The chance that the next original is of a kind already in the bank: 1 - kinds seen once / originals.
 
     kinds: originals of each kind, each at least 1. Source: Good 1953, equation 9.
     """
@@ -56,12 +56,12 @@ def _warning(made: float, bank: float, repeats: float, coverage: float | None, u
     if repeats >= MANY_REPEATS:
         sentences.append(
             f"The bank ({bank:,.6g} {unit}) is used about {repeats:,.0f} times over for {made:,.6g} {unit}: a network "
-            f"can learn it by heart. About {made / MANY_REPEATS:,.6g} {unit} of originals would repeat less "
+            f"can memorise it. About {made / MANY_REPEATS:,.6g} {unit} of originals would repeat fewer "
             f"than {MANY_REPEATS} times."
         )
     if coverage is not None and coverage < FULL_COVER:
         sentences.append(
-            f"The next original would be of a kind that the bank has with a chance of {100 * coverage:.0f} %: it is a "
-            "small part of the space, whatever it sounds or looks like to people."
+            f"The chance that the next original is of a kind already in the bank is {100 * coverage:.0f} %: the bank "
+            "is a small part of the space, whatever it sounds or looks like to people."
         )
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""What counts: one metric to optimise, and conditions that only have to be met. The best of many is chosen by it."""
+"""The target: one metric to optimise, and conditions that only have to be met. The best run is chosen by it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gnomon.core.errors import UsageError
 from gnomon.metrics.interval import Interval
 
-# Words in a measure's name that say: less of it is better.
+# A metric whose name has one of these words is better when it is lower.
 LESS_IS_BETTER = {
     "error", "loss", "perplexity", "latency", "size", "seconds", "parameters", "adds", "false", "misses", "cost",
 }  # fmt: skip
@@ -19,7 +19,7 @@ _CONDITION = re.compile(r"^\s*(?P<name>[^<>=]*?)\s*(?P<sign><=|>=|<|>)\s*(?P<lim
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A measure that has to be good enough, and no better (a *satisficing* metric): `latency_ms <= 100`."""
+    """A metric that has to be good enough, and no better (a *satisficing* metric): `latency_ms <= 100`."""
 
     name: str
     sign: str  # "<=", ">=", "<" or ">"
@@ -35,7 +35,7 @@ class Condition:
         }[self.sign]  # fmt: skip
 
     def is_certain(self, measure: Interval) -> bool:
-        """Whether both ends of the interval say the same."""
+        """Whether both ends of the interval give the same answer."""
         return self.is_met(measure.low) == self.is_met(measure.high)
 
 
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is chosen among: its measures by name. What was not measured is not there."""
+    """One of the things to choose from: its metrics by name. What was not measured is missing."""
 
     name: str
     measures: Mapping[str, Interval]
@@ -61,16 +61,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best candidate that meets every condition, and why the others are not."""
+    """The best candidate that meets every condition, and why the others were not chosen."""
 
-    winner: Candidate | None  # None: nobody meets them all
+    winner: Candidate | None  # None: no candidate meets them all
     ranked: tuple[Candidate, ...]  # those that meet every condition, the best first
     failed: Mapping[str, tuple[Condition, ...]]  # by candidate: the conditions it does not meet
     uncertain: Mapping[str, tuple[Condition, ...]]  # by candidate: conditions whose limit lies inside its interval
 
 
 def less_is_better(metric: str) -> bool:
-    """By its name: errors, losses, latencies and sizes should be small, everything else large."""
+    """By name: lower is better for errors, losses, latencies and sizes, higher for everything else."""
     return bool(LESS_IS_BETTER & set(_plain(metric).split()))
 
 
@@ -83,16 +83,16 @@ def parse_condition(text: str) -> Condition:
         limit = math.nan
     if match is None or not match["name"] or not math.isfinite(limit):
         raise UsageError(
-            f"{text!r} is no condition.", fix='give a measure, <= or >=, and a number: "latency_ms <= 100".'
+            f"{text!r} is not a condition.", fix='give a metric, <= or >=, and a number: "latency_ms <= 100".'
         )
     return Condition(match["name"], match["sign"], limit / 100 if match["percent"] else limit)
 
 
 def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
-    """The best by the metric of those that meet every condition; of equals the one that came first.
+    """The best by the metric among those that meet every condition; ties go to the one that came first.
 
-    Raises UsageError for a measure that no candidate has. A candidate that lacks the metric, or the measure of a
-    condition, does not meet it.
+    Raises UsageError for a metric that no candidate has. A candidate that lacks the metric of a condition does not
+    meet it, and one that lacks the target metric is not ranked.
     """
     if not candidates:
         raise UsageError("there is nothing to choose from.", fix="give at least one run.")
@@ -118,16 +118,16 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
 
 
 def resolve(name: str, known: Sequence[str]) -> str:
-    """The measure meant by `name`, however blanks, dashes and capitals are written. Raises UsageError for none.
+    """The metric that `name` means, ignoring case, spaces and dashes. Raises UsageError if there is none.
 
-    "recall" is "recall of yes", where there is one recall.
+    "recall" means "recall of yes" if there is only one recall.
     """
     found = next((one for one in known if _plain(one) == _plain(name)), None)
     longer = [one for one in known if _plain(one).startswith(f"{_plain(name)} of ")]
     if found is None and len(longer) == 1:
         return longer[0]
     if found is None:
-        raise UsageError(f"there is no measure named {name!r}.", fix=f"measured are: {', '.join(known)}.")
+        raise UsageError(f"unknown metric {name!r}.", fix=f"available: {', '.join(known)}.")
     return found
 
 

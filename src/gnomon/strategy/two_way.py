@@ -1,4 +1,4 @@
-"""The two-way table: people, examples trained on and not; on general data and on the data that counts."""
+"""The two-way table: people, examples trained on, unseen examples; on general data and on the target data."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class TwoWay:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What the neighbours in the table say, where both are known."""
+        """What neighbouring cells of the table say, if both are known."""
         found = []
         people = [self.cells["human", column] for column in COLUMNS]
         if people[0] is not None and people[1] is not None:
             harder = people[1].value - people[0].value
             word = "harder" if harder > 0 else "easier"
-            found.append(f"to people the target data is {word} by {format_gap(abs(harder), self.unit)}")
+            found.append(f"for people, the target data is {word} by {format_gap(abs(harder), self.unit)}")
         first, second = (self.cells["not trained on", column] for column in COLUMNS)
         if first is not None and second is not None:
             found.append(f"data mismatch: {format_gap(second.value - first.value, self.unit)} from general to target")
         known, unknown = self.cells["trained on", "target"], self.cells["not trained on", "target"]
         if known is not None and unknown is not None:
             found.append(
-                f"on target data alone, trained on or not makes {format_gap(unknown.value - known.value, self.unit)}"
+                f"on target data alone, unseen examples add {format_gap(unknown.value - known.value, self.unit)}"
             )
         return tuple(found)
 
@@ -50,7 +50,7 @@ def two_way(
 ) -> TwoWay | None:
     """From train, train_dev, dev and people's answers on dev ("human") and on general data ("human_general").
 
-    None without train-dev. Training rows whose `source` is that of dev were trained on and are of the target; where
+    None without train-dev. Training rows with the same `source` as dev fill the cell of target data trained on; if
     every row has one source, that cell stays empty. Source: Ng 2018, Machine Learning Yearning, chapter 41 and the
     notes on mismatched data.
     """
@@ -72,21 +72,21 @@ def two_way(
 
 
 def general_part(evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
-    """The rows of train-dev that are not of dev's source: what people are asked about general data by."""
+    """The rows of train-dev that do not share dev's source: the general data on which to measure people."""
     if "train_dev" not in evaluations or "dev" not in evaluations:
         return None
     return _divided(evaluations["train_dev"], evaluations["dev"])[0]
 
 
 def _divided(evaluation: Evaluation, dev: Evaluation) -> tuple[Evaluation, Evaluation]:
-    """The rows of other sources than dev's, and those of dev's; metrics of whole splits are measured as means here."""
+    """The rows that do not share dev's source, and those that do; whole-split metrics are measured as means here."""
     import polars as pl
 
     table = evaluation.table
     if "source" not in table.columns or "source" not in dev.table.columns:
         return evaluation, Evaluation(evaluation.split, evaluation.unit, table.head(0))
     is_target = table["source"].is_in(dev.table["source"].unique().to_list()).fill_null(False)
-    if is_target.all():  # one name for everything: nothing can be told apart
+    if is_target.all():  # a single source name says nothing
         is_target = pl.repeat(False, len(table), dtype=pl.Boolean, eager=True)
     parts = (table.filter(~is_target), table.filter(is_target))
     if parts[1].is_empty():
@@ -104,7 +104,7 @@ def _known(error: float | None) -> Interval | None:
 
 
 def two_way_rows(found: TwoWay) -> tuple[tuple[str, str, str], ...]:
-    """Three rows of (name, general, target) as a person reads them; "" where nothing was measured."""
+    """Three rows of (name, general, target) for display; "" where nothing was measured."""
     return tuple(
         (row, *(_cell(found.cells[row, column], found.unit) for column in COLUMNS))  # type: ignore[misc]
         for row in ROWS
@@ -121,7 +121,7 @@ def _cell(one: Interval | None, unit: str | None) -> str:
 
 
 def two_way_text(found: TwoWay) -> str:
-    """The table and what it says, as aligned plain text; no trailing newline."""
+    """The table and its sentences, as aligned plain text without a trailing newline."""
     rows = [("", "general data", "target data"), *two_way_rows(found)]
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

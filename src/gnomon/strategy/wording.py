@@ -1,4 +1,4 @@
-"""The ladder as a person reads it: errors in their unit, rows of cells for every face, plain text."""
+"""The ladder as a person reads it: errors in their unit, rows of cells for the reports and screens, plain text."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gnomon.core.evaluation import SHARE
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis, Gap, Rung
 
-MARK = "<- holds it back most"
-MARK_CONTENDER = MARK + ", or the other one does"
-MARK_BOUND = "<- may hold it back more"
+MARK = "<- largest"
+MARK_CONTENDER = "<- may be the largest"
+MARK_BOUND = "<- may be larger"
 
 
 @dataclass(frozen=True, slots=True)
 class LadderRow:
-    """One line of the ladder, cell by cell; empty where there is nothing to say."""
+    """One line of the ladder, cell by cell; empty where there is nothing to show."""
 
     split: str  # "train-dev"
     error: str  # "4.1 %"
     gap: str  # "+3.1"
     gap_name: str  # "avoidable bias"
-    interval: str  # of the gap where there is one, else of the error: "[ 2.5,  3.7]"
-    mark: str  # MARK on the gap the verdict names
+    interval: str  # of the gap if there is one, otherwise of the error: "[ 2.5,  3.7]"
+    mark: str  # MARK on the gap that the verdict names
     note: str  # "given", "sealed (gnomon test opens it; opened 0 times)"
 
 
@@ -42,14 +42,14 @@ def format_error(value: float, unit: str | None) -> str:
 
 
 def format_gap(value: float, unit: str | None) -> str:
-    """0.031 -> "3.1 points" for shares; "5.2 mg/dl" otherwise. Without a sign for what is positive."""
+    """0.031 -> "3.1 points" for shares; "5.2 mg/dl" otherwise. Positive values have no sign."""
     if unit == SHARE:
         return f"{_points(value)} points"
     return format_error(value, unit)
 
 
 def _points(value: float) -> str:
-    """A share in percent, to one decimal, or to two significant digits where that would be nothing."""
+    """A share in percent, to one decimal, or to two significant digits if that would print 0.0."""
     percent = 100 * value
     if math.isinf(percent):
         return "-∞" if percent < 0 else "∞"
@@ -68,7 +68,7 @@ def _three_digits(value: float) -> str:
 
 
 def format_count(count: int) -> str:
-    """12,400 -> "about 12,000"; what nobody will collect is said so."""
+    """12,400 -> "about 12,000"; beyond 10 million, where nobody collects that many, no number."""
     if count > 10_000_000:
         return "more than 10 million"
     digits = len(str(count))
@@ -76,7 +76,7 @@ def format_count(count: int) -> str:
 
 
 def ladder_rows(diagnosis: Diagnosis) -> tuple[LadderRow, ...]:
-    """A row a rung, from human to test; a sealed test split has its row."""
+    """One row per rung, from human to test; a sealed test split has a row too."""
     gaps = {gap.above: gap for gap in diagnosis.gaps}
     rows = [_row(rung, gaps.get(rung.name), diagnosis) for rung in diagnosis.rungs]
     if diagnosis.test_openings is not None and all(rung.name != "test" for rung in diagnosis.rungs):
@@ -87,7 +87,7 @@ def ladder_rows(diagnosis: Diagnosis) -> tuple[LadderRow, ...]:
 
 def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
     unit, verdict = diagnosis.unit, diagnosis.verdict
-    error = "?" if rung.name == "human" and rung.note.startswith("not known") else format_error(rung.error, unit)
+    error = "?" if rung.is_unknown else format_error(rung.error, unit)
     if gap is None:
         interval = "" if rung.low == rung.high else _interval(rung.low, rung.high, unit)
         return LadderRow(split_name(rung.name), error, "", "", interval if rung.examples else "", "", rung.note)
@@ -127,7 +127,7 @@ def _interval(low: float, high: float, unit: str | None) -> str:
 
 
 def ladder_text(diagnosis: Diagnosis) -> str:
-    """The ladder, the verdict, the notes and the advice as aligned plain text; no trailing newline."""
+    """The ladder, the verdict, the notes and the advice as aligned plain text, without a trailing newline."""
     rows = ladder_rows(diagnosis)
     title = LadderRow("", diagnosis.error_name, "gap", "", "95 % interval", "", "")
     widths = [max(len(cell) for cell in column) for column in zip(*map(_cells, (title, *rows)), strict=True)]

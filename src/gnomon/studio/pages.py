@@ -25,7 +25,7 @@ from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.strategy.improve_diary import Entry
 from gnomon.strategy.improve_probes import from_json as probes_from_json
-from gnomon.strategy.improve_probes import pair_text, told_gains
+from gnomon.strategy.improve_probes import pair_text, significant_gains
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import ladder_rows, split_name
 from gnomon.studio import curves
@@ -261,7 +261,7 @@ def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
     history = found.folder.history.read()
     probes = probes_from_json(found.folder.load_probes())
     pairs = probes.pairs if probes else ()
-    told = told_gains(pairs)
+    told = significant_gains(pairs)
     return {
         **_signals(history),
         "signals": [one.text for one in findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)],

@@ -54,8 +54,8 @@ def test_the_ladder_names_no_single_gap_where_two_contend_or_none_is_there():
 
 
 def test_an_unknown_human_level_is_not_drawn_as_a_measured_zero():
-    shown = texts(draw_ladder(ladder("variance", human="not known: taken as 0", is_bound=True)))
-    assert "not known" in shown
+    shown = texts(draw_ladder(ladder("variance", human="not known, assumed 0", is_bound=True)))
+    assert "unknown" in shown
     assert "0.0 %" not in shown
     assert "avoidable bias: at most 8.0 points" in shown
 

@@ -273,7 +273,7 @@ def test_an_unknown_human_level_draws_no_line_in_the_learning_curves(samples, dr
         return base64.b64decode(pictures_drawn.curves.uri.partition(",")[2]).decode()
 
     diagnosis = samples.diagnosis()
-    human = dataclasses.replace(diagnosis.rungs[0], error=0.0, note="not known: 0 stands in for it")
+    human = dataclasses.replace(diagnosis.rungs[0], error=0.0, note="not known, assumed 0")
     unknown = dataclasses.replace(diagnosis, rungs=(human, *diagnosis.rungs[1:]))
     assert ">human<" in curves(drawn)
     assert ">human<" not in curves(pictures.of(samples.record(diagnosis=unknown)))

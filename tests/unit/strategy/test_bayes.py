@@ -10,7 +10,7 @@ from gnomon.core.errors import DataError
 from gnomon.strategy.bayes import nearest_neighbour_bound
 
 
-def test_every_fourth_neighbour_of_another_class_by_hand():
+def test_one_neighbour_in_four_of_another_class_matches_the_hand_calculation():
     # pairs of points far from each other; in every fourth pair the two differ: e = 1/4, (1 - sqrt(1/2)) / 2 = 0.1464
     places = np.repeat(np.arange(400.0) * 10, 2)[:, None] + np.tile([0.0, 1.0], 400)[:, None]
     labels = np.repeat(np.arange(400) % 2, 2)
@@ -48,7 +48,7 @@ def test_a_neighbour_of_the_same_patient_does_not_count():
 
 
 def test_odd_features_are_refused():
-    with pytest.raises(DataError, match="two examples or more"):
+    with pytest.raises(DataError, match="at least two examples"):
         nearest_neighbour_bound(np.zeros((3, 1)), np.zeros(2, dtype=int), 2)
-    with pytest.raises(DataError, match="no finite numbers"):
+    with pytest.raises(DataError, match="not finite numbers"):
         nearest_neighbour_bound(np.array([[np.nan], [1.0]]), np.array([0, 1]), 2)

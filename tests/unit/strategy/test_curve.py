@@ -19,7 +19,7 @@ def fitted(errors, sizes=SIZES, variance=1e-10, seed=0):
     return fit_curve(sizes, errors, dev_variance=np.full(len(sizes), variance), rng=rng), rng
 
 
-def test_an_exact_power_law_is_continued():
+def test_an_exact_power_law_is_extrapolated():
     curve, rng = fitted([2 * n**-0.52 for n in SIZES])
     found = forecast(curve, rng)
     assert found.now == pytest.approx(2 * 800**-0.52, rel=0.01)
@@ -27,7 +27,7 @@ def test_an_exact_power_law_is_continued():
     assert forecast(curve, rng, factor=4).error == pytest.approx(2 * 3200**-0.52, rel=0.02)
 
 
-def test_a_floor_is_not_forecast_away():
+def test_a_forecast_stays_above_a_floor():
     errors = [n**-1.0 + 0.05 for n in (20, 40, 80, 160)]
     curve, rng = fitted(errors, (20, 40, 80, 160))
     assert forecast(curve, rng).error == pytest.approx(1 / 320 + 0.05, rel=0.01)
@@ -53,7 +53,7 @@ def test_rising_errors_are_forecast_as_flat_never_as_worse_than_now():
     assert 0.04 < found.error < 0.08
 
 
-def test_three_sizes_give_no_curve_however_many_points():
+def test_three_sizes_give_no_curve():
     assert fitted([0.3, 0.31, 0.2, 0.1], (100, 100, 200, 400))[0] is None
 
 
@@ -81,7 +81,7 @@ def test_repeats_that_disagree_widen_the_interval():
     assert far.high - far.low > 1.5 * (near.high - near.low)
 
 
-def test_a_forecast_is_said_in_one_line():
+def test_a_forecast_fits_on_one_line():
     found = Forecast(2.0, 2000, 0.041, 0.033, 0.029, 0.038)
     assert forecast_text(found, SHARE) == "twice the data: 4.1 % -> 3.3 % [2.9, 3.8]"
 
@@ -117,7 +117,7 @@ def a_late_one(rng):
 
 @pytest.mark.parametrize(("family", "least"), [(a_power_law, 0.9), (a_late_one, 0.87)])
 @pytest.mark.parametrize("factor", [2.0, 4.0])
-def test_forecast_intervals_cover_what_comes(family, least, factor):
+def test_forecast_intervals_cover_the_true_error(family, least, factor):
     """Nominally 95 %. 120 cases: the lower end of their own interval is what is held against the claim."""
     rng = np.random.default_rng(11)
     hits = [is_covered(rng, family(rng), rng.choice([400, 2000]), factor) for _ in range(120)]

@@ -51,7 +51,7 @@ def test_five_dogs_of_a_hundred_errors_leave_nine_and_a_half_of_ten_percent_and_
     assert (found.tagged, found.looked, found.errors) == (dogs, 100, 100)
 
 
-def test_all_errors_looked_at_leave_no_doubt_about_this_split():
+def test_reviewing_all_errors_leaves_no_uncertainty_about_this_split():
     found = share_of_errors(errors(1000, 100), tag("dog", range(5)))
     assert found.share.low == found.share.value == found.share.high
 
@@ -72,15 +72,15 @@ def test_the_ends_of_the_ceiling_are_those_of_the_share_times_the_error():
     assert found.left.high == pytest.approx(0.1 * (1 - found.share.low))
 
 
-def test_a_tag_added_midway_counts_only_the_rows_looked_at_since():
+def test_a_tag_added_midway_counts_only_rows_reviewed_since():
     found = share_of_errors(errors(1000, 100), tag("dog", [0, 30, 31], looked=range(30, 40)))
     assert (found.tagged, found.looked) == (2, 10)
     assert found.share.value == pytest.approx(0.2)
 
 
-def test_a_tag_nobody_looked_for_has_no_share():
+def test_a_tag_nobody_reviewed_has_no_share():
     assert shares_of_errors(errors(1000, 100), [tag("dog", [], looked=[])]) == ()
-    with pytest.raises(ValueError, match="no error was looked at"):
+    with pytest.raises(ValueError, match="no error was reviewed"):
         share_of_errors(errors(1000, 100), tag("dog", [], looked=[500]))
 
 
@@ -115,13 +115,13 @@ def test_heavier_errors_hold_more_of_the_share():
     assert found.left.value == pytest.approx(0.125)
 
 
-def test_what_right_examples_have_as_often_is_ordinary():
+def test_a_tag_equally_common_among_right_examples_is_ordinary():
     rows = [*range(10), *range(100, 190)]  # 10 of 100 errors, and 90 of 900 right examples
     assert share_of_errors(errors(1000, 100), tag("camera", rows)).is_ordinary
     assert not share_of_errors(errors(1000, 100), tag("dog", range(10))).is_ordinary
 
 
-def test_what_chance_would_do_is_ordinary_unless_a_person_said_it():
+def test_a_tag_explained_by_chance_is_ordinary_unless_a_person_set_it():
     # 4 of 10 errors against 27 of 90 right examples: Fisher's exact test gives p = 0.37 for as much or more
     rows = [*range(4), *range(10, 37)]
     found = tag("camera", rows, count=100)
@@ -132,7 +132,7 @@ def test_what_chance_would_do_is_ordinary_unless_a_person_said_it():
     assert not share_of_errors(errors(100, 10), replace(tag("camera", rows, count=100), kind="slice")).is_ordinary
 
 
-def test_errors_of_one_group_count_as_little_as_one():
+def test_errors_of_one_group_count_as_one():
     masses, tagged = np.ones(40), np.arange(40) < 20
     alone = sampled_share(masses, tagged, population=400)
     grouped = sampled_share(masses, tagged, population=400, groups=np.arange(40) // 10)
@@ -149,7 +149,7 @@ def test_rows_out_of_the_random_order_are_counted():
 
 
 @given(st.integers(1, 60), st.data())
-def test_an_interval_holds_its_share_and_narrows_to_nothing(num_looked, data):
+def test_an_interval_contains_its_share_and_narrows_to_zero_width(num_looked, data):
     tagged = np.array(data.draw(st.lists(st.booleans(), min_size=num_looked, max_size=num_looked)))
     some = sampled_share(np.ones(num_looked), tagged, population=2 * num_looked)
     every = sampled_share(np.ones(num_looked), tagged, population=num_looked)

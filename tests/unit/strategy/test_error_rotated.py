@@ -67,10 +67,10 @@ def test_a_class_too_small_to_compare_with_is_compared_with_all(digits):
     assert found(digits[0][USUAL:1200], classes[USUAL:1200], digits).mean() < 0.02
 
 
-def test_next_to_no_training_pictures_say_nothing(digits):
+def test_too_few_training_pictures_find_nothing(digits):
     assert not rotated(np.rot90(digits[0][:9], 1, axes=(1, 2)), digits[1][:9], digits[0][9:12], digits[1][9:12]).any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (16, 16), (500, 30)])
-def test_any_shape_becomes_small(shape):
+def test_a_picture_of_any_shape_is_shrunk(shape):
     assert small(np.full(shape, 200.0)).shape == (SIDE, SIDE)

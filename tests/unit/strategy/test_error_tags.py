@@ -34,7 +34,7 @@ def test_pairs_seen_twice_are_tags_and_chance_ones_are_not():
     assert "dog taken for cat" not in found(ROWS)
 
 
-def test_a_mistake_made_with_confidence_is_one_and_a_right_answer_is_not():
+def test_only_wrong_answers_are_confident_mistakes():
     assert found(ROWS)["confident mistake"] == [0]
 
 
@@ -74,7 +74,7 @@ def test_copies_with_another_label_are_found_on_both_sides_of_a_pair():
     assert tags == {"copy with another label": [0, 1], "copy of a training example": [0, 2]}
 
 
-def test_the_dark_the_blurred_and_the_small_are_told_from_the_ordinary():
+def test_dark_blurred_and_small_pictures_are_tagged_and_ordinary_ones_not():
     rng = np.random.default_rng(0)
     usual = [rng.integers(60, 200, (32, 32), dtype=np.uint8) for _ in range(100)]
     dark = (usual[0] * 0.1).astype(np.uint8)
@@ -114,7 +114,7 @@ def test_the_measures_of_a_flat_picture_are_those_of_its_grey():
     )
 
 
-def test_missing_rare_and_outlying_rows_are_told_from_the_ordinary():
+def test_missing_rare_and_outlying_rows_are_tagged_and_ordinary_ones_not():
     rng = np.random.default_rng(0)
     usual = [{"size": float(x), "city": ("Rome", "Oslo")[i % 2]} for i, x in enumerate(rng.normal(10, 1, 400))]
     rows = [{"size": None, "city": "Rome"}, {"size": 40.0, "city": "Rome"}, {"size": 10.0, "city": "Lima"},
@@ -126,18 +126,18 @@ def test_missing_rare_and_outlying_rows_are_told_from_the_ordinary():
     assert tags["rare category"] == [2]
 
 
-def test_a_row_nobody_looked_at_is_not_known_to_be_anything():
+def test_a_row_nobody_reviewed_has_unknown_tags():
     usual = [{"size": float(x)} for x in range(100)]
     (tag,) = error_tags.from_rows(table(ROWS), np.array([0]), [{"size": None}], usual)
     assert tag.looked.tolist() == [True, False, False, False, False]
 
 
-def test_column_of_names_is_no_column_of_rare_categories():
+def test_a_column_of_unique_names_has_no_rare_categories():
     usual = [{"name": f"n{i}"} for i in range(300)]
     assert error_tags.from_rows(table(ROWS), np.array([0]), [{"name": "new"}], usual) == []
 
 
-def test_a_group_that_looks_alike_and_errs_is_found_and_even_errors_are_not():
+def test_a_cluster_of_errors_is_found_and_evenly_spread_errors_are_not():
     rng = np.random.default_rng(3)
     group = np.arange(400) % 4 == 0  # a quarter of the examples, far from the others in the model's eyes
     points = rng.normal(size=(400, 6)) + np.outer(group, [6, -6, 6, 0, 0, 0])

@@ -45,14 +45,14 @@ def wrong(*places, total=100):
     return dev(errors)
 
 
-def test_six_errors_fixed_and_none_made_is_one_in_64_by_chance():
+def test_six_errors_fixed_and_none_made_has_a_chance_of_one_in_64():
     found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
     assert found.gain == pytest.approx(0.06)
     assert found.p_value == pytest.approx(0.5**6)
     assert found.low > 0
 
 
-def test_a_change_for_the_worse_has_a_gain_below_nothing():
+def test_a_change_for_the_worse_has_a_negative_gain():
     found = compare([wrong(1, 2)], [wrong(1, 2, 3, 4, 5)])
     assert found.gain == pytest.approx(-0.03)
     assert found.p_value > 0.5
@@ -86,7 +86,7 @@ def test_a_metric_of_the_whole_split_is_averaged_over_seeds():
     assert seed_average([whole, other]).split_error(np.ones(100)) == pytest.approx((0.01 + 0.5) / 2)
 
 
-def test_what_proves_the_first_change_does_not_prove_the_tenth():
+def test_evidence_that_proves_the_first_change_does_not_prove_the_tenth():
     evidence = Evidence(gain=0.02, low=0.001, high=0.04, p_value=0.02, seeds=3)
     assert decide(evidence, number_tried=1, unit=SHARE).is_proven
     later = decide(evidence, number_tried=10, unit=SHARE)
@@ -116,7 +116,7 @@ def with_loss(errors: Evaluation, losses) -> Evaluation:
     return replace(errors, table=errors.table.with_columns(loss=pl.Series(losses, dtype=pl.Float64)))
 
 
-def test_where_errors_say_nothing_losses_lean():
+def test_the_lean_uses_losses_where_errors_say_nothing():
     """100 examples, 10 errors before and after; every loss is a tenth smaller: half of 0 % and half of 10 %."""
     rng = np.random.default_rng(0)
     losses = rng.exponential(size=100)
@@ -129,7 +129,7 @@ def test_where_errors_say_nothing_losses_lean():
     assert compare([before], [after], by_loss=False).lean == 0
 
 
-def test_a_lean_without_losses_is_that_of_the_errors():
+def test_the_lean_uses_errors_where_there_are_no_losses():
     found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
     assert found.lean == pytest.approx(0.6)
     assert found.lean_p == found.p_value
@@ -152,14 +152,14 @@ def test_only_a_large_dev_set_without_groups_is_halved():
         ({"human": 0.01, "train": (0.02, 10_000), "dev": (0.02, 10_000)}, ("fit-train",)),
     ],
 )
-def test_the_gap_that_is_named_says_whose_knobs_are_turned(errors, links):
+def test_the_named_gap_decides_whose_knobs_are_turned(errors, links):
     assert links_at_fault(diagnose_rates(errors))[0] == links
 
 
-def test_where_no_gap_is_sure_the_largest_as_measured_comes_first():
+def test_without_a_clear_gap_the_largest_measured_one_comes_first():
     links, reason = links_at_fault(diagnose_rates({"human": 0.0, "train": (0.01, 200), "dev": (0.04, 50)}))
     assert links[0] == "fit-dev"
-    assert reason.startswith("no gap is sure")
+    assert reason.startswith("no gap is statistically clear")
 
 
 # --- many changes, of which most or all are none ----------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_a_change_that_halves_the_errors_is_kept():
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_runs_of_twelve_changes_that_are_none_seldom_call_anything_proven():
+def test_twelve_changes_that_do_nothing_rarely_prove_anything():
     """Bonferroni over the tries so far lets a little more than ALPHA through a whole run: at most twice as much."""
     rng = np.random.default_rng(5)
     false = [a_run(rng)[1] for _ in range(300)]
@@ -232,7 +232,7 @@ def gains_of(kind: str, rng) -> tuple[float, ...]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_what_is_kept_on_trial_errs_less_than_what_is_proven_alone():
+def test_keeping_changes_on_trial_errs_less_than_keeping_only_proven_ones():
     """The reason for trials: on dev sets of usual size hardly any single change can be proven."""
     for kind, num_dev in (("mixed", 100), ("mixed", 400), ("poor", 100), ("poor", 400)):
         left = {True: [], False: []}
@@ -250,7 +250,7 @@ def test_what_is_kept_on_trial_errs_less_than_what_is_proven_alone():
             assert trials < strict + 0.02  # where nothing helps, what is taken by mistake costs next to nothing
 
 
-def test_no_seed_is_spent_on_a_proof_where_there_is_no_hope_or_no_doubt():
+def test_no_seed_is_spent_on_a_hopeless_or_finished_proof():
     def evidence(gain, p_value):
         return Evidence(gain=gain, low=gain - 0.01, high=gain + 0.01, p_value=p_value, seeds=1)
 

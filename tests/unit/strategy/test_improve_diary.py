@@ -9,7 +9,7 @@ import pytest
 
 from gnomon.core.errors import ArtefactError
 from gnomon.strategy.diagnosis import Advice, Diagnosis
-from gnomon.strategy.improve_diary import Entry, State, changes_key, heed, kept_in_words, page, state_of
+from gnomon.strategy.improve_diary import Entry, State, apply_diary, changes_key, kept_summary, page, state_of
 from gnomon.strategy.ladder import diagnose_rates
 
 NO_SCATTER = {"squares": 0.0, "freedom": 0, "explained": 0.0}
@@ -45,7 +45,7 @@ def test_what_was_kept_tried_and_learned_comes_back():
     assert changes_key({}) in state.tried
     assert changes_key({"regularise.dropout": [0.2]}) in state.tried  # the step back from what was kept
     assert len(state.scatters) == 2
-    assert state.in_vain == {"fit-dev": 2}  # in a row since the last one that stayed
+    assert state.undone_in_a_row == {"fit-dev": 2}  # in a row since the last one that stayed
     assert state.links == ("fit-dev",)
     assert state.seconds == 5.0
     assert not state.is_over
@@ -72,11 +72,11 @@ def test_what_is_on_trial_is_in_the_system_until_it_is_tested_together():
         assert after.number_tried == 3
 
 
-def test_what_was_kept_is_said_in_a_line():
+def test_kept_changes_are_summarised_in_one_line():
     trial = tried({"regularise.ema": 0.99}, kept=True, proven=False, name="averaged weights")
-    assert kept_in_words(DIARY[:3]) == "0 changes tried, none kept"
-    assert kept_in_words(DIARY[:4]) == "1 change tried, 1 setting differs from the first system"
-    assert kept_in_words([*DIARY[:4], trial]).endswith("2 settings differ from the first system, 1 of them not proven")
+    assert kept_summary(DIARY[:3]) == "0 changes tried, none kept"
+    assert kept_summary(DIARY[:4]) == "1 change tried, 1 setting differs from the first system"
+    assert kept_summary([*DIARY[:4], trial]).endswith("2 settings differ from the first system, 1 of them not proven")
 
 
 def advised(*actions) -> Diagnosis:
@@ -93,11 +93,11 @@ def test_what_was_just_undone_is_not_advised():
         tried({"regularise.augment": "none"}, kept=True, values_before={"regularise.augment": "shift"}),
         tried({"model.hidden": [32]}, kept=False, values_before={"model.hidden": [64]}),
     ]
-    found = heed(advised("dropout 0.2 -> 0.5", "augment none -> shift", "hidden 64 -> 128"), diary)
+    found = apply_diary(advised("dropout 0.2 -> 0.5", "augment none -> shift", "hidden 64 -> 128"), diary)
     # more dropout was undone, shifted pictures were left behind; a narrower network says nothing of a wider one
     assert [one.action for one in found.advice] == ["hidden 64 -> 128", "get more training data"]
     assert "dropout 0.2 -> 0.5, augment none -> shift" in found.notes[-1]
-    assert heed(advised("dropout 0.4 -> 0.1"), diary[:4]).notes == advised().notes
+    assert apply_diary(advised("dropout 0.4 -> 0.1"), diary[:4]).notes == advised().notes
 
 
 def test_a_kept_change_is_looked_at_before_the_next_one():
@@ -109,7 +109,7 @@ def test_a_kept_change_is_looked_at_before_the_next_one():
     assert state.is_seen
 
 
-def test_the_end_is_the_end():
+def test_nothing_follows_the_end():
     assert state_of([*DIARY, Entry("ended", "no time", 9.0, {})]).is_over
 
 
@@ -117,7 +117,7 @@ def test_the_order_of_changes_does_not_matter():
     assert changes_key({"a": 1, "b": (2, 3)}) == changes_key({"b": [2, 3], "a": 1})
 
 
-def test_the_page_tells_every_step_and_what_became_of_it():
+def test_the_page_lists_every_step_and_its_outcome():
     text = page(DIARY, "How it came about")
     for entry in DIARY:
         assert entry.text in text
@@ -126,6 +126,6 @@ def test_the_page_tells_every_step_and_what_became_of_it():
     assert "`regularise.dropout` = [0.4]" in text
 
 
-def test_a_line_that_is_no_step_is_refused():
-    with pytest.raises(ArtefactError, match="no step of an improvement"):
+def test_a_line_that_is_not_a_step_is_refused():
+    with pytest.raises(ArtefactError, match="not a step of an improvement"):
         Entry.from_json({"event": "tried"})

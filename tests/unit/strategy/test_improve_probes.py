@@ -14,13 +14,13 @@ from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.improve_probes import (
     Pair,
     Probes,
-    cite,
-    data_will_not_help,
+    apply_probes,
     from_json,
+    more_data_is_useless,
     pair_text,
     ranked,
+    significant_gains,
     to_json,
-    told_gains,
 )
 from gnomon.strategy.ladder import diagnose_rates
 
@@ -55,32 +55,32 @@ def variance_diagnosis():
 
 
 def test_more_data_is_advised_with_its_forecast():
-    first = cite(variance_diagnosis(), STEEP).advice[0]
+    first = apply_probes(variance_diagnosis(), STEEP).advice[0]
     assert first.basis == "measured"
     assert "twice the data: 4.1 % -> 3.3 % [2.9, 3.8]" in first.why
 
 
 def test_a_flat_curve_with_a_high_train_error_says_first_that_data_will_not_help():
-    assert data_will_not_help(FLAT)
+    assert more_data_is_useless(FLAT)
     for diagnosis in (
         variance_diagnosis(),
         diagnose_rates({"human": 0.01, "train": (0.095, 10_000), "dev": (0.1, 10_000)}),
     ):
-        advice = cite(diagnosis, FLAT).advice
+        advice = apply_probes(diagnosis, FLAT).advice
         assert advice[0].action.startswith("do not collect more data")
         assert not any(one.action.startswith("get more training data") for one in advice)
 
 
-def test_a_flat_curve_with_a_low_train_error_is_no_word_against_data_but_a_note():
+def test_a_flat_curve_with_a_low_train_error_only_adds_a_note():
     learnt = replace(FLAT, points=points((0.102, 0.101, 0.1, 0.1), 0.0))
-    assert not data_will_not_help(learnt)
-    found = cite(variance_diagnosis(), learnt)
+    assert not more_data_is_useless(learnt)
+    found = apply_probes(variance_diagnosis(), learnt)
     assert not any("data" in one.action for one in found.advice)
     assert any(note.startswith("more data gives little") for note in found.notes)
 
 
 def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():
-    found = cite(
+    found = apply_probes(
         variance_diagnosis(),
         probes(
             [
@@ -95,30 +95,30 @@ def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():
     assert "nothing 1 -> 2 (-0.1 points [-1.1, 0.9])" in found.notes[-1]
 
 
-def test_a_rule_of_thumb_that_was_measured_to_give_nothing_is_no_longer_advised():
+def test_a_rule_of_thumb_measured_to_gain_nothing_is_no_longer_advised():
     settings = flat(from_flat({"task": "image_classification", "dropout": 0.0, "augment": "none", "model": "dense"}))
     from gnomon.strategy.advice import advise
 
     plain = variance_diagnosis()
     advice = advise(plain.verdict, plain.gaps, plain.rungs, unit=SHARE, leaks={}, settings=settings, num_train=800)
     assert any("regularise.dropout" in one.settings for one in advice)
-    found = cite(replace(plain, advice=advice), probes([pair("drop", -0.002, 0.7)]))
+    found = apply_probes(replace(plain, advice=advice), probes([pair("drop", -0.002, 0.7)]))
     assert not any("regularise.dropout" in one.settings for one in found.advice)
 
 
 def test_the_number_of_pairs_is_corrected_for():
     alone = [pair("drop", 0.01, 0.03)]
-    assert told_gains(alone)
-    assert not told_gains([*alone, *(pair(f"other{i}", 0.0, 0.5) for i in range(4))])
+    assert significant_gains(alone)
+    assert not significant_gains([*alone, *(pair(f"other{i}", 0.0, 0.5) for i in range(4))])
 
 
-def test_what_failed_stands_last_and_says_why():
+def test_failures_come_last_with_their_reason():
     failed = pair("deep", 0.0, 1.0, failed="it diverged")
     assert ranked([failed, pair("drop", -0.01, 0.9)])[-1] is failed
     assert pair_text(failed, SHARE) == "not measured: it diverged"
 
 
-def test_a_pair_is_said_with_interval_seeds_and_cost():
+def test_a_pair_is_shown_with_interval_seeds_and_cost():
     assert pair_text(pair("drop", 0.02, 0.001, cost=3.04), SHARE) == (
         "10.0 % -> 8.0 %: gain 2.0 points [1.0, 3.0], 2 seeds, 3.0 times the compute"
     )
@@ -126,7 +126,7 @@ def test_a_pair_is_said_with_interval_seeds_and_cost():
 
 
 def test_without_probes_nothing_changes():
-    assert cite(variance_diagnosis(), None) == variance_diagnosis()
+    assert apply_probes(variance_diagnosis(), None) == variance_diagnosis()
 
 
 def test_probes_survive_their_file():

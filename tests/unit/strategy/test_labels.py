@@ -84,8 +84,8 @@ def test_a_class_without_examples_is_never_suggested_by_the_joint():
     assert found.joint[2].sum() == 0
 
 
-def test_what_is_no_probability_is_refused():
-    with pytest.raises(DataError, match="no numbers from 0 to 1"):
+def test_invalid_probabilities_are_refused():
+    with pytest.raises(DataError, match="not numbers from 0 to 1"):
         find_suspects(np.array([[0.5, np.nan]]), np.array([0]), ["a", "b"])
     with pytest.raises(DataError, match="2 classes"):
         find_suspects(np.array([[0.5, 0.2, 0.3]]), np.array([0]), ["a", "b"])
@@ -120,12 +120,12 @@ def test_a_part_has_wilsons_interval_with_the_finite_population_correction():
     assert (found.low, found.high) == pytest.approx((max(19 * expected.low, 3), 19 * expected.high))
 
 
-def test_everything_looked_at_leaves_no_doubt():
+def test_reviewing_everything_leaves_no_uncertainty():
     found = estimate_total([Part("suspect", 50, 50, 20), Part("right", 30, 30, 2)])
     assert (found.low, found.value, found.high) == (22, 22, 22)
 
 
-def test_what_nobody_looked_at_may_all_be_wrong():
+def test_a_part_nobody_reviewed_may_be_all_wrong():
     assert estimate_total([Part("suspect", 50, 50, 20)], missing=100).high == 120
     assert estimate_total([Part("suspect", 50, 50, 20), Part("right", 900, 0, 0)]).high == 920
 
@@ -178,7 +178,7 @@ def test_one_camera_that_spoils_labels_is_found():
 
 
 @pytest.mark.parametrize("balance", [[0.2] * 5, [0.6, 0.2, 0.1, 0.06, 0.04]])
-def test_random_flips_seem_systematic_at_most_one_time_of_twenty(balance):
+def test_random_flips_seem_systematic_in_at_most_5_percent_of_cases(balance):
     rng = np.random.default_rng(0)
     alarms, rounds = 0, 200
     for _ in range(rounds):
@@ -191,7 +191,7 @@ def test_random_flips_seem_systematic_at_most_one_time_of_twenty(balance):
     assert alarms / rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)
 
 
-def test_no_wrong_label_gathers_nowhere():
+def test_without_wrong_labels_nothing_clusters():
     nothing = np.zeros(4, dtype=bool)
     assert find_concentrations(np.zeros(4, dtype=int), np.zeros(4, dtype=int), nothing, ["a", "b"]) == ()
 
@@ -211,16 +211,16 @@ def test_0_6_of_2_says_fix():
     found = decide_cleaning(0.02, Interval(0.006, 0.006, 0.006))
     assert found.fix is True
     assert found.other == pytest.approx(0.014)
-    assert "Cleaning pays: 0.6 of the 2.0 points" in found.text
+    assert "Cleaning is worth it: 0.6 of the 2.0 points" in found.text
 
 
-def test_wrong_labels_as_many_as_the_models_differ_by_say_fix():
+def test_as_many_wrong_labels_as_the_models_differ_by_say_fix():
     # the notes: 2.1 % against 1.9 % cannot be told while 0.6 points of the labels are wrong
     assert decide_cleaning(0.10, Interval(0.006, 0.006, 0.006), difference=0.002).fix is True
     assert decide_cleaning(0.10, Interval(0.006, 0.006, 0.006), difference=0.05).fix is False
 
 
-def test_a_small_sample_says_that_it_cannot_say():
+def test_a_small_sample_is_called_too_small():
     found = decide_cleaning(0.10, Interval(0.006, 0.001, 0.030))
     assert found.fix is None
     assert "Review more" in found.text

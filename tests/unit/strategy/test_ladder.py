@@ -106,7 +106,7 @@ def test_plain_rates_equal_the_same_counts_from_tables():
 # --- floors -------------------------------------------------------------------------------------------------------
 
 
-def test_a_gap_below_a_tenth_of_the_dev_error_is_not_there():
+def test_a_gap_below_a_tenth_of_the_dev_error_is_not_clear():
     # variance 1.5 points [1.06, 1.94] of a dev error of 30 %: real, but not what holds it back
     found = diagnose_rates({"human": 0.0, "train": (0.285, 100_000), "dev": (0.30, 100_000)})
     variance = gap(found, "variance")
@@ -160,14 +160,14 @@ def test_an_unknown_human_level_only_bounds_the_bias():
     assert (bias.is_bound, bias.is_there) == (True, False)
     assert (bias.size, bias.low) == (0.2, 0.0)
     assert found.verdict.gap is None
-    assert "not measured (the human level is not known): it can be anything up to 20.0 points" in found.verdict.text
+    assert "not measured (the human level is unknown): it could be up to 20.0 points" in found.verdict.text
     assert any("human=" in one.action for one in found.advice)
 
 
-def test_a_train_error_of_0_is_not_said_to_bound_the_bias_by_nothing():
+def test_a_train_error_of_0_bounds_the_bias_by_its_interval():
     found = ladder(split("train", 0, 36), split("dev", 0, 12))
     # Wilson's interval of 0 of 36 ends at z^2 / (36 + z^2) = 9.64 %
-    assert "the train error is 0, and no more than 9.6 points could be hiding" in found.verdict.text
+    assert "the train error is 0, so it is at most 9.6 points" in found.verdict.text
     assert "up to 0.0 points" not in found.verdict.text
 
 
@@ -177,7 +177,7 @@ def test_variance_beyond_the_whole_train_error_needs_no_human_level():
     assert all("human" not in one.action for one in found.advice)
 
 
-def test_a_bound_larger_than_the_variance_is_named_beside_it():
+def test_a_bound_larger_than_the_variance_is_named_too():
     found = ladder(split("train", 200, 1000), split("dev", 300, 1000))
     assert found.verdict.gap == "variance"
     assert found.verdict.contenders == ("variance", "avoidable bias")
@@ -206,13 +206,13 @@ def test_an_impossible_human_level_is_refused(figure):
 # --- what is undecided --------------------------------------------------------------------------------------------
 
 
-def test_small_dev_says_how_many_examples_would_settle_it():
+def test_a_small_dev_set_comes_with_the_number_of_examples_needed():
     found = ladder(split("train", 200, 5000), split("dev", 5, 80), human=[0.04])
     variance = gap(found, "variance")
     assert not variance.is_there
     assert variance.examples_to_settle > 80
     assert found.verdict.gap is None
-    assert "No gap can be told from nothing yet; variance of up to" in found.verdict.text
+    assert "No gap is statistically clear; variance could be as large as" in found.verdict.text
     assert found.advice[0].action.startswith("get more dev examples: about")
     assert "(now 80)" in found.advice[0].action
 
@@ -243,7 +243,7 @@ def test_a_clean_ladder_is_silent_and_says_so():
     found = diagnose_rates({"human": 0.10, "train": (0.10, 100_000), "dev": (0.102, 100_000)})
     assert found.verdict.gap is None
     assert found.verdict.certainty > 0.99
-    assert "the dev error is 0.2 points above the human level. No gap of more than 1.0 points is" in found.verdict.text
+    assert "the dev error is 0.2 points above the human level. No gap exceeds 1.0 points" in found.verdict.text
     assert {one.link for one in found.advice} == {"real-world"}
 
 
@@ -285,10 +285,10 @@ def test_ids_that_are_numbers_leak_too():
     assert rung(found, "dev").error == 1.0
 
 
-def test_a_dev_set_of_copies_alone_is_no_rung():
+def test_a_dev_set_of_only_copies_has_no_rung():
     found = ladder(split("train", 0, 100), split("dev", 0, 3), leaked={"dev": ["dev-0", "dev-1", "dev-2"]})
     assert [one.name for one in found.rungs] == ["human", "train"]
-    assert "this rung is left out" in found.notes[0]
+    assert "this rung is omitted" in found.notes[0]
 
 
 def test_no_leak_is_no_note():
@@ -302,10 +302,10 @@ def test_copies_are_left_out_of_whole_split_errors_as_well():
     assert rung(found, "dev").error == 1.0
 
 
-def test_looks_at_dev_are_shown_beside_it():
+def test_looks_at_dev_are_noted():
     # sigma sqrt(2 ln k) = sqrt(0.1 x 0.9 / 1000) x sqrt(2 ln 20) = 2.3 points
     found = ladder(split("train", 0, 1000), split("dev", 100, 1000), dev_looks=20)
-    assert rung(found, "dev").note == "best of 20 looks: up to about 2.3 points optimistic"
+    assert rung(found, "dev").note == "best of 20 looks: optimistic by up to about 2.3 points"
     assert rung(ladder(split("train", 0, 9), split("dev", 1, 9), dev_looks=1), "dev").note == ""
 
 
@@ -317,16 +317,16 @@ def test_openings_of_test_are_kept_and_shown():
     assert rung(ladder(*splits, split("test", 100, 1000), test_openings=1), "test").note == ""
 
 
-def test_train_above_dev_is_said_in_words():
+def test_train_above_dev_is_explained():
     found = ladder(split("train", 300, 1000), split("dev", 200, 1000), human=[0.0])
     assert found.notes[0].startswith("train is clearly above dev: there is no variance to reduce")
     assert not gap(found, "variance").is_there
     assert found.verdict.contenders == ("avoidable bias",)
 
 
-def test_an_easier_dev_is_no_mismatch():
+def test_an_easier_dev_set_is_not_a_mismatch():
     found = ladder(split("train", 100, 1000), split("train_dev", 200, 1000), split("dev", 100, 1000), human=[0.1])
-    assert found.notes == ("dev is clearly easier than train-dev: the other source does not hold it back",)
+    assert found.notes == ("dev is clearly easier than train-dev: the change of source does no harm",)
 
 
 def test_overfitting_to_dev_is_named():
@@ -346,16 +346,16 @@ def test_groups_widen_the_gap():
     assert widths[1] > 3 * widths[0]
 
 
-def test_errors_without_meaning_have_no_gaps():
+def test_errors_without_absolute_meaning_have_no_gaps():
     found = ladder(given("train", [1.0, 2.0], unit=None), given("dev", [5.0, 6.0], unit=None))
     assert found.gaps == ()
     assert found.verdict.gap is None
-    assert "no meaning" in found.verdict.text
+    assert "no absolute meaning" in found.verdict.text
     assert [one.name for one in found.rungs] == ["human", "train", "dev"]
 
 
 def test_two_units_on_one_ladder_are_refused():
-    with pytest.raises(DataError, match="do not share one unit"):
+    with pytest.raises(DataError, match="different error units"):
         ladder(given("train", [1.0], unit="m"), given("dev", [1.0], unit="s"))
 
 
@@ -369,7 +369,7 @@ def test_an_empty_split_is_refused_by_name():
         ladder(split("train", 1, 10), split("dev", 0, 0))
 
 
-def test_one_example_a_split_survives_in_any_unit():
+def test_one_example_per_split_works_in_any_unit():
     for unit in (SHARE, "m"):
         found = ladder(given("train", [0.0], unit=unit), given("dev", [1.0], unit=unit))
         assert found.verdict.gap is None
@@ -392,5 +392,5 @@ def test_the_same_seed_gives_the_same_diagnosis():
     "errors", [{"train": 0.1}, {"train": (1.2, 10)}, {"train": (0.1, 0)}, {"validation": (0.1, 10)}]
 )
 def test_plain_rates_are_checked(errors):
-    with pytest.raises(UsageError, match="no error with its number of examples"):
+    with pytest.raises(UsageError, match="not an error with a number of examples"):
         diagnose_rates(errors)

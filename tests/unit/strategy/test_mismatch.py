@@ -14,10 +14,10 @@ from gnomon.metrics.ranking import area, auc
 from gnomon.strategy.appearance import Appearance, of_pictures, of_rows, of_texts
 from gnomon.strategy.diagnosis import Diagnosis, Gap, Verdict
 from gnomon.strategy.mismatch import (
+    extra_error_where_dev_like,
     felt,
-    more_error_where_dev_like,
-    telling_columns,
-    telling_tags,
+    shifted_columns,
+    shifted_tags,
     two_sample,
 )
 
@@ -39,7 +39,7 @@ def ladder(gaps: tuple[Gap, ...] = ()) -> Diagnosis:
     return Diagnosis("share", "error", (), gaps, Verdict(None, (), 1.0, ""), ())
 
 
-def test_the_area_is_scikit_learns():
+def test_the_area_equals_scikit_learns():
     rng = np.random.default_rng(0)
     scores, positive = rng.random(200).round(1), rng.random(200) < 0.4
     found = area(scores, positive)
@@ -50,19 +50,19 @@ def test_the_area_is_scikit_learns():
     assert interval.low < found.value < interval.high
 
 
-def test_two_cameras_are_told_apart_by_sharpness_and_brightness():
+def test_two_cameras_differ_in_sharpness_and_brightness():
     rng = np.random.default_rng(0)
     train, dev = of_pictures(blobs(150, rng)), of_pictures(blobs(100, rng, camera=True))
     shift = two_sample(train.values, dev.values)
     assert shift.is_there
     assert shift.auc.value > 0.95
-    names = [one.name for one in telling_columns(train, dev)]
+    names = [one.name for one in shifted_columns(train, dev)]
     assert {"sharpness", "grain", "edges"} & set(names[:4])
     assert "brightness" in names
     assert shift.dev_scores.mean() > 0.8 > 0.2 > shift.train_scores.mean()
 
 
-def test_two_corpora_are_told_apart_by_their_words():
+def test_two_corpora_differ_in_their_words():
     # what people type to a help desk, and what its handbook says of the same things
     rng = np.random.default_rng(0)
     things = ["printer", "screen", "cable", "account", "password", "update"]
@@ -77,15 +77,15 @@ def test_two_corpora_are_told_apart_by_their_words():
     shift = two_sample(train.values, dev.values)
     assert shift.is_there
     assert shift.auc.value > 0.95
-    assert "has 'the'" in [one.name for one in telling_columns(train, dev)]
+    assert "has 'the'" in [one.name for one in shifted_columns(train, dev)]
 
 
-def test_a_column_that_tells_alone_comes_first():
+def test_a_column_that_alone_separates_the_sides_comes_first():
     rng = np.random.default_rng(0)
     train, dev = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     dev[:, 2] += 1.5
     names = ("a", "b", "c", "d")
-    found = telling_columns(Appearance(names, train), Appearance(names, dev))
+    found = shifted_columns(Appearance(names, train), Appearance(names, dev))
     assert [one.name for one in found] == ["c"]
     assert found[0].auc.value == pytest.approx(0.856, abs=0.03)  # Phi(1.5 / sqrt 2)
 
@@ -98,14 +98,14 @@ def test_the_most_dev_like_training_examples_are_those_from_dev():
     assert np.isin(np.arange(20), order[:60]).mean() > 0.8
 
 
-def test_missing_values_tell_as_well():
+def test_missing_values_count_as_a_difference():
     rng = np.random.default_rng(0)
     train, dev = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
     dev[rng.random(200) < 0.5, 0] = np.nan
     assert two_sample(train, dev).is_there
 
 
-def test_groups_keep_one_patient_from_telling():
+def test_groups_keep_one_patient_from_separating_the_sides():
     # each patient has a number of their own: frames are told apart, patients are not
     rng = np.random.default_rng(0)
     of_frame = np.repeat(np.arange(24), 20)
@@ -116,7 +116,7 @@ def test_groups_keep_one_patient_from_telling():
     assert not two_sample(train, dev, train_groups=groups[0], dev_groups=groups[1]).is_there
 
 
-def test_five_copies_of_everything_say_no_more_than_one():
+def test_five_copies_of_everything_are_no_more_evidence_than_one():
     rng = np.random.default_rng(0)
     train, dev = rng.normal(size=(80, 2)), rng.normal(size=(80, 2)) + 0.8
     once = two_sample(train, dev).auc
@@ -134,7 +134,7 @@ def test_too_few_examples_are_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("columns", "sizes"), [(3, (60, 60)), (4, (150, 50))])
-def test_halves_of_one_source_seem_different_at_most_one_time_of_twenty(columns, sizes):
+def test_halves_of_one_source_raise_at_most_5_percent_false_alarms(columns, sizes):
     rng = np.random.default_rng(0)
     alarms, rounds = 0, 200
     for seed in range(rounds):
@@ -147,7 +147,7 @@ def test_halves_of_one_source_seem_different_at_most_one_time_of_twenty(columns,
 def test_tags_whose_share_differs_are_named():
     train = {"camera": ["studio"] * 90 + ["phone"] * 10, "day": ["mon", "tue"] * 50}
     dev = {"camera": ["phone"] * 80 + ["studio"] * 20, "day": ["mon", "tue"] * 50}
-    found = telling_tags(train, dev)
+    found = shifted_tags(train, dev)
     assert {(one.tag, one.value) for one in found} == {("camera", "phone"), ("camera", "studio")}
     assert abs(found[0].difference.value) == pytest.approx(0.7)
 
@@ -180,19 +180,19 @@ def test_a_shift_without_an_error_gap_is_harmless():
     assert found.text.startswith("The shift is harmless so far")
 
 
-def test_a_shift_with_an_error_gap_is_felt():
+def test_a_shift_with_an_error_gap_hurts():
     gap = Gap("data mismatch", "train_dev", "dev", 0.08, 0.05, 0.11, True, 0.01)
     found = felt(shifted(), ladder((gap,)), None)
     assert found.is_felt is True
     assert "from train-dev to dev the error rises by 8.0 points [5.0, 11.0]" in found.text
 
 
-def test_a_gap_of_unknown_size_says_that_nobody_knows():
+def test_a_gap_of_unknown_size_leaves_the_effect_open():
     gap = Gap("data mismatch", "train_dev", "dev", 0.02, -0.01, 0.05, False, 0.01)
     assert felt(shifted(), ladder((gap,)), None).is_felt is None
 
 
-def test_without_train_dev_the_less_familiar_half_of_dev_tells():
+def test_without_train_dev_the_less_train_like_half_of_dev_decides():
     shift = shifted()
     rng = np.random.default_rng(1)
     hard = (rng.random(200) < np.where(shift.dev_scores > np.median(shift.dev_scores), 0.5, 0.1)).astype(float)
@@ -200,18 +200,18 @@ def test_without_train_dev_the_less_familiar_half_of_dev_tells():
     assert felt(shift, ladder(), None).is_felt is None
 
 
-def test_no_shift_is_nothing_to_feel():
+def test_without_a_shift_there_is_no_effect():
     rng = np.random.default_rng(3)
     same = two_sample(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)))
     assert "look alike" in felt(same, ladder(), None).text
 
 
-def test_the_halves_differ_as_scipy_says():
+def test_the_difference_of_the_halves_equals_scipys():
     from scipy import stats
 
     rng = np.random.default_rng(0)
     scores, errors = rng.random(100), rng.exponential(1.0, 100)
     order = np.argsort(scores)
     expected = stats.ttest_ind(errors[order[50:]], errors[order[:50]], equal_var=False).confidence_interval()
-    found = more_error_where_dev_like(scores, errors)
+    found = extra_error_where_dev_like(scores, errors)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))

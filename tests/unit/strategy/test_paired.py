@@ -49,24 +49,24 @@ def test_a_plain_pair_counts_what_only_one_gets_wrong():
     found = paired_test(first, second)
     assert (found.only_first, found.only_second, found.method) == (30, 10, "McNemar, exact")
     assert found.difference.value == pytest.approx(0.02)
-    assert found.is_told()
+    assert found.is_significant()
     assert "B is better than A by 2.0 points" in in_words(found, "A", "B", SHARE)
 
 
-def test_what_cannot_be_told_apart_says_how_many_examples_would_tell():
+def test_an_insignificant_difference_comes_with_the_examples_needed():
     first, second = pair(12, 8, 1000)
     found = paired_test(first, second)
-    assert not found.is_told()
+    assert not found.is_significant()
     # by hand: ((1.96 sqrt(0.02) + 0.8416 sqrt(0.02 - 0.004^2)) / 0.004)^2 = 9,809, and 1 / 0.004 for the exact test
     assert found.examples_to_tell == pytest.approx(9_809 + 250, abs=2)
-    assert "cannot be told apart on these 1,000 examples" in in_words(found, "A", "B", SHARE)
-    assert "it takes about 10,000 to tell" in in_words(found, "A", "B", SHARE)
+    assert "do not differ significantly on these 1,000 examples" in in_words(found, "A", "B", SHARE)
+    assert "would take about 10,000 examples to confirm" in in_words(found, "A", "B", SHARE)
 
 
-def test_models_that_err_equally_often_need_no_number():
+def test_models_with_equal_errors_need_no_number():
     found = paired_test(*pair(7, 7, 100))
     assert found.examples_to_tell is None
-    assert "they err equally often" in in_words(found, "A", "B", SHARE)
+    assert "their errors are equal" in in_words(found, "A", "B", SHARE)
 
 
 def test_rows_are_matched_by_id():
@@ -79,7 +79,7 @@ def test_rows_are_matched_by_id():
 def test_other_examples_or_other_targets_are_refused():
     with pytest.raises(DataError, match="4 and 4, 3 shared"):
         paired_test(judged([0, 1, 0, 1]), judged([0, 1, 0, 1], ids=[0, 1, 2, 9]))
-    with pytest.raises(DataError, match="4 of 4 examples have another target"):
+    with pytest.raises(DataError, match="4 of 4 examples have a different target"):
         paired_test(judged([0, 1, 0, 1]), judged([0, 1, 0, 1], target="b"))
 
 
@@ -92,19 +92,19 @@ def test_randomisation_agrees_with_scipys_permutation_test():
     assert randomisation_p(differences, np.random.default_rng(0)) == pytest.approx(expected, abs=0.01)
 
 
-def test_measured_errors_are_tested_by_changing_places():
+def test_measured_errors_are_tested_by_swapping_models():
     rng = np.random.default_rng(0)
     shared = rng.exponential(1.0, 400)
     better = judged(shared * 0.9, unit="m")
     found = paired_test(judged(shared, unit="m"), better)
     assert found.method == "randomisation over 400 examples"
-    assert found.is_told()
+    assert found.is_significant()
     assert found.only_first is None
     noise = judged(np.abs(shared + rng.normal(0, 0.1, 400)), unit="m")
     assert noise.table["error"].min() >= 0
 
 
-def test_groups_change_places_together():
+def test_groups_are_swapped_together():
     # 4 patients of 25 frames: 100 frames look like a clear difference, 4 patients cannot tell (at best p = 2 / 2^4)
     first, second = (
         judged(np.ones(100), groups=np.repeat(range(4), 25)),
@@ -112,7 +112,7 @@ def test_groups_change_places_together():
     )
     found = paired_test(first, second)
     assert found.p_value == pytest.approx(2 / 16, abs=0.02)
-    assert not found.is_told()
+    assert not found.is_significant()
 
 
 def test_a_splits_own_metric_is_compared_by_the_paired_bootstrap():
@@ -125,7 +125,7 @@ def test_a_splits_own_metric_is_compared_by_the_paired_bootstrap():
 
     found = paired_test(judged(wrong, split_error=whole(wrong)), judged(less, split_error=whole(less)))
     assert found.method == "paired bootstrap"
-    assert found.is_told()
+    assert found.is_significant()
     assert found.difference.value == pytest.approx(np.sqrt(wrong.mean()) - np.sqrt(less.mean()))
 
 
@@ -138,7 +138,7 @@ def test_holms_correction_is_the_published_one():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shares", "measured", "groups"])
-def test_equal_models_are_told_apart_at_most_one_time_of_twenty(kind):
+def test_equal_models_differ_significantly_in_at_most_5_percent_of_cases(kind):
     rng = np.random.default_rng(0)
     told, rounds = 0, 600
     for _ in range(rounds):
@@ -151,5 +151,5 @@ def test_equal_models_are_told_apart_at_most_one_time_of_twenty(kind):
         unit = "m" if kind == "measured" else SHARE
         told += paired_test(
             judged(draws[0], unit=unit, groups=groups), judged(draws[1], unit=unit, groups=groups)
-        ).is_told()
+        ).is_significant()
     assert told / rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)

@@ -28,7 +28,7 @@ def answering(targets: np.ndarray, error: float, rng: np.random.Generator, class
     ]
 
 
-def test_the_notes_four_people_give_half_a_percent():
+def test_the_four_people_of_the_notes_give_half_a_percent():
     # typical person 3 %, doctor 1 %, expert doctor 0.7 %, a team of experts 0.5 %
     size = 1000
     answers = {"id": range(size)}
@@ -71,7 +71,7 @@ def test_ties_of_a_team_are_shared():
     assert people(table, judged(["x", "x"])).errors[TEAM].value == pytest.approx(0.25)
 
 
-def test_who_answered_part_is_judged_on_that_part():
+def test_people_who_answered_a_part_are_scored_on_that_part():
     table = pl.DataFrame({"id": [0, 1, 2, 9], "a": ["x", None, "y", "x"], "b": ["x", "x", "x", "x"]})
     found = people(table, judged(["x", "x", "x"]))
     assert found.errors["a"].value == pytest.approx(0.5)
@@ -95,7 +95,7 @@ def test_agreement_gives_the_planted_error(error, classes):
     assert found.low < error < found.high
 
 
-def test_people_who_always_agree_err_nowhere_that_shows():
+def test_people_who_always_agree_show_no_error():
     table = pl.DataFrame({"id": [0, 1, 2], "a": ["x", "y", "x"], "b": ["x", "y", "x"]})
     assert error_from_agreement(table, 2).value == 0
 
@@ -119,5 +119,5 @@ def test_odd_tables_are_refused():
         read_people(pl.DataFrame({"id": [1, 1], "a": ["x", "y"]}))
     with pytest.raises(DataError, match="none of the people's answers"):
         people(pl.DataFrame({"id": [99], "a": ["x"]}), judged(["x"]))
-    with pytest.raises(DataError, match="two people or more"):
+    with pytest.raises(DataError, match="at least two people"):
         error_from_agreement(pl.DataFrame({"id": [1], "a": ["x"]}), 2)

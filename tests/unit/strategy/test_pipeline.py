@@ -31,16 +31,16 @@ def test_the_face_recognition_example():
     assert found.first == "face detection"
 
 
-def test_few_examples_cannot_tell_the_first_from_the_second():
+def test_too_few_examples_leave_the_first_stage_open():
     found = ceilings(nested([0.80, 0.88, 0.95], 60), ["find", "name"])
     assert found.first is None
-    assert "cannot tell which" in found.text
+    assert "too few examples to say which" in found.text
 
 
-def test_a_gain_of_nothing_is_not_advice():
+def test_a_gain_of_zero_is_not_advice():
     found = ceilings(nested([0.9, 0.9, 0.9], 100), ["find", "name"])
     assert found.first is None
-    assert "told from nothing" in found.text
+    assert "No stage's gain is statistically clear" in found.text
 
 
 def test_two_stages_as_functions():
@@ -67,22 +67,22 @@ def test_gains_are_paired():
     assert small.high - small.low < 0.015  # two separate intervals would leave 0.06
 
 
-def test_an_error_is_laid_at_the_first_stage_that_is_wrong():
+def test_an_error_is_attributed_to_the_first_wrong_stage():
     # by hand: 4 wrong at the end; 2 begin in the detector (one of them wrong in both), 1 in the recogniser, 1 nowhere
     outputs = np.array([[False, False, True, True, True], [True, False, False, True, True]])
     found = blame(outputs, np.array([True, True, True, True, False]), ["detector", "recogniser"])
     assert [(one.stage, one.count) for one in found.blames] == [("detector", 2), ("recogniser", 1), ("", 1)]
 
 
-def test_right_stages_with_a_wrong_end_say_that_the_pipeline_is_at_fault():
+def test_right_stages_with_a_wrong_final_answer_blame_the_pipeline():
     # Ng 2018, chapter 57: every component as good as people, the whole is not
     found = blame(np.ones((2, 100), dtype=bool), np.arange(100) < 40, ["cars", "pedestrians"])
     assert found.first is None
-    assert "the pipeline itself leaves out what is needed" in found.text
+    assert "the pipeline itself loses something that is needed" in found.text
 
 
 def test_odd_input_is_refused():
-    with pytest.raises(UsageError, match="two stages or more"):
+    with pytest.raises(UsageError, match="at least two stages"):
         run_ceilings([], [1], lambda answer, position: 0.0)
     stages = [Stage("a", lambda one: one, [1]), Stage("b", lambda one: one, [1, 2])]
     with pytest.raises(DataError, match="1 truths for 2 inputs"):

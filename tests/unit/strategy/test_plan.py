@@ -10,13 +10,13 @@ from gnomon.core.errors import UsageError
 from gnomon.metrics.intervals import wilson
 from gnomon.strategy.paired import mcnemar
 from gnomon.strategy.plan import (
+    detectable_gain_paired,
+    detectable_gain_unpaired,
     discordant_range,
     examples_for_width,
     examples_paired,
     examples_to_bound,
     examples_unpaired,
-    tellable_paired,
-    tellable_unpaired,
 )
 
 
@@ -103,26 +103,26 @@ def test_the_bound_is_shown_four_times_of_five_and_wrongly_one_time_of_twenty(er
 
 def test_what_so_many_examples_tell_is_the_inverse_of_how_many_it_takes():
     for examples in (300, 1000, 20_000):
-        gain = tellable_unpaired(0.1, examples)
+        gain = detectable_gain_unpaired(0.1, examples)
         assert gain is not None
         assert examples_unpaired(0.1, 0.1 - gain) <= examples < examples_unpaired(0.1, 0.1 - 0.99 * gain)
-        paired = tellable_paired(0.1, examples, overlap=0.5)
+        paired = detectable_gain_paired(0.1, examples, overlap=0.5)
         assert paired is not None
         assert examples_paired(paired + 2 * (0.1 - paired) * 0.5, paired) <= examples
         assert paired < gain
-    assert tellable_unpaired(0.01, 50) is None
-    with pytest.raises(UsageError, match="leave nothing to tell"):
-        tellable_paired(0.1, 0)
+    assert detectable_gain_unpaired(0.01, 50) is None
+    with pytest.raises(UsageError, match="leave nothing to detect"):
+        detectable_gain_paired(0.1, 0)
 
 
 def test_what_no_number_of_examples_can_do_is_refused():
-    with pytest.raises(UsageError, match="from itself"):
+    with pytest.raises(UsageError, match=r"are both 0\.1"):
         examples_unpaired(0.1, 0.1)
-    with pytest.raises(UsageError, match="never shown"):
+    with pytest.raises(UsageError, match="no number of examples shows"):
         examples_to_bound(0.02, 0.01)
     with pytest.raises(UsageError, match="disagree on at least"):
         examples_paired(0.01, 0.02)
-    with pytest.raises(UsageError, match="makes no test"):
+    with pytest.raises(UsageError, match="not a valid test"):
         examples_unpaired(0.1, 0.2, power=1.0)
     with pytest.raises(UsageError, match="not a share"):
         examples_unpaired(1.1, 0.2)

@@ -43,10 +43,10 @@ def change(values, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "where"),
     [
-        (("more",), 1, r"diagnosis\.more: .*no such key"),
-        (("rungs", 1, "extra"), 1, r"diagnosis\.rungs\[1\]\.extra: .*no such key"),
+        (("more",), 1, r"diagnosis\.more: .*unknown key"),
+        (("rungs", 1, "extra"), 1, r"diagnosis\.rungs\[1\]\.extra: .*unknown key"),
         (("verdict", "text"), KeyError, r"diagnosis\.verdict\.text: .*missing"),
-        (("rungs", 0, "error"), "0.1", r"diagnosis\.rungs\[0\]\.error: .*'0\.1' is not a value"),
+        (("rungs", 0, "error"), "0.1", r"diagnosis\.rungs\[0\]\.error: .*'0\.1' is not allowed here"),
         (("rungs", 0, "error"), True, r"diagnosis\.rungs\[0\]\.error"),
         (("rungs", 0, "error"), float("nan"), r"diagnosis\.rungs\[0\]\.error"),
         (("rungs", 0, "examples"), 1.5, r"diagnosis\.rungs\[0\]\.examples"),
@@ -57,7 +57,7 @@ def change(values, path, value):
         (("unit",), 3, r"diagnosis\.unit"),
     ],
 )
-def test_what_is_no_diagnosis_is_refused_by_place(path, value, where):
+def test_an_invalid_diagnosis_is_refused_with_its_place(path, value, where):
     values = json.loads(json.dumps(to_json(example())))
     change(values, path, value)
     with pytest.raises(ArtefactError, match=where):

@@ -50,14 +50,14 @@ def test_tags_leave_out_examples_without_them():
     assert phone.share_of_errors == pytest.approx(20 / 25)
 
 
-def test_shares_are_by_weight_and_unscored_examples_are_nowhere():
+def test_shares_are_by_weight_and_unscored_examples_are_left_out():
     found = by_class(example(weight=[10.0] * 20 + [1.0] * 80 + [0.0] * 10))
     assert [one.value for one in found] == ["cat", "dog"]
     assert found[0].share_of_errors == pytest.approx(200 / 205)
     assert found[0].error.value == pytest.approx(200 / 230)
 
 
-def test_numbers_as_targets_are_no_classes_and_names_of_examples_no_slices():
+def test_numeric_targets_make_no_classes_and_ids_make_no_slices():
     assert by_class(example(target=[0.5 * i for i in range(110)])) == ()
     many = pl.DataFrame(
         {

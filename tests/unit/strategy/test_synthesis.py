@@ -13,7 +13,7 @@ def test_one_hour_of_noise_for_ten_thousand_hours_of_speech_warns():
     found = examine_bank(10_000, 1, unit="hours")
     assert found.repeats == 10_000
     assert "The bank (1 hours) is used about 10,000 times over for 10,000 hours" in found.warning
-    assert "About 1,000 hours of originals would repeat less" in found.warning
+    assert "About 1,000 hours of originals would repeat fewer" in found.warning
 
 
 def test_ten_thousand_hours_of_noise_for_as_many_of_speech_do_not():

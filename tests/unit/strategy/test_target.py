@@ -45,13 +45,13 @@ def test_the_notes_trigger_word_target_has_two_metrics():
     assert found.winner is systems[1]
 
 
-def test_nobody_wins_when_no_one_meets_the_conditions():
+def test_there_is_no_winner_when_none_meets_the_conditions():
     found = choose(THREE, Target("accuracy", (parse_condition("latency_ms < 80"),)))
     assert found.winner is None
     assert found.ranked == ()
 
 
-def test_what_was_not_measured_meets_no_condition():
+def test_a_missing_metric_meets_no_condition():
     blind = Candidate("blind", measured(accuracy=0.99))
     found = choose([*THREE, blind], Target("accuracy", (parse_condition("latency_ms <= 1e9"),)))
     assert found.winner is THREE[2]
@@ -64,7 +64,7 @@ def test_not_a_number_meets_no_condition_and_is_never_best():
     assert choose([odd, THREE[0]], Target("accuracy", (parse_condition("latency_ms <= 100"),))).failed["odd"]
 
 
-def test_a_limit_inside_the_interval_is_said_to_be_uncertain():
+def test_a_limit_inside_the_interval_is_marked_uncertain():
     near = Candidate("near", measured(accuracy=(0.9, 0.88, 0.92)))
     found = choose([near], Target("accuracy", (parse_condition("accuracy >= 89 %"),)))
     assert found.winner is near
@@ -72,7 +72,7 @@ def test_a_limit_inside_the_interval_is_said_to_be_uncertain():
     assert not choose([near], Target("accuracy", (parse_condition("accuracy >= 0.5"),))).uncertain["near"]
 
 
-def test_errors_are_made_small_and_accuracies_large():
+def test_errors_are_minimised_and_accuracies_maximised():
     assert less_is_better("error")
     assert less_is_better("mean absolute error")
     assert less_is_better("log-loss")
@@ -89,9 +89,9 @@ def test_a_name_is_found_however_it_is_written():
     assert choose(pair, Target("Macro_f1")).winner is pair[1]
 
 
-def test_a_score_of_one_class_is_found_without_its_class_and_of_several_is_asked_for():
+def test_a_metric_of_one_class_is_found_without_its_class_and_of_several_is_refused():
     assert resolve("Recall", ["error", "recall of yes", "precision of yes", "macro recall"]) == "recall of yes"
-    with pytest.raises(UsageError, match="no measure named 'recall'"):
+    with pytest.raises(UsageError, match="unknown metric 'recall'"):
         resolve("recall", ["recall of yes", "recall of no"])
 
 
@@ -111,12 +111,12 @@ def test_conditions_are_read(text, name, sign, limit):
 
 
 @pytest.mark.parametrize("text", ["latency_ms", "<= 3", "a <= b", "a == 3", "a <= ", "a <= nan", "a <= inf", "a =< 3"])
-def test_what_is_no_condition_is_refused(text):
-    with pytest.raises(UsageError, match="is no condition"):
+def test_an_invalid_condition_is_refused(text):
+    with pytest.raises(UsageError, match="is not a condition"):
         parse_condition(text)
 
 
-def test_an_unknown_measure_is_refused_with_those_there_are():
+def test_an_unknown_metric_is_refused_with_the_available_ones():
     with pytest.raises(UsageError, match="accuracy, latency_ms"):
         choose(THREE, Target("acuracy"))
     with pytest.raises(UsageError, match="'weight_kg'"):

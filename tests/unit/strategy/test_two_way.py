@@ -34,12 +34,12 @@ def test_the_speech_example_of_the_notes():
         ("human", "general"): 4, ("trained on", "general"): 7, ("not trained on", "general"): 10,
         ("human", "target"): 6, ("trained on", "target"): 6, ("not trained on", "target"): 6,
     }  # fmt: skip
-    assert found.sentences[0] == "to people the target data is harder by 2.0 points"
+    assert found.sentences[0] == "for people, the target data is harder by 2.0 points"
     assert "-4.0 points from general to target" in found.sentences[1]
     assert "not trained on  10.0 %" in two_way_text(found)
 
 
-def test_one_name_for_everything_leaves_trained_on_target_empty():
+def test_a_single_source_leaves_trained_on_target_empty():
     found = two_way(
         {name: judged(name, {"all": (5, 100)}) for name in ("train", "train_dev", "dev")}, human_target=0.01
     )

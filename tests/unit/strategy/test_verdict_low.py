@@ -25,10 +25,10 @@ def test_low_is_at_most_one_point_above_people_on_every_rung(errors, is_low):
 @pytest.mark.parametrize(
     ("errors", "words"),
     [
-        ({"train": (0.0, 1000), "dev": (0.008, 1000)}, "the dev error is 0.8 % in all"),
+        ({"train": (0.0, 1000), "dev": (0.008, 1000)}, "the dev error is only 0.8 %"),
         ({"human": 0.004, "train": (0.004, 1000), "dev": (0.008, 1000)}, "the dev error is 0.4 points above the human"),
         ({"human": 0.05, "train": (0.04, 1000), "dev": (0.04, 1000)}, "no error is above the human level"),
     ],
 )
-def test_low_is_said_with_its_measure(errors, words):
+def test_low_bias_and_variance_come_with_their_measure(errors, words):
     assert f"Low bias and low variance: {words}" in diagnose_rates(errors).verdict.text

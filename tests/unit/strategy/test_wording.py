@@ -76,13 +76,13 @@ def test_two_contenders_are_both_marked():
     assert [row.mark for row in rows] == ["", MARK_CONTENDER, MARK_CONTENDER]
 
 
-def test_a_bound_is_called_one_and_an_unknown_level_shows_no_number():
+def test_a_bound_is_marked_and_an_unknown_level_shows_no_number():
     rows = ladder_rows(diagnose_rates({"train": (0.2, 10_000), "dev": (0.3, 10_000)}))
     assert rows[0].error == "?"
     assert (rows[1].gap, rows[1].gap_name, rows[1].mark) == ("20.0", "avoidable bias at most", MARK_BOUND)
 
 
-def test_no_negative_variance_is_shown_without_words():
+def test_a_negative_variance_is_explained():
     rows = ladder_rows(diagnose_rates({"human": 0.0, "train": (0.3, 10_000), "dev": (0.2, 10_000)}))
     assert (rows[2].gap, rows[2].gap_name) == ("-10.0", "no variance: train is above dev")
 

@@ -19,7 +19,7 @@ from gnomon.figures.encode import svg
 from gnomon.runs import writer
 from gnomon.runs.folder import FIGURES, RunFolder, find
 from gnomon.runs.seal import MANIFEST
-from gnomon.strategy.improve_diary import Entry, Event, State, kept_in_words, page, state_of
+from gnomon.strategy.improve_diary import Entry, Event, State, kept_summary, page, state_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
@@ -243,7 +243,7 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
         for name, error in errors.items()
         if name != "human"
     )
-    work.note("final", f"{shown}; {kept_in_words(work.entries)}", errors=errors, changes=changes,
+    work.note("final", f"{shown}; {kept_summary(work.entries)}", errors=errors, changes=changes,
               unproven=list(work.state.unproven))  # fmt: skip
 
 

@@ -195,7 +195,7 @@ class Loop:
 
     def _failed(self, links: tuple[str, ...]) -> int:
         """Knobs in a row that gave nothing, of that one of the links which did best."""
-        return min((self.state.in_vain.get(one, 0) for one in links), default=PATIENCE)
+        return min((self.state.undone_in_a_row.get(one, 0) for one in links), default=PATIENCE)
 
     def _turn_to(self, links: tuple[str, ...]) -> None:
         before, now = (" and ".join(one) or "that link" for one in (self.state.links, links))

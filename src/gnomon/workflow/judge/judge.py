@@ -19,8 +19,8 @@ from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
-from gnomon.strategy.improve_diary import Entry, heed
-from gnomon.strategy.improve_probes import cite
+from gnomon.strategy.improve_diary import Entry, apply_diary
+from gnomon.strategy.improve_probes import apply_probes
 from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.saved import to_json
@@ -64,8 +64,8 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )
-    found = heed(found, [Entry.from_json(line) for line in run.folder.diary.read()])
-    found = cite(found, probes_from_json(run.folder.load_probes()))
+    found = apply_diary(found, [Entry.from_json(line) for line in run.folder.diary.read()])
+    found = apply_probes(found, probes_from_json(run.folder.load_probes()))
     turned = read_diary(run.folder)
     if turned:
         found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))

@@ -14,13 +14,13 @@ from gnomon.core.errors import UsageError
 from gnomon.core.seeds import derive, generator
 from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
 from gnomon.strategy.mismatch import (
+    ColumnShift,
     Felt,
     Shift,
-    Telling,
-    TellingTag,
+    TagShift,
     felt,
-    telling_columns,
-    telling_tags,
+    shifted_columns,
+    shifted_tags,
     two_sample,
 )
 
@@ -38,8 +38,8 @@ class Mismatch:
     """What was found; ids of training examples with their probability of being a dev example."""
 
     shift: Shift
-    columns: tuple[Telling, ...]
-    tags: tuple[TellingTag, ...]
+    columns: tuple[ColumnShift, ...]
+    tags: tuple[TagShift, ...]
     most_dev_like: tuple[tuple[str, float], ...]
     least_dev_like: tuple[tuple[str, float], ...]
     felt: Felt
@@ -77,8 +77,8 @@ def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
     like = [(str(ids[int(place)]), float(shift.train_scores[place])) for place in order]
     return Mismatch(
         shift=shift,
-        columns=telling_columns(train, dev),
-        tags=telling_tags(*(_tags(side.index) for side in sides)),
+        columns=shifted_columns(train, dev),
+        tags=shifted_tags(*(_tags(side.index) for side in sides)),
         most_dev_like=tuple(like[::-1][:SHOWN]),
         least_dev_like=tuple(like[:SHOWN]),
         felt=felt(shift, run.diagnosis, _errors(run, sides[1].index)),

@@ -8,13 +8,13 @@ from gnomon.core.errors import UsageError
 from gnomon.strategy.plan import (
     ALPHA,
     POWER,
+    detectable_gain_paired,
+    detectable_gain_unpaired,
     discordant_range,
     examples_for_width,
     examples_paired,
     examples_to_bound,
     examples_unpaired,
-    tellable_paired,
-    tellable_unpaired,
 )
 
 SIZES = (0.5, 0.2, 0.1, 0.05)  # of the error: the gains planned for where none is named
@@ -84,8 +84,8 @@ def _tell(error: float, other: float, disagree: float | None, alpha: float, powe
 
 def _told_by(error: float, examples: int, alpha: float, power: float) -> tuple[Needed, ...]:
     """Two rows: on the same examples (half of the errors shared), on examples of its own each."""
-    paired = tellable_paired(error, examples, alpha=alpha, power=power)
-    unpaired = tellable_unpaired(error, examples, alpha=alpha, power=power)
+    paired = detectable_gain_paired(error, examples, alpha=alpha, power=power)
+    unpaired = detectable_gain_unpaired(error, examples, alpha=alpha, power=power)
     return (
         Needed("told by", error, paired, (examples, examples), None),
         Needed("told by", error, unpaired, None, examples),

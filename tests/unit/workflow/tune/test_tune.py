@@ -195,7 +195,7 @@ def test_a_bad_trial_is_ended_early_and_cannot_win():
         ({"sampler": "bayes"}, r"choose one of zoom, random, grid, tpe"),
         ({"workers": 0}, "at least 1"),
         ({"time": -1.0}, "a duration above 0"),
-        ({"satisfy": "fast"}, "is no condition"),
+        ({"satisfy": "fast"}, "is not a condition"),
         ({"epoch": 3}, "did you mean stop.epochs"),
     ],
 )
