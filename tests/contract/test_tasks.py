@@ -17,7 +17,7 @@ from gnomon import tasks
 from gnomon.core.seeds import derive
 from gnomon.core.task import Task
 from gnomon.data.columns import Ragged, length
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.training.loop import mean_loss
 from gnomon.workflow.prepare import prepare, recognise

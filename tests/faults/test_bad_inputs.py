@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from gnomon.cli.commands import COMMANDS
-from gnomon.cli.failures import run_command
+from gnomon.cli.run_command import run_command
 
 
 def _beside(name: str):

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from gnomon.core.errors import ArtefactError, DataError, GnomonError, MachineError
 from gnomon.data import archives
 from gnomon.data.archives import Limits, open_archive
-from gnomon.data.source import display_name, open_source
+from gnomon.data.opening import open_source
+from gnomon.data.source import display_name
 
 MIXED = {"a/1.txt": b"one", "a/b/2.bin": bytes(range(256)) * 20, "empty": b"", "é😀.txt": b"e"}
 TARS = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
@@ -268,7 +269,7 @@ PEAK_SCRIPT = """
 import sys
 from gnomon.core.errors import ArtefactError
 from gnomon.data import archives
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 def peak_kb():  # not ru_maxrss: a child starts with its parent's
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

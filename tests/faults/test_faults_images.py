@@ -25,7 +25,7 @@ from gnomon.core.errors import DataError, GnomonError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
 from gnomon.data.images import stores
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 
 
 def put_picture(path, pixels):
@@ -159,7 +159,7 @@ import json, sys, time
 from gnomon.core.errors import GnomonError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 def peak_kb():  # not ru_maxrss: a child starts with its parent's
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
@@ -294,7 +294,7 @@ import os, sys
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 images.read_labelled(open_source(sys.argv[2]), DataSettings())  # whoever we become may not reach Python's own modules
 os.setgid(65534)
 os.setuid(65534)
@@ -386,7 +386,7 @@ def test_ten_thousand_classes_of_one_end_with_the_count(tmp_path):
 MANY_SCRIPT = """
 import sys
 from gnomon.data import images
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 def peak_kb():  # not ru_maxrss: a child starts with its parent's
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

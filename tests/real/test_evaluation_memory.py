@@ -13,7 +13,7 @@ FEW, MANY = 2_000, 200_000
 CHILD = '''
 import gc, json, sys, threading, time
 import numpy as np, torch, gnomon
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.training import evaluate
 
 verb, few, many = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 2 usage, 3 data, 4 machine, 5 busy, 6 artefact, 7 diverged, 70 a bug, 128 + n stopped by signal n.
     """
-    from gnomon.cli.failures import run_command
+    from gnomon.cli.run_command import run_command
 
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -1,67 +1,16 @@
-"""From an exception to at most three lines and an exit code; a traceback only with --debug."""
+"""From an exception to two lines, or one JSON object, and an exit code."""
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
-import signal
 import sys
-import traceback
-from collections.abc import Collection, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 
-from gnomon.cli.words import FLAGS, parse
-from gnomon.core.errors import DataError, GnomonError, MachineError, StoppedError, UsageError, is_out_of_memory
+from gnomon.core.errors import DataError, GnomonError, MachineError, is_out_of_memory
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WIDTH = 400  # characters a line of an error may have
-
-
-def run_command(arguments: Sequence[str]) -> int:
-    """Carry out one command line and report its failure, if any, in the form everything else is written in."""
-    from gnomon.cli.commands import COMMANDS, help_text
-
-    kept = [argument for argument in arguments if argument not in FLAGS]
-    as_json, debug = "--json" in arguments, "--debug" in arguments
-    name = kept[0] if kept else None
-    try:
-        if "--version" in arguments:
-            sys.stdout.write(f"gnomon {version('gnomon')}\n")
-            return 0
-        wants_help = bool({"--help", "-h"} & set(arguments)) or name == "help"
-        if name == "help":
-            name = kept[1] if len(kept) > 1 else None
-        if name is None and (wants_help or not arguments):
-            sys.stdout.write(help_text())
-            return 0 if wants_help else UsageError.exit_code
-        if name is None:
-            raise UsageError("there is no command.", fix="gnomon --help lists the commands.")
-        if name not in COMMANDS:
-            raise _no_such_command(name, COMMANDS)
-        if wants_help:
-            sys.stdout.write(help_text(name))
-            return 0
-        words, values = parse(kept[1:])
-        return COMMANDS[name](words, values, as_json)
-    except KeyboardInterrupt:
-        report(StoppedError("stopped.", fix="run the command again.", signal_number=signal.SIGINT), as_json=as_json)
-        return 128 + signal.SIGINT
-    except (BrokenPipeError, SystemExit):  # rich leaves by SystemExit when whoever reads stdout has gone away
-        return 141
-    except Exception as error:  # noqa: BLE001  the one place where every failure becomes a message
-        if debug:
-            traceback.print_exc()
-        failure = as_gnomon_error(error)
-        report(failure, as_json=as_json)
-        return failure.exit_code
-
-
-def _no_such_command(name: str, known: Collection[str]) -> UsageError:
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    nearest = f"did you mean gnomon {near[0]}?" if near else f"the commands are {', '.join(known)}."
-    return UsageError(f"there is no command {name!r}.", fix=nearest)
 
 
 def as_gnomon_error(error: Exception) -> GnomonError:

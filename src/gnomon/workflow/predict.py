@@ -9,7 +9,7 @@ import polars as pl
 import torch
 
 from gnomon.core.example import BadInput
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.training import evaluate
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from gnomon.core.settings import Settings, with_values
 from gnomon.core.task import Task
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
+from gnomon.data.opening import open_source
 from gnomon.data.origins import from_source, two_sources
-from gnomon.data.source import TABLE_SUFFIXES, Source, counted, display_name, first_names, open_source
+from gnomon.data.source import TABLE_SUFFIXES, Source, counted, display_name, first_names
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")

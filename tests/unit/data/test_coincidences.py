@@ -9,7 +9,7 @@ import pytest
 from gnomon.core.settings import from_flat
 from gnomon.data.coincidences import coincidences
 from gnomon.data.leakage import find_leaks
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.tasks import load
 
 LEVELS = np.array(["never", "seldom", "often", "always"])

@@ -11,7 +11,7 @@ import pytest
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 
 
 def idx(array: np.ndarray, code: int = 8) -> bytes:

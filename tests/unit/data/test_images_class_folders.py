@@ -11,7 +11,8 @@ from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
 from gnomon.data.images.class_folders import looks_like_class_folders
-from gnomon.data.source import File, open_source
+from gnomon.data.opening import open_source
+from gnomon.data.source import File
 
 
 def put_picture(path, pixels):

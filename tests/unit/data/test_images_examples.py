@@ -11,7 +11,8 @@ from gnomon.core.settings import DataSettings
 from gnomon.data import images
 from gnomon.data.images import stores
 from gnomon.data.images.arrays import as_bytes
-from gnomon.data.source import Arrays, Source, open_source
+from gnomon.data.opening import open_source
+from gnomon.data.source import Arrays, Source
 
 
 def put_picture(path, pixels):

@@ -17,7 +17,8 @@ from sklearn import datasets
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.data.archives import TarTree, ZipTree
-from gnomon.data.source import display_name, first_names, open_source
+from gnomon.data.opening import open_source
+from gnomon.data.source import display_name, first_names
 from gnomon.data.trees import FilesTree, FolderTree
 
 
@@ -53,7 +54,7 @@ def test_set_names_are_found_in_other_spellings(name):
 
 def test_reading_digits_as_pictures_imports_nothing_heavy():
     code = (
-        "import sys\nfrom gnomon.data.source import open_source\nfrom gnomon.data import images\n"
+        "import sys\nfrom gnomon.data.opening import open_source\nfrom gnomon.data import images\n"
         "from gnomon.core.settings import DataSettings\n"
         "part = images.read_labelled(open_source('digits'), DataSettings()).splits['all']\n"
         "assert part.pixels(8, 8, 1).shape == (1797, 8, 8, 1)\n"

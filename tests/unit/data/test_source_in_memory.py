@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from gnomon.core.errors import DataError, UsageError
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 
 X = np.arange(12.0).reshape(4, 3)
 Y = np.array([0, 1, 0, 1])

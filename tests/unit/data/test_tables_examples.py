@@ -8,7 +8,7 @@ import pytest
 
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.data.tables import (
     TableExamples,
     make_mixed_table,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gnomon.core.errors import GnomonError
-from gnomon.data.source import open_source
+from gnomon.data.opening import open_source
 from gnomon.metrics.interval import Interval
 from gnomon.training.evaluate import judging
 from gnomon.workflow.prepare import source_of
