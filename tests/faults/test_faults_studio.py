@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +19,10 @@ from pathlib import Path
 
 import pytest
 import studio_samples as samples
+import uvicorn
 
 from gnomon.runs.tags import TagStore, is_sound
+from gnomon.studio import deadline
 
 CANARY = "canary-3f1c"
 
@@ -217,6 +221,86 @@ def test_it_ends_within_seconds_of_the_signal_with_connections_open(process):
     assert time.monotonic() - start < 10
     for each in idle:
         each.close()
+
+
+# --- scenario 50: who connects and does not ask, or asks and does not listen ------------------------------------------
+@contextlib.contextmanager
+def listening(runs: Path):
+    """The studio's application behind its own protocol, on a free port of this process."""
+    client = samples.Client(runs)
+    with socket.create_server(("127.0.0.1", 0)) as server_socket:
+        client.port = server_socket.getsockname()[1]
+        client.app.hosts = frozenset({f"127.0.0.1:{client.port}"})
+        server = uvicorn.Server(
+            uvicorn.Config(client.app, http=deadline.Deadline, log_level="critical", ws="none", lifespan="off")
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [server_socket]}, daemon=True)
+        thread.start()
+        yield client.port, f"gnomon_8765={client.secret}"
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+HALF_OPEN = {
+    "nothing": [],
+    "half a header": [b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "],
+    "half a body": [b"POST /links HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n",
+                    b"Cookie: {cookie}\r\nContent-Length: 9\r\n\r\n{"],
+    "half a second request": [b"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n", b"GET /healthz"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", HALF_OPEN.values(), ids=HALF_OPEN)
+def test_a_connection_that_does_not_finish_its_request_is_closed(planted, tmp_path, monkeypatch, sent):
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.4)
+    with listening(tmp_path / "runs") as (port, cookie):
+        start = time.monotonic()
+        names = {b"{host}": b"127.0.0.1:%d" % port, b"{cookie}": cookie.encode()}
+        with contextlib.ExitStack() as stack:
+            half_open = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(20)]
+            for part in sent:
+                for name, value in names.items():
+                    part = part.replace(name, value)
+                for each in half_open:
+                    each.sendall(part)
+                time.sleep(0.1)
+            assert fetched(f"http://127.0.0.1:{port}/healthz")[0] == 200  # a good one is served beside them
+            for each in half_open:
+                with contextlib.suppress(ConnectionResetError):
+                    while each.recv(4096):
+                        pass
+        assert time.monotonic() - start < 4  # uvicorn's own limit, of rests between requests, is 5 s here
+
+
+def test_a_slow_request_that_gets_done_in_time_is_answered_and_its_connection_kept(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 1.0)
+    with (
+        listening(tmp_path / "runs") as (port, _),
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        for _ in range(2):
+            for part in (b"GET /healthz HT", b"TP/1.1\r\n", b"Host: 127.0.0.1:%d\r\n\r\n" % port):
+                connection.sendall(part)
+                time.sleep(0.25)
+            head = b"".join(iter(answers.readline, b"\r\n")).lower()
+            assert head.startswith(b"http/1.1 200 ok")
+            answers.read(int(head.partition(b"content-length:")[2].split()[0]))
+            time.sleep(1.1)  # the deadline is for requests, not for the rest between them
+
+
+def test_whoever_does_not_take_its_answer_is_closed(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(deadline, "ANSWER_SECONDS", 0.3)
+    with (
+        listening(tmp_path / "runs") as (port, _),
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+    ):
+        ask = b"GET /login HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port
+        with pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012  it takes many: the system buffers some
+            for _ in range(200):
+                connection.sendall(ask * 200)
+                time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -8,18 +8,30 @@ import os
 import socket
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, final
 
 from gnomon.core.errors import BusyError, GnomonError, MachineError
 from gnomon.runs import reader, writer
 from gnomon.runs.seal import decode_json
 
 PATIENCE = 0.5  # seconds to wait for the holder's note, which is written just after the lock is taken
+LAST_PID = 2**31 - 1  # the largest number that the system takes for one of a process
+NOTE_LIMIT = 4096  # bytes
 
 _held: set[RunLock] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Who holds a lock."""
+
+    pid: int
+    host: str
+    started: str  # UTC
 
 
 @final
@@ -78,20 +90,31 @@ class RunLock:
         while note is None and time.monotonic() < deadline:
             time.sleep(0.01)
             note = self._note()
-        who = "another process"
-        if note:
-            who = f"process {note.get('pid')} on {note.get('host')} since {note.get('started')}"
+        who = f"process {note.pid} on {note.host} since {note.started}" if note else "another process"
         return BusyError(f"is in use by {who}.", where=str(self.path.parent), fix="wait until it ends, or stop it.")
 
-    def _note(self) -> dict[str, Any] | None:
+    def _note(self) -> Note | None:
         """What the holder wrote; None while it is not there yet or still that of a process that is gone."""
-        try:
-            note = decode_json(reader.read_file(self.path.parent, self.path.name, limit=4096), str(self.path))
-            if note["host"] == socket.gethostname() and not _is_alive(int(note["pid"])):
-                return None
-        except (GnomonError, KeyError, ValueError, TypeError):
-            return None
-        return note
+        note = note_of(self.path)
+        return None if note is not None and note.host == socket.gethostname() and not _is_alive(note.pid) else note
+
+
+def note_of(path: Path) -> Note | None:
+    """What the holder of the lock at `path` wrote; None where nothing is written, or no note."""
+    try:
+        plain = decode_json(reader.read_file(path.parent, path.name, limit=NOTE_LIMIT), str(path))
+    except GnomonError:
+        return None
+    pid, host, started = (plain.get(key) for key in ("pid", "host", "started"))
+    if type(pid) is not int or not 0 < pid <= LAST_PID or not isinstance(host, str) or not isinstance(started, str):
+        return None
+    return Note(pid, host, started)
+
+
+def is_held_here(path: Path) -> bool:
+    """Whether the note in the lock names a living process of this machine. The lock itself is not touched."""
+    note = note_of(path)
+    return note is not None and note.host == socket.gethostname() and _is_alive(note.pid)
 
 
 def _is_alive(pid: int) -> bool:

@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ FILE = "tags.sqlite"  # in the run's folder; SQLite keeps tags.sqlite-wal and -s
 FORMAT = 1
 PATIENCE = 10.0  # seconds a writer waits for the others
 MAX_TEXT = 2_000  # characters of a tag's name or a comment
+
+# What a damaged or foreign file may cost. A run of 100,000 examples with 20 tags on each one stays below all three.
+LONGEST = 5.0  # seconds of work that one use may take
+MOST_ROWS = 5_000_000  # of one answer
+LARGEST_CELL = 1 << 20  # bytes of a text
+STEPS_BETWEEN_LOOKS = 50_000  # of SQLite's machine, about a millisecond, between two looks at the clock
 
 Identity = tuple[int, int, bool]  # device, inode, and whether its folder can only be read
 Kind = Literal["look", "tag", "comment", "review", "new", "drop", "undo"]
@@ -40,6 +47,7 @@ CREATE INDEX IF NOT EXISTS by_example ON events (split, example, kind, tag, seq)
 CREATE INDEX IF NOT EXISTS by_batch ON events (batch);
 CREATE INDEX IF NOT EXISTS by_who ON events (who, seq) WHERE undone = 0;
 """
+_COLUMNS = ("seq", "batch", "at", "who", "split", "example", "kind", "tag", "value", "undone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,16 @@ class TagStore:
     """The tags, comments and reviews of one run. Every write is one transaction; nothing is ever deleted.
 
     Safe to use from several threads and processes. Raises MachineError where the file cannot be read or written,
-    ArtefactError where it is no such file.
+    ArtefactError where it is no such file. Connections are closed when the store is no longer used.
     """
 
     def __init__(self, run: Path) -> None:
         self.path = run / FILE
         self._run = run
-        self._local = threading.local()
         self._known: Identity | None = None  # of the file this store has used
+        self._lock = threading.Lock()
+        self._idle: list[tuple[Identity | None, sqlite3.Connection]] = []  # each serves one thread at a time
+        weakref.finalize(self, _close_all, self._idle)
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def say(self, sayings: Sequence[Saying], who: str) -> int:
@@ -102,8 +112,9 @@ class TagStore:
             ).fetchone()
             if found is None:
                 return []
-            undone = [_saying(row) for row in connection.execute(
-                "SELECT split, example, kind, tag, value FROM events WHERE batch = ? ORDER BY seq", found)]  # fmt: skip
+            undone = [Saying(*row) for row in self._texts(connection.execute(
+                "SELECT split, example, kind, tag, value FROM events WHERE batch = ? ORDER BY seq", found
+            ))]  # fmt: skip
             connection.execute("UPDATE events SET undone = 1 WHERE batch = ?", found)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             connection.executemany(
@@ -119,9 +130,9 @@ class TagStore:
         with self._reading() as connection:
             if connection is None:
                 return {}
-            rows = connection.execute(
+            rows = self._texts(connection.execute(
                 "SELECT tag, kind, seq FROM events WHERE kind IN ('new', 'drop') AND undone = 0 ORDER BY seq"
-            ).fetchall()
+            ))  # fmt: skip
         found: dict[str, int] = {}
         for tag, kind, seq in rows:
             if kind == "drop":
@@ -141,20 +152,18 @@ class TagStore:
             if connection is None:
                 return []
             if examples is None:
-                rows = connection.execute(query.format(""), (split,)).fetchall()
+                rows = self._texts(connection.execute(query.format(""), (split,)))
             else:
-                rows = [row for example in dict.fromkeys(examples)
-                        for row in connection.execute(query.format("AND example = ?"), (split, example))]  # fmt: skip
-        return [Said(row[5], _saying(row)) for row in rows]
+                rows = [row for example in dict.fromkeys(examples) for row in
+                        self._texts(connection.execute(query.format("AND example = ?"), (split, example)))]  # fmt: skip
+        return [Said(row[5], Saying(*row[:5])) for row in rows]
 
     def since(self, seq: int) -> tuple[int, list[tuple[str, str]]]:
         """The newest place, and the (split, example) that anything was said about after `seq`."""
         with self._reading() as connection:
             if connection is None:
                 return 0, []
-            rows = connection.execute(
-                "SELECT DISTINCT split, example FROM events WHERE seq > ?", (seq,)
-            ).fetchall()  # fmt: skip
+            rows = self._texts(connection.execute("SELECT DISTINCT split, example FROM events WHERE seq > ?", (seq,)))
             return _last(connection), [(split, example) for split, example in rows]
 
     def history(self, split: str, example: str) -> list[dict[str, Any]]:
@@ -162,22 +171,21 @@ class TagStore:
         with self._reading() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(
+            rows = self._texts(connection.execute(
                 "SELECT seq, at, who, kind, tag, value, undone FROM events "
-                "WHERE split = ? AND example = ? ORDER BY seq",
-                (split, example),
-            ).fetchall()
+                "WHERE split = ? AND example = ? ORDER BY seq", (split, example)))  # fmt: skip
         names = ("seq", "at", "who", "kind", "tag", "value", "undone")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     # --- the file -----------------------------------------------------------------------------------------------------
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _as_our_errors(self.path):
-            connection = self._connection(make=True)
+        with self._connection(make=True) as connection:
             assert connection is not None
+            connection.set_progress_handler(None, 0)
             connection.execute("BEGIN IMMEDIATE")  # a plain BEGIN that reads first cannot wait for another writer
             try:
+                _limit(connection)  # from here on: waiting for others is no fault of the file
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
@@ -187,11 +195,28 @@ class TagStore:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """None where nothing was ever said."""
-        with _as_our_errors(self.path):
-            yield self._connection(make=False)
+        with self._connection(make=False) as connection:
+            if connection is not None:
+                _limit(connection)
+            yield connection
 
-    def _connection(self, *, make: bool) -> sqlite3.Connection | None:
-        """This thread's connection to the file that is there now."""
+    @contextmanager
+    def _connection(self, *, make: bool) -> Iterator[sqlite3.Connection | None]:
+        """A connection to the file that is there now, for the caller alone; kept for the next one if all went well."""
+        with _as_our_errors(self.path):
+            identity, connection = self._opened(make=make)
+            if connection is None:
+                yield None
+                return
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            with self._lock:
+                self._idle.append((identity, connection))
+
+    def _opened(self, *, make: bool) -> tuple[Identity | None, sqlite3.Connection | None]:
         identity = self._identity()
         if identity is None:
             if make and _can_only_be_read(self._run):
@@ -201,18 +226,32 @@ class TagStore:
                     "the file with the tags is gone.", where=str(self.path), fix="put it back, or start anew."
                 )
             if not make:
-                return None
-        kept = getattr(self._local, "kept", None)
-        if kept is not None and identity is not None and _serves(kept[0], identity):
-            connection: sqlite3.Connection = kept[1]
-            return connection
-        if kept is not None:
+                return None, None
+        while kept := self._taken():
+            if identity is not None and kept[0] is not None and _serves(kept[0], identity):
+                return kept
             kept[1].close()
         path = reader.contained(self._run, FILE)
         connection = _opened_for_reading(path) if identity is not None and identity[2] else _opened(path)
-        identity = self._identity()
-        self._known, self._local.kept = identity, (identity, connection)
-        return connection
+        self._known = self._identity()
+        return self._known, connection
+
+    def _taken(self) -> tuple[Identity | None, sqlite3.Connection] | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _texts(self, answer: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+        """The rows of an answer, once it is sure that they hold what their columns should: SQLite lets in anything."""
+        rows = answer.fetchmany(MOST_ROWS + 1)
+        if len(rows) > MOST_ROWS:
+            raise _no_tags(self.path, f"it holds more than {MOST_ROWS:,} rows")
+        names = [column[0] for column in answer.description]
+        for row in rows:
+            for name, value in zip(names, row, strict=True):
+                wanted = int if name in ("seq", "undone", "MAX(seq)") else str
+                if type(value) is not wanted:
+                    raise _no_tags(self.path, f"a {name} is {_kind_of(value)}")
+        return rows
 
     def _identity(self) -> Identity | None:
         try:
@@ -227,13 +266,23 @@ def _serves(kept: Identity, now: Identity) -> bool:
     return kept[:2] == now[:2] and (now[2] or not kept[2])
 
 
+def _close_all(idle: list[tuple[Identity | None, sqlite3.Connection]]) -> None:
+    while idle:
+        idle.pop()[1].close()
+
+
+def _limit(connection: sqlite3.Connection) -> None:
+    """End what takes longer than LONGEST from now on with an error."""
+    end = time.monotonic() + LONGEST
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        version = _checked_version(connection, path)
-        connection.execute("PRAGMA trusted_schema = OFF")
+        is_new = _checked(connection, path)
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives any kill, and is whole after power loss
-        if version < FORMAT:
+        if is_new:
             _begin_wal(connection)
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
     except BaseException:
@@ -254,22 +303,53 @@ def _opened_for_reading(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
-        _checked_version(connection, path)
-        connection.execute("PRAGMA trusted_schema = OFF")
+        _checked(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+def _checked(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is empty as yet. Raises ArtefactError for one that holds anything but our table.
+
+    A view or a trigger runs whatever its author wrote, for as long as it likes, the moment the table is read or
+    written; so may a virtual table.
+    """
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_CELL)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    version, count = connection.execute(
+        "SELECT user_version, (SELECT COUNT(*) FROM sqlite_master) FROM pragma_user_version"  # at one moment
+    ).fetchone()
     if version > FORMAT:
         raise ArtefactError(
             f"has format {version}; this gnomon reads format {FORMAT}.", where=str(path),
             fix="use the gnomon that wrote it, or a later one.",
         )  # fmt: skip
-    return version
+    if (version, count) == (0, 0):
+        return True
+    if version != FORMAT:
+        raise _no_tags(path, "another program wrote it")
+    strange = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%' "
+        "OR (type = 'table' AND name NOT IN ('events', 'sqlite_sequence'))"
+    ).fetchone()
+    if strange is not None:
+        raise _no_tags(path, f"it has the {strange[0]} {strange[1]!r}")
+    columns = connection.execute("SELECT name, hidden FROM pragma_table_xinfo('events')").fetchall()
+    if columns != [(name, 0) for name in _COLUMNS]:
+        raise _no_tags(path, "its table has other columns")
+    return False
+
+
+def _no_tags(path: Path, why: str) -> ArtefactError:
+    return ArtefactError(
+        f"is not a file of tags ({why}).", where=str(path), fix="move it away, or put a copy of it in its place."
+    )
+
+
+def _kind_of(value: Any) -> str:
+    return {bytes: "bytes", int: "a number", float: "a number", str: "a text"}.get(type(value), "missing")
 
 
 def _can_only_be_read(folder: Path) -> bool:
@@ -308,10 +388,10 @@ def _as_our_errors(path: Path) -> Iterator[None]:
 
 def _our_error(error: sqlite3.DatabaseError, path: Path) -> GnomonError:
     text = str(error)
-    if "not a database" in text or "malformed" in text or "no such table" in text:
-        return ArtefactError(
-            f"is not a file of tags ({text}).", where=str(path), fix="move it away, or put a copy of it in its place."
-        )
+    if text == "interrupted":
+        return _no_tags(path, f"it takes more than {LONGEST:g} s to read")
+    if any(part in text for part in ("not a database", "malformed", "no such", "decode", "too big", "constraint")):
+        return _no_tags(path, text)
     if "readonly" in text or _can_only_be_read(path.parent):
         return _read_only(path)
     if "full" in text:
@@ -330,7 +410,3 @@ def is_sound(path: Path) -> bool:
 
 def _last(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
-
-
-def _saying(row: Sequence[Any]) -> Saying:
-    return Saying(row[0], row[1], row[2], row[3], row[4])

@@ -26,6 +26,7 @@ from gnomon.workflow.judge.compare import compare as choose_among
 from gnomon.workflow.judge.errors import sheet_as_csv
 from gnomon.workflow.nudge import nudge
 
+LAST_SEQ = 2**63 - 1  # SQLite counts no further
 Split = Literal["dev", "train_dev", "train"]
 STATIC = {
     "studio.css": "text/css; charset=utf-8",
@@ -53,7 +54,7 @@ class SayingsIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     sayings: list[SayingIn] = Field(min_length=1, max_length=500)
-    since: int = Field(0, ge=0)  # what the page has seen
+    since: int = Field(0, ge=0, le=LAST_SEQ)  # what the page has seen
 
 
 class TagIn(BaseModel):
@@ -201,7 +202,7 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         return _at(pages.address(shown.place, wanted=wanted, look=look) if part == "grid" else "", page)
 
     @app.get("/runs/{name}/errors/{split}/changes")
-    def changes(name: str, split: Split, since: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
+    def changes(name: str, split: Split, since: Annotated[int, Query(ge=0, le=LAST_SEQ)] = 0) -> JSONResponse:
         shown = _sheet(library, name, split)
         changed = shown.live.changed_since(since)
         return JSONResponse(_answer(shown, changed[:500]) if shown.live.seq != since else {"seq": since})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import threading
@@ -21,6 +20,7 @@ from gnomon.core.errors import GnomonError, UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
+from gnomon.runs.lock import is_held_here
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.search_folder import SEARCH
 from gnomon.runs.tags import TagStore
@@ -214,7 +214,7 @@ class Library:
         if name not in self._paths:
             self._find()
         path = self._paths.get(name)
-        return path if path is not None and (path / MANIFEST).is_file() else None
+        return path if path is not None and _has(path, MANIFEST) else None
 
     def run(self, name: str) -> OpenRun | None:
         """What was read of it so far; nothing, where the run has changed since: its numbers belong together."""
@@ -265,9 +265,9 @@ def run_id(path: Path) -> str:
 
 def _runs_below(place: Path, depth: int) -> list[Path]:
     """Folders that are runs; links are not followed, so that nothing outside of `place` is reached."""
-    if (place / MANIFEST).is_file():
-        return [] if (place / SEARCH).is_file() else [place]  # a search is no run; its best system is one elsewhere
-    if depth == 0 or not place.is_dir():
+    if _has(place, MANIFEST):
+        return [] if _has(place, SEARCH) else [place]  # a search is no run; its best system is one elsewhere
+    if depth == 0:
         return []
     found: list[Path] = []
     with suppress(OSError), os.scandir(place) as entries:
@@ -275,6 +275,13 @@ def _runs_below(place: Path, depth: int) -> list[Path]:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 found += _runs_below(Path(entry.path), depth - 1)
     return found
+
+
+def _has(folder: Path, name: str) -> bool:
+    """Whether there is such a file; not where nobody lets us look."""
+    with suppress(OSError):
+        return (folder / name).is_file()
+    return False
 
 
 def _stamp(path: Path) -> object:
@@ -297,7 +304,7 @@ def _read_card(name: str, path: Path) -> RunCard:
         name=folder.name,
         task=folder.task,
         created=folder.created,
-        state="finished" if diagnosis else "running" if is_running(path) else "stopped",
+        state="finished" if diagnosis else "running" if is_held_here(path / LOCK) else "stopped",
         error=rungs.get("dev"),
         train_error=rungs["train"].error if "train" in rungs else None,
         unit=diagnosis.unit if diagnosis else _likely_unit(folder.task),
@@ -312,14 +319,3 @@ def _read_card(name: str, path: Path) -> RunCard:
 def _likely_unit(task: str) -> str | None:
     """Of a run that is not judged yet."""
     return SHARE if task.endswith("classification") else None
-
-
-def is_running(path: Path) -> bool:
-    """Whether the process that the lock's note names is alive. The lock itself is not touched: a fit may want it."""
-    with suppress(GnomonError, ValueError, KeyError, TypeError, OSError):
-        note = json.loads(reader.read_file(path, LOCK, limit=4096))
-        if note["host"] != os.uname().nodename:
-            return False
-        os.kill(int(note["pid"]), 0)
-        return True
-    return False

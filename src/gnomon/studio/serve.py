@@ -40,6 +40,7 @@ def open_studio(places: Sequence[Path], *, host: str = LOCAL, port: int | None =
         import uvicorn
 
         from gnomon.studio.app import create
+        from gnomon.studio.deadline import Deadline
         from gnomon.studio.library import Library
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("fastapi", "starlette", "uvicorn"):
@@ -51,7 +52,7 @@ def open_studio(places: Sequence[Path], *, host: str = LOCAL, port: int | None =
     actual: int = listening.getsockname()[1]
     app, doorkeeper = create(Library(places), host=host, port=actual)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
+        app, http=Deadline, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
         timeout_graceful_shutdown=GRACE, timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10,
     )  # fmt: skip
     server = uvicorn.Server(config)

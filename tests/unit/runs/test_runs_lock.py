@@ -40,7 +40,21 @@ def test_an_error_inside_lets_go_of_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "note", [b"", b"not json", b"[]", b"{}", b'{"pid": "x", "host": "HOST"}', b'{"pid": 99999999, "host": "HOST"}']
+    "note",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"pid": "x", "host": "HOST", "started": ""}',
+        b'{"pid": 99999999, "host": "HOST", "started": ""}',
+        b'{"pid": 1e400, "host": "HOST", "started": ""}',
+        b'{"pid": 10000000000000000000000000, "host": "HOST", "started": ""}',
+        b'{"pid": -1, "host": "HOST", "started": ""}',
+        b'{"pid": 0, "host": "HOST", "started": ""}',
+        b'{"pid": 1, "host": ["HOST"], "started": ""}',
+        b'{"pid": 1, "host": "HOST", "started": null}',
+    ],
 )
 def test_a_holder_without_a_good_note_is_another_process(tmp_path, monkeypatch, note):
     monkeypatch.setattr(lock, "PATIENCE", 0.05)
@@ -51,6 +65,7 @@ def test_a_holder_without_a_good_note_is_another_process(tmp_path, monkeypatch, 
         with pytest.raises(BusyError, match="in use by another process"):
             try_lock(path)
         assert time.monotonic() - started < 2
+        assert not lock.is_held_here(path)
 
 
 def test_a_holder_on_another_machine_or_of_another_user_is_named(tmp_path, monkeypatch):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
 from gnomon.core.errors import ArtefactError, GnomonError, MachineError
+from gnomon.runs import tags
 from gnomon.runs.tags import MAX_TEXT, Saying, TagStore, is_sound
 
 
@@ -192,3 +195,85 @@ def test_a_killed_writer_leaves_a_sound_file_with_all_it_had_said(tmp_path):
     assert len(found) >= 20
     assert {key[0] for key in found} == {f"w0 {number}" for number in range(len(found))}
     assert is_sound(tmp_path / "tags.sqlite")
+
+
+# --- files that are none of ours --------------------------------------------------------------------------------------
+def spoilt(folder, *statements):
+    """A file of tags after somebody else's program was at it."""
+    TagStore(folder).say([tagged("a")], "ann")
+    with closing(sqlite3.connect(folder / "tags.sqlite")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return TagStore(folder)
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT"
+COLUMNS = "x AS seq, '' AS batch, '' AS at, '' AS who, 'dev' AS split, 'a' AS example, 'tag' AS kind, '' AS tag, "
+FOREIGN = {
+    "a view that never ends": ["ALTER TABLE events RENAME TO old",
+                               f"CREATE VIEW events AS {ENDLESS} {COLUMNS} '1' AS value, 0 AS undone FROM n"],
+    "a view beside it": ["CREATE VIEW more AS SELECT 1"],
+    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END"],
+    "another table": ["CREATE TABLE other (a)"],
+    "a column more": ["ALTER TABLE events ADD COLUMN more"],
+    "a computed column": ["ALTER TABLE events ADD COLUMN more AS (1)"],
+    "a column less": ["DROP INDEX by_who", "ALTER TABLE events DROP COLUMN who"],
+    "no table": ["DROP TABLE events"],
+    "another version": ["PRAGMA user_version = -7"],
+    "an older program's": ["PRAGMA user_version = 0"],
+}  # fmt: skip
+CELLS = ["tag = x'ff00'", "value = x'ff'", "value = CAST(x'ff80' AS TEXT)", "example = x'61'",
+         "tag = zeroblob(2000000)", "value = printf('%2000000d', 1)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_that_holds_more_than_our_table_is_refused_before_it_runs_anything(tmp_path, statements):
+    store, start = spoilt(tmp_path, *statements), time.monotonic()
+    for use in (store.tags, lambda: store.in_force("dev"), lambda: store.say([tagged("b")], "ann"),
+                lambda: store.undo("ann")):  # fmt: skip
+        with pytest.raises(ArtefactError, match=r"is not a file of tags \(.*\)") as told:
+            use()
+        assert told.value.where == str(tmp_path / "tags.sqlite")
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_of_another_type_or_size_is_named_and_not_shown(tmp_path, cell):
+    store = spoilt(tmp_path, f"UPDATE events SET {cell}")
+    with pytest.raises(ArtefactError, match=r"is not a file of tags \("):
+        store.in_force("dev")
+    with pytest.raises(ArtefactError, match=r"is not a file of tags \("):
+        store.since(0), store.history("dev", "a")
+
+
+def test_a_text_for_a_place_is_named(tmp_path):
+    store = spoilt(tmp_path, "UPDATE events SET undone = 'no', kind = 'tag'")
+    with pytest.raises(ArtefactError, match="a undone is a text"):
+        store.history("dev", "a")
+
+
+def test_work_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(tags, "LONGEST", 0.3)
+    store, start = spoilt(tmp_path), time.monotonic()
+    with pytest.raises(ArtefactError, match=r"takes more than 0\.3 s to read"), store._reading() as connection:
+        connection.execute(f"{ENDLESS} x FROM n WHERE x < 0").fetchall()
+    assert time.monotonic() - start < 3
+    assert words(store) == {("a", "tag", "dog"): "1"}
+
+
+def test_connections_are_closed_with_the_store_and_as_many_as_threads_at_once_before(tmp_path):
+    store = TagStore(tmp_path)
+    threads = [threading.Thread(target=store.say, args=([tagged(str(n))], "ann")) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(words(store)) == 20
+    open_files = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+                  if os.path.lexists(f"/proc/self/fd/{name}")]  # fmt: skip
+    assert str(tmp_path / "tags.sqlite") in open_files
+    del store
+    open_files = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+                  if os.path.lexists(f"/proc/self/fd/{name}")]  # fmt: skip
+    assert str(tmp_path / "tags.sqlite") not in open_files

@@ -23,6 +23,8 @@ ATTACKS = {  # what is wrong with the request -> how it differs from a right one
     "Origin evil": {"headers": {"origin": "http://evil.test"}},
     "Origin like ours": {"headers": {"origin": f"{OWN}.evil.test"}},
     "Origin null": {"headers": {"origin": "null"}},
+    "Origin that no URL is": {"headers": {"origin": "http://["}},
+    "Origin with a path": {"headers": {"origin": f"{OWN}/"}},
     "cross-site": {"headers": {"sec-fetch-site": "cross-site"}},
     "same-site": {"headers": {"sec-fetch-site": "same-site"}},
     "text body": {"body": b"{}", "headers": {"content-type": "text/plain"}},
