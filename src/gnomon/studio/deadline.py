@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, final
 
 import h11
@@ -21,41 +22,53 @@ class Deadline(asyncio.Protocol):
 
     def __init__(self, **given: Any) -> None:
         self._http = H11Protocol(**given)
-        self._request: asyncio.TimerHandle | None = None
-        self._answer: asyncio.TimerHandle | None = None
+        self._request = _Timer(self._http.loop)
+        self._answer = _Timer(self._http.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._http.connection_made(transport)
-        self._request = self._close_in(REQUEST_SECONDS)
+        self._request.start(REQUEST_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._http.data_received(data)
         if self._http.conn.their_state not in (h11.IDLE, h11.SEND_BODY):  # the request is whole
-            self._request = _stopped(self._request)
-        elif self._request is None:
-            self._request = self._close_in(REQUEST_SECONDS)
+            self._request.stop()
+        else:
+            self._request.start(REQUEST_SECONDS, self._transport.abort)
 
     def pause_writing(self) -> None:
         self._http.pause_writing()
-        self._answer = self._answer or self._close_in(ANSWER_SECONDS)
+        self._answer.start(ANSWER_SECONDS, self._transport.abort)
 
     def resume_writing(self) -> None:
         self._http.resume_writing()
-        self._answer = _stopped(self._answer)
+        self._answer.stop()
 
     def eof_received(self) -> None:
         self._http.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._request, self._answer = _stopped(self._request), _stopped(self._answer)
+        self._request.stop()
+        self._answer.stop()
         self._http.connection_lost(exc)
 
-    def _close_in(self, seconds: float) -> asyncio.TimerHandle:
-        return self._http.loop.call_later(seconds, self._transport.abort)
 
+@final
+class _Timer:
+    """Calls once, so many seconds after it was first started."""
 
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, call: Callable[[], None]) -> None:
+        """Nothing, where it runs already."""
+        if self._handle is None:
+            self._handle = self._loop.call_later(seconds, call)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
