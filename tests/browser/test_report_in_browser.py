@@ -87,18 +87,18 @@ def attacked(payloads: list[str]):
     )  # fmt: skip
 
 
-def test_sixty_payloads_in_every_place_do_nothing(tmp_path, trap):
+def test_sixty_payloads_in_every_place_have_no_effect(tmp_path, trap):
     address, asked = trap
     payloads = payloads_at(address)
     document, console = opened(report.build(attacked(payloads)), tmp_path)
     assert "<title>pwned" not in document
-    assert "How to get this again" in document  # the page is there to its end
+    assert "Reproduce this run" in document  # the page is there to its end
     assert asked == []
     assert console == ""  # a refused style, script or request would be told here
 
 
 @pytest.mark.slow
-def test_the_same_payloads_do_run_on_a_page_that_does_not_escape(tmp_path, trap):
+def test_the_same_payloads_run_on_a_page_without_escaping(tmp_path, trap):
     address, asked = trap
     html = "<!doctype html><title>x</title>" + "\n".join(payloads_at(address)[14:20])
     document, _ = opened(html, tmp_path)
@@ -107,7 +107,7 @@ def test_the_same_payloads_do_run_on_a_page_that_does_not_escape(tmp_path, trap)
 
 
 @pytest.mark.slow
-def test_a_refused_script_or_style_is_told_on_the_console(tmp_path, trap):
+def test_a_blocked_script_or_style_is_logged_on_the_console(tmp_path, trap):
     html = report.build(samples.record())
     for foreign in ("<script>document.title='pwned'</script>", "<p style='color:red'>x</p>", f"<img src={trap[0]}/x>"):
         document, console = opened(html.replace("</main>", f"{foreign}</main>"), tmp_path)

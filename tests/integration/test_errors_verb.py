@@ -181,7 +181,7 @@ def test_a_fit_ends_with_the_machines_tags_in_its_report_and_report_yes_adds_wha
     assert "2 of 5" in row
     assert "40.0\u00a0%" in row  # its share of the errors looked at; 0.6 of the dev error would be left
     assert f"{60 * sheet.error:.1f}\u00a0%" in row
-    assert f"5 of {sheet.errors.count} mistakes were looked at, as of 2" in page
+    assert f"5 of {sheet.errors.count} mistakes were reviewed, as of 2" in page
     assert "dark picture" in page
     assert "<b>hazy" not in page
     assert main(["errors", run, "report=perhaps"]) == 2

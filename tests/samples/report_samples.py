@@ -37,7 +37,7 @@ def diagnosis() -> Diagnosis:
             Gap("avoidable bias", "human", "train", 0.01, 0.005, 0.015, True, 0.01),
             Gap("variance", "train", "dev", 0.08, 0.06, 0.11, True, 0.01),
         ),
-        verdict=Verdict("variance", ("variance",), 0.97, "Variance holds it back most."),
+        verdict=Verdict("variance", ("variance",), 0.97, "Variance is the largest gap."),
         advice=(Advice("get more data", "variance falls with data", "fit-dev", ("regularise.dropout",)),),
         notes=("dev was looked at 3 times",),
         test_openings=0,

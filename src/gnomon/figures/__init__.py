@@ -1,1 +1,1 @@
-"""A record in, a picture out: computes nothing, saves nothing."""
+"""A record in, a figure out: nothing is computed or saved here."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @styled
 def draw_calibration(calibration: Calibration) -> Figure:
-    """Left: share right against mean confidence, a dot a bin, larger for more answers. Right: the number of answers."""
+    """Left: accuracy against mean confidence, a dot per bin, larger for more answers. Right: the number of answers."""
     figure = new_figure(3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     filled = calibration.counts > 0

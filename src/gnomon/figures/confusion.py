@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the matrix up to 50 classes, the most confused pairs above."""
+"""Which classes are confused: the matrix for up to 50 classes, the most confused pairs for more."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from gnomon.metrics.classification import Confusion
 
-MAX_MATRIX = 50  # classes; beyond, names are too small to read
-MAX_COUNTS = 20  # classes up to which a cell has room for its number
+MAX_MATRIX = 50  # classes; with more, names are too small to read
+MAX_COUNTS = 20  # classes; with more, a cell has no room for its number
 MAX_PAIRS = 20
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ("#f4f6f8", "#b9c6d3"))
@@ -25,13 +25,13 @@ _WRONG = LinearSegmentedColormap.from_list("wrong", ("#ffffff00", "#fde3cf", "#f
 
 
 def draw_confusion(confusion: Confusion) -> Figure:
-    """The matrix, or the pairs where the classes are too many for one."""
+    """The matrix, or the pairs if there are too many classes for a matrix."""
     return draw_matrix(confusion) if len(confusion.class_names) <= MAX_MATRIX else draw_pairs(confusion)
 
 
 @styled
 def draw_matrix(confusion: Confusion) -> Figure:
-    """Rows are what was true. The diagonal is grey; mistakes are orange, darker for a larger share of their row."""
+    """Rows are the true classes. The diagonal is grey; mistakes are orange, darker for a larger share of their row."""
     counts = np.asarray(confusion.counts)
     names = [label(name, 18) for name in confusion.class_names]
     num_classes = len(names)
@@ -77,7 +77,7 @@ def _name_classes(axes: Axes, names: list[str]) -> None:
 
 @styled
 def draw_pairs(confusion: Confusion) -> Figure:
-    """The most frequent mistakes, one bar a pair: what was true → what it was taken for."""
+    """The most frequent mistakes, one bar per pair: true class → predicted class."""
     wrong = np.array(confusion.counts)
     np.fill_diagonal(wrong, 0)
     flat = wrong.ravel()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gnomon.core.task import View
 
-MAX_SIDE = 320  # pixels a picture keeps: more cannot be seen in a sheet
+MAX_SIDE = 320  # pixels: more cannot be seen in a sheet
 MAX_FIELDS = 8
 LINE = 30  # characters
 MAX_LINES = 9
@@ -24,7 +24,7 @@ MAX_LINES = 9
 
 @styled
 def draw_contact_sheet(views: Sequence[tuple[str, View]], *, columns: int = 3) -> Figure:
-    """One cell a (caption, view): its picture, or its text, or its fields; the caption below, on at most two lines."""
+    """One cell per (caption, view): its picture, text or fields; the caption below, on at most two lines."""
     rows = max(1, math.ceil(len(views) / columns))
     side = WIDTH / columns
     figure = new_figure(rows * (side + 0.35) if columns > 3 else rows * (0.8 * side + 0.35))
@@ -54,7 +54,7 @@ def _draw_view(axes: Axes, view: View) -> None:
 
 
 def _lines(view: View) -> list[str]:
-    """The text, or one line a field, cut to what a cell holds."""
+    """The text, or one line per field, cut to fit the cell."""
     if view.text:
         lines = textwrap.wrap(visible(view.text[: 10 * LINE * MAX_LINES], keep="\n"), LINE)
     else:

@@ -1,4 +1,4 @@
-"""An improvement step by step: the dev error of every change that was tried, and what was kept."""
+"""An improvement step by step: the dev error of every change tried, and what was kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from gnomon.strategy.improve_diary import Entry
 
-TIME_AXIS = 60.0  # seconds from which minutes are the better unit
+TIME_AXIS = 60.0  # seconds; longer diaries are drawn in minutes
 
 
 @styled
 def draw_diary(entries: Sequence[Entry], *, error_name: str, unit: str | None) -> Figure:
-    """Time from left to right; the line is the system as it stands, dots are changes.
+    """Time runs from left to right; the line is the current system, dots are changes.
 
-    Filled green is proven, green alone on trial, grey undone; a square is all that was on trial, tested together.
+    Filled green: proven; open green: on trial; grey: undone; square: everything on trial, tested together.
     """
     figure = new_figure(3.2)
     axes = figure.add_subplot()
@@ -48,7 +48,7 @@ def _mean(values: Sequence[Any]) -> float:
 def _draw_line(axes: Axes, first: Entry, tries: Sequence[Entry], end: float, scale: float) -> None:
     times, errors = [first.seconds / scale], [float(first.facts["dev_error"])]
     for entry in tries:
-        if entry.facts["kept"] or entry.event == "together":  # undone together, the system is what it was before
+        if entry.facts["kept"] or entry.event == "together":  # after a joint undo, the system is as it was before
             times.append(entry.seconds / scale)
             errors.append(_mean(entry.facts["dev_after" if entry.facts["kept"] else "dev_before"]))
     axes.step([*times, end], [*errors, errors[-1]], where="post", color=INK, linewidth=1.6)

@@ -1,4 +1,4 @@
-"""Figures and pictures as bytes, and as data URIs that a page can hold without any file beside it."""
+"""Figures and pictures as bytes, and as data URIs that need no file beside the page."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-MAX_SVG_BYTES = 400_000  # a drawing with more strokes than this is smaller, and faster to show, as a picture
-MAX_PIXELS_A_SIDE = 1600
+MAX_SVG_BYTES = 400_000  # a drawing with more strokes is smaller, and faster to show, as a PNG
+MAX_PIXELS_PER_SIDE = 1600
 SCREEN_DPI = 192  # twice the 96 of CSS: sharp on dense screens
 
 
@@ -29,7 +29,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG, at most MAX_PIXELS_A_SIDE pixels a side."""
+    """The figure as a PNG, at most MAX_PIXELS_PER_SIDE pixels per side."""
     return _saved(figure, "png")
 
 
@@ -37,20 +37,20 @@ def png(figure: Figure) -> bytes:
 def _saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     _as_plain_text(figure)
     buffer = io.BytesIO()
-    dpi = min(SCREEN_DPI, MAX_PIXELS_A_SIDE / max(figure.get_size_inches()))
+    dpi = min(SCREEN_DPI, MAX_PIXELS_PER_SIDE / max(figure.get_size_inches()))
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with warnings.catch_warnings():
-        # a name in a script that no installed font knows: the browser has the glyph for an SVG, a box stands in a PNG
+        # a name in a script that no installed font covers: in an SVG the browser has the glyph, a PNG shows a box
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
-        # a drawing takes the colour of its page, a picture brings its own paper
+        # a drawing takes the page's background, a picture brings its own
         paper = "none" if kind == "svg" else "white"
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, facecolor=paper)
     return buffer.getvalue()
 
 
 def _as_plain_text(figure: Figure) -> None:
-    r"""Texts hold names from the user's data: read as mathematics, a class named "$\x$" would end the run."""
+    r"""Texts contain names from the user's data: read as mathematics, a class named "$\x$" would end the run."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_text(visible(text.get_text(), keep="\n"))
@@ -67,7 +67,7 @@ def has_pictures(figure: Figure) -> bool:
 
 
 def best(figure: Figure) -> tuple[bytes, Literal["image/svg+xml", "image/png"]]:
-    """SVG where that is small, PNG where the figure holds pictures or very many strokes."""
+    """SVG if that is small, PNG if the figure contains pictures or very many strokes."""
     if not has_pictures(figure):
         drawing = svg(figure)
         if len(drawing) <= MAX_SVG_BYTES:
@@ -76,7 +76,7 @@ def best(figure: Figure) -> tuple[bytes, Literal["image/svg+xml", "image/png"]]:
 
 
 def thumbnail(image: np.ndarray, side: int) -> bytes:
-    """A (H, W) or (H, W, 3) uint8 picture as PNG, brought down to at most `side` pixels a side; never enlarged."""
+    """A (H, W) or (H, W, 3) uint8 picture as PNG, reduced to at most `side` pixels per side; never enlarged."""
     picture = Image.fromarray(image)
     picture.thumbnail((side, side))
     buffer = io.BytesIO()

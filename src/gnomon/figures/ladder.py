@@ -1,4 +1,4 @@
-"""The ladder of errors as a picture: a dot with its interval a rung, and the gaps, the one to work on marked."""
+"""The ladder of errors as a figure: one dot with its interval per rung, and the gaps, with the largest marked."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _draw_gap(axes: Axes, gap: Gap, errors: dict[str, float], middle: float, dia
         f"{gap.name}: {'at most ' if gap.is_bound else ''}{gap_text(gap.size, diagnosis.unit, signed=not gap.is_bound)}"
     )
     if is_named and len(diagnosis.verdict.contenders) == 1:
-        text += " ← holds it back most"
+        text += " ← largest"
     axes.annotate(text, (max(start, end), middle), xytext=(9, 0), textcoords="offset points", va="center",
                   color=colour, fontweight=weight, fontsize=8.5)  # fmt: skip
 
@@ -76,7 +76,7 @@ def _frame(axes: Axes, rungs: list[Rung], diagnosis: Diagnosis) -> None:
     ends = [value for rung in rungs for value in (rung.error, rung.high) if math.isfinite(value)]
     lows = [value for rung in rungs for value in (rung.error, rung.low) if math.isfinite(value)]
     top, bottom = max(ends, default=1.0), min(0.0, min(lows, default=0.0))
-    axes.set_xlim(bottom, bottom + 1.75 * ((top - bottom) or 1.0))  # room for the words right of the last dot
+    axes.set_xlim(bottom, bottom + 1.75 * ((top - bottom) or 1.0))  # room for the text to the right of the last dot
     few_ticks(axes.xaxis, 8)
     error_axis(axes, "x", diagnosis.unit)
     axes.set_xlabel(f"{label(diagnosis.error_name, 60)} (dot), 95 % interval (bar)")

@@ -1,4 +1,4 @@
-"""Activations, gradients and updates of every layer by epoch."""
+"""Activations, gradients and updates of every layer per epoch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW_LOOKS = 30  # up to which each look has its own mark
-MOST_NAMED = 8  # layers in the legend; of more, evenly chosen ones
+FEW_LOOKS = 30  # up to this many measurements, each has a marker
+MOST_NAMED = 8  # layers in the legend; if there are more, evenly spaced ones
 _PANELS = (
     ("std", "spread of activations"),
     ("gradient", "gradient norm"),
@@ -28,7 +28,7 @@ _PANELS = (
 
 @styled
 def draw_layer_signals(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """One line a layer, from light (next to the input) to dark (next to the answer); sizes on log scales.
+    """One line per layer, from light (next to the input) to dark (next to the output); sizes on log scales.
 
     `history` has the rows of epochs; those with the key "signals" (core.layer_signals.as_rows) are drawn.
     """
@@ -61,7 +61,7 @@ def draw_layer_signals(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _value(signals: Sequence[Mapping[str, Any]], name: str, key: str) -> float:
-    """The value of a layer at one look; nothing where it has none, or cannot be drawn on a log scale."""
+    """The value of a layer in one measurement; NaN if it has none, or if a log scale cannot show it."""
     signal = next((one for one in signals if one["layer"] == name), None)
     if signal is None:
         return math.nan

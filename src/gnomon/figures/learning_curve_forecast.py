@@ -1,4 +1,4 @@
-"""Error against the number of training examples, with the curve through it and where it goes from here."""
+"""Error against the number of training examples, with the fitted curve and its forecast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw_learning_curve_forecast(
     points: Sequence[CurvePoint], forecasts: Sequence[Forecast], *, error_name: str, unit: str | None
 ) -> Figure:
-    """Measured errors as dots (dev, and train beneath), forecasts as bars to the right of the last measurement."""
+    """Measured errors as dots (dev, and train below), forecasts as bars to the right of the last measurement."""
     figure = new_figure(3.4)
     axes = figure.add_subplot()
     axes.set_xscale("log", base=2)

@@ -1,4 +1,4 @@
-"""Error, loss and learning rate by epoch."""
+"""Error, loss and learning rate per epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CURVES = (("train_error", "train"), ("train_dev_error", "train_dev"), ("dev_error", "dev"))
-_FRAME = 5.0  # the frame ends at this many times the best dev error, or the curves' ends would lie on the floor
+_FRAME = 5.0  # the frame ends at this many times the best dev error, or the ends of the curves would look flat
 
 
 @styled
@@ -26,7 +26,7 @@ def draw_learning_curves(
 ) -> Figure:
     """Errors above, loss and learning rate below; the kept epoch is marked.
 
-    `history` has one mapping an epoch with the keys epoch, train_error, train_dev_error, dev_error, dev_low, dev_high,
+    `history` has one mapping per epoch with the keys epoch, train_error, train_dev_error, dev_error, dev_low, dev_high,
     train_loss, learning_rate, best; values may be missing or None. `human` draws a line at the human level.
     """
     figure = new_figure(5.4)
@@ -86,7 +86,7 @@ def _frame_top(history: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], top: float) -> None:
-    """Names at the right ends of the curves, moved apart where they would touch."""
+    """Names at the right ends of the curves, moved apart if they would overlap."""
     apart, height = 0.065 * top, -math.inf
     for value, name, colour in sorted(ends):
         height = max(min(value, top), height + apart)

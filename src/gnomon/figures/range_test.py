@@ -1,4 +1,4 @@
-"""Loss against learning rate, of a range test."""
+"""Loss against learning rate in a range test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gnomon.figures.text import number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROOM = 0.15  # of the fall, left free above the start and below the lowest loss
+ROOM = 0.15  # of the drop in loss, left free above the start and below the lowest loss
 
 
 @styled
@@ -38,6 +38,6 @@ def draw_range_test(
             f"suggested {suggested:g}", (suggested, axes.get_ylim()[1]), xytext=(5, -4), textcoords="offset points",
             va="top", color=INK, fontsize=8.5,
         )  # fmt: skip
-    axes.set_title("training loss as the learning rate rises, a step at a time")
+    axes.set_title("training loss as the learning rate rises with every step")
     axes.set_xlabel("learning rate")
     return figure

@@ -1,4 +1,4 @@
-"""Predicted numbers against true ones, and what is left between them."""
+"""Predicted against true numbers, and the residuals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_DOTS = 2000  # beyond, dots hide one another: hexagons coloured by how many examples they hold
+MAX_DOTS = 2000  # more would hide one another: hexagons coloured by their number of examples instead
 
 
 @styled
 def draw_regression(targets: np.ndarray, predictions: np.ndarray, *, name: str, unit: str = "") -> Figure:
     """Left: prediction against truth, with the line of perfect answers. Right: prediction minus truth against truth.
 
-    Pairs with a value that is not finite are left out.
+    Pairs with a non-finite value are left out.
     """
     targets, predictions = np.asarray(targets, dtype=float), np.asarray(predictions, dtype=float)
     known = np.isfinite(targets) & np.isfinite(predictions)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FRAME = 4.0  # the frame ends at this many times the median error of finished trials, or all would lie on the floor
+FRAME = 4.0  # the frame ends at this many times the median error of finished trials, or all would look flat
 
 
 @styled
 def draw_search_history(results: Sequence[Result], *, error_name: str, unit: str | None) -> Figure:
-    """A dot a trial (hollow: it meets not every condition; cross: ended early), a step line of the best so far.
+    """One dot per trial (hollow: fails a condition; cross: stopped early), a step line for the best so far.
 
-    `results` by number, one at least with an error. Lines stand where a round begins.
+    `results` by number, at least one with an error. Vertical lines mark the start of each round.
     """
     figure = new_figure(3.2)
     axes = figure.add_subplot()
@@ -43,7 +43,7 @@ def draw_search_history(results: Sequence[Result], *, error_name: str, unit: str
 
 
 def frame_top(results: Sequence[Result]) -> float:
-    """Where the frame ends: most trials lie inside."""
+    """Where the frame ends: most trials are inside."""
     errors = sorted(one.error for one in ranked(results) if one.status == FINISHED) or [
         one.error for one in ranked(results)
     ]
@@ -57,9 +57,9 @@ def _has_rounds(results: Sequence[Result]) -> bool:
 
 def _draw_dots(axes: Axes, results: Sequence[Result], top: float) -> None:
     kinds = {
-        "trained to the end": ([one for one in results if one.status == FINISHED and not one.unmet], "o", BLUE, BLUE),
-        "a condition not met": ([one for one in results if one.status == FINISHED and one.unmet], "o", "none", BLUE),
-        "ended early": ([one for one in results if one.status != FINISHED], "x", MUTED, MUTED),
+        "finished": ([one for one in results if one.status == FINISHED and not one.unmet], "o", BLUE, BLUE),
+        "fails a condition": ([one for one in results if one.status == FINISHED and one.unmet], "o", "none", BLUE),
+        "stopped early": ([one for one in results if one.status != FINISHED], "x", MUTED, MUTED),
     }
     for name, (kept, marker, face, edge) in kinds.items():
         shown = [one for one in kept if math.isfinite(one.error) and one.error <= top]

@@ -1,4 +1,4 @@
-"""How much of the spread between trials each thing that varied explains by itself."""
+"""How much of the variance between trials each setting explains on its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @styled
 def draw_search_importance(shares: Mapping[str, float]) -> Figure:
-    """A bar a dimension, the most important on top. `shares` of the variance in [0, 1]; the rest are interactions."""
+    """One bar per setting, most important at the top. `shares` of the variance in [0, 1]; the rest is interactions."""
     figure = new_figure(0.9 + 0.28 * len(shares))
     axes = figure.add_subplot()
     names = list(shares)
@@ -30,5 +30,5 @@ def draw_search_importance(shares: Mapping[str, float]) -> Figure:
     axes.set_xlim(0, max(1.15 * max(shares.values(), default=1.0), 0.1))
     error_axis(axes, "x", SHARE)
     axes.grid(visible=False, axis="y")
-    axes.set_title("what mattered: share of the spread between trials")
+    axes.set_title("what mattered: share of the variance between trials")
     return figure

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a trial across everything that varied, the good ones dark."""
+"""Parallel coordinates: one line per trial across all settings, the good ones dark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOOD = 0.2  # share of the trials that are drawn dark
 
 @styled
 def draw_search_parallel(space: Space, results: Sequence[Result]) -> Figure:
-    """Each axis on the scale it was drawn on; the best fifth blue, the best one orange, the rest faint."""
+    """Each axis on the scale it was sampled on; the best fifth blue, the best one orange, the rest faint."""
     figure = new_figure(3.4)
     axes = figure.add_subplot()
     bare(axes)

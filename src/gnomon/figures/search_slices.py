@@ -1,4 +1,4 @@
-"""The error of every trial against each thing that varied."""
+"""The error of every trial against each setting."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TICKS = 3  # along each axis
 def draw_search_slices(
     space: Space, results: Sequence[Result], zooms: Sequence[Zoom] = (), *, error_name: str, unit: str | None
 ) -> Figure:
-    """One small plot a dimension, on the scale it was drawn on; the best trial is ringed, later trials are darker.
+    """One small plot per setting, on the scale it was sampled on; the best trial is ringed, later trials are darker.
 
-    Where the search zoomed to is shaded, once a zoom.
+    The ranges the search zoomed in to are shaded, once per zoom.
     """
     rows = math.ceil(len(space) / COLUMNS)
     figure = new_figure(0.5 + 1.9 * rows)
@@ -69,7 +69,7 @@ def _draw_slice(axes: Axes, one: Dimension, results: Sequence[Result], top: floa
 
 
 def ticks(one: Dimension) -> tuple[list[float], list[str]]:
-    """Places along a dimension with the values that lie there."""
+    """Tick positions along a setting's range, with their values."""
     along = list(dict.fromkeys(one.at(i / (TICKS - 1)) for i in range(TICKS)))
     values = list(one.choices) if one.is_choice else along
     texts = [label(value, 10) if isinstance(value, str) else number(float(value)) for value in values]

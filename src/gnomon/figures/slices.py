@@ -19,7 +19,7 @@ MAX_SLICES = 30
 
 @styled
 def draw_slices(slices: Sequence[Slice], *, title: str, unit: str | None, whole: float | None = None) -> Figure:
-    """One row a slice, in the order given, at most MAX_SLICES; `whole` draws the error of all examples together."""
+    """One row per slice, in the order given, at most MAX_SLICES; `whole` draws the error of all examples together."""
     shown = list(slices)[:MAX_SLICES]
     figure = new_figure(0.9 + 0.23 * max(len(shown), 2))
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""One look for every picture: colours that colour-blind readers tell apart, plain fonts, no mathematics in names."""
+"""One look for every figure: colours that colour-blind readers can distinguish, plain fonts, no math in names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAINT = "#d5dbe1"
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#d55e00", "#00836a", "#a8578c", "#4aa3d8"
 SPLIT_COLOURS = {"human": MUTED, "train": BLUE, "train_dev": PURPLE, "dev": ORANGE, "test": GREEN}
 
-_OTHER_SCRIPTS = (  # used for characters that DejaVu lacks, where installed
+_OTHER_SCRIPTS = (  # used, if installed, for characters that DejaVu lacks
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "WenQuanYi Zen Hei", "Hiragino Sans",
     "PingFang SC", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Arabic",
     "Noto Sans Devanagari", "Noto Emoji", "Segoe UI Symbol", "Apple Symbols",
@@ -44,7 +44,7 @@ _LOCK = threading.RLock()  # matplotlib's settings are one dictionary for the wh
 
 @functools.cache
 def _settings() -> Any:
-    """Every setting of matplotlib that a picture depends on, so that the user's own matplotlibrc changes nothing."""
+    """Every matplotlib setting that a figure depends on, so that the user's own matplotlibrc changes nothing."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     plain = {key: value for key, value in mpl.rcParamsDefault.items()
              if key.split(".")[0] in _GROUPS and key != "savefig.directory"}  # fmt: skip
@@ -70,10 +70,10 @@ def _settings() -> Any:
         "grid.linewidth": 0.5,
         "legend.frameon": False,
         "lines.linewidth": 1.6,
-        "svg.fonttype": "none",  # text stays text: the reader's own fonts write names in any script
+        "svg.fonttype": "none",  # text stays text: the reader's fonts cover names in any script
         "svg.hashsalt": "gnomon",  # the same record gives the same bytes
         "text.color": INK,
-        "text.parse_math": False,  # a class named $x$ is no formula
+        "text.parse_math": False,  # a class named $x$ is not a formula
         "text.usetex": False,
         "xtick.color": FAINT,
         "xtick.labelcolor": MUTED,
@@ -85,7 +85,7 @@ def _settings() -> Any:
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a function that draws, or encodes, under gnomon's settings of matplotlib, and put the user's back after."""
+    """Run a function that draws or encodes with gnomon's matplotlib settings, then restore the user's."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -96,12 +96,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(height: float, *, width: float = WIDTH) -> Figure:
-    """An empty figure that belongs to no window and no global list; sizes in inches."""
+    """An empty figure without a window or an entry in pyplot's global list; sizes in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def few_ticks(axis: Axis, most: int, *, whole: bool = False) -> None:
-    """Round numbers along an axis, `most` + 1 of them at most."""
+    """Round numbers along an axis, at most `most` + 1 of them."""
     axis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10), integer=whole))
 
 

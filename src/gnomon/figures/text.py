@@ -1,4 +1,4 @@
-"""How texts and numbers are written wherever people read them: in pictures and on the page."""
+"""How texts and numbers are written for people: in figures and on the page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gnomon.strategy.wording import format_error, format_gap
 
 _NO_BREAK_SPACE = "\u00a0"
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))  # control, format, surrogate, private, separators
-_JOINERS = "\u200c\u200d\ufe0f"  # spelling of Persian, Indic scripts and emoji depends on these
+_JOINERS = "\u200c\u200d\ufe0f"  # needed to spell Persian, Indic scripts and emoji
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""The text with every character that cannot be seen, or that reorders its neighbours, spelled as an escape.
+    r"""The text with every invisible character, or one that reorders its neighbours, written as an escape.
 
-    A file name may hold ESC, NUL, a right-to-left override or bytes that are no text at all; none of them belongs in
-    a page, an SVG or a terminal. Characters in `keep` ("\n", say) stay.
+    A file name may contain ESC, NUL, a right-to-left override or bytes that are not text; none of them belongs in
+    a page, an SVG or a terminal. Characters in `keep` (such as "\n") stay.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -43,13 +43,13 @@ def shortened(text: str, limit: int) -> str:
 
 
 def label(text: str, limit: int = 24) -> str:
-    """A name as an axis or a caption shows it: visible, on one line, short; the empty name says so."""
-    # a very long text is cut before it is looked at a character at a time
+    """A name for an axis or a caption: visible, on one line, short; an empty name is shown as empty."""
+    # a very long text is cut first, because what follows looks at every character
     return shortened(visible(shortened(text, 10 * limit)), limit) or "(empty)"
 
 
 def number(value: float) -> str:
-    """At most three significant digits, without an exponent where nobody expects one: 0.00123, 4.5, 1,234."""
+    """At most three significant digits, with an exponent only for extreme values: 0.00123, 4.5, 1,234."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else ("−∞" if value < 0 else "∞")
     return _minus(f"{value:,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}")
@@ -81,14 +81,14 @@ def duration(seconds: float) -> str:
 
 
 def error_text(value: float, unit: str | None) -> str:
-    """An error with its unit, which never stands alone on the next line."""
+    """An error with its unit, which never wraps to the next line alone."""
     if not math.isfinite(value):
         return number(value)
     return _minus(format_error(value, _one_line(unit)).replace(" ", _NO_BREAK_SPACE))
 
 
 def gap_text(value: float, unit: str | None, *, signed: bool = True) -> str:
-    """A difference of two errors; shares differ in points of percent."""
+    """A difference of two errors; for shares, in percentage points."""
     if not math.isfinite(value):
         return number(value)
     sign = "+" if signed and value > 0 else ""
@@ -96,8 +96,8 @@ def gap_text(value: float, unit: str | None, *, signed: bool = True) -> str:
 
 
 def range_text(low: float, high: float, unit: str | None) -> str:
-    """[2.5, 3.7]: the ends of an interval, in percent for shares, without repeating the unit."""
-    # an end near 0 needs no more decimals than the other one
+    """[2.5, 3.7]: the ends of an interval, in percent for shares, without the unit."""
+    # an end near 0 needs no more decimals than the other
     is_plain_share = unit == SHARE and max(abs(low), abs(high)) >= 0.001
     low_text, high_text = (f"{100 * end:z.1f}" if is_plain_share else _end(end, unit) for end in (low, high))
     return f"[{_minus(low_text)}, {_minus(high_text)}]"
@@ -121,7 +121,7 @@ _MINUS = re.compile(r"(?<![\w.)\]-])-(?=[\d.])")  # of a number, not of a name s
 
 
 def typeset(text: str) -> str:
-    """A sentence written for a terminal, with the arrow and the minus sign that pages have."""
+    """A sentence written for a terminal, with typographic arrows and minus signs."""
     return _MINUS.sub("−", text.replace(" -> ", " → "))
 
 

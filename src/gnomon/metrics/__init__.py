@@ -1,1 +1,1 @@
-"""Scores with intervals, in NumPy only."""
+"""Metrics with intervals, in NumPy only."""

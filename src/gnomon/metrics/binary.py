@@ -1,4 +1,4 @@
-"""Scores of finding one class among others: precision, recall, F-beta; average precision and TAR at FAR from scores."""
+"""Metrics for finding one class: precision, recall, F-beta; average precision and TAR at FAR from scores."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ if TYPE_CHECKING:
 
 
 def scores_of_class(evaluation: Evaluation, positive: str, *, beta: float = 1.0, seed: int = 0) -> dict[str, Interval]:
-    """Precision, recall, specificity and F-beta of answering `positive`, with `weight` as scikit-learn's sample_weight.
+    """Precision, recall, specificity and F-beta for class `positive`, with `weight` as scikit-learn's sample_weight.
 
-    beta above 1 gives recall the greater weight, below 1 precision. A score that has nothing to be measured on (no
-    positive answer, say) is not there. F-beta is a share of hits, in which a hit counts 1 + beta^2, a miss beta^2 and
+    beta above 1 gives more weight to recall, below 1 to precision. A metric that is undefined (no positive predictions,
+    for example) is missing. F-beta is treated as a share of hits in which a hit counts 1 + beta^2, a miss beta^2 and
     a false alarm 1. Source: van Rijsbergen 1979, chapter 7.
     """
     if not beta > 0:
-        raise UsageError(f"beta={beta:g} is no weight.", fix="give a number above 0: 1 for F1, 2 for F2.")
+        raise UsageError(f"beta={beta:g} is not a weight.", fix="give a number above 0: 1 for F1, 2 for F2.")
     table = evaluation.table.filter(pl.Series(weights_of(evaluation.table) > 0))
     weights, groups = weights_of(table), groups_of(table, np.ones(table.height, dtype=bool))
     is_true = (table["target"].cast(pl.String) == positive).to_numpy()
-    is_said = (table["prediction"].cast(pl.String) == positive).to_numpy()
+    is_predicted = (table["prediction"].cast(pl.String) == positive).to_numpy()
     found = {}
     for name, among, hit in (
-        ("precision", is_said, is_true), ("recall", is_true, is_said), ("specificity", ~is_true, ~is_said),
+        ("precision", is_predicted, is_true), ("recall", is_true, is_predicted),
+        ("specificity", ~is_true, ~is_predicted),
     ):  # fmt: skip
         if among.any():
             rows = Rows((~hit[among]).astype(float), weights[among], None if groups is None else groups[among])
             error = share(rows, generator(seed, name)).interval
             found[name] = Interval(1 - error.value, 1 - error.high, 1 - error.low, error.method)
-    parts = beta**2 * is_true + is_said  # (N,) what an example adds to the denominator: a hit to both
+    parts = beta**2 * is_true + is_predicted  # (N,) share of the denominator: a hit counts in both terms
     if parts.any():
         here = parts > 0
-        missed = 1.0 - (is_true & is_said)[here]
+        missed = 1.0 - (is_true & is_predicted)[here]
         rows = Rows(missed, (weights * parts)[here], None if groups is None else groups[here])
         error = share(rows, generator(seed, "F-beta"), is_ratio=True).interval
         found[f"F{beta:g}"] = Interval(1 - error.value, 1 - error.high, 1 - error.low, error.method)
@@ -53,7 +54,7 @@ def average_precision(
     scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None,
     groups: np.ndarray | None = None, seed: int = 0,
 ) -> Interval | None:  # fmt: skip
-    """The area under precision over recall, as scikit-learn steps it; all arguments (N,). None without positives."""
+    """The area under the precision-recall curve, in scikit-learn's steps; arguments (N,). None without positives."""
     return _ranked(scores, is_positive, weights, groups, seed, "average precision", _average_precision)
 
 
@@ -61,12 +62,12 @@ def true_accepts(
     scores: np.ndarray, is_positive: np.ndarray, false_accepts: float, *, weights: np.ndarray | None = None,
     groups: np.ndarray | None = None, seed: int = 0,
 ) -> Interval | None:  # fmt: skip
-    """TAR at FAR: the share of positives accepted at the lowest threshold that accepts at most so many negatives.
+    """TAR at FAR: the share of positives accepted at the lowest threshold that accepts at most this share of negatives.
 
-    false_accepts: a share of the negatives, 0 to 1. Ties are accepted or refused together. None without either.
+    false_accepts: a share of the negatives, 0 to 1. Ties are accepted or rejected together. None without either.
     """
     if not 0 <= false_accepts <= 1:
-        raise UsageError(f"false_accepts={false_accepts:g} is no share.", fix="give 0.001 for one in a thousand.")
+        raise UsageError(f"false_accepts={false_accepts:g} is not a share.", fix="give 0.001 for one in a thousand.")
     if is_positive.all():
         return None
 
@@ -78,8 +79,8 @@ def true_accepts(
 
 
 def _average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
-    hits, said = positive.cumsum(), (positive + negative).cumsum()
-    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
+    hits, accepted = positive.cumsum(), (positive + negative).cumsum()
+    precision = np.divide(hits, accepted, out=np.zeros_like(hits), where=accepted > 0)
     return float((precision * positive).sum() / positive.sum())
 
 
@@ -87,7 +88,7 @@ def _ranked(
     scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray | None, groups: np.ndarray | None, seed: int,
     name: str, score: Callable[[np.ndarray, np.ndarray], float],
 ) -> Interval | None:  # fmt: skip
-    """`score` of the masses (S,) of positives and negatives at each different score, the highest first; bootstrap."""
+    """`score` of the weights (S,) of positives and negatives at each distinct score, highest first; bootstrap."""
     weights = np.ones(len(scores)) if weights is None else weights
     if not (weights * is_positive).sum() > 0:
         return None

@@ -1,4 +1,4 @@
-"""Scores of a classifier from its table of predictions: confusion, precision and recall, log loss, calibration."""
+"""Metrics of a classifier from its table of predictions: confusion, precision and recall, log loss, calibration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gnomon.metrics.resampling import ROUNDS, ROUNDS_OF_CALLS, percentile_interv
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NUM_BINS = 10  # of calibration, equally wide
+NUM_BINS = 10  # for calibration, equally wide
 PROBABILITY = "p."  # p.CLASS columns hold the model's probability of CLASS
 SMALLEST_PROBABILITY = 1e-15  # log loss of an impossible event that happened: 34.5
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Which class was taken for which, in examples."""
+    """Counts of examples by true and predicted class."""
 
     class_names: tuple[str, ...]
     counts: np.ndarray  # (K, K) int64: row = target, column = prediction
@@ -35,7 +35,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether a confidence of 80 % is right in 80 % of cases. Empty bins hold NaN."""
+    """Whether answers with 80 % confidence are right 80 % of the time. Empty bins hold NaN."""
 
     edges: np.ndarray  # (bins + 1,) from 0 to 1
     confidence: np.ndarray  # (bins,) mean confidence
@@ -45,7 +45,7 @@ class Calibration:
 
 
 def confusion(table: pl.DataFrame, class_names: Sequence[str] | None = None) -> Confusion:
-    """Counts over all rows with a weight above 0. Classes in the order given, then others seen, by name."""
+    """Counts over all rows with a weight above 0. Classes in the order given, then any others, by name."""
     pairs = _pairs(table.filter(pl.Series(weights_of(table) > 0)), class_names)
     num_classes = len(pairs.class_names)
     counts = np.bincount(pairs.target * num_classes + pairs.prediction, minlength=num_classes**2)
@@ -53,12 +53,12 @@ def confusion(table: pl.DataFrame, class_names: Sequence[str] | None = None) -> 
 
 
 def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
-    """Accuracy, balanced accuracy, macro precision, recall and F1; log loss, calibration error and AUC where known.
+    """Accuracy, balanced accuracy, macro precision, recall and F1; log loss, calibration error and AUC if available.
 
-    As scikit-learn defines them, with `weight` as sample_weight and zero_division=0. Balanced accuracy leaves out
-    classes that never are the target, macro averages count them as 0. Log loss is from the p.CLASS columns, else from
-    `loss`. With two classes also precision, recall, specificity, F1 and AUC of the second in order of name ("recall of
-    yes"); with more p.CLASS columns the mean of the AUC of each class against the rest.
+    As defined by scikit-learn, with `weight` as sample_weight and zero_division=0. Balanced accuracy leaves out
+    classes that are never the target, macro averages count them as 0. Log loss uses the p.CLASS columns, otherwise
+    `loss`. For two classes also precision, recall, specificity, F1 and AUC of the second by name ("recall of
+    yes"); for more p.CLASS columns, the mean over classes of the AUC of each against the rest.
     """
     table = evaluation.table.filter(pl.Series(weights_of(evaluation.table) > 0))
     if table.is_empty():
@@ -89,7 +89,7 @@ def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
 def _auc(
     table: pl.DataFrame, columns: Sequence[str], weights: np.ndarray, groups: np.ndarray | None
 ) -> Interval | None:
-    """Of the second of two p.CLASS columns, or of each of more against the rest."""
+    """For two p.CLASS columns, the AUC of the second; for more, each against the rest."""
     if len(columns) < 2:
         return None
     names = [name.removeprefix(PROBABILITY) for name in columns]
@@ -104,9 +104,9 @@ def _auc(
 
 
 def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
-    """From `confidence` and `error` (right = 1 - error); None where errors are no shares or no confidence is known.
+    """From `confidence` and `error` (right = 1 - error); None if errors are not shares or confidence is missing.
 
-    The expected calibration error is biased upwards on few examples; its interval allows for that.
+    The expected calibration error is biased upwards on few examples; its interval accounts for that.
     Source: Guo et al. 2017.
     """
     table = evaluation.table
@@ -140,10 +140,10 @@ def calibration(evaluation: Evaluation, *, seed: int = 0) -> Calibration | None:
 
 
 def _down_to_nothing(ends: Interval, units: np.ndarray, rng: np.random.Generator) -> Interval:
-    """The interval from 0 on where perfect calibration gives an error as large as this one, by chance, 1 time in 40.
+    """The interval from 0 on in which perfect calibration gives an error this large by chance 1 time in 40.
 
-    The error cannot be below 0, so that chance alone makes it larger, and resampling makes it larger still. Units
-    (U, 1 + bins) as they were resampled; without an error their sums have the mean 0.
+    The error cannot be below 0, so chance alone raises it, and resampling raises it further. Units (U, 1 + bins) are
+    those that were resampled; under perfect calibration their sums have mean 0.
     Source: Broecker and Smith 2007, Weather and Forecasting 22:651 (consistency resampling), with normal sums.
     """
     spread = np.sqrt((units[:, 1:] ** 2).sum(axis=0))
@@ -178,7 +178,7 @@ def _pairs(table: pl.DataFrame, class_names: Sequence[str] | None) -> _Pairs:
 def _averages(
     pairs: _Pairs, weights: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
 ) -> dict[str, Interval]:
-    """Equal rows are put together first, so that a round costs as much as there are different rows, not examples."""
+    """Equal rows are merged first, so that the cost of a round depends on the number of distinct rows, not examples."""
     num_classes = len(pairs.class_names)
     _, weight_codes = np.unique(weights, return_inverse=True)
     group_codes = (
@@ -212,7 +212,7 @@ def _averages(
 def _of_each_class(
     pairs: _Pairs, weights: np.ndarray, by: np.ndarray, rng: np.random.Generator
 ) -> list[Interval | None]:
-    """The share of right answers among the examples of each class `by` (N,); None for a class that has none."""
+    """The share of right answers among the examples of each class `by` (N,); None for a class without examples."""
     right = (pairs.target == pairs.prediction).astype(np.float64)
     order = np.argsort(by, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(by, minlength=len(pairs.class_names)))[:-1])
@@ -220,7 +220,7 @@ def _of_each_class(
 
 
 def _mean_of(parts: Sequence[Interval | None]) -> Interval:
-    """The mean of shares measured on examples of their own; None counts as 0, and may be anything.
+    """The mean of shares, each measured on its own examples; None counts as 0 and could be anything.
 
     Source: Zou and Donner 2008 (method of variance estimates recovery).
     """
@@ -235,10 +235,10 @@ def _macro(target: np.ndarray, prediction: np.ndarray, weights: np.ndarray, num_
     """(4,): balanced accuracy, macro precision, macro recall, macro F1 over K classes."""
     right = np.bincount(target, weights=weights * (target == prediction), minlength=num_classes)
     true = np.bincount(target, weights=weights, minlength=num_classes)
-    said = np.bincount(prediction, weights=weights, minlength=num_classes)
+    predicted = np.bincount(prediction, weights=weights, minlength=num_classes)
     recall = np.divide(right, true, out=np.zeros(num_classes), where=true > 0)
-    precision = np.divide(right, said, out=np.zeros(num_classes), where=said > 0)
-    f1 = np.divide(2 * right, true + said, out=np.zeros(num_classes), where=true + said > 0)
+    precision = np.divide(right, predicted, out=np.zeros(num_classes), where=predicted > 0)
+    f1 = np.divide(2 * right, true + predicted, out=np.zeros(num_classes), where=true + predicted > 0)
     balanced = recall[true > 0].mean() if (true > 0).any() else np.nan
     return np.array([balanced, precision.mean(), recall.mean(), f1.mean()])
 

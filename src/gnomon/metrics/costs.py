@@ -1,4 +1,4 @@
-"""Errors that do not cost the same: weights by class or by mistake, and averages that let every group count alike."""
+"""Errors with different costs: weights by class or kind of mistake, and averages that count every group equally."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 def with_costs(evaluation: Evaluation, costs: Mapping[str, float]) -> Evaluation:
-    """The evaluation with its rows weighted by what they are: {"porn": 10} lets such a picture count ten times.
+    """The evaluation with its rows weighted by class: {"porn": 10} makes such a picture count ten times.
 
     The error of a split is the sum of weight x error over the sum of weights, so it stays a share. costs: by target,
-    each a number of at least 0; targets not named keep their weight. Raises UsageError for a class that is not there.
+    each at least 0; targets that are not listed keep their weight. Raises UsageError for an unknown class.
     """
     table = evaluation.table
     targets = table["target"].cast(pl.String)
     known = targets.unique().drop_nulls().to_list()
     for name, cost in costs.items():
         if name not in known:
-            raise UsageError(f"there is no class {name!r}.", fix=f"give one of {', '.join(sorted(known)[:10])}.")
+            raise UsageError(f"unknown class {name!r}.", fix=f"give one of {', '.join(sorted(known)[:10])}.")
         if not (math.isfinite(cost) and cost >= 0):
-            raise UsageError(f"a cost of {cost:g} is not possible.", fix=f"give weight.{name}=10, for instance.")
+            raise UsageError(f"a cost of {cost:g} is not possible.", fix=f"give weight.{name}=10, for example.")
     factor = targets.replace_strict(list(costs), list(costs.values()), default=1.0, return_dtype=pl.Float64)
     weights = pl.Series("weight", weights_of(table)) * factor
     return replace(evaluation, table=table.with_columns(weights.alias("weight")))
 
 
 def average_over(evaluation: Evaluation, column: str, *, seed: int = 0) -> dict[str, Interval]:
-    """The mean of the errors of a column's values, each counting alike, and the worst; rows without one are left out.
+    """The mean error over the values of a column, each counting equally, and the worst; rows without one are left out.
 
     {"average": ..., "worst": ...}; examples (or groups) are resampled. The worst of several looks worse than it is: for
-    shares its interval reaches down to the highest lower end that holds for all values at once (Bonferroni), and up to
-    the highest upper end. Raises DataError where the column has no value.
+    shares its interval reaches down to the highest lower bound that holds for all values at once (Bonferroni), and up
+    to the highest upper bound. Raises DataError if the column has no value.
     """
     table = evaluation.table
     keep = table[column].is_not_null() & pl.Series(weights_of(table) > 0)
@@ -61,7 +61,7 @@ def average_over(evaluation: Evaluation, column: str, *, seed: int = 0) -> dict[
     units = sums_per_unit(columns, groups_of(table, np.ones(len(table), dtype=bool)))
     totals = np.vstack([units.sum(axis=0), resampled_sums(units, ROUNDS, generator(seed, "averages", column))])
     with np.errstate(invalid="ignore"):
-        of_value = totals[:, :num_values] / totals[:, num_values:]  # NaN where a round drew none of a value
+        of_value = totals[:, :num_values] / totals[:, num_values:]  # NaN if a round drew no example of a value
     average, worst = np.nanmean(of_value, axis=1), np.nanmax(of_value, axis=1)
     found = {
         name: percentile_interval(float(draws[0]), draws[1:], len(units), "bootstrap")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with the ends of its confidence interval (95 % unless said otherwise) and how the ends were found."""
+    """A value with the ends of its confidence interval (95 % unless stated otherwise) and the method used."""
 
     value: float
     low: float

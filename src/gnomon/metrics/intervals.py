@@ -32,7 +32,7 @@ FEWEST_FOR_BOOTSTRAP = 10  # below this many units a studentised bootstrap is er
 
 @dataclass(frozen=True)
 class Measured:
-    """A split's error: its interval, and draws (R,) of what other samples of the same size could have given."""
+    """A split's error: its interval, and R draws of what other samples of the same size could have given."""
 
     interval: Interval
     draws: np.ndarray
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Rows:
-    """What the mean of a split is made of, for the N rows with a weight above 0."""
+    """The N rows with a weight above 0 from which a split's mean is computed."""
 
     errors: np.ndarray  # (N,)
     weights: np.ndarray  # (N,)
@@ -76,7 +76,7 @@ def newcombe(errors: float, total: float, other_errors: float, other_total: floa
 def difference(first: Interval, second: Interval) -> Interval:
     """first - second for two independent measurements, from their intervals alone.
 
-    For two Wilson intervals this is Newcombe's; a number known exactly is an interval without width.
+    For two Wilson intervals this is Newcombe's; a number known exactly is an interval of zero width.
     Source: Zou and Donner 2008 (method of variance estimates recovery).
     """
     value = first.value - second.value
@@ -94,7 +94,7 @@ def split_error(evaluation: Evaluation, *, seed: int = 0) -> Interval:
 def measure(evaluation: Evaluation, *, leave_out: np.ndarray | None = None, seed: int = 0) -> Measured:
     """The error of a split, without the rows that are True in `leave_out` (N,).
 
-    Raises DataError where no row has a weight above 0, or an error is not a finite number of at least 0.
+    Raises DataError if no row has a weight above 0, or an error is not a finite number of at least 0.
     """
     rng = generator(seed, "bootstrap", evaluation.split)
     keep = _scored(evaluation, leave_out)
@@ -116,20 +116,20 @@ def rows_of(evaluation: Evaluation, keep: np.ndarray) -> Rows:
         raise DataError(
             f"{int(bad.sum())} errors are not finite numbers of at least 0; the first is {errors[bad][0]}.",
             where=f"{evaluation.split}, row {row + 1}",
-            fix="look at the predictions of these examples; give rows that cannot be scored the weight 0.",
+            fix="check the predictions for these examples; give rows that cannot be scored the weight 0.",
         )
     return Rows(errors, weights_of(table)[keep], groups_of(table, keep))
 
 
 def weights_of(table: pl.DataFrame) -> np.ndarray:
-    """(N,) float64; 1 where the table has none."""
+    """(N,) float64; 1 if the table has no weights."""
     if "weight" not in table.columns:
         return np.ones(table.height)
     return table["weight"].cast(float).fill_null(0.0).to_numpy()
 
 
 def groups_of(table: pl.DataFrame, keep: np.ndarray) -> np.ndarray | None:
-    """(N,) integer codes for the rows kept; None where no row has a group. A row without one is a group by itself."""
+    """(N,) integer codes for the rows kept; None if no row has a group. A row without a group is a group by itself."""
     if "group" not in table.columns:
         return None
     groups = table["group"].filter(keep)
@@ -152,7 +152,7 @@ def _scored(evaluation: Evaluation, leave_out: np.ndarray | None) -> np.ndarray:
     keep = weights > 0 if leave_out is None else (weights > 0) & ~leave_out
     if not keep.any():
         raise DataError(
-            "no example with a weight above 0 is left to measure.",
+            "no example has a weight above 0.",
             where=evaluation.split,
             fix="give this split some examples, or leave it out.",
         )
@@ -162,12 +162,12 @@ def _scored(evaluation: Evaluation, leave_out: np.ndarray | None) -> np.ndarray:
 def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False) -> Measured:
     """The weighted mean of errors in [0, 1].
 
-    Wilson's interval. With weights, groups, or errors in between, on the effective number of examples: as many
-    independent 0/1 errors as would have the standard error that the units (examples or groups) show, by the t
-    quantile for Kish's number of them. In simulation (docs/planted-faults.md) this covers closer to 95 % than
-    percentile, BCa or studentised bootstrap at every size tried, and says something sensible where nothing was wrong.
+    Wilson's interval. With weights, groups, or fractional errors, on the effective number of examples: the number of
+    independent 0/1 errors with the same standard error as the units (examples or groups), using the t quantile for
+    Kish's number of them. In simulation (docs/planted-faults.md) its coverage is closer to 95 % than that of the
+    percentile, BCa or studentised bootstrap at every size tried, and it stays sensible when no example is wrong.
     Draws are from the Beta distribution of the effective counts with Jeffreys' prior.
-    `is_ratio`: weights go with what is wrong, not with the example (as in 1 - F1), and say nothing by themselves.
+    `is_ratio`: the weights depend on what is wrong, not on the example (as in 1 - F1), and are not informative alone.
     Source: Korn and Graubard 1998 (effective size); Franco et al. 2019 (with Wilson).
     """
     value, size, method = effective(rows, is_ratio=is_ratio)
@@ -177,7 +177,7 @@ def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False) -> Me
 
 
 def effective(rows: Rows, *, is_ratio: bool = False) -> tuple[float, float, str]:
-    """The weighted mean of errors in [0, 1]; how many independent 0/1 errors know as much; in words (see `share`)."""
+    """The weighted mean of errors in [0, 1]; the equivalent number of independent 0/1 errors; the method."""
     errors, weights = rows.errors, rows.weights
     value = float(np.clip((weights * errors).sum() / weights.sum(), 0.0, 1.0))
     is_plain = rows.groups is None and bool((weights == weights[0]).all()) and bool(np.isin(errors, (0, 1)).all())
@@ -189,7 +189,7 @@ def effective(rows: Rows, *, is_ratio: bool = False) -> tuple[float, float, str]
 
 
 def _effective_size(rows: Rows, value: float, *, is_ratio: bool) -> tuple[float, int]:
-    """How many independent 0/1 errors of equal weight know as much, and the number of units."""
+    """The equivalent number of independent 0/1 errors of equal weight, and the number of units."""
     units = sums_per_unit(np.stack([rows.weights * rows.errors, rows.weights], axis=1), rows.groups)
     num_units = len(units)
     by_weight = float(units[:, 1].sum() ** 2 / (units[:, 1] ** 2).sum())  # Kish 1965
@@ -201,7 +201,7 @@ def _effective_size(rows: Rows, value: float, *, is_ratio: bool) -> tuple[float,
     freedom = max(by_weight - 1, 1.0)  # light units say little about the spread
     size = value * (1 - value) / variance * (Z / float(stdtrit(freedom, 0.975))) ** 2
     if rows.groups is None and not is_ratio and np.isin(rows.errors, (0, 1)).all():
-        size = min(size, by_weight)  # few errors, by chance on light examples, look more certain than they are
+        size = min(size, by_weight)  # a few errors that happen to fall on light examples look too certain
     return max(size, 1.0), num_units
 
 
@@ -214,8 +214,8 @@ def _variance(units: np.ndarray, value: float) -> float:
 def mean(rows: Rows, rng: np.random.Generator) -> Measured:
     """The weighted mean of errors without an upper limit, by the studentised bootstrap over examples or groups.
 
-    With one unit nothing is known about the spread: the interval is [0, inf). Below FEWEST_FOR_BOOTSTRAP units
-    Student's t of the logarithm, since errors lean to the right. More than MOST_UNITS distinct units are resampled in
+    With one unit the spread is unknown: the interval is [0, inf). Below FEWEST_FOR_BOOTSTRAP units, Student's t of
+    the logarithm is used, because errors are skewed to the right. More than MOST_UNITS distinct units are resampled in
     random blocks (see `resampled_sums`).
     Source: Efron and Tibshirani 1993, section 12.5; linearised variance of a ratio.
     """
@@ -224,14 +224,14 @@ def mean(rows: Rows, rng: np.random.Generator) -> Measured:
     num_units = len(units)
     value = float(units[:, 0].sum() / units[:, 1].sum())
     if num_units == 1:
-        unknown = Interval(value, 0.0, math.inf, f"spread unknown: the {over} are one")
+        unknown = Interval(value, 0.0, math.inf, f"spread unknown: there is only one of the {over}")
         return Measured(unknown, np.full(ROUNDS, value), len(rows.errors))
     a, b = units.T
     totals = resampled_sums(np.stack([a, b, a * a, a * b, b * b], axis=1), ROUNDS, rng)  # (R, 5)
     draws = totals[:, 0] / totals[:, 1]
     deviation = math.sqrt(_variance(units, value))
     if deviation == 0:
-        return Measured(Interval(value, value, value, f"all {num_units:,} {over} alike"), draws, len(rows.errors))
+        return Measured(Interval(value, value, value, f"all {num_units:,} {over} equal"), draws, len(rows.errors))
     if num_units < FEWEST_FOR_BOOTSTRAP:
         from scipy.special import stdtrit  # lazily: not needed before training
 
@@ -249,12 +249,12 @@ def _studentised(
 ) -> tuple[float, float]:
     """Ends from the quantiles of (draw - value) / (standard error within the draw).
 
-    Draws whose units are all alike have no spread: where so many have none that a quantile is not finite (few errors
-    among many zeros), that end is from Hall's transformation of t, which corrects for skewness instead.
+    Draws with identical units have no spread. If so many have none that a quantile is not finite (few errors
+    among many zeros), that end comes from Hall's transformation of t instead, which corrects for skewness.
     """
     num_units = len(units)
     _, b, aa, ab, bb = totals.T
-    squares = np.maximum(aa - 2 * draws * ab + draws**2 * bb, 0.0)  # rounding may leave it just below 0
+    squares = np.maximum(aa - 2 * draws * ab + draws**2 * bb, 0.0)  # rounding can make it slightly negative
     errors = np.sqrt(squares * num_units / (num_units - 1)) / b
     has_spread = errors > 1e-9 * deviation
     scores = np.where(draws < value, -np.inf, np.inf)
@@ -270,7 +270,7 @@ def _studentised(
 
 
 def _hall(quantile: float, units: np.ndarray, value: float) -> float:
-    """The quantile of t for units (U, 2) as skewed as these. Source: Hall 1992, JRSS B 54:221."""
+    """The quantile of t for units (U, 2) with this skewness. Source: Hall 1992, JRSS B 54:221."""
     residuals = units[:, 0] - value * units[:, 1]
     slant = float((residuals**3).mean() / (residuals**2).mean() ** 1.5) / math.sqrt(len(units))
     if abs(slant) < 1e-6:
@@ -279,7 +279,7 @@ def _hall(quantile: float, units: np.ndarray, value: float) -> float:
 
 
 def _measure_whole(evaluation: Evaluation, keep: np.ndarray, rng: np.random.Generator) -> Measured:
-    """An error that is not a mean: resample the rows and compute it again."""
+    """An error that is not a mean: resample the rows and recompute it."""
     whole = evaluation.split_error
     assert whole is not None
     places = np.flatnonzero(keep)
@@ -289,7 +289,7 @@ def _measure_whole(evaluation: Evaluation, keep: np.ndarray, rng: np.random.Gene
         raise DataError(
             f"the error of this split is {value}, not a finite number.",
             where=evaluation.split,
-            fix="look at the predictions; a metric may be undefined on so few examples.",
+            fix="check the predictions; a metric can be undefined on so few examples.",
         )
     draws = np.empty(ROUNDS_OF_CALLS)
     counts = np.zeros(len(keep))
@@ -311,7 +311,7 @@ def _measure_whole(evaluation: Evaluation, keep: np.ndarray, rng: np.random.Gene
 def _without_blocks(
     whole: SplitError, keep: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """The error without each of some blocks of the rows kept, in turn."""
+    """The error without each of several blocks of the rows kept, in turn."""
     places, counts = np.flatnonzero(keep), np.zeros(len(keep))
     found = []
     for left in left_out_counts(len(places), groups, rng):
@@ -328,18 +328,18 @@ def paired_difference(first: Evaluation, second: Evaluation, *, seed: int = 0) -
 def measure_paired(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Measured:
     """The error of `first` minus that of `second`, two models on the same examples, matched by id; with draws.
 
-    0/1 errors of equal weight without groups: Bonett and Price's interval for paired shares (the estimate that goes
-    with McNemar's test). Otherwise examples, or groups, are resampled for both at once.
-    Raises DataError where the two do not hold the same examples.
+    0/1 errors with equal weights and no groups: Bonett and Price's interval for paired shares (the estimate that
+    matches McNemar's test). Otherwise examples, or groups, are resampled for both at once.
+    Raises DataError unless both hold the same examples.
     Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479.
     """
     ids, other_ids = (evaluation.table["id"].cast(str).to_numpy() for evaluation in (first, second))
     order, other_order = np.argsort(ids, kind="stable"), np.argsort(other_ids, kind="stable")
     if len(ids) != len(other_ids) or (ids[order] != other_ids[other_order]).any():
         raise DataError(
-            "the two models were not judged on the same examples.",
+            "the two models were not evaluated on the same examples.",
             where=first.split,
-            fix="compare predictions of one and the same split.",
+            fix="compare predictions for the same split.",
         )
     keep = _scored(first, None)
     rng = generator(seed, "paired bootstrap", first.split)

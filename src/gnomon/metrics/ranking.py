@@ -10,19 +10,19 @@ import numpy as np
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import wilson
 
-PRIOR_EXAMPLES = 5  # of the smaller side, that the spread of exponential scores is worth
+PRIOR_EXAMPLES = 5  # of the smaller side: the weight of the variance of exponential scores
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """The area under a ROC curve with its variance, and the smaller of the numbers of positives and negatives."""
+    """The area under a ROC curve with its variance, and the number of positives or negatives, whichever is smaller."""
 
     value: float
     variance: float
     fewest: float
 
     def interval(self) -> Interval:
-        """Wilson's, on as many pairs of independent examples as would have this variance."""
+        """Wilson's interval for the number of pairs of independent examples that gives this variance."""
         value = min(max(self.value, 0.0), 1.0)
         size = value * (1 - value) / self.variance if self.variance > 0 and 0 < value < 1 else self.fewest
         ends = wilson(value * size, size)
@@ -32,9 +32,9 @@ class Area:
 def auc(
     scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> Interval | None:
-    """The probability that a positive scores above a negative, ties counting half; all arguments (N,).
+    """The probability that a positive scores above a negative; ties count half; all arguments (N,).
 
-    None where there are no positives or no negatives. The interval is Wilson's for the variance of `area`.
+    None without positives or without negatives. The interval is Wilson's for the variance of `area`.
     """
     found = area(scores, is_positive, weights=weights, groups=groups)
     return None if found is None else found.interval()
@@ -43,9 +43,9 @@ def auc(
 def area(
     scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> Area | None:
-    """As `auc`, with the variance: DeLong's, summed within groups where there are some.
+    """As `auc`, with the variance: DeLong's, summed within groups if there are any.
 
-    Few positives or negatives say little about their own spread: DeLong's variance is then helped by that of
+    A few positives or negatives say little about their own spread, so DeLong's variance is combined with that of
     exponential scores, which counts as PRIOR_EXAMPLES of the smaller side. Groups get no such help.
     Source: DeLong et al. 1988 (structural components), with weights and clusters by linearisation; Newcombe 2006,
     Statistics in Medicine 25:559, method 5 (the variance of exponential scores, from Hanley and McNeil 1982).
@@ -75,7 +75,7 @@ def macro_auc(
 ) -> Interval | None:
     """The mean over classes of the AUC of each against the rest: scores (N, K), target (N,) in [0, K).
 
-    None where a class is never the target, or is the only one. The interval as in `auc`: an example counts in all K.
+    None if a class is never the target, or is the only one. The interval as in `auc`: an example counts in all K.
     """
     weights = np.ones(len(scores)) if weights is None else weights
     kinds = [target == k for k in range(scores.shape[1])]
@@ -88,7 +88,7 @@ def macro_auc(
 
 
 def _influence(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray] | None:
-    """The area, and by how much each example (N,) moves it; None where there are no positives or no negatives."""
+    """The area, and by how much each example (N,) moves it; None without positives or without negatives."""
     positive, negative = weights * is_positive, weights * ~is_positive
     if positive.sum() == 0 or negative.sum() == 0:
         return None
@@ -104,7 +104,7 @@ def _influence(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray)
 def _area(
     value: float, influence: np.ndarray, groups: np.ndarray | None, kinds: Sequence[np.ndarray], weights: np.ndarray
 ) -> Area:
-    """`kinds`: the positives (N,) of each class that has a part in it."""
+    """`kinds`: the positives (N,) of each class involved."""
     if groups is not None:
         influence = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
     counts = [np.count_nonzero(weights * side) for kind in kinds for side in (kind, ~kind)]

@@ -1,4 +1,4 @@
-"""Scores of a regression from its table of predictions: MAE, RMSE and R2, each with its interval."""
+"""Metrics of a regression from its table of predictions: MAE, RMSE and R2, each with its interval."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
-    """Mean absolute error, root mean squared error, R2, as scikit-learn defines them with `weight` as sample_weight.
+    """Mean absolute error, root mean squared error, R2, as defined by scikit-learn with `weight` as sample_weight.
 
-    Empty where target and prediction are not numbers; rows where one is missing are left out; no R2 where the target
-    never varies.
+    Empty if target and prediction are not numbers; rows with a missing one are left out; no R2 if the target never
+    varies.
     """
     table = evaluation.table
     if not (table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric()):
@@ -36,7 +36,7 @@ def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
     value, low, high = np.sqrt([squared.value, squared.low, squared.high]).tolist()
     root = Interval(value, low, high, squared.method)
     found = {"mean absolute error": absolute, "root mean squared error": root}
-    centred = target - np.average(target, weights=weights)  # R2 does not mind the shift, rounding does
+    centred = target - np.average(target, weights=weights)  # R2 is unaffected by the shift, rounding is not
     columns = np.stack([weights, weights * centred, weights * centred**2, weights * residuals**2], axis=1)
     units = sums_per_unit(columns, groups)
     explained = float(_r2(units.sum(axis=0)))
@@ -47,7 +47,7 @@ def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
 
 
 def _r2(sums: np.ndarray) -> np.ndarray:
-    """(...,) from sums (..., 4) of w, w t, w t^2, w r^2; NaN where the target does not vary."""
+    """(...,) from sums (..., 4) of w, w t, w t^2, w r^2; NaN if the target does not vary."""
     total = sums[..., 2] - sums[..., 1] ** 2 / sums[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         value: np.ndarray = np.where(total > 0, 1 - sums[..., 3] / total, np.nan)

@@ -1,4 +1,4 @@
-"""The bootstrap: examples, or whole groups of them, drawn again with replacement and counted."""
+"""The bootstrap: examples, or whole groups of them, redrawn with replacement and counted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 2000  # of a bootstrap over sums: the ends of a 95 % interval are then stable to about 3 % of its width
-ROUNDS_OF_CALLS = 500  # where each round calls a function over all rows
-BLOCKS = 100  # of units, left out in turn, that say how skewed a metric is
-MOST_UNITS = 2000  # more resampling units than this are first put together, at random, into this many blocks
+ROUNDS_OF_CALLS = 500  # for metrics that call a function on all rows in each round
+BLOCKS = 100  # of units, left out in turn, to measure how skewed a metric is
+MOST_UNITS = 2000  # more resampling units than this are first merged at random into this many blocks
 
 
 def sums_per_unit(columns: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """(U, S): the columns (N, S) summed within each group (N,) of integer codes; the rows themselves without groups.
+    """(U, S): the columns (N, S) summed within each group (N,) of integer codes; without groups, the rows themselves.
 
-    Rows come back in an order that does not depend on the order they came in, so that neither do the draws.
+    The output order does not depend on the input order, so the draws do not either.
     """
     if groups is not None:
         _, codes = np.unique(groups, return_inverse=True)
@@ -29,11 +29,11 @@ def sums_per_unit(columns: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def resampled_sums(units: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """(R, S): the sum of U rows drawn with replacement from units (U, S), a round a row.
+    """(R, S): the sum of U rows drawn with replacement from units (U, S), one row per round.
 
-    Above MOST_UNITS rows, equal ones are drawn together, which is exact; where more than MOST_UNITS different rows are
-    left, the rows go into that many random blocks: the sum of iid blocks has the variance and the skewness of the sum
-    of their rows, and the estimate of its standard deviation is uncertain by sqrt(1 / (2 MOST_UNITS)) = 1.6 %.
+    Above MOST_UNITS rows, equal ones are drawn together, which is exact; if more than MOST_UNITS distinct rows are
+    left, they go into that many random blocks: the sum of iid blocks has the same variance and skewness as the sum
+    of the rows, and the estimate of its standard deviation is uncertain by sqrt(1 / (2 MOST_UNITS)) = 1.6 %.
     """
     if len(units) > MOST_UNITS:
         starts = np.flatnonzero(np.r_[True, (units[1:] != units[:-1]).any(axis=1)])
@@ -56,7 +56,7 @@ def _sums(counts: np.ndarray, units: np.ndarray) -> np.ndarray:
 def resampled_counts(
     num_rows: int, groups: np.ndarray | None, rounds: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """How often each of N rows appears, (N,) float64, a round at a time; rows of a group (N,) appear together."""
+    """How often each of N rows appears, (N,) float64, one round at a time; rows of a group (N,) appear together."""
     codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
     num_units = num_rows if codes is None else int(codes.max()) + 1
     for _ in range(rounds):
@@ -65,7 +65,7 @@ def resampled_counts(
 
 
 def left_out_counts(num_rows: int, groups: np.ndarray | None, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """All N rows once, (N,) float64, without one of BLOCKS random blocks of rows, or of groups (N,), in turn."""
+    """Weights (N,) float64 that leave out one of BLOCKS random blocks of rows, or of groups (N,), in turn."""
     codes = np.arange(num_rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     num_units = int(codes.max()) + 1
     block = rng.permutation(num_units) % min(BLOCKS, num_units)
@@ -74,7 +74,7 @@ def left_out_counts(num_rows: int, groups: np.ndarray | None, rng: np.random.Gen
 
 
 def percentile_interval(value: float, draws: np.ndarray, num_units: int, method: str) -> Interval:
-    """The 95 % percentile interval, widened for few units; always holds `value`. Draws that are NaN are left out.
+    """The 95 % percentile interval, widened for few units; always contains `value`. NaN draws are left out.
 
     Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap" (expanded percentiles).
     """
@@ -89,9 +89,9 @@ def percentile_interval(value: float, draws: np.ndarray, num_units: int, method:
 def accelerated_interval(
     value: float, draws: np.ndarray, left_out: np.ndarray, num_units: int, method: str
 ) -> Interval:
-    """The 95 % BCa interval, widened for few units; always holds `value`. Draws that are NaN are left out.
+    """The 95 % BCa interval, widened for few units; always contains `value`. NaN draws are left out.
 
-    `left_out`: the metric without each of some blocks in turn (see `left_out_counts`), for the acceleration.
+    `left_out`: the metric without each of several blocks in turn (see `left_out_counts`), for the acceleration.
     Source: Efron 1987, JASA 82:171 (bias-corrected and accelerated); Hesterberg 2015 (expanded percentiles).
     """
     draws, left_out = draws[~np.isnan(draws)], left_out[~np.isnan(left_out)]

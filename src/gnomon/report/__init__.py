@@ -1,4 +1,4 @@
-"""One self-contained HTML page about one run: opens from disk, years later, without a network."""
+"""One self-contained HTML page per run: it opens from disk, years later, without a network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def build(record: ReportRecord) -> str:
-    """The whole page. Under 20 MB whatever the record holds: long lists are cut, and say how much is missing."""
+    """The whole page. Under 20 MB whatever the record holds: long lists are cut, with a count of what is missing."""
     from gnomon.report import page  # Jinja and Matplotlib are loaded only when a page is made
 
     return page.build(record)

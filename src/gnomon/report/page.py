@@ -1,4 +1,4 @@
-"""From the record to the page: which sections there are, what is cut, and everything written through one escape."""
+"""From the record to the page: which sections there are, what is cut, and one escape for everything written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Rung
 
 MAX_CHARACTERS = 2_000  # of any one text
-MAX_ROWS = {  # of each list on the page; what is cut is counted
+MAX_ROWS = {  # of each list on the page; the page counts what is cut
     "advice": 20,
     "bad": 1_000,
     "classes": 1_000,
@@ -67,85 +67,84 @@ SECTIONS = (
     Section(
         "ladder",
         "Where the error comes from",
-        "Each rung is the error on one part of the data, and each gap between two rungs has its own cause and its own "
-        "cures. Work on the gap that is marked; the others cost effort and return little.",
+        "Each rung is the error on one part of the data. Each gap between two rungs has its own cause and its own "
+        "remedies. Work on the marked gap first; working on the others brings little.",
     ),
     Section(
         "curves",
         "How it learned",
-        "Curves that still fall at the right end would profit from more epochs; a dev curve that rises while train "
-        "falls means the model has begun to learn its training examples by heart.",
+        "If the curves are still falling at the right end, more epochs will help. If the dev curve rises while the "
+        "train curve falls, the model is memorising its training examples.",
     ),
     Section(
         "signals",
-        "What flows through the layers",
-        "Measured on one batch while it learned. Lines that lie many powers of ten apart, or that fall off to nothing, "
-        "mark layers that pass nothing on or learn nothing; a step usually changes weights by about 0.1 % of their "
+        "Signals in the layers",
+        "Measured on one batch during training. Lines many powers of ten apart, or falling off to nothing, point to "
+        "layers that pass nothing on or learn nothing. A step usually changes weights by about 0.1 % of their "
         "size.",
     ),
     Section(
         "probes",
-        "What changes would give",
-        "Short matched trainings: the same split and seeds with one thing changed. What helps for sure is marked; a "
-        "gain whose interval reaches below nothing may be chance.",
+        "What changes would gain",
+        "Short matched trainings: same split, same seeds, one change. Significant gains are marked; a gain whose "
+        "interval includes zero may be chance.",
     ),
     Section(
         "diary",
         "How it came about",
         "One knob at a time. A change is proven when a test on dev supports it, corrected for the number of changes "
-        "tried; one that only looks better is on trial; everything else was undone. What was on trial was tested "
-        "together at the end. In the picture the line is the system as it stood: a filled green dot is proven, an open "
-        "green one on trial, a grey one undone, a square the test of all trials together.",
+        "tried; a change that only looks better is on trial; everything else was undone. All changes on trial were "
+        "tested together at the end. In the figure, the line is the current system: a filled green dot is a proven "
+        "change, an open green dot one on trial, a grey dot an undone one, a square the joint test of all trials.",
     ),
     Section(
         "errors",
         "What it gets wrong",
-        "Look for what the mistakes have in common: a class, a tag, a kind of picture. A group that holds a large part "
-        "of all mistakes is worth a day's work; a group with few is not, however bad it looks.",
+        "Look for what the mistakes have in common: a class, a tag, a kind of picture. A group with a large share of "
+        "all mistakes is worth a day's work; a group with few is not, however bad it looks.",
     ),
     Section(
         "calibration",
-        "Whether it knows when it is unsure",
-        "Among answers given with 80 % confidence, 80 % should be right. Points below the diagonal mean the model is "
-        "surer than it should be.",
+        "Is the confidence right",
+        "Of the answers given with 80 % confidence, 80 % should be right. Points below the diagonal mean the model is "
+        "overconfident.",
     ),
     Section(
         "data",
         "The data",
-        "What was read, what it was taken for, and what is odd about it. Check this before believing any number above.",
+        "What was read, how it was interpreted, and what looks odd. Check this before you trust any number above.",
     ),
     Section(
         "model",
         "The model",
-        "One row a layer, in the order the data passes. Parameters are what training adjusts; multiply-adds are the "
-        "work for one example; activation is the count of numbers that leave the layer.",
+        "One row per layer, from input to output. Parameters are learned in training; multiply-adds are the work for "
+        "one example; activation is how many numbers the layer outputs.",
     ),
     Section(
         "settings",
         "The settings",
-        "What you gave, and what was chosen for you by the task and the size of the data. Every one can be given as "
+        "What you set, and what was chosen for you based on the task and the size of the data. Each can be set as "
         "key=value on the command line.",
     ),
     Section(
         "environment",
-        "The machine and the versions",
-        "The same settings, data and versions give the same numbers again; another machine may differ in the last "
-        "digits.",
+        "Machine and versions",
+        "The same settings, data and versions give the same numbers; another machine may differ in the last digits.",
     ),
-    Section("reproduce", "How to get this again", "Lines to type in a terminal, in the folder the run was started in."),
+    Section("reproduce", "Reproduce this run", "Commands for a terminal, in the folder where the run was started."),
 )
 
 
 def build(record: ReportRecord) -> str:
-    """The whole page, as text that any encoder takes: no lone surrogate, no control character.
+    """The whole page, as text that can be encoded: no lone surrogates, no control characters.
 
-    Under 20 MB whatever the record holds: long lists are cut, and say how much is missing.
+    Under 20 MB whatever the record holds: long lists are cut, with a count of what is missing.
     """
     return write(record, pictures.of(record))
 
 
 def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
-    """The page around pictures drawn before."""
+    """The page, given pictures that were drawn before."""
     diagnosis = record.diagnosis
     return (
         _environment()
@@ -196,7 +195,7 @@ def _forecasts(record: ReportRecord) -> list[str]:
 
 
 def _pairs(record: ReportRecord) -> list[tuple[str, str, bool]]:
-    """What was changed, what it gave, whether it helps for sure."""
+    """What was changed, what it gained, whether the gain is significant."""
     if record.probes is None:
         return []
     told = significant_gains(record.probes.pairs)
@@ -209,7 +208,7 @@ def _rung(split: str, record: ReportRecord) -> Rung | None:
 
 @cache
 def style() -> Mapping[str, Any]:
-    """The style sheet, and the hash that alone lets it in: no other style, and no script at all, is allowed."""
+    """The style sheet and its hash, which is the only thing the policy allows: no other style, and no script at all."""
     css = resources.files("gnomon.report").joinpath("style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -252,7 +251,7 @@ def _environment() -> Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Every value that reaches the page passes here, and is then escaped unless it is markup of our own templates."""
+    """Every value on the page passes here, and is then escaped unless it is markup from our own templates."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
     cut = words.visible(words.shortened(value, MAX_CHARACTERS))
@@ -260,14 +259,14 @@ def _safe(value: Any) -> Any:
 
 
 def _name(value: Any, limit: int = 80) -> str:
-    """A class, tag, file or column: one line, not endless; the empty name is said to be empty. Numbers as numbers."""
+    """A class, tag, file or column: one line, shortened; an empty name is shown as empty. Numbers as numbers."""
     if isinstance(value, float):
         return words.number(value)
     return words.label(str(value), limit)
 
 
 def _prose(value: str, limit: int = 400) -> Markup:
-    """A text whose line breaks mean something."""
+    """A text that keeps its line breaks."""
     return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
 
 
@@ -276,30 +275,30 @@ def _percent(share: float) -> str:
 
 
 def _certainty(share: float) -> str:
-    """A probability in whole percent that never claims to be certain."""
+    """A probability in whole percent, never 100."""
     percent = "over 99" if share > 0.99 else f"{100 * share:.0f}"
     return f"{percent}\u00a0%"
 
 
 def _ends(interval: Any, unit: str | None) -> str:
-    """The ends of an Interval, a Rung or a Gap; nothing where there is no interval."""
+    """The ends of an Interval, a Rung or a Gap; empty if there is no interval."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)) or interval.low == interval.high:
         return ""
     return words.range_text(interval.low, interval.high, unit)
 
 
 def _score_names(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Every score of any split, in the order they come."""
+    """Every metric of any split, in order of appearance."""
     return list(dict.fromkeys(name for scores in metrics.values() for name in scores))
 
 
 def _top(highs: Iterable[float]) -> float:
-    """The end of the track on which a group's errors are marked."""
+    """The right end of the track on which a group's errors are drawn."""
     return max((high for high in highs if math.isfinite(high)), default=0.0)
 
 
 def _head(items: Iterable[Any], kind: str) -> list[Any]:
-    """The first rows, as many as the page shows of this kind."""
+    """The first rows, as many as the page shows for this kind of list."""
     return list(islice(items, MAX_ROWS[kind]))
 
 

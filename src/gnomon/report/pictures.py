@@ -1,4 +1,4 @@
-"""Every picture of the page as a data URI, within a budget of bytes."""
+"""Every picture of the page as a data URI, within a byte budget."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from gnomon.core.task import View
     from gnomon.report.record import ReportRecord
 
-THUMBNAIL = 160  # pixels a side
-PIXELATED = 64  # pictures smaller than this are enlarged with sharp edges
+THUMBNAIL = 160  # pixels per side
+PIXELATED = 64  # smaller pictures are enlarged with sharp pixels
 MAX_TASK_FIGURES = 24
-MAX_TASK_FIGURE_CHARACTERS = 5_000_000  # of all pictures of the task together, so that the page stays under 20 MB
+MAX_TASK_FIGURE_CHARACTERS = 5_000_000  # for all pictures of the task together, to keep the page under 20 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What an <img> needs. A drawing (lines on white) may be inverted in the dark, a photograph may not."""
+    """What an <img> needs. A drawing (lines on white) may be inverted in dark mode, a photograph may not."""
 
-    uri: Markup  # base64 of our own making: nothing in it to escape, and never to be cut
+    uri: Markup  # base64 that we encoded: nothing to escape, and never cut
     is_drawing: bool = False
     is_small: bool = False
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The page's pictures. `of_task` leaves out `num_left_out` figures for which there was no room."""
+    """The page's pictures. `num_left_out` figures in `of_task` were dropped for lack of room."""
 
     ladder: Picture
     curves: Picture | None = None
@@ -54,7 +54,7 @@ class Pictures:
 
 
 def of(record: ReportRecord) -> Pictures:
-    """Draw what the record holds."""
+    """Draw everything in the record."""
     diagnosis = record.diagnosis
     human = next((rung for rung in diagnosis.rungs if rung.name == "human"), None)
     level = human.error if human and is_known(human) else None
@@ -95,12 +95,12 @@ def _of_diary(record: ReportRecord) -> Picture | None:
 
 
 def has_signals(record: ReportRecord) -> bool:
-    """Whether the layers were looked at in any epoch."""
+    """Whether layer signals were recorded in any epoch."""
     return any(row.get("signals") for row in record.history)
 
 
 def of_view(view: View) -> Picture | None:
-    """The thumbnail of an example, where it has a picture."""
+    """The thumbnail of an example, if it has a picture."""
     if view.image is None or 0 in view.image.shape:
         return None
     return Picture(

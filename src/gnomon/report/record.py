@@ -1,4 +1,4 @@
-"""Everything the page shows, as plain data; whoever fills it decides, the page only writes it down."""
+"""Everything the page shows, as plain data: whoever fills it decides, the page only displays it."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Layer:
     kind: str
     shape: str  # of its output for one example: "32 × 8 × 8"
     parameters: int
-    multiply_adds: int | None  # for one example; None where not counted
+    multiply_adds: int | None  # for one example; None if not counted
     activation: int | None  # numbers in its output for one example
 
 
 @dataclass(frozen=True, slots=True)
 class DataCard:
-    """What was read, what it was taken for and why, and what is wrong with it."""
+    """What was read, how it was interpreted and why, and what is wrong with it."""
 
     origin: str
-    recognised: str  # as what, and why
+    recognised: str  # as which kind of data, and why
     splits: Mapping[str, int]  # {split: examples}, in the ladder's order
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # {class: {split: examples}}
     notes: Sequence[str] = ()
@@ -58,7 +58,7 @@ class DataCard:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One example the model got wrong, as a person looks at it."""
+    """One example the model got wrong, as people look at it."""
 
     id: str
     view: View
@@ -71,16 +71,16 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class TagSheet:
-    """What the errors of a split have in common, as far as it was known when the page was made."""
+    """What the errors of a split have in common, as known when the page was made."""
 
     split: str
     error: float
     examples: int
     errors: int
-    looked: int  # errors that people looked at
-    shares: Sequence[TagShare]  # by ceiling, the highest first; kind "yours" where people set the tag
-    as_of: str = ""  # UTC, as text; "" where nobody has said anything yet
-    note: str = ""  # why something is not in it
+    looked: int  # errors that people reviewed
+    shares: Sequence[TagShare]  # highest ceiling first; kind "yours" if people set the tag
+    as_of: str = ""  # UTC, as text; "" if nobody has set a tag yet
+    note: str = ""  # why something is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRecord:
-    """One run, ready to be shown. What is empty or None has no section on the page."""
+    """One run, ready to be shown. A field that is empty or None has no section on the page."""
 
     title: str  # the run's name
     task_title: str  # "image classification"
@@ -101,26 +101,26 @@ class ReportRecord:
     run_path: str
     command_line: str
     started: str  # UTC, as text
-    seconds: float  # of the whole fit
+    seconds: float  # for the whole fit
     diagnosis: Diagnosis
     settings: Sequence[SettingLine]
     environment: Mapping[str, Any]
     data: DataCard
     layers: Sequence[Layer] = ()
-    history: Sequence[Mapping[str, Any]] = ()  # one mapping an epoch, as figures.learning_curves takes it
-    signals: Sequence[str] = ()  # what is wrong with activations, gradients and updates; they are in the history
-    metrics: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)  # {split: {name: score}}
+    history: Sequence[Mapping[str, Any]] = ()  # one mapping per epoch, as figures.learning_curves takes it
+    signals: Sequence[str] = ()  # problems with activations, gradients and updates; the history has the numbers
+    metrics: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)  # {split: {name: metric}}
     slices: Mapping[str, Sequence[Slice]] = field(default_factory=dict)  # {"class": ..., "tag.camera": ...}
     confusion: Confusion | None = None
     calibration: Calibration | None = None
     mistakes: Sequence[Mistake] = ()  # the most confident first
-    num_mistakes: int | None = None  # of the whole split, where `mistakes` is only their head
+    num_mistakes: int | None = None  # in the whole split, if `mistakes` has only the first of them
     tag_sheet: TagSheet | None = None
     judged_split: str = "dev"  # the split that slices, confusion, calibration and mistakes come from
     figures: Mapping[str, Figure] = field(default_factory=dict)  # {title: the task's own picture}
     example_views: Sequence[tuple[str, View]] = ()  # (caption, view): what the data looks like
-    test_openings: int = 0  # times the test split was looked at
+    test_openings: int = 0  # times the test split was opened
     reproduce: Sequence[Command] = ()
-    two_way: TwoWay | None = None  # general and target data, trained on or not, where train-dev was measured
-    probes: Probes | None = None  # what changes to this system would give, where it was measured
-    diary: Sequence[Entry] = ()  # how the system came about, where it was improved step by step
+    two_way: TwoWay | None = None  # general and target data, trained on or not, if train-dev was measured
+    probes: Probes | None = None  # what changes to this system would gain, if measured
+    diary: Sequence[Entry] = ()  # how the system was improved step by step, if it was

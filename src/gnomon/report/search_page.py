@@ -1,4 +1,4 @@
-"""The page of a search: what was found, where it zoomed, its pictures, every trial; one self-contained file."""
+"""The page of a search: the result, where it zoomed in, its figures, every trial; one self-contained file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SearchRecord:
     found: str  # lines
     zooms: Sequence[Sequence[str]]  # round, setting, range before, range after, trials
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]  # a trial each, the best first
+    rows: Sequence[Sequence[str]]  # one trial each, best first
     version: str
 
     @property
@@ -39,7 +39,7 @@ class SearchRecord:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of the page, with how to read it."""
+    """A figure on the page, with how to read it."""
 
     title: str
     how: str
@@ -70,7 +70,7 @@ def _environment() -> Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Every value that reaches the page passes here, and is then escaped unless it is markup of our own."""
+    """Every value on the page passes here, and is then escaped unless it is our own markup."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
     return words.visible(value, keep="\n")

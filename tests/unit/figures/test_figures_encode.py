@@ -46,20 +46,20 @@ def texts_of(drawing: bytes) -> list[str]:
             if element.tag.endswith("}text")]  # fmt: skip
 
 
-def test_names_stand_in_a_drawing_as_they_are_and_are_no_formulas():
+def test_names_in_a_drawing_are_text_not_formulas():
     shown = texts_of(encode.svg(bars(NASTY)))
     assert set(NASTY.values()) <= set(shown)
 
 
-def test_names_that_no_font_knows_raise_no_warning_in_a_picture():
+def test_names_without_a_font_raise_no_warning_in_a_png():
     assert encode.png(bars(NASTY)).startswith(b"\x89PNG")
 
 
-def test_names_are_no_formulas_for_whoever_saves_the_figure_either():
+def test_names_are_not_formulas_when_others_save_the_figure():
     bars([r"$\frac{1$"]).savefig(io.BytesIO(), format="svg")
 
 
-def test_a_figure_drawn_without_our_style_reads_no_name_as_a_formula_either():
+def test_names_are_not_formulas_in_a_figure_drawn_without_our_style():
     figure = Figure()
     axes = figure.add_subplot()
     axes.bar([r"$\nonsense{$", "b"], [1, 2])
@@ -109,10 +109,10 @@ def test_a_drawing_of_very_many_strokes_becomes_a_png():
 
 
 @pytest.mark.parametrize("size", [(7, 3), (100, 2), (3, 300)])
-def test_a_png_has_at_most_1600_pixels_a_side(size):
+def test_a_png_has_at_most_1600_pixels_per_side(size):
     figure = Figure(figsize=size)
     figure.add_subplot()
-    assert max(Image.open(io.BytesIO(encode.png(figure))).size) <= encode.MAX_PIXELS_A_SIDE
+    assert max(Image.open(io.BytesIO(encode.png(figure))).size) <= encode.MAX_PIXELS_PER_SIDE
 
 
 @pytest.mark.parametrize(("shape", "size"), [((400, 200), (80, 160)), ((8, 8), (8, 8)), ((1, 60_000), (160, 1)),

@@ -28,7 +28,7 @@ def test_a_learning_curve_names_its_sizes_and_its_forecasts():
     assert {"100", "200", "400", "800", "1,600", "3,200", "3.3 %", "2.7 %", "dev", "train"} <= shown
 
 
-def test_a_learning_curve_without_a_forecast_is_drawn_as_far_as_it_goes():
+def test_a_learning_curve_without_a_forecast_is_drawn_up_to_the_data():
     points = [CurvePoint(100, 0.09, 0, 0.01)]
     assert "100" in texts(draw_learning_curve_forecast(points, [], error_name="error rate", unit="share"))
 
@@ -49,7 +49,7 @@ def test_a_diary_names_what_was_kept_and_nothing_that_was_undone():
     assert "ema 0 -> 0.99" not in shown
 
 
-def test_an_improvement_without_any_try_has_a_picture_too():
+def test_an_improvement_without_tries_has_a_figure_too():
     assert "seconds" in texts(draw_diary([Entry("began", "", 0.0, {})], error_name="error", unit="share"))
 
 

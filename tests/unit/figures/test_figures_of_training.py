@@ -13,7 +13,7 @@ def row(epoch, num_layers, **changes):
     return {"epoch": epoch, "signals": as_rows(signals)}
 
 
-def test_each_layer_is_a_line_in_every_panel_and_epochs_without_a_look_are_left_out():
+def test_each_layer_is_a_line_in_every_panel_and_unmeasured_epochs_are_left_out():
     figure = draw_layer_signals([row(1, 3, dead=0.5), {"epoch": 2}, row(3, 3, dead=0.25)])
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["dense1", "dense2", "dense3"]
@@ -21,14 +21,14 @@ def test_each_layer_is_a_line_in_every_panel_and_epochs_without_a_look_are_left_
     assert list(figure.axes[3].lines[0].get_ydata()) == [0.5, 0.25]
 
 
-def test_of_fifty_layers_eight_are_named_the_first_and_the_last_among_them():
+def test_eight_of_fifty_layers_are_named_including_the_first_and_the_last():
     (legend,) = draw_layer_signals([row(1, 50)]).legends
     names = [text.get_text() for text in legend.get_texts()]
     assert len(names) == 8
     assert (names[0], names[-1]) == ("dense1", "dense50")
 
 
-def test_what_is_no_number_or_zero_leaves_a_gap():
+def test_zeros_and_missing_numbers_leave_a_gap():
     wild = [LayerSignal("a", math.nan, math.inf, 0.0, math.nan), LayerSignal("b", 0.0, 0.0, math.inf, -1.0)]
     assert svg(draw_layer_signals([{"epoch": 1, "signals": as_rows(wild)}])).startswith(b"<?xml")
 

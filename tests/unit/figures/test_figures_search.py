@@ -43,7 +43,7 @@ def texts(figure) -> str:
 
 @pytest.mark.parametrize("results", [MIXED, MIXED[:1], MIXED[2:4]], ids=["mixed", "one", "no best"])
 @pytest.mark.parametrize("unit", [SHARE, "mg/dl", None])
-def test_a_search_is_drawn_whatever_came_of_its_trials(results, unit):
+def test_a_search_is_drawn_whatever_its_trials_returned(results, unit):
     for figure in (
         draw_search_history(results, error_name="error", unit=unit),
         draw_search_slices(SPACE, results, error_name="error", unit=unit),
@@ -58,7 +58,7 @@ def test_the_best_is_named_and_what_lies_above_the_frame_is_counted():
     assert "(2 above the frame)" in drawn  # the diverged one and the one of 30
 
 
-def test_where_the_search_zoomed_to_is_shaded_between_its_ends():
+def test_the_zoomed_range_is_shaded():
     zooms = [Zoom(2, "learning_rate", (1e-4, 0.1), (1e-3, 1e-2), (1, 2, 6)),
              Zoom(2, "<b>$x$", ("a<script>", "$b$"), ("$b$",), (1, 2, 6))]  # fmt: skip
     figure = draw_search_slices(SPACE, MIXED, zooms, error_name="error", unit=SHARE)
@@ -74,7 +74,7 @@ def test_names_and_choices_are_text_not_markup_and_not_mathematics():
     assert "<script" not in drawn
 
 
-def test_a_bar_says_its_share():
+def test_a_bar_is_labelled_with_its_share():
     drawn = texts(draw_search_importance({"learning_rate": 0.62, "layers": 0.0}))
     assert "62 %" in drawn
     assert "learning_rate" in drawn

@@ -26,11 +26,11 @@ from gnomon.figures import text
         ("\U0003fffd", "\U0003fffd"),  # unknown to this Python, known to the next one
     ],
 )
-def test_what_cannot_be_seen_is_spelled_out(raw, shown):
+def test_invisible_characters_are_written_as_escapes(raw, shown):
     assert text.visible(raw) == shown
 
 
-def test_line_breaks_stay_where_they_mean_something():
+def test_line_breaks_are_kept_in_prose():
     assert text.visible("a\nb\x00", keep="\n") == "a\nb\\x00"
 
 
@@ -50,7 +50,7 @@ def test_a_long_name_keeps_both_its_ends():
     assert text.shortened("a" * 50 + "/photo-0007.jpg", 30) == "a" * 20 + "…-0007.jpg"
 
 
-def test_a_very_long_name_costs_nothing():
+def test_a_very_long_name_is_fast():
     assert len(text.label("x" * 100_000_000, 24)) == 24
 
 
@@ -59,7 +59,7 @@ def test_a_very_long_name_costs_nothing():
     [(0, "0"), (0.00123, "0.00123"), (4.5, "4.5"), (123.456, "123"), (1234567, "1,234,567"), (-2.5, "−2.5"),
      (1e20, "1e+20"), (math.nan, "not a number"), (math.inf, "∞"), (-math.inf, "−∞")],
 )  # fmt: skip
-def test_numbers_read_as_people_write_them(value, shown):
+def test_numbers_are_written_as_people_write_them(value, shown):
     assert text.number(value) == shown
 
 
@@ -91,7 +91,7 @@ def test_gaps_carry_their_sign(value, unit, shown):
      (-0.00001, 0.05, "share", "[0.0, 5.0]"), (-0.03, 0.05, "share", "[−3.0, 5.0]"),
      (0.0002, 0.0005, "share", "[0.02, 0.05]"), (39.11, 45.9, "mg", "[39.1, 45.9]")],
 )  # fmt: skip
-def test_the_ends_of_an_interval_have_like_decimals(low, high, unit, shown):
+def test_both_ends_of_an_interval_have_the_same_decimals(low, high, unit, shown):
     assert text.range_text(low, high, unit) == shown
 
 
@@ -99,14 +99,14 @@ def test_the_ends_of_an_interval_have_like_decimals(low, high, unit, shown):
     ("seconds", "shown"),
     [(0.42, "0.4 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
-def test_durations_in_the_words_of_a_clock(seconds, shown):
+def test_durations_are_in_hours_minutes_and_seconds(seconds, shown):
     assert text.duration(seconds).replace("\u00a0", " ") == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(789, "789"), (45_600, "45.6 k"), (1_234_567, "1.23 M"), (3.2e9, "3.2 G")]
 )
-def test_large_counts_in_short(value, shown):
+def test_large_counts_are_abbreviated(value, shown):
     assert text.short_count(value).replace("\u00a0", " ") == shown
 
 
@@ -120,5 +120,5 @@ def test_large_counts_in_short(value, shown):
         ("train-dev, Cohen (1960)-2", "train-dev, Cohen (1960)-2"),
     ],
 )
-def test_numbers_get_a_minus_and_names_keep_their_hyphen(terminal, page):
+def test_numbers_get_a_minus_sign_and_names_keep_their_hyphen(terminal, page):
     assert text.typeset(terminal) == page

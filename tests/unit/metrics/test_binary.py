@@ -26,7 +26,7 @@ def judged(target, said, weights=None, groups=None) -> Evaluation:
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
-def test_scores_of_a_class_are_scikit_learns(beta):
+def test_metrics_of_a_class_equal_scikit_learns(beta):
     rng = np.random.default_rng(0)
     target, weights = np.where(rng.random(300) < 0.3, "cat", "dog"), rng.random(300) + 0.1
     said = np.where(rng.random(300) < 0.8, target, np.where(target == "cat", "dog", "cat"))
@@ -40,7 +40,7 @@ def test_scores_of_a_class_are_scikit_learns(beta):
     assert all(one.low <= one.value <= one.high for one in found.values())
 
 
-def test_the_notes_two_classifiers_are_told_by_f1():
+def test_f1_chooses_between_the_two_classifiers_of_the_notes():
     # notes: A has precision 95 % and recall 90 %, B 98 % and 85 %; F1 92.4 % and 91.0 %
     def classifier(hits: int, said: int, true: int) -> Evaluation:
         target = ["cat"] * true + ["dog"] * 2000
@@ -65,14 +65,14 @@ def test_the_interval_of_f1_is_that_of_a_share_of_hits():
     assert (found.low, found.value, found.high) == pytest.approx((low, 0.8, high))
 
 
-def test_what_was_never_said_has_no_precision():
+def test_a_class_never_predicted_has_no_precision():
     found = scores_of_class(judged(["cat", "dog"], ["dog", "dog"]), "cat")
     assert "precision" not in found
     assert found["recall"].value == 0
     assert found["F1"].value == 0
 
 
-def test_average_precision_is_scikit_learns():
+def test_average_precision_equals_scikit_learns():
     rng = np.random.default_rng(0)
     positive, weights = rng.random(200) < 0.2, rng.random(200) + 0.1
     scores = (rng.random(200) + 0.5 * positive).round(2)
@@ -123,5 +123,5 @@ def test_intervals_of_f1_and_average_precision_cover_about_95_percent():
 def test_odd_arguments_are_refused():
     with pytest.raises(UsageError, match="beta=0"):
         scores_of_class(judged(["a"], ["a"]), "a", beta=0)
-    with pytest.raises(UsageError, match="no share"):
+    with pytest.raises(UsageError, match="not a share"):
         true_accepts(np.array([1.0]), np.array([True]), 2.0)

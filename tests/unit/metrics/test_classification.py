@@ -79,7 +79,7 @@ def test_scores_equal_scikit_learn(weighted):
     assert {name: found[name].value for name in expected} == pytest.approx(expected)
 
 
-def test_scores_equal_scikit_learn_where_classes_are_missing():
+def test_scores_equal_scikit_learn_with_missing_classes():
     target, prediction = ["a", "a", "b", "c"], ["a", "b", "b", "d"]  # d is never true, c never said
     table = pl.DataFrame({"target": target, "prediction": prediction, "error": [0.0, 1, 0, 1], "weight": [1.0] * 4})
     found = scores(of(table))
@@ -183,7 +183,7 @@ def test_auc_of_repeated_groups_is_as_wide_as_without_the_copies():
     assert copied.high - copied.low == pytest.approx(alone.high - alone.low, rel=0.05)
 
 
-def test_calibration_of_a_coin_said_to_be_sure():
+def test_calibration_of_an_overconfident_coin():
     # 100 answers at confidence 0.95, half of them right: off by 0.45, by definition
     table = pl.DataFrame({"error": [0.0, 1.0] * 50, "confidence": [0.95] * 100, "weight": [1.0] * 100})
     found = calibration(of(table))
@@ -194,7 +194,7 @@ def test_calibration_of_a_coin_said_to_be_sure():
     assert found.error.low < 0.45 < found.error.high
 
 
-def test_an_error_of_calibration_that_chance_makes_reaches_down_to_nothing():
+def test_a_calibration_error_due_to_chance_has_an_interval_down_to_zero():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 200)
     sound = pl.DataFrame({"error": (rng.random(200) > confidence).astype(float), "confidence": confidence,
@@ -206,7 +206,7 @@ def test_an_error_of_calibration_that_chance_makes_reaches_down_to_nothing():
     assert calibration(of(too_sure)).error.low > 0.05
 
 
-def test_balanced_accuracy_of_one_example_a_class_says_little():
+def test_balanced_accuracy_of_one_example_per_class_has_a_wide_interval():
     # by hand: Wilson's interval of 1 of 1 reaches down to 1 / (1 + z^2) = 0.2065; two of them joined: 0.7935 / sqrt 2
     table = pl.DataFrame({"target": ["a", "b"], "prediction": ["a", "b"], "error": [0.0, 0.0], "weight": [1.0, 1.0]})
     found = scores(of(table))["balanced accuracy"]
@@ -221,7 +221,7 @@ def test_calibration_bins_by_hand():
     assert found.counts.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
 
 
-def test_calibration_bins_are_scikit_learns():
+def test_calibration_bins_equal_scikit_learns():
     table = random_table(6, num=2_000)
     found = calibration(of(table))
     right, confidence = 1 - table["error"].to_numpy(), table["confidence"].to_numpy()

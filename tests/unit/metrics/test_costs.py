@@ -30,7 +30,7 @@ def test_a_weight_of_ten_changes_which_classifier_wins():
     assert heavy[1] < heavy[0]
 
 
-def test_weighted_errors_are_scikit_learns():
+def test_weighted_errors_equal_scikit_learns():
     rng = np.random.default_rng(0)
     target = rng.choice(["a", "b", "c"], 200)
     said = np.where(rng.random(200) < 0.7, target, "a")
@@ -39,13 +39,13 @@ def test_weighted_errors_are_scikit_learns():
     assert found == pytest.approx(zero_one_loss(target, said, sample_weight=weights))
 
 
-def test_weights_that_are_there_are_multiplied():
+def test_existing_weights_are_multiplied():
     found = with_costs(judged(["a", "b"], [1, 0], weight=[2.0, 6.0]), {"a": 3.0})
     assert found.table["weight"].to_list() == [6.0, 6.0]
 
 
-def test_classes_and_costs_that_cannot_be_are_refused():
-    with pytest.raises(UsageError, match="no class 'x'"):
+def test_unknown_classes_and_impossible_costs_are_refused():
+    with pytest.raises(UsageError, match="unknown class 'x'"):
         with_costs(judged(["a"], [0]), {"x": 2})
     with pytest.raises(UsageError, match="cost of -1"):
         with_costs(judged(["a"], [0]), {"a": -1})
@@ -62,7 +62,7 @@ def test_every_group_counts_alike():
     assert found["average"].low < 0.06 < found["average"].high
 
 
-def test_the_worst_of_values_that_are_all_alike_is_no_worse_than_each():
+def test_the_worst_of_equal_values_is_no_worse_than_each():
     # by hand: five times 20 of 100; low is Wilson's at 1 - 0.025/5 (z = 2.5758), high is Wilson's at 97.5 %
     found = average_over(judged(["x"] * 500, [1.0] * 20 + [0.0] * 80 + ([1.0] * 20 + [0.0] * 80) * 4,
                                 **{"tag.c": [str(i // 100) for i in range(500)]}), "tag.c")["worst"]  # fmt: skip

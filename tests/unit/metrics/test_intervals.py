@@ -47,7 +47,7 @@ def test_wilson_equals_scipy():
 
 
 @pytest.mark.parametrize(("errors", "total"), [(-1, 10), (11, 10), (0, 0), (math.nan, 3)])
-def test_wilson_refuses_what_is_no_share(errors, total):
+def test_wilson_refuses_anything_but_a_share(errors, total):
     with pytest.raises(ValueError, match="0 <= errors <= total"):
         wilson(errors, total)
 
@@ -128,7 +128,7 @@ def test_scaling_all_weights_changes_nothing():
     assert (one.low, one.value, one.high) == pytest.approx((other.low, other.value, other.high))
 
 
-def test_few_errors_that_fell_on_light_examples_look_no_more_certain_than_the_weights_allow():
+def test_a_few_errors_on_light_examples_do_not_look_too_certain():
     # Kish 1965: 100 weights of 1 and 100 of 10 are worth (100 + 1000)^2 / (100 + 10,000) = 119.8 examples
     found = split_error(evaluation([1, 1] + [0] * 198, weights=[1] * 100 + [10] * 100))
     assert found.method.endswith("worth 120 independent examples")
@@ -139,7 +139,7 @@ def test_equal_weights_other_than_one_are_plain():
     assert split_error(evaluation([1, 0, 0, 0], weights=[3] * 4)) == wilson(1, 4)
 
 
-def test_groups_without_likeness_cost_nothing_and_copies_cost_all():
+def test_unrelated_groups_cost_nothing_and_groups_of_copies_cost_everything():
     rng = np.random.default_rng(0)
     errors = (rng.random(1000) < 0.2).astype(float)
     alone = split_error(evaluation(errors))
@@ -164,13 +164,13 @@ def test_an_example_without_a_group_is_a_group_by_itself():
     assert "3 groups" in split_error(Evaluation("dev", SHARE, table)).method
 
 
-def test_shares_above_one_are_not_squeezed_into_one():
+def test_errors_above_one_are_not_clipped():
     found = split_error(evaluation([0.0, 3.0] * 20))  # a word error rate may pass 100 %
     assert found.value == 1.5
     assert found.high > 1.5
 
 
-def test_one_error_among_many_zeros_has_a_finite_interval_that_holds_more_than_it():
+def test_one_error_among_many_zeros_has_a_finite_interval_around_it():
     found = split_error(evaluation([0.0] * 49 + [100.0], unit="m"))
     assert found.low < 1
     assert 5 < found.high < 30  # one of 50 seen is at most 1 of 10 by Wilson, or 10 in these units
@@ -215,21 +215,21 @@ def test_an_error_of_the_whole_split_keeps_groups_together():
         ([1.0, math.nan], None, r"dev, row 2: 1 errors are not finite"),
         ([1.0, -0.5], None, r"the first is -0\.5"),
         ([1.0, 0.0], [1, -1], r"row 2: weights must be"),
-        ([1.0, 0.0], [0, 0], r"no example with a weight above 0"),
-        ([], None, r"no example with a weight above 0"),
+        ([1.0, 0.0], [0, 0], r"no example has a weight above 0"),
+        ([], None, r"no example has a weight above 0"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_by_name(errors, weights, words):
+def test_unmeasurable_rows_are_refused_by_name(errors, weights, words):
     with pytest.raises(DataError, match=words):
         split_error(evaluation(errors, weights=weights))
 
 
-def test_a_whole_split_error_that_is_no_number_is_refused():
+def test_a_whole_split_error_that_is_not_a_number_is_refused():
     with pytest.raises(DataError, match="nan, not a finite number"):
         split_error(evaluation([1, 0], split_error=lambda counts: math.nan))
 
 
-def test_the_order_of_examples_changes_nothing_at_all():
+def test_the_order_of_examples_changes_nothing():
     rng = np.random.default_rng(0)
     errors, groups, order = rng.exponential(size=60), np.repeat(np.arange(20), 3), rng.permutation(60)
     assert split_error(evaluation(errors, unit="m")) == split_error(evaluation(errors[order], unit="m"))
@@ -310,7 +310,7 @@ def test_pairs_of_whole_split_errors_are_matched_too():
 
 
 def test_different_examples_cannot_be_paired():
-    with pytest.raises(DataError, match="not judged on the same examples"):
+    with pytest.raises(DataError, match="not evaluated on the same examples"):
         paired_difference(evaluation([1, 0]), evaluation([1, 0], ids=["0", "7"]))
 
 
@@ -339,7 +339,7 @@ def test_wilson_covers_95_percent_on_average_over_shares():
         assert 0.945 <= mean <= 0.96
 
 
-def test_wilson_dips_for_single_small_shares_as_is_known():
+def test_wilson_undercovers_single_small_shares_as_published():
     # Brown, Cai and DasGupta 2001: down to about 0.84 close to 0 for a few shares; stated, not hidden.
     assert 0.83 < min(exact_coverage(50, share) for share in np.linspace(0.001, 0.5, 400)) < 0.9
 

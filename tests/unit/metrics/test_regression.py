@@ -40,7 +40,7 @@ def test_scores_equal_scikit_learn(weighted):
     assert {name: found.value for name, found in scores(of(rows)).items()} == pytest.approx(expected)
 
 
-def test_intervals_hold_the_truth_about_95_times_in_100():
+def test_intervals_cover_the_truth_about_95_times_in_100():
     truth = {"mean absolute error": 0.5 * np.sqrt(2 / np.pi), "root mean squared error": 0.5, "R2": 0.75}
     hits = dict.fromkeys(truth, 0)
     for seed in range(40):

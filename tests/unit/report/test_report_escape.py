@@ -70,7 +70,7 @@ def test_payloads_are_sixty_and_different(payloads):
 
 
 @pytest.mark.parametrize("number", range(60))
-def test_a_payload_is_text_wherever_it_stands(samples, payloads, harmless, drawn, number):
+def test_a_payload_is_text_in_every_place(samples, payloads, harmless, drawn, number):
     payload = payloads[number]
     attacked = Skeleton(page.write(numbered(samples, payload)[0], drawn))
     assert attacked.elements == harmless.elements
@@ -91,7 +91,7 @@ def _forms(name: str) -> str:
     return f"(?:{'|'.join(map(re.escape, forms))})"
 
 
-def test_characters_that_hide_or_reorder_are_spelled_out(samples, drawn):
+def test_characters_that_hide_or_reorder_are_escaped(samples, drawn):
     nasty = "a\x00b\x1b[31mc\u202ed\udcffe\ufffff\u2028g\x7f"
     html = page.write(numbered(samples, nasty)[0], drawn)
     html.encode("utf-8")  # no lone surrogate
@@ -100,7 +100,7 @@ def test_characters_that_hide_or_reorder_are_spelled_out(samples, drawn):
     assert r"a\x00b\x1b[31mc\u202ed\udcffe\ufffff\u2028g\x7f" in html
 
 
-def test_an_empty_name_says_so(samples, drawn):
+def test_an_empty_name_is_shown_as_empty(samples, drawn):
     nameless = dataclasses.replace(samples.record().slices["class"][0], value="")
     html = page.write(samples.record(slices={"class": [nameless]}), drawn)
     assert '<th scope="row">(empty)</th>' in html

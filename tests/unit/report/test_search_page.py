@@ -17,7 +17,7 @@ def page(rows=(("1", "3.1 %", "", "2", "0.01", ATTACK),)):
     return build(record, [Drawn(ATTACK, ATTACK, draw_search_importance({"x": 0.5}))])
 
 
-def test_nothing_from_outside_is_markup():
+def test_no_outside_text_becomes_markup():
     html = page()
     assert "<script" not in html
     assert "\x1b" not in html
