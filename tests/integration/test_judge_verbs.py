@@ -89,7 +89,7 @@ def test_compare_takes_predictions_made_elsewhere(tmp_path, answer):
     assert (code, found["winner"]) == (0, "good.csv")
     assert found["against"][0]["told"]
     code, found = answer("compare", tmp_path / "good.csv", tmp_path / "bad.csv", "latency_ms <= 5")
-    assert (code, found["error"]["what"]) == (2, "there is no measure named 'latency_ms'.")
+    assert (code, found["error"]["what"]) == (2, "unknown metric 'latency_ms'.")
 
 
 def test_a_weight_changes_who_wins(tmp_path, answer):
@@ -105,7 +105,7 @@ def test_a_weight_changes_who_wins(tmp_path, answer):
     found = answer("compare", *both, "weight.porn=10", "worst error over camera <= 50 %")[1]
     assert found["winner"] == "b.csv"
     assert found["systems"]["a.csv"]["measures"]["error"]["value"] == pytest.approx(210 / 1360)
-    assert answer("compare", *both, "weight.dog=10")[1]["error"]["what"] == "there is no class 'dog'."
+    assert answer("compare", *both, "weight.dog=10")[1]["error"]["what"] == "unknown class 'dog'."
 
 
 def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
