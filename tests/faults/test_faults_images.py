@@ -169,7 +169,7 @@ outcomes = {}
 for path in sys.argv[2:]:
     start = time.process_time()
     try:
-        images.read_unlabelled(open_source(path), DataSettings())
+        images.read_unlabelled(open_source(path), DataSettings(), images.Whites())
         why = "read"
     except GnomonError as error:
         why = error.what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import MISSING
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,11 +15,15 @@ Made = TypeVar("Made")
 
 
 def checked_facts(kind: type[Made], facts: Mapping[str, Any]) -> Made:
-    """A frozen dataclass from a mapping of exactly its fields. Raises ArtefactError naming the field that is odd."""
+    """A frozen dataclass from a mapping of its fields; those with a default may be missing, as in older runs.
+
+    Raises ArtefactError naming the field that is odd.
+    """
     adapter = TypeAdapter(kind)
-    fields = {entry.name for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]  # a dataclass, by contract
-    if facts.keys() != fields:
-        odd = sorted(facts.keys() ^ fields)
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, by contract
+    may_lack = {entry.name for entry in fields if entry.default is not MISSING or entry.default_factory is not MISSING}
+    odd = sorted((facts.keys() ^ {entry.name for entry in fields}) - (may_lack - facts.keys()))
+    if odd:
         raise ArtefactError(f"unknown or missing field: {', '.join(map(str, odd[:3]))}.", where="task.json", fix=_FIX)
     try:
         return adapter.validate_python(dict(facts))

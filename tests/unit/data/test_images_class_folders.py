@@ -224,18 +224,18 @@ def test_converted_pictures_are_counted_with_their_names(tmp_path):
 def test_pictures_to_predict_need_no_folders_and_bad_ones_are_listed(tmp_path):
     lay_out(tmp_path, "1.png", "x/2.png")
     (tmp_path / "3.png").write_bytes(b"")
-    reading = images.read_unlabelled(open_source(tmp_path), DataSettings())
+    reading = images.read_unlabelled(open_source(tmp_path), DataSettings(), images.Whites())
     assert reading.splits["all"].index["id"].to_list() == ["1.png", "x/2.png"]
     assert reading.splits["all"][0].target is None
     assert [bad.where for bad in reading.bad] == ["3.png"]
-    single = images.read_unlabelled(open_source(tmp_path / "1.png"), DataSettings())
+    single = images.read_unlabelled(open_source(tmp_path / "1.png"), DataSettings(), images.Whites())
     assert single.splits["all"][0].id == str(tmp_path / "1.png")
 
 
 def test_nothing_readable_to_predict_ends_it(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"nothing in 1 picture can be read: 3.png \(empty"):
-        images.read_unlabelled(open_source(tmp_path), DataSettings())
+        images.read_unlabelled(open_source(tmp_path), DataSettings(), images.Whites())
 
 
 # --- telling layouts apart, by names alone --------------------------------------------------------------------------

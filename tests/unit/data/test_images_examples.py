@@ -10,7 +10,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data import images
 from gnomon.data.images import stores
-from gnomon.data.images.arrays import as_bytes
+from gnomon.data.images.scaling import as_bytes
 from gnomon.data.opening import open_source
 from gnomon.data.source import Arrays, Source
 
@@ -185,24 +185,24 @@ def test_moments_are_those_of_all_pixels():
     (np.array([False, True, True]), [0, 255, 255], "0..1"),
 ])  # fmt: skip
 def test_arrays_of_other_numbers_are_scaled_by_their_range_and_said(values, expected, said):
-    pixels, notes = as_bytes(values.reshape(1, 1, 3), "x")
-    np.testing.assert_array_equal(pixels[0, 0], expected)
-    assert said in notes[0]
+    found = as_bytes(values.reshape(1, 1, 3), "x")
+    np.testing.assert_array_equal(found.pixels[0, 0], expected)
+    assert said in found.notes[0]
 
 
 def test_bytes_are_taken_as_they_are_without_a_copy():
     array = noise(3, 4, 4)
-    pixels, notes = as_bytes(array, "x")
-    assert pixels is array
-    assert notes == []
+    found = as_bytes(array, "x")
+    assert found.pixels is array
+    assert found.notes == ()
 
 
 def test_four_channels_are_colour_and_transparency():
     array = np.zeros((1, 1, 2, 4), np.uint8)
     array[0, 0, 1, 3] = 255
-    pixels, notes = as_bytes(array, "x")
-    np.testing.assert_array_equal(pixels[0, 0], [[255] * 3, [0] * 3])
-    assert "transparency" in notes[0]
+    found = as_bytes(array, "x")
+    np.testing.assert_array_equal(found.pixels[0, 0], [[255] * 3, [0] * 3])
+    assert "transparency" in found.notes[0]
 
 
 @pytest.mark.parametrize(("array", "what"), [
@@ -249,7 +249,7 @@ def test_class_names_number_the_targets():
 
 
 def test_arrays_to_predict_need_no_targets():
-    reading = images.read_unlabelled(open_source(noise(3, 8, 8)), DataSettings())
+    reading = images.read_unlabelled(open_source(noise(3, 8, 8)), DataSettings(), images.Whites())
     assert reading.splits["all"][1].id == "image 1"
     assert reading.splits["all"][1].target is None
 

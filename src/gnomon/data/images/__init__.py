@@ -12,9 +12,10 @@ from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arr
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
 from gnomon.data.images.examples import ImageExamples, as_png, moments
 from gnomon.data.images.idx import looks_like_idx, read_idx
+from gnomon.data.images.whites import Whites
 from gnomon.data.source import Source, Tree
 
-__all__ = ["ImageExamples", "as_png", "claim", "moments", "read_labelled", "read_unlabelled"]
+__all__ = ["ImageExamples", "Whites", "as_png", "claim", "moments", "read_labelled", "read_unlabelled"]
 
 
 def claim(source: Source) -> Claim | None:
@@ -39,11 +40,11 @@ def read_labelled(source: Source, settings: DataSettings) -> Reading:
     return _with_notes(source, read_class_folders(tree, settings))
 
 
-def read_unlabelled(source: Source, settings: DataSettings) -> Reading:
-    """All pictures, under the key "all", whatever folders they lie in."""
+def read_unlabelled(source: Source, settings: DataSettings, whites: Whites) -> Reading:
+    """All pictures on the scale of the training set, under the key "all", whatever folders they lie in."""
     if source.arrays is not None:
-        return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin))
-    return _with_notes(source, read_pictures(_tree(source), settings))
+        return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin, whites))
+    return _with_notes(source, read_pictures(_tree(source), settings, whites))
 
 
 def _refuse_columns(source: Source, settings: DataSettings) -> None:

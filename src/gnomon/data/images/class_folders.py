@@ -6,12 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput, Reading
 from gnomon.core.settings import DataSettings
 from gnomon.data.images.decoding import LEAST_SIDE, is_picture_name
 from gnomon.data.images.examples import ImageExamples, check_classes, check_divided, index_of, same_picture_twice
 from gnomon.data.images.stores import Scan, scan
+from gnomon.data.images.whites import Whites
 from gnomon.data.source import File, Tree, counted, display_name, first_names, listed
 from gnomon.data.trees import common_folder
 
@@ -105,7 +108,8 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     layout = _layout(tree)
     _require_classes(tree, layout)
     files = [placed.file for placed in layout.placed]
-    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
+    trained_on = np.flatnonzero([placed.split in ("all", "train") for placed in layout.placed])
+    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings), trained_on=trained_on)
     kept = [layout.placed[position] for position in found.readable]
     if kept:
         _require_two_left(layout.placed, kept, found.bad, tree.origin)
@@ -116,15 +120,18 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
         if any(placed.split == split for placed in kept)
     }
     check_divided(splits, tree.origin)
-    trained_on = splits.get("all") or splits["train"]
+    to_learn = splits.get("all") or splits["train"]
     notes = [*tree.notes, *layout.notes, *_left_aside(layout), *remarks(found)]
-    notes += check_classes(dict(Counter(trained_on.index["stratum"].to_list())), tree.origin)
+    notes += check_classes(dict(Counter(to_learn.index["stratum"].to_list())), tree.origin)
     whole = ImageExamples.of(found.store, found.readable, index_of(*_columns(kept)))
     return Reading(splits, tuple(notes + same_picture_twice(whole)), found.bad)
 
 
-def read_pictures(tree: Tree, settings: DataSettings) -> Reading:
-    """Every picture of a tree, without classes, under the key "all". Raises DataError when none can be read."""
+def read_pictures(tree: Tree, settings: DataSettings, whites: Whites) -> Reading:
+    """Every picture of a tree on the scale of the training set, without classes, under the key "all".
+
+    Raises DataError when none can be read.
+    """
     files = [file for file in tree.files if is_picture_name(file.name)]
     if not files and len(tree.files) == 1:
         files = [tree.files[0]]  # given by name, it is to be tried whatever it is called
@@ -134,7 +141,7 @@ def read_pictures(tree: Tree, settings: DataSettings) -> Reading:
             where=tree.origin,
             fix="give pictures to predict.",
         )
-    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings))
+    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings), whites=whites)
     if not len(found.readable):
         raise DataError(
             f"nothing in {counted(len(files), 'picture')} can be read: {_shown(found.bad)}.",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gnomon.core.errors import MachineError
+from gnomon.data.images.whites import DIM, LARGEST, OTHER_SCALE, Range, Whites, white_of_file
 from gnomon.data.source import display_name
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ DEEP_DARK = "16 bits a value, but none over 4,095: scaled by 1/257 they are dark
 FLOATS_ONE = "floating point values within 0..1: times 255"
 FLOATS_BYTE = "floating point values within 0..255: rounded"
 FLOATS_DEEP = "floating point values within 0..65,535: divided by 257"
+CUT = "values above white in the training set: cut to white"
+NEARLY_BLACK = "below a 64th of white in the training set: nearly black on its scale"
 ROTATED = "turned upright as EXIF says"
 BAD_EXIF = "unreadable EXIF: taken as upright"
 ANIMATED = "several frames or pages: the first is used"
@@ -74,6 +77,8 @@ class Picture:
     height: int  # as stored, before being brought down
     width: int
     remarks: tuple[str, ...]  # what was done to it
+    values: Range | None = None  # those stored, where white is not 255 by itself: of more than 8 bits
+    is_float: bool = False
 
 
 def is_picture_name(name: str) -> bool:
@@ -125,11 +130,14 @@ _guard = _Guard()
 _one_big = threading.Lock()
 
 
-def decode(content: bytes, name: str, *, max_pixels: int, least_side: int = LEAST_SIDE) -> Picture:
+def decode(
+    content: bytes, name: str, *, max_pixels: int, least_side: int = LEAST_SIDE, whites: Whites | None = None
+) -> Picture:
     """Decode completely. Call it inside `decoder_guard`.
 
     `least_side`: the shorter side keeps at least that many pixels; larger pictures are averaged down by a whole
-    factor, the same for the same picture always. Raises UnreadableError.
+    factor, the same for the same picture always. `whites` are those of the training set; without them 65,535 is white
+    in integers of more than 8 bits, and floating point values are taken by their own range. Raises UnreadableError.
     """
     from PIL import Image
 
@@ -141,9 +149,9 @@ def decode(content: bytes, name: str, *, max_pixels: int, least_side: int = LEAS
             if width * height > max_pixels:
                 raise UnreadableError(f"{width * height:,} pixels, more than max_pixels={max_pixels:,} allows")
             if width * height < BIG:
-                return _picture(image, name, least_side)
+                return _picture(image, name, least_side, whites)
             with _one_big:
-                return _picture(image, name, least_side)
+                return _picture(image, name, least_side, whites)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         found = re.search(r"\((\d+) pixels\)", str(error))
         pixels = f"{int(found[1]):,} pixels" if found else "more pixels"
@@ -156,7 +164,7 @@ def decode(content: bytes, name: str, *, max_pixels: int, least_side: int = LEAS
         raise UnreadableError(_fault(content, name, error)) from None
 
 
-def _picture(image: Image.Image, name: str, least_side: int) -> Picture:
+def _picture(image: Image.Image, name: str, least_side: int, whites: Whites | None) -> Picture:
     remarks = []
     kind = "JPEG" if image.format == "MPO" else image.format  # phones append a second view to a JPEG
     if _FORMAT_OF.get(_suffix(name), kind) != kind:
@@ -170,13 +178,20 @@ def _picture(image: Image.Image, name: str, least_side: int) -> Picture:
     deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     image.load()
     orientation = _orientation(image, remarks)
-    pixels = _eight_bits(image, least_side, deep, remarks)
+    values = None
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _native(image)
+        values = _range(image)
+        convert = _scaling(image, values, whites, remarks)
+    else:
+        convert = _conversion(image, deep, remarks)
+    pixels = _eight_bits(image, least_side, convert)
     if orientation in _UPRIGHT:
         remarks.append(ROTATED)
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
         if orientation >= 5:
             width, height = height, width
-    return Picture(_gray_if_gray(pixels), height, width, tuple(remarks))
+    return Picture(_gray_if_gray(pixels), height, width, tuple(remarks), values, image.mode == "F")
 
 
 # EXIF 2.32, tag 0x0112: where the stored first row and first column lie in the upright picture.
@@ -199,18 +214,18 @@ def _orientation(image: Image.Image, remarks: list[str]) -> int:
         return 1
 
 
-def _eight_bits(image: Image.Image, least_side: int, deep: bool, remarks: list[str]) -> np.ndarray:
+def _eight_bits(image: Image.Image, least_side: int, convert: Any) -> np.ndarray:
     """(H, W) or (H, W, 3) uint8, brought down by a whole factor; a strip at a time, so that no second copy is made."""
     factor = max(1, min(image.size) // least_side)
-    convert = _conversion(image, deep, remarks)
     rows = max(1, BIG // image.width // factor) * factor
     if rows >= image.height:
         return _array(convert(image), factor)
-    strips = [
-        _array(convert(image.crop((0, top, image.width, min(top + rows, image.height)))), factor)
-        for top in range(0, image.height, rows)
-    ]
-    return np.concatenate(strips)
+    return np.concatenate([_array(convert(strip), factor) for strip in _strips(image, rows)])
+
+
+def _strips(image: Image.Image, rows: int) -> Iterator[Image.Image]:
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _array(image: Image.Image, factor: int) -> np.ndarray:
@@ -220,10 +235,11 @@ def _array(image: Image.Image, factor: int) -> np.ndarray:
 def _conversion(image: Image.Image, deep: bool, remarks: list[str]) -> Any:
     """A function from a strip of `image` to an L or RGB one; says in `remarks` what it does."""
     mode = image.mode
-    if mode in ("I", "F") or mode.startswith("I;16"):
-        return _scaling(image, remarks)
     if deep:
         remarks.append(DEEP)  # Pillow has kept the upper eight bits already
+        hidden = image.info.get("transparency")
+        if isinstance(hidden, tuple):  # but not of the colour that is to be transparent
+            image.info["transparency"] = tuple(value >> 8 for value in hidden)
     if mode in ("P", "PA"):
         remarks.append(PALETTE)
     if mode in ("PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
@@ -248,33 +264,74 @@ def _over_white(strip: Image.Image) -> Image.Image:
     return background
 
 
-def _scaling(image: Image.Image, remarks: list[str]) -> Any:
-    """For 16-bit, 32-bit and floating point grays: by the range that the values have, or not at all."""
+def _native(image: Image.Image) -> Image.Image:
+    """16-bit grays in the byte order of the machine: Pillow reads the others, and cannot work on them."""
     from PIL import Image
 
-    low, high = cast("tuple[float, float]", image.getextrema())
-    if image.mode == "F" and not (np.isfinite(low) and np.isfinite(high) and _all_finite(image)):
-        raise UnreadableError("floating point values that are not numbers (NaN or infinite)")
-    if low < 0 or high > 65_535:
-        raise UnreadableError(f"values from {low:g} to {high:g}, outside 0..65,535")
-    if image.mode != "F":
-        factor, remark = 1 / 257, DEEP if high > 4095 else DEEP_DARK
-    elif high <= 1:
-        factor, remark = 255.0, FLOATS_ONE
-    elif high <= WHITE:
-        factor, remark = 1.0, FLOATS_BYTE
+    if image.mode in ("I", "F", "I;16"):
+        return image
+    native = Image.fromarray(np.asarray(image).astype(np.uint16))
+    native.info = image.info
+    return native
+
+
+def _range(image: Image.Image) -> Range:
+    """Of 16-bit, 32-bit and floating point grays. Raises UnreadableError where they cannot be brightnesses."""
+    if image.mode == "F":
+        values = Range()
+        for strip in _strips(image, max(1, BIG // image.width)):
+            found = np.asarray(strip)
+            if not np.isfinite(found).all():
+                raise UnreadableError("floating point values that are not numbers (NaN or infinite)")
+            values |= Range(float(found.min()), float(found.max()), bool((found == np.rint(found)).all()))
     else:
-        factor, remark = 1 / 257, FLOATS_DEEP
-    remarks.append(remark)
-    return lambda strip: Image.fromarray((np.asarray(strip, np.float32) * factor + 0.5).astype(np.uint8))
+        low, high = cast("tuple[float, float]", image.getextrema())
+        values = Range(low, high)
+    if values.low < 0 or values.high > LARGEST:
+        raise UnreadableError(f"values from {values.low:g} to {values.high:g}, outside 0..65,535")
+    return values
 
 
-def _all_finite(image: Image.Image) -> bool:
-    rows = max(1, BIG // image.width)
-    return all(
-        np.isfinite(np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))).all()
-        for top in range(0, image.height, rows)
-    )
+def _scaling(image: Image.Image, values: Range, whites: Whites | None, remarks: list[str]) -> Any:
+    """For 16-bit, 32-bit and floating point grays: a function from a strip to an L one, white becoming 255."""
+    from PIL import Image
+
+    is_float = image.mode == "F"
+    whites = whites or Whites()
+    white = white_of_file(values, whites, is_float=is_float)
+    if values.high > OTHER_SCALE * white:
+        raise UnreadableError(
+            f"values up to {values.high:,g}, though {white:,g} is white in the training set: another scale"
+        )
+    remarks.append(_scaled(white, values, is_float=is_float))
+    if values.high > white:
+        remarks.append(CUT)
+    elif whites.of_file(is_float=is_float) and values.high < DIM * white:
+        remarks.append(NEARLY_BLACK)
+    hidden = image.info.get("transparency")
+    if isinstance(hidden, int):
+        remarks.append(TRANSPARENT)
+
+    def scaled(strip: Image.Image) -> Image.Image:
+        numbers = np.asarray(strip)
+        bytes_ = (np.minimum(numbers, numbers.dtype.type(white)).astype(np.float32) * (WHITE / white) + 0.5).astype(
+            np.uint8
+        )
+        if isinstance(hidden, int):
+            bytes_[numbers == hidden] = WHITE
+        return Image.fromarray(bytes_)
+
+    return scaled
+
+
+def _scaled(white: float, values: Range, *, is_float: bool) -> str:
+    """What was done, in words."""
+    if is_float:
+        usual = {1.0: FLOATS_ONE, float(WHITE): FLOATS_BYTE, LARGEST: FLOATS_DEEP}
+        return usual.get(white, f"floating point values within 0..{white:,g}: times 255/{white:,g}")
+    if white == LARGEST:
+        return DEEP if values.high > 4095 else DEEP_DARK
+    return f"16 bits a value, of which 0..{white:,g} are used: scaled by 255/{white:,g} to 8"
 
 
 def _gray_if_gray(pixels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples
 from gnomon.data.images.stores import Store
+from gnomon.data.images.whites import Whites
 from gnomon.data.source import counted, first_names, listed
 
 VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each of a channel
@@ -81,18 +82,30 @@ class ImageExamples(Examples):
         """Whether any picture has colour."""
         return any(store.is_colour(self.positions[rows]).any() for store, rows in self._by_store())
 
-    def pixels(self, height: int, width: int, channels: int) -> np.ndarray:
+    @property
+    def whites(self) -> Whites:
+        """What white is where pictures are not of bytes: that of the source which came first."""
+        return self.stores[0].whites
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether every picture has 8 bits a value, so that white is 255 in all of them."""
+        return all(store.is_bytes for store in self.stores)
+
+    def pixels(self, height: int, width: int, channels: int, whites: Whites | None = None) -> np.ndarray:
         """(N, height, width, channels) uint8, C-contiguous; channels is 1 (gray) or 3.
 
         Each side is resized by itself, with antialiasing; nothing is cropped. The same picture gives the same values
-        in every call and in every company.
+        in every call and in every company, on the scale of `whites` (None: their own). Raises DataError for pictures
+        whose values are far beyond it.
         """
+        whites = self.whites if whites is None else whites
         by_store = list(self._by_store())
         if len(by_store) == 1:
-            return by_store[0][0].pixels(self.positions, height, width, channels)
+            return by_store[0][0].pixels(self.positions, height, width, channels, whites)
         out = np.empty((len(self), height, width, channels), np.uint8)
         for store, rows in by_store:
-            out[rows] = store.pixels(self.positions[rows], height, width, channels)
+            out[rows] = store.pixels(self.positions[rows], height, width, channels, whites)
         return out
 
     def fingerprints(self) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.example import Reading
-from gnomon.data.images.arrays import as_bytes, class_names_of, numbered
+from gnomon.data.images.arrays import class_names_of, numbered
 from gnomon.data.images.examples import (
     ImageExamples,
     check_classes,
@@ -23,7 +23,9 @@ from gnomon.data.images.examples import (
     index_of,
     same_picture_twice,
 )
+from gnomon.data.images.scaling import as_bytes
 from gnomon.data.images.stores import ArrayStore
+from gnomon.data.images.whites import Whites
 from gnomon.data.source import Tree, counted, display_name, first_names, listed
 
 _NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
@@ -72,7 +74,9 @@ def read_idx(tree: Tree) -> Reading:
     others = [file.name for file in tree.files if file.name not in used]
     if others:
         notes.append(listed("other files, left aside", others))
-    splits = {pair.split: _examples(tree, pair, notes) for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]}
+    splits: dict[str, ImageExamples] = {}
+    for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]:  # train first: it says what white is
+        splits[pair.split] = _examples(tree, pair, notes, splits["train"].whites if "train" in splits else None)
     check_divided(splits, tree.origin)
     trained_on = splits.get("all") or splits["train"]
     notes += check_classes(dict(Counter(trained_on.index["stratum"].to_list())), tree.origin)
@@ -106,7 +110,7 @@ def _pair(tree: Tree, stem: str, kinds: dict[str, str]) -> _Pair:
     return _Pair(split, kinds["images"], kinds["labels"])
 
 
-def _examples(tree: Tree, pair: _Pair, notes: list[str]) -> ImageExamples:
+def _examples(tree: Tree, pair: _Pair, notes: list[str], whites: Whites | None) -> ImageExamples:
     images, labels = read_idx_file(tree, pair.images), read_idx_file(tree, pair.labels)
     if len(images) != len(labels):
         raise DataError(
@@ -115,11 +119,11 @@ def _examples(tree: Tree, pair: _Pair, notes: list[str]) -> ImageExamples:
             where=tree.origin,
             fix="get the pair again: the two belong to different sets.",
         )
-    pixels, scaled = as_bytes(images, display_name(pair.images))
-    notes += scaled
-    classes = class_names_of(labels, (), len(pixels), display_name(pair.labels))
-    table = index_of(numbered(len(pixels), pair.split), classes)
-    return ImageExamples.of(ArrayStore(pixels), np.arange(len(pixels)), table)
+    found = as_bytes(images, display_name(pair.images), whites)
+    notes += found.notes
+    classes = class_names_of(labels, (), len(images), display_name(pair.labels))
+    table = index_of(numbered(len(images), pair.split), classes)
+    return ImageExamples.of(ArrayStore(found.pixels, images, found.whites), np.arange(len(images)), table)
 
 
 def read_idx_file(tree: Tree, name: str) -> np.ndarray:

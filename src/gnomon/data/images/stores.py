@@ -16,6 +16,8 @@ import numpy as np
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput
 from gnomon.data.images.decoding import BYTES_A_PIXEL, Picture, UnreadableError, decode, decoder_guard
+from gnomon.data.images.scaling import on_scale, white_of
+from gnomon.data.images.whites import Range, Whites, white_of_file
 from gnomon.data.room import memory_left
 from gnomon.data.source import File, Tree, display_name
 
@@ -29,6 +31,13 @@ _CHUNK = 4_096  # pictures of an array turned into floats at a time
 class Store(Protocol):
     """M pictures. Positions are int64 arrays into them."""
 
+    whites: Whites
+    """What white is in those that are not of bytes; the pictures are shown, and compared, on this scale."""
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether every picture has 8 bits a value, so that no scale is needed."""
+
     def sizes(self, positions: np.ndarray) -> np.ndarray:
         """(N, 2) int64: heights and widths in pixels, upright, as stored."""
 
@@ -38,8 +47,8 @@ class Store(Protocol):
     def picture(self, position: int) -> np.ndarray:
         """(H, W) or (H, W, 3) uint8."""
 
-    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-        """(N, height, width, channels) uint8."""
+    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int, whites: Whites) -> np.ndarray:
+        """(N, height, width, channels) uint8, on the scale of `whites`. Raises DataError for values far beyond it."""
 
     def fingerprints(self, positions: np.ndarray) -> np.ndarray:
         """(N,) uint64."""
@@ -62,9 +71,13 @@ class Scan:
 class FileStore:
     """Pictures of a tree. Made by `scan`, which decodes each of them once, completely."""
 
-    def __init__(self, tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int) -> None:
+    def __init__(
+        self, tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int, whites: Whites | None = None
+    ) -> None:
+        self.whites = whites or Whites()
         self._tree, self._files = tree, files
         self._max_pixels, self._least_side = max_pixels, least_side
+        self._values: dict[int, tuple[Range, bool]] = {}  # of pictures of more than 8 bits a value; floating or not
         self._sizes = np.zeros((len(files), 2), np.int64)
         self._colour = np.zeros(len(files), bool)
         self._prints = np.zeros(len(files), np.uint64)
@@ -72,31 +85,63 @@ class FileStore:
         self._remembered: list[np.ndarray | None] = [None] * len(files)
         self._room = min(MEMORY, memory_left() // 4)
 
-    def look_at_all(self) -> list[tuple[str, ...] | UnreadableError]:
+    @property
+    def is_bytes(self) -> bool:
+        return not self._values
+
+    def look_at_all(self, trained_on: np.ndarray | None = None) -> list[tuple[str, ...] | UnreadableError]:
         """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture.
 
-        Gives for each file the remarks on it, or why it cannot be read.
+        Gives for each file the remarks on it, or why it cannot be read. Where what white is has not been handed over,
+        the files `trained_on` (positions; None: all) say it, and pictures that were decoded on another scale are
+        decoded again.
         """
         outcomes: list[tuple[str, ...] | UnreadableError] = [()] * len(self._files)
 
         def look(_: int, position: int) -> None:
-            try:
-                picture = self._decode(position)
-            except UnreadableError as error:
-                outcomes[position] = error
-                return
-            pixels = picture.pixels
-            self._sizes[position] = picture.height, picture.width
-            self._colour[position] = pixels.ndim == 3
-            self._prints[position] = fingerprint(pixels)
-            self._thumbnails[position] = np.rint(_thumbnails(pixels[None], THUMBNAIL, THUMBNAIL)[0])
-            if pixels.nbytes <= self._room:
-                self._room -= pixels.nbytes
-                self._remembered[position] = pixels
-            outcomes[position] = picture.remarks
+            outcomes[position] = self._look(position)
 
         self._each(look, np.arange(len(self._files)))
+        if self.whites == Whites() and self._values:
+            self.whites = self._found_whites(range(len(self._files)) if trained_on is None else trained_on.tolist())
+            others = [position for position in self._values if self._is_other_scale(position, Whites())]
+            self._each(look, np.array(sorted(others), np.int64))
         return outcomes
+
+    def _look(self, position: int) -> tuple[str, ...] | UnreadableError:
+        try:
+            picture = self._decode(position, self.whites)
+        except UnreadableError as error:
+            return error
+        pixels = picture.pixels
+        if picture.values is not None:
+            self._values[position] = picture.values, picture.is_float
+        self._sizes[position] = picture.height, picture.width
+        self._colour[position] = pixels.ndim == 3
+        self._prints[position] = fingerprint(pixels)
+        self._thumbnails[position] = np.rint(_thumbnails(pixels[None], THUMBNAIL, THUMBNAIL)[0])
+        if self._remembered[position] is not None:
+            self._remembered[position] = pixels
+        elif pixels.nbytes <= self._room:
+            self._room -= pixels.nbytes
+            self._remembered[position] = pixels
+        return picture.remarks
+
+    def _found_whites(self, trained_on: Sequence[int]) -> Whites:
+        """As the pictures trained on show it: one for all integers, one for all floating point values."""
+        found: dict[bool, Range] = {}
+        for position in trained_on:
+            if position in self._values:
+                values, is_float = self._values[position]
+                found[is_float] = found.get(is_float, Range()) | values
+        return Whites(*(found[is_float].white() if is_float in found else None for is_float in (False, True)))
+
+    def _is_other_scale(self, position: int, whites: Whites) -> bool:
+        """Whether a picture comes out otherwise by the store's own whites than by `whites`."""
+        if position not in self._values or whites == self.whites:
+            return False
+        values, is_float = self._values[position]
+        return white_of_file(values, whites, is_float=is_float) != white_of_file(values, self.whites, is_float=is_float)
 
     def sizes(self, positions: np.ndarray) -> np.ndarray:
         return np.take(self._sizes, positions, axis=0)
@@ -111,11 +156,13 @@ class FileStore:
         with decoder_guard(self._max_pixels):
             return self._again(position)
 
-    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int, whites: Whites) -> np.ndarray:
         out = np.empty((len(positions), height, width, channels), np.uint8)
 
         def place(i: int, position: int) -> None:
             pixels = self._remembered[position]
+            if self._is_other_scale(position, whites):
+                pixels = self._rescaled(position, whites)
             out[i] = resized(self._again(position) if pixels is None else pixels, height, width, channels)
 
         self._each(place, positions)
@@ -127,7 +174,7 @@ class FileStore:
     def thumbnails(self, positions: np.ndarray) -> np.ndarray:
         return np.take(self._thumbnails, positions, axis=0).astype(np.float32)
 
-    def _decode(self, position: int) -> Picture:
+    def _decode(self, position: int, whites: Whites) -> Picture:
         file = self._files[position]
         if file.size > BYTES_A_PIXEL * self._max_pixels + 2**20:
             raise UnreadableError(f"{file.size:,} bytes, more than a picture of max_pixels={self._max_pixels:,} takes")
@@ -135,12 +182,23 @@ class FileStore:
             content = self._tree.read(file.name)
         except DataError as error:
             raise UnreadableError(error.what.removesuffix(".")) from None
-        return decode(content, file.name, max_pixels=self._max_pixels, least_side=self._least_side)
+        return decode(content, file.name, max_pixels=self._max_pixels, least_side=self._least_side, whites=whites)
+
+    def _rescaled(self, position: int, whites: Whites) -> np.ndarray:
+        """A picture on the scale of another training set. Raises DataError where its values are far beyond it."""
+        try:
+            return self._decode(position, whites).pixels
+        except UnreadableError as error:
+            raise DataError(
+                f"{error.why}.",
+                where=display_name(self._files[position].name),
+                fix="give pictures on the scale of those that were trained on.",
+            ) from None
 
     def _again(self, position: int) -> np.ndarray:
         """A picture that was readable when it was scanned and did not fit into memory."""
         try:
-            pixels = self._decode(position).pixels
+            pixels = self._decode(position, self.whites).pixels
         except UnreadableError as error:
             why = error.why
         else:
@@ -174,10 +232,16 @@ class FileStore:
                     pass
 
 
-def scan(tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int) -> Scan:
-    """Decode every file once. What cannot be read is in `bad`, by display name and reason."""
-    store = FileStore(tree, files, max_pixels=max_pixels, least_side=least_side)
-    outcomes = store.look_at_all()
+def scan(
+    tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int, whites: Whites | None = None,
+    trained_on: np.ndarray | None = None,
+) -> Scan:  # fmt: skip
+    """Decode every file once. What cannot be read is in `bad`, by display name and reason.
+
+    Where what white is is not known from a training, the files `trained_on` (positions; None: all) say it.
+    """
+    store = FileStore(tree, files, max_pixels=max_pixels, least_side=least_side, whites=whites)
+    outcomes = store.look_at_all(trained_on)
     bad, readable = [], []
     remarks: dict[str, list[str]] = defaultdict(list)
     for position, (file, outcome) in enumerate(zip(files, outcomes, strict=True)):
@@ -194,9 +258,14 @@ def scan(tree: Tree, files: Sequence[File], *, max_pixels: int, least_side: int)
 class ArrayStore:
     """Pictures in one array."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        """`array`: (M, H, W) or (M, H, W, 3) uint8."""
-        self._array = array
+    def __init__(self, array: np.ndarray, given: np.ndarray, whites: Whites) -> None:
+        """`array`: (M, H, W) or (M, H, W, 3) uint8, made from the values `given` on the scale of `whites`."""
+        self.whites = whites
+        self._array, self._given = array, given
+
+    @property
+    def is_bytes(self) -> bool:
+        return self._given.dtype == np.uint8
 
     def sizes(self, positions: np.ndarray) -> np.ndarray:
         return np.tile(np.array(self._array.shape[1:3], np.int64), (len(positions), 1))
@@ -208,13 +277,16 @@ class ArrayStore:
         picture: np.ndarray = self._array[position]
         return picture
 
-    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-        same_kind = (channels == 3) == (self._array.ndim == 4)
-        if same_kind and self._array.shape[1:3] == (height, width):
-            return np.take(self._array, positions, axis=0).reshape(len(positions), height, width, channels)
+    def pixels(self, positions: np.ndarray, height: int, width: int, channels: int, whites: Whites) -> np.ndarray:
+        array = self._array
+        if white_of(self._given, whites) != white_of(self._given, self.whites):
+            array, positions = on_scale(self._given[positions], whites), np.arange(len(positions))
+        same_kind = (channels == 3) == (array.ndim == 4)
+        if same_kind and array.shape[1:3] == (height, width):
+            return np.take(array, positions, axis=0).reshape(len(positions), height, width, channels)
         out = np.empty((len(positions), height, width, channels), np.uint8)
         for i, position in enumerate(positions):
-            out[i] = resized(self._array[position], height, width, channels)
+            out[i] = resized(array[position], height, width, channels)
         return out
 
     def fingerprints(self, positions: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from gnomon.core.errors import ArtefactError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.facts import checked_facts
@@ -21,7 +22,7 @@ from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import Batch, Claim, Predictions, Task, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
-from gnomon.data.images import ImageExamples
+from gnomon.data.images import ImageExamples, Whites
 from gnomon.data.source import Source
 from gnomon.metrics.classification import scores
 from gnomon.models import build_image_model
@@ -52,6 +53,7 @@ class ImageClassification(Task):
     channels: int  # 1 gray, 3 colour
     mean: tuple[float, ...]  # per channel, of pixel values scaled to [0, 1], on the training split
     std: tuple[float, ...]
+    whites: Whites | None = None  # what white is where pictures are not of bytes; None: a run of before it was kept
 
     @classmethod
     def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
@@ -89,7 +91,7 @@ class ImageClassification(Task):
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
         mean, std = images.moments(examples.take(chosen), height, width, channels)
         names = sorted(examples.index["stratum"].unique().to_list())
-        return cls(tuple(names), height, width, channels, mean, std)
+        return cls(tuple(names), height, width, channels, mean, std, examples.whites)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -107,13 +109,19 @@ class ImageClassification(Task):
         return (f"pictures of {low_w}x{low_h} to {high_w}x{high_h} pixels are {brought}",)
 
     def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
-        return images.read_unlabelled(source, settings)
+        return images.read_unlabelled(source, settings, self.whites or Whites())
 
     def judged(self, examples: Examples, seed: int) -> Examples:
         return examples
 
     def encode_inputs(self, examples: Examples) -> Columns:
-        pixels = cast(ImageExamples, examples).pixels(self.height, self.width, self.channels)
+        pictures = cast(ImageExamples, examples)
+        if self.whites is None and not pictures.is_bytes:
+            raise ArtefactError(
+                "this run does not say what white is in pictures of more than 8 bits, as runs do since that is kept.",
+                fix="train it again.",
+            )
+        pixels = pictures.pixels(self.height, self.width, self.channels, self.whites)
         return {"image": torch.from_numpy(pixels)}  # (N, H, W, C) uint8
 
     def encode_targets(self, examples: Examples) -> Columns:
