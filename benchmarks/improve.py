@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from gnomon.core.seeds import derive, generator
-from gnomon.core.settings import from_flat, with_values
+from gnomon.core.settings import from_flat
 from gnomon.metrics.interval import Interval
 from gnomon.strategy.improve_diary import Entry, State, changes_key
 from gnomon.training.evaluate import evaluate
@@ -34,7 +34,6 @@ from gnomon.training.loop import split_error
 from gnomon.workflow.improve.loop import ComputeBudget, Loop
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import open_session
 from gnomon.workflow.trial import Trial, Trials
 
 BUDGET = 12.0  # times the compute of the first system
@@ -241,7 +240,7 @@ def _place(values: Sequence[Any], value: Any) -> int | None:
 
 def cost_of(trials: Any, changes: Mapping[str, Any]) -> float:
     """Multiply-adds that a training with these changes will take, from the layers of its network."""
-    session = open_session(trials.prepared, with_values(trials.opened, changes), task=trials.task)
+    session = trials.session(changes)
     per_example = sum(row.multiply_adds or 0 for row in session.layers)
     return 3.0 * per_example * len(trials.prepared.splits["train"]) * (session.settings.stop.epochs or 1)
 

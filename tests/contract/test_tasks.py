@@ -17,11 +17,13 @@ from gnomon import tasks
 from gnomon.core.seeds import derive
 from gnomon.core.task import Task
 from gnomon.data.columns import Ragged, length
-from gnomon.data.opening import open_source
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.training.loop import mean_loss
-from gnomon.workflow.prepare import prepare, recognise
-from gnomon.workflow.session import Session, fresh_model, open_session
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.road.build import Session, fresh_model
+from gnomon.workflow.road.open import open_data
+from gnomon.workflow.road.recognise import recognise
+from gnomon.workflow.session import open_session
 
 CPU = torch.device("cpu")
 
@@ -64,9 +66,9 @@ def made(request, tmp_path_factory) -> Made:
 # --- the checks -----------------------------------------------------------------------------------------------------
 def check_claims_its_own_sample(made: Made) -> None:
     opened = gnomon.core.settings.from_flat({})
-    chosen, why = recognise(open_source(made.source), opened)
-    assert chosen.name == made.kind.name
-    assert why
+    found = recognise(open_data(made.source, opened))
+    assert found.task.name == made.kind.name
+    assert found.why
 
 
 def check_sample_is_the_same_for_the_same_seed(made: Made) -> None:

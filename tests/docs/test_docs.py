@@ -174,7 +174,7 @@ def test_every_room_of_the_house_is_on_its_picture():
 
 
 def test_the_rule_of_threads_is_the_one_the_page_gives():
-    from gnomon.workflow.session import ONE_THREAD_BELOW
+    from gnomon.workflow.road.build import ONE_THREAD_BELOW
 
     assert f"below {ONE_THREAD_BELOW / 1e6:g} million multiply-adds" in (DOCS / "architecture.md").read_text()
 

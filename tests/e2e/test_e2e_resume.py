@@ -210,20 +210,20 @@ def test_the_real_command_killed_by_strace_before_its_nth_call(whole, data, tmp_
 
 # --- stopped ----------------------------------------------------------------------------------------------------------
 PHASES = {  # phase: the call before which the signal comes, and which one of them
-    "reading": ("gnomon.workflow.fit:prepare", 1),
-    "building the model": ("gnomon.workflow.fit:open_session", 1),
+    "reading": ("gnomon.workflow.fit:open_data", 1),
+    "building the model": ("gnomon.workflow.fit:build_model", 1),
     "making the run": ("gnomon.runs.folder:writer.point", 1),
-    "encoding": ("gnomon.workflow.session:encode_whole", 2),
+    "encoding": ("gnomon.workflow.road.encode:encode_whole", 2),
     "the first batch": ("gnomon.training.loop:step", 1),
     "mid-epoch": ("gnomon.training.loop:step", 2),
     "the last batch of an epoch": ("gnomon.training.loop:step", 3),
-    "judging an epoch": ("gnomon.workflow.session:split_error", 2),
+    "judging an epoch": ("gnomon.workflow.road.judge:split_error", 2),
     "writing an epoch's row": ("gnomon.runs.writer:append_line", 1),
     "a save": ("gnomon.runs.writer:_sync_folder", 8),
-    "judging": ("gnomon.workflow.fit:judged_splits", 1),
-    "saving the model": ("gnomon.workflow.fit:model_files", 1),
-    "the diagnosis": ("gnomon.workflow.fit:judge_run", 1),
-    "the report": ("gnomon.workflow.judge.judge:report_record", 1),
+    "judging": ("gnomon.workflow.fit:judge_splits", 1),
+    "saving the model": ("gnomon.workflow.road.write:model_files", 1),
+    "the diagnosis": ("gnomon.workflow.road.write:judge_run", 1),
+    "the report": ("gnomon.workflow.road.verdict:report_record", 1),
 }
 BEFORE_THE_RUN = ("reading", "building the model")
 NUMBERS = {"SIGTERM": (signal.SIGTERM, 143), "SIGINT": (signal.SIGINT, 130)}

@@ -16,6 +16,7 @@ from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.runs.tags import Saying, TagStore
 from gnomon.workflow.judge import errors
+from gnomon.workflow.sheet import open_sheet, tag_sheet, tags_of_people
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_near_copies_in_the_other_class_are_named(tmp_path):
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(shown.astype(np.uint8)).save(place / f"{name}-{number:03d}.png")
     run = gnomon.fit(str(tmp_path / "bars"), epochs=8, test=0, runs_folder=str(tmp_path / "runs"))
-    sheet = errors.open_sheet(run.folder)
+    sheet = open_sheet(run.folder)
     (tag,) = [tag for tag in sheet.tags if tag.name == "copy with another label"]
     numbers = [int(Path(one).stem.partition("-")[2]) for one in sheet.ids]
     has_twin_in_train = [number % 5 == 0 and numbers.count(number) == 1 for number in numbers]
@@ -112,7 +113,7 @@ def test_the_test_split_is_refused_and_train_is_not(table_run):
 
 
 def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
-    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    sheet, store = open_sheet(table_run.folder), TagStore(table_run.path)
     path = tmp_path / "errors.csv"
     count = errors.write_sheet(sheet, store, path)
     assert count == sheet.errors.count
@@ -128,7 +129,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
         writer.writerows(rows)
     assert errors.read_sheet(sheet, store, path) == 4
     assert errors.read_sheet(sheet, store, path) == 0  # the same once more changes nothing
-    tags = {tag.name: tag for tag in errors.tags_of_people(sheet, store)}
+    tags = {tag.name: tag for tag in tags_of_people(sheet, store)}
     night = tags["=seen at night"]
     assert (int(night.tagged.sum()), int(night.looked.sum())) == (1, 2)
     assert int(tags["label wrong"].tagged.sum()) == 1
@@ -153,7 +154,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
     ],
 )
 def test_a_sheet_that_cannot_be_read_is_told_and_changes_nothing(table_run, tmp_path, text, what):
-    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    sheet, store = open_sheet(table_run.folder), TagStore(table_run.path)
     before = store.since(0)[0]
     path = tmp_path / "bad.csv"
     path.write_text(text.format(id=sheet.ids[0]))
@@ -170,7 +171,7 @@ def test_a_fit_ends_with_the_machines_tags_in_its_report_and_report_yes_adds_wha
     assert "What the mistakes on dev have in common" in page
     assert "confident mistake" in page
     assert "dark picture" not in page  # nobody has looked at the pictures yet
-    sheet, store = errors.open_sheet(picture_run.folder), TagStore(picture_run.path)
+    sheet, store = open_sheet(picture_run.folder), TagStore(picture_run.path)
     looked = [sheet.id_of(int(position)) for position in sheet.order[:5]]
     store.say([Saying("", "", "new", "<b>hazy")], "ann")
     store.say([Saying("dev", one, "tag", "<b>hazy", str(int(place < 2))) for place, one in enumerate(looked)], "ann")
@@ -199,16 +200,16 @@ def test_a_report_is_not_replaced_by_one_without_its_examples(picture_run, capsy
 
 
 def test_tags_that_cannot_be_read_are_no_reason_to_have_no_report(picture_run, tmp_path):
-    sheet, broken = errors.open_sheet(picture_run.folder), TagStore(tmp_path)
+    sheet, broken = open_sheet(picture_run.folder), TagStore(tmp_path)
     broken.path.write_bytes(b"no database at all, and long enough for a header" * 9)
-    found = errors.tag_sheet(sheet, broken)
+    found = tag_sheet(sheet, broken)
     assert "tags.sqlite is not a file of tags" in found.note
     assert {one.kind for one in found.shares}.isdisjoint({"yours"})
     assert found.shares
 
 
 def test_right_answers_have_the_same_sheet(table_run, tmp_path):
-    sheet, store = errors.open_sheet(table_run.folder), TagStore(table_run.path)
+    sheet, store = open_sheet(table_run.folder), TagStore(table_run.path)
     right = errors.write_sheet(sheet, store, tmp_path / "right.csv", rows="right")
     every = errors.write_sheet(sheet, store, tmp_path / "all.csv", rows="all")
     assert (right, every) == (len(sheet.table) - sheet.errors.count, len(sheet.table))

@@ -25,9 +25,10 @@ from gnomon.data.images import as_png
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.labels import draw_review
-from gnomon.workflow.judge import judge, labels
+from gnomon.workflow.judge import labels
 from gnomon.workflow.judge.compare import compare
 from gnomon.workflow.judge.errors import errors
+from gnomon.workflow.road import verdict
 
 NET = {
     "model": "dense", "hidden": (16,), "dropout": (), "weight_decay": 0.0, "batch_size": 64, "learning_rate": 0.01,
@@ -437,12 +438,12 @@ KINDS = (
 @contextlib.contextmanager
 def without_pages() -> Iterator[None]:
     """Fits that draw no report, which takes nine tenths of a small one and is made when the diagnosis is done."""
-    kept = judge.report_record, report.build
-    judge.report_record, report.build = lambda *_, **__: None, lambda _: ""
+    kept = verdict.report_record, report.build
+    verdict.report_record, report.build = lambda *_, **__: None, lambda _: ""
     try:
         yield
     finally:
-        judge.report_record, report.build = kept
+        verdict.report_record, report.build = kept
 
 
 def tried(kind: Kind, seed: int, place: Path) -> tuple[bool, bool]:

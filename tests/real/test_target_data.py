@@ -14,8 +14,8 @@ import gnomon
 from gnomon.core.errors import DataError, StoppedError
 from gnomon.data.images import as_png
 from gnomon.data.tables import make_mixed_table
-from gnomon.workflow.fit import Silent
 from gnomon.workflow.judge.diagnose import general_and_target
+from gnomon.workflow.road.follow import Silent
 
 PICTURES = {"model": "logistic", "epochs": 15, "optimiser": "adam", "learning_rate": 0.01, "augment": "none"}
 ROWS = {"model": "dense", "hidden": (16,), "epochs": 25, "dropout": (), "learning_rate": 0.01}

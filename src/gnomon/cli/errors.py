@@ -18,7 +18,8 @@ from gnomon.strategy.wording import format_error, split_name
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.error_analysis import TagShare
-    from gnomon.workflow.judge.errors import Found, Sheet
+    from gnomon.workflow.judge.errors import Found
+    from gnomon.workflow.sheet import Sheet
 
 SHOWN = 25
 NAME_WIDTH = 34
@@ -31,6 +32,7 @@ def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]
     from gnomon.runs.tags import TagStore
     from gnomon.workflow.judge import errors
     from gnomon.workflow.run import load
+    from gnomon.workflow.sheet import open_sheet
 
     split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")
     out, tags, report = values.get("out"), values.get("tags"), values.get("report", "no")
@@ -44,7 +46,7 @@ def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]
     store = TagStore(opened.path)
     done: dict[str, Any] = {}
     if tags is not None:
-        sheet = errors.open_sheet(opened.folder, split)
+        sheet = open_sheet(opened.folder, split)
         done["changed"] = errors.read_sheet(sheet, store, Path(tags))
     found = errors.errors(opened, split)
     if out is not None:

@@ -19,7 +19,7 @@ from gnomon.core.layer_signals import findings_of
 from gnomon.workflow.nudge import in_words
 
 if TYPE_CHECKING:
-    from gnomon.workflow.fit import Ready
+    from gnomon.workflow.road.follow import Ready
     from gnomon.workflow.run import Run
 
 BAR = 22  # characters

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from gnomon.core.errors import DivergedError
-from gnomon.core.settings import from_flat, with_values
+from gnomon.core.settings import from_flat
 from gnomon.core.task import Task
 from gnomon.data.columns import Columns, length, take
 from gnomon.training.evaluate import judging
 from gnomon.training.loop import Job, Judged, build_state, train
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import open_session, own_threads_and_randomness, watched_threads
+from gnomon.workflow.road.build import own_threads_and_randomness, watched_threads
 from gnomon.workflow.trial import Trials
 
 PLAIN: Mapping[str, Any] = {
@@ -65,7 +65,7 @@ class Course:
 
 def course(trials: Trials, changes: Mapping[str, Any], *, rows: np.ndarray | None = None) -> Course:
     """Train with `changes`, on the training examples at `rows` (all): the loop of `fit`, looked at on the way."""
-    session = open_session(trials.prepared, with_values(trials.opened, changes), task=trials.task)
+    session = trials.session(changes)
     columns = trials.columns if rows is None else take(trials.columns, rows)
     looks = [_look(session.task, session.model, columns, trials.judged_columns["dev"])]
     seconds, resumed = [0.0], time.process_time()

@@ -28,6 +28,7 @@ from gnomon.strategy.saved import from_json
 from gnomon.studio.review import Review
 from gnomon.studio.sheets import LiveSheet
 from gnomon.workflow.judge import errors, labels
+from gnomon.workflow.sheet import open_sheet
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples
@@ -84,7 +85,7 @@ class OpenRun:
         """The error sheet of a split. Raises UsageError for one that is not to be looked at, or not there."""
         with self._lock:
             if split not in self._sheets:
-                self._sheets[split] = LiveSheet(errors.open_sheet(self.folder, split), self.store)
+                self._sheets[split] = LiveSheet(open_sheet(self.folder, split), self.store)
             return self._sheets[split]
 
     def review(self, split: str) -> Review:

@@ -21,11 +21,11 @@ from gnomon.strategy.error_analysis import (
     shares_of_errors,
     union,
 )
-from gnomon.workflow.judge.errors import Marks
+from gnomon.workflow.sheet import Marks
 
 if TYPE_CHECKING:
     from gnomon.runs.tags import TagStore
-    from gnomon.workflow.judge.errors import Sheet
+    from gnomon.workflow.sheet import Sheet
 
 PAGE = 48  # examples on a page of the sheet
 ORDERS = ("random", "sure", "unsure", "error", "id")

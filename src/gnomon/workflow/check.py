@@ -13,7 +13,8 @@ from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import fresh_model, open_session
+from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.session import open_session
 
 MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks look at
 

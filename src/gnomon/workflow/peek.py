@@ -12,8 +12,9 @@ from gnomon.core.settings import Settings
 from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes
-from gnomon.workflow.fit import class_counts
-from gnomon.workflow.prepare import Prepared, prepare
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.road.card import class_counts
+from gnomon.workflow.road.split import Prepared
 
 SHOWN = 9
 

@@ -25,7 +25,9 @@ from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step
 from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import Session, on_device, open_session, own_threads_and_randomness, watched_threads
+from gnomon.workflow.road.build import Session, own_threads_and_randomness, watched_threads
+from gnomon.workflow.road.encode import on_device
+from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import watched
 
 RATE = "optimiser.learning_rate"

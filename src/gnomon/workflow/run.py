@@ -129,17 +129,6 @@ class Run:
         return test(self, source)
 
 
-def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, bytes]:
-    """What is needed to predict: weights as safetensors, the task's facts as JSON."""
-    from gnomon.training.state import tensors_to_bytes
-
-    about = {"task": task.name, "facts": task.facts(), "settings": settings.model_dump(mode="json")}
-    return {
-        "weights.safetensors": tensors_to_bytes(model.state_dict()),
-        "task.json": json.dumps(about, indent=1, ensure_ascii=False).encode(),
-    }
-
-
 def load(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
     """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError."""
     return Run(find(path, "runs"), task, model)

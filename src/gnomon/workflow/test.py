@@ -12,9 +12,8 @@ from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive
 from gnomon.training.evaluate import evaluate
-from gnomon.workflow.fit import refuse_changes
-from gnomon.workflow.judge.judge import judge_run
-from gnomon.workflow.prepare import prepare, source_of
+from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.road.verdict import judge_run
 
 if TYPE_CHECKING:
     from gnomon.workflow.run import Run
@@ -26,16 +25,16 @@ def test(run: Run, source: Any = None) -> Evaluation:
     `source` is only needed for data that was in memory. Raises UsageError when the run has no test split or is not
     finished, DataError when the data is no longer what the run was trained on.
     """
-    card = run.folder.load_data()
-    if "test" not in card["splits"]:
+    if not run.has_test:
         raise UsageError(
             "this run has no test split.",
             where=str(run.path),
             fix="fit again with split.test=0.1, or with a test folder.",
         )
-    source = source_of(card, source, in_memory="hand it over: run.test(data).", moved="put it back there.")
-    prepared = prepare(source, run.settings, type(run.task))
-    refuse_changes(run.folder, prepared)
+    prepared = prepare_again(
+        run.folder, source, run.settings, type(run.task),
+        in_memory="hand it over: run.test(data).", moved="put it back there.",
+    )  # fmt: skip
     with run.folder.lock():
         run.folder.openings.append({"opened": datetime.now(UTC).isoformat(timespec="seconds")})
         target = run.settings.data.target_data

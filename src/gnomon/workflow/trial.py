@@ -21,18 +21,12 @@ from gnomon.data.columns import take
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, build_state, train
 from gnomon.training.state import TrainingState, load_model
-from gnomon.workflow.prepare import Prepared
-from gnomon.workflow.session import (
-    TRAIN_RUNG,
-    Session,
-    epoch_judge,
-    judged_splits,
-    measured,
-    on_device,
-    open_session,
-    own_threads_and_randomness,
-    watched_threads,
-)
+from gnomon.workflow.road.build import Session, build_model, own_threads_and_randomness, watched_threads
+from gnomon.workflow.road.encode import judged_splits, with_judged
+from gnomon.workflow.road.facts import fit_facts
+from gnomon.workflow.road.judge import epoch_judge, measured
+from gnomon.workflow.road.settings import fill_settings
+from gnomon.workflow.road.split import TRAIN_RUNG, Prepared
 
 FIXED = ("data.", "split.", "task", "goal.", "runs_folder", "run_name")  # what trials of one set have in common
 
@@ -67,10 +61,11 @@ class Trials:
 
     def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
         self.prepared, self.opened, self.given = prepared, opened, given
-        self.task = prepared.task.from_train(prepared.splits["train"], opened)
+        self.fitted = fit_facts(prepared, opened)
+        self.task = self.fitted.task
         place = Path(gettempdir())  # of what is too large for memory
         self.columns = encode_whole(self.task, prepared.splits["train"], place)
-        self.base = open_session(prepared, opened, given, task=self.task)
+        self.base = self.session({})
         judged = judged_splits(self.base, TRAIN_RUNG)
         self.judged_columns = {
             name: encode_whole(self.task, part, place) for name, part in judged.items() if name != "train"
@@ -90,15 +85,17 @@ class Trials:
         `deadline` on time.monotonic()'s clock; `keep_going` sees every epoch's row and ends the trial by False, as
         does `stop_asked` at any step. Raises UsageError for a setting that trials have in common, DivergedError.
         """
-        session = self._session(changes or {}, rows)
+        session = self.session(changes or {}, rows)
+        columns = self.columns if rows is None else take(self.columns, rows)
+        encoded = with_judged(session, columns, self.judged_columns)
         watcher = _Watcher(keep_going or (lambda _row: True))
         job = Job(
             task=session.task,
             settings=session.settings,
-            columns=on_device(self.columns if rows is None else take(self.columns, rows), session.device),
+            columns=encoded.columns,
             device=session.device,
             id_of=lambda position: str(session.prepared.splits["train"].index["id"][position]),
-            judge=epoch_judge(session, self.judged_columns),
+            judge=epoch_judge(encoded),
             watcher=watcher,
             record=watcher.history.append,
             save=lambda _state: None,
@@ -112,15 +109,20 @@ class Trials:
             train(job, state)
             return self._measure(session, state, watcher.history, time.monotonic() - began)
 
-    def _session(self, changes: Mapping[str, Any], rows: np.ndarray | None) -> Session:
+    def session(self, changes: Mapping[str, Any], rows: np.ndarray | None = None) -> Session:
+        """What a trial with `changes` (on the training examples at `rows`) starts from.
+
+        Raises UsageError for a setting that trials have in common.
+        """
         changed = {full_key(key): value for key, value in changes.items()}
         for key in changed:
             if key.startswith(FIXED):
                 raise UsageError(f"{key} cannot differ from trial to trial.", fix="set it for all of them.")
-        prepared = self.prepared
+        fitted, prepared = self.fitted, self.fitted.prepared
         if rows is not None:
-            prepared = replace(prepared, splits={**prepared.splits, "train": prepared.splits["train"].take(rows)})
-        return open_session(prepared, with_values(self.opened, changed), self.given | changed.keys(), task=self.task)
+            some = {**prepared.splits, "train": prepared.splits["train"].take(rows)}
+            fitted = replace(fitted, prepared=replace(prepared, splits=some))
+        return build_model(fill_settings(fitted, with_values(self.opened, changed), self.given | changed.keys()))
 
     def _measure(
         self, session: Session, state: TrainingState, history: list[Mapping[str, Any]], seconds: float

@@ -10,7 +10,8 @@ from gnomon.checks.sanity import gradients_right, labels_and_inputs_matter, loss
 from gnomon.core.settings import from_flat
 from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import fresh_model, open_session
+from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.session import open_session
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from gnomon.runs.tags import Saying, TagStore
 from gnomon.studio.sheets import Filter, LiveSheet
-from gnomon.workflow.judge.errors import open_sheet
+from gnomon.workflow.sheet import open_sheet
 
 
 @pytest.fixture

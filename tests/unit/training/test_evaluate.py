@@ -12,7 +12,8 @@ from gnomon.core.settings import from_flat
 from gnomon.training import evaluate as evaluating
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import fresh_model, open_session
+from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.session import open_session
 
 CPU = torch.device("cpu")
 

@@ -19,9 +19,10 @@ from gnomon.reference.averages import weighted_averages
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
 from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step, train
-from gnomon.workflow.fit import Silent
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import fresh_model, open_session
+from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.road.follow import Silent
+from gnomon.workflow.session import open_session
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.runs.folder import NUDGES, RunFolder
 from gnomon.workflow import nudge as nudging
-from gnomon.workflow.fit import Silent
 from gnomon.workflow.nudge import REQUESTS, Nudges, checked, in_words, journals, nudge
+from gnomon.workflow.road.follow import Silent
 
 SETTINGS = {"model": "dense", "hidden": (16,), "epochs": 6, "seed": 1, "batch_size": 32, "schedule": "constant"}
 RATE, BATCH, DECAY = "optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay"

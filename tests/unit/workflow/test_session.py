@@ -10,10 +10,12 @@ from gnomon.core.settings import from_flat
 from gnomon.models.defaults import image_defaults, table_defaults
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, build_state, train
-from gnomon.workflow import session as sessions
-from gnomon.workflow.fit import Silent
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.session import open_session, signals_look
+from gnomon.workflow.road import train as training
+from gnomon.workflow.road.follow import Silent
+from gnomon.workflow.road.settings import FULL_BATCH_BELOW
+from gnomon.workflow.road.train import signals_look
+from gnomon.workflow.session import open_session
 
 
 def session_of(source="wine", **settings):
@@ -30,7 +32,7 @@ def test_full_batches_are_offered_below_two_thousand_examples_and_not_to_who_has
     assert note.startswith("106 training examples")
     assert offers(session_of(batch_size=0)) == []
     assert offers(session_of(batch_size=106)) == []
-    assert sessions.FULL_BATCH_BELOW == 2_000
+    assert FULL_BATCH_BELOW == 2_000
 
 
 @pytest.mark.parametrize("num_train", [3, 50, 107, 1_079, 6_000, 60_000, 5_000_000])
@@ -79,7 +81,7 @@ def test_a_run_that_is_looked_at_ends_in_the_weights_of_one_that_is_not():
 
 
 def test_layers_are_looked_at_first_and_last_and_about_ten_times_in_between(monkeypatch):
-    monkeypatch.setattr(sessions, "STEPS_BETWEEN_LOOKS", (10, 40))
+    monkeypatch.setattr(training, "STEPS_BETWEEN_LOOKS", (10, 40))
     rows, _ = trained(session_of(epochs=8, batch_size=32), with_looks=True)
     # four steps an epoch: the tens are passed in epochs 3 (step 12), 5 (20) and 8 (32)
     assert [row["epoch"] for row in rows if "signals" in row] == [1, 3, 5, 8]

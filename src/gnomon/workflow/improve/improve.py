@@ -24,11 +24,13 @@ from gnomon.strategy.wording import format_error
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState
-from gnomon.workflow.fit import card_of, fit, refuse_changes
+from gnomon.workflow.fit import fit
 from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
-from gnomon.workflow.judge.looks import looks_at_dev
-from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.looks import looks_at_dev
+from gnomon.workflow.prepare import prepare, refuse_changes, source_of
+from gnomon.workflow.road.card import card_of
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched

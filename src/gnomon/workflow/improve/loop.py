@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import polars as pl
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import with_values
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import (
@@ -31,7 +30,6 @@ from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.wording import format_error, format_gap
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.rate import range_test
-from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import Stopped
 
 PATIENCE = 2  # knobs in a row that give nothing, after which it is the other link's turn
@@ -220,18 +218,14 @@ class Loop:
 
     def _multiply_adds(self, changes: Mapping[str, Any]) -> int:
         """Of one example, through the system as it stands with these changes."""
-        trials, values = self.matched.trials, {**self.state.changes, **changes}
-        session = open_session(trials.prepared, with_values(trials.opened, values), trials.given, task=trials.task)
+        session = self.matched.trials.session({**self.state.changes, **changes})
         return sum(row.multiply_adds or 0 for row in session.layers)
 
     def _suggested_rate(self) -> float | None:
         """What a range test says for the system as it stands; measured once for each."""
         key = changes_key(self.state.changes)
         if key not in self.rates:
-            trials = self.matched.trials
-            session = open_session(
-                trials.prepared, with_values(trials.opened, self.state.changes), trials.given, task=trials.task
-            )
+            session = self.matched.trials.session(self.state.changes)
             test = range_test(session)
             per_example = sum(row.multiply_adds or 0 for row in session.layers)
             self.matched.cost += 3.0 * per_example * len(test.rates) * test.batch_size

@@ -18,7 +18,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.training.loop import split_error
-from gnomon.workflow.prepare import Prepared
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.trial import Trial, Trials
 
 NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # of a run's settings: they belong to that run alone

@@ -21,12 +21,13 @@ from gnomon.strategy.improve_probes import Pair, Probes, ranked, to_json
 from gnomon.strategy.improve_turns import Turn, ordered, turns_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
-from gnomon.workflow.fit import refuse_changes
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
-from gnomon.workflow.judge.judge import judge_run
-from gnomon.workflow.prepare import prepare, source_of
+from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.road.encode import judged_splits
+from gnomon.workflow.road.settings import DEFAULTS
+from gnomon.workflow.road.split import TRAIN_RUNG
+from gnomon.workflow.road.verdict import judge_run
 from gnomon.workflow.run import Run, load
-from gnomon.workflow.session import DEFAULTS, TRAIN_RUNG, judged_splits
 from gnomon.workflow.signals import StopFlag, Stopped, watched
 from gnomon.workflow.trial import Trials
 
@@ -105,11 +106,10 @@ def probe(
 
 
 def _trials(run: Run, source: Any, settings: all_settings.Settings, given: frozenset[str]) -> Trials:
-    source = source_of(
-        run.folder.load_data(), source, in_memory="hand it over: probe(run, source=data).", moved="put it back there."
-    )
-    prepared = prepare(source, settings, type(run.task))
-    refuse_changes(run.folder, prepared)
+    prepared = prepare_again(
+        run.folder, source, settings, type(run.task),
+        in_memory="hand it over: probe(run, source=data).", moved="put it back there.",
+    )  # fmt: skip
     return Trials(prepared, opened_settings(settings, given), given=given)
 
 

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import people, read_people
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
+from gnomon.workflow.road.verdict import diagnosis_of
+from gnomon.workflow.run import Run, load
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.core.evaluation import Evaluation
     from gnomon.strategy.diagnosis import Diagnosis
-    from gnomon.workflow.run import Run
 
 
 def diagnose(
@@ -36,12 +37,7 @@ def diagnose(
         leaked = external.leaked_ids(evaluations)
         return ladder.diagnose(_with_people(evaluations, answers), human=levels, leaked=leaked)
     if run is None:
-        from gnomon.core.errors import UsageError
-
         raise UsageError("there is nothing to diagnose.", fix="hand over a run, or predictions=TABLE.")
-    from gnomon.workflow.judge.judge import diagnosis_of
-    from gnomon.workflow.run import Run, load
-
     opened = run if isinstance(run, Run) else load(run)
     if levels is None and answers is None:
         return opened.diagnosis
@@ -66,8 +62,6 @@ def general_and_target(
     elif run is None:
         return None
     else:
-        from gnomon.workflow.run import Run, load
-
         opened = run if isinstance(run, Run) else load(run)
         if "train_dev" not in opened.folder.saved_predictions():
             return None

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DataError, GnomonError, UsageError
-from gnomon.core.evaluation import Evaluation
-from gnomon.core.seeds import derive, generator
-from gnomon.report.record import TagSheet
-from gnomon.runs.folder import RunFolder
+from gnomon import report
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.seeds import derive
 from gnomon.runs.spreadsheet import RAW, from_csv
 from gnomon.runs.spreadsheet import to_csv as csv_of
-from gnomon.runs.tags import Said, Saying, TagStore
+from gnomon.runs.tags import Saying, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
-from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, TagShare, errors_of, shares_of_errors
-from gnomon.strategy.saved import from_json
+from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
+from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.road.report import report_record
+from gnomon.workflow.road.split import TRAIN_RUNG, train_sample
+from gnomon.workflow.sheet import Marks, Sheet, open_sheet, tag_sheet, tags_of_people
 
 if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.core.example import Example, Examples
     from gnomon.core.task import Task
-    from gnomon.strategy.diagnosis import Diagnosis
-    from gnomon.workflow.prepare import Prepared
+    from gnomon.workflow.road.split import Prepared
     from gnomon.workflow.run import Run
 
-SPLITS = ("dev", "train_dev", "train")  # test is for measuring: who reads its errors chooses by it
 LOOKED = 600  # errors, and as many right examples, whose pictures or rows the machine looks at
 REFERENCE = 600  # training examples that say what is usual
 AUTO = "auto: "  # in front of the machine's tags in a CSV
@@ -43,88 +40,19 @@ COMMENT = "comment"
 YES, NO = {"1", "x", "yes", "true", "wahr"}, {"0", "no", "false", "falsch"}
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """One split of a run, ready for error analysis: N rows of its table, M of them errors."""
-
-    folder: RunFolder
-    split: str
-    table: pl.DataFrame
-    diagnosis: Diagnosis
-    tags: tuple[Tag, ...]  # the machine's
-
-    @cached_property
-    def errors(self) -> Errors:
-        return errors_of(self.table, self.error)
-
-    @cached_property
-    def error(self) -> float:
-        """Of the split, as the ladder has it."""
-        found = next((rung.error for rung in self.diagnosis.rungs if rung.name == self.split), None)
-        return float(self.table["error"].mean() or 0.0) if found is None else found  # type: ignore[arg-type]
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """(N,) positions: the errors in random order, so that the first m are a fair sample; then the right ones."""
-        drawn = generator(0, "error analysis", self.split).permutation(len(self.table))
-        wrong = self.errors.is_error[drawn]
-        return np.concatenate([drawn[wrong], drawn[~wrong]])
-
-    @cached_property
-    def ids(self) -> list[str]:
-        return [str(one) for one in self.table["id"].to_list()]
-
-    def id_of(self, position: int) -> str:
-        return str(self.table["id"][position])
-
-    @cached_property
-    def position_of(self) -> dict[str, int]:
-        return {one: position for position, one in enumerate(self.ids)}
-
-
-def open_sheet(folder: RunFolder, split: str = "dev") -> Sheet:
-    """From the run's files alone, with the tags that its predictions give. Raises UsageError for a split without any.
-
-    Needs neither the data nor torch.
-    """
-    if split not in SPLITS:
-        raise UsageError(
-            "the errors of test are not for looking at: what is chosen by them cannot be measured on them."
-            if split == "test" else f"there is no split named {split!r}.",
-            fix="look at dev.",
-        )  # fmt: skip
-    return sheet_of(folder, split, folder.load_predictions(split), from_json(folder.load_diagnosis()))
-
-
-def sheet_of(folder: RunFolder, split: str, table: pl.DataFrame, diagnosis: Diagnosis) -> Sheet:
-    """The sheet of these predictions, with the tags that they give."""
-    evaluation = Evaluation(split, diagnosis.unit, table)
-    tags = error_tags.from_predictions(evaluation, folder.load_data()["classes"].get("train", {}))
-    tags += error_tags.from_copies(table, split, folder.load_leaks())
-    return Sheet(folder, split, table, diagnosis, tuple(tags))
-
-
 def open_data(run: Run, source: Any = None) -> Prepared:
     """The run's data, divided as it was. `source` is only needed for data that was in memory.
 
     Raises UsageError or DataError where it is not at hand, or no longer what it was.
     """
-    from gnomon.workflow.fit import refuse_changes
-    from gnomon.workflow.prepare import prepare, source_of
-
-    source = source_of(
-        run.folder.load_data(), source,
+    return prepare_again(
+        run.folder, source, run.settings, type(run.task),
         in_memory="look at the table and its tags alone.", moved="put it back to see the examples.",
     )  # fmt: skip
-    prepared = prepare(source, run.settings, type(run.task))
-    refuse_changes(run.folder, prepared)
-    return prepared
 
 
 def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
     """What the split was judged on, in the order of its table."""
-    from gnomon.workflow.session import TRAIN_RUNG, train_sample
-
     part = data.splits[split]
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
     return run.task.judged(judged, derive(run.settings.seed, "judged"))
@@ -184,61 +112,6 @@ def _of_pictures(
     return error_tags.from_pictures(sheet.table, positions, measured, known, is_rotated)
 
 
-def tags_of_people(sheet: Sheet, store: TagStore) -> list[Tag]:
-    """The tags that people made, and "label wrong"; a tag added midway knows only the rows looked at since."""
-    return Marks(sheet, store.in_force(sheet.split)).tags(store.tags())
-
-
-@final
-class Marks:
-    """What people said about the examples of a sheet, as arrays over its rows; grows with what is said."""
-
-    def __init__(self, sheet: Sheet, said: Sequence[Said] = ()) -> None:
-        self._sheet = sheet
-        self._last = np.zeros(len(sheet.table), dtype=np.int64)  # when it was last looked at; 0: never
-        self._marked: dict[str, np.ndarray] = {}
-        self.comments: dict[int, str] = {}
-        self.take(said)
-
-    def take(self, said: Sequence[Said], instead_of: Sequence[str] = ()) -> list[int]:
-        """Put `said` in the place of all that is known of the examples `instead_of`; returns their positions."""
-        if not said and not instead_of:
-            return []
-        position_of = self._sheet.position_of  # costs something on a large sheet
-        positions = [position_of[example] for example in instead_of if example in position_of]
-        for position in positions:
-            self._last[position] = 0
-            self.comments.pop(position, None)
-            for rows in self._marked.values():
-                rows[position] = False
-        for one in said:
-            found = position_of.get(one.saying.example)
-            if found is None or one.saying.kind == "review":  # who reviews a label does not look for tags
-                continue
-            self._last[found] = max(self._last[found], one.seq)
-            if one.saying.kind == "comment" and one.saying.value:
-                self.comments[found] = one.saying.value
-            if one.saying.kind == "tag":
-                rows = self._marked.setdefault(one.saying.tag, np.zeros(len(self._last), dtype=bool))
-                rows[found] = one.saying.value == "1"
-        return positions
-
-    @property
-    def looked(self) -> np.ndarray:
-        """(N,) bool: anything was ever said about it, be it that there is nothing to say."""
-        looked: np.ndarray = self._last > 0
-        return looked
-
-    def tags(self, began: Mapping[str, int]) -> list[Tag]:
-        """The tags that began at these places; one added midway knows only the rows looked at since."""
-        nothing = np.zeros(len(self._last), dtype=bool)
-        return [
-            Tag(name, "yours", self._marked.get(name, nothing), self._last >= max(start, 1),
-                "The model need not be at fault." if name == LABEL_WRONG else "")
-            for name, start in {LABEL_WRONG: 0, **began}.items()
-        ]  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Found:
     """What an error analysis found."""
@@ -262,24 +135,6 @@ def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
 
 
 # --- in the report ----------------------------------------------------------------------------------------------------
-def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
-    """What the report shows of it: the machine's tags, and those of people as they are now.
-
-    A file of tags that cannot be read is said, and is no reason to have no report.
-    """
-    mine, looked, note = [], 0, ""
-    try:
-        marks = Marks(sheet, store.in_force(sheet.split))
-        mine, looked = marks.tags(store.tags()), int((marks.looked & sheet.errors.is_error).sum())
-    except GnomonError as error:
-        note = f"The tags that people set are not in it: {store.path.name} {error.what}"
-    if not looked:
-        mine = []
-    return TagSheet(
-        sheet.split, sheet.error, len(sheet.table), sheet.errors.count, looked,
-        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine]), key=lambda one: not one.is_telling),
-        as_of=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if looked else "", note=note,
-    )  # fmt: skip
 
 
 def write_report(run: Run, found: Found) -> Path:
@@ -287,9 +142,6 @@ def write_report(run: Run, found: Found) -> Path:
 
     Raises UsageError without the data: a page without its examples would take the place of one that shows them.
     """
-    from gnomon import report
-    from gnomon.workflow.judge.judge import report_record
-
     if found.data is None:
         raise UsageError(f"the report shows examples, and {found.note}", fix="leave report=yes out until then.")
     evaluations = run.evaluations()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ import polars as pl
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.core.seeds import generator
+from gnomon.core.settings import Settings, from_flat
 from gnomon.metrics.interval import Interval
 from gnomon.runs.spreadsheet import from_csv
 from gnomon.runs.spreadsheet import to_csv as csv_of
@@ -31,10 +32,8 @@ from gnomon.strategy.labels import (
     find_concentrations,
     find_suspects,
 )
-
-if TYPE_CHECKING:
-    from gnomon.core.settings import Settings
-    from gnomon.workflow.run import Run
+from gnomon.workflow.prepare import prepare, source_of
+from gnomon.workflow.run import Run
 
 PROBABILITY = "p."
 FOLDS = 5
@@ -92,8 +91,6 @@ def audit(thing: Any, *, split: str | None = None, settings: Settings | None = N
     dev, train-dev and test (once opened) have the run's own probabilities; train needs `folds` models, each trained on
     the rest of it. Raises UsageError for a task without classes, or with too many to keep probabilities of.
     """
-    from gnomon.workflow.run import Run
-
     if isinstance(thing, Run):
         split = (split or "dev").replace("-", "_")
         return _of_train(thing, None, folds) if split == "train" else _of_evaluation(thing, split)
@@ -109,11 +106,8 @@ def _of_evaluation(run: Run, split: str) -> Audit:
 
 def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
     """Each fold judged by a model trained on the others, with the run's settings, or those `fit` would choose."""
-    from gnomon.core.settings import from_flat
     from gnomon.data.columns import take
     from gnomon.training.evaluate import evaluate
-    from gnomon.workflow.prepare import prepare, source_of
-    from gnomon.workflow.run import Run
     from gnomon.workflow.trial import Trials
 
     if folds < 2:

@@ -23,11 +23,12 @@ from gnomon.strategy.mismatch import (
     shifted_tags,
     two_sample,
 )
+from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.run import Run, load
 
 if TYPE_CHECKING:
     from gnomon.core.example import Example, Examples
     from gnomon.core.task import Task
-    from gnomon.workflow.run import Run
 
 LOOKED = 2_000  # examples of each side, evenly drawn
 SHOWN = 8  # most and least dev-like training examples
@@ -52,17 +53,12 @@ def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
 
     Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
     """
-    from gnomon.workflow.fit import refuse_changes
-    from gnomon.workflow.prepare import prepare, source_of
-    from gnomon.workflow.run import load
-
     if isinstance(run, str | Path):
         run = load(run)
-    thing = source_of(
-        run.folder.load_data(), source, in_memory="hand it over: mismatch(run, data).", moved="put it back there."
-    )
-    prepared = prepare(thing, run.settings, type(run.task))
-    refuse_changes(run.folder, prepared)
+    prepared = prepare_again(
+        run.folder, source, run.settings, type(run.task),
+        in_memory="hand it over: mismatch(run, data).", moved="put it back there.",
+    )  # fmt: skip
     sides = [_sample(prepared.splits[name], name, run.settings.seed) for name in ("train", "dev")]
     examples = [side[position] for side in sides for position in range(len(side))]
     seen, cut = appearance_of(run.task, examples), len(sides[0])

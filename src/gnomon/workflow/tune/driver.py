@@ -19,10 +19,13 @@ from gnomon.search.rounds import Round
 from gnomon.search.stopping import bars
 from gnomon.strategy.target import resolve
 from gnomon.workflow.fit import fit
-from gnomon.workflow.judge.judge import judge_run
-from gnomon.workflow.judge.looks import remember_earlier
+from gnomon.workflow.looks import remember_earlier
+from gnomon.workflow.road.build import Session
+from gnomon.workflow.road.encode import judged_splits
+from gnomon.workflow.road.split import TRAIN_RUNG
+from gnomon.workflow.road.verdict import judge_run
 from gnomon.workflow.run import Run
-from gnomon.workflow.session import TRAIN_RUNG, Session, judged_splits, open_session
+from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, Stopped
 from gnomon.workflow.tune.findings import Tuned, conclude
 from gnomon.workflow.tune.plan import Follower, Plan, placed

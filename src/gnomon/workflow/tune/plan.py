@@ -16,8 +16,8 @@ from gnomon.search.results import Result
 from gnomon.search.rounds import Round, Zoom
 from gnomon.search.space import Space
 from gnomon.strategy.target import Condition
-from gnomon.workflow.prepare import Prepared
-from gnomon.workflow.session import Session
+from gnomon.workflow.road.build import Session
+from gnomon.workflow.road.split import Prepared
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from gnomon.search.results import FINISHED, Result, ranked
 from gnomon.search.space import Space
 from gnomon.strategy.improve import Decision, Evidence, compare, decide
 from gnomon.strategy.wording import format_gap
-from gnomon.workflow.fit import by_split
 from gnomon.workflow.improve.matched import Matched, Outcome
-from gnomon.workflow.prepare import Prepared, prepare, source_of
+from gnomon.workflow.prepare import by_split, prepare, source_of
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.signals import Stopped, watched
 from gnomon.workflow.trial import Trials
 

@@ -14,8 +14,10 @@ from gnomon.runs.search_folder import SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
 from gnomon.strategy.target import Condition, parse_condition, resolve
-from gnomon.workflow.fit import card_of, refuse_changes
-from gnomon.workflow.prepare import Prepared, findable, prepare, source_of
+from gnomon.workflow.prepare import prepare, refuse_changes, source_of
+from gnomon.workflow.road.card import card_of
+from gnomon.workflow.road.open import findable
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.tune.driver import Driver

@@ -23,7 +23,7 @@ from gnomon.strategy.wording import format_error
 
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
-    from gnomon.workflow.session import Session
+    from gnomon.workflow.road.build import Session
     from gnomon.workflow.trial import Trial, Trials
 
 CUT_OFF = "cut off"  # by the time limit or by a stop: no result, to be tried again
@@ -155,7 +155,7 @@ def _measures(trials: Trials, trial: Trial, wanted: tuple[str, ...]) -> dict[str
 def known_measures(session: Session) -> list[str]:
     """The names that `_measures` will give, as the untrained model has them on dev."""
     from gnomon.training.evaluate import evaluate
-    from gnomon.workflow.session import judged_splits
+    from gnomon.workflow.road.encode import judged_splits
 
     examples = judged_splits(session, 1)["dev"]
     dev = evaluate(session.task, session.model, examples, split="dev", source="", device=session.device)

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from gnomon.core.errors import GnomonError, MachineError
 from gnomon.core.settings import Settings
-from gnomon.workflow.prepare import Prepared
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.trial import Trials
 from gnomon.workflow.tune.worker import Job, make
 

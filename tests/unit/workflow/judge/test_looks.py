@@ -7,7 +7,7 @@ import math
 import pytest
 
 import gnomon
-from gnomon.workflow.judge.looks import looks_at_dev
+from gnomon.workflow.looks import looks_at_dev
 
 
 def rung(run):

@@ -1,17 +1,15 @@
-"""Judge a run from its predictions: diagnosis and report, written into its folder."""
+"""What the report of a run shows, gathered from its folder and its predictions."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from gnomon import report
 from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import BadInput, Examples
@@ -19,16 +17,11 @@ from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
-from gnomon.strategy.improve_diary import Entry, apply_diary
-from gnomon.strategy.improve_probes import apply_probes
+from gnomon.strategy.improve_diary import Entry
 from gnomon.strategy.improve_probes import from_json as probes_from_json
-from gnomon.strategy.ladder import diagnose
-from gnomon.strategy.saved import to_json
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
-from gnomon.workflow.judge.errors import sheet_of, tag_sheet
-from gnomon.workflow.judge.looks import looks_at_dev
-from gnomon.workflow.nudge import in_words, read_diary
+from gnomon.workflow.sheet import sheet_of, tag_sheet
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -37,43 +30,6 @@ if TYPE_CHECKING:
 
 MISTAKES_SHOWN = 24
 EXAMPLES_SHOWN = 9
-
-
-def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapping[str, Examples]) -> Diagnosis:
-    """Diagnose the run from `evaluations` and write diagnosis.json and report.html.
-
-    `examples` are the judged examples of the splits, for the pictures; a split left out is shown without pictures.
-    """
-    diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
-    run.folder.save_diagnosis(to_json(diagnosis))
-    run.folder.save_report(report.build(report_record(run, evaluations, diagnosis, examples)))
-    return diagnosis
-
-
-def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
-    """The ladder of these evaluations against `human`, with what the run knows of leaks, looks and settings."""
-    card, outcome = run.folder.load_data(), run.folder.load_outcome()
-    found = diagnose(
-        evaluations,
-        human=human,
-        error_name=run.task.error_name,
-        leaked=_leaked(run, evaluations),
-        dev_looks=looks_at_dev(run.folder),
-        test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
-        settings=all_settings.flat(run.settings),
-        num_train=card["splits"]["train"],
-        seed=run.settings.seed,
-    )
-    found = apply_diary(found, [Entry.from_json(line) for line in run.folder.diary.read()])
-    found = apply_probes(found, probes_from_json(run.folder.load_probes()))
-    turned = read_diary(run.folder)
-    if turned:
-        found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))
-    if outcome["ended_because"] != "max_time":
-        return found
-    stop = run.settings.stop
-    cut = f"max_time={stop.max_time:g} cut training short at step {outcome['steps']:,} of {stop.epochs} epochs"
-    return replace(found, notes=(cut, *found.notes))
 
 
 def report_record(
@@ -184,16 +140,6 @@ def _is_classes(evaluation: Evaluation) -> bool:
         and bool(table["error"].is_in([0.0, 1.0]).all())
         and table["target"].n_unique() <= 1000
     )
-
-
-def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
-    """Ids of judged examples that train holds as well, by split, of the type that split's table has."""
-    pairs = run.folder.load_leaks().filter(pl.col("other_split") == "train")
-    return {
-        split: pairs.filter(pl.col("split") == split)["id"].cast(evaluation.table["id"].dtype, strict=False).to_list()
-        for split, evaluation in evaluations.items()
-        if split != "train"
-    }
 
 
 def _data_card(card: Mapping[str, Any]) -> DataCard:

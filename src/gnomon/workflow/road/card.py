@@ -1,0 +1,45 @@
+"""What a run has from its first moment on: its settings, the environment, its data card. Enough to do it again."""
+
+from __future__ import annotations
+
+from gnomon.core.example import Examples
+from gnomon.data.identity import fingerprint_of
+from gnomon.runs.environment import describe_environment
+from gnomon.runs.folder import card_files
+from gnomon.workflow.road.build import Session
+
+
+def card_of(session: Session) -> dict[str, bytes]:
+    """Settings, environment and data card: what is needed to do it again. A run has it from its first moment on."""
+    prepared = session.prepared
+    data = {
+        "source": prepared.source.origin,
+        "reopen": prepared.reopen,
+        "name": prepared.source.name,
+        "why": prepared.why,
+        "splits": {name: len(examples) for name, examples in prepared.splits.items()},
+        "hashes": {
+            name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
+        },
+        "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
+        "notes": list(prepared.notes),
+        "bad": [[bad.where, bad.why] for bad in prepared.bad],
+        "leaks": list(prepared.leaks.notes),
+    }
+    return card_files(
+        settings=session.settings,
+        given=session.given,
+        environment=describe_environment(),
+        data=data,
+        splits=prepared.identity(),
+        leaks=prepared.leaks.pairs,
+    )
+
+
+def class_counts(examples: Examples) -> dict[str, int]:
+    """Examples per class, most first; empty where there are no classes (the strata of a number are no classes)."""
+    strata = examples.index["stratum"].drop_nulls()
+    if strata.dtype.is_numeric():
+        return {}
+    counts = strata.value_counts(sort=True)
+    return {str(name): int(count) for name, count in counts.head(1000).iter_rows()}

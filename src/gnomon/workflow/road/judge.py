@@ -1,0 +1,80 @@
+"""Judge a model: its predictions of every open split, as one table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import Examples
+from gnomon.core.task import Task
+from gnomon.data.columns import Columns
+from gnomon.metrics import intervals
+from gnomon.training.evaluate import evaluate
+from gnomon.training.loop import Judged, split_error
+from gnomon.training.state import TrainingState, load_model
+from gnomon.workflow.road.build import Session
+from gnomon.workflow.road.encode import Encoded, judged_splits
+from gnomon.workflow.road.split import TRAIN_RUNG
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A trained system, and what it does."""
+
+    session: Session  # its model has the weights of the best epoch
+    state: TrainingState
+    task: Task  # calibrated on dev
+    examples: Mapping[str, Examples]  # that each split was judged on
+    evaluations: Mapping[str, Evaluation]  # of the open splits; test stays sealed
+
+
+def judge_splits(session: Session, state: TrainingState) -> Measured:
+    """Every open split, measured with the weights of the best epoch."""
+    load_model(session.model, state.best)
+    examples = judged_splits(session, TRAIN_RUNG)
+    task, evaluations = measured(session, session.model, examples)
+    return Measured(session, state, task, examples, evaluations)
+
+
+def measured(
+    session: Session, model: nn.Module, examples: Mapping[str, Examples], columns: Mapping[str, Columns] | None = None
+) -> tuple[Task, dict[str, Evaluation]]:
+    """The task, calibrated on dev, and the evaluation of each of `examples` (by split; dev is among them).
+
+    `columns`: those of them that are encoded; the others are encoded on the way, a chunk at a time.
+    """
+    source = session.prepared.source.name
+    target = session.settings.data.target_data
+    names = {"train": source, "train_dev": source}
+    judged_on = Path(target).stem if target else source
+
+    def measure(task: Task, split: str) -> Evaluation:
+        return evaluate(
+            task, model, examples[split], split=split, source=names.get(split, judged_on), device=session.device,
+            columns=(columns or {}).get(split),
+        )  # fmt: skip
+
+    dev = measure(session.task, "dev")
+    final = session.task.calibrate(dev)
+    return final, {name: dev if name == "dev" and final == session.task else measure(final, name) for name in examples}
+
+
+def epoch_judge(encoded: Encoded) -> Callable[[nn.Module], Judged]:
+    """A function that measures train (a sample), train-dev and dev for an epoch's row."""
+
+    def judge(model: nn.Module) -> Judged:
+        _, evaluations = measured(encoded.session, model, encoded.judged, encoded.judged_columns)
+        errors = {name: split_error(evaluation) for name, evaluation in evaluations.items()}
+        row: dict[str, Any] = {f"{name}_error": value for name, value in errors.items()}
+        dev = evaluations["dev"]
+        if dev.unit == SHARE and dev.split_error is None:  # cheap enough for every epoch
+            interval = intervals.split_error(dev)
+            row |= {"dev_low": interval.low, "dev_high": interval.high}
+        return Judged(errors["train"], errors["dev"], row)
+
+    return judge

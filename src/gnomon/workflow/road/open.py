@@ -1,0 +1,55 @@
+"""Open what the user handed over: a path, a set's name, arrays. Nothing is read yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnomon.core.errors import UsageError
+from gnomon.core.settings import Settings, with_values
+from gnomon.data.opening import open_source
+from gnomon.data.source import Source
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The source, and the one whose distribution counts, where there is a second."""
+
+    settings: Settings  # as the user left them: open ones are None
+    source: Source
+    target: Source | None  # settings.data.target_data
+    reopen: str | None  # what to hand over to open the source again; None for data in memory
+
+
+def open_data(thing: Any, settings: Settings) -> Opened:
+    """`thing`, and the target data of `settings`, opened. Raises UsageError, DataError or ArtefactError."""
+    source, target = open_source(thing), settings.data.target_data
+    return Opened(settings, source, None if target is None else _open_target(target), _reopen(thing))
+
+
+def findable(settings: Settings) -> Settings:
+    """The settings with the places of further files as they are seen from every folder: a run is resumed from any."""
+    places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
+    found = {
+        key: str(Path(place).expanduser().absolute())
+        for key, place in places.items()
+        if place is not None and Path(place).expanduser().exists()
+    }
+    return with_values(settings, found)
+
+
+def _open_target(path: str) -> Source:
+    try:
+        return open_source(path)
+    except UsageError as error:
+        raise UsageError(f"data.target_data: {error.what}", where=error.where, fix=error.fix) from None
+
+
+def _reopen(thing: Any) -> str | None:
+    if not isinstance(thing, str | os.PathLike):
+        return None
+    text = os.fsdecode(thing)
+    expanded = os.path.expanduser(text)  # noqa: PTH111  as data.source opens it
+    return os.path.abspath(expanded) if os.path.lexists(expanded) else text  # noqa: PTH100

@@ -1,0 +1,53 @@
+"""Recognise what task a source is for: every task says how sure it is; the surest has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnomon import tasks
+from gnomon.core.errors import DataError
+from gnomon.core.task import Task
+from gnomon.data.source import TABLE_SUFFIXES, Source
+from gnomon.workflow.road.open import Opened
+
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+LEAST_CERTAIN = 0.2  # a claim below this is a guess not worth acting on
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A source with its task."""
+
+    opened: Opened
+    task: type[Task]
+    why: str  # why the source was taken for this task's
+
+
+def recognise(opened: Opened, task: type[Task] | None = None) -> Recognised:
+    """The task that claims the source most surely. `task`, or the settings' task, overrules. Raises DataError."""
+    source, settings = opened.source, opened.settings
+    chosen = task or (tasks.load(settings.task) if settings.task is not None else None)
+    if chosen is not None:
+        given = chosen.claim(source, settings.data)
+        return Recognised(opened, chosen, given.why if given is not None else source.summary().removeprefix("found "))
+    claims = []
+    for name in tasks.names():
+        candidate = tasks.load(name)
+        claim = candidate.claim(source, settings.data)
+        if claim is not None and claim.certainty >= LEAST_CERTAIN:
+            claims.append((claim, name, candidate))
+    if not claims:
+        raise DataError(f"{source.summary()}; no task recognises that.", where=source.origin, fix=_what_to_give(source))
+    claim, _, candidate = min(claims, key=lambda each: (-each[0].certainty, each[1]))
+    if claim.fault is not None:
+        claim.fault()
+    return Recognised(opened, candidate, claim.why)
+
+
+def _what_to_give(source: Source) -> str:
+    names = [file.name.lower() for file in source.tree.files] if source.tree is not None else []
+    if any(name.endswith(SPREADSHEETS) for name in names):
+        return "save the sheet as CSV in the spreadsheet program, and give that."
+    if sum(name.endswith(TABLE_SUFFIXES) for name in names) > 1:
+        return "give one of the tables, or name them train.csv, dev.csv and test.csv."
+    return "give a folder that holds a folder of pictures for each class, or a CSV, TSV or Parquet table."

@@ -1,0 +1,241 @@
+"""Divide the examples: train, train-dev, dev and test; corrected labels put in, copies across splits looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import BadInput, Examples, Reading
+from gnomon.core.seeds import generator
+from gnomon.core.settings import Settings
+from gnomon.core.task import Task
+from gnomon.data.corrections import read_corrections, relabelled
+from gnomon.data.leakage import Leaks, find_leaks
+from gnomon.data.origins import from_source, two_sources
+from gnomon.data.source import Source, counted, first_names
+from gnomon.data.splits import automatic_share, carve, divide, divide_two
+from gnomon.workflow.road.read import Read
+
+TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source, recognised, read and divided."""
+
+    source: Source
+    task: type[Task]
+    why: str  # why the source was taken for this task's
+    splits: Mapping[str, Examples]  # "train", "train_dev" (with target data), "dev", "test" (unless there is none)
+    notes: tuple[str, ...]
+    bad: tuple[BadInput, ...]
+    leaks: Leaks
+    reopen: str | None  # what to hand over to open the source again; None for data in memory
+
+    def identity(self) -> pl.DataFrame:
+        """Who is where: one row an example, with split, id and fingerprint. What a resumed run is held against."""
+        parts = [
+            pl.DataFrame({"id": part.index["id"].cast(pl.String), "fingerprint": part.fingerprints()}).select(
+                pl.lit(name).alias("split"), "id", "fingerprint"
+            )
+            for name, part in self.splits.items()
+        ]
+        whole = pl.concat(parts)
+        is_shared = whole["id"].is_duplicated()
+        if not is_shared.any():
+            return whole
+        # Two sources may use one id (a.png in each): the second one is told from the first by its number.
+        again = pl.int_range(pl.len()).over("id", order_by="fingerprint")
+        numbered = whole.filter(is_shared).with_columns(
+            pl.when(again > 0).then(pl.format("{} #{}", "id", again)).otherwise("id").alias("id")
+        )
+        return pl.concat([whole.filter(~is_shared), numbered])
+
+
+def split_examples(read: Read) -> Prepared:
+    """Divide, put corrected labels in, look for leaks. Raises UsageError or DataError naming what to do."""
+    opened, settings = read.recognised.opened, read.recognised.opened.settings
+    source, judged_on = opened.source, opened.target
+    notes, bad = list(read.reading.notes), list(read.reading.bad)
+    if judged_on is None or read.target is None:
+        with _placed(source.origin):
+            splits = divided(read.reading, settings, notes)
+    else:
+        notes.extend(read.target.notes)
+        bad.extend(read.target.bad)
+        names = two_sources(source.name, judged_on.name)
+        with _placed(judged_on.origin):
+            splits = divided_in_two(read.reading, read.target, settings, notes, names)
+            _require_known_classes(splits)
+    splits = {name: examples for name, examples in splits.items() if len(examples)}
+    _require(splits, source)
+    if settings.data.labels is not None:
+        splits = _corrected(splits, settings.data.labels, notes)
+    leaks = find_leaks(splits)
+    if settings.split.duplicates == "drop":
+        splits, leaks = _without_copies(splits, leaks, notes)
+    notes.extend(leaks.notes)
+    task, why = read.recognised.task, read.recognised.why
+    return Prepared(source, task, why, splits, tuple(notes), tuple(bad), leaks, opened.reopen)
+
+
+def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:
+    """Every split with the labels that a review has corrected: train, dev and test by the same process."""
+    labels = read_corrections(Path(path).expanduser())
+    found = {}
+    for name, part in splits.items():
+        number = int(part.index["id"].cast(pl.String).is_in(list(labels)).sum())
+        found[name] = relabelled(part, labels) if number else part
+        if number:
+            left_out = len(part) - len(found[name])
+            out = f", {left_out:,} of them left out, since nobody knows their label" if left_out else ""
+            notes.append(f"{name.replace('_', '-')}: labels of {counted(number, 'example')} as {path} has them{out}")
+    if not notes or not any(path in note for note in notes):
+        raise DataError(
+            "none of the ids there is an example of this data.",
+            where=path,
+            fix="give the file that was written for it.",
+        )
+    return found
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Errors about examples, which do not know where they come from, get a place."""
+    try:
+        yield
+    except DataError as error:
+        if error.where is not None:
+            raise
+        raise DataError(error.what, where=where, fix=error.fix) from None
+
+
+def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
+    """The splits of one source: as it divides itself, completed where it does not."""
+    parts, split, seed = dict(reading.splits), settings.split, settings.seed
+    if "all" in parts:
+        whole = parts["all"]
+        division = divide(
+            whole.index, dev=split.dev, test=split.test, by_time=settings.data.time is not None, seed=seed
+        )
+        notes.extend(division.notes)
+        return {
+            "train": whole.take(division.train),
+            "dev": whole.take(division.dev),
+            "test": whole.take(division.test),
+        }
+    if "train" not in parts:
+        raise DataError(
+            f"found {' and '.join(parts)} but no train split.", fix="add a train split, or hand over one undivided set."
+        )
+    if "dev" not in parts:
+        train = parts["train"]
+        share = split.dev or automatic_share(len(train))
+        kept, held, carved = carve(train.index, share, seed=seed, name="dev")
+        notes.append(f"dev: {len(held):,} examples held out of train, since the source has none")
+        notes.extend(carved)
+        parts["train"], parts["dev"] = train.take(kept), train.take(held)
+    return parts
+
+
+def divided_in_two(
+    reading: Reading, target: Reading, settings: Settings, notes: list[str], names: tuple[str, str]
+) -> dict[str, Examples]:
+    """Train on the source, judge on the target distribution; train-dev is carved from what is trained on.
+
+    `names` of the two are kept with every example: what is joined can be told apart again.
+    """
+    general = from_source(reading.splits["all"] if "all" in reading.splits else reading.splits["train"], names[0])
+    unused = [name for name in ("dev", "test") if name in reading.splits]
+    if unused:
+        notes.append(f"{' and '.join(unused)} of the source are not used: target_data is what counts")
+    alike = {name: from_source(_alike(general, part), names[1]) for name, part in target.splits.items()}
+    target = replace(target, splits=alike)
+    split, seed = settings.split, settings.seed
+    if "all" in target.splits:
+        wanted = target.splits["all"]
+        division = divide_two(
+            general.index, wanted.index, dev=split.dev, test=split.test, train_dev=split.train_dev, seed=seed
+        )
+        notes.extend(division.notes)
+        return {
+            "train": _joined(general.take(division.source_train), wanted.take(division.target_train)),
+            "train_dev": _joined(general.take(division.source_train_dev), wanted.take(division.target_train_dev)),
+            "dev": wanted.take(division.target_dev),
+            "test": wanted.take(division.target_test),
+        }
+    judged = divided(target, settings, notes)
+    train = _joined(general, judged.pop("train"))
+    share = split.train_dev or min(0.1, len(judged["dev"]) / len(train))
+    kept, held, carved = carve(train.index, share, seed=seed, name="train_dev")
+    notes.extend(carved)
+    return {"train": train.take(kept), "train_dev": train.take(held), **judged}
+
+
+def _alike(general: Examples, wanted: Examples) -> Examples:
+    """The target's examples in the form (columns, types) that those of the source have. Raises DataError."""
+    nobody = general.take(np.empty(0, dtype=np.int64))
+    return nobody.join(wanted) if type(wanted) is type(general) else wanted
+
+
+def _joined(first: Examples, second: Examples) -> Examples:
+    return first.join(second) if len(second) else first
+
+
+def _require(splits: Mapping[str, Examples], source: Source) -> None:
+    for name in ("train", "dev"):
+        if name not in splits:
+            raise DataError(
+                f"no examples are left for {name}.",
+                where=source.origin,
+                fix="add data, or set split.dev and split.test to smaller shares.",
+            )
+    if len(splits["train"]) < 2:
+        raise DataError(
+            f"there are {sum(map(len, splits.values()))} examples, too few to learn from.",
+            where=source.origin,
+            fix="add examples: four are the least, hundreds are a start.",
+        )
+
+
+def _require_known_classes(splits: Mapping[str, Examples]) -> None:
+    """Raises DataError where the target data holds classes that training never sees."""
+    strata = {name: part.index["stratum"].drop_nulls() for name, part in splits.items()}
+    if strata["train"].dtype.is_numeric():
+        return
+    known = set(strata["train"].cast(pl.String).unique())
+    for name, stratum in strata.items():
+        strange = sorted(set(stratum.cast(pl.String).unique()) - known)
+        if strange:
+            raise DataError(
+                f"{name} has {counted(len(strange), 'class', 'classes')} that train has no examples of: "
+                f"{first_names(strange)}.",
+                fix="name the classes alike in both sources, or add examples of them to the first.",
+            )
+
+
+def _without_copies(
+    splits: dict[str, Examples], leaks: Leaks, notes: list[str]
+) -> tuple[dict[str, Examples], Leaks]:  # fmt: skip
+    """Drop from train every example that is a copy of one in another split."""
+    copies = leaks.copies_in_train
+    if not len(copies):
+        return splits, leaks
+    kept = np.setdiff1d(np.arange(len(splits["train"])), copies)
+    notes.append(f"dropped from train: {len(copies):,} copies of examples of other splits (split.duplicates=drop)")
+    splits = {**splits, "train": splits["train"].take(kept)}
+    return splits, find_leaks(splits)
+
+
+def train_sample(examples: Examples, most: int, seed: int) -> Examples:
+    """At most `most` examples of train, drawn evenly by the run's seed."""
+    if len(examples) <= most:
+        return examples
+    chosen = generator(seed, "train rung").choice(len(examples), most, replace=False)
+    return examples.take(np.sort(chosen))

@@ -1,0 +1,159 @@
+"""Train: the loop over the encoded examples, with its checkpoints and everything that watches it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnomon.checks.signals import layer_signals
+from gnomon.core.errors import DivergedError
+from gnomon.core.layer_signals import as_rows
+from gnomon.core.seeds import derive
+from gnomon.data.columns import Columns, length
+from gnomon.runs.folder import RunFolder
+from gnomon.runs.writer import free_bytes
+from gnomon.training.evaluate import to_device
+from gnomon.training.loop import Job, Judged, batches_an_epoch, build_state, mean_loss, train
+from gnomon.training.state import TrainingState, load_model
+from gnomon.workflow.nudge import Nudges
+from gnomon.workflow.road.build import Session, watched_threads
+from gnomon.workflow.road.encode import Encoded, judged_splits
+from gnomon.workflow.road.follow import Follower, Ready
+from gnomon.workflow.road.judge import epoch_judge, measured
+from gnomon.workflow.road.write import model_files
+from gnomon.workflow.signals import StopFlag, Stopped
+
+SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on
+STEPS_BETWEEN_LOOKS = (100, 400)  # at signals: the fewest, in a short training, and the most
+LOOKS = 10  # that a training between the two gets
+
+
+def train_model(
+    encoded: Encoded, folder: RunFolder, follower: Follower, flag: StopFlag, *, resumed: bool = False
+) -> TrainingState:
+    """The loop, from the start or the newest checkpoint of the run, to its end.
+
+    Raises Stopped when a signal came, after its state was saved, and DivergedError.
+    """
+    session = encoded.session
+    settings, task = session.settings, session.task
+    train_ids = session.prepared.splits["train"].index["id"]
+    job = Job(
+        task=task,
+        settings=settings,
+        columns=encoded.columns,
+        device=session.device,
+        id_of=lambda position: str(train_ids[position]),
+        judge=_unless_stopped(epoch_judge(encoded), flag),
+        watcher=follower,
+        record=folder.history.append,
+        save=lambda state: folder.save_checkpoint(state.counters.step, state.files()),
+        stop_asked=flag.asked,
+        deadline=_deadline(session),
+        threads=watched_threads(session),
+        turned=Nudges(folder, settings, follower.on_nudge),
+        look=signals_look(session, encoded.columns),
+    )
+    state = build_state(job, session.model)
+    checkpoint = folder.latest_checkpoint() if resumed else None
+    if checkpoint is not None:
+        state.load(checkpoint.files)
+    folder.history.keep_first(state.counters.looks)  # one row a look
+    notes = (*(checkpoint.notes if checkpoint else ()), *encoded.notes, *_little_room(folder, state))
+    prepared = replace(session.prepared, notes=(*notes, *session.prepared.notes))
+    step = None if checkpoint is None else checkpoint.step
+    follower.on_ready(
+        Ready(prepared, task, settings, session.given, session.layers, str(session.device), folder.path, step)
+    )
+    if state.counters.finished:
+        return state
+    flag.patient = True
+    try:
+        train(job, state)
+    except DivergedError as fault:
+        raise _with_best_kept(fault, folder, session, state) from None
+    if not state.counters.finished:
+        flag.what = f"stopped at step {state.counters.step}; its state is saved."
+        raise Stopped
+    folder.save_checkpoint(state.counters.step, state.files())
+    return state
+
+
+def _with_best_kept(fault: DivergedError, folder: RunFolder, session: Session, state: TrainingState) -> DivergedError:
+    """The error, after the weights of the best epoch so far, where there is one, were saved as the run's model."""
+    if not state.best:
+        return fault
+    load_model(session.model, state.best)
+    task, _ = measured(session, session.model, {"dev": judged_splits(session, 1)["dev"]})
+    folder.save_model(model_files(task, session.settings, session.model))
+    kept = (
+        f"The weights of epoch {state.counters.best_epoch + 1}, the best so far, are kept: gnomon predict can use them."
+    )
+    return DivergedError(f"{fault.what} {kept}", where=str(folder.path), fix=fault.fix)
+
+
+def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
+    """A warning when the disk has no room for the two checkpoints that are kept and the one that replaces one."""
+    copies = 5 if state.average else 4  # weights now and at their best, two moments, the moving average
+    needed = 3 * copies * sum(buffer.nbytes for buffer in state.parameters.buffers)
+    free = free_bytes(folder.path)
+    return (f"the disk has {free:,} bytes free; three checkpoints need about {needed:,}",) if free < needed else ()
+
+
+def _unless_stopped(judge: Callable[[nn.Module], Judged], flag: StopFlag) -> Callable[[nn.Module], Judged | None]:
+    """`judge`, which gives up and returns None when a signal comes: a large dev set takes longer than people wait."""
+
+    def judge_or_stop(model: nn.Module) -> Judged | None:
+        try:
+            with flag.at_once():
+                return judge(model)
+        except Stopped:
+            return None
+
+    return judge_or_stop
+
+
+def _deadline(session: Session) -> float:
+    """When the last step must be done to keep to stop.max_time: a fifth of it, at most 20 s, is for judging."""
+    limit = session.settings.stop.max_time
+    if limit is None:
+        return math.inf
+    return session.started + limit - min(20.0, 0.2 * limit)
+
+
+def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState, float], list[dict[str, Any]] | None]:
+    """What the loop asks at the end of an epoch: the signals of every layer on a fixed batch of train, where due.
+
+    Due at the first and the last epoch, and at the end of every epoch in which another tenth of all steps was made,
+    at least 100 and at most 400: a look costs about as much as two or three steps, and so a hundredth of the training
+    or less, of a short one a fortieth.
+    """
+    total, seed = length(columns), derive(session.settings.seed, "signals")
+    rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values
+    epochs = session.settings.stop.epochs or 1
+    fewest, most = STEPS_BETWEEN_LOOKS
+    steps = epochs * batches_an_epoch(total, session.settings.optimiser.batch_size or total)
+    between = min(most, max(fewest, steps // LOOKS))
+
+    def loss(model: nn.Module) -> torch.Tensor:
+        batch = to_device(session.task.collate(columns, rows), session.device)
+        return mean_loss(session.task.losses(session.task.outputs(model, batch), batch), batch)
+
+    def look(state: TrainingState, rate: float) -> list[dict[str, Any]] | None:
+        step, made = state.counters.step, state.counters.batch
+        is_due = state.counters.epoch in (0, epochs - 1) or (step // between > (step - made) // between)
+        if not is_due:
+            return None
+        optimiser = state.optimiser
+        kept = {name: tensor.clone() for name, tensor in optimiser.tensors().items()}
+        try:
+            return as_rows(layer_signals(state.model, loss, lambda: optimiser.step(rate), device=session.device))
+        finally:
+            optimiser.load(kept)
+
+    return look

@@ -1,0 +1,73 @@
+"""From a run's predictions to its diagnosis and its report, written into its folder. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gnomon import report
+from gnomon.core import settings as all_settings
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.example import Examples
+from gnomon.strategy.improve_diary import Entry, apply_diary
+from gnomon.strategy.improve_probes import apply_probes
+from gnomon.strategy.improve_probes import from_json as probes_from_json
+from gnomon.strategy.ladder import diagnose
+from gnomon.strategy.saved import to_json
+from gnomon.workflow.looks import looks_at_dev
+from gnomon.workflow.nudge import in_words, read_diary
+from gnomon.workflow.road.report import report_record
+
+if TYPE_CHECKING:
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.workflow.run import Run
+
+
+def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapping[str, Examples]) -> Diagnosis:
+    """Diagnose the run from `evaluations` and write diagnosis.json and report.html.
+
+    `examples` are the judged examples of the splits, for the pictures; a split left out is shown without pictures.
+    """
+    diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
+    run.folder.save_diagnosis(to_json(diagnosis))
+    run.folder.save_report(report.build(report_record(run, evaluations, diagnosis, examples)))
+    return diagnosis
+
+
+def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
+    """The ladder of these evaluations against `human`, with what the run knows of leaks, looks and settings."""
+    card, outcome = run.folder.load_data(), run.folder.load_outcome()
+    found = diagnose(
+        evaluations,
+        human=human,
+        error_name=run.task.error_name,
+        leaked=_leaked(run, evaluations),
+        dev_looks=looks_at_dev(run.folder),
+        test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
+        settings=all_settings.flat(run.settings),
+        num_train=card["splits"]["train"],
+        seed=run.settings.seed,
+    )
+    found = apply_diary(found, [Entry.from_json(line) for line in run.folder.diary.read()])
+    found = apply_probes(found, probes_from_json(run.folder.load_probes()))
+    turned = read_diary(run.folder)
+    if turned:
+        found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))
+    if outcome["ended_because"] != "max_time":
+        return found
+    stop = run.settings.stop
+    cut = f"max_time={stop.max_time:g} cut training short at step {outcome['steps']:,} of {stop.epochs} epochs"
+    return replace(found, notes=(cut, *found.notes))
+
+
+def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
+    """Ids of judged examples that train holds as well, by split, of the type that split's table has."""
+    pairs = run.folder.load_leaks().filter(pl.col("other_split") == "train")
+    return {
+        split: pairs.filter(pl.col("split") == split)["id"].cast(evaluation.table["id"].dtype, strict=False).to_list()
+        for split, evaluation in evaluations.items()
+        if split != "train"
+    }
