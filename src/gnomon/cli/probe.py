@@ -12,6 +12,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.settings import DURATION, from_flat
 from gnomon.strategy.curve import forecast_text, is_flat
 from gnomon.strategy.improve_probes import more_data_is_useless, pair_text, significant_gains, to_json
+from gnomon.strategy.saved import to_json as diagnosis_to_json
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -75,7 +76,5 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
 
 def probes_as_json(found: Probes, diagnosis: Diagnosis) -> dict[str, Any]:
     """The record as it is kept in the run, and the advice."""
-    from gnomon.strategy.saved import to_json as diagnosis_to_json
-
     pairs = [{**pair, "gain": one.gain} for pair, one in zip(to_json(found)["pairs"], found.pairs, strict=True)]
     return {**to_json(found), "pairs": pairs, "advice": diagnosis_to_json(diagnosis)["advice"]}

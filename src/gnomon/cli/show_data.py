@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gnomon.cli.failures import printable
 from gnomon.core.evaluation import SPLITS
+from gnomon.core.settings import rows
 
 if TYPE_CHECKING:
     from gnomon.workflow.check import Checked
@@ -87,8 +88,6 @@ def print_shown(shown: Shown) -> None:
     total = sum(row["multiply_adds"] or 0 for row in shown.layers)
     console.print(f"  {'total':<{width}}  {'':<18}{'':>16}{parameters:>13,}{total:>16,}\n", style="bold")
     _print_signals(console, shown)
-    from gnomon.core.settings import rows
-
     defaults = {row.key: row.default for row in rows()}
     for key, value, given, _ in shown.settings:
         origin = "given" if given else "default" if value == defaults[key] else "chosen"
@@ -128,8 +127,6 @@ def shown_as_json(shown: Shown) -> dict[str, Any]:
 
 def print_settings(task: str | None) -> None:
     console, defaults = _console(), _defaults(task)
-    from gnomon.core.settings import rows
-
     for row in rows():
         default = defaults.get(row.key, row.default)
         shown = _value(default) if default is not None else "not set" if row.key in defaults else "(by data)"
@@ -140,8 +137,6 @@ def print_settings(task: str | None) -> None:
 
 
 def settings_as_json(task: str | None) -> dict[str, Any]:
-    from gnomon.core.settings import rows
-
     defaults = _defaults(task)
     return {
         row.key: {

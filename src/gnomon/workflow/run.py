@@ -13,6 +13,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
+from gnomon.models import CUSTOM
 from gnomon.runs.folder import RunFolder, find
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.saved import from_json
@@ -82,7 +83,6 @@ class Run:
     @cached_property
     def model(self) -> nn.Module:
         """The trained network: a plain torch module, in evaluation mode, on the CPU unless it was handed over."""
-        from gnomon.models import CUSTOM
         from gnomon.training.state import load_model, tensors_from_bytes
 
         if self._given_model is None and self.settings.model.name == CUSTOM:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import DataError, GnomonError, UsageError
@@ -17,9 +17,7 @@ from gnomon.metrics.interval import Interval
 from gnomon.strategy.external import read_predictions
 from gnomon.strategy.paired import PairedTest, holm, paired_test
 from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
-
-if TYPE_CHECKING:
-    from gnomon.workflow.run import Run
+from gnomon.workflow.run import Run, load
 
 TABLES = (".csv", ".parquet", ".pq")
 MOST_VALUES = 30  # of a tag that errors are averaged over
@@ -103,8 +101,6 @@ def compare(
 
 
 def _opened(thing: Run | str | Path) -> Run | Path:
-    from gnomon.workflow.run import Run, load
-
     if isinstance(thing, Run):
         return thing
     path = Path(thing)

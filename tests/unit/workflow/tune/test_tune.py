@@ -128,7 +128,7 @@ def test_conditions_that_no_trial_meets_are_said_with_the_nearest():
 
 
 def test_a_measure_that_does_not_exist_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(UsageError, match=r"there is no measure named 'speed'. Fix: measured are: .*size_mb"):
+    with pytest.raises(UsageError, match=r"unknown metric 'speed'. Fix: available: .*size_mb"):
         tune("iris", trials=2, workers=1, epochs=1, satisfy="error <= 1, speed >= 3")
     assert not (tmp_path / "runs").exists()
 
