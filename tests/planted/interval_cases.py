@@ -7,7 +7,6 @@ where none is known, the same number measured on two million examples.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from scipy.special import ndtr, ndtri
-from sklearn import metrics
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics import binary, classification, costs, intervals, ranking, regression
@@ -426,28 +424,6 @@ def score_of_one(score: str, size: int, share: float, beta: float = 1.0) -> Draw
     return draw
 
 
-@functools.cache
-def ranked_truth(share: float, apart: float) -> tuple[float, float]:
-    """Average precision, and the share of positives accepted at one false accept in twenty: normal scores."""
-    rng = np.random.default_rng(0)
-    positive = rng.random(MANY) < share
-    scores = rng.normal(size=MANY) + apart * positive
-    return float(metrics.average_precision_score(positive, scores)), float(ndtr(apart - ndtri(0.95)))
-
-
-def ranked(score: str, size: int, share: float, apart: float = 1.5) -> Draw:
-    def draw(rng):
-        positive = rng.random(size) < share
-        scores = rng.normal(size=size) + apart * positive
-        if score == "average precision":
-            found = binary.average_precision(scores, positive, seed=seed_of(rng))
-        else:
-            found = binary.true_accepts(scores, positive, 0.05, seed=seed_of(rng))
-        return (found, ranked_truth(share, apart)[score != "average precision"]) if found is not None else draw(rng)
-
-    return draw
-
-
 # --- scores of a regression -------------------------------------------------------------------------------------------
 def score_of_numbers(score: str, size: int) -> Draw:
     """Normal targets and normal residuals half as wide."""
@@ -715,14 +691,6 @@ CASES = (
         for size, share, corner in (
             (60, 0.3, "60 examples, 30 % positive"), (200, 0.05, "200 examples, 5 % positive"),
             (1000, 0.05, "1,000 examples, 5 % positive"),
-        )
-    ),
-    *(
-        Case(name, corner, ranked(score, size, share), 1000)
-        for score, name in (("average precision", "average precision"), ("TAR", "TAR at FAR 5 %"))
-        for size, share, corner in (
-            (60, 0.3, "60 examples, 30 % positive"), (200, 0.05, "200 examples, 5 % positive"),
-            (1000, 0.1, "1,000 examples, 10 % positive"),
         )
     ),
     *(

@@ -197,12 +197,6 @@ def encode_features(
     return numbers, codes
 
 
-def decode_categories(codes: np.ndarray, feature: Feature) -> list[str | None]:
-    """The category behind each code; None for UNKNOWN."""
-    names = (None, *feature.categories)
-    return [names[code] for code in codes]
-
-
 def _column(examples: HasColumns, name: str) -> pl.Series:
     try:
         return examples.get_column(name)

@@ -1,8 +1,7 @@
-"""Metrics for finding one class: precision, recall, F-beta; average precision and TAR at FAR from scores."""
+"""Metrics for finding one class: precision, recall, specificity, F-beta."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,6 @@ from gnomon.core.errors import UsageError
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Rows, groups_of, share, weights_of
-from gnomon.metrics.resampling import ROUNDS_OF_CALLS, accelerated_interval, left_out_counts, resampled_counts
 
 if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
@@ -48,58 +46,3 @@ def scores_of_class(evaluation: Evaluation, positive: str, *, beta: float = 1.0,
         error = share(rows, generator(seed, "F-beta"), is_ratio=True).interval
         found[f"F{beta:g}"] = Interval(1 - error.value, 1 - error.high, 1 - error.low, error.method)
     return found
-
-
-def average_precision(
-    scores: np.ndarray, is_positive: np.ndarray, *, weights: np.ndarray | None = None,
-    groups: np.ndarray | None = None, seed: int = 0,
-) -> Interval | None:  # fmt: skip
-    """The area under the precision-recall curve, in scikit-learn's steps; arguments (N,). None without positives."""
-    return _ranked(scores, is_positive, weights, groups, seed, "average precision", _average_precision)
-
-
-def true_accepts(
-    scores: np.ndarray, is_positive: np.ndarray, false_accepts: float, *, weights: np.ndarray | None = None,
-    groups: np.ndarray | None = None, seed: int = 0,
-) -> Interval | None:  # fmt: skip
-    """TAR at FAR: the share of positives accepted at the lowest threshold that accepts at most this share of negatives.
-
-    false_accepts: a share of the negatives, 0 to 1. Ties are accepted or rejected together. None without either.
-    """
-    if not 0 <= false_accepts <= 1:
-        raise UsageError(f"false_accepts={false_accepts:g} is not a share.", fix="give 0.001 for one in a thousand.")
-    if is_positive.all():
-        return None
-
-    def tar(positive: np.ndarray, negative: np.ndarray) -> float:
-        allowed = negative.cumsum() <= false_accepts * negative.sum() + 1e-12
-        return float(positive.cumsum()[allowed].max(initial=0.0) / positive.sum())
-
-    return _ranked(scores, is_positive, weights, groups, seed, f"TAR at FAR {false_accepts:g}", tar)
-
-
-def _average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
-    hits, accepted = positive.cumsum(), (positive + negative).cumsum()
-    precision = np.divide(hits, accepted, out=np.zeros_like(hits), where=accepted > 0)
-    return float((precision * positive).sum() / positive.sum())
-
-
-def _ranked(
-    scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray | None, groups: np.ndarray | None, seed: int,
-    name: str, score: Callable[[np.ndarray, np.ndarray], float],
-) -> Interval | None:  # fmt: skip
-    """`score` of the weights (S,) of positives and negatives at each distinct score, highest first; bootstrap."""
-    weights = np.ones(len(scores)) if weights is None else weights
-    if not (weights * is_positive).sum() > 0:
-        return None
-    _, rank = np.unique(-scores, return_inverse=True)
-
-    def of(counts: np.ndarray) -> float:
-        masses = [np.bincount(rank, weights=counts * weights * side) for side in (is_positive, ~is_positive)]
-        return score(masses[0], masses[1]) if masses[0].sum() > 0 else float("nan")
-
-    rng = generator(seed, name)
-    draws = np.array([of(counts) for counts in resampled_counts(len(scores), groups, ROUNDS_OF_CALLS, rng)])
-    without = np.array([of(counts) for counts in left_out_counts(len(scores), groups, rng)])
-    num_units = len(scores) if groups is None else len(np.unique(groups))
-    return accelerated_interval(of(np.ones(len(scores))), draws, without, num_units, "bootstrap")

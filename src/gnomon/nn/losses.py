@@ -60,14 +60,6 @@ def multi_task_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, num_
     return _mean_over_known(torch.stack(losses, dim=1), known)
 
 
-def multi_task_squared_error(outputs: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """(B, M) outputs -> (B,) losses: each example's mean squared error over its known entries, 0 without any.
-
-    `target` (B, M), anything (NaN too) where `known` (B, M) bool is False: such entries get a gradient of exactly zero.
-    """
-    return _mean_over_known((outputs - target.masked_fill(~known, 0)).square(), known)
-
-
 def _mean_over_known(losses: Tensor, known: Tensor) -> Tensor:
     """(B, M) -> (B,). The mask also stops the gradient: it is 0, not 0 times something."""
     return losses.masked_fill(~known, 0).sum(dim=1) / known.sum(dim=1).clamp(min=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -108,14 +108,3 @@ def _replay_one(ledger: Ledger, record: Mapping[str, Any]) -> None:
         ledger.deaths[int(record["number"])] = str(record["why"])
     else:
         raise ValueError(kind)
-
-
-def interrupted(lines: Iterable[Mapping[str, Any]]) -> list[int]:
-    """Trials that were begun and of which nothing was heard since."""
-    open_trials: dict[int, None] = {}
-    for record in lines:
-        if record["kind"] == BEGAN:
-            open_trials[record["number"]] = None
-        elif record["kind"] in (TRIAL, AGAIN, PUT_BACK, DIED):
-            open_trials.pop(record["number"], None)
-    return list(open_trials)

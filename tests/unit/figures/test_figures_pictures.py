@@ -16,11 +16,9 @@ from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.ladder import draw_ladder
 from gnomon.figures.learning_curves import draw_learning_curves
 from gnomon.figures.regression import draw_regression
-from gnomon.figures.slices import draw_slices
 from gnomon.metrics.classification import Calibration, Confusion
 from gnomon.metrics.interval import Interval
 from gnomon.strategy.diagnosis import Diagnosis, Gap, Rung, Verdict
-from gnomon.strategy.slices import Slice
 
 
 def texts(figure) -> list[str]:
@@ -149,14 +147,6 @@ def test_calibration_leaves_empty_bins_out():
     one = Calibration(np.linspace(0, 1, 11), np.r_[nothing[:9], 0.97], np.r_[nothing[:9], 0.9],
                       np.r_[np.zeros(9, dtype=int), 1234], Interval(0.07, 0.05, 0.09))  # fmt: skip
     assert "confidence" in texts(draw_calibration(one))
-
-
-def test_slices_are_drawn_in_the_order_given_and_the_rest_is_counted():
-    many = [Slice("target", f"value {place}", Interval(0.1, 0.05, 0.2), 40, 0.1, 0.1) for place in range(1200)]
-    shown = texts(draw_slices(many, title="by camera", unit="share", whole=0.08))
-    assert "by camera: the first 30 of 1,200" in shown
-    names = [text for text in shown if text.startswith("value")]
-    assert names == [f"value {place}  (40)" for place in range(30)]
 
 
 def test_regression_leaves_out_non_finite_values():

@@ -7,7 +7,7 @@ import pytest
 
 from gnomon.core.errors import ArtefactError
 from gnomon.runs.journal import Journal
-from gnomon.search.ledger import MOST_TIMES, Ledger, interrupted, replay
+from gnomon.search.ledger import MOST_TIMES, Ledger, replay
 from gnomon.search.results import FINISHED, Result
 from gnomon.search.rounds import Zoom
 
@@ -84,15 +84,6 @@ def test_a_trial_that_was_put_back_is_not_held_against_it(tmp_path):
         ledger.began(7)
         ledger.put_back(7)
     assert not ledger.given_up(7)
-    assert interrupted(ledger.lines.read()) == []
-
-
-def test_what_was_running_at_a_crash_is_known(tmp_path):
-    ledger = written(tmp_path)
-    ledger.began(5)
-    ledger.began(6)
-    ledger.died(6, "signal 9")
-    assert interrupted(ledger.lines.read()) == [5]
 
 
 def test_a_line_of_somebody_else_is_refused(tmp_path):
