@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Protocol, get_args
 
@@ -195,6 +195,46 @@ def encode_features(
             numbers[:, place] = values.is_null().to_numpy()
             place += 1
     return numbers, codes
+
+
+def unlike_training(
+    examples: HasColumns, features: Sequence[Feature], where: Callable[[Sequence[int]], str]
+) -> tuple[str, ...]:
+    """Sentences about inputs to predict that the model cannot have learnt anything about; the worst first.
+
+    Categories that training never showed, and missing cells in columns of which it lacked none. `where` names rows.
+    """
+    alarms, notes = [], []
+    for feature in features:
+        column = _column(examples, feature.name)
+        name, rows = display_name(feature.name), len(column)
+        missing = column.null_count()
+        if missing and not feature.has_missing:
+            first = where([int(column.is_null().arg_max() or 0)])
+            read = "counts as unknown" if feature.kind == "category" else f"is read as the median, {feature.fill:.6g}"
+            notes.append(
+                f"{name} is missing in {missing:,} of {rows:,} rows, the first being {first}; in training it "
+                f"never was: it {read}."
+            )
+        if feature.kind != "category":
+            continue
+        is_unknown = pl.Series(_codes(column, feature) == UNKNOWN) & column.is_not_null()
+        count = int(is_unknown.sum())
+        if not count:
+            continue
+        row = int(is_unknown.arg_max() or 0)
+        cell = f"{quoted(column[row])} in {where([row])}"
+        if count == rows - missing:
+            alarms.append(
+                f"{name}: none of the {count:,} values was there in training ({cell}, for instance): the model knows "
+                "nothing about them. Is it the right column, written as it was in training?"
+            )
+        else:
+            notes.append(
+                f"{name}: {count:,} of {rows:,} rows hold a value that was not there in training ({cell} is the "
+                "first): it counts as unknown."
+            )
+    return (*alarms, *notes)
 
 
 def _column(examples: HasColumns, name: str) -> pl.Series:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gnomon.core.evaluation import SHARE
 from gnomon.strategy.error_analysis import Tag
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
     `class_counts`: how often each class occurs in train.
     """
     table = evaluation.table
-    if evaluation.unit == SHARE and table["target"].dtype == pl.String and table["error"].is_in([0.0, 1.0]).all():
+    if evaluation.has_classes:
+        table = table.with_columns(pl.col("target", "prediction").cast(pl.String))
         found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]
     elif table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric():
         found = _of_numbers(table)

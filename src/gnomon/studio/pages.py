@@ -312,7 +312,7 @@ def _matrix(found: OpenRun) -> Matrix | None:
     except GnomonError:
         return None
     table = sheet.table
-    if sheet.diagnosis.unit != SHARE or table["target"].dtype.is_numeric() or table["target"].n_unique() > 1000:
+    if sheet.diagnosis.unit != SHARE or table["target"].dtype.is_float() or table["target"].n_unique() > 1000:
         return None
     if not table["error"].is_in([0.0, 1.0]).all():
         return None
@@ -356,7 +356,7 @@ def _with_views(shown: ShownSheet, positions: Sequence[int] | np.ndarray) -> lis
 
 def _names(table: Any) -> list[str]:
     """The classes to choose from; none where targets are numbers or too many."""
-    if table["target"].dtype.is_numeric() or table["target"].n_unique() > MOST_CHOICES:
+    if table["target"].dtype.is_float() or table["target"].n_unique() > MOST_CHOICES:
         return []
     found = set(table["target"].cast(str).to_list()) | set(table["prediction"].cast(str).to_list())
     return sorted(name for name in found if name is not None)

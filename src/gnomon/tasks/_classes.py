@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gnomon.core.errors import DataError
 from gnomon.core.task import Predictions
+from gnomon.data.labels import LabelType, as_given
 from gnomon.nn import losses as loss_functions
 
 MAX_PROBABILITY_COLUMNS = 100  # classes up to which every class's probability is kept in the predictions table
@@ -51,9 +52,9 @@ def zero_one_errors(values: Sequence[int] | np.ndarray, target: Tensor) -> np.nd
     return (np.asarray(values) != target.cpu().numpy()).astype(np.float64)
 
 
-def names_of(values: Sequence[int] | np.ndarray, class_names: Sequence[str]) -> pl.Series:
-    """Class indices as class names."""
-    return pl.Series(class_names, dtype=pl.String).gather(pl.Series(np.asarray(values, dtype=np.uint32)))
+def labels_of(values: Sequence[int] | np.ndarray, class_names: Sequence[str], kind: LabelType) -> pl.Series:
+    """Class indices as labels of the type that was given."""
+    return as_given(class_names, kind).gather(pl.Series(np.asarray(values, dtype=np.uint32)))
 
 
 def class_indices(target: pl.Series, class_names: Sequence[str]) -> Tensor:

@@ -17,7 +17,7 @@ from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.settings import DataSettings, Settings
 from gnomon.core.task import Batch, View
 from gnomon.data.columns import Columns
-from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names
+from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.source import Arrays, Source, first_names
 from gnomon.data.tables import (
     Table,
@@ -25,12 +25,14 @@ from gnomon.data.tables import (
     TargetPlan,
     located,
     make_mixed_table,
+    one_class_each,
     peek_table,
     plan_targets,
     read_split_tables,
     read_table,
     split_files,
     table_from_frame,
+    why_not_one_hot,
 )
 from gnomon.data.tables.raw import quoted
 from gnomon.models import build_table_model
@@ -60,6 +62,8 @@ def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
     targets = ", ".join(target.name for target in plan.targets)
     why = f"a table of {len(plan.features)} usable columns to predict {targets}"
     kinds = {target.kind for target in plan.targets}
+    if kinds == {"classes"} and len(plan.targets) > 1 and not why_not_one_hot(table, [t.name for t in plan.targets]):
+        return "classification", f"{why} (one class each, one-hot)"
     if plan.form != "several":
         kind = "classes" if plan.form == "classification" else "a number"
         return plan.form, f"{why} ({kind})"
@@ -91,12 +95,16 @@ def read_planned(source: Source, settings: DataSettings, form: Form | None) -> t
         reading, plan = read_split_tables(source.tree, settings, form=form)
         return replace(reading, notes=(*source.notes, *reading.notes)), plan
     table, settings = _whole(source, settings)
+    about: tuple[str, ...] = ()
+    if form == "classification":
+        parts, settings, about = one_class_each({"all": table}, settings)
+        table = parts["all"]
     try:
         plan = plan_targets(table, settings, form=form)
     except GnomonError:
         plan_targets(table, settings)  # what is wrong with the table whatever it is taken for comes first
         raise
-    notes = (*source.notes, *table.notes, *plan.notes)
+    notes = (*source.notes, *table.notes, *about, *plan.notes)
     return Reading({"all": TableExamples.planned(table, plan)}, notes), plan
 
 
@@ -113,7 +121,8 @@ def read_inputs(source: Source, settings: DataSettings, features: Sequence[Featu
         path, content = _located(source)
         table = read_table(path, plain, content=content, kinds=kinds)
     examples = TableExamples.to_predict(table, tuple(feature.name for feature in features))
-    return Reading({"all": examples}, (*source.notes, *table.notes))
+    unlike = unlike_training(examples, features, table.where)
+    return Reading({"all": examples}, (*unlike, *source.notes, *table.notes))
 
 
 def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]:
@@ -169,6 +178,8 @@ def _labelled_frame(arrays: Arrays, origin: str) -> tuple[pl.DataFrame, tuple[st
         raise UsageError("there are inputs but no targets.", where=origin, fix="hand over (X, y).")
     targets = arrays.targets.reshape(len(arrays.targets), -1)
     default = ("target",) if targets.shape[1] == 1 else tuple(f"target {i}" for i in range(targets.shape[1]))
+    if len(arrays.class_names) == targets.shape[1] > 1:
+        default = arrays.class_names
     names = arrays.target_names or default
     frame = _inputs_frame(arrays)
     if len(targets) != len(frame):

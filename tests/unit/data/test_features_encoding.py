@@ -13,7 +13,14 @@ from sklearn.preprocessing import StandardScaler
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.settings import DataSettings
-from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names
+from gnomon.data.features import (
+    Feature,
+    encode_features,
+    fit_features,
+    kinds_of,
+    number_names,
+    unlike_training,
+)
 from gnomon.data.tables import TableExamples, make_mixed_table, plan_targets, read_table, table_from_frame
 
 
@@ -192,3 +199,27 @@ def test_a_file_to_predict_is_encoded_like_the_file_of_training(tmp_path):
     found = encode_features(TableExamples.to_predict(new, tuple(f.name for f in features)), features)
     for one, two in zip(expected, found, strict=True):
         assert np.array_equal(one[[7]], two)
+
+
+# --- unlike training --------------------------------------------------------------------------------------------------
+def said_of(train: pl.DataFrame, new: pl.DataFrame) -> str:
+    features, _ = fit_features(train, train.columns)
+    return "\n".join(unlike_training(new, features, lambda rows: f"row {rows[0] + 1}"))
+
+
+def test_categories_and_gaps_that_training_never_had_are_counted_and_said():
+    train = pl.DataFrame({"city": ["Bonn", "Rome"] * 10, "area": range(20)})
+    new = pl.DataFrame({"city": ["Bonn", "Oslo", "Rome", "Oslo"], "area": [1, None, 3, 4]})
+    said = said_of(train, new)
+    assert "city: 2 of 4 rows hold a value that was not there in training ('Oslo' in row 2 is the first)" in said
+    assert "area is missing in 1 of 4 rows, the first being row 2" in said
+    assert "the median, 9.5" in said
+    assert said_of(train, train) == ""
+
+
+def test_a_column_of_nothing_but_unknown_categories_is_said_first_and_loudly():
+    train = pl.DataFrame({"area": [None, *range(19)], "city": ["Bonn", "Rome"] * 10})
+    said = said_of(train, pl.DataFrame({"area": [1, None], "city": ["BONN", None]}))
+    first, second = said.splitlines()
+    assert first.startswith("city: none of the 1 values was there in training ('BONN' in row 1, for instance)")
+    assert "city is missing in 1 of 2 rows" in second

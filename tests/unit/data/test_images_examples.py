@@ -222,7 +222,8 @@ def test_arrays_that_are_no_pictures_are_refused(array, what):
     (np.array([1.0, 0.0, 1.0, 0.0]), ["1", "0", "1", "0"]),
     (np.array(["007", "None", "007", "None"]), ["007", "None", "007", "None"]),
     (np.array([[0], [1], [0], [1]]), ["0", "1", "0", "1"]),
-    (np.array([True, False, True, False]), ["True", "False", "True", "False"]),
+    (np.array([True, False, True, False]), ["true", "false", "true", "false"]),
+    (np.eye(2)[[1, 0, 1, 0]], ["1", "0", "1", "0"]),
 ])  # fmt: skip
 def test_targets_become_class_names_as_text(targets, classes):
     assert from_array(noise(4, 8, 8), targets).index["stratum"].to_list() == classes
@@ -231,7 +232,10 @@ def test_targets_become_class_names_as_text(targets, classes):
 @pytest.mark.parametrize(("targets", "what"), [
     (np.array([0.0, np.nan, 1.0, 0.0]), "missing targets: 1, the first of picture 1"),
     (np.array([0.5, 1.0, 0.0, 1.0]), "fractions"),
-    (np.zeros((4, 2)), "targets of shape 4x2"),
+    (np.zeros((4, 2)), "targets of shape 4x2, not one-hot: example 0 has 0 ones"),
+    (np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), "not one-hot: example 2 has 2 ones"),
+    (np.full((4, 2), 0.5), "neither one class each nor one-hot: 0.5 in example 0"),
+    (np.array(["a", None, "b", "a"], object), "missing targets: 1, the first of picture 1"),
     (np.zeros(4), "one class only"),
     (np.arange(4), "4 of 4 classes have one picture only"),
 ])  # fmt: skip

@@ -14,6 +14,7 @@ from gnomon.data.images.examples import ImageExamples, check_classes, index_of, 
 from gnomon.data.images.scaling import CHANNELS, as_bytes
 from gnomon.data.images.stores import ArrayStore
 from gnomon.data.images.whites import Whites
+from gnomon.data.labels import label_type, one_hot_indices
 from gnomon.data.source import Arrays, counted
 
 
@@ -22,8 +23,6 @@ def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
     shape = arrays.inputs.shape
     if len(shape) == 3 or (len(shape) == 4 and shape[3] in CHANNELS):
         why = f"an array of {counted(shape[0], 'picture')}, {shape[1]}x{shape[2]}"
-        if arrays.targets is not None and np.ndim(arrays.targets) != 1:
-            return 0.0, "targets of more than one dim"
         return 0.9, why
     return 0.0, f"an array of shape {'x'.join(map(str, shape))}"
 
@@ -34,9 +33,11 @@ def read_arrays(arrays: Arrays, origin: str) -> Reading:
         raise DataError("there are pictures but no targets.", where=origin, fix="hand over (X, y).")
     found = as_bytes(arrays.inputs, origin)
     pictures, count = ArrayStore(found.pixels, arrays.inputs, found.whites), len(found.pixels)
-    classes = class_names_of(arrays.targets, arrays.class_names, count, origin)
-    examples = ImageExamples.of(pictures, np.arange(count), index_of(numbered(count), classes))
-    notes = [*found.notes, *check_classes(dict(Counter(classes)), origin)]
+    targets, about = one_class_each(arrays.targets, origin)
+    classes = class_names_of(targets, arrays.class_names, count, origin)
+    kind = "text" if arrays.class_names else label_type(targets)
+    examples = ImageExamples.of(pictures, np.arange(count), index_of(numbered(count), classes), kind)
+    notes = [*found.notes, *about, *check_classes(dict(Counter(classes)), origin)]
     return Reading({"all": examples}, tuple(notes + same_picture_twice(examples)))
 
 
@@ -54,11 +55,19 @@ def numbered(count: int, split: str = "all") -> pl.Series:
     return pl.select(pl.format(prefix + " {}", pl.int_range(count)).alias("id")).to_series()
 
 
+def one_class_each(targets: np.ndarray, origin: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) from (N,), (N, 1) or one-hot (N, K) targets, and what is to be said. Raises DataError for other shapes."""
+    targets = np.asarray(targets)
+    if targets.ndim < 2 or (targets.ndim == 2 and targets.shape[1] == 1):
+        return targets.reshape(-1), []
+    found = one_hot_indices(targets)
+    if isinstance(found, str):
+        raise DataError(f"{found}.", where=origin, fix="give one class for each picture.")
+    return found, [f"targets of shape {'x'.join(map(str, targets.shape))} are one-hot: taken for one class each"]
+
+
 def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, origin: str) -> list[str]:
     """The class of each of `count` pictures as text. Raises DataError for targets that are not classes."""
-    targets = np.asarray(targets)
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
     if targets.shape != (count,):
         raise DataError(
             f"{counted(count, 'picture')}, but targets of shape {'x'.join(map(str, targets.shape))}.",
@@ -66,14 +75,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
             fix="give one class for each picture.",
         )
     if targets.dtype.kind == "f":
-        finite = np.isfinite(targets)
-        if not finite.all():
-            missing = np.flatnonzero(~finite)
-            raise DataError(
-                f"missing targets: {len(missing):,}, the first of picture {missing[0]}.",
-                where=origin,
-                fix="drop those pictures, or give them a class.",
-            )
+        _refuse_missing(~np.isfinite(targets), origin)
         if (targets != np.rint(targets)).any():
             raise DataError(
                 "the targets are fractions, not classes.", where=origin, fix="give whole numbers or names as targets."
@@ -87,4 +89,18 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
                 fix="give targets that number the class names from 0.",
             )
         return [class_names[target] for target in targets.tolist()]
+    if targets.dtype.kind == "b":
+        return [str(target).lower() for target in targets.tolist()]  # as tables write truths
+    if targets.dtype.kind == "O":
+        _refuse_missing(np.array([target is None or target != target for target in targets]), origin)
     return [str(target) for target in targets.tolist()]
+
+
+def _refuse_missing(is_missing: np.ndarray, origin: str) -> None:
+    missing = np.flatnonzero(is_missing)
+    if len(missing):
+        raise DataError(
+            f"missing targets: {len(missing):,}, the first of picture {missing[0]}.",
+            where=origin,
+            fix="drop those pictures, or give them a class.",
+        )

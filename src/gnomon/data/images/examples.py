@@ -6,7 +6,7 @@ import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, final
 
 import numpy as np
@@ -16,6 +16,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples
 from gnomon.data.images.stores import Store
 from gnomon.data.images.whites import Whites
+from gnomon.data.labels import LabelType
 from gnomon.data.source import counted, first_names, listed
 
 VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each of a channel
@@ -31,11 +32,14 @@ class ImageExamples(Examples):
     store: np.ndarray  # (N,) int64
     positions: np.ndarray  # (N,) int64
     table: pl.DataFrame  # the index: id, stratum (class name or null), group, time, tags
+    label_type: LabelType = "text"  # of the classes, as they were given
 
     @staticmethod
-    def of(store: Store, positions: np.ndarray, table: pl.DataFrame) -> ImageExamples:
+    def of(
+        store: Store, positions: np.ndarray, table: pl.DataFrame, label_type: LabelType = "text"
+    ) -> ImageExamples:  # fmt: skip
         """Pictures of one store."""
-        return ImageExamples((store,), np.zeros(len(positions), np.int64), positions, table)
+        return ImageExamples((store,), np.zeros(len(positions), np.int64), positions, table, label_type)
 
     @property
     def index(self) -> pl.DataFrame:
@@ -53,7 +57,9 @@ class ImageExamples(Examples):
 
     def take(self, positions: np.ndarray) -> Self:
         positions = np.asarray(positions, np.int64)
-        return type(self)(self.stores, self.store[positions], self.positions[positions], self.table[positions])
+        return replace(
+            self, store=self.store[positions], positions=self.positions[positions], table=self.table[positions]
+        )
 
     def join(self, other: Self) -> Self:
         stores = [*self.stores]
@@ -63,11 +69,12 @@ class ImageExamples(Examples):
             renumber[i] = at
             if at == len(stores):
                 stores.append(theirs)
-        return type(self)(
-            tuple(stores),
-            np.concatenate([self.store, renumber[other.store]]),
-            np.concatenate([self.positions, other.positions]),
-            pl.concat([self.table, other.table], how="diagonal_relaxed"),
+        return replace(
+            self,
+            stores=tuple(stores),
+            store=np.concatenate([self.store, renumber[other.store]]),
+            positions=np.concatenate([self.positions, other.positions]),
+            table=pl.concat([self.table, other.table], how="diagonal_relaxed"),
         )
 
     def sizes(self) -> np.ndarray:

@@ -26,6 +26,7 @@ from gnomon.data.images.examples import (
 from gnomon.data.images.scaling import as_bytes
 from gnomon.data.images.stores import ArrayStore
 from gnomon.data.images.whites import Whites
+from gnomon.data.labels import label_type
 from gnomon.data.source import Tree, counted, display_name, first_names, listed
 
 _NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
@@ -123,7 +124,8 @@ def _examples(tree: Tree, pair: _Pair, notes: list[str], whites: Whites | None) 
     notes += found.notes
     classes = class_names_of(labels, (), len(images), display_name(pair.labels))
     table = index_of(numbered(len(images), pair.split), classes)
-    return ImageExamples.of(ArrayStore(found.pixels, images, found.whites), np.arange(len(images)), table)
+    pictures = ArrayStore(found.pixels, images, found.whites)
+    return ImageExamples.of(pictures, np.arange(len(images)), table, label_type(labels))
 
 
 def read_idx_file(tree: Tree, name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from gnomon.data.tables.examples import TableExamples, located, read_split_tables, split_files
 from gnomon.data.tables.kinds import Kind
+from gnomon.data.tables.one_hot import one_class_each, why_not_one_hot
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.sample import make_mixed_table
 from gnomon.data.tables.table import Table
@@ -16,10 +17,12 @@ __all__ = [
     "TargetPlan",
     "located",
     "make_mixed_table",
+    "one_class_each",
     "peek_table",
     "plan_targets",
     "read_split_tables",
     "read_table",
     "split_files",
     "table_from_frame",
+    "why_not_one_hot",
 ]

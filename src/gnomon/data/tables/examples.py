@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, final
@@ -14,8 +14,10 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.settings import DataSettings
+from gnomon.data.labels import LabelType, label_type
 from gnomon.data.source import Tree, display_name, first_names
 from gnomon.data.tables.kinds import Kind
+from gnomon.data.tables.one_hot import one_class_each
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.table import Table, target_names
 from gnomon.data.tables.targets import Form, TargetPlan, class_texts, plan_targets
@@ -47,6 +49,7 @@ class TableExamples(Examples):
     positions: np.ndarray | None = None  # (N,) rows of the table; None: all of them, in order
     ids: pl.Series | None = None  # of every row of the table; None: their lines
     source: pl.Series | None = None  # of every row of the table: where it came from; None: nobody asked
+    label_types: Mapping[str, LabelType] = field(default_factory=dict)  # of the targets, as they were given
 
     @staticmethod
     def planned(table: Table, plan: TargetPlan) -> TableExamples:
@@ -61,7 +64,8 @@ class TableExamples(Examples):
         typed = replace(table, frame=table.frame.with_columns(columns))
         stratum = _stratum(columns[0]) if len(columns) == 1 else None
         names = tuple(target.name for target in plan.targets)
-        return TableExamples(typed, plan.features, names, plan.group, plan.time, stratum)
+        types = {name: label_type(table.frame[name]) for name in names}
+        return TableExamples(typed, plan.features, names, plan.group, plan.time, stratum, label_types=types)
 
     @staticmethod
     def to_predict(table: Table, feature_names: tuple[str, ...]) -> TableExamples:
@@ -280,6 +284,10 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
             raise DataError(what, where=f"{tree.origin}/{shown}", fix="give all the tables the same columns.")
         others[split] = _read_member(tree, files[split], settings, demanded)
         notes += [note for note in others[split].notes if note not in notes]
+    if form == "classification":
+        every, settings, about = one_class_each({"train": train, **others}, settings)
+        train, notes = every.pop("train"), [*notes, *about]
+        others = every
     plan = plan_targets(train, settings, form=form, others=others)
     splits: dict[str, Examples] = {}
     for split, part in {"train": train, **others}.items():

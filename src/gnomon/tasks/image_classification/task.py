@@ -23,6 +23,7 @@ from gnomon.core.task import Batch, Claim, Predictions, Task, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
 from gnomon.data.images import ImageExamples, Whites
+from gnomon.data.labels import LabelType
 from gnomon.data.source import Source
 from gnomon.metrics.classification import scores
 from gnomon.models import build_image_model
@@ -54,6 +55,7 @@ class ImageClassification(Task):
     mean: tuple[float, ...]  # per channel, of pixel values scaled to [0, 1], on the training split
     std: tuple[float, ...]
     whites: Whites | None = None  # what white is where pictures are not of bytes; None: a run of before it was kept
+    label_type: LabelType = "text"  # what predictions are given back as
 
     @classmethod
     def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
@@ -91,7 +93,7 @@ class ImageClassification(Task):
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
         mean, std = images.moments(examples.take(chosen), height, width, channels)
         names = sorted(examples.index["stratum"].unique().to_list())
-        return cls(tuple(names), height, width, channels, mean, std, examples.whites)
+        return cls(tuple(names), height, width, channels, mean, std, examples.whites, examples.label_type)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -176,7 +178,7 @@ class ImageClassification(Task):
         return _classes.zero_one_errors(values, batch["target"])
 
     def describe(self, values: Sequence[int] | np.ndarray) -> pl.Series:
-        return _classes.names_of(values, self.class_names)
+        return _classes.labels_of(values, self.class_names, self.label_type)
 
     @property
     def target_columns(self) -> tuple[str, ...]:

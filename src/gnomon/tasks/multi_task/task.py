@@ -22,6 +22,7 @@ from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import Batch, Claim, Predictions, Task, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature
+from gnomon.data.labels import LabelType, as_given
 from gnomon.data.source import Source
 from gnomon.data.tables import TableExamples
 from gnomon.metrics.intervals import wilson
@@ -50,6 +51,7 @@ class MultiTask(Task):
     target_names: tuple[str, ...]
     class_names: tuple[tuple[str, ...], ...]  # of each target
     features: tuple[Feature, ...]
+    label_types: tuple[LabelType, ...] = ()  # what predictions are given back as, target by target; text if empty
 
     @classmethod
     def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
@@ -82,7 +84,8 @@ class MultiTask(Task):
     def from_train(cls, train: Examples, settings: Settings) -> Self:
         examples = cast(TableExamples, train)
         names = [tuple(cast("pl.Enum", column.dtype).categories.to_list()) for column in examples.targets()]
-        return cls(examples.target_names, tuple(names), _tables.fit_inputs(train))
+        types = tuple(examples.label_types[name] for name in examples.target_names)
+        return cls(examples.target_names, tuple(names), _tables.fit_inputs(train), types)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -156,10 +159,13 @@ class MultiTask(Task):
         return wrong.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
+        unknown: LabelType = "text"
+        kinds = self.label_types or (unknown,) * len(self.target_names)
+        labels = [as_given(names, kind).to_list() for names, kind in zip(self.class_names, kinds, strict=True)]
         rows = (
             {
                 name: None if value == UNKNOWN else classes[value]
-                for name, classes, value in zip(self.target_names, self.class_names, row, strict=True)
+                for name, classes, value in zip(self.target_names, labels, row, strict=True)
             }
             for row in np.asarray(values)
         )

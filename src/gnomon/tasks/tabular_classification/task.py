@@ -22,6 +22,7 @@ from gnomon.core.task import Batch, Claim, Predictions, Task, View
 from gnomon.data import augment
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature
+from gnomon.data.labels import LabelType
 from gnomon.data.source import Source
 from gnomon.data.tables import TableExamples
 from gnomon.metrics.classification import scores
@@ -43,6 +44,7 @@ class TabularClassification(Task):
     target_name: str
     class_names: tuple[str, ...]
     features: tuple[Feature, ...]
+    label_type: LabelType = "text"  # what predictions are given back as
 
     @classmethod
     def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
@@ -68,7 +70,8 @@ class TabularClassification(Task):
     def from_train(cls, train: Examples, settings: Settings) -> Self:
         (target,) = cast(TableExamples, train).target_names
         names = cast("pl.Enum", train.index["stratum"].dtype).categories.to_list()
-        return cls(target, tuple(names), _tables.fit_inputs(train))
+        examples = cast(TableExamples, train)
+        return cls(target, tuple(names), _tables.fit_inputs(train), examples.label_types[target])
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -122,7 +125,7 @@ class TabularClassification(Task):
         return _classes.zero_one_errors(values, batch["target"])
 
     def describe(self, values: Sequence[int] | np.ndarray) -> pl.Series:
-        return _classes.names_of(values, self.class_names)
+        return _classes.labels_of(values, self.class_names, self.label_type)
 
     @property
     def target_columns(self) -> tuple[str, ...]:

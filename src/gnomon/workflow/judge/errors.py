@@ -105,8 +105,8 @@ def _of_pictures(
         np.array([error_rotated.small(error_tags.gray_of(one)) for one in each]) for each in (pictures, usual_pictures)
     )
     classes, usual_classes = np.zeros(len(here)), np.zeros(len(there))  # one for all, where truths are no classes
-    if sheet.table["target"].dtype == pl.String:
-        classes = sheet.table["target"].to_numpy()[positions].astype(str)
+    if sheet.table["target"].dtype in (pl.String, pl.Boolean) or sheet.table["target"].dtype.is_integer():
+        classes = sheet.table["target"].cast(pl.String).to_numpy()[positions].astype(str)
         usual_classes = np.array([str(one.target) for one in usual])
     is_rotated = error_rotated.rotated(here, classes, there, usual_classes)
     return error_tags.from_pictures(sheet.table, positions, measured, known, is_rotated)

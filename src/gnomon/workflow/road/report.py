@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.core import settings as all_settings
-from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
@@ -133,13 +133,7 @@ def _slices(evaluation: Evaluation, *, classes: bool) -> dict[str, Sequence[Slic
 
 
 def _is_classes(evaluation: Evaluation) -> bool:
-    table = evaluation.table
-    return (
-        evaluation.unit == SHARE
-        and table["target"].dtype == pl.String
-        and bool(table["error"].is_in([0.0, 1.0]).all())
-        and table["target"].n_unique() <= 1000
-    )
+    return evaluation.has_classes and evaluation.table["target"].n_unique() <= 1000
 
 
 def _data_card(card: Mapping[str, Any]) -> DataCard:
