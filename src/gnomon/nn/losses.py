@@ -22,6 +22,22 @@ def logistic_loss(logits: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
 
 
+def softmax_cross_entropy_and_gradient(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """As `softmax_cross_entropy`, without autograd: (B,) losses and (B, K), each loss's gradient: softmax - target."""
+    log_probabilities = logits.log_softmax(dim=1)
+    if target.dim() == 2:
+        losses = -(log_probabilities * target).sum(dim=1)
+        return losses, log_probabilities.exp_().mul_(target.sum(dim=1, keepdim=True)).sub_(target)
+    losses = functional.nll_loss(log_probabilities, target, reduction="none")
+    minus_one = logits.new_full((len(target), 1), -1.0)
+    return losses, log_probabilities.exp_().scatter_add_(1, target[:, None], minus_one)
+
+
+def logistic_loss_and_gradient(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """As `logistic_loss`, without autograd: (B,) losses and (B,), each loss's derivative: σ(z) - t."""
+    return logistic_loss(logits, target), logits.sigmoid().sub_(target)
+
+
 def one_vs_all_loss(logits: Tensor, target: Tensor) -> Tensor:
     """(B, K) logits -> (B,) losses: the sum of K logistic losses, class k against the rest.
 

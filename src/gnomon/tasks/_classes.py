@@ -30,6 +30,15 @@ def class_losses(logits: Tensor, target: Tensor) -> Tensor:
     return loss_functions.softmax_cross_entropy(logits, target)
 
 
+def class_losses_and_gradient(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """`class_losses`, and the gradient of each loss, (B, 1) or (B, K). Without autograd."""
+    if logits.shape[1] == 1:
+        truth = target[:, 1] if target.dim() == 2 else target
+        losses, gradient = loss_functions.logistic_loss_and_gradient(logits[:, 0], truth)
+        return losses, gradient[:, None]
+    return loss_functions.softmax_cross_entropy_and_gradient(logits, target)
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """(B, K) from logits (B, 1) or (B, K)."""
     if logits.shape[1] == 1:

@@ -18,6 +18,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Task
 from gnomon.data.columns import Columns, length
+from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.evaluate import to_device
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
@@ -81,7 +82,8 @@ def build_state(job: Job, model: nn.Module) -> TrainingState:
     optimiser = Optimiser(parameters, settings.optimiser, settings.regularise, length(job.columns))
     augmentation = torch.Generator(device=job.device).manual_seed(derive(settings.seed, "augment"))
     average = parameters.copies() if settings.regularise.ema else []
-    return TrainingState(model, parameters, optimiser, augmentation, average)
+    by_hand = DenseSteps.of(model, job.device) if hasattr(job.task, "losses_and_gradient") else None
+    return TrainingState(model, parameters, optimiser, augmentation, average, by_hand=by_hand)
 
 
 def train(job: Job, state: TrainingState) -> None:
@@ -195,12 +197,10 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
     settings, counters, task = job.settings, state.counters, job.task
     batch = to_device(task.collate(job.columns, indices), job.device)
     batch = task.augment(batch, settings.regularise, state.augmentation)
-    losses = task.losses(task.outputs(state.model, batch), batch)
-    loss = mean_loss(losses, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
-    value = float(loss.detach())  # on a CPU this waits for nothing
+    losses, loss = _add_gradients(task, state, batch)
+    value = float(loss)  # on a CPU this waits for nothing
     if not math.isfinite(value):
-        raise _diverged(job, state, batch, losses.detach(), indices)
+        raise _diverged(job, state, batch, losses, indices)
     state.optimiser.step(learning_rate)
     if state.average:
         _move_average(state, settings.regularise.ema)
@@ -212,6 +212,23 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
     counters.seconds += took
     counters.epoch_seconds += took
     return value
+
+
+def _add_gradients(task: Task, state: TrainingState, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The gradients of the batch's loss into the buffers; the losses (B,) and their mean, detached."""
+    if state.by_hand is None:
+        losses = task.losses(task.outputs(state.model, batch), batch)
+        loss = mean_loss(losses, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return losses.detach(), loss.detach()
+    by_hand: Any = state.by_hand  # called as the model is
+    with torch.no_grad():
+        outputs = task.outputs(by_hand, batch)
+        losses, gradient = task.losses_and_gradient(outputs, batch)  # type: ignore[attr-defined]
+        weight = batch.get("weight")
+        share = 1 / len(losses) if weight is None else (weight / weight.sum().clamp_min(1e-12))[:, None]
+        by_hand.backward(gradient.mul_(share))
+        return losses, mean_loss(losses, batch)
 
 
 def _move_average(state: TrainingState, decay: float) -> None:

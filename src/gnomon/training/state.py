@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.errors import ArtefactError
+from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 
@@ -45,6 +46,7 @@ class TrainingState:
     average: list[Tensor] = field(default_factory=list)  # the moving average of `parameters`, when there is one
     best: dict[str, Tensor] = field(default_factory=dict)  # the model's state at the best epoch
     counters: Counters = field(default_factory=Counters)
+    by_hand: DenseSteps | None = None  # what a step calls in place of `model`, where that is faster
 
     def files(self) -> dict[str, bytes]:
         """The checkpoint, file by file."""

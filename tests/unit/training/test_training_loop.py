@@ -152,9 +152,29 @@ EVERYTHING = {
 }  # fmt: skip
 
 
+def test_a_dense_net_is_trained_without_autograd_to_the_same_weights(session):
+    """With dropout, smoothed labels, decay, clipping and the average of weights; the draws are the same."""
+    values = {"model.name": "dense", "hidden": (64, 32), "model.normalisation": "none"}
+    settings = with_values(session.settings, {**EVERYTHING, **values})
+    found = []
+    for is_by_hand in (True, False, True):
+        torch.manual_seed(0)
+        job = job_of(session, settings)
+        state = build_state(job, fresh_model(session.task, settings))
+        assert state.by_hand is not None
+        if not is_by_hand:
+            state.by_hand = None
+        train(job, state)
+        found.append(state.parameters.copies())
+    for one, by_autograd, again in zip(*found, strict=True):
+        torch.testing.assert_close(one, by_autograd, rtol=1e-3, atol=1e-4)
+        assert torch.equal(one, again)
+
+
+@pytest.mark.parametrize("name", ["convnet", "dense"])
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 14])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at):
-    settings = with_values(session.settings, EVERYTHING)
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at, name):
+    settings = with_values(session.settings, {**EVERYTHING, "model.name": name, "model.normalisation": "none"})
 
     def fresh():
         torch.manual_seed(0)

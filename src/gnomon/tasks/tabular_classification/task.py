@@ -115,6 +115,9 @@ class TabularClassification(Task):
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         return _classes.class_losses(outputs, batch["target"])
 
+    def losses_and_gradient(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return _classes.class_losses_and_gradient(outputs, batch["target"])
+
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
         return _classes.predict(outputs, self.class_names)
 
