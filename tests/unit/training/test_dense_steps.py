@@ -61,7 +61,9 @@ def test_gradients_are_those_of_the_equations(name):
     x, y = rng.normal(size=(9, 7)), smooth_labels(one_hot(rng.integers(0, 4, 9), 4), 0.1)
     found = by_hand(model, torch.from_numpy(x), torch.from_numpy(y), 1 / 9)
 
-    dense = [(part.weight.detach().numpy(), part.bias.detach().numpy()) for part in model if isinstance(part, nn.Linear)]
+    dense = [
+        (part.weight.detach().numpy(), part.bias.detach().numpy()) for part in model if isinstance(part, nn.Linear)
+    ]
     A, Z = [x], []
     for W, b in dense:
         Z.append(dense_forward(A[-1], W, b))
