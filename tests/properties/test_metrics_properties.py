@@ -42,7 +42,7 @@ def evaluations(draw, *, split="dev", unit=None):
 
 
 @given(sizes, shares)
-def test_wilson_holds_its_value_and_stays_a_share(total, share):
+def test_wilson_contains_its_value_and_stays_a_share(total, share):
     found = wilson(share * total, total)
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert found.low < found.high
@@ -55,7 +55,7 @@ def test_more_examples_narrow_wilson(total, share, factor):
 
 
 @given(sizes, shares, sizes, shares)
-def test_a_difference_holds_its_value_and_stays_between_minus_one_and_one(total, share, other_total, other_share):
+def test_a_difference_contains_its_value_and_stays_between_minus_one_and_one(total, share, other_total, other_share):
     found = newcombe(share * total, total, other_share * other_total, other_total)
     assert -1 - 1e-12 <= found.low <= found.value <= found.high <= 1 + 1e-12
 
@@ -70,7 +70,7 @@ def test_a_difference_is_wider_than_either_side_and_narrower_than_both(total, sh
 
 @few
 @given(evaluations())
-def test_every_interval_holds_its_value_and_no_error_is_negative(evaluation):
+def test_every_interval_contains_its_value_and_no_error_is_negative(evaluation):
     found = split_error(evaluation)
     assert 0 <= found.low <= found.value <= found.high
     if evaluation.unit == SHARE:
@@ -90,7 +90,7 @@ def test_the_order_of_rows_changes_nothing(evaluation, random):
 
 @few
 @given(evaluations())
-def test_draws_scatter_about_the_value_within_the_range_of_errors(evaluation):
+def test_draws_scatter_around_the_value_within_the_range_of_errors(evaluation):
     found = measure(evaluation)
     scored = evaluation.table.filter(evaluation.table["weight"] > 0)["error"]
     assert found.draws.shape == (2000,)

@@ -89,7 +89,7 @@ def test_the_order_of_rows_changes_nothing(grouped, group, seed, random):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(3, 60), st.integers(3, 60), SEEDS)
-def test_two_distributions_are_divided_completely(num_source, num_target, seed):
+def test_two_distributions_are_split_completely(num_source, num_target, seed):
     source, target = index_of(["a"] * num_source), index_of(["a"] * num_target)
     division = divide_two(source, target, dev=None, test=None, train_dev=None, seed=seed)
     of_source = np.concatenate([division.source_train, division.source_train_dev])

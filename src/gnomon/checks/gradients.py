@@ -1,4 +1,4 @@
-"""Gradient checking: what backpropagation gives against two-sided differences of the loss, parameter by parameter."""
+"""Gradient checking: backpropagation compared with two-sided differences of the loss, parameter by parameter."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gnomon.core.seeds import derive, generator
 
 Verdict = Literal["right", "probably right", "look again", "wrong", "flat", "at a kink"]
 
-RIGHT, PROBABLY_RIGHT, LOOK_AGAIN = 1e-7, 1e-5, 1e-3  # ratios at which each verdict ends; what follows is wrong
+RIGHT, PROBABLY_RIGHT, LOOK_AGAIN = 1e-7, 1e-5, 1e-3  # upper ends of the ratio for each verdict; above them: wrong
 
-STEPS = (1, 10, 100)  # times epsilon: where rounding drowns the smallest step, a longer one is asked as well
-DRAWS = 5  # coordinates drawn at most, in multiples of those wanted, when some stand at a kink
+STEPS = (1, 10, 100)  # times epsilon: longer steps for when rounding drowns the smallest one
+DRAWS = 5  # at most this many times the wanted coordinates are drawn, if some are at a kink
 ROUNDING = 100 * 2.0**-52  # error of a loss relative to its size, after some hundred operations in float64
-MOVE = 1e-3  # how far a parameter that stands at a kink everywhere is moved before it is checked
+MOVE = 1e-3  # how far a parameter whose every coordinate is at a kink is moved before the check
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -31,11 +31,11 @@ Place = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class GradientRow:
-    """What the check found for one parameter.
+    """The result for one parameter.
 
     `ratio` is ||a - b|| / (||a|| + ||b||), a from differences and b from backpropagation, over `compared` coordinates
-    drawn at random; 0 where both are 0. Verdicts: below 1e-7 right, below 1e-5 probably right, below 1e-3 look again,
-    else wrong; flat, where both are 0 as far as float64 can tell; at a kink, where nothing could be compared.
+    drawn at random; 0 if both are 0. Verdicts: below 1e-7 right, below 1e-5 probably right, below 1e-3 look again,
+    otherwise wrong; flat if both are 0 in float64; at a kink if nothing could be compared.
     """
 
     name: str
@@ -45,18 +45,18 @@ class GradientRow:
     compared: int
     skipped: int  # coordinates left out because the loss has a kink (ReLU, max pooling) within epsilon of them
     is_reached: bool  # backpropagation gave a gradient at all
-    is_moved: bool  # stood at a kink everywhere, so it was checked at values about 1e-3 away
+    is_moved: bool  # every coordinate was at a kink, so it was checked at values about 1e-3 away
 
 
 @dataclass(frozen=True, slots=True)
 class GradientReport:
-    """One row per named parameter that wants a gradient, in the order of `named_parameters`."""
+    """One row per named parameter that requires a gradient, in the order of `named_parameters`."""
 
     rows: tuple[GradientRow, ...]
 
     @property
     def faults(self) -> tuple[GradientRow, ...]:
-        """Rows whose gradient is wrong or should be looked at again."""
+        """Rows whose gradient is wrong or needs a second look."""
         return tuple(row for row in self.rows if row.verdict in ("look again", "wrong"))
 
     @property
@@ -65,7 +65,7 @@ class GradientReport:
 
     @property
     def text(self) -> str:
-        """A sentence that names the parameters at fault, then a line per parameter."""
+        """A sentence that names the faulty parameters, then one line per parameter."""
         width = max(len(row.name) for row in self.rows)
         return "\n".join([_sentence(self), *(_line(row, width) for row in self.rows)])
 
@@ -80,16 +80,16 @@ def check_gradients(
 ) -> GradientReport:
     """Check the gradient of `loss(model)` for every parameter, on a float64 copy: the model itself is not touched.
 
-    `loss` must use the model it is given, return one number, and hold everything that is minimised, the regulariser
-    included. Dropout layers are switched off; other layers stay in the mode they are in, and buffers (running averages)
-    are put back before every look; chance drawn from torch's global generator is the same at every look. Floating-point
-    tensors handed to a module are cast to float64 on the way in. The cost is 2 to 6 forward passes a coordinate.
+    `loss` must use the model it is given, return one number, and contain everything that is minimised, including the
+    regulariser. Dropout layers are switched off; other layers stay in their mode, and buffers (running averages) are
+    restored before every evaluation; torch's global generator gives the same numbers at every evaluation.
+    Floating-point tensors passed to a module are cast to float64. Costs 2 to 6 forward passes per coordinate.
 
-    A two-sided difference across a kink of the loss says nothing of the gradient. Such a coordinate shows in one-sided
-    differences that disagree by as much as the error; another one is drawn in its place.
+    A two-sided difference across a kink of the loss says nothing about the gradient. Such a coordinate is recognised
+    by one-sided differences that disagree by as much as the error; another coordinate is drawn instead.
 
-    Raises UsageError when the loss is not one float64 number, changes between two looks, or depends on no parameter;
-    DivergedError when it is not finite. Source: Ng, Improving Deep Neural Networks, week 1, Gradient checking.
+    Raises UsageError if the loss is not one float64 number, changes between two evaluations, or depends on no
+    parameter; DivergedError if it is not finite. Source: Ng, Improving Deep Neural Networks, week 1, Gradient checking.
     """
     twin = _float64_copy(model)
     named = {name: p for name, p in twin.named_parameters() if p.requires_grad and p.numel()}
@@ -102,14 +102,14 @@ def check_gradients(
             rows.append(_check(look, name, parameter, epsilon, coordinates_per_parameter, rng))
     if all(row.verdict == "flat" for row in rows):
         raise UsageError(
-            "the loss depends on no parameter of the model that wants a gradient.",
-            fix="compute the loss from the model that the loss function is given.",
+            "the loss depends on no parameter of the model that requires a gradient.",
+            fix="compute the loss from the model that is passed to the loss function.",
         )
     return GradientReport(tuple(rows))
 
 
 class _Look:
-    """The loss of the copied model: at the same parameters, the same number every time."""
+    """The loss of the copied model: with the same parameters, the same number every time."""
 
     def __init__(self, model: nn.Module, loss: Callable[[nn.Module], Tensor], seed: int) -> None:
         self.model, self.loss, self.seed = model, loss, seed
@@ -124,7 +124,7 @@ class _Look:
         if value.numel() != 1 or value.dtype != torch.float64:
             raise UsageError(
                 f"the loss must be one number in float64, got shape {tuple(value.shape)} in {value.dtype}.",
-                fix="return a scalar, and cast what the loss itself uses to float64 (targets.double()).",
+                fix="return a scalar, and cast everything the loss itself uses to float64 (targets.double()).",
             )
         if not math.isfinite(value.item()):
             raise DivergedError(
@@ -137,7 +137,7 @@ class _Look:
         return self.tensor().item()
 
     def gradient(self, parameter: nn.Parameter) -> Tensor | None:
-        """What backpropagation gives; None where it does not reach."""
+        """The gradient from backpropagation; None where it does not reach."""
         value = self.tensor()
         if not value.requires_grad:
             return None
@@ -148,8 +148,8 @@ class _Look:
         first, second = self.value(), self.value()
         if abs(first - second) > 1e-10 * abs(first):
             raise UsageError(
-                f"the loss changes by itself: {first!r}, then {second!r}.",
-                fix="draw what is random once, outside the loss function.",
+                f"the loss changes between two evaluations: {first!r}, then {second!r}.",
+                fix="draw random numbers once, outside the loss function.",
             )
 
 
@@ -183,7 +183,7 @@ def _smooth_places(
 ) -> tuple[dict[Place, float], int]:
     """`wanted` coordinates drawn at random (all of a small parameter) with their two-sided differences.
 
-    Coordinates at a kink are passed over; their number comes second.
+    Coordinates at a kink are skipped; the second value counts them.
     """
     loss, size = look.value(), parameter.numel()
     places: dict[Place, float] = {}
@@ -204,9 +204,9 @@ def _smooth_places(
 
 
 def _slopes(look: _Look, parameter: nn.Parameter, place: Place, step: float, loss: float) -> tuple[float, float, float]:
-    """Differences of the loss per change of one coordinate: from here upwards, from below up to here, two-sided."""
+    """Differences of the loss per change of one coordinate: forward, backward, two-sided."""
     here = parameter[place].item()
-    up, down = here + step, here - step  # rounded: divide by the distances that float64 really went
+    up, down = here + step, here - step  # rounded: divide by the distances that float64 actually moved
     with torch.no_grad():
         parameter[place] = up
     higher = look.value()
@@ -221,9 +221,9 @@ def _slopes(look: _Look, parameter: nn.Parameter, place: Place, step: float, los
 def _judge(
     look: _Look, parameter: nn.Parameter, gradient: Tensor | None, places: Mapping[Place, float], epsilon: float
 ) -> tuple[float, Verdict]:
-    """The least ratio over the steps, and what it means.
+    """The smallest ratio over the steps, and its verdict.
 
-    A right gradient agrees at some step and a wrong one at none: the least forgives rounding and nothing else.
+    A right gradient agrees at some step and a wrong one at none: taking the minimum forgives only rounding.
     """
     if not places:
         return 0.0, "at a kink"
@@ -251,7 +251,7 @@ def _entry(gradient: Tensor | None, place: Place) -> float:
 
 
 def _float64_copy(model: nn.Module) -> nn.Module:
-    """The model again, in float64, its dropout off, taking inputs of any floating-point type."""
+    """The model in float64, with dropout off, accepting inputs of any floating-point type."""
     twin = copy.deepcopy(model).double()
     for module in twin.modules():
         module.register_forward_pre_hook(_cast_inputs, with_kwargs=True)
@@ -286,13 +286,13 @@ def _sentence(report: GradientReport) -> str:
     parts += [f"backpropagation does not reach {', '.join(detached)}, but the loss depends on it"] if detached else []
     last = max(i for i, row in enumerate(report.rows) if row in report.faults)
     if 0 < last + 1 == len(report.faults) < len(report.rows):
-        parts.append(f"all from {report.rows[last + 1].name} on agree, so look just behind {report.rows[last].name}")
+        parts.append(f"all from {report.rows[last + 1].name} on agree, so look right behind {report.rows[last].name}")
     return "; ".join(parts)
 
 
 def _line(row: GradientRow, width: int) -> str:
     line = f"  {row.name:<{width}}  {row.ratio:8.1e}  {row.verdict:<14}  {row.compared} of {math.prod(row.shape)}"
-    notes = [f"{row.skipped} at a kink left out"] if row.skipped else []
+    notes = [f"{row.skipped} skipped at a kink"] if row.skipped else []
     notes += ["moved off a kink by 1e-3"] if row.is_moved else []
-    notes += ["no gradient arrives"] if not row.is_reached else []
+    notes += ["receives no gradient"] if not row.is_reached else []
     return "   ".join([line, *notes])

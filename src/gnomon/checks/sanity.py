@@ -1,4 +1,4 @@
-"""Cheap questions to ask of data and model before a long run: each catches a kind of bug that a loss curve hides."""
+"""Cheap checks of data and model before a long run: each catches a kind of bug that a loss curve hides."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gnomon.core.seeds import derive
 from gnomon.core.task import Batch, Task
 from gnomon.data.columns import Columns, Ragged, length
 
-FEW = 8  # examples to be learnt by heart
-STEPS = 300  # at most, for learning them
+FEW = 8  # examples to memorise
+STEPS = 300  # at most, to memorise them
 BATCH = 64
-LEARNING_RATE = 1e-2  # of the learning by heart; the other checks use a third of it
-NOTABLY = 0.95  # a loss that is less than another by chance is seldom this much less
-START_TOLERANCE = 0.5  # the loss at the start may be off ln K by this share
+LEARNING_RATE = 1e-2  # for memorising; the other checks use a third of it
+NOTABLY = 0.95  # chance alone rarely makes one loss this much smaller than another
+START_TOLERANCE = 0.5  # the initial loss may differ from ln K by this share
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One question, its answer in words with the numbers it rests on."""
+    """One check and its answer in words, with the numbers behind it."""
 
     name: str
     passed: bool
@@ -34,7 +34,7 @@ class Finding:
 def sanity_checks(
     task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
 ) -> list[Finding]:
-    """All checks, cheapest first. `build` gives a fresh model, the same each time. Columns: inputs and targets."""
+    """All checks, cheapest first. `build` returns a fresh model, the same each time. Columns: inputs and targets."""
     return [
         loss_at_start(task, build(), train),
         overfits_few(task, build(), train),
@@ -50,12 +50,12 @@ def loss_at_start(task: Task, model: nn.Module, train: Columns) -> Finding:
     if expected is None:
         return Finding("loss at the start", math.isfinite(loss), f"{loss:.3f} (this task has no chance level)")
     right = abs(loss - expected) <= START_TOLERANCE * expected
-    verdict = "as it should be" if right else "an untrained model should not be so sure: look at inputs' scale and init"
+    verdict = "as expected" if right else "an untrained model should not be this confident: check input scale and init"
     return Finding("loss at the start", right, f"{loss:.3f}, chance is {expected:.3f}: {verdict}")
 
 
 def overfits_few(task: Task, model: nn.Module, train: Columns) -> Finding:
-    """A model that cannot learn a handful of examples by heart has a bug between data and update."""
+    """A model that cannot memorise a handful of examples has a bug somewhere between data and update."""
     few = _rows(train, torch.arange(min(FEW, length(train))))
     _without_dropout(model)
     before = _mean(task, model, few)
@@ -66,11 +66,11 @@ def overfits_few(task: Task, model: nn.Module, train: Columns) -> Finding:
         steps += 1
     right = after <= 0.05 * before
     text = f"loss {before:.3f} -> {after:.4f} on {length(few)} examples in {steps} steps"
-    return Finding("learns a few by heart", right, text if right else f"{text}: it should fall below 5 %")
+    return Finding("memorises a small batch", right, text if right else f"{text}: it should fall below 5 %")
 
 
 def gradients_right(task: Task, model: nn.Module, train: Columns, *, seed: int) -> Finding:
-    """Back-propagated gradients against two-sided differences, in float64, on a few coordinates a parameter."""
+    """Back-propagated gradients against two-sided differences, in float64, on a few coordinates per parameter."""
     batch = _batch(task, train, torch.arange(min(4, length(train))))
     double = {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
     report = check_gradients(
@@ -85,10 +85,10 @@ def gradients_right(task: Task, model: nn.Module, train: Columns, *, seed: int) 
 def labels_and_inputs_matter(
     task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
 ) -> list[Finding]:
-    """Train briefly on true and on shuffled targets; judge on dev as it is, and on dev with inputs swapped about.
+    """Train briefly on true and on shuffled targets; evaluate on dev as it is, and on dev with swapped inputs.
 
     With shuffled targets, or with the inputs of other examples, a sound system does no better than chance. If it
-    does, the answer reaches the model by another way than its inputs.
+    does, the answer reaches the model by some way other than its inputs.
     """
     shuffle = torch.Generator().manual_seed(derive(seed, "sanity"))
     targets = sorted(train.keys() - _input_names(task, train))
@@ -111,10 +111,10 @@ def labels_and_inputs_matter(
             "learns less from shuffled labels",
             learns,
             f"dev loss {with_labels:.3f} with the labels, {without:.3f} with shuffled ones"
-            + ("" if learns else ": the inputs do not tell the targets, or the targets are misaligned"),
+            + ("" if learns else ": the inputs do not predict the targets, or the targets are misaligned"),
         ),
         Finding(
-            "needs its inputs",
+            "uses its inputs",
             needs_inputs,
             f"dev loss {with_labels:.3f} with the inputs, {with_swapped:.3f} with those of other examples"
             + ("" if needs_inputs else ": the answer does not come from the inputs"),
@@ -123,7 +123,7 @@ def labels_and_inputs_matter(
 
 
 def _input_names(task: Task, columns: Columns) -> set[str]:
-    """Columns a prediction needs: those that are no target. The task says which are."""
+    """The columns that a prediction needs, as the task says: those that are not targets."""
     return set(columns) - set(task.target_columns)
 
 

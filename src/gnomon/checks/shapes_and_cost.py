@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-# Modules of torch.nn that multiply nothing by a weight matrix, by the file they live in. Normalisation is among them:
-# at prediction it folds into the layer before it.
+# Modules of torch.nn that multiply nothing by a weight matrix, by the file that defines them. Normalisation counts as
+# free: at prediction it folds into the layer before it.
 FREE_FILES = frozenset(
     {"activation", "batchnorm", "channelshuffle", "container", "dropout", "flatten", "fold", "instancenorm"}
     | {"normalization", "padding", "pixelshuffle", "pooling", "sparse", "upsampling"}
@@ -22,15 +22,15 @@ FREE_FILES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer, everything per example.
+    """One layer; all numbers are per example.
 
-    `parameters` are the layer's own, each counted where it first appears, so that the column sums to the model's.
-    `multiply_adds` are products of inputs with weights (biases not counted): 0 where there are none, None where this
-    table cannot count them. `activation_size` is how many numbers the layer puts out, all calls together; calls of one
-    layer with one output shape share a row.
+    `parameters` are the layer's own, each counted where it first appears, so that the column sums to the model's total.
+    `multiply_adds` are products of inputs and weights (biases not counted): 0 if there are none, None if this table
+    cannot count them. `activation_size` is how many numbers the layer outputs over all calls; calls of one layer with
+    the same output shape share a row.
     """
 
-    name: str  # "features.0"; empty where the model itself is the layer
+    name: str  # "features.0"; empty if the model itself is the layer
     kind: str  # "Conv2d"
     output_shape: tuple[int, ...]  # without the batch
     parameters: int
@@ -52,8 +52,8 @@ class Totals:
 def layer_table(model: nn.Module, run: Callable[[nn.Module], object], *, batch_size: int) -> list[LayerRow]:
     """The layers in the order in which `run(model)`, one forward pass over `batch_size` examples, calls them.
 
-    A layer is a module without children, or one with parameters of its own. The pass runs in evaluation mode and
-    without gradients; every module's mode is put back. Layers with parameters that the pass never calls come last.
+    A layer is a module without children, or one with its own parameters. The pass runs in evaluation mode without
+    gradients; every module's mode is restored. Layers with parameters that the pass never calls come last.
     """
     layers = {name: module for name, module in model.named_modules() if _is_layer(module)}
     rows: dict[tuple[str, tuple[int, ...]], LayerRow] = {}
@@ -70,7 +70,7 @@ def layer_table(model: nn.Module, run: Callable[[nn.Module], object], *, batch_s
     handles = [module.register_forward_hook(hook_for(name)) for name, module in layers.items()]
     try:
         model.eval()
-        with torch.no_grad():  # not inference_mode: a table that the model caches on the way must still serve training
+        with torch.no_grad():  # not inference_mode: a table that the model caches on the way must still be trainable
             run(model)
     finally:
         for handle in handles:
@@ -103,7 +103,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _call(name: str, module: nn.Module, inputs: Tensor | None, output: Tensor | None, batch_size: int) -> LayerRow:
-    """The row of one call; its parameters are still to come."""
+    """The row of one call; its parameters are added later."""
     shape = () if output is None else _per_example(tuple(output.shape), batch_size)
     cost = None if output is None else _multiply_adds(module, inputs, output)
     return LayerRow(
@@ -142,7 +142,7 @@ def _with_parameters(rows: list[LayerRow], layers: dict[str, nn.Module]) -> list
 
 
 def _multiply_adds(module: nn.Module, inputs: Tensor | None, output: Tensor) -> int | None:
-    """Products with weights in one call, over the whole batch; None for a kind that is not known here."""
+    """Products with weights in one call, over the whole batch; None for an unknown kind of layer."""
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
     if isinstance(module, CONVOLUTIONS):
@@ -151,7 +151,7 @@ def _multiply_adds(module: nn.Module, inputs: Tensor | None, output: Tensor) -> 
         if inputs is None:
             return None
         return inputs.numel() * (module.out_channels // module.groups) * math.prod(module.kernel_size)
-    if isinstance(module, nn.MultiheadAttention):  # it lives among the activations
+    if isinstance(module, nn.MultiheadAttention):  # torch defines it among the activations
         return None
     package, _, file = type(module).__module__.rpartition(".")
     is_free = isinstance(module, nn.Identity) or (package == "torch.nn.modules" and file in FREE_FILES)
@@ -159,14 +159,14 @@ def _multiply_adds(module: nn.Module, inputs: Tensor | None, output: Tensor) -> 
 
 
 def _per_example(shape: tuple[int, ...], batch_size: int) -> tuple[int, ...]:
-    """(B, ...) -> (...); (B T, ...) -> (T, ...); a shape that has no batch in it stays."""
+    """(B, ...) -> (...); (B T, ...) -> (T, ...); a shape without a batch dimension stays."""
     if not shape or shape[0] % batch_size:
         return shape
     return shape[1:] if shape[0] == batch_size else (shape[0] // batch_size, *shape[1:])
 
 
 def _first_tensor(values: Iterable[Any]) -> Tensor | None:
-    """The first tensor in `values` or in what they hold."""
+    """The first tensor in `values` or in anything nested in them."""
     for value in values:
         if isinstance(value, Tensor):
             return value

@@ -1,4 +1,4 @@
-"""Signals: activations, gradients and updates of every layer on one fixed batch, measured without leaving a trace."""
+"""Signals: activations, gradients and updates of every layer on one fixed batch, measured without side effects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RECTIFIERS = (nn.ReLU, nn.ReLU6)
 SQUASHERS = (nn.Tanh, nn.Sigmoid)
 ACTIVATIONS = (*RECTIFIERS, *SQUASHERS, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardtanh)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-SATURATED = 0.97  # |tanh|, or |2 sigmoid - 1|, from which the slope is below 6 % of its highest
+SATURATED = 0.97  # |tanh|, or |2 sigmoid - 1|, above which the slope is below 6 % of its maximum
 
 
 @dataclass
 class _Seen:
-    """A weighted layer, and the activation that came behind it."""
+    """A weighted layer, and the activation that followed it."""
 
     name: str
     module: nn.Module
@@ -34,11 +34,11 @@ class _Seen:
 def layer_signals(
     model: nn.Module, loss: Callable[[nn.Module], Tensor], update: Callable[[], None], *, device: torch.device
 ) -> list[LayerSignal]:
-    """One entry a Linear or convolution, in the order in which `loss(model)`, a scalar, calls them.
+    """One entry per Linear or convolution, in the order in which `loss(model)`, a scalar, calls them.
 
-    Measured in training mode with dropout off; `update` applies the optimiser's next step to the gradients that are
-    there. Afterwards parameters, gradients (zero), buffers, modes and random states are as they were; the optimiser's
-    own state is the caller's to put back.
+    Measured in training mode with dropout off; `update` applies the optimiser's next step to the current gradients.
+    Afterwards parameters, gradients (zero), buffers, modes and random states are as before; restoring the optimiser's
+    own state is up to the caller.
     """
     seen: list[_Seen] = []
     with _untouched(model, device), _hooked(model, seen), torch.enable_grad():
@@ -58,7 +58,7 @@ def layer_signals(
 
 @contextmanager
 def _untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Training mode without dropout inside; everything of the model as it was afterwards, gradients zero."""
+    """Training mode without dropout inside; afterwards the model is as it was, with gradients zero."""
     modes = {module: module.training for module in model.modules()}
     tensors = [*model.parameters(), *model.buffers()]
     kept = [tensor.detach().clone() for tensor in tensors]
@@ -83,7 +83,7 @@ def _untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _hooked(model: nn.Module, seen: list[_Seen]) -> Iterator[None]:
-    """Every call of a weighted layer, with the activation that follows it, goes into `seen`: the first call of each."""
+    """Put the first call of every weighted layer, with the activation that follows it, into `seen`."""
     names = {module: name for name, module in model.named_modules()}
 
     def on_weighted(module: nn.Module, _inputs: Any, output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""gnomon gallery: list the claims, put one or all of them to the test, write their pages."""
+"""gnomon gallery: list the claims, test one or all of them, write their pages."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from gnomon.gallery._claim import Progress
     from gnomon.gallery._page import Outcome
 
-FOLDER = "gallery"  # made where the user is
+FOLDER = "gallery"  # in the current directory
 ALL = "all"
 BAR = 22  # characters
 
 
 def run_gallery(words: list[str], values: dict[str, str], *, as_json: bool) -> int:
-    """List the claims, or put one or all of them to the test, show what was found and write the pages."""
+    """List the claims, or test one or all of them, show the result and write the pages."""
     seeds = _seeds(values)
     if len(words) > 1:
         raise UsageError(
-            f"gallery takes one NAME, got {len(words)}: {' '.join(words[:3])}.", fix="name one, or say all."
+            f"gallery takes one NAME, got {len(words)}: {' '.join(words[:3])}.", fix="give one name, or all."
         )
     if not words:
         _list(as_json)
@@ -48,9 +48,9 @@ def run_gallery(words: list[str], values: dict[str, str], *, as_json: bool) -> i
 def _seeds(values: dict[str, str]) -> int | None:
     text = values.pop("seeds", None)
     if values:
-        raise UsageError(f"gallery takes no setting but seeds, got {next(iter(values))}.", fix="leave it out.")
+        raise UsageError(f"unknown setting {next(iter(values))!r}: gallery takes only seeds.", fix="leave it out.")
     if text is not None and not (text.isascii() and text.isdigit()):
-        raise UsageError(f"seeds={text} cannot be used: it takes a whole number.", fix="give seeds=5, for instance.")
+        raise UsageError(f"seeds={text} is not a whole number.", fix="give seeds=5, for example.")
     return None if text is None else int(text)
 
 
@@ -89,7 +89,7 @@ def _list(as_json: bool) -> None:
         return
     width = max(map(len, titles))
     sys.stdout.write("".join(f"  {name:<{width}}  {title}\n" for name, title in titles.items()))
-    sys.stdout.write("\n  gnomon gallery NAME puts one to the test (a minute at most), gnomon gallery all every one.\n")
+    sys.stdout.write("\n  gnomon gallery NAME tests one (at most a minute), gnomon gallery all tests every one.\n")
 
 
 def _as_json(outcome: Outcome, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The claims there are, found by file name: a file here without a leading underscore is a claim and its experiment."""
+"""All claims, found by file name: a file here without a leading underscore is a claim and its experiment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
-    """Every claim there is, in alphabetical order."""
+    """All claims, in alphabetical order."""
     return tuple(sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_")))
 
 
@@ -28,11 +28,11 @@ def title(name: str) -> str:
 
 
 def load(name: str) -> Claim[Any]:
-    """The claim of that name; `random-search` is `random_search`. Raises UsageError naming the claims there are."""
+    """The claim of that name; `random-search` is `random_search`. Raises UsageError listing the nearest one."""
     known, wanted = names(), name.lower().replace("-", "_")
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)
         fix = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"there is no claim named {name!r}.", fix=f"{fix}`gnomon gallery` lists the claims.")
+        raise UsageError(f"unknown claim {name!r}.", fix=f"{fix}`gnomon gallery` lists the claims.")
     claim: Claim[Any] = importlib.import_module(f"gnomon.gallery.{wanted}").CLAIM
     return claim

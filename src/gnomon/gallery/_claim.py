@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")  # what an experiment measured: a frozen dataclass of numbers and arrays
 
-Answer = Literal["holds", "does not hold here", "cannot be told"]
+Answer = Literal["holds", "does not hold here", "inconclusive"]
 HOLDS: Answer = "holds"
 FAILS: Answer = "does not hold here"
-UNKNOWN: Answer = "cannot be told"
+UNKNOWN: Answer = "inconclusive"
 
-Progress = Callable[[float, str], None]  # the share that is done, what is being done now
+Progress = Callable[[float, str], None]  # share done, what is being done now
 
 
 @dataclass(frozen=True)
 class Part:
-    """One statement of a claim, put so that a number decides it."""
+    """One statement of a claim, worded so that a number decides it."""
 
     says: str
     answer: Answer
-    shown: str  # what was measured, as a person reads it
-    measured: Interval | None = None  # None for a statement that chance has no part in
+    shown: str  # the measurement, as text
+    measured: Interval | None = None  # None for a statement without randomness
 
 
 @dataclass(frozen=True)
 class Table:
-    """Figures of merit: texts, ready to be shown."""
+    """Results as text, ready to be shown."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -41,15 +41,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Claim(Generic[M]):
-    """A claim of the field and the experiment that puts it to the test. Its title is its file's docstring.
+    """A claim of the field and the experiment that tests it. Its title is the docstring of its file.
 
-    `measure` trains, `judge` decides from its numbers alone by `rule`, `table` and `draw` show them.
+    `measure` trains; `judge` decides from the numbers alone, by `rule`; `table` and `draw` show them.
     """
 
-    claimed: str  # in the words of the field
+    claimed: str  # as stated in the field
     source: str
     experiment: str
-    rule: str  # written down before the experiment was run
+    rule: str  # written before the experiment was run
     seeds: int  # by default
     measure: Callable[[Sequence[int], Progress], M]
     judge: Callable[[M], tuple[Part, ...]]
@@ -58,7 +58,7 @@ class Claim(Generic[M]):
 
 
 def verdict(parts: Sequence[Part]) -> Answer:
-    """A claim holds when all of its statements do, and does not hold here when one of them does not."""
+    """A claim holds if all of its statements do, and does not hold here if one of them does not."""
     answers = {part.answer for part in parts}
     if FAILS in answers:
         return FAILS

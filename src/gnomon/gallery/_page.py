@@ -1,4 +1,4 @@
-"""Run one claim; its page in Markdown, its picture, its numbers as JSON."""
+"""Run one claim; its Markdown page, its figure, its numbers as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAST_SEEDS = 2  # an interval over seeds needs two
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim, put to the test."""
+    """A claim and the result of its test."""
 
     name: str
     title: str
@@ -49,12 +49,12 @@ class Outcome:
 
 
 def run(name: str, *, seeds: int | None = None, progress: Progress | None = None) -> Outcome:
-    """Carry out the experiment of a claim on seeds 0, 1, ... and judge it. Raises UsageError."""
+    """Run the experiment of a claim on seeds 0, 1, ... and decide. Raises UsageError."""
     claim = gallery.load(name)
     if seeds is not None and seeds < LEAST_SEEDS:
         raise UsageError(
-            f"seeds={seeds} cannot be used: an interval over seeds needs at least {LEAST_SEEDS}.",
-            fix=f"give {LEAST_SEEDS} or more, or leave it out ({claim.seeds}).",
+            f"seeds={seeds} is too few: an interval over seeds needs at least {LEAST_SEEDS}.",
+            fix=f"give {LEAST_SEEDS} or more, or leave it out (default: {claim.seeds}).",
         )
     count = seeds or claim.seeds
     began = time.process_time()
@@ -79,7 +79,7 @@ def save(outcome: Outcome, parent: Path) -> Path:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The verdict and what it rests on, as plain JSON values."""
+    """The verdict and the evidence for it, as plain JSON values."""
     return {
         "name": outcome.name,
         "title": outcome.title,
@@ -100,7 +100,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def page(outcome: Outcome, *, figure: str) -> str:
-    """The page of a claim; `figure` is where its picture lies, seen from the page."""
+    """The page of a claim; `figure` is the path of its figure relative to the page."""
     claim, where = outcome.claim, describe_environment()
     counted = f" ({outcome.counted})" if outcome.counted else ""
     took = _words(duration(outcome.seconds))

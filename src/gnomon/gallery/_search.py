@@ -1,4 +1,4 @@
-"""What the claims about search share: a place on a logarithmic scale, one trial's dev cost, two searches drawn."""
+"""Shared by the claims about search: positions on a logarithmic scale, the dev cost of a trial, two searches drawn."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ GUESS = math.log(NUM_CLASSES)
 
 
 def on_log_scale(place: F, low: float, high: float) -> F:
-    """From [0, 1] to [low, high], equal steps multiplying."""
+    """From [0, 1] to [low, high] on a logarithmic scale."""
     return low * (high / low) ** place
 
 
 def dev_cost(trials: Trials, changes: Mapping[str, Any]) -> float:
-    """Mean loss on dev at the best epoch; at most that of a guess, which a trial that diverges counts with."""
+    """Mean loss on dev at the best epoch; at most that of guessing, which is what a diverging trial counts as."""
     try:
         table = trials.run({key: float(value) for key, value in changes.items()}).evaluations["dev"].table
     except DivergedError:
@@ -43,7 +43,7 @@ def two_searches(
     points: tuple[Array, Array], costs: tuple[Array, Array], *, titles: tuple[str, str], labels: tuple[str, str],
     name: str, span: tuple[float, float],
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """One search of either kind, and the best dev cost of all of them; the figure and its axes.
+    """One search of each kind, and the best dev cost of all of them; the figure and its axes.
 
     points: (seeds, trials, 2) in [0, 1] along the learning rate and along `name`, whose range is `span`; costs:
     (seeds, trials). The larger and darker a point, the lower its cost.

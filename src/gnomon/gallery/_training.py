@@ -1,4 +1,4 @@
-"""Plain trainings on bundled sets: everything that makes a training good is off until a claim turns it on."""
+"""Plain trainings on bundled data sets: everything that improves training is off unless a claim turns it on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAIN: Mapping[str, Any] = {
 
 
 def plain_trials(data: str, seed: int, **settings: Any) -> Trials:
-    """A bundled set, divided by `seed`, from PLAIN settings and these."""
+    """A bundled data set, split with `seed`, with PLAIN settings and these."""
     pictures = {"augment": "none"} if data == "digits" else {}
     opened = from_flat({**PLAIN, **pictures, "seed": seed, **settings})
     return Trials(prepare(data, opened), opened)
@@ -44,16 +44,16 @@ def plain_trials(data: str, seed: int, **settings: Any) -> Trials:
 
 @dataclass(frozen=True)
 class Course:
-    """One training, looked at before its first step and after each of E epochs, in evaluation mode.
+    """One training, measured before its first step and after each of E epochs, in evaluation mode.
 
-    One that diverges counts as untrained from then on.
+    A training that diverges counts as untrained from then on.
     """
 
     train_losses: np.ndarray  # (E + 1,) mean over all training examples: the cost, without penalties
-    dev_losses: np.ndarray  # (E + 1, N) of each dev example
+    dev_losses: np.ndarray  # (E + 1, N) for each dev example
     train_errors: np.ndarray  # (E + 1,)
     dev_errors: np.ndarray  # (E + 1, N)
-    seconds: np.ndarray  # (E + 1,) of steps alone, of processor time: other programs do not count
+    seconds: np.ndarray  # (E + 1,) processor time of the steps alone: other programs do not count
     has_diverged: bool
     model: nn.Module  # with its last weights
 
@@ -64,7 +64,7 @@ class Course:
 
 
 def course(trials: Trials, changes: Mapping[str, Any], *, rows: np.ndarray | None = None) -> Course:
-    """Train with `changes`, on the training examples at `rows` (all): the loop of `fit`, looked at on the way."""
+    """Train with `changes` on the training examples at `rows` (default: all): the loop of `fit`, with measurements."""
     session = trials.session(changes)
     columns = trials.columns if rows is None else take(trials.columns, rows)
     looks = [_look(session.task, session.model, columns, trials.judged_columns["dev"])]
@@ -113,7 +113,7 @@ def _losses_and_errors(task: Task, model: nn.Module, columns: Columns) -> tuple[
 
 
 class _Nobody:
-    """Watches a training without a word."""
+    """Listens to a training and prints nothing."""
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Batch norm speeds training up, carries it through deeper nets and lets more learning rates work."""
+"""Batch norm speeds up training, makes deeper nets trainable and lets more learning rates work."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAMES = {"none": "without", "batch": "with batch norm"}
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 EPOCHS = 6
 EARLY = 2  # epochs: "speed"
-TRAINED = 1.0  # nats: a cost that shows that it trains at all; a guess has ln 10 = 2.3
+TRAINED = 1.0  # nats: a cost below this shows that the net trains at all; guessing has ln 10 = 2.3
 
 
 @dataclass(frozen=True)
 class Measured:
     """For "none 2", "batch 2", "none 12", "batch 12" (batch norm or not, hidden layers)."""
 
-    best: Mapping[str, int]  # index of the best of RATES, on the tuning seed, by the cost at the end
+    best: Mapping[str, int]  # index of the best of RATES, by the final cost on the tuning seed
     costs: Mapping[str, Array]  # (seeds, rates, EPOCHS + 1) on all training examples
 
 
@@ -130,13 +130,13 @@ CLAIM = Claim(
     claimed="Batch norm makes the search for hyperparameters much easier and the network more robust: a much bigger "
     "range of settings works. It speeds up learning and makes it easier to train even very deep networks.",
     source="Ioffe & Szegedy 2015; Ng, Improving Deep Neural Networks, week 3.",
-    experiment=f"Digits, {SHALLOW} and {DEEP} hidden layers of {WIDTH} sigmoid units (Xavier's start; the paper's own "
-    f"case), plain descent with mini-batches of 64, {EPOCHS} epochs, at each of {len(RATES)} learning rates from "
-    f"{RATES[0]:g} to {RATES[-1]:g}, with and without `normalisation=batch`. The best rate is chosen on a seed that "
-    "judges nothing. A seed is another split, start and order.",
-    rule=f"At the best rate of each: the ratio of costs after {EARLY} epochs below 1 ({SHALLOW} layers), at the end "
-    f"below a half ({DEEP} layers). Over all rates: a rate trains when the cost ends below {TRAINED:g} nat (a guess "
-    "has 2.3); the number of rates that train is higher with batch norm. Each with the whole 95 % interval over seeds.",
+    experiment=f"Digits, {SHALLOW} and {DEEP} hidden layers of {WIDTH} sigmoid units (Xavier initialisation, as in "
+    f"the paper), plain gradient descent with mini-batches of 64, {EPOCHS} epochs, at each of {len(RATES)} learning "
+    f"rates from {RATES[0]:g} to {RATES[-1]:g}, with and without `normalisation=batch`. The best rate is chosen on a "
+    "separate seed. Each seed has its own split, initial weights and order.",
+    rule=f"At the best rate of each: the ratio of costs after {EARLY} epochs is below 1 ({SHALLOW} layers), at the end "
+    f"below a half ({DEEP} layers). Over all rates: a rate trains if the final cost is below {TRAINED:g} nat (guessing "
+    "has 2.3); more rates train with batch norm. Each with the whole 95 % interval over seeds.",
     seeds=6,
     measure=measure,
     judge=judge,

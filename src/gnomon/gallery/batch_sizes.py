@@ -1,4 +1,4 @@
-"""Mini-batches train faster than the whole batch and than single examples."""
+"""Mini-batches train faster than the full batch and faster than single examples."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gnomon.reference import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WHOLE, MINI, SINGLE = 0, 64, 1  # batch_size: 0 is all of them
+WHOLE, MINI, SINGLE = 0, 64, 1  # batch_size; 0 means all examples
 NAMES = {WHOLE: "batch (all 1,079)", MINI: "mini-batch (64)", SINGLE: "stochastic (1)"}
-EPOCHS = {WHOLE: 250, MINI: 40, SINGLE: 5}  # about as long on the clock
+EPOCHS = {WHOLE: 250, MINI: 40, SINGLE: 5}  # about the same time each
 RATES = {WHOLE: (0.1, 0.3, 1.0, 3.0), MINI: (0.1, 0.3, 1.0, 3.0), SINGLE: (0.003, 0.01, 0.03, 0.1)}
-TARGET = 0.15  # nats: a cost that all three come to
+TARGET = 0.15  # nats: a cost that all three reach
 EARLY = 5  # epochs
 
 
@@ -57,7 +57,7 @@ def measure(seeds: Sequence[int], progress: Progress) -> Measured:
 
 
 def seconds_to_target(costs: Array, seconds: Array) -> Array:
-    """(seeds,): until the cost first comes to TARGET; the whole time where it never does."""
+    """(seeds,): time until the cost first reaches TARGET; the total time if it never does."""
     return np.array(
         [clock[int(np.argmax(run <= TARGET)) if (run <= TARGET).any() else -1]
          for run, clock in zip(costs, seconds, strict=True)]
@@ -70,10 +70,10 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     epoch = {size: seconds[size][:, -1] / EPOCHS[size] for size in EPOCHS}
     early = factor(costs[MINI][:, EARLY], costs[WHOLE][:, EARLY])
     return (
-        below(f"after {EARLY} epochs mini-batches are lower than the batch", early, 1, "times the cost"),
-        above(f"the batch takes longer to a cost of {TARGET:g} than mini-batches", factor(waits[WHOLE], waits[MINI]), 1,
+        below(f"after {EARLY} epochs mini-batches have a lower cost than the full batch", early, 1, "times the cost"),
+        above(f"the full batch takes longer to reach a cost of {TARGET:g}", factor(waits[WHOLE], waits[MINI]), 1,
               "times the seconds"),
-        above("so do single examples", factor(waits[SINGLE], waits[MINI]), 1, "times the seconds"),
+        above("single examples take longer too", factor(waits[SINGLE], waits[MINI]), 1, "times the seconds"),
         above("an epoch of single examples loses the speed of vectorisation", factor(epoch[SINGLE], epoch[MINI]), 5,
               "times the seconds of mini-batches"),
     )  # fmt: skip
@@ -90,7 +90,13 @@ def table(measured: Measured) -> Table:
             name, f"{measured.rates[size]:g}", f"{1000 * steps:.3g} ms", f"{np.median(costs[:, EARLY]):.3g}",
             f"{wait:.2f} s ({reached} of {len(costs)})",
         ))  # fmt: skip
-    head = ("descent", "best rate", "one epoch", f"cost after {EARLY} epochs", f"to a cost of {TARGET:g} (runs there)")
+    head = (
+        "descent",
+        "best rate",
+        "one epoch",
+        f"cost after {EARLY} epochs",
+        f"time to a cost of {TARGET:g} (runs that reach it)",
+    )
     return Table(head, tuple(rows))
 
 
@@ -105,8 +111,8 @@ def draw(measured: Measured) -> Figure:
         for run, clock in zip(costs, measured.seconds[size], strict=True):
             right.plot(clock[1:], run[1:], color=colour, linewidth=1, alpha=0.8)
     for axes, title, what in (
-        (left, "cost by epoch", "epoch"),
-        (right, "cost by time", "seconds of steps (processor time, one core)"),
+        (left, "cost per epoch", "epoch"),
+        (right, "cost over time", "seconds in steps (processor time, one core)"),
     ):
         axes.axhline(TARGET, color=COLOURS[-1], linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xscale("log")
@@ -119,16 +125,16 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="Batch descent takes a whole pass for one step; stochastic descent loses the speed of vectorisation, one "
-    "example at a time. Something in between makes the fastest progress, unless the set is small (fewer than 2,000: "
-    "use the batch).",
+    claimed="Batch descent needs a whole pass for one step; stochastic descent, with one example at a time, loses the "
+    "speed of vectorisation. Something in between makes the fastest progress, unless the set is small (fewer than "
+    "2,000 examples: use the full batch).",
     source="Ng, Improving Deep Neural Networks, week 2; Bottou, Curtis & Nocedal 2018, section 3.",
-    experiment="Digits (1,079 training examples), one hidden layer of 32 ReLU units, plain descent at a constant rate "
-    "with all examples, 64, or one a step; each at the best of four learning rates, chosen on a seed that judges "
-    f"nothing, for about the same time ({EPOCHS[WHOLE]}, {EPOCHS[MINI]} and {EPOCHS[SINGLE]} epochs). A seed is "
-    "another split, start and order. Seconds are those of the steps, in processor time on one core.",
+    experiment="Digits (1,079 training examples), one hidden layer of 32 ReLU units, plain gradient descent at a "
+    "constant rate with all examples, 64, or one per step; each at the best of four learning rates, chosen on a "
+    f"separate seed, for about the same time ({EPOCHS[WHOLE]}, {EPOCHS[MINI]} and {EPOCHS[SINGLE]} epochs). Each seed "
+    "has its own split, initial weights and order. Seconds are processor time of the steps on one core.",
     rule=f"Ratios over seeds, with the whole 95 % interval: cost after {EARLY} epochs below 1; seconds to a training "
-    f"cost of {TARGET:g} above 1 (a run that never comes there counts with all its time); seconds of an epoch of "
+    f"cost of {TARGET:g} above 1 (a run that never reaches it counts with its total time); seconds for an epoch of "
     "single examples above 5.",
     seeds=5,
     measure=measure,

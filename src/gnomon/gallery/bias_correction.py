@@ -1,4 +1,4 @@
-"""Bias correction makes exponentially weighted averages right from their first value."""
+"""With bias correction, exponentially weighted averages are right from the first value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BETA = 0.98  # an average over about 50 values
-FIRST = 10  # values that "at first" means
+FIRST = 10  # values that count as "the first"
 STEPS = 400  # of training: values of the series; 400 = 8/(1 - BETA)
 LATE = 250  # = 5/(1 - BETA): from here on the correction should not matter
 BATCH = 32
@@ -33,19 +33,19 @@ ADAM_STEPS = 170  # five epochs
 
 @dataclass(frozen=True)
 class Measured:
-    """Costs of mini-batches as training goes on, their averages; and Adam's cost with and without correction."""
+    """Costs of mini-batches during a training, their averages; and Adam's cost with and without correction."""
 
     values: Array  # (seeds, STEPS)
     plain: Array  # (seeds, STEPS) v_t
     corrected: Array  # (seeds, STEPS) v_t / (1 - BETA^t)
-    closed_form_gap: float  # largest difference of v_t and its sum written out
+    closed_form_gap: float  # largest difference between v_t and the closed form
     rates: Mapping[str, float]  # "0.9999 corrected" -> the rate chosen
-    adam: Mapping[str, Array]  # likewise -> (seeds, ADAM_STEPS + 1) costs on all training examples
+    adam: Mapping[str, Array]  # same keys -> (seeds, ADAM_STEPS + 1) costs on all training examples
     same_rate: Array  # (seeds, ADAM_STEPS + 1) without correction, at the rate that is best with it, beta_2 = 0.9999
 
 
 def batch_costs(seed: int) -> Array:
-    """The cost of each mini-batch before its step: a real series that is averaged in practice."""
+    """The cost of each mini-batch before its step: a real series, of the kind that is averaged in practice."""
     problem = Softmax(*bundled("digits", seed))
     W = problem.start(seed)
     costs = np.empty(STEPS)
@@ -57,7 +57,7 @@ def batch_costs(seed: int) -> Array:
 
 
 def adam_costs(seed: int, rate: float, beta2: float, is_corrected: bool) -> Array:
-    """(ADAM_STEPS + 1,) costs on all training examples. Without correction Adam runs as if t were endless."""
+    """(ADAM_STEPS + 1,) costs on all training examples. Without correction, Adam runs as if t were infinite."""
     problem = Softmax(*bundled("digits", seed))
     W = problem.start(seed)
     m = v = np.zeros_like(W)
@@ -116,16 +116,16 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     return (
         fact("v_t is the weighted sum of all values so far", gap < 1e-12, f"largest difference {gap:.1g}"),
         below(f"without correction the first {FIRST} averages are far too low", over_seeds(plain), 0.5, "of the mean"),
-        within("with it they are right", over_seeds(corrected), 0.9, 1.1, "of the mean"),
-        below(f"after {LATE} values = 5/(1 - beta) it no longer matters", over_seeds(apart), 0.01, "apart"),
+        within("with correction they are right", over_seeds(corrected), 0.9, 1.1, "of the mean"),
+        below(f"after {LATE} values = 5/(1 - beta) the correction no longer matters", over_seeds(apart), 0.01, "apart"),
         above(
-            "Adam with beta_2 = 0.9999 trains worse without it at the rate that is best with it",
+            "Adam with beta_2 = 0.9999 trains worse without correction, at the rate that is best with it",
             factor(measured.same_rate[:, -1], ends["0.9999 corrected"]),
             1.0,
             "times the cost",
         ),
         above(
-            "and also with each at its best rate",
+            "and also with each at its own best rate",
             factor(ends["0.9999 uncorrected"], ends["0.9999 corrected"]), 1.0, "times the cost",
         ),
     )  # fmt: skip
@@ -166,16 +166,16 @@ def draw(measured: Measured) -> Figure:
 CLAIM = Claim(
     claimed="Exponentially weighted averages start at zero, so the first ones are far too low; divided by 1 - beta^t "
     "they are right from the first value, and later the correction makes no difference. In Adam, leaving it out makes "
-    "the first steps too large and training unstable where beta_2 is close to 1.",
+    "the first steps too large and training unstable if beta_2 is close to 1.",
     source="Kingma & Ba 2015, Adam, sections 3 and 6.4; Ng, Improving Deep Neural Networks, week 2.",
     experiment=f"The costs of {STEPS} mini-batches of {BATCH} digits while a softmax regression is trained, averaged "
-    f"with beta = {BETA:g} (about 50 values), against the plain mean of all values so far. Then the same regression "
-    f"trained by Adam for {ADAM_STEPS} steps with and without the correction, for three beta_2, each at the best of "
-    f"{len(RATES)} learning rates, chosen on a seed that judges nothing. A seed is another draw of 80 % of the "
-    "digits, another start and another order.",
-    rule=f"Over the first {FIRST} values, mean ratio to the plain mean: below 0.5 without correction, within 0.9 and "
-    f"1.1 with it. From value {LATE} on: less than 1 % apart. Adam: the ratio of costs at the end above 1 for "
-    "beta_2 = 0.9999, at one rate and each at its best. Each by the 95 % interval over seeds.",
+    f"with beta = {BETA:g} (about 50 values), compared with the plain mean of all values so far. Then the same "
+    f"regression trained with Adam for {ADAM_STEPS} steps with and without the correction, for three values of beta_2, "
+    f"each at the best of {len(RATES)} learning rates, chosen on a separate seed. Each seed draws its own 80 % of the "
+    "digits, initial weights and order.",
+    rule=f"Over the first {FIRST} values, mean ratio to the plain mean: below 0.5 without correction, between 0.9 and "
+    f"1.1 with it. From value {LATE} on: less than 1 % apart. Adam: the ratio of final costs is above 1 for "
+    "beta_2 = 0.9999, at the same rate and each at its best. Each by the 95 % interval over seeds.",
     seeds=6,
     measure=measure,
     judge=judge,

@@ -1,4 +1,4 @@
-"""Searching coarsely, then finely around the best, beats searching everywhere alike."""
+"""Searching coarsely, then finely around the best, beats searching evenly everywhere."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gnomon.workflow.trial import Trials
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COARSE, FINE = 10, 10  # trials of the two stages; the other search has as many together
-ZOOM = 1 / 3  # of each range that the fine stage keeps, about the best coarse trial
+COARSE, FINE = 10, 10  # trials in the two stages; the even search has the same total
+ZOOM = 1 / 3  # of each range that the fine stage keeps, around the best coarse trial
 DECAY = (1e-3, 10.0)
 SETTINGS = {"hidden": (32,), "optimiser": "adamw", "epochs": 4}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Over seeds: points in [0, 1] along each logarithmic range and their dev costs; the coarse ones come first."""
+    """Over seeds: points in [0, 1] along each logarithmic range and their dev costs; coarse ones first."""
 
     zoomed_points: Array  # (seeds, COARSE + FINE, 2): rate, weight decay
     even_points: Array
@@ -37,7 +37,7 @@ class Measured:
 
 
 def region(best: Array) -> tuple[Array, Array]:
-    """The low and high corner of the fine stage: ZOOM of each range about `best`, within the whole."""
+    """The low and high corner of the fine stage: ZOOM of each range around `best`, inside the full range."""
     low = np.clip(best - ZOOM / 2, 0, 1 - ZOOM)
     return low, low + ZOOM
 
@@ -54,7 +54,7 @@ def measure(seeds: Sequence[int], progress: Progress) -> Measured:
     for i, seed in enumerate(seeds):
         trials = plain_trials("digits", seed, **SETTINGS)
         rng = generator(seed, "search")
-        points = rng.random((COARSE + FINE, 2))  # the coarse stage is the first half of the other search
+        points = rng.random((COARSE + FINE, 2))  # the coarse stage is the first half of the even search
         progress(i / len(seeds), f"search {i + 1} of {len(seeds)}: evenly")
         even = costs_at(trials, points)
         progress((i + 0.7) / len(seeds), f"search {i + 1} of {len(seeds)}: zoomed in")
@@ -78,7 +78,7 @@ def table(measured: Measured) -> Table:
     coarse = measured.even[:, :COARSE].min(axis=1)
     rows = (
         (f"the first {COARSE} trials", f"{np.median(coarse):.3g}", ""),
-        (f"then {FINE} more, as before", f"{np.median(even):.3g}", f"{(even < zoomed).sum()} of {len(even)}"),
+        (f"then {FINE} more, everywhere", f"{np.median(even):.3g}", f"{(even < zoomed).sum()} of {len(even)}"),
         (f"or {FINE} around the best", f"{np.median(zoomed):.3g}", f"{(zoomed < even).sum()} of {len(even)}"),
     )
     return Table(("search", "best dev cost, median", "better"), rows)
@@ -86,7 +86,7 @@ def table(measured: Measured) -> Table:
 
 @styled
 def draw(measured: Measured) -> Figure:
-    """The frame is the region of the fine stage."""
+    """The frame shows the region of the fine stage."""
     figure, axes = two_searches(
         (measured.even_points, measured.zoomed_points), (measured.even, measured.zoomed),
         titles=("evenly: one search", "coarse to fine"), labels=("evenly", "coarse\nto fine"), name="weight decay",
@@ -101,13 +101,13 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="Coarse to fine: sample the whole space first, then zoom in to a smaller region about the points that "
+    claimed="Coarse to fine: sample the whole space first, then zoom in to a smaller region around the points that "
     "worked best and sample more densely there.",
     source="Bergstra & Bengio 2012 (random sampling); Ng, Improving Deep Neural Networks, week 3.",
     experiment=f"Digits, 32 hidden units, 4 epochs of AdamW. The learning rate from {RATE[0]:g} to {RATE[1]:g} and "
     f"weight decay from {DECAY[0]:g} to {DECAY[1]:g}, on logarithmic scales: {COARSE} random trials, then {FINE} more, "
-    f"either from the whole space or from a third of each range about the best. A seed is another split, start and "
-    "draw.",
+    f"either from the whole space or from a third of each range around the best. Each seed has its own split, initial "
+    "weights and points.",
     rule="The ratio of the best dev costs (equally many trials), coarse to fine over even, is below 1 with the whole "
     "95 % interval over seeds.",
     seeds=20,

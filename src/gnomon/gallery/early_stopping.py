@@ -26,25 +26,25 @@ SETTINGS = {"hidden": (256,), "optimiser": "momentum", "learning_rate": 0.02, "b
 
 @dataclass(frozen=True)
 class Measured:
-    """Over seeds. Dev is cut in two: the epoch to stop at is chosen on one half, everything is judged on the other."""
+    """Over seeds. Dev is split in half: one half chooses the epoch to stop at, the other half evaluates everything."""
 
     strength: float  # lambda of L2
     train_costs: Array  # (seeds, EPOCHS + 1) without L2
-    dev_costs: Array  # (seeds, EPOCHS + 1) on the judging half
+    dev_costs: Array  # (seeds, EPOCHS + 1) on the evaluating half
     l2_train_costs: Array
     l2_dev_costs: Array
     stops: Array  # (seeds,) the epoch chosen on the other half
 
 
 def halves(found: Course) -> tuple[Array, Array]:
-    """(E + 1,) costs on the half that chooses and on the half that judges."""
+    """(E + 1,) costs on the half that chooses and on the half that evaluates."""
     return found.dev_losses[:, 0::2].mean(axis=1), found.dev_losses[:, 1::2].mean(axis=1)
 
 
 def measure(seeds: Sequence[int], progress: Progress) -> Measured:
     rows = np.arange(TRAIN_ON)
     tuning = [plain_trials("digits", seed, **SETTINGS) for seed in TUNING_SEEDS]
-    progress(0, "L2: how strong")
+    progress(0, "L2: choosing the strength")
 
     def dev_cost(strength: float) -> float:
         found = [course(trials, {"l2": strength}, rows=rows) for trials in tuning]
@@ -81,9 +81,9 @@ def judge(measured: Measured) -> tuple[Part, ...]:
         below("fit dev: stopping early lowers the dev cost", factor(stopped, end), 1, "times the cost at the end"),
         above("fit train: it also leaves the training cost higher", factor(train_stopped, train_end), 2,
               "times the cost at the end"),
-        below("L2, trained to the end, is no worse on dev", factor(l2_end, stopped), 1.1, "times the cost stopped"),
+        below("L2, trained to the end, is no worse on dev", factor(l2_end, stopped), 1.1, "times the stopped cost"),
         below("with L2 the number of epochs no longer matters", factor(l2_end, l2_least), 1.1,
-              "times the least of any epoch"),
+              "times the lowest of any epoch"),
     )  # fmt: skip
 
 
@@ -129,18 +129,18 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="Early stopping keeps a network from overfitting, but it couples two tasks: by ending the descent it also "
-    "stops lowering the training cost, so it is no orthogonal knob. L2 leaves the two apart: train as long as you like "
+    claimed="Early stopping keeps a network from overfitting, but it couples two tasks: ending the descent also stops "
+    "lowering the training cost, so it is not an orthogonal knob. L2 keeps the two apart: train as long as you like "
     "and choose lambda.",
     source="Prechelt 1998; Ng, Improving Deep Neural Networks, week 1, and Structuring Machine Learning Projects, week "
     "1.",
     experiment=f"{TRAIN_ON} digits, 256 hidden ReLU units, momentum, {EPOCHS} epochs, with and without L2 (lambda "
-    f"among {', '.join(f'{x:g}' for x in LAMBDAS)}, by the dev cost at the end over three seeds that judge nothing). "
-    "Dev is cut in two halves: the epoch to stop at has the lowest cost on the first, everything is judged on the "
-    "second. A seed is another split, start and order.",
-    rule="Ratios over seeds, with the whole 95 % interval: dev cost when stopped to that at the end below 1; training "
-    "cost likewise above 2; dev cost with L2 at the end to that when stopped below 1.1, and to the lowest of any of "
-    "its own epochs below 1.1.",
+    f"among {', '.join(f'{x:g}' for x in LAMBDAS)}, by the final dev cost over three separate seeds). Dev is split in "
+    "half: the epoch to stop at is the one with the lowest cost on the first half, everything is evaluated on the "
+    "second. Each seed has its own split, initial weights and order.",
+    rule="Ratios over seeds, with the whole 95 % interval: dev cost when stopped relative to the end below 1; training "
+    "cost likewise above 2; dev cost with L2 at the end relative to that when stopped below 1.1, and to the lowest of "
+    "any of its own epochs below 1.1.",
     seeds=8,
     measure=measure,
     judge=judge,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SETS = ("wine", "breast-cancer", "digits")  # columns of different ranges in two of them, of one range in the third
+SETS = ("wine", "breast-cancer", "digits")  # the first two have columns with different ranges, the third has one range
 STEPS = 300  # of plain gradient descent on all examples
 RATES = tuple(float(f"{digits}e{power}") for power in range(-8, 2) for digits in (1, 3))
 ALCOHOL, COLOUR = 0, 9  # two columns of wine for the contours: 11 to 15 % by volume, 1.3 to 13
@@ -28,26 +28,26 @@ CONTOUR_STEPS = 30
 
 @dataclass(frozen=True)
 class Contours:
-    """A cost in two weights (the means of inputs and target taken out), and a descent on it at half its best rate."""
+    """A cost in two weights (with means of inputs and target removed), and a descent on it at half its best rate."""
 
-    hessian: Array  # (2, 2): the cost is (w - lowest)^T hessian (w - lowest) / 2 above its least
+    hessian: Array  # (2, 2): the cost above its minimum is (w - lowest)^T hessian (w - lowest) / 2
     lowest: Array  # (2,)
     path: Array  # (steps + 1, 2)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Costs by step on raw and on normalised inputs, each at its best rate."""
+    """Costs per step on raw and on normalised inputs, each at its best rate."""
 
-    rates: Mapping[str, tuple[float, float]]  # set -> chosen for raw, for normalised inputs
+    rates: Mapping[str, tuple[float, float]]  # set -> rate for raw inputs, for normalised inputs
     raw: Mapping[str, Array]  # set -> (seeds, STEPS + 1)
     normalised: Mapping[str, Array]
-    conditions: Mapping[str, tuple[float, float]]  # longest over shortest axis of the inputs' ellipsoid, squared
+    conditions: Mapping[str, tuple[float, float]]  # (longest / shortest axis of the inputs' ellipsoid) squared
     contours: tuple[Contours, Contours]  # two columns of wine: raw, normalised
 
 
 def descent(problem: Softmax, seed: int, rate: float) -> Array:
-    """(STEPS + 1,) costs; from where it overflows, the cost at the start."""
+    """(STEPS + 1,) costs; once it overflows, the initial cost."""
     W, costs = problem.start(seed), np.empty(STEPS + 1)
     for step in range(STEPS + 1):
         costs[step], gradient = problem.cost_and_gradient(W)
@@ -90,7 +90,7 @@ def _contours(X: Array, target: Array) -> Contours:
     lowest: Array = np.linalg.solve(hessian, X.T @ target / len(X)).astype(np.float64)
     values, vectors = np.linalg.eigh(hessian)
     w = lowest + vectors @ np.sqrt(1 / values) * 0.5  # half a unit of cost along each axis of the ellipse
-    path, rate = [w], 1.8 / float(values[-1])  # from 2 over the largest curvature on, it diverges
+    path, rate = [w], 1.8 / float(values[-1])  # it diverges above 2 / largest curvature
     for _ in range(CONTOUR_STEPS):
         w = w - rate * hessian @ (w - lowest)
         path.append(w)
@@ -98,9 +98,9 @@ def _contours(X: Array, target: Array) -> Contours:
 
 
 def speed_up(raw: Array, normalised: Array) -> Array:
-    """(seeds,): STEPS over the steps that normalised inputs need to come as low as raw ones ever do; >= 1/STEPS.
+    """(seeds,): STEPS / steps that normalised inputs need to get as low as raw ones ever do; >= 1 / STEPS.
 
-    Where they never do, STEPS over the steps that raw inputs need to come as low as normalised ones ever do, inverted.
+    If they never do: (steps that raw inputs need to get as low as normalised ones ever do) / STEPS.
     """
     return np.array([_one_speed_up(one, other) for one, other in zip(raw, normalised, strict=True)])
 
@@ -121,7 +121,7 @@ def judge(measured: Measured) -> tuple[Part, ...]:
             "breast cancer (ranges from 0.03 to 4,000): faster",
             factor(gains["breast-cancer"], ones["breast-cancer"]), 2, "times",
         ),
-        above("digits (all columns from 0 to 16): it does no harm", factor(gains["digits"], ones["digits"]), 0.9,
+        above("digits (all columns from 0 to 16): no harm", factor(gains["digits"], ones["digits"]), 0.9,
               "times"),
     )  # fmt: skip
 
@@ -159,7 +159,7 @@ def draw(measured: Measured) -> Figure:
 
 def _draw_contours(axes: Axes, contours: Contours, title: str) -> None:
     path = contours.path
-    reach = 1.25 * float(np.abs(path - contours.lowest).max())  # one scale both ways, or the ellipse would look round
+    reach = 1.25 * float(np.abs(path - contours.lowest).max())  # same scale on both axes, or the ellipse looks round
     ends = [np.linspace(centre - reach, centre + reach, 161) for centre in contours.lowest]
     points = np.stack(np.meshgrid(*ends), axis=-1) - contours.lowest
     cost = 0.5 * np.einsum("...i,ij,...j->...", points, contours.hessian, points)
@@ -179,15 +179,15 @@ def _draw_contours(axes: Axes, contours: Contours, title: str) -> None:
 
 
 CLAIM = Claim(
-    claimed="If the features come in very different ranges, the cost is a long narrow bowl: the learning rate must be "
-    "small and descent goes back and forth. With mean 0 and variance 1 the bowl is rounder and descent is faster. If "
-    "they come in similar ranges the step matters less, but it does no harm.",
+    claimed="If the features have very different ranges, the cost is a long narrow bowl: the learning rate must be "
+    "small and descent zigzags. With mean 0 and variance 1 the bowl is rounder and descent is faster. If the ranges "
+    "are similar the step matters less, but it does no harm.",
     source="LeCun et al. 1998, Efficient BackProp, section 4.3; Ng, Improving Deep Neural Networks, week 1.",
     experiment=f"Softmax regression in float64 (`gnomon.reference`), {STEPS} steps of gradient descent on all training "
     "examples, on raw inputs and on inputs normalised by their own mean and standard deviation, each at the best of "
-    f"{len(RATES)} learning rates from {RATES[0]:g} to {RATES[-1]:g}, chosen on a seed that judges nothing (higher "
-    "ones only help the normalised inputs). A seed is another draw of 80 % of the set and another start.",
-    rule=f"The speed-up is {STEPS} steps over the number of steps that normalised inputs need to come as low as raw "
+    f"{len(RATES)} learning rates from {RATES[0]:g} to {RATES[-1]:g}, chosen on a separate seed (higher rates would "
+    "only help the normalised inputs). Each seed draws its own 80 % of the set and initial weights.",
+    rule=f"The speed-up is {STEPS} divided by the number of steps that normalised inputs need to get as low as raw "
     "ones ever do. Its geometric mean over seeds is above 2 on wine and breast cancer, and above 0.9 on digits, with "
     "the whole 95 % interval.",
     seeds=5,

@@ -1,4 +1,4 @@
-"""One unit computes AND, OR and NOR, but not XOR; a hidden layer does."""
+"""One unit computes AND, OR and NOR, but not XOR; a hidden layer can."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GIVEN: Mapping[str, Net] = {
     "XOR": [_AND_NOR, (np.array([[-20.0, -20.0]]), np.array([10.0]))],  # neither AND nor NOR
 }
 HIDDEN = (2, 3, 4, 8)
-MOST = 4  # hidden units of the net that the rule is about
+MOST = 4  # hidden units of the net that the rule refers to
 STEPS, RATE = 1_500, 0.05  # of Adam, on all four inputs at once
 
 
@@ -50,7 +50,7 @@ STEPS, RATE = 1_500, 0.05  # of Adam, on all four inputs at once
 class Measured:
     """How many of the four answers are right, over seeds; and the nets that the figure shows."""
 
-    given: Mapping[str, Array]  # gate -> its four outputs by the given weights
+    given: Mapping[str, Array]  # gate -> its four outputs with the given weights
     one_unit: Mapping[str, Array]  # gate -> (seeds,) right answers of one trained unit
     one_unit_cost: Array  # (seeds,) of XOR
     hidden: Mapping[int, Array]  # hidden units -> (seeds,) right answers for XOR
@@ -66,7 +66,7 @@ def forward(net: Net, inputs: Array) -> list[Array]:
 
 
 def trained(target: Array, hidden: int, seed: int) -> Net:
-    """A net of one output, with `hidden` units before it (0: none), after STEPS steps of Adam."""
+    """A net with one output and `hidden` units before it (0: none), after STEPS steps of Adam."""
     rng = generator(seed, "gates", hidden)
     widths = (2, hidden, 1) if hidden else (2, 1)
     shapes = list(zip(widths[1:], widths[:-1], strict=True))
@@ -89,7 +89,7 @@ def trained(target: Array, hidden: int, seed: int) -> Net:
 
 
 def right(net: Net, target: Array) -> int:
-    """How many of the four answers are on the right side of one half."""
+    """How many of the four answers are on the right side of 0.5."""
     return int(((forward(net, INPUTS)[-1][:, 0] > 0.5) == (target > 0.5)).sum())
 
 
@@ -132,14 +132,14 @@ def judge(measured: Measured) -> tuple[Part, ...]:
         fact(
             "the weights of the notes compute AND, OR and NOR with one unit, XNOR and XOR with three",
             worst < 0.01,
-            f"the output farthest from its truth is off by {worst:.1g}; less than 0.01 was claimed",
+            f"the largest error of any output is {worst:.1g}; claim: below 0.01",
         ),
-        share_above("one unit learns AND, OR and NOR, whatever it starts from", int(learnt.sum()), len(learnt), 0.9),
+        share_above("one unit learns AND, OR and NOR from any start", int(learnt.sum()), len(learnt), 0.9),
         fact(
             "one unit never learns XOR",
             bool(xor.max() < 4),
             f"at most {xor.max()} of 4 answers right in {len(xor)} starts; the cost ends at "
-            f"{measured.one_unit_cost.mean():.4f}, ln 2 = 0.6931 being that of a guess",
+            f"{measured.one_unit_cost.mean():.4f}, and guessing has ln 2 = 0.6931",
         ),
         share_above(
             f"a hidden layer of {MOST} units learns XOR from most starts", int((deep == 4).sum()), len(deep), 0.5
@@ -174,7 +174,7 @@ def draw(measured: Measured) -> Figure:
 
 
 def _surface(axes: Axes, net: Net, target: Array, title: str) -> None:
-    """The output over the square of inputs, with the four points that count."""
+    """The output over the unit square, with the four inputs as points."""
     ends = np.linspace(-0.35, 1.35, 86)
     points = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2)
     outputs = forward(net, points)[-1].reshape(len(ends), -1)
@@ -195,7 +195,7 @@ def _shares(axes: Axes, measured: Measured) -> None:
     shares = [100 * float((found == 4).mean()) for found in measured.hidden.values()]
     axes.bar(range(len(shares)), shares, color=BLUE, width=0.6)
     axes.set_xticks(range(len(shares)), [str(units) for units in measured.hidden])
-    axes.set_title("XOR learnt, %", fontsize=9)
+    axes.set_title("XOR learned, %", fontsize=9)
     axes.set_xlabel("hidden units (% of starts)")
     axes.set_ylim(0, 100)
     few_ticks(axes.yaxis, 4)
@@ -203,15 +203,15 @@ def _shares(axes: Axes, measured: Measured) -> None:
 
 CLAIM = Claim(
     claimed="A single logistic unit computes AND (-30, 20, 20), OR (-10, 20, 20) and NOR (10, -20, -20). XNOR needs a "
-    "hidden layer, which joins AND and NOR by OR; no single unit computes XOR, because no straight line parts its "
+    "hidden layer, which combines AND and NOR with OR; no single unit computes XOR, because no line separates its "
     "answers.",
     source="Minsky & Papert 1969, Perceptrons; the weights are those of Ng's Machine Learning course, week 4.",
     experiment=f"The given weights on all four inputs. Then nets of sigmoid units in float64 "
-    f"(`gnomon.reference`), trained on the four rows by {STEPS:,} steps of Adam at {RATE:g} from Xavier's starting "
-    "weights: one unit on AND, OR, NOR and XOR, and 2 to 8 hidden units on XOR; a seed is another start.",
-    rule="Given weights: every output within 0.01 of its truth. Learnt: the lower end of Wilson's 95 % interval of the "
-    f"share of starts with four right answers above 90 % (AND, OR, NOR together) or 50 % (XOR with {MOST} hidden "
-    "units). One unit on XOR: no start gets four right.",
+    f"(`gnomon.reference`), trained on the four rows for {STEPS:,} steps of Adam at {RATE:g} from Xavier "
+    "initialisation: one unit on AND, OR, NOR and XOR, and 2 to 8 hidden units on XOR. Each seed has its own start.",
+    rule="Given weights: every output within 0.01 of the truth. Learned: the lower end of Wilson's 95 % interval for "
+    f"the share of starts with all four answers right is above 90 % (AND, OR, NOR together) or 50 % (XOR with {MOST} "
+    "hidden units). One unit on XOR: no start gets all four right.",
     seeds=20,
     measure=measure,
     judge=judge,

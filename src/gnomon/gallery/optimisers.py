@@ -32,12 +32,12 @@ START = np.array([-9.0, 1.6])
 BOWL_RATES = np.geomspace(1e-3, 3.0, 60)
 BOWL_STEPS = 400
 FAR = 1e6
-BOTTOM = 1e-3  # of the height at the start: where the bottom is reached
+BOTTOM = 1e-3  # of the initial height: below this, the bottom is reached
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Over seeds, by update rule, each at its best rate; and the way down an elongated bowl."""
+    """Over seeds, by update rule, each at its best rate; and the paths down an elongated bowl."""
 
     rates: Mapping[str, float]
     costs: Mapping[str, Array]  # (seeds, EPOCHS + 1) on all training examples
@@ -66,7 +66,7 @@ def path(rule: str, rate: float) -> Array:
 
 
 def steps_down(points: Array) -> int:
-    """Steps after which the height stays below BOTTOM of that at the start; all of them where it never does."""
+    """Steps after which the height stays below BOTTOM of the initial height; all steps if it never does."""
     heights = (BOWL * points**2).sum(axis=1)
     high = np.flatnonzero(heights > BOTTOM * heights[0])
     return min(int(high[-1]) + 1, len(points) - 1)
@@ -98,7 +98,12 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     ends = {rule: costs[:, -1] for rule, costs in measured.costs.items()}
     steps = {rule: steps_down(points) for rule, points in measured.paths.items()}
     parts = [
-        below(f"{NAMES[rule]} ends lower than gradient descent", factor(ends[rule], ends["sgd"]), 1, "times the cost")
+        below(
+            f"{NAMES[rule]} ends with a lower cost than gradient descent",
+            factor(ends[rule], ends["sgd"]),
+            1,
+            "times the cost",
+        )
         for rule in ("momentum", "rmsprop", "adam")
     ]
     return (
@@ -148,21 +153,21 @@ def _draw_bowl(axes: Axes, measured: Measured) -> None:
         axes.plot(shown[:, 0], shown[:, 1], "o-", color=colour, markersize=2, linewidth=1, label=NAMES[rule])
     axes.set_xlim(-10, 4)
     axes.set_ylim(-2.4, 2.4)
-    axes.set_title("down an elongated bowl, 40 steps at most")
+    axes.set_title("down an elongated bowl, at most 40 steps")
     axes.grid(visible=False)
 
 
 CLAIM = Claim(
     claimed="Momentum almost always works faster than plain gradient descent: it damps the steps across the valley and "
-    "adds up those along it. RMSprop divides by the root of the mean square and so does the same; Adam joins both and "
-    "works well on a wide range of problems.",
+    "adds up those along it. RMSprop, which divides by the root mean square, has the same effect; Adam combines both "
+    "and works well on a wide range of problems.",
     source="Polyak 1964; Tieleman & Hinton 2012; Kingma & Ba 2015; Ng, Improving Deep Neural Networks, week 2.",
     experiment=f"Digits, hidden layers of {HIDDEN[0]} and {HIDDEN[1]} ReLU units, {EPOCHS} epochs of mini-batches of "
     "64 at a constant rate, each rule at the best of four or five learning rates half a power of ten apart, chosen on "
-    "a seed that judges nothing. A seed is another split, start and order. Beside it a bowl of two weights whose "
-    f"curvatures are 1 and {BOWL[1]:g} (`gnomon.reference`), each rule at the best of {len(BOWL_RATES)} rates.",
-    rule=f"The ratio of training costs after {EPOCHS} epochs, the rule's over plain descent's, is below 1 with the "
-    "whole 95 % interval over seeds. On the bowl: fewer steps until the height stays below a thousandth.",
+    "a separate seed. Each seed has its own split, initial weights and order. Also, a bowl of two weights with "
+    f"curvatures 1 and {BOWL[1]:g} (`gnomon.reference`), each rule at the best of {len(BOWL_RATES)} rates.",
+    rule=f"The ratio of training costs after {EPOCHS} epochs, relative to plain descent, is below 1 with the whole "
+    "95 % interval over seeds. On the bowl: fewer steps until the height stays below a thousandth.",
     seeds=5,
     measure=measure,
     judge=judge,

@@ -35,7 +35,7 @@ class Measured:
 
 
 def grid_points(seed: int) -> Array:
-    """(trials, 2): SIDE x SIDE places one cell apart. Where the grid begins is drawn: a fixed one may be lucky."""
+    """(trials, 2): SIDE x SIDE points one cell apart. The offset is drawn at random: a fixed grid may be lucky."""
     begin = generator(seed, "grid").random(2)
     axes = [(np.arange(SIDE) + offset) / SIDE for offset in begin]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -72,7 +72,7 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     along_rate, along_epsilon = spreads(measured)
     least = 1e-6  # epsilon may change nothing at all
     return (
-        below("epsilon moves the dev cost far less than the rate does",
+        below("epsilon moves the dev cost far less than the learning rate does",
               factor(along_epsilon + least, along_rate + least), 0.2, "times as far"),
         below(f"the best of {SIDE * SIDE} random trials is better than the best of the grid",
               factor(measured.random.min(axis=1), measured.grid.min(axis=1)), 1, "times the dev cost"),
@@ -104,14 +104,15 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="Do not use a grid: when one hyperparameter matters (the learning rate) and another hardly does (Adam's "
+    claimed="Do not use a grid: if one hyperparameter matters (the learning rate) and another hardly does (Adam's "
     "epsilon), a grid of 25 tries 5 values of the one that matters, random search 25.",
     source="Bergstra & Bengio 2012; Ng, Improving Deep Neural Networks, week 3.",
     experiment=f"Digits, 32 hidden units, 4 epochs of Adam. The learning rate from {RATE[0]:g} to {RATE[1]:g} and "
     f"epsilon from {EPSILON[0]:g} to {EPSILON[1]:g}, both on logarithmic scales: {SIDE * SIDE} trials on a {SIDE} x "
-    f"{SIDE} grid whose place is drawn, and as many at random. A seed is another split, start, grid and draw.",
-    rule="The ratio of the best dev costs (equally many looks at dev), random over grid, is below 1 with the whole 95 "
-    "% interval over seeds; and epsilon moves the logarithm of the cost less than a fifth as far as the rate.",
+    f"{SIDE} grid with a random offset, and as many at random. Each seed has its own split, initial weights, grid and "
+    "points.",
+    rule="The ratio of the best dev costs (equally many looks at dev), random over grid, is below 1 with the whole "
+    "95 % interval over seeds; and epsilon moves the logarithm of the cost less than a fifth as far as the rate.",
     seeds=30,
     measure=measure,
     judge=judge,

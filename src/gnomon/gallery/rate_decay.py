@@ -1,4 +1,4 @@
-"""A learning rate that decays ends lower than one that does not."""
+"""A decaying learning rate ends with a lower cost than a constant one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 60
 HIGHEST = 0.1  # every schedule starts here
-CONSTANTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # among which the best constant rate is looked for
+CONSTANTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # candidates for the best constant rate
 SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     "constant": {},
     "inverse": {"decay": 1.0},
@@ -34,21 +34,21 @@ SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     "root": {"decay": 1.0},
     "cosine": {"warmup": 0.0},
 }
-LAST = 5  # epochs that the end is measured over: one alone may be lucky
+LAST = 5  # epochs over which the end is averaged: a single one may be lucky
 LEAST_EXCESS = 1e-9
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Over seeds, by schedule: how far the cost lies above the lowest there is."""
+    """Over seeds, by schedule: how far the cost is above the minimum."""
 
     best_constant: float
     excess: Mapping[str, Array]  # schedule, and "best constant" -> (seeds, EPOCHS + 1)
-    lowest: Array  # (seeds,) the cost of least squares
+    lowest: Array  # (seeds,) the least-squares minimum
 
 
 def lowest_cost(trials: Trials) -> float:
-    """The least squared error that a linear model can have on the training examples, by the normal equations."""
+    """The minimal squared error of a linear model on the training examples, from the normal equations."""
     batch = trials.task.collate(trials.columns, torch.arange(length(trials.columns)))
     numbers, target = batch["numbers"].double().numpy(), batch["target"].double().numpy().ravel()
     target = (target - target.mean()) / target.std()
@@ -89,7 +89,7 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     found, unit = ends(measured), "times the excess cost"
     decays = [name for name in SCHEDULES if name != "constant"]
     parts = [
-        below(f"{name} ends lower than the same rate kept", factor(found[name], found["constant"]), 1, unit)
+        below(f"{name} ends lower than the constant rate", factor(found[name], found["constant"]), 1, unit)
         for name in decays
     ]
     other = factor(found["cosine"], found["best constant"])
@@ -105,7 +105,7 @@ def table(measured: Measured) -> Table:
          f"{np.median(found[name]):.2g}")
         for name, label in labels.items()
     )  # fmt: skip
-    head = ("schedule", "rate, first epoch -> last", f"cost above the least, last {LAST} epochs")
+    head = ("schedule", "rate, first epoch -> last", f"cost above the minimum, last {LAST} epochs")
     return Table(head, rows)
 
 
@@ -129,7 +129,7 @@ def draw(measured: Measured) -> Figure:
     for name, found in measured.excess.items():
         right.plot(epochs[1:], np.median(found[:, 1:], axis=0), color=colours[name], label=name)
     left.set_title("learning rate")
-    right.set_title("cost above the lowest there is (median)")
+    right.set_title("cost above the minimum (median)")
     for axes in (left, right):
         axes.set_yscale("log")
         axes.set_xlabel("epoch")
@@ -140,15 +140,15 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="Mini-batch descent at a constant rate wanders about the minimum and never settles. Lowering the rate as "
-    "training goes on, by 1/(1 + decay epoch), 0.95^epoch, a staircase or k/sqrt(epoch), takes smaller and smaller "
-    "steps and comes closer.",
+    claimed="Mini-batch descent at a constant rate wanders around the minimum and never settles. Lowering the rate "
+    "during training, by 1/(1 + decay epoch), 0.95^epoch, a staircase or k/sqrt(epoch), takes ever smaller steps and "
+    "gets closer.",
     source="Robbins & Monro 1951; Ng, Improving Deep Neural Networks, week 2; Loshchilov & Hutter 2017 (cosine).",
-    experiment=f"Linear regression on the diabetes table, whose lowest cost the normal equations give, by plain "
-    f"descent with mini-batches of 16, {EPOCHS} epochs, every schedule from {HIGHEST:g}; and the best of "
-    f"{len(CONSTANTS)} constant rates from {CONSTANTS[0]:g} to {CONSTANTS[-1]:g}, chosen on a seed that judges "
-    "nothing. A seed is another split, start and order.",
-    rule=f"The training cost above the lowest, over the last {LAST} epochs: its ratio to that of the constant rate is "
+    experiment=f"Linear regression on the diabetes table, whose minimal cost follows from the normal equations, with "
+    f"plain mini-batch descent, batches of 16, {EPOCHS} epochs, every schedule from {HIGHEST:g}; and the best of "
+    f"{len(CONSTANTS)} constant rates from {CONSTANTS[0]:g} to {CONSTANTS[-1]:g}, chosen on a separate seed. Each seed "
+    "has its own split, initial weights and order.",
+    rule=f"The training cost above the minimum, over the last {LAST} epochs: its ratio to that of the constant rate is "
     "below 1 with the whole 95 % interval over seeds, for each schedule; for cosine against the best constant rate "
     "too.",
     seeds=6,

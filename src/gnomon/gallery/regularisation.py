@@ -19,7 +19,7 @@ from gnomon.reference import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRAIN_ON = 300  # examples: few enough to be learnt by heart
+TRAIN_ON = 300  # examples: few enough to be memorised
 EPOCHS = 40
 LAMBDAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 DROPOUTS = (0.2, 0.35, 0.5, 0.65, 0.8)
@@ -48,7 +48,7 @@ def measure(seeds: Sequence[int], progress: Progress) -> Measured:
     tuning = [plain_trials("digits", seed, **SETTINGS) for seed in TUNING_SEEDS]
     strengths = {"none": 0.0}
     for i, (kind, choice) in enumerate((("l2", LAMBDAS), ("dropout", DROPOUTS))):
-        progress(0.12 * i, f"{NAMES[kind]}: how strong")
+        progress(0.12 * i, f"{NAMES[kind]}: choosing the strength")
 
         def dev_cost(strength: float, kind: str = kind) -> float:
             found = [course(trials, turned(kind, strength), rows=rows) for trials in tuning]
@@ -123,13 +123,13 @@ def draw(measured: Measured) -> Figure:
 
 
 CLAIM = Claim(
-    claimed="A network that learns its few training examples by heart overfits. L2 regularisation, which keeps weights "
-    "small, and dropout, which lets no unit rely on any one other, reduce the overfitting: the variance falls.",
+    claimed="A network that memorises its few training examples overfits. L2 regularisation, which keeps weights "
+    "small, and dropout, which keeps units from relying on each other, reduce the overfitting: the variance falls.",
     source="Krogh & Hertz 1992; Srivastava et al. 2014; Ng, Improving Deep Neural Networks, week 1.",
-    experiment=f"{TRAIN_ON} digits, two hidden layers of 256 ReLU units, Adam, {EPOCHS} epochs; judged on the 359 "
-    f"digits of dev, after the last epoch. The strengths (lambda among {', '.join(f'{x:g}' for x in LAMBDAS)}; dropout "
-    f"among {', '.join(f'{x:g}' for x in DROPOUTS)}) are those with the lowest dev cost over three seeds that judge "
-    "nothing. A seed is another split, start and order.",
+    experiment=f"{TRAIN_ON} digits, two hidden layers of 256 ReLU units, Adam, {EPOCHS} epochs; evaluated on the 359 "
+    f"digits of dev after the last epoch. The strengths (lambda among {', '.join(f'{x:g}' for x in LAMBDAS)}; dropout "
+    f"among {', '.join(f'{x:g}' for x in DROPOUTS)}) are those with the lowest dev cost over three separate seeds. "
+    "Each seed has its own split, initial weights and order.",
     rule="Over seeds, each with the whole 95 % interval: the ratio of gaps from train to dev cost below 1, of dev "
     "costs below 1, the difference of dev errors above 0, the ratio of weights (root mean square) with L2 below 1.",
     seeds=8,

@@ -1,4 +1,4 @@
-"""He's starting weights keep the signal of a deep ReLU net alive, Xavier's that of a deep tanh net."""
+"""He initialisation keeps the signal of a deep ReLU net alive, Xavier initialisation that of a deep tanh net."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SCHEMES: tuple[Scheme, ...] = ("zeros", "small", "xavier", "glorot", "he")
 ACTIVATIONS = ("tanh", "relu")
 DEPTH, WIDTH = 50, 256
 EXAMPLES = 256
-KEPT = 2.0  # powers of ten that the variance may move through 50 layers and still count as kept
+KEPT = 2.0  # powers of ten by which the variance may change through 50 layers and still count as kept
 VANISHED = -6.0  # powers of ten below which it counts as gone
-LEAST = 1e-300  # stands for a variance of 0 in logarithms
+LEAST = 1e-300  # replaces a variance of 0 in logarithms
 TRAINED_DEPTH, TRAINED_EPOCHS = 10, 10
 SETTINGS = {"hidden": (32,) * TRAINED_DEPTH, "epochs": TRAINED_EPOCHS}
-RATES = (0.03, 0.1, 0.3, 1.0)  # of the training, the best for each scheme
+RATES = (0.03, 0.1, 0.3, 1.0)  # for training; each scheme uses its best
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Measured:
     """Over seeds, by layer, before any training; and the cost of a net of ten layers after some."""
 
     variances: Mapping[str, Array]  # "he relu" -> (seeds, DEPTH) of activations
-    gradients: Mapping[str, Array]  # likewise: root mean square of the weights' gradients
+    gradients: Mapping[str, Array]  # same keys: root mean square of the weights' gradients
     rates: Mapping[str, float]  # scheme -> the rate chosen
     costs: Mapping[str, Array]  # scheme -> (seeds, TRAINED_EPOCHS + 1), ReLU
 
@@ -100,7 +100,7 @@ def _standardised(trials: Trials) -> tuple[Tensor, Tensor]:
 
 
 def powers(variances: Array) -> Array:
-    """(seeds,): powers of ten that the variance moves from the first layer to the last."""
+    """(seeds,): by how many powers of ten the variance changes from the first layer to the last."""
     last, first = np.maximum(variances[:, -1], LEAST), np.maximum(variances[:, 0], LEAST)
     moved: Array = np.log10(last / first)
     return moved
@@ -117,7 +117,7 @@ def judge(measured: Measured) -> tuple[Part, ...]:
         below("ReLU, small: it vanishes", moved["small relu"], VANISHED, unit),
         within("tanh, Xavier: the variance is kept", moved["xavier tanh"], -KEPT, KEPT, unit),
         below("tanh, small: it vanishes", moved["small tanh"], VANISHED, unit),
-        fact("zeros: nothing comes through", zeros == 0, f"the largest variance of any layer is {zeros:g}"),
+        fact("zeros: no signal passes", zeros == 0, f"the largest variance of any layer is {zeros:g}"),
         below(f"He trains a ReLU net of {TRAINED_DEPTH} layers better than Xavier",
               factor(ends["he"], ends["xavier"]), 1, "times the cost"),
         below("and better than small", factor(ends["he"], ends["small"]), 1, "times the cost"),
@@ -151,7 +151,7 @@ def draw(measured: Measured) -> Figure:
         for row, kept in enumerate((measured.variances, measured.gradients)):
             place = axes[row, column]
             for scheme, colour in zip(SCHEMES[1:], COLOURS, strict=False):
-                # zeros cannot be drawn on a logarithmic axis; xavier and glorot coincide where widths are equal
+                # zeros cannot be drawn on a logarithmic axis; xavier and glorot coincide when widths are equal
                 style = {"linestyle": (0, (4, 3))} if scheme == "glorot" else {}
                 spread(place, layers, np.maximum(kept[f"{scheme} {activation}"], 1e-24), scheme, colour, **style)
             place.set_yscale("log")
@@ -167,17 +167,17 @@ def draw(measured: Measured) -> Figure:
 
 CLAIM = Claim(
     claimed="In a deep network activations and gradients grow or shrink exponentially with depth unless the variance "
-    "of the weights is right: 1/n_in (Xavier) for tanh, 2/n_in (He) for ReLU. A well-chosen start speeds up descent "
+    "of the weights is right: 1/n_in (Xavier) for tanh, 2/n_in (He) for ReLU. A good initialisation speeds up descent "
     "and lowers the error it reaches; zeros and 0.01 N(0, 1) do not train a deep net.",
     source="Glorot & Bengio 2010; He et al. 2015, section 2.2; Ng, Improving Deep Neural Networks, week 1.",
     experiment=f"{EXAMPLES} standardised digits through {DEPTH} layers of {WIDTH} units in float64, for each scheme of "
     "`init=` with tanh and ReLU: the variance of each layer's activations and the root mean square of its weights' "
     f"gradients, before training. Then {TRAINED_DEPTH} ReLU layers of 32 units, {TRAINED_EPOCHS} epochs of plain "
-    f"descent, each scheme at the best of {len(RATES)} learning rates, chosen on a seed that judges nothing. A seed is "
-    "another split and another draw.",
-    rule=f"Kept: the variance moves by at most a factor of 100 from layer 1 to {DEPTH} (tanh takes a little from every "
-    "layer even at the right scale). Vanished: it falls below a millionth. Training: the ratio of costs below 1. Each "
-    "with the whole 95 % interval over seeds; zeros: exactly 0 in every run.",
+    f"descent, each scheme at the best of {len(RATES)} learning rates, chosen on a separate seed. Each seed has its "
+    "own split and initial weights.",
+    rule=f"Kept: the variance changes by at most a factor of 100 from layer 1 to {DEPTH} (tanh takes a little from "
+    "every layer even at the right scale). Vanished: it falls below a millionth. Training: the ratio of costs is below "
+    "1. Each with the whole 95 % interval over seeds; zeros: exactly 0 in every run.",
     seeds=5,
     measure=measure,
     judge=judge,

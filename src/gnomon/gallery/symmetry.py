@@ -1,4 +1,4 @@
-"""Weights that all start at zero leave all units of a layer alike for ever."""
+"""Weights that all start at zero keep all units of a layer identical for ever."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNITS = 32
 EPOCHS = 30
-ALIKE = 1e-3  # two units are one when their weights differ by less than this share of the largest weight
+IDENTICAL = 1e-3  # units whose weights differ by less than this share of the largest weight are identical
 NETS: Mapping[str, Mapping[str, object]] = {
     "zeros": {"init": "zeros", "hidden": (UNITS,)},
     "small": {"init": "small", "hidden": (UNITS,)},
@@ -33,7 +33,7 @@ SETTINGS = {"activation": "sigmoid", "learning_rate": 1.0, "epochs": EPOCHS}
 
 @dataclass(frozen=True)
 class Measured:
-    """Over seeds: how many units differ at the end, and the dev error by epoch."""
+    """Over seeds: how many units differ at the end, and the dev error per epoch."""
 
     different: Mapping[str, Array]  # net -> (seeds,)
     dev_error: Mapping[str, Array]  # net -> (seeds, EPOCHS + 1)
@@ -48,10 +48,10 @@ def hidden_weights(model: nn.Module) -> Array:
 
 
 def num_different(weights: Array) -> int:
-    """How many rows are left when those that are alike count once."""
+    """The number of distinct rows, up to IDENTICAL."""
     kept: list[Array] = []
     for row in weights:
-        if all(np.abs(row - other).max() > ALIKE * np.abs(weights).max() for other in kept):
+        if all(np.abs(row - other).max() > IDENTICAL * np.abs(weights).max() for other in kept):
             kept.append(row)
     return len(kept)
 
@@ -86,11 +86,11 @@ def judge(measured: Measured) -> tuple[Part, ...]:
     zeros, small = measured.different["zeros"], measured.different["small"]
     ends = {name: 100 * errors[:, -1] for name, errors in measured.dev_error.items()}
     return (
-        fact(f"from zeros, the {UNITS} units are alike after training", bool(zeros.max() == 1),
-             f"{zeros.max()} of {UNITS} differ, at most"),
+        fact(f"from zeros, the {UNITS} units are identical after training", bool(zeros.max() == 1),
+             f"at most {zeros.max()} of {UNITS} differ"),
         fact(f"from small random numbers all {UNITS} differ", bool(small.min() == UNITS),
-             f"{small.min()} of {UNITS} differ, at least"),
-        above("the net whose units are alike errs more", over_seeds(ends["zeros"] - ends["small"]), 0,
+             f"at least {small.min()} of {UNITS} differ"),
+        above("the net with identical units errs more", over_seeds(ends["zeros"] - ends["small"]), 0,
               "points of dev error"),
         fact("with ReLU no weight ever leaves zero", bool(measured.relu_largest.max() == 0),
              f"the largest weight after training is {measured.relu_largest.max():g}"),
@@ -137,16 +137,16 @@ def draw(measured: Measured) -> Figure:
 
 CLAIM = Claim(
     claimed="If all weights start at zero, every hidden unit computes the same function and gets the same gradient, so "
-    "however long one trains they stay the same, and the layer is worth a single unit. Random starting weights break "
-    "the symmetry; the biases may be zero.",
+    "they stay the same however long training lasts, and the layer is worth a single unit. Random starting weights "
+    "break the symmetry; the biases may be zero.",
     source="Ng, Neural Networks and Deep Learning, week 3 (random initialisation); Goodfellow et al. 2016, section "
     "8.4.",
     experiment=f"Digits, one hidden layer of {UNITS} sigmoid units, plain mini-batch descent (64 examples, rate 1, "
-    f"{EPOCHS} epochs), from zeros and from 0.01 N(0, 1); beside them a net of one unit, and a ReLU net from zeros. A "
-    "seed is another split and another start.",
-    rule="From zeros, one unit is left when those whose weights agree to a thousandth of the largest weight count "
-    f"once; from small numbers, {UNITS}; with ReLU every weight is exactly 0; in every run. The difference of dev "
-    "errors is above 0 with the whole 95 % interval over seeds.",
+    f"{EPOCHS} epochs), from zeros and from 0.01 N(0, 1); also a net of one unit, and a ReLU net from zeros. Each "
+    "seed has its own split and initial weights.",
+    rule="From zeros, one distinct unit is left, where units whose weights agree to a thousandth of the largest weight "
+    f"count once; from small numbers, {UNITS}; with ReLU every weight is exactly 0; in every run. The difference of "
+    "dev errors is above 0 with the whole 95 % interval over seeds.",
     seeds=5,
     measure=measure,
     judge=judge,

@@ -1,1 +1,1 @@
-"""Building blocks and losses that torch lacks: no whole models, no task words."""
+"""Building blocks and losses that torch lacks: no whole models, nothing specific to a task."""

@@ -11,7 +11,7 @@ LEAK = 0.01  # slope of leaky_relu below zero
 
 
 def activation(name: Activation) -> nn.Module:
-    """A fresh activation layer. All four never decrease, so each commutes exactly with max pooling."""
+    """A fresh activation layer. All four are non-decreasing, so each commutes exactly with max pooling."""
     match name:
         case "relu":
             return nn.ReLU()
@@ -21,4 +21,4 @@ def activation(name: Activation) -> nn.Module:
             return nn.Tanh()
         case "sigmoid":
             return nn.Sigmoid()
-    raise UsageError(f"there is no activation named {name!r}.", fix="use relu, leaky_relu, tanh or sigmoid.")
+    raise UsageError(f"unknown activation {name!r}.", fix="use relu, leaky_relu, tanh or sigmoid.")

@@ -1,4 +1,4 @@
-"""The two layers every classic net is stacked from: a dense one and a convolutional one, with what goes around them."""
+"""The two layers that every classic net is built from: dense and convolutional, with norm, activation and dropout."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 def dense_block(
     num_inputs: int, num_units: int, *, activation_name: Activation, dropout: float, normalisation: Normalisation
 ) -> nn.Sequential:
-    """(B, num_inputs) -> (B, num_units): linear, norm, activation, dropout; the norm and dropout where asked for.
+    """(B, num_inputs) -> (B, num_units): linear, norm, activation, dropout; norm and dropout only if asked for.
 
-    A bias before batch norm would be subtracted again with the mean: it is left out.
+    Before batch norm there is no bias: subtracting the mean would remove it.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["linear"] = nn.Linear(num_inputs, num_units, bias=normalisation != "batch")
@@ -46,9 +46,9 @@ def conv_block(
 ) -> nn.Sequential:
     """(B, num_inputs, H, W) -> (B, num_filters, H', W'): convolution size x size, max pool, norm, activation.
 
-    The pool (1: none) comes first. Before the activation it is the same function, since no activation here ever
-    decreases, on a quarter of the numbers; the norm then standardises what the activation really sees. Layer norm is
-    over C, H and W of each example, with one scale and shift a channel.
+    The pool (1: none) comes first. The result is the same as after the activation, because no activation here ever
+    decreases, at a quarter of the work; and the norm standardises what the activation actually gets. Layer norm is
+    over C, H and W of each example, with one scale and shift per channel.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv"] = nn.Conv2d(num_inputs, num_filters, size, padding=padding, bias=normalisation != "batch")
@@ -63,12 +63,12 @@ def conv_block(
 
 
 def one_each(dropout: Sequence[float], num_layers: int) -> tuple[float, ...]:
-    """Dropout of each of `num_layers` hidden layers: none given means 0, one counts for all. Raises UsageError."""
+    """The dropout of each of `num_layers` hidden layers: none means 0, one value is for all. Raises UsageError."""
     return _spread(dropout or (0.0,), num_layers, "dropout")
 
 
 def activation_each(names: Activation | Sequence[Activation], num_layers: int) -> tuple[Activation, ...]:
-    """The activation of each of `num_layers` hidden layers: one counts for all. Raises UsageError."""
+    """The activation of each of `num_layers` hidden layers: one value is for all. Raises UsageError."""
     return _spread((names,) if isinstance(names, str) else names, num_layers, "activation")
 
 
@@ -78,6 +78,6 @@ def _spread(values: Sequence[T], num_layers: int, what: str) -> tuple[T, ...]:
     if len(values) != num_layers:
         raise UsageError(
             f"{what} has {len(values)} values for {num_layers} hidden layers.",
-            fix="give one value, or one a hidden layer.",
+            fix="give one value, or one per hidden layer.",
         )
     return tuple(values)

@@ -1,4 +1,4 @@
-"""How weights start: the five schemes of the settings, drawn from one generator."""
+"""Initialisation: the five schemes of the settings, drawn from one generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scheme = Literal["zeros", "small", "xavier", "glorot", "he"]
 
 SMALL = 0.01  # standard deviation of the scheme "small"
 
-HEAD_SCALE = 0.03  # shrinks the last layer, so that the first loss is that of a uniform guess: docs/log.md
+HEAD_SCALE = 0.03  # shrinks the last layer, so that the initial loss is that of a uniform guess: docs/log.md
 
 _WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
@@ -24,13 +24,13 @@ _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm,
 def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, scale: float = 1.0) -> None:
     """Draw the weights of every Linear, Conv and Embedding from N(0, std²); biases 0, normalisations scale 1, shift 0.
 
-    With n_in and n_out the inputs and outputs of one unit (a filter's are its channels times its area; an embedding's
-    row is picked by a one-hot input, of which one entry is 1: n_in = 1), std is
+    With n_in and n_out the inputs and outputs of one unit (for a filter, its channels times its area; an embedding
+    row is selected by a one-hot input with a single 1: n_in = 1), std is
 
         zeros 0 · small 0.01 · xavier sqrt(1/n_in) · glorot sqrt(2/(n_in + n_out)) · he sqrt(2/n_in)
 
-    The layer that a model calls `head` answers: xavier, glorot and he start it at HEAD_SCALE of that, which puts the
-    first softmax loss at ln K. `scale` multiplies std everywhere else. Raises UsageError for another scheme.
+    The layer that a model calls `head` gives the answer: xavier, glorot and he scale it by HEAD_SCALE, which puts the
+    initial softmax loss at ln K. `scale` multiplies std everywhere else. Raises UsageError for another scheme.
     Source: Glorot & Bengio 2010, equation 12 (glorot); He et al. 2015, equation 10 (he); LeCun et al. 1998 (xavier).
     """
     head = getattr(model, "head", None)
@@ -68,7 +68,7 @@ def _std(scheme: Scheme, fan_in: int, fan_out: int) -> float:
             return math.sqrt(2 / (fan_in + fan_out))
         case "he":
             return math.sqrt(2 / fan_in)
-    raise UsageError(f"there is no initialisation named {scheme!r}.", fix="use zeros, small, xavier, glorot or he.")
+    raise UsageError(f"unknown initialisation {scheme!r}.", fix="use zeros, small, xavier, glorot or he.")
 
 
 def _draw(weight: Tensor, std: float, generator: torch.Generator) -> None:

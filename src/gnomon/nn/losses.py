@@ -1,4 +1,4 @@
-"""Losses, one value per example: averaging over examples is the caller's last line, never done here."""
+"""Losses, one value per example: the caller averages over examples, in its last line."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ def one_vs_all_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
     """(B,) or (B, D) outputs, targets of the same shape -> (B,) losses: (output - target)², the mean over D."""
-    if outputs.shape != target.shape:  # broadcasting (B,) against (B, 1) gives (B, B), and trains without complaint
-        raise ValueError(f"outputs {tuple(outputs.shape)} and target {tuple(target.shape)} must have one shape.")
+    if outputs.shape != target.shape:  # broadcasting (B,) against (B, 1) gives (B, B), which trains without an error
+        raise ValueError(f"outputs {tuple(outputs.shape)} and target {tuple(target.shape)} must have the same shape.")
     return (outputs - target).square().flatten(1).mean(dim=1) if outputs.dim() > 1 else (outputs - target).square()
 
 
 def multi_task_logistic(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """(B, M) logits of M yes-or-no questions -> (B,) losses: each example's mean over its known entries, 0 without any.
+    """(B, M) logits of M yes-or-no questions -> (B,) losses: each example's mean over its known entries, 0 if none.
 
-    `target` (B, M) in [0, 1], anything (NaN too) where `known` (B, M) bool is False: such entries get a gradient of
+    `target` (B, M) in [0, 1], anything (also NaN) where `known` (B, M) bool is False: such entries get a gradient of
     exactly zero.
     """
     return _mean_over_known(logistic_loss(logits, target.masked_fill(~known, 0)), known)
 
 
 def multi_task_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, num_classes: Sequence[int]) -> Tensor:
-    """Several softmax heads side by side -> (B,) losses: each example's mean over its known entries, 0 without any.
+    """Several softmax heads side by side -> (B,) losses: each example's mean over its known entries, 0 if none.
 
     `logits` (B, ΣK): the heads' logits, head m has num_classes[m] of them. `target` (B, M) class indices, anything
     where `known` (B, M) bool is False: such heads get a gradient of exactly zero.

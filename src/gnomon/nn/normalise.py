@@ -1,4 +1,4 @@
-"""Input normalisation that lives in the model, so that prediction takes what the camera gave."""
+"""Input normalisation inside the model, so that prediction takes raw pixels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 class Normalise(nn.Module):
     """(B, C, H, W) pictures -> (x - mean) / std per channel, in the model's float type.
 
-    uint8 input is counted in 1/255, float input is taken as being in [0, 1] already; `mean` and `std` are in [0, 1]
-    units, measured on the training split. A channel that never varies (std 0) is only centred. The input is left
-    untouched.
+    uint8 input is divided by 255, float input is assumed to be in [0, 1] already; `mean` and `std` are in [0, 1]
+    units, measured on the training split. A constant channel (std 0) is only centred. The input is not modified.
     """
 
     mean: Tensor  # (C, 1, 1)
@@ -29,7 +28,7 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
-            # One copy, then in place: twice as fast as torch.addcmul, four times as fast where a batch passes 1 MB.
+            # One copy, then in place: twice as fast as torch.addcmul, four times as fast for batches above 1 MB.
             return images.to(self.mean.dtype).sub_(self.mean * 255).div_(self.std * 255)
         return (images.to(self.mean.dtype) - self.mean).div_(self.std)
 

@@ -9,7 +9,7 @@ from gnomon.reference import Array
 
 def sigmoid(Z: Array) -> Array:
     """g(z) = 1 / (1 + e^-z), in (0, 1)."""
-    small = np.exp(-np.abs(Z))  # e^-z overflows at z = -746; this cannot
+    small = np.exp(-np.abs(Z))  # e^-z overflows at z = -746; this does not
     return np.where(Z >= 0, 1 / (1 + small), small / (1 + small))
 
 
@@ -34,7 +34,7 @@ def relu(Z: Array) -> Array:
 
 
 def relu_derivative(Z: Array) -> Array:
-    """g'(z) = 1 for z > 0, 0 for z < 0. There is none at z = 0; any value in [0, 1] serves, torch and we take 0."""
+    """g'(z) = 1 for z > 0, 0 for z < 0. Undefined at z = 0; any value in [0, 1] works, torch and we use 0."""
     return np.where(Z > 0, 1.0, 0.0)
 
 
@@ -44,7 +44,7 @@ def leaky_relu(Z: Array, slope: float = 0.01) -> Array:
 
 
 def leaky_relu_derivative(Z: Array, slope: float = 0.01) -> Array:
-    """g'(z) = 1 for z > 0, slope otherwise (at z = 0 there is none; torch and we take slope)."""
+    """g'(z) = 1 for z > 0, slope otherwise (undefined at z = 0; slope is used here and in torch)."""
     return np.where(Z > 0, 1.0, slope)
 
 

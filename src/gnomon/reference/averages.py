@@ -13,7 +13,7 @@ def average_step(v: Array, theta: Array, *, beta: float) -> Array:
 
 
 def bias_corrected(v: Array, *, beta: float, t: int) -> Array:
-    """v_t / (1 - beta^t), t = 1, 2, ...: takes out the pull of v_0 = 0. For use only; v itself goes on uncorrected."""
+    """v_t / (1 - beta^t), t = 1, 2, ...: removes the bias of v_0 = 0. Only for use; v itself goes on uncorrected."""
     return v / (1 - beta**t)
 
 

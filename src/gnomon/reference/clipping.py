@@ -20,5 +20,5 @@ def clip_by_norm(gradients: Sequence[Array], max_norm: float) -> tuple[list[Arra
 
 
 def clip_by_value(gradients: Sequence[Array], limit: float) -> list[Array]:
-    """Every entry brought into [-limit, limit]; the direction may change."""
+    """Every entry clipped to [-limit, limit]; the direction may change."""
     return [np.clip(gradient, -limit, limit) for gradient in gradients]

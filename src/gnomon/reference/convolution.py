@@ -38,7 +38,7 @@ def pad(X: Array, padding: Sequence[int], value: float = 0.0) -> Array:
 
 
 def unpad(X: Array, padding: Sequence[int]) -> Array:
-    """What `pad` was given."""
+    """The inverse of `pad`."""
     kept = [slice(p, size - p) for p, size in zip(padding, X.shape[2:], strict=True)]
     return X[(slice(None), slice(None), *kept)]
 
@@ -46,7 +46,7 @@ def unpad(X: Array, padding: Sequence[int]) -> Array:
 def conv_forward(X: Array, W: Array, b: Array, *, stride: Sequence[int], padding: Sequence[int]) -> Array:
     """z[k, i, j] = b_k + sum over c, u, v of w[k, c, u, v] x[c, i s_H + u, j s_W + v].
 
-    X (B, C, H, W), W (K, C, f_H, f_W), b (K,) -> (B, K, H', W'), sizes by `output_size`, one stride and padding an
+    X (B, C, H, W), W (K, C, f_H, f_W), b (K,) -> (B, K, H', W'), sizes by `output_size`, one stride and padding per
     axis; (B, C, L) with W (K, C, f) in one dimension, (B, C, D, H, W) with W (K, C, f_D, f_H, f_W) in three. The kernel
     is not flipped: this is cross-correlation, which the field calls convolution.
     Source: Goodfellow et al. 2016, equation 9.6.
@@ -64,7 +64,7 @@ def conv_forward(X: Array, W: Array, b: Array, *, stride: Sequence[int], padding
 def conv_backward(
     dZ: Array, X: Array, W: Array, *, stride: Sequence[int], padding: Sequence[int]
 ) -> tuple[Array, Array, Array]:
-    """Each output hands its gradient to the patch and to the kernel that made it. Returns (dX, dW, db).
+    """Each output passes its gradient to the patch and the kernel that made it. Returns (dX, dW, db).
 
     dX over the patch of (i, j) gathers sum_k dz[k, i, j] w_k; dW gathers dz[k, i, j] times that patch; db_k sums dz_k.
     """
@@ -78,6 +78,6 @@ def conv_backward(
 
 
 def _window(position: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> tuple[slice, ...]:
-    """The cells of the padded input that the output at `position` looks at, in all examples and channels."""
+    """The cells of the padded input that the output at `position` depends on, in all examples and channels."""
     starts = [i * s for i, s in zip(position, stride, strict=True)]
     return (slice(None), slice(None), *(slice(start, start + f) for start, f in zip(starts, kernel, strict=True)))

@@ -17,6 +17,6 @@ def dense_forward(A: Array, W: Array, b: Array) -> Array:
 def dense_backward(dZ: Array, A: Array, W: Array) -> tuple[Array, Array, Array]:
     """dA = dZ W, dW = dZ^T A, db = the sum of dZ over examples. Returns (dA, dW, db).
 
-    The course's factor 1/m is not here: it belongs to the loss, and has come in through dZ.
+    The course's factor 1/m is not here: it belongs to the loss and is already in dZ.
     """
     return dZ @ W, dZ.T @ A, dZ.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Inverted dropout: units switched off at random in training, nothing to do afterwards."""
+"""Inverted dropout: units are switched off at random in training, and prediction needs no change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gnomon.reference import Array
 
 
 def dropout_mask(shape: tuple[int, ...], keep_prob: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """True with probability keep_prob, each entry by itself.
+    """True with probability keep_prob, independently for each entry.
 
     One of the notes compares a *normal* draw (`randn`) with keep_prob, which keeps 79 % at 0.8 and 69 % at 0.5; the
     draw has to be uniform in [0, 1).

@@ -1,4 +1,4 @@
-"""How weights start: the variance of each scheme. Biases start at zero."""
+"""Initialisation: the variance of the weights in each scheme. Biases start at zero."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Scheme = Literal["zeros", "small", "xavier", "glorot", "he"]
 def weight_variance(scheme: Scheme, n_in: int, n_out: int) -> float:
     """The variance of one weight of a layer with n_in inputs and n_out outputs per unit.
 
-    zeros    0: all units of a layer stay alike for ever, shown in the gallery
+    zeros    0: all units of a layer stay identical for ever, shown in the gallery
     small    0.01^2
     xavier   1/n_in, for tanh: keeps the variance of activations. Source: LeCun et al. 1998, section 4.6
-    glorot   2/(n_in + n_out): a middle way for activations and gradients. Source: Glorot and Bengio 2010, equation 12
+    glorot   2/(n_in + n_out): a compromise for activations and gradients. Source: Glorot and Bengio 2010, equation 12
     he       2/n_in, for ReLU, which lets half of the variance through. Source: He et al. 2015, equation 10
     """
     match scheme:

@@ -58,7 +58,7 @@ def softmax_cross_entropy_backward(weights: Array, Z: Array, Y: Array) -> Array:
 def one_vs_all_loss(Z: Array, Y: Array) -> Array:
     """L = sum over K of the logistic losses: K yes-or-no questions in one network. Z, Y (B, K) -> (B,).
 
-    The notes' cost of a neural network before softmax comes in.
+    The cost of a neural network in the notes before softmax is introduced.
     """
     losses: Array = logistic_loss(Z, Y).sum(axis=1)
     return losses
@@ -88,7 +88,7 @@ def multi_task_loss_backward(weights: Array, Z: Array, Y: Array) -> Array:
 
 
 def squared_error(Z: Array, Y: Array) -> Array:
-    """L = sum_k (z_k - y_k)^2. Z, Y (B, K) -> (B,). Without the 1/2 that some put in front."""
+    """L = sum_k (z_k - y_k)^2. Z, Y (B, K) -> (B,). Without the factor 1/2 that some put in front."""
     losses: Array = ((Z - Y) ** 2).sum(axis=1)
     return losses
 

@@ -1,8 +1,8 @@
 """Batch normalisation: with the batch's own statistics in training, with running averages afterwards; layer norm.
 
 Z is (B, D) or (B, C, H, W). Statistics are per feature or per channel, taken over every other axis, m numbers each.
-Source: Ioffe and Szegedy 2015, algorithms 1 and 2. Use it on Z, before the activation; the layer before it then
-needs no bias, since the mean takes it away again.
+Source: Ioffe and Szegedy 2015, algorithms 1 and 2. Apply it to Z, before the activation; the layer before it then
+needs no bias, because subtracting the mean removes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def batch_norm_train_forward(
 def batch_norm_train_backward(
     dY: Array, Z: Array, gamma: Array, *, epsilon: float = 1e-5
 ) -> tuple[Array, Array, Array]:
-    """Returns (dZ, dgamma, dbeta); the mean and the variance depend on every z, so their gradients come in too.
+    """Returns (dZ, dgamma, dbeta); the mean and the variance depend on every z, so their gradients are included.
 
     With g = gamma dY, the gradient of z_norm:
     dZ = (g - mean(g) - z_norm mean(g z_norm)) / sqrt(sigma^2 + epsilon).
@@ -50,7 +50,7 @@ def running_statistics(
     count: int,
     momentum: float = 0.1,
 ) -> tuple[Array, Array]:
-    """Exponentially weighted averages of the batches' statistics, new ones weighing `momentum`: (mean, variance).
+    """Exponentially weighted averages of the batches' statistics, where new ones weigh `momentum`: (mean, variance).
 
     `count` is m. The batch's variance enters as sigma^2 m/(m - 1), the unbiased estimate that algorithm 2 asks for.
     `momentum` is 1 - beta of an exponentially weighted average, in torch's sense.
@@ -71,7 +71,7 @@ def batch_norm_eval_forward(
     *,
     epsilon: float = 1e-5,
 ) -> Array:
-    """gamma (z - mean) / sqrt(variance + epsilon) + beta with statistics given from outside: no batch needed."""
+    """gamma (z - mean) / sqrt(variance + epsilon) + beta with given statistics: no batch needed."""
     normed = (Z - _to_axes(mean, Z)) / np.sqrt(_to_axes(variance, Z) + epsilon)
     return _to_axes(gamma, Z) * normed + _to_axes(beta, Z)
 
@@ -93,7 +93,7 @@ def batch_norm_eval_backward(
 
 
 def layer_norm_forward(Z: Array, gamma: Array, beta: Array, *, epsilon: float = 1e-5) -> Array:
-    """As in batch norm, but over the units of each example by itself, so training and prediction are one function.
+    """As batch norm, but over the units of each example separately, so training and prediction are the same function.
 
     Z (B, D) with gamma, beta (D,); Z (B, C, H, W) is normalised over C, H and W, with gamma, beta (C,) per channel.
     Source: Ba et al. 2016, equations 3 and 4.

@@ -39,8 +39,8 @@ def rmsprop_step(
 ) -> tuple[Array, Array]:
     """s := beta s + (1 - beta) dW^2; W := W - alpha dW / (sqrt(s) + epsilon). Returns (W, s).
 
-    The notes leave epsilon out; without it a parameter that never got a gradient divides 0 by 0. A small dW makes a
-    *small* s, which is why its step is lengthened. Source: Tieleman and Hinton 2012, lecture 6.5.
+    The notes leave out epsilon; without it a parameter that never got a gradient divides 0 by 0. A small dW gives a
+    *small* s, which is why its step is enlarged. Source: Tieleman and Hinton 2012, lecture 6.5.
     """
     s = beta * s + (1 - beta) * dW**2
     return W - learning_rate * dW / (np.sqrt(s) + epsilon), s
@@ -85,7 +85,7 @@ def adamw_step(
 ) -> tuple[Array, Array, Array]:
     """W shrinks by (1 - alpha weight_decay), then moves as in Adam. Returns (W, v, s).
 
-    An L2 term inside dW would be divided by sqrt(s) and so weigh least where gradients are large; the decay here is
+    An L2 term inside dW would be divided by sqrt(s) and so weigh least where gradients are large; this decay is
     decoupled from them. Source: Loshchilov and Hutter 2019, algorithm 2 (in torch's form: the rate scales the decay).
     """
     shrunk = (1 - learning_rate * weight_decay) * W

@@ -1,4 +1,4 @@
-"""Max and average pooling, each channel by itself."""
+"""Max and average pooling, each channel separately."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _output_shape(
 
 
 def _windows(Z: Array, size: tuple[int, int], stride: tuple[int, int]) -> Iterator[tuple[int, int, slice, slice]]:
-    """For each position (i, j) of the output, the rows and columns of the padded input it looks at."""
+    """For each position (i, j) of the output, the rows and columns of the padded input it depends on."""
     for i in range(Z.shape[2]):
         for j in range(Z.shape[3]):
             top, left = i * stride[0], j * stride[1]

@@ -1,1 +1,1 @@
-"""Search logic without torch: the space, what to try next, what to end early, what was learnt."""
+"""Search logic without torch: the space, what to try next, what to stop early, what was learned."""

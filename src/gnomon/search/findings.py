@@ -1,4 +1,4 @@
-"""What a search found besides its best trial: how lucky that was, what mattered, whether the space was too small."""
+"""What a search found besides its best trial: how lucky it was, what mattered, whether the space was too small."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gnomon.search.space import CHANNELS, LAYERS, UNITS, Dimension, Space
 ROUNDS = 1_000  # of the bootstrap
 EDGE = 0.05  # share of a range, at either end, that counts as its edge
 FEWEST_FOR_IMPORTANCE = 12  # trials
-LEAST_EXPLAINED = 0.1  # of the variance within rounds, out of bag: a forest that explains less knows nothing
+LEAST_EXPLAINED = 0.1  # of the variance within rounds, out of bag: a forest that explains less is useless
 TREES, POINTS, STEPS = 64, 128, 12
 NATURAL_LOW = {"regularise.dropout": 0.0, "regularise.label_smoothing": 0.0, UNITS: 1.0, LAYERS: 1.0, CHANNELS: 1.0}
 
@@ -25,15 +25,15 @@ class Luck:
     """How much better the best of k trials looks on dev than it is, because it was chosen there."""
 
     looks: int  # trials that were compared
-    expected: float | None  # by the bootstrap over dev examples; None where errors cannot be resampled one by one
-    bound: float  # about sigma sqrt(2 ln k): the most for k trials that err independently
+    expected: float | None  # by the bootstrap over dev examples; None if there are no errors per example
+    bound: float  # about sigma sqrt(2 ln k): the maximum for k trials that err independently
 
 
 def luck(results: Sequence[Result], *, z: float = 1.959964, seed: int = 0) -> Luck | None:
-    """None where fewer than two trials can be compared.
+    """None if fewer than two trials can be compared.
 
-    The bootstrap chooses the best of all trials on a resampled dev set and looks at it on the examples that the
-    resample left out; the mean of that, less the error of the trial chosen on all of dev, is the luck expected.
+    The bootstrap chooses the best trial on a resampled dev set and measures it on the examples that the resample left
+    out; the mean of that, minus the error of the trial chosen on all of dev, is the expected luck.
     Source: Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the out-of-sample predictions" (BBC-CV).
     """
     compared = [one for one in ranked(results) if one.status == FINISHED and not one.unmet]
@@ -56,19 +56,19 @@ def luck(results: Sequence[Result], *, z: float = 1.959964, seed: int = 0) -> Lu
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much of the difference between trials each dimension explains by itself."""
+    """How much of the variance between trials each dimension explains on its own."""
 
     shares: dict[str, float]  # of the forest's variance over the space, by dimension; the most important first
     explained: float  # of the variance of the trials' ranks within rounds, out of bag (1: all)
 
 
 def importance(space: Space, results: Sequence[Result], *, seed: int = 0) -> Importance | None:
-    """None with too few trials, or where a forest cannot tell good from bad trials.
+    """None with too few trials, or if a forest cannot distinguish good trials from bad ones.
 
-    A random forest learns the rank of a trial's error from its settings (ranks: a diverged trial is the worst, and not
-    a thousand times worse) and its round, or else what only later rounds vary would be credited with what the zoom
-    brought (docs/log.md). A dimension's share is the variance of the forest's mean answer along it, with the others
-    drawn evenly from the space, as a part of its whole variance; what is missing to 1 are interactions, and the rounds.
+    A random forest predicts the rank of a trial's error from its settings (ranks, so that a diverged trial is the worst
+    but not a thousand times worse) and its round; without the round, settings that only later rounds vary would get
+    the credit for the zoom (docs/log.md). A dimension's share is the variance of the forest's mean prediction along it,
+    with the others drawn evenly from the space, relative to its total variance; the rest is interactions and rounds.
     Source: Hutter, Hoos and Leyton-Brown 2014, functional ANOVA, first order, by Monte Carlo instead of over leaves.
     """
     tried = sorted(results, key=lambda one: one.number)
@@ -78,7 +78,7 @@ def importance(space: Space, results: Sequence[Result], *, seed: int = 0) -> Imp
     from sklearn.ensemble import RandomForestRegressor
 
     names = [one.name for one in space]
-    rounds = np.array([max(one.round, 1) for one in tried])  # the defaults belong to the first
+    rounds = np.array([max(one.round, 1) for one in tried])  # the trial of the defaults belongs to the first
     places = np.array([[*(space[name].place(one.point[name]) for name in names), max(one.round, 1)] for one in tried])
     ranks = rankdata([one.error for one in tried]) / len(tried)
     forest = RandomForestRegressor(
@@ -102,7 +102,7 @@ def importance(space: Space, results: Sequence[Result], *, seed: int = 0) -> Imp
 
 
 def _within(values: np.ndarray, rounds: np.ndarray) -> np.ndarray:
-    """(T,) values less the mean of their round."""
+    """(T,) values minus the mean of their round."""
     _, place = np.unique(rounds, return_inverse=True)
     means = np.bincount(place, weights=values) / np.bincount(place)
     result: np.ndarray = values - means[place]
@@ -111,7 +111,7 @@ def _within(values: np.ndarray, rounds: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The best trial lies at an end of a range: what is better may lie outside."""
+    """The best trial is at the end of a range: better values may be outside."""
 
     name: str
     value: float
@@ -120,9 +120,9 @@ class Edge:
 
 
 def edges(space: Space, best: Result, results: Sequence[Result]) -> list[Edge]:
-    """The dimensions in which the best trial lies at the edge of the space, but for ends that nothing lies beyond.
+    """The dimensions in which the best trial is at the edge of the space, except for natural limits.
 
-    What was never varied (its tier was not reached) has no edge.
+    A dimension that was never varied (its tier was not reached) has no edge.
     """
     found = []
     for one in space:
@@ -141,7 +141,7 @@ def edges(space: Space, best: Result, results: Sequence[Result]) -> list[Edge]:
 
 
 def _wider(one: Dimension, *, up: bool) -> tuple[float, float]:
-    """The range moved and widened beyond one end: it begins in the middle of the old one."""
+    """The range moved and widened beyond one end: it starts in the middle of the old one."""
     middle = one.at(0.5)
     if one.scale == "1 - beta, log":
         return (

@@ -1,4 +1,4 @@
-"""The ledger of a search: one line for everything that happened to a trial; read back after a crash."""
+"""The ledger of a search: one line for every event of a trial; read back after a crash."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gnomon.search.results import FAILED, Result, from_json, to_json
 from gnomon.search.rounds import Zoom
 from gnomon.search.space import Point
 
-MOST_TIMES = 3  # that a trial is begun: what has killed its worker so often will do it again
+MOST_TIMES = 3  # times a trial is started: one that killed its worker this often will do it again
 BEGAN, TRIAL, PUT_BACK, DIED, ZOOMED, AGAIN = "began", "trial", "put back", "died", "zoom", "again"
 
 
 class Lines(Protocol):
-    """Where lines are kept: on the disk when `append` returns."""
+    """Where lines are kept: they are on disk when `append` returns."""
 
     def append(self, record: Mapping[str, Any]) -> None: ...
 
@@ -25,14 +25,14 @@ class Lines(Protocol):
 
 @dataclass
 class Ledger:
-    """What has happened so far, and the lines that say so. Every change is a line before it is anything else."""
+    """What has happened so far, and the lines that record it. Every change is written as a line first."""
 
     lines: Lines
     clock: Callable[[], float]  # seconds spent on the search, in this and earlier processes
     results: dict[int, Result] = field(default_factory=dict)
     again: dict[int, Result] = field(default_factory=dict)  # repeats with other seeds, by number
-    times: dict[int, int] = field(default_factory=dict)  # how often a trial was begun and did not come back
-    deaths: dict[int, str] = field(default_factory=dict)  # why the process of a trial died, the last time
+    times: dict[int, int] = field(default_factory=dict)  # how often a trial was started without finishing
+    deaths: dict[int, str] = field(default_factory=dict)  # why the process of a trial last died
     zooms: list[Zoom] = field(default_factory=list)
 
     def began(self, number: int) -> None:
@@ -40,7 +40,7 @@ class Ledger:
         self.times[number] = self.times.get(number, 0) + 1
 
     def put_back(self, number: int) -> None:
-        """It was cut off, through no fault of its own."""
+        """The trial was interrupted, through no fault of its own."""
         self._add({"kind": PUT_BACK, "number": number})
         self.times[number] = 0
 
@@ -64,7 +64,7 @@ class Ledger:
             self.zooms.append(zoom)
 
     def given_up(self, number: int) -> bool:
-        """Whether a trial was begun so often, without coming back, that it is not begun again."""
+        """Whether a trial was started so often without finishing that it is not started again."""
         return self.times.get(number, 0) >= MOST_TIMES
 
     def _add(self, record: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ def failed(number: int, round_number: int, point: Point, why: str | None) -> Res
 
 
 def replay(ledger: Ledger, where: str) -> float:
-    """Fill the ledger from its lines; the seconds that were spent. Raises ArtefactError for lines we did not write."""
+    """Fill the ledger from its lines; returns the seconds spent. Raises ArtefactError for invalid lines."""
     spent = 0.0
     try:
         for record in ledger.lines.read():
@@ -86,7 +86,7 @@ def replay(ledger: Ledger, where: str) -> float:
             spent = max(spent, float(record["spent"]))
     except (KeyError, TypeError, ValueError) as fault:
         raise ArtefactError(
-            f"holds a line that no search wrote ({fault}).", where=where, fix="restore it from a copy."
+            f"has a line that does not belong to a search ({fault}).", where=where, fix="restore it from a copy."
         ) from None
     return spent
 

@@ -1,4 +1,4 @@
-"""What came of the trials of a search, and which is the best."""
+"""The results of the trials of a search, and which is the best."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINISHED, STOPPED, DIVERGED, FAILED = "finished", "stopped", "diverged", "failed
 
 @dataclass(frozen=True)
 class Result:
-    """One trial. `error`, `low`, `high`: the dev error with its interval over examples; inf where there is none."""
+    """One trial. `error`, `low`, `high`: the dev error with its interval over examples; inf if there is none."""
 
     number: int  # from 1
     round: int  # from 0: the defaults
@@ -27,36 +27,34 @@ class Result:
     error: float = math.inf
     low: float = math.inf
     high: float = math.inf
-    loss: float = math.inf  # mean dev loss: tells equal errors apart
+    loss: float = math.inf  # mean dev loss: breaks ties between equal errors
     train_error: float = math.inf
     epoch_errors: tuple[float, ...] = ()  # dev error after each epoch
-    epochs: int = 0  # that were planned
+    epochs: int = 0  # planned
     seconds: float = 0.0
     cost: float = 0.0  # multiply-adds of its training, backward pass included
     measures: Mapping[str, float] = field(default_factory=dict)
-    unmet: tuple[str, ...] = ()  # conditions that it does not meet
-    note: str = ""  # why it ended early or failed
-    errors: np.ndarray | None = (
-        None  # (N,) float32: the error of each dev example, None where a split has no such thing
-    )
+    unmet: tuple[str, ...] = ()  # conditions that it fails
+    note: str = ""  # why it stopped early or failed
+    errors: np.ndarray | None = None  # (N,) float32: the error of each dev example, None for metrics of the whole split
 
     @property
     def rank(self) -> tuple[bool, bool, float, float, int]:
-        """Sorts the best first: conditions met, trained to the end, the smaller error, the smaller loss, the first."""
+        """Sort key, best first: conditions met, finished, smaller error, smaller loss, lower number."""
         return bool(self.unmet), self.status != FINISHED, self.error, self.loss, self.number
 
     def best_by(self, epoch: int) -> float:
-        """The smallest dev error of the first `epoch` epochs; inf where it did not come so far."""
+        """The smallest dev error in the first `epoch` epochs; inf if it did not get that far."""
         return min(self.epoch_errors[:epoch]) if 0 < epoch <= len(self.epoch_errors) else math.inf
 
 
 def ranked(results: Iterable[Result]) -> list[Result]:
-    """Those that have an error, the best first."""
+    """Those that have an error, best first."""
     return sorted((one for one in results if math.isfinite(one.error)), key=lambda one: one.rank)
 
 
 def best_of(results: Iterable[Result]) -> Result | None:
-    """The best that was trained to its end and meets every condition."""
+    """The best one that finished and meets every condition."""
     first = next(iter(ranked(results)), None)
     return first if first is not None and first.status == FINISHED and not first.unmet else None
 
@@ -77,7 +75,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def from_json(plain: Mapping[str, Any]) -> Result:
-    """Raises KeyError, TypeError or ValueError for what `to_json` did not give."""
+    """Raises KeyError, TypeError or ValueError for anything that `to_json` did not write."""
     numbers: dict[str, Any] = {name: float(plain[name]) for name in _NUMBERS}
     return Result(
         **{name: plain[name] for name in _PLAIN},
@@ -95,7 +93,7 @@ _NUMBERS = ("error", "low", "high", "loss", "train_error", "seconds", "cost")
 
 
 def _number(value: float) -> float | str:
-    """JSON has no inf and no NaN: they travel as text, which float() reads."""
+    """JSON has no inf and no NaN: they are stored as text, which float() reads."""
     return float(value) if math.isfinite(value) else str(float(value))
 
 

@@ -1,8 +1,8 @@
-"""Coarse to fine: which trials there are, what each tries, and where the search zooms to between rounds.
+"""Coarse to fine: which trials there are, what each tries, and where the search zooms in between rounds.
 
-A search goes in rounds. The first varies the learning rate alone, the next the second tier with it, then everything;
-before each, ranges shrink to where the best trials lie. What a round tries depends on the seed and on the results of
-earlier rounds only: not on the order in which trials end, nor on how many run at a time.
+A search has several rounds. The first varies the learning rate alone, the next adds the second tier, then everything;
+before each, ranges shrink to where the best trials are. What a round tries depends only on the seed and the results of
+earlier rounds: not on the order in which trials finish, nor on how many run in parallel.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gnomon.search.results import Result, ranked
 from gnomon.search.space import Dimension, Space
 
 SHARES = (0.2, 0.3, 0.3, 0.2)  # of the trials: learning rate; second tier; everything; once more, finer
-FEWEST = 4  # trials that a round has
-KEPT_SHARE, FEWEST_KEPT = 0.2, 3  # the best of all trials so far: a zoom keeps where these lie
+FEWEST = 4  # trials in a round
+KEPT_SHARE, FEWEST_KEPT = 0.2, 3  # the best of all trials so far: a zoom keeps the ranges that contain them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What a round draws from: (low, high) in [0, 1] of each range, the places of the choices that are left."""
+    """What a round draws from: (low, high) in [0, 1] for each range, the indices of the remaining choices."""
 
     ranges: Mapping[str, tuple[float, float]]
     choices: Mapping[str, tuple[int, ...]]
@@ -45,9 +45,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """How one range shrank (or moved), in values, and the trials it rests on."""
+    """How one range shrank (or moved), in values, and the trials behind it."""
 
-    round: int  # that draws from it
+    round: int  # the round that draws from it
     name: str
     before: tuple[Any, ...]  # low and high, or the choices
     after: tuple[Any, ...]
@@ -55,7 +55,7 @@ class Zoom:
 
 
 def whole(space: Space) -> Region:
-    """All of the space."""
+    """The whole space."""
     return Region(
         {one.name: (0.0, 1.0) for one in space if not one.is_choice},
         {one.name: tuple(range(len(one.choices))) for one in space if one.is_choice},
@@ -63,14 +63,14 @@ def whole(space: Space) -> Region:
 
 
 def plan(trials: int, tiers: Sequence[int], *, zooms: bool = True) -> list[Round]:
-    """The rounds of a search of `trials` trials, the first of which tries the defaults.
+    """The rounds of a search with `trials` trials, the first of which tries the defaults.
 
     Without `zooms`: one round, over everything.
     """
     left, first = trials - 1, 2
     if not zooms:
         return [Round(1, first, left, tiers[-1])] if left > 0 else []
-    # a tier that does not exist has no round; the last two rounds vary everything
+    # a tier without dimensions has no round; the last two rounds vary everything
     wanted = [*zip(SHARES, tiers[:-1], strict=False), (SHARES[2], tiers[-1]), (SHARES[3], tiers[-1])]
     total = sum(share for share, _ in wanted)
     rounds: list[Round] = []
@@ -86,8 +86,8 @@ def plan(trials: int, tiers: Sequence[int], *, zooms: bool = True) -> list[Round
 def draws(space: Space, region: Region, what: Round, seed: int) -> dict[int, dict[str, Any]]:
     """{trial: point} of a round. Dimensions of later tiers stay at their defaults.
 
-    Each range is cut into as many parts as the round has trials, and each part is drawn from once (Latin hypercube,
-    McKay, Beckman and Conover 1979): random, and no value of the learning rate is tried twice for nothing.
+    Each range is divided into as many parts as the round has trials, and each part is drawn from once (Latin hypercube,
+    McKay, Beckman and Conover 1979): random, without wasting trials on the same learning rate.
     """
     columns = {one.name: _column(one, region, what, seed) for one in space if one.tier <= what.tier}
     return {
@@ -110,9 +110,9 @@ def _column(one: Dimension, region: Region, what: Round, seed: int) -> list[Any]
 def zoom(space: Space, region: Region, results: Sequence[Result], last: Round) -> tuple[Region, list[Zoom]]:
     """The region of the round after `last`, from all `results` so far, and what changed.
 
-    A range becomes the smallest that holds the best trials, with a margin of one part of the last round (what lies
-    between two of its trials) at both ends. It never leaves the space, but may leave the last region. A choice stays
-    as long as one of the best trials made it.
+    A range becomes the smallest that contains the best trials, with a margin of one part of the last round (the
+    spacing of its trials) at both ends. It never leaves the space, but may leave the last region. A choice stays
+    as long as one of the best trials has it.
     """
     order = ranked(one for one in results if not one.unmet) or ranked(results)
     best = order[: max(FEWEST_KEPT, math.ceil(KEPT_SHARE * len(order)))]
@@ -144,9 +144,9 @@ def zoom(space: Space, region: Region, results: Sequence[Result], last: Round) -
 
 # --- for comparison ---------------------------------------------------------------------------------------------------
 def grid(space: Space, trials: int) -> list[dict[str, Any]]:
-    """At most `trials` points of a grid: as many values a dimension as fit, those of the first tiers more.
+    """At most `trials` points of a grid: as many values per dimension as fit, with more for those of the first tiers.
 
-    Values are the middles of equal parts of the range on its scale; a grid that reaches the ends spends half of its
+    Values are the middles of equal parts of the range on its scale; a grid that reaches the ends spends half its
     points on settings that nobody believes in.
     """
     sizes = {one.name: 1 for one in space}
@@ -168,6 +168,6 @@ def grid(space: Space, trials: int) -> list[dict[str, Any]]:
 
 
 def shuffled(points: Sequence[Mapping[str, Any]], seed: int) -> list[Mapping[str, Any]]:
-    """In random order: a grid that is cut off by the time limit has then covered all of the space."""
+    """In random order: a grid that is cut off by the time limit has then covered the whole space."""
     order = generator(seed, "search", "grid").permutation(len(points))
     return [points[int(i)] for i in order]

@@ -1,4 +1,4 @@
-"""What a search varies: a setting, its range, the scale it is drawn on, and how early in the search it counts."""
+"""What a search varies: a setting, its range, the scale it is sampled on, and how early in the search it matters."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers
 Point = Mapping[str, Any]
 """One setting of everything that varies: {dimension's name: value}, plain JSON values."""
 
-DIGITS = 3  # significant digits of a value drawn from a continuous range: what is shown is what was used
-UNITS, LAYERS, CHANNELS = "units", "layers", "channels"  # dimensions that make up a list of widths together
+DIGITS = 3  # significant digits of a value drawn from a continuous range, so that the value shown is the value used
+UNITS, LAYERS, CHANNELS = "units", "layers", "channels"  # dimensions that together make up a list of widths
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One thing that varies.
+    """One dimension of the search.
 
-    `low` and `high` are the ends of the range, both reached; `choices` (scale "choice") stand instead of a range.
+    `low` and `high` are the ends of the range, both included; `choices` (scale "choice") replace a range.
     `default` is the value of the first trial. `tier` 1 is searched first, 3 last.
     """
 
@@ -41,7 +41,7 @@ class Dimension:
         return self.scale in ("whole", "whole, log", "powers of two")
 
     def at(self, place: float) -> Any:
-        """The value at `place` in [0, 1], the share of the range that lies below it on the dimension's scale."""
+        """The value at `place` in [0, 1], the share of the range below it on the dimension's scale."""
         if self.is_choice:
             return self.choices[min(int(place * len(self.choices)), len(self.choices) - 1)]
         start, end = self._ends()
@@ -52,14 +52,14 @@ class Dimension:
         return min(max(round(value, 12), self.low), self.high)
 
     def place(self, value: Any) -> float:
-        """Where `value` lies, in [0, 1]; a value outside of the range lies at its end."""
+        """The position of `value` in [0, 1]; a value outside the range is placed at its end."""
         if self.is_choice:
             return (self.choices.index(value) + 0.5) / len(self.choices) if value in self.choices else 0.5
         start, end = self._ends()
         return min(max((self._forth(float(value)) - start) / (end - start), 0.0), 1.0) if end > start else 0.5
 
     def _ends(self) -> tuple[float, float]:
-        """The ends on the scale it is drawn on. Each whole number gets the room from half below to half above it."""
+        """The ends on the sampling scale. Each whole number gets the room from half below to half above it."""
         if self.scale == "powers of two":
             return self._forth(self.low) - 0.5, self._forth(self.high) + 0.5
         half = 0.5 if self.is_whole else 0.0
@@ -86,7 +86,7 @@ def _rounded(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Everything that varies, the first tier first. `widths`: lists of widths before the search, by their settings."""
+    """All dimensions, first tier first. `widths`: lists of widths before the search, by setting."""
 
     dimensions: tuple[Dimension, ...]
     widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Space:
 
     @property
     def tiers(self) -> tuple[int, ...]:
-        """Those that are not empty, in order."""
+        """Tiers that are not empty, in order."""
         return tuple(sorted({one.tier for one in self.dimensions}))
 
     @property
@@ -112,7 +112,7 @@ class Space:
     def changes(self, point: Point) -> dict[str, Any]:
         """The settings (full keys) of a point. Units and layers become one list of widths, channels one that doubles.
 
-        Values that the widths before the search have leave these as they were, equal or not.
+        Values equal to the summary of the widths before the search leave those unchanged, even if they are not equal.
         """
         changed: dict[str, Any] = {}
         for one in self.dimensions:
@@ -139,6 +139,6 @@ def to_json(space: Space) -> dict[str, Any]:
 
 
 def from_json(plain: Mapping[str, Any]) -> Space:
-    """Raises KeyError, TypeError or ValueError for what `to_json` did not give."""
+    """Raises KeyError, TypeError or ValueError for anything that `to_json` did not write."""
     dimensions = tuple(Dimension(**{**one, "choices": tuple(one["choices"])}) for one in plain["dimensions"])
     return Space(dimensions, {key: tuple(widths) for key, widths in plain["widths"].items()})

@@ -1,4 +1,4 @@
-"""Proposals by TPE, with Optuna underneath as a sampler only: our ledger is the memory, its storage is not used."""
+"""Proposals by TPE, with Optuna only as a sampler: our ledger is the memory, its storage is not used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gnomon.core.seeds import derive
 from gnomon.search.results import Result
 from gnomon.search.space import Space
 
-FIRST_RANDOM = 10  # trials before TPE has something to go by (Optuna's own default)
+FIRST_RANDOM = 10  # trials before TPE has data to work with (Optuna's own default)
 
 
 def ask(space: Space, results: Iterable[Result], number: int, seed: int) -> dict[str, Any]:
     """What trial `number` should try, given `results`. A new study each time: the same question, the same answer.
 
-    Places in [0, 1] on each dimension's own scale are what TPE sees. Raises MachineError without Optuna.
+    TPE sees positions in [0, 1] on each dimension's own scale. Raises MachineError without Optuna.
     Source: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; Optuna (MIT).
     """
     try:

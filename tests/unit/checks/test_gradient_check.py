@@ -126,7 +126,7 @@ def test_a_sign_error_in_one_weights_gradient_is_found_and_that_parameter_alone_
 def test_a_sign_error_in_what_a_layer_passes_back_shows_in_every_layer_before_it(batch):
     report = check_gradients(_seeded(lambda: _Net("input")), _loss_of(batch))
     assert [row.name for row in report.faults] == ["first.weight", "first.bias"]
-    assert "all from middle.weight on agree, so look just behind first.bias" in report.text
+    assert "all from middle.weight on agree, so look right behind first.bias" in report.text
 
 
 def test_a_detached_branch_is_found(batch):
@@ -135,12 +135,12 @@ def test_a_detached_branch_is_found(batch):
     assert "backpropagation does not reach first.weight, first.bias, but the loss depends on it" in report.text
 
 
-def test_a_loss_cut_off_from_every_parameter_is_wrong_for_all_that_matter(batch):
+def test_a_loss_detached_from_every_parameter_is_wrong_for_all_that_matter(batch):
     report = check_gradients(_seeded(_Net), lambda m: _loss_of(batch)(m).detach())
     assert [row.name for row in report.faults] == [row.name for row in report.rows]
 
 
-def test_a_small_gradient_of_a_large_loss_is_not_taken_for_a_wrong_one(batch):
+def test_a_small_gradient_of_a_large_loss_is_not_called_wrong(batch):
     """1000 has rounding errors of 1e-13, which a step of 1e-7 turns into 1e-6: as much as 1e-4 of these gradients."""
     report = check_gradients(_seeded(_Net), lambda m: 0.1 * _loss_of(batch)(m) + 1000)
     assert report.passed, report.text
@@ -169,7 +169,7 @@ def test_verdicts_follow_the_bands_of_the_ratio(factor, verdict):
     assert report.rows[0].ratio == pytest.approx((factor - 1) / (factor + 1), rel=0.05)
 
 
-def test_the_regulariser_is_counted_in_and_missed_when_backpropagation_leaves_it_out(batch):
+def test_a_regulariser_missing_from_backpropagation_is_noticed(batch):
     def penalised(model, weight_of_gradient):
         penalty = sum((p * (1 - weight_of_gradient) + p.detach() * weight_of_gradient).square().sum()
                       for p in model.parameters())  # fmt: skip
@@ -218,7 +218,7 @@ def test_running_averages_do_not_drift_into_the_loss(batch):
     assert check_gradients(model, loss).passed
 
 
-def test_a_bias_that_batch_norm_takes_away_again_is_flat_rather_than_wrong(batch):
+def test_a_bias_removed_by_batch_norm_is_flat_rather_than_wrong(batch):
     model = _seeded(lambda: nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)))
     report = check_gradients(model, _loss_of(batch))
     assert report.passed
@@ -226,7 +226,7 @@ def test_a_bias_that_batch_norm_takes_away_again_is_flat_rather_than_wrong(batch
     assert _verdicts(report)["0.weight"] in ("right", "probably right")
 
 
-def test_a_parameter_that_stands_at_a_kink_is_checked_beside_it():
+def test_a_parameter_at_a_kink_is_checked_beside_it():
     """relu(0 + b) at b = 0: the differences give 1/2, torch gives 0, and neither is wrong."""
     model = nn.Linear(1, 1)
     nn.init.zeros_(model.bias)
@@ -325,13 +325,13 @@ def test_a_loss_of_another_model_is_refused(batch):
         check_gradients(_seeded(_Net), lambda _: functional.cross_entropy(other(x), labels))
 
 
-def test_a_loss_that_changes_by_itself_is_refused(batch):
+def test_a_loss_that_changes_between_evaluations_is_refused(batch):
     generator = torch.Generator().manual_seed(0)
-    with pytest.raises(UsageError, match="changes by itself"):
+    with pytest.raises(UsageError, match="changes between two evaluations"):
         check_gradients(_seeded(_Net), lambda m: _loss_of(batch)(m) + torch.rand((), generator=generator).double())
 
 
-def test_chance_from_the_global_generator_is_the_same_at_every_look(batch):
+def test_the_global_generator_gives_the_same_numbers_at_every_evaluation(batch):
     assert check_gradients(_seeded(_Net), lambda m: functional.dropout(m(batch[0]), p=0.5).square().mean()).passed
 
 

@@ -36,7 +36,7 @@ def test_a_sound_system_passes_every_check(session, columns):
     assert len(findings) == 5
 
 
-def test_a_wild_start_is_seen_in_the_first_loss(session, columns):
+def test_a_bad_initialisation_shows_in_the_first_loss(session, columns):
     model = fresh_model(session.task, session.settings)
     with torch.no_grad():
         model.head.weight.normal_(0, 5.0)
@@ -45,7 +45,7 @@ def test_a_wild_start_is_seen_in_the_first_loss(session, columns):
     assert "2.303" in finding.text  # ln 10
 
 
-def test_a_model_that_cannot_change_does_not_learn_by_heart(session, columns):
+def test_a_model_that_cannot_change_does_not_memorise(session, columns):
     model = fresh_model(session.task, session.settings)
     model.register_forward_hook(lambda module, inputs, output: output * 0 + output.detach() * 0)
     assert not overfits_few(session.task, model, columns["train"]).passed

@@ -109,7 +109,7 @@ def test_shared_weights_count_once_and_the_column_sums_to_the_model():
     assert (rows["idle"].calls, rows["idle"].output_shape, rows["idle"].activation_size) == (0, (), 0)
 
 
-def test_what_cannot_be_counted_is_none_and_named_rather_than_wrong():
+def test_uncountable_layers_are_none_and_named_rather_than_wrong():
     class Recurrent(nn.Module):
         def __init__(self):
             super().__init__()

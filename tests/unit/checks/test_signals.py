@@ -50,7 +50,7 @@ def fifty_layers(activation, *, std=None, scheme="xavier", scale=1.0, normalisat
     return model
 
 
-def test_every_number_is_the_one_taken_by_hand():
+def test_every_signal_equals_the_one_computed_by_hand():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
     initialise(model, "he", torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_every_number_is_the_one_taken_by_hand():
         assert signal.update_ratio == pytest.approx((0.1 * gradient.norm() / weight.norm()).item(), rel=1e-4)
 
 
-def test_a_look_leaves_no_trace():
+def test_measuring_has_no_side_effects():
     model = convnet(1, 10, image_size=(8, 8), channels=(4, 8), hidden=(16,), mean=(0.5,), std=(0.3,), dropout=(0.5,),
                     normalisation="batch").to(memory_format=torch.channels_last)  # fmt: skip
     images, target = pictures()
@@ -98,7 +98,7 @@ def test_a_look_leaves_no_trace():
     assert layer_signals(model, loss_on(images, target), lambda: optimiser.step(0.1), device=CPU) == first
 
 
-def test_dropout_is_off_while_looking_and_batch_norm_takes_the_statistics_of_the_batch():
+def test_dropout_is_off_while_measuring_and_batch_norm_uses_batch_statistics():
     def looked(dropout):
         model = convnet(1, 10, image_size=(8, 8), channels=(4,), hidden=(16,), mean=(0.5,), std=(0.3,),
                         dropout=(dropout,), normalisation="batch")  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_tanh_net_of_fifty_layers_that_starts_too_large_or_too_small_is_named(
     [("tanh", {"scheme": "xavier"}), ("relu", {"scheme": "he"}), ("relu", {"scheme": "he", "normalisation": "layer"})],
     ids=str,
 )
-def test_nothing_is_said_of_fifty_layers_with_the_scheme_made_for_them(activation, start):
+def test_fifty_layers_with_the_right_scheme_raise_no_alarm(activation, start):
     assert findings(signals_of(fifty_layers(activation, **start), *pictures())) == ()
 
 

@@ -25,7 +25,7 @@ def _planted(name: str, holds: bool):
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
-def test_the_interval_over_seeds_is_students():
+def test_the_interval_over_seeds_is_students_t():
     # mean 2, standard deviation 1, three values: 4.303 (table, 2 degrees of freedom, 97.5 %) / sqrt(3) = 2.484
     found = over_seeds([1.0, 2.0, 3.0])
     assert (found.value, found.low, found.high) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841), abs=1e-4)
@@ -37,7 +37,7 @@ def test_a_factor_is_a_geometric_mean():
     assert found.low * found.high == pytest.approx(16)  # even about the middle, in logarithms
 
 
-def test_one_seed_or_a_number_that_is_none_is_refused():
+def test_one_seed_or_a_non_finite_number_is_refused():
     for values in ([1.0], [1.0, np.nan], [1.0, np.inf]):
         with pytest.raises(ValueError, match="two finite numbers"):
             over_seeds(values)
@@ -58,14 +58,14 @@ def test_within_needs_the_whole_interval_inside(middle, answer):
     assert within("it is kept", values, -1.0, 1.0).answer == answer
 
 
-def test_a_share_is_judged_by_wilsons_interval():
+def test_a_share_is_decided_by_wilsons_interval():
     # 20 of 20: Wilson's lower end is 20/(20 + 1.96^2) = 83.9 %; 10 of 20: [29.9 %, 70.1 %]
     assert share_above("always", 20, 20, 0.8).answer == HOLDS
     assert share_above("always", 20, 20, 0.9).answer == UNKNOWN
     assert share_above("always", 10, 20, 0.8).answer == FAILS
 
 
-def test_one_statement_that_fails_fails_the_claim_and_one_unknown_leaves_it_open():
+def test_one_failed_statement_fails_the_claim_and_one_inconclusive_leaves_it_open():
     parts = {answer: Part("it is so", answer, "") for answer in (HOLDS, FAILS, UNKNOWN)}
     assert verdict([parts[HOLDS]]) == HOLDS
     assert verdict([parts[HOLDS], parts[UNKNOWN]]) == UNKNOWN
@@ -79,7 +79,7 @@ def test_epochs_to_a_cost_count_from_before_training():
 
 # --- each claim -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", NAMES)
-def test_numbers_that_bear_a_claim_out_make_it_hold(name):
+def test_numbers_that_support_a_claim_make_it_hold(name):
     parts = gallery.load(name).judge(_planted(name, True))
     assert [part.says for part in parts if part.answer != HOLDS] == []
 
@@ -109,7 +109,7 @@ def test_a_descent_that_diverges_never_counts_as_down():
     assert optimisers.steps_down(optimisers.path("sgd", 0.04)) < optimisers.BOWL_STEPS
 
 
-def test_units_that_are_alike_count_once():
+def test_identical_units_count_once():
     from gnomon.gallery.symmetry import num_different
 
     row = np.arange(5.0)

@@ -36,7 +36,7 @@ def test_logistic_loss_by_hand():
     assert L.logistic_loss(z, torch.tensor([1, 0, 0.1])).tolist() == pytest.approx(expected)
 
 
-def test_one_vs_all_is_a_logistic_loss_a_class():
+def test_one_vs_all_is_one_logistic_loss_per_class():
     # sigma = 3/4, 1/2, 1/4 and the first class is right
     z = row(math.log(3), 0, -math.log(3))
     expected = -math.log(0.75) - math.log(0.5) - math.log(0.75)

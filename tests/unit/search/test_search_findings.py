@@ -23,7 +23,7 @@ def trials_with(shares, size, rng):
     return results
 
 
-def test_the_luck_of_the_best_of_twenty_equals_is_what_it_really_is():
+def test_the_estimated_luck_of_the_best_of_twenty_equals_is_right():
     rng = np.random.default_rng(0)
     expected, truly, bounds = [], [], []
     for seed in range(40):
@@ -66,14 +66,14 @@ def random_trials(error, count=60, seed=0):
     return [Result(i + 1, 1, point, FINISHED, error=error(point, rng)) for i, point in enumerate(points)]
 
 
-def test_what_alone_decides_the_error_gets_all_the_importance():
+def test_a_setting_that_alone_decides_the_error_gets_all_the_importance():
     found = importance(SPACE, random_trials(lambda p, _: abs(np.log10(p["learning_rate"]) + 2)))
     assert next(iter(found.shares)) == "learning_rate"
     assert found.shares["learning_rate"] > 0.8
     assert found.shares["units"] < 0.1
 
 
-def test_two_that_count_alike_share_it():
+def test_two_equally_important_settings_share_the_importance():
     # both are uniform on [0, 1] in place, so their sum owes half of its variance to each
     error = lambda p, _: SPACE["learning_rate"].place(p["learning_rate"]) + 2 * p["dropout"]  # noqa: E731
     found = importance(SPACE, random_trials(error, count=200))
@@ -89,7 +89,7 @@ def test_noise_has_no_importance():
 OTHER = Result(8, 1, {"learning_rate": 0.01, "units": 100, "dropout": 0.1}, FINISHED, error=0.2)
 
 
-def test_a_best_at_the_edge_is_said_with_a_range_that_goes_on():
+def test_a_best_at_the_edge_comes_with_a_wider_range():
     best = Result(7, 1, {"learning_rate": 0.098, "units": 512, "dropout": 0.25}, FINISHED, error=0.1)
     found = {edge.name: edge for edge in edges(SPACE, best, [best, OTHER])}
     assert set(found) == {"learning_rate", "units"}
@@ -98,12 +98,12 @@ def test_a_best_at_the_edge_is_said_with_a_range_that_goes_on():
     assert found["units"].wider[1] == 2048
 
 
-def test_no_dropout_at_all_is_no_edge():
+def test_zero_dropout_is_not_an_edge():
     best = Result(7, 1, {"learning_rate": 0.003, "units": 64, "dropout": 0.0}, FINISHED, error=0.1)
     assert edges(SPACE, best, [best, OTHER]) == []
 
 
-def test_what_never_varied_has_no_edge():
+def test_a_setting_that_never_varied_has_no_edge():
     best = Result(7, 1, {"learning_rate": 0.1, "units": 512, "dropout": 0.5}, FINISHED, error=0.1)
     assert edges(SPACE, best, [best]) == []
 

@@ -78,7 +78,7 @@ def test_a_trial_that_keeps_killing_its_process_is_given_up(tmp_path):
     assert again.given_up(7)
 
 
-def test_a_trial_that_was_put_back_is_not_held_against_it(tmp_path):
+def test_an_interrupted_trial_does_not_count_as_killed(tmp_path):
     ledger = written(tmp_path)
     for _ in range(5):
         ledger.began(7)
@@ -86,8 +86,8 @@ def test_a_trial_that_was_put_back_is_not_held_against_it(tmp_path):
     assert not ledger.given_up(7)
 
 
-def test_a_line_of_somebody_else_is_refused(tmp_path):
+def test_a_foreign_line_is_refused(tmp_path):
     written(tmp_path)
     Journal(tmp_path, "ledger.jsonl").append({"kind": "recipe", "spent": 1.0})
-    with pytest.raises(ArtefactError, match="a line that no search wrote"):
+    with pytest.raises(ArtefactError, match="a line that does not belong to a search"):
         reopened(tmp_path)

@@ -70,14 +70,14 @@ def searched(kind: str, seed: int, error, rng, trials: int):
 
 
 @pytest.mark.parametrize("other", ["random", "grid"])
-def test_coarse_to_fine_comes_nearer_to_a_planted_best_at_an_equal_number_of_trials(other):
+def test_coarse_to_fine_gets_closer_to_a_planted_optimum_with_the_same_number_of_trials(other):
     gain = np.array([found(other, seed) - found("zoom", seed) for seed in range(SURFACES)])
     low, _ = stats.t.interval(0.95, SURFACES - 1, gain.mean(), stats.sem(gain))
     assert low > 0
 
 
 @pytest.mark.parametrize("matter", [("learning_rate",), ("learning_rate", "units")])
-def test_what_is_varied_late_gets_no_credit_for_the_zoom(matter):
+def test_a_setting_varied_late_gets_no_credit_for_the_zoom(matter):
     names = [one.name for one in SPACE]
     weights = np.array([{0: 1.0, 1: 0.6}[matter.index(name)] if name in matter else 0.0 for name in names])
     told = []

@@ -56,7 +56,7 @@ def test_a_round_depends_on_the_seed_alone():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_zoom_holds_a_planted_optimum_and_less_of_the_range(seed):
+def test_a_zoom_contains_a_planted_optimum_and_less_of_the_range(seed):
     best = 10 ** (-4 + 3 * (0.1 + 0.04 * seed))
 
     def error(point):
@@ -82,7 +82,7 @@ def test_a_zoom_may_leave_the_last_region_where_the_best_lies_at_its_end():
     assert moved.ranges["learning_rate"][1] > narrow.ranges["learning_rate"][1]
 
 
-def test_trials_that_miss_a_condition_or_ended_early_do_not_draw_the_zoom():
+def test_trials_that_fail_a_condition_or_stopped_early_do_not_guide_the_zoom():
     points = {number: {"learning_rate": RATE.at(number / 10), "units": 64, "dropout": 0.2} for number in range(10)}
     results = [
         Result(number, 1, point, STOPPED if number < 2 else FINISHED, error=number / 10,
@@ -93,7 +93,7 @@ def test_trials_that_miss_a_condition_or_ended_early_do_not_draw_the_zoom():
     assert changes[0].trials == (5, 6, 7)
 
 
-def test_with_two_trials_that_meet_the_conditions_these_alone_draw_the_zoom():
+def test_two_trials_that_meet_the_conditions_guide_the_zoom_alone():
     points = {number: {"learning_rate": RATE.at(number / 10), "units": 64, "dropout": 0.2} for number in range(10)}
     results = [
         Result(number, 1, point, FINISHED, error=number / 10, unmet=() if number in (6, 7) else ("size_mb <= 1",))
@@ -103,7 +103,7 @@ def test_with_two_trials_that_meet_the_conditions_these_alone_draw_the_zoom():
     assert changes[0].trials == (6, 7)
 
 
-def test_choices_that_no_good_trial_made_are_dropped():
+def test_choices_without_a_good_trial_are_dropped():
     kind = Dimension("schedule", "schedule.name", "choice", 1, "a", choices=("a", "b", "c"))
     space = Space((kind,))
     results = [Result(i, 1, {"schedule": "abc"[i % 3]}, FINISHED, error=float(i % 3 == 2)) for i in range(12)]
@@ -123,5 +123,5 @@ def test_a_grid_of_27_is_three_by_three_by_three_middles():
 
 
 @pytest.mark.parametrize("trials", [1, 5, 12, 39, 64])
-def test_a_grid_never_has_more_points_than_it_may(trials):
+def test_a_grid_never_exceeds_its_number_of_points(trials):
     assert 1 <= len(grid(SPACE, trials)) <= trials

@@ -26,7 +26,7 @@ def test_half_of_the_learning_rates_lie_below_the_geometric_mean():
     assert (RATE.at(0), RATE.at(1)) == (1e-4, 1e-2)
 
 
-def test_beta_is_drawn_by_the_averages_it_stands_for():
+def test_beta_is_sampled_by_its_averaging_window():
     # 1/(1 - beta) averages over 10 steps at 0.9 and over 1000 at 0.999; half-way on a log scale is 100: beta 0.99
     assert BETA.at(0.5) == pytest.approx(0.99)
     assert (BETA.at(0), BETA.at(1)) == (0.9, 0.999)
@@ -45,7 +45,7 @@ def test_every_whole_number_of_a_short_range_is_as_likely():
 
 
 @pytest.mark.parametrize("one", [RATE, BETA, BATCH, Dimension("units", "model.hidden", "whole, log", 2, 64, 4, 512)])
-def test_a_value_lies_where_it_was_drawn(one):
+def test_a_value_is_placed_where_it_was_drawn(one):
     for i in range(21):
         value = one.at(i / 20)
         assert one.low <= value <= one.high
@@ -77,7 +77,7 @@ def test_the_learning_rate_comes_first_then_beta_batch_and_units_then_depth_and_
     assert tiers[3] == {"layers", "weight_decay", "dropout"}
 
 
-def test_what_was_given_one_value_does_not_vary():
+def test_a_setting_given_one_value_does_not_vary():
     space = space_of(from_flat(DENSE), {}, frozenset({"optimiser.learning_rate", "model.hidden"}), 1000)
     assert {"learning_rate", "units", "layers"}.isdisjoint(space.defaults)
 

@@ -23,7 +23,7 @@ def test_no_bar_without_five_trials_to_compare_with():
     assert bars([trial(i, *[0.1] * 8) for i in range(4)], 8) == {}
 
 
-def test_trials_that_never_came_so_far_set_no_bar():
+def test_trials_that_never_got_that_far_set_no_bar():
     results = [trial(i, 0.5, 0.5, 0.5, 0.1, 0.1) for i in range(5)] + [trial(9, status=DIVERGED, epochs=0)]
     results += [trial(i, 0.0, 0.0) for i in range(20, 24)]  # ended after two epochs
     assert bars(results, 8) == {3: 0.5, 5: 0.1}
@@ -34,5 +34,5 @@ def test_a_trial_of_other_length_is_compared_at_the_same_share_of_its_epochs():
     assert bars(results, 8) == {3: 0.5, 5: 0.2}
 
 
-def test_short_trials_are_left_to_their_end():
+def test_short_trials_are_never_stopped():
     assert bars([trial(i, 0.1, 0.1, 0.1, epochs=3) for i in range(9)], 3) == {}
