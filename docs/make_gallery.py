@@ -1,4 +1,4 @@
-"""Put the claims to the test and write their pages: `python docs/make_gallery.py [NAME ...]` (all of them by default).
+"""Test the claims and write their pages: `python docs/make_gallery.py [NAME ...]` (all of them by default).
 
 Each gets docs/gallery/NAME.md and NAME.png; the table of verdicts in docs/gallery.md is taken from the pages.
 """

@@ -1,7 +1,7 @@
 """Refresh the pages of docs/ from the code and from real runs: `python docs/make_pages.py [settings.md ladder.md ...]`.
 
 `make pages` runs it for all of them: settings.md from the settings themselves, the table of expected numbers in
-tasks.md from five seeds a set, and on every page the output shown below a command.
+tasks.md from five seeds per set, and on every page the output shown below a command.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ ABOUT_SETTINGS = """# Settings
 
 <!-- written by docs/make_pages.py from gnomon/core/settings.py -->
 
-Every setting has one full name, and on the command line and in Python also a short one where only one setting is
-called so: `epochs=5` is `stop.epochs=5`, `model=dense` is `model.name=dense`. `key=value`, `--key value` and
-`--key=value` mean the same. A name that does not exist is refused, with the nearest one that does.
+Every setting has one full name, and a short one if no other setting shares it: `epochs=5` is `stop.epochs=5`,
+`model=dense` is `model.name=dense`. `key=value`, `--key value` and `--key=value` mean the same, here and in Python. An
+unknown name is refused, with the nearest one that exists.
 
-**by data** means: chosen by the task and the size of the data, and shown filled in by `gnomon show RUN`, in the report
+**by data** means chosen by the task and the size of the data, and shown filled in by `gnomon show RUN`, in the report
 and in the run's `settings.toml`. `gnomon settings TASK` shows what a task chooses on its own small sample.
 
-**Turns** names the link of the chain that a setting works on: *fit-train* (fit the training examples better), *fit-dev*
-(carry over better to unseen ones), *fit-test* (make dev tell the truth), *real-world*. Two links mark a setting that is
-not orthogonal: early stopping fits train less in order to fit dev better.
+**Acts on** names the link of the chain that a setting changes: *fit-train* (fit the training examples better),
+*fit-dev* (carry over better to unseen ones), *fit-test* (make dev representative), *real-world*. Two links mark a
+setting that is not orthogonal: early stopping fits train less in order to fit dev better.
 """
 
 
@@ -58,10 +58,10 @@ def settings_page() -> str:
             about = (
                 (type(settings.Settings.model_fields[head].default).__doc__ or "").strip()
                 if head
-                else "Of the run as a whole."
+                else "The run as a whole."
             )
             parts.append(
-                f"\n## {head or 'run'}\n\n{about}\n\n| setting | default | what it does | turns |\n|---|---|---|---|\n"
+                f"\n## {head or 'run'}\n\n{about}\n\n| setting | default | meaning | acts on |\n|---|---|---|---|\n"
             )
         text = row.description.replace("|", "\\|").replace("*", "\\*")
         parts.append(f"| `{row.key}` | {_default(row.key, row.default)} | {text} | {', '.join(row.links)} |\n")
@@ -72,12 +72,12 @@ def _default(key: str, value: Any) -> str:
     if value is None:
         return "not set" if key in NOT_SET else "by data"
     if isinstance(value, tuple):
-        return f"`{','.join(map(str, value))}`" if any(value) else "the empty cell" if value else "none"
+        return f"`{','.join(map(str, value))}`" if any(value) else "empty cells" if value else "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def expected_table() -> str:
-    """Median, least and most of five seeds, each with its own split and its own starting weights."""
+    """Median, minimum and maximum of five seeds, each with its own split and starting weights."""
     import gnomon
 
     lines = ["| set | task | dev error | test error | seconds |\n", "|---|---|---|---|---|\n"]

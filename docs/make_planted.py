@@ -1,7 +1,7 @@
 """Count planted faults and intervals for planted-faults.md: `python docs/make_planted.py [faults|intervals] [PART]`.
 
 Every count is appended to a file of lines as soon as it is there (planted-counts.jsonl, in the folder it is called
-from), so that it can be stopped and goes on; the tables are written from that file. PART is part of a row's name.
+from), so that it can be stopped and resumed; the tables are written from that file. PART is part of a row's name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SEEDS = range(1000, 1100)
 
 
 def load(name: str) -> ModuleType:
-    """A file of tests/planted, which is no package."""
+    """A file of tests/planted, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, DOCS.parent / "tests" / "planted" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -46,7 +46,7 @@ def keep(**line: Any) -> None:
 
 
 def count_faults(part: str) -> None:
-    """All kinds for one seed after the other; several of these at once do not do the same work twice."""
+    """All kinds for one seed after the other; several of these processes at once do not repeat work."""
     kinds = [kind for kind in load("fault_kinds").KINDS if part in kind.fault]
     for seed in random.sample(SEEDS, len(SEEDS)):
         for kind in kinds:
@@ -67,7 +67,7 @@ def count_intervals(part: str) -> None:
 
 def fault_table() -> str:
     rows = [
-        "| fault | planted | what has to come first | seeds | it does | false alarms, clean |\n",
+        "| fault | planted | what must come first | seeds | detected | false alarms, clean |\n",
         "|---|---|---|---|---|---|\n",
     ]
     for kind in load("fault_kinds").KINDS:

@@ -28,13 +28,13 @@ def main() -> None:
     refresh(ROOT / "README.md")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        sys.stdout.write("README.md is fresh; no chromium here, so docs/report.png stays as it is\n")
+        sys.stdout.write("README.md is up to date; without chromium, docs/report.png is unchanged\n")
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         Session(folder).run(Block("bash", ("run",), "gnomon fit digits\n", 0, 0))
         picture_of(next(folder.glob("runs/image_classification/*/report.html")), browser, folder)
-    sys.stdout.write("README.md and docs/report.png are fresh\n")
+    sys.stdout.write("README.md and docs/report.png are up to date\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Run the code blocks of a page and show their real output: used to refresh the pages, and by the tests.
 
-A block whose fence says `bash run` or `python run` is executed, in order, in one empty folder a page. Words after that:
-`slow` (left out of the quick tests), `exit=3` (the exit code it must end with). A block `text output` right behind it
-holds what it printed; `lines=6,20` keeps the first 6 and the last 20 lines.
+A block whose fence says `bash run` or `python run` is executed, in order, in one empty folder per page. Words after
+that: `slow` (left out of the quick tests), `exit=3` (the required exit code). A `text output` block right after it
+contains what it printed; `lines=6,20` keeps the first 6 and the last 20 lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 120  # columns that output is wrapped at, as a terminal does
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-SHELL = set("|<>;&$`*")  # a line with one of these is bash's business
+SHELL = set("|<>;&$`*")  # a line with one of these is run by bash
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Block:
         return "slow" in self.words
 
     def number(self, key: str) -> list[int]:
-        """`lines=6,20` -> [6, 20]; empty where the fence does not say."""
+        """`lines=6,20` -> [6, 20]; empty if the fence does not say."""
         found = next((word for word in self.words if word.startswith(f"{key}=")), "")
         return [int(part) for part in found.partition("=")[2].split(",") if part]
 
@@ -64,18 +64,18 @@ class Session:
 
     def __init__(self, folder: Path, *, quick: bool = False) -> None:
         self.folder = folder
-        self.quick = quick  # fits that do not say how many epochs take two
+        self.quick = quick  # fits without epochs= take two
         self.names: dict[str, Any] = {"__name__": "__main__"}
 
     def run(self, block: Block) -> str:
-        """What the block printed. Raises AssertionError when it ends otherwise than it should."""
+        """What the block printed. Raises AssertionError if its exit code is not the expected one."""
         printed = io.StringIO()
         wanted = (block.number("exit") or [0])[0]
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             code = self._python(block.text) if block.language == "python" else self._commands(block.text, printed)
         shown = printed.getvalue().replace(f"{self.folder}{os.sep}", "")
         if code != wanted:
-            raise AssertionError(f"ended with {code}, not {wanted}:\n{block.text}\n{shown}")
+            raise AssertionError(f"exited with {code}, not {wanted}:\n{block.text}\n{shown}")
         return shown
 
     def _python(self, text: str) -> int:
@@ -130,7 +130,7 @@ def with_output(page: str, folder: Path) -> str:
 
 
 def shortened(shown: str, lines: list[int]) -> str:
-    """Wrapped as a terminal does it; with `lines` [first, last], what is between is left out."""
+    """Wrapped as in a terminal; with `lines` [first, last], the middle is left out."""
     kept = [line.rstrip() for line in shown.strip("\n").splitlines()]
     if lines and len(kept) > sum(lines):
         kept = [*kept[: lines[0]], "        ...", *kept[len(kept) - lines[1] :]]
@@ -144,7 +144,7 @@ def _wrapped(line: str) -> Iterator[str]:
 
 
 def refresh(path: Path) -> None:
-    """Run the page's blocks and write it back with what they printed now."""
+    """Run the page's blocks and rewrite it with their current output."""
     page = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         fresh = with_output(page, Path(folder).resolve())

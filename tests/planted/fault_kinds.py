@@ -397,7 +397,7 @@ KINDS = (
     ),
     Kind("variance", "80 rows of 40 columns, 76,000 weights", "more training data", too_few, enough),
     Kind(
-        "data mismatch", "the data that counts follows another rule", "look at dev beside training examples",
+        "data mismatch", "the target data follows another rule", "look at dev beside training examples",
         shifted, not_shifted,
     ),
     Kind(
@@ -411,10 +411,10 @@ KINDS = (
         copied_pictures, own_pictures,
     ),
     Kind(
-        "systematic label flips", "16 % of cats are called dogs", "cleaning pays; cat labelled dog",
+        "systematic label flips", "16 % of cats are called dogs", "cleaning is worth it; cat labelled dog",
         systematic_flips, hard_not_wrong,
     ),
-    Kind("random label flips", "6 % of labels", "cleaning pays", random_flips, hard_not_wrong),
+    Kind("random label flips", "6 % of labels", "cleaning is worth it", random_flips, hard_not_wrong),
     Kind(
         "shifted slice", "in dev, left and right are exchanged where folder = west", "folder: west",
         shifted_slice, like_everywhere,

@@ -100,8 +100,8 @@ CORNERS = {  # where intervals cover more, or less, than 94 to 96 %: (from, to, 
     "gain of a perfect stage, 40 examples": (0.90, 0.96, "four examples that the stage spoils"),
     "worst of a tag's values, 20, 50 and 200 examples": (0.94, 0.99, "holds for whichever is the worst"),
     "human error, 100 examples, 3 %": (0.94, 0.98, "whole numbers: three errors"),
-    "two-sample AUC, nothing to tell, 60 and 60": (0.94, 0.99, "folds share examples: twice their variance at most"),
-    "two-sample AUC, nothing to tell, 300 and 150": (0.94, 0.99, "folds share examples: twice their variance at most"),
+    "two-sample AUC, no difference, 60 and 60": (0.94, 0.99, "folds share examples: twice their variance at most"),
+    "two-sample AUC, no difference, 300 and 150": (0.94, 0.99, "folds share examples: twice their variance at most"),
 }
 
 
@@ -465,7 +465,7 @@ def share_of_errors(errors: int, looked: int, share: float, *, unequal: bool = F
     return draw
 
 
-# --- people, labels, the lowest error there can be --------------------------------------------------------------------
+# --- people, labels, the lowest possible error --------------------------------------------------------------------
 def person(size: int, error: float) -> Draw:
     def draw(rng):
         target = rng.integers(5, size=size).astype(str)
@@ -601,7 +601,7 @@ def forecast(num_dev: int, factor: float) -> Draw:
         variance = np.maximum(errors * (1 - errors), 1 / num_dev) / num_dev
         fitted = curve.fit_curve([round(8000 * share) for share in shares], errors, dev_variance=variance, rng=rng)
         found = curve.forecast(fitted, rng, factor=factor)
-        return Interval(found.error, found.low, found.high, "fits to shaken points"), trained(factor)
+        return Interval(found.error, found.low, found.high, "perturbed fits"), trained(factor)
 
     return draw
 
@@ -704,11 +704,11 @@ CASES = (
     ),
     Case("average over a tag's values", "200 each", over_values("average", (200, 200, 200), (0.3, 0.2, 0.1))),
     Case("worst of a tag's values", "20, 50 and 200 examples", over_values("worst", (20, 50, 200), (0.3, 0.2, 0.1))),
-    Case("worst of a tag's values", "5 of 100, all alike", over_values("worst", (100,) * 5, (0.2,) * 5)),
+    Case("worst of a tag's values", "5 of 100, all equal", over_values("worst", (100,) * 5, (0.2,) * 5)),
     Case("worst of a tag's values", "200 each, one far worse", over_values("worst", (200,) * 3, (0.4, 0.2, 0.1))),
-    Case("ceiling of a tag", "20 of 60 errors looked at, 10 %", share_of_errors(60, 20, 0.1)),
-    Case("ceiling of a tag", "100 of 400 errors looked at, 30 %", share_of_errors(400, 100, 0.3)),
-    Case("ceiling of a tag", "100 of 400 errors looked at, 3 %", share_of_errors(400, 100, 0.03)),
+    Case("ceiling of a tag", "20 of 60 errors reviewed, 10 %", share_of_errors(60, 20, 0.1)),
+    Case("ceiling of a tag", "100 of 400 errors reviewed, 30 %", share_of_errors(400, 100, 0.3)),
+    Case("ceiling of a tag", "100 of 400 errors reviewed, 3 %", share_of_errors(400, 100, 0.03)),
     Case("ceiling of a tag", "100 of 400 unequal errors, 30 %", share_of_errors(400, 100, 0.3, unequal=True)),
     Case("human error", "100 examples, 3 %", person(100, 0.03)),
     Case("human error", "1,000 examples, 0.5 %", person(1000, 0.005)),
@@ -718,15 +718,15 @@ CASES = (
     Case("wrong labels", "60 suspects, 200 of 2,000 others, 0.5 %", wrong_labels(0.005, 200)),
     Case("wrong labels", "60 suspects, 100 of 2,000 others, 5 %", wrong_labels(0.05, 100)),
     Case("wrong labels", "half of 100 suspects, 50 errors, 50 right of 2,000, 1 %", wrong_labels_in_three_parts(0.01)),
-    Case("lowest error there can be (nearest neighbour)", "300 examples", neighbour_bound(300)),
-    Case("lowest error there can be (nearest neighbour)", "2,000 examples", neighbour_bound(2000), 500),
+    Case("lowest possible error (nearest neighbour)", "300 examples", neighbour_bound(300)),
+    Case("lowest possible error (nearest neighbour)", "2,000 examples", neighbour_bound(2000), 500),
     Case("gain of a perfect stage", "40 examples", gain_of_stage(40)),
     Case("gain of a perfect stage", "300 examples", gain_of_stage(300)),
-    Case("share of errors that begin in a stage", "100 examples", blamed(100)),
-    Case("share of errors that begin in a stage", "1,000 examples", blamed(1000)),
-    Case("two-sample AUC, nothing to tell", "60 and 60", alike(60, 60), 400),
-    Case("two-sample AUC, nothing to tell", "300 and 150", alike(300, 150), 200),
-    Case("AUC of a column that tells", "100 and 60, 0.76", column_apart(100, 60, 1.0)),
+    Case("share of errors that start in a stage", "100 examples", blamed(100)),
+    Case("share of errors that start in a stage", "1,000 examples", blamed(1000)),
+    Case("two-sample AUC, no difference", "60 and 60", alike(60, 60), 400),
+    Case("two-sample AUC, no difference", "300 and 150", alike(300, 150), 200),
+    Case("AUC of a shifted column", "100 and 60, 0.76", column_apart(100, 60, 1.0)),
     Case("more error where least like train", "100 examples, 5 % and 15 %", halves(100, 0.05, 0.1)),
     Case("more error where least like train", "400 examples, 10 % and 10 %", halves(400, 0.1, 0.0)),
     Case("forecast at twice the data", "400 dev examples", forecast(400, 2.0)),

@@ -1,4 +1,4 @@
-"""Every error a person can meet: one tree, one page. Each says what happened, where, and what to do about it."""
+"""Every error a user can see: one tree, on one page. Each says what happened, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class GnomonError(Exception):
-    """What went wrong, where, and the one thing to do next.
+    """What went wrong, where, and what to do next.
 
     `what` names the fault and what was expected, `where` the file (and line or id), `fix` one command or one action.
     The command line prints these in at most three lines and exits with `exit_code`.
@@ -21,7 +21,7 @@ class GnomonError(Exception):
 
 
 class UsageError(GnomonError):
-    """A command, setting or argument that cannot be carried out as given."""
+    """A command, setting or argument that cannot be used as given."""
 
     code, exit_code = "usage", 2
 
@@ -33,7 +33,7 @@ class DataError(GnomonError):
 
 
 class MachineError(GnomonError):
-    """The machine is in the way: disk, memory, rights, a missing extra."""
+    """The machine is the problem: disk, memory, permissions, a missing extra."""
 
     code, exit_code = "machine", 4
 
@@ -63,12 +63,12 @@ class StoppedError(GnomonError):
 
     def __init__(self, what: str, *, fix: str, where: str | None = None, signal_number: int) -> None:
         super().__init__(what, fix=fix, where=where)
-        self.exit_code = 128 + signal_number  # type: ignore[misc]  # known only when the signal comes
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # known only when the signal arrives
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, or torch in one of its own words for it, found no memory."""
-    told = str(error) if isinstance(error, RuntimeError) else ""
+    """Whether Python, or torch with one of its own error types, ran out of memory."""
+    message = str(error) if isinstance(error, RuntimeError) else ""
     return isinstance(error, MemoryError) or any(
-        words in told for words in ("can't allocate memory", "not enough memory", "out of memory")
+        words in message for words in ("can't allocate memory", "not enough memory", "out of memory")
     )

@@ -17,8 +17,8 @@ SHARE = "share"  # the unit of errors that are 0 or 1 (or a share in between): s
 SplitError = Callable[["np.ndarray"], float]
 """The error of a split in which example i appears counts[i] times: (N,) non-negative counts in, one number out.
 
-Metrics that do not decompose into a mean over examples (mAP, BLEU, F1) are given in this form, so that their
-intervals come from resampling examples like everyone else's.
+Metrics that are not a mean over examples (mAP, BLEU, F1) are given in this form, so that their intervals come from
+resampling examples like all others.
 """
 
 
@@ -29,18 +29,18 @@ class Evaluation:
     Columns of `table`, in this order:
       id          String or unsigned integer
       source      String   what the example came from (data set, file, distribution); may be constant
-      target      what was true, as a person reads it: String, number, truth, or JSON text for structured truths
+      target      what is true, as a person reads it: String, number, truth, or JSON text for structured truths
       prediction  the same form as target
       error       Float64  in `unit`; 0 is perfect
       weight      Float64  scored units in the example: 1, or tokens, pixels ...
-      loss        Float64  the training loss of this example alone; null where unknown
-      confidence  Float64  the model's probability of its own prediction, in [0, 1]; null where there is none
-      group       String   examples of a group are resampled together; null where there is none
+      loss        Float64  the training loss of this example alone; null if unknown
+      confidence  Float64  the model's probability of its own prediction, in [0, 1]; null if there is none
+      group       String   examples of a group are resampled together; null if there is none
       tag.NAME    String   slices known beforehand
       anything else a task adds (columns it needs for its own metrics)
 
-    `unit` is SHARE, a unit's name ("mg/dl", "tokens"), or None where an error means nothing (gaps are then undefined).
-    `split_error` is None where the split's error is the weighted mean of `error`.
+    `unit` is SHARE, a unit's name ("mg/dl", "tokens"), or None if errors have no absolute meaning (no gaps then).
+    `split_error` is None if the split's error is the weighted mean of `error`.
     """
 
     split: str

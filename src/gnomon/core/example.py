@@ -1,4 +1,4 @@
-"""What a person sees (Example) and what the machine walks over (Examples): never ten million Python objects."""
+"""What a person sees (Example) and what the machine iterates over (Examples): never ten million Python objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Example:
     """One datum, made when a person or a report looks at it.
 
-    `id` is stable: the path or the row it came from. `tags` are slices known beforehand: camera, speaker, source.
+    `id` is stable: the path or row it came from. `tags` are slices known beforehand: camera, speaker, source.
     """
 
     id: str
@@ -34,9 +34,9 @@ class Examples(abc.ABC):
         """One row per example, N rows, in order. Columns:
 
         `id` (String, or an unsigned integer row number); `stratum` (what a split must keep in proportion: the class,
-        a quantile bin; null where there is none); `group` (examples of one group never sit on both sides of a split;
-        null where there is none); `time` (sortable; null where there is none); one `tag.NAME` String column a tag;
-        `source` (String) where examples of several sources were joined.
+        a quantile bin; null if there is none); `group` (examples of one group are never on both sides of a split;
+        null if there is none); `time` (sortable; null if there is none); one `tag.NAME` String column per tag;
+        `source` (String) if examples of several sources were joined.
         """
 
     @abc.abstractmethod
@@ -55,11 +55,11 @@ class Examples(abc.ABC):
 
     @abc.abstractmethod
     def fingerprints(self) -> np.ndarray:
-        """(N,) uint64: equal for two examples exactly when their inputs are the same bytes or values."""
+        """(N,) uint64: equal for two examples exactly if their inputs are the same bytes or values."""
 
     @abc.abstractmethod
     def thumbnails(self) -> np.ndarray | None:
-        """(N, D) float32: small square gray views, row by row, in which near-copies are looked for; None for none."""
+        """(N, D) float32: small square grey thumbnails, for finding near-duplicates; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class BadInput:
 class Reading:
     """What was read from a source.
 
-    `splits` has the key "all" for an undivided source, or some of "train", "dev", "test" as the source divides
-    itself. `notes` are sentences a person should see (what was recognised, converted, dropped or imputed, and why).
+    `splits` has the key "all" for a source without splits, or some of "train", "dev", "test" if the source has its
+    own. `notes` are sentences a person should see (what was recognised, converted, dropped or imputed, and why).
     """
 
     splits: Mapping[str, Examples]

@@ -1,4 +1,4 @@
-"""A task's fitted facts on their way back from JSON: only known fields, of the right shape."""
+"""A task's fitted facts read back from JSON: only known fields, of the right shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 def checked_facts(kind: type[Made], facts: Mapping[str, Any]) -> Made:
     """A frozen dataclass from a mapping of its fields; those with a default may be missing, as in older runs.
 
-    Raises ArtefactError naming the field that is odd.
+    Raises ArtefactError naming the invalid field.
     """
     adapter = TypeAdapter(kind)
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, by contract
@@ -33,4 +33,4 @@ def checked_facts(kind: type[Made], facts: Mapping[str, Any]) -> Made:
         raise ArtefactError(f"{field}: {first['msg']}.", where="task.json", fix=_FIX) from None
 
 
-_FIX = "use a run that gnomon wrote and nobody changed."
+_FIX = "use a run as gnomon wrote it."

@@ -1,4 +1,4 @@
-"""What flows through the layers of a net while it learns, and in words what is wrong with it."""
+"""Activations, gradients and updates of a net's layers during training, and what is wrong with them, in words."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from typing import Any, Literal
 
 Trouble = Literal["vanishing", "exploding", "dead", "saturated", "rate too high", "rate too low"]
 
-FADED = 1e-3  # an activation that has shrunk to this share of an earlier layer's says nothing any more
-GROWN = 1e3  # one that has grown by this factor
-GRADIENT_SPREAD = 500.0  # of a layer's gradient and the last ones': healthy first models stay below 80 (docs/log.md)
-MOST_DEAD = 0.75  # of a layer's units; in the last of fifty healthy ReLU layers a half answer all examples alike
+FADED = 1e-3  # activations that have shrunk to this share of an earlier layer's carry no information
+GROWN = 1e3  # activations that have grown by this factor
+GRADIENT_SPREAD = (
+    500.0  # between a layer's gradient and the last ones': healthy first models stay below 80 (docs/log.md)
+)
+MOST_DEAD = 0.75  # of a layer's units; in the last of fifty healthy ReLU layers half of them are 0 for all examples
 MOST_SATURATED = 0.5  # of a layer's outputs
-UPDATE_TOO_LARGE = 0.3  # of the weights' size, a step, at the highest rate
-UPDATE_LARGE, STILL_LEFT = 0.05, 0.5  # so much is too large where so much of the first loss is left
+UPDATE_TOO_LARGE = 0.3  # per step, relative to the weights, at the peak rate
+UPDATE_LARGE, STILL_LEFT = 0.05, 0.5  # this much is too large while this share of the first loss remains
 UPDATE_TOO_SMALL = 1e-6
-UPDATE_SMALL, HARDLY_FELL = 1e-5, 0.95  # so little is too small where so much of the first loss is left
+UPDATE_SMALL, HARDLY_FELL = 1e-5, 0.95  # this little is too small while this share of the first loss remains
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSignal:
-    """One layer with weights, on one fixed batch. What is None cannot be said of this layer."""
+    """One layer with weights, on one fixed batch. None: not applicable to this layer."""
 
     layer: str
-    mean: float  # of its activations: the outputs of its activation function, or its own where it has none
+    mean: float  # of its activations: the outputs of its activation function, or its own if it has none
     std: float
     gradient: float  # Euclidean norm of the loss's gradient with respect to its weights
     update_ratio: float  # norm of the weights' next update / norm of the weights
     dead: float | None = None  # share of its ReLU units that are 0 for every example
-    saturated: float | None = None  # share of its tanh or sigmoid outputs where the slope is below 6 % of its highest
+    saturated: float | None = None  # share of its tanh or sigmoid outputs where the slope is below 6 % of its maximum
 
 
 @dataclass(frozen=True, slots=True)
 class SignalFinding:
-    """One thing that is wrong, where, and what helps."""
+    """One problem, where it is, and what helps."""
 
     trouble: Trouble
-    layers: tuple[str, ...]  # in the order of the net; empty where it is no matter of single layers
+    layers: tuple[str, ...]  # in the order of the net; empty if it does not concern single layers
     text: str
 
 
 def as_rows(signals: Sequence[LayerSignal]) -> list[dict[str, Any]]:
-    """Plain values of four digits, as a row of the history keeps them."""
+    """Plain values with four digits, as a row of the history stores them."""
     return [
         {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in asdict(signal).items()}
         for signal in signals
@@ -52,14 +54,14 @@ def as_rows(signals: Sequence[LayerSignal]) -> list[dict[str, Any]]:
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[LayerSignal, ...]:
-    """What `as_rows` was given."""
+    """The inverse of `as_rows`."""
     return tuple(LayerSignal(**row) for row in rows)
 
 
 def findings_of(history: Sequence[Mapping[str, Any]], *, highest_rate: float) -> tuple[SignalFinding, ...]:
-    """What is wrong at the latest look that the history holds. `highest_rate` is the learning rate at its highest.
+    """What is wrong in the latest measurement in the history. `highest_rate` is the peak learning rate.
 
-    A schedule lowers the updates on purpose: they are judged at the highest rate.
+    A schedule lowers the updates on purpose: they are scaled to the peak rate.
     """
     looked = [row for row in history if row.get("signals")]
     if not looked:
@@ -73,10 +75,10 @@ def findings_of(history: Sequence[Mapping[str, Any]], *, highest_rate: float) ->
 def findings(
     signals: Sequence[LayerSignal], *, rate_share: float = 1.0, loss_left: float | None = None
 ) -> tuple[SignalFinding, ...]:
-    """What is wrong, first things first; nothing for a healthy net. Layers in the order in which data passes them.
+    """What is wrong, most important first; nothing for a healthy net. Layers in the order in which data passes them.
 
-    `rate_share`: the learning rate of the update ratios as a share of its highest. `loss_left`: the training loss as a
-    share of what it was at an earlier look, None at the first.
+    `rate_share`: the learning rate of the update ratios relative to its peak. `loss_left`: the training loss
+    relative to an earlier measurement, None at the first.
     """
     updates = _updates(signals, rate_share, loss_left)
     found = [*_activations(signals), *_gradients(signals), *_units(signals), *updates]
@@ -87,7 +89,7 @@ def findings(
 
 
 def _activations(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
-    """Spread that shrinks or grows from layer to layer. The last layer, which answers, has a scale of its own."""
+    """A spread that shrinks or grows from layer to layer. The last layer, which answers, has its own scale."""
     inner = signals[:-1]
     faded, grown = [], []
     largest = 0.0
@@ -112,7 +114,7 @@ def _gradients(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
     """Gradients that shrink or grow on their way back through the layers."""
     if any(not math.isfinite(signal.gradient) for signal in signals):
         wrong = [signal for signal in signals if not math.isfinite(signal.gradient)]
-        return [_finding("exploding", wrong, "gradients explode: they are no finite numbers", SMALLER)]
+        return [_finding("exploding", wrong, "gradients explode: they are not finite", SMALLER)]
     alive = [signal for signal in signals if signal.dead is None or signal.dead < 1.0]
     if len(alive) < 2:
         return []
@@ -147,18 +149,18 @@ def _units(signals: Sequence[LayerSignal]) -> list[SignalFinding]:
 
 
 def _updates(signals: Sequence[LayerSignal], rate_share: float, loss_left: float | None) -> list[SignalFinding]:
-    """Steps that are large or small beside the weights they change, in most layers.
+    """Steps that are large or small relative to the weights they change, in most layers.
 
-    Plain descent takes tiny steps once it has learnt everything, and large ones through weights that a norm rescales:
-    short of the extreme, the loss must not have fallen either.
+    Plain descent takes tiny steps once everything is learned, and large ones through weights that a norm rescales:
+    except in the extreme, the loss must not have fallen either.
     """
     ratios = [signal.update_ratio / rate_share for signal in signals if rate_share > 0]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
     if not ratios:
         return []
     middle = statistics.median(ratios)
-    about = f"a step at the highest rate changes weights by {_percent(middle)} of their size (about 0.1 % is usual)"
-    left = loss_left if loss_left is not None else 0.0  # at the first look nothing is known of the loss
+    about = f"a step at the peak rate changes weights by {_percent(middle)} of their size (about 0.1 % is usual)"
+    left = loss_left if loss_left is not None else 0.0  # at the first measurement the loss cannot be compared
     if middle > UPDATE_TOO_LARGE or (middle > UPDATE_LARGE and left > STILL_LEFT):
         return [SignalFinding("rate too high", (), f"the learning rate is too high: {about}; try a tenth of it")]
     hardly_fell = loss_left is None or loss_left > HARDLY_FELL

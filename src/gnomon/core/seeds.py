@@ -1,4 +1,4 @@
-"""One seed per run; every use of chance draws from its own named stream, so that adding one never shifts another."""
+"""One seed per run; randomness is drawn from named streams, so that adding one never shifts another."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every setting: one typed, documented, validated place each. None means: chosen by task and data size.
 
-A setting that is a knob names the link of the chain it turns (Settings rows of `gnomon settings` show it):
+A setting that is a knob names the link of the chain it acts on (`gnomon settings` shows it):
 fit-train, fit-dev, fit-test, real-world; two links mark a knob that is not orthogonal (early stopping).
 """
 
@@ -56,6 +56,7 @@ def _table(value: Any) -> Any:
 
 RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
 DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
+SEVERAL = ", or several separated by commas"  # after what a setting takes, if it takes a list
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
 Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
@@ -82,25 +83,27 @@ class DataSettings(_Group):
     """What is read, and how."""
 
     target: Names | None = _setting(None, "the column or columns to predict (tables)")
-    target_data: str | None = _setting(None, "data from the distribution that counts: dev and test come from it")
+    target_data: str | None = _setting(None, "data from the target distribution: dev and test come from it")
     labels: str | None = _setting(
         None,
-        "a CSV of corrected labels (id, label), as gnomon labels writes it; the data stays as it is",
+        "a CSV of corrected labels (id, label), as gnomon labels writes it; the data is not changed",
         link="fit-train",
     )
-    group: str | None = _setting(None, "column whose equal values stay on one side of every split (patient, speaker)")
-    time: str | None = _setting(None, "column to split by time: train on the past, judge on the future")
-    ignore: Names = _setting((), "columns not to use")
-    delimiter: str | None = _setting(None, "field separator of text tables, when the one found is wrong")
-    encoding: str | None = _setting(None, "text encoding of tables, when the one found is wrong")
-    missing: Names = _setting(("",), "cells that mean: unknown. Only the empty cell unless you say so (NA is a name)")
-    image_size: int | None = _setting(None, "pixels a side that pictures are brought to", ge=4, le=2048)
-    max_bad: float = _setting(0.05, "share of unreadable files up to which a run goes on without them", ge=0, le=1)
+    group: str | None = _setting(
+        None, "column of groups that are never split across train, dev and test (patient, speaker)"
+    )
+    time: str | None = _setting(None, "column to split by time: train on the past, evaluate on the future")
+    ignore: Names = _setting((), "columns to ignore")
+    delimiter: str | None = _setting(None, "field separator of text tables, if the detected one is wrong")
+    encoding: str | None = _setting(None, "text encoding of tables, if the detected one is wrong")
+    missing: Names = _setting(("",), "cells that mean unknown; only empty cells by default (NA may be a name)")
+    image_size: int | None = _setting(None, "pictures are resized to this many pixels per side", ge=4, le=2048)
+    max_bad: float = _setting(0.05, "largest share of unreadable files that a run tolerates", ge=0, le=1)
     max_pixels: int = _setting(50_000_000, "pictures with more pixels than this are refused unread", ge=1)
 
 
 class SplitSettings(_Group):
-    """How examples are divided when the source does not divide itself."""
+    """How examples are split if the source has no splits of its own."""
 
     dev: float | None = _setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
     test: float | None = _setting(None, "share of examples for test (0: none)", ge=0, lt=1)
@@ -119,7 +122,7 @@ class ModelSettings(_Group):
     hidden: Widths | None = _setting(None, "units of each hidden layer (dense), e.g. 256,128", link="fit-train")
     channels: Widths | None = _setting(None, "channels of each stage (convnet), e.g. 32,64,128", link="fit-train")
     activation: Activations | None = _setting(
-        None, "activation of hidden layers: one value, or one a hidden layer, e.g. tanh,relu", link="fit-train"
+        None, "activation of hidden layers: one value, or one per hidden layer, e.g. tanh,relu", link="fit-train"
     )
     normalisation: Literal["batch", "layer", "none"] | None = _setting(
         None, "normalisation before the activation, over the batch or over the units of the layer", link="fit-train"
@@ -127,53 +130,57 @@ class ModelSettings(_Group):
 
 
 class InitSettings(_Group):
-    """How weights start."""
+    """How weights are initialised."""
 
     name: Literal["zeros", "small", "xavier", "glorot", "he"] | None = _setting(
         None,
         "zeros; small = 0.01 N(0,1); xavier = sqrt(1/n_in); glorot = sqrt(2/(n_in+n_out)); he = sqrt(2/n_in)",
         link="fit-train",
     )
-    scale: float = _setting(1.0, "factor on what the scheme draws (not on the last layer)", gt=0, link="fit-train")
+    scale: float = _setting(
+        1.0, "factor on the weights the scheme draws (except the last layer)", gt=0, link="fit-train"
+    )
 
 
 class RegulariseSettings(_Group):
-    """What keeps a network from learning its training examples by heart."""
+    """What keeps a network from memorising its training examples."""
 
     weight_decay: float | None = _setting(None, "decoupled weight decay, on weights only", ge=0, link="fit-dev")
     l2: float = _setting(0.0, "lambda of the loss term lambda/(2 m) * sum(w^2), on weights only", ge=0, link="fit-dev")
     l1: float = _setting(0.0, "lambda of the loss term lambda/m * sum(|w|), on weights only", ge=0, link="fit-dev")
     dropout: Rates | None = _setting(
-        None, "probability of zeroing a unit: one value, or one a hidden layer", link="fit-dev"
+        None, "probability of zeroing a unit: one value, or one per hidden layer", link="fit-dev"
     )
     label_smoothing: float = _setting(0.0, "probability spread over all classes", ge=0, lt=1, link="fit-dev")
     augment: Literal["none", "shift", "shift+mirror"] | None = _setting(
         None, "random changes to training pictures", link="fit-dev"
     )
     ema: float = _setting(
-        0.0, "decay of the moving average of weights that is judged and kept (0: off)", ge=0, lt=1, link="fit-dev"
+        0.0, "decay of the moving average of weights that is evaluated and kept (0: off)", ge=0, lt=1, link="fit-dev"
     )
 
 
 class OptimiserSettings(_Group):
-    """How a step is made."""
+    """How a step is computed."""
 
     name: Literal["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"] | None = _setting(
         None, "update rule", link="fit-train"
     )
     learning_rate: float | None = _setting(
-        None, "step size at its highest (fit also takes auto: found by a range test)", gt=0, link="fit-train"
+        None, "peak step size (fit also takes auto: found by a range test)", gt=0, link="fit-train"
     )
-    batch_size: int | None = _setting(None, "examples a step (0: all of them)", ge=0, link="fit-train")
+    batch_size: int | None = _setting(None, "examples per step (0: all of them)", ge=0, link="fit-train")
     momentum: float = _setting(0.9, "beta of momentum and nesterov; beta_1 of adam", ge=0, lt=1, link="fit-train")
     beta2: float = _setting(0.999, "beta_2 of adam; beta of rmsprop", ge=0, lt=1, link="fit-train")
-    epsilon: float = _setting(1e-8, "added to the root in adam and rmsprop", gt=0, link="fit-train")
+    epsilon: float = _setting(1e-8, "added to the square root in adam and rmsprop", gt=0, link="fit-train")
     clip_norm: float = _setting(0.0, "largest norm of the gradient (0: not clipped)", ge=0, link="fit-train")
-    clip_value: float = _setting(0.0, "largest size of a gradient entry (0: not clipped)", ge=0, link="fit-train")
+    clip_value: float = _setting(
+        0.0, "largest absolute value of a gradient entry (0: not clipped)", ge=0, link="fit-train"
+    )
 
 
 class ScheduleSettings(_Group):
-    """How the learning rate moves."""
+    """How the learning rate changes."""
 
     name: (
         Literal["constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root", "discrete"] | None
@@ -185,15 +192,15 @@ class ScheduleSettings(_Group):
     )
     warmup: float | None = _setting(
         None,
-        "share of all steps spent rising to the learning rate: 0.05 for cosine, 0.3 for one-cycle, else 0",
+        "share of all steps spent rising to the learning rate: 0.05 for cosine, 0.3 for one-cycle, otherwise 0",
         ge=0,
         lt=1,
         link="fit-train",
     )
     decay: float | None = _setting(None, "the decay of inverse, exponential, staircase or root", gt=0, link="fit-train")
-    every: int = _setting(10, "epochs between the stairs of staircase", ge=1, link="fit-train")
+    every: int = _setting(10, "epochs per stair of staircase", ge=1, link="fit-train")
     table: RateTable | None = _setting(
-        None, "learning rates and the epochs they begin with, for discrete, e.g. 1:0.1,30:0.01", link="fit-train"
+        None, "learning rates and the epochs they start at, for discrete, e.g. 1:0.1,30:0.01", link="fit-train"
     )
 
 
@@ -208,7 +215,7 @@ class StopSettings(_Group):
 
 
 class MachineSettings(_Group):
-    """What the run may use. Changes speed; at equal values a run repeats bit for bit."""
+    """What the run may use. Changes speed; with the same values a run repeats bit for bit."""
 
     device: Literal["auto", "cpu", "cuda"] = _setting("auto", "where to compute")
     threads: int | None = _setting(
@@ -216,8 +223,8 @@ class MachineSettings(_Group):
     )
     allocator: Literal["system", "keep"] | None = _setting(
         None,
-        "keep: hold on to freed memory for the whole process (faster convnets, more memory), as the command line does; "
-        "system: do not, as a library call does",
+        "keep: keep freed memory for the whole process (faster convnets, more memory), as the command line does; "
+        "system: return it, as a library call does",
     )
     save_every: Seconds = _setting(30.0, "seconds of training between checkpoints")
 
@@ -237,10 +244,10 @@ def _by_name(value: Any) -> Any:
 class Settings(_Group):
     """All settings of a run."""
 
-    task: str | None = _setting(None, "the task, when the one recognised is wrong")
+    task: str | None = _setting(None, "the task, if the recognised one is wrong")
     seed: int = _setting(0, "the one seed of the run", ge=0)
-    run_name: str | None = _setting(None, "name of the run folder after its time (default: the data's name)")
-    runs_folder: str = _setting("runs", "where run folders are made", min_length=1)
+    run_name: str | None = _setting(None, "name of the run folder, after the time (default: the data's name)")
+    runs_folder: str = _setting("runs", "where run folders are created", min_length=1)
     data: DataSettings = DataSettings()
     split: SplitSettings = SplitSettings()
     model: Annotated[ModelSettings, BeforeValidator(_by_name)] = ModelSettings()
@@ -314,7 +321,7 @@ def full_key(key: str) -> str:
     by_leaf = [name for name in known if name.rpartition(".")[2] == key and key != "name"]
     if len(by_leaf) == 1:
         return by_leaf[0]
-    raise UsageError(f"there is no setting named {key!r}.", fix=_nearest_key(key, known))
+    raise UsageError(f"unknown setting {key!r}.", fix=_nearest_key(key, known))
 
 
 def _nearest_key(key: str, known: frozenset[str]) -> str:
@@ -350,7 +357,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """The same settings with other values for the full keys given. Raises UsageError as `from_flat` does."""
+    """The same settings with other values for the given full keys. Raises UsageError as `from_flat` does."""
     tree = settings.model_dump()
     for key, value in values.items():
         group, _, leaf = full_key(key).rpartition(".")
@@ -365,7 +372,7 @@ def value_of(settings: Settings, key: str) -> Any:
 
 
 def fill(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
-    """Put `defaults` (full keys) where the settings are still open; what the user said stays."""
+    """Put `defaults` (full keys) where settings are unset; what the user set stays."""
     return with_values(
         settings, {key: value for key, value in defaults.items() if value_of(settings, full_key(key)) is None}
     )
@@ -390,7 +397,7 @@ def _validated(tree: dict[str, Any]) -> Settings:
         shown = given if isinstance(given, str | int | float | bool) else json.dumps(given, default=str)
         row = next((row for row in rows() if row.key == key), None)
         takes = _takes(key) if row else ""
-        why = f"it takes {takes}" if takes else first["msg"][0].lower() + first["msg"][1:]
+        why = f"expected {takes}" if takes else first["msg"][0].lower() + first["msg"][1:]
         about = f" ({row.description})" if row else ""
         raise UsageError(f"{key}={shown} cannot be used: {why}{about}.", fix=_instead(key, shown, takes)) from None
 
@@ -404,18 +411,19 @@ def _schema(key: str) -> dict[str, Any]:
 
 
 def _takes(key: str) -> str:
-    """What a setting takes, in words: "a whole number of at least 1"; "" for what a person must read up on."""
+    """The values of a setting in words: "a whole number of at least 1"; "" if that takes more than a phrase."""
     schema = _schema(key)
     one = schema.get("items", schema)
     if "takes" in schema or "takes" in one:
         return str(schema.get("takes") or one["takes"])
     if "enum" in one:
-        return " or ".join(map(str, one["enum"]))
-    kind = {"integer": "a whole number", "number": "a number", "string": "a text"}.get(one.get("type", ""))
+        *others, last = map(str, one["enum"])
+        return f"{', '.join(others)} or {last}" if others else last
+    kind = {"integer": "a whole number", "number": "a number", "string": "text"}.get(one.get("type", ""))
     if kind is None:
         return ""
     if one.get("minLength"):
-        kind = "a text that is not empty"
+        kind = "non-empty text"
     words = {
         "minimum": "of at least",
         "exclusiveMinimum": "above",
@@ -423,12 +431,16 @@ def _takes(key: str) -> str:
         "exclusiveMaximum": "below",
     }
     limits = " and ".join(f"{word} {one[limit]:g}" for limit, word in words.items() if limit in one)
-    several = ", or several with commas between" if "items" in schema else ""
+    several = SEVERAL if "items" in schema else ""
     return f"{kind}{' ' if limits else ''}{limits}{several}"
 
 
 def _instead(key: str, given: Any, takes: str) -> str:
     if not takes:
-        return f"`gnomon settings` says what {key} takes."
-    near = difflib.get_close_matches(str(given), map(str, _schema(key).get("enum", ())), n=1, cutoff=0.7)
-    return f"did you mean {key}={near[0]}?" if near else f"give it {takes.partition(',')[0]}, or leave it out."
+        return f"`gnomon settings` describes {key}."
+    schema = _schema(key)
+    choices = schema.get("items", schema).get("enum", ())
+    near = difflib.get_close_matches(str(given), map(str, choices), n=1, cutoff=0.7)
+    if near:
+        return f"did you mean {key}={near[0]}?"
+    return f"give {'one of these' if choices else takes.removesuffix(SEVERAL)}, or leave it out."

@@ -97,8 +97,8 @@ def fit_curve(
     variance, freedom = _training_variance(sizes, observed, from_dev)
     variance = variance * max(1.0, _misfit(sizes, observed, variance))
     spread = np.sqrt(freedom / rng.chisquare(freedom, size=(ROUNDS, 1)))
-    shaken = observed + spread * np.sqrt(variance) * rng.normal(size=(ROUNDS, len(sizes)))
-    a, b, c, misses = _fits(sizes, np.maximum(shaken, 0.0), variance)
+    perturbed = observed + spread * np.sqrt(variance) * rng.normal(size=(ROUNDS, len(sizes)))
+    a, b, c, misses = _fits(sizes, np.maximum(perturbed, 0.0), variance)
     chosen = _choose(misses, rng)
     row = np.arange(ROUNDS)
     return Fitted(

@@ -30,7 +30,7 @@ def test_an_activation_may_be_given_a_layer(given):
 
 
 def test_an_activation_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(UsageError, match=r"model\.activation=swish.*relu or leaky_relu or tanh or sigmoid"):
+    with pytest.raises(UsageError, match=r"model\.activation=swish.*relu, leaky_relu, tanh or sigmoid"):
         from_flat({"activation": "relu,swish"})
     with pytest.raises(UsageError, match=r"model\.activation"):
         from_flat({"activation": ""})

@@ -137,7 +137,7 @@ def test_the_request_of_a_stopped_run_is_taken_when_it_goes_on(tmp_path):
         ({"epochs": 3}, "stop.epochs cannot be changed while a run trains"),
         ({"hidden": 3}, "model.hidden cannot be changed"),
         ({"learning_rate": -1}, "learning_rate=-1 cannot be used"),
-        ({"learnin_rate": 1}, "no setting named"),
+        ({"learnin_rate": 1}, "unknown setting"),
         ({}, "needs a setting and its new value"),
     ],
     ids=str,
