@@ -85,13 +85,14 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "predict", "out")
     if len(words) < 2:
         raise UsageError("predict takes a run and at least one file.", fix="gnomon predict runs/latest FILES...")
-    from gnomon.cli.show_predict import check_out, print_answers, write_answers
+    from gnomon.cli.options import new_file
+    from gnomon.cli.show_predict import ENDINGS, print_answers, write_answers
     from gnomon.workflow.predict import predict as run_predict
     from gnomon.workflow.run import load
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
     if out is not None:
-        check_out(Path(out))
+        new_file(Path(out), ENDINGS, "out=answers.csv")
     answers = run_predict(load(words[0]), source)
     if out is not None:
         write_answers(answers, Path(out))

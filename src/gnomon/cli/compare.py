@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.options import number
+from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 from gnomon.strategy.paired import in_words
 from gnomon.strategy.wording import format_error, format_gap
@@ -25,7 +26,7 @@ WEIGHT = "weight."
 def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
     """Words with < or > in them are conditions, the others runs or tables; settings are metric and weight.CLASS."""
     metric = values.pop("metric", "error")
-    costs = {key.removeprefix(WEIGHT): _cost(key, text) for key, text in values.items() if key.startswith(WEIGHT)}
+    costs = {key.removeprefix(WEIGHT): number(key, text) for key, text in values.items() if key.startswith(WEIGHT)}
     if len(costs) < len(values):
         odd = next(key for key in values if not key.startswith(WEIGHT))
         raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
@@ -34,13 +35,6 @@ def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
 
     things = [word for word in words if "<" not in word and ">" not in word]
     return compare(things, metric=metric, conditions=conditions, costs=costs)
-
-
-def _cost(key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{key}={text} is no weight.", fix=f"give {key}=10, for instance.") from None
 
 
 def print_comparison(found: Comparison) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
-from gnomon.core.errors import UsageError
+from gnomon.cli.options import is_yes, new_file, one_of
+from gnomon.cli.text import printable
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, split_name
 
@@ -35,13 +34,10 @@ def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]
     from gnomon.workflow.sheet import open_sheet
 
     split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")
-    out, tags, report = values.get("out"), values.get("tags"), values.get("report", "no")
-    if rows not in ROWS:
-        raise UsageError(f"rows={rows} cannot be used.", fix=f"choose one of {', '.join(ROWS)}.")
-    if report not in ("yes", "no"):
-        raise UsageError(f"report={report} is neither yes nor no.", fix="report=yes writes the run's report.html anew.")
+    out, tags, report = values.get("out"), values.get("tags"), is_yes("report", values.get("report", "no"))
+    one_of("rows", rows, ROWS)
     if out is not None:
-        _check_out(Path(out))
+        new_file(Path(out), (".csv",), "out=errors.csv")
     opened = load(run)
     store = TagStore(opened.path)
     done: dict[str, Any] = {}
@@ -51,18 +47,9 @@ def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]
     found = errors.errors(opened, split)
     if out is not None:
         done |= {"out": out, "written": errors.write_sheet(found.sheet, store, Path(out), rows=rows)}
-    if report == "yes":
+    if report:
         done["report"] = str(errors.write_report(opened, found))
     return found, done
-
-
-def _check_out(out: Path) -> None:
-    if out.suffix.lower() != ".csv":
-        raise UsageError(
-            f"the sheet is written as .csv, not as {out.name or 'a file without a name'}.", fix="say out=errors.csv."
-        )
-    if os.path.lexists(out):
-        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
 
 
 def print_errors(found: Found, done: dict[str, Any]) -> None:

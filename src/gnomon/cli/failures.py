@@ -7,10 +7,10 @@ import json
 import sys
 from contextlib import suppress
 
+from gnomon.cli.text import printable
 from gnomon.core.errors import DataError, GnomonError, MachineError, is_out_of_memory
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-WIDTH = 400  # characters a line of an error may have
 
 
 def as_gnomon_error(error: Exception) -> GnomonError:
@@ -48,12 +48,3 @@ def report(failure: GnomonError, *, as_json: bool) -> None:
         place = f"{printable(failure.where)}: " if failure.where else ""
         sys.stderr.write(f"gnomon: error[{failure.code}]: {place}{printable(failure.what)}\n")
         sys.stderr.write(f"fix: {printable(failure.fix)}\n")
-
-
-def printable(text: str) -> str:
-    """One line, with control characters (escape sequences, bidi overrides) shown as escapes, not obeyed."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
-    return shown if len(shown) <= WIDTH else f"{shown[:WIDTH]} ..."

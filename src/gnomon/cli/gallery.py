@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnomon import gallery as claims
+from gnomon.cli.options import whole
 from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def _seeds(values: dict[str, str]) -> int | None:
     text = values.pop("seeds", None)
     if values:
         raise UsageError(f"unknown setting {next(iter(values))!r}: gallery takes only seeds.", fix="leave it out.")
-    if text is not None and not (text.isascii() and text.isdigit()):
-        raise UsageError(f"seeds={text} is not a whole number.", fix="give seeds=5, for example.")
-    return None if text is None else int(text)
+    return None if text is None else whole("seeds", text)
 
 
 def _run(name: str, seeds: int | None, *, quiet: bool) -> tuple[Outcome, Path]:

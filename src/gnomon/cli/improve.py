@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
-from gnomon.cli.probe import duration
+from gnomon.cli.options import duration, is_yes
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gnomon.strategy.improve_diary import Entry
     from gnomon.workflow.improve.improve import Improvement
 
-YES_OR_NO = {"yes": True, "no": False}
 SHORT = {"began": "began", "first": "first", "ended": "ended"}  # steps that a line names by their event
 
 
@@ -28,17 +27,16 @@ def run_improve(
 ) -> Improvement:
     """`time` is a duration, `test` is yes or no, everything else a setting of the first system."""
     time, test = values.pop("time", None), values.pop("test", "no")
-    if test not in YES_OR_NO:
-        raise UsageError(f"test={test} is not possible.", fix="say test=yes, or leave it out.")
+    is_tested = is_yes("test", test)
     if resume is not None and time is not None:
         raise UsageError(
             "an improvement is resumed with the time it had left; time cannot be changed.", fix="leave it out."
         )
     from gnomon.workflow.improve.improve import improve
 
-    seconds = duration(time or "30m")
+    seconds = duration("time", time or "30m")
     return improve(
-        thing, seconds=seconds, resume=resume, test=YES_OR_NO[test], preset=preset, tell=_teller(quiet=quiet), **values
+        thing, seconds=seconds, resume=resume, test=is_tested, preset=preset, tell=_teller(quiet=quiet), **values
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.options import new_file, share, whole
+from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
         raise UsageError("corrected labels come from a review.", fix="give review=review.csv as well.")
     for path in (out, corrected):
         if path is not None:
-            _check_out(Path(path))
-    top, random, folds = (_count(own, key, least) for key, least in (("top", 0), ("random", 0), ("folds", 2)))
-    difference = _share(own["difference"]) if "difference" in own else None
+            new_file(Path(path), (".csv",), "out=review.csv")
+    top, random, folds = (
+        whole(key, own[key], least) if key in own else None for key, least in (("top", 0), ("random", 0), ("folds", 2))
+    )
+    difference = share("difference", own["difference"]) if "difference" in own else None
     from gnomon.core.settings import from_flat
     from gnomon.workflow.judge import labels
     from gnomon.workflow.run import load
@@ -68,28 +71,6 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
         labels.write_corrections(table, Path(corrected))
         num_corrected = len(table)
     return Findings(audit, reviewed, out, written, corrected, num_corrected)
-
-
-def _count(own: dict[str, str], key: str, least: int) -> int | None:
-    if key not in own:
-        return None
-    if not own[key].isdigit() or int(own[key]) < least:
-        raise UsageError(f"{key}={own[key]} is no count.", fix=f"give {key} as a number of at least {least}.")
-    return int(own[key])
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise UsageError(f"difference={text} is no share.", fix="give difference=0.005 for half a point.") from None
-
-
-def _check_out(out: Path) -> None:
-    if out.suffix.lower() != ".csv":
-        raise UsageError(f"this is written as .csv, not as {out.name or 'a file without a name'}.", fix="say ....csv.")
-    if os.path.lexists(out):
-        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
 
 
 def print_labels(found: Findings) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.text import printable
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.text import printable
 from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:

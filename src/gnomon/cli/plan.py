@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gnomon.cli.options import share, whole
 from gnomon.core.errors import UsageError
 from gnomon.strategy.wording import format_error, format_gap
 
@@ -29,23 +30,11 @@ def run_plan(words: list[str], values: dict[str, str]) -> Plan:
             "plan needs an error to plan for.",
             fix="gnomon plan error=0.1 other=0.09, for instance (or within=0.01, below=0.12, examples=1000).",
         )
-    shares = {key: _share(key, text) for key, text in values.items() if key != "examples"}
-    examples = None
-    if "examples" in values:
-        try:
-            examples = int(values["examples"].replace(",", "").replace("_", ""))
-        except ValueError:
-            raise UsageError(f"examples={values['examples']} is no count.", fix="give examples=1000.") from None
+    shares = {key: share(key, text) for key, text in values.items() if key != "examples"}
+    examples = whole("examples", values["examples"]) if "examples" in values else None
     from gnomon.workflow.judge.plan import plan
 
     return plan(shares.pop("error"), examples=examples, **shares)
-
-
-def _share(key: str, text: str) -> float:
-    try:
-        return float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
-    except ValueError:
-        raise UsageError(f"{key}={text} is no share.", fix=f"give {key}=0.1 or {key}=10%.") from None
 
 
 def print_plan(plan: Plan) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.options import duration, one_of
+from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import DURATION, from_flat
 from gnomon.strategy.curve import forecast_text, is_flat
 from gnomon.strategy.improve_probes import more_data_is_useless, pair_text, significant_gains, to_json
 from gnomon.strategy.saved import to_json as diagnosis_to_json
@@ -23,25 +23,15 @@ KNOBS = ("fault", "all")
 
 def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes, Diagnosis]:
     """`time` is a duration, `knobs` is fault (those of the link at fault) or all."""
-    seconds, knobs = duration(values.pop("time", "10m")), values.pop("knobs", "fault")
+    seconds, knobs = duration("time", values.pop("time", "10m")), values.pop("knobs", "fault")
     if values:
         raise UsageError(f"probe takes no setting but time and knobs, got {next(iter(values))}.", fix="leave it out.")
-    if knobs not in KNOBS:
-        raise UsageError(f"knobs={knobs} is not possible.", fix=f"say knobs={' or knobs='.join(KNOBS)}.")
     from gnomon.workflow.improve.probe import probe
     from gnomon.workflow.run import load
 
     run = load(path)
-    found = probe(run, seconds=seconds, every_link=knobs == "all", tell=teller(quiet=quiet))
+    found = probe(run, seconds=seconds, every_link=one_of("knobs", knobs, KNOBS) == "all", tell=teller(quiet=quiet))
     return found, run.diagnosis
-
-
-def duration(text: str) -> float:
-    """`10m` -> 600 seconds. Raises UsageError."""
-    try:
-        return float(from_flat({"stop.max_time": text}).stop.max_time or 0.0)
-    except UsageError:
-        raise UsageError(f"time={text} is no time.", fix=f"give {DURATION}.") from None
 
 
 def teller(*, quiet: bool) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.text import printable
 from gnomon.core.settings import from_flat
 from gnomon.workflow.rate import DIVERGED, Found, RangeTest, find_rate
 

@@ -6,7 +6,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gnomon.cli.failures import printable
+from gnomon.cli.options import whole
+from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, format_gap
@@ -26,14 +27,8 @@ def run_retest(words: list[str], values: dict[str, str], *, quiet: bool) -> Rete
         raise UsageError(f"retest takes SEARCH and at most DATA, got {len(words)} words.", fix="gnomon retest latest")
     from gnomon.workflow.tune.retest import retest
 
-    counts = {key: _whole(key, text) for key, text in values.items()}
+    counts = {key: whole(key, text, least=1) for key, text in values.items()}
     return retest(words[0], *words[1:], tell=_silent if quiet or not sys.stderr.isatty() else _tell, **counts)
-
-
-def _whole(key: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"{key}={text} cannot be used: it takes a whole number.", fix=f"{key}=3")
-    return int(text)
 
 
 def _silent(_line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.text import printable
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.saved import to_json
 from gnomon.strategy.wording import MARK, ladder_text

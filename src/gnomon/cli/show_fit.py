@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
 from gnomon.cli.screen import Screen
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
-from gnomon.core.evaluation import SHARE, SPLITS
+from gnomon.cli.text import clock, error_text, printable, rounded
+from gnomon.core.evaluation import SPLITS
 from gnomon.core.layer_signals import findings_of
+from gnomon.strategy.wording import split_name
 from gnomon.workflow.nudge import in_words
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Terminal:
         full = round(BAR * done)
         bar = "━" * full + "─" * (BAR - full)
         self.screen.moving(
-            f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {_clock(left)} left   loss {loss:.3g}"
+            f"  {_epoch(epoch + 1, self.epochs)}  {bar}  {batch}/{num_batches}   {clock(left)} left   loss {loss:.3g}"
         )
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
@@ -89,11 +90,11 @@ class Terminal:
         return f"   epoch {'train':>9}{train_dev}{'dev':>10}{'lr':>11}{'time':>8}{'examples/s':>13}"
 
     def _row(self, row: Mapping[str, Any]) -> str:
-        train_dev = f"{_error(row['train_dev_error'], self.unit):>11}" if self.has_train_dev else ""
+        train_dev = f"{error_text(row['train_dev_error'], self.unit):>11}" if self.has_train_dev else ""
         best = "   best" if row["best"] else ""
         return (
-            f"{_epoch(row['epoch'], self.epochs):>8} {_error(row['train_error'], self.unit):>9}{train_dev}"
-            f"{_error(row['dev_error'], self.unit):>10}{row['learning_rate']:>11.2e}{_clock(row['seconds']):>8}"
+            f"{_epoch(row['epoch'], self.epochs):>8} {error_text(row['train_error'], self.unit):>9}{train_dev}"
+            f"{error_text(row['dev_error'], self.unit):>10}{row['learning_rate']:>11.2e}{clock(row['seconds']):>8}"
             f"{row['examples_per_second']:>13,.0f}{best}"
         )
 
@@ -101,7 +102,9 @@ class Terminal:
 def _opening_lines(ready: Ready) -> list[str]:
     prepared, settings = ready.prepared, ready.settings
     lines = [f"  found      {printable(prepared.why)}      task={ready.task.name} (task=... overrules)"]
-    counts = " · ".join(f"{len(prepared.splits[name]):,} {_split(name)}" for name in SPLITS if name in prepared.splits)
+    counts = " · ".join(
+        f"{len(prepared.splits[name]):,} {split_name(name)}" for name in SPLITS if name in prepared.splits
+    )
     if "test" in prepared.splits:
         counts += " (sealed)"
     lines.append(f"  split      {counts}")
@@ -114,7 +117,7 @@ def _opening_lines(ready: Ready) -> list[str]:
         lines.append(f"  unreadable {len(prepared.bad):,}, the first {first}; all of them are in the report")
     parameters = sum(row.parameters for row in ready.layers)
     lines.append(
-        f"  model      {settings.model.name} {_count(parameters)} parameters · {settings.optimiser.name} "
+        f"  model      {settings.model.name} {rounded(parameters)} parameters · {settings.optimiser.name} "
         f"{settings.optimiser.learning_rate:g} {settings.schedule.name} · "
         f"batch {settings.optimiser.batch_size or 'all'} · "
         f"{ready.device}, {settings.machine.threads} thread{'s' if settings.machine.threads != 1 else ''}"
@@ -147,29 +150,5 @@ def fit_as_json(run: Run) -> dict[str, Any]:
     }
 
 
-def _split(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def _epoch(epoch: int, epochs: int) -> str:
     return f"{epoch}/{epochs}"
-
-
-def _error(value: float, unit: str | None) -> str:
-    return f"{100 * value:.2f} %" if unit == SHARE else f"{value:.4g}"
-
-
-def _clock(seconds: float) -> str:
-    whole = int(seconds)
-    return (
-        f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
-        if whole >= 3600
-        else f"{whole // 60}:{whole % 60:02d}"
-    )
-
-
-def _count(number: int) -> str:
-    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.3g}{suffix}"
-    return str(number)

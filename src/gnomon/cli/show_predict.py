@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from gnomon.cli.failures import printable
-from gnomon.core.errors import UsageError
+from gnomon.cli.options import new_file
+from gnomon.cli.text import printable
 from gnomon.runs.spreadsheet import safe_text
 from gnomon.runs.writer import write_bytes
 
@@ -49,23 +48,12 @@ def _plain(text: str) -> str:
     return printable(text).replace("[", r"\[")
 
 
-def check_out(out: Path) -> None:
-    """Raises UsageError for a file that is already there, or a name that ends in neither .csv nor .parquet."""
-    if out.suffix.lower() not in ENDINGS:
-        raise UsageError(
-            f"answers are written as .csv or .parquet, not as {out.name or 'a file without a name'}.",
-            fix=f"say out={out.with_suffix('.csv') if out.name else 'answers.csv'}, for instance.",
-        )
-    if os.path.lexists(out):
-        raise UsageError("is there already and is not overwritten.", where=str(out), fix="choose another name.")
-
-
 def write_answers(answers: Answers, out: Path) -> None:
     """CSV (texts that a spreadsheet would run as formulas get a ') or Parquet, by the name's ending.
 
-    Raises UsageError as `check_out` does.
+    Raises UsageError for a file that is already there, or a name that ends in neither.
     """
-    check_out(out)
+    new_file(out, ENDINGS, "out=answers.csv")
     if out.suffix.lower() == ".csv":
         texts = pl.col(pl.String).map_elements(safe_text, return_dtype=pl.String)
         write_bytes(out, answers.table.with_columns(texts).write_csv().encode())

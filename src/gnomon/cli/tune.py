@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.failures import printable
+from gnomon.cli.options import duration, is_yes, whole
 from gnomon.cli.screen import Screen
-from gnomon.core.errors import UsageError
-from gnomon.core.evaluation import SHARE, SPLITS
+from gnomon.cli.text import clock, error_text, printable
+from gnomon.core.evaluation import SPLITS
 from gnomon.search.results import DIVERGED, FAILED, STOPPED
 from gnomon.strategy.wording import split_name
 from gnomon.workflow.tune.words import found_lines, value_text
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
 NOTES_SHOWN = 6
 MARKS = {STOPPED: "ended", DIVERGED: "inf", FAILED: "lost"}  # of trials that did not come to their end
-YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def options(values: dict[str, str]) -> dict[str, Any]:
@@ -36,35 +35,12 @@ def options(values: dict[str, str]) -> dict[str, Any]:
     read: dict[str, Any] = {name: given[name] for name in ("satisfy", "sampler") if name in given}
     for name in ("trials", "workers", "repeats"):
         if name in given:
-            read[name] = _whole(name, given[name])
+            read[name] = whole(name, given[name])
     if "time" in given:
-        read["time"] = _seconds(given["time"])
+        read["time"] = duration("time", given["time"], "; a column to split by time is given as data.time=COLUMN")
     if "stop_early" in given:
-        if given["stop_early"] not in YES_NO:
-            raise UsageError(
-                f"stop_early={given['stop_early']} cannot be used: it takes yes or no.", fix="stop_early=no"
-            )
-        read["stop_early"] = YES_NO[given["stop_early"]]
+        read["stop_early"] = is_yes("stop_early", given["stop_early"])
     return read
-
-
-def _whole(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{name}={text} cannot be used: it takes a whole number.", fix=f"{name}=2") from None
-
-
-def _seconds(text: str) -> float:
-    from gnomon.core.settings import DURATION, from_flat
-
-    try:
-        return float(from_flat({"stop.max_time": text}).stop.max_time or 0.0)
-    except UsageError:
-        raise UsageError(
-            f"time={text} cannot be used: it takes {DURATION}.",
-            fix="time=30m; a column to split by time is given as data.time=COLUMN.",
-        ) from None
 
 
 class Terminal:
@@ -95,8 +71,8 @@ class Terminal:
         why = result.note if result.status in (DIVERGED, FAILED) else "; ".join(result.unmet)
         done = f"{len(result.epoch_errors)}/{result.epochs}" if result.epochs else str(len(result.epoch_errors))
         self.screen.line(
-            f"{f'{result.number}/{self.trials}':>8} {_error(result.error, self.unit):>9}  {mark:<5}  {done:>6}"
-            f"  {_clock(result.seconds):>6}{values}{f'   {printable(why)}' if why else ''}"
+            f"{f'{result.number}/{self.trials}':>8} {error_text(result.error, self.unit):>9}  {mark:<5}  {done:>6}"
+            f"  {_taken(result.seconds):>6}{values}{f'   {printable(why)}' if why else ''}"
         )
         self.screen.moving("")
 
@@ -124,7 +100,7 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     for i, note in enumerate(prepared.notes[:NOTES_SHOWN]):
         lines.append(f"  {'' if i else 'notes':<10} {printable(note)}")
-    limit = f" in {_clock(plan.seconds)}" if plan.seconds is not None else ""
+    limit = f" in {clock(plan.seconds)}" if plan.seconds is not None else ""
     early = "bad ones ended early (median rule)" if plan.stop_early else "none ended early"
     lines.append(
         f"  search     {plan.trials} trials{limit} of {plan.base.stop.epochs} epochs with {plan.base.model.name}, "
@@ -171,10 +147,6 @@ def print_found(tuned: Tuned, command: str) -> None:
         console.print(line, markup=False)
 
 
-def _error(value: float, unit: str | None) -> str:
-    return "-" if value == float("inf") else f"{100 * value:.2f} %" if unit == SHARE else f"{value:.4g}"
-
-
 def _longest(one: Dimension) -> int:
     """Characters that its values take."""
     if one.is_choice:
@@ -202,12 +174,8 @@ def _width(plan: Plan) -> int:
     return max(len(one.name) for one in plan.space)
 
 
-def _clock(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    hours = f"{whole // 3600}:{whole % 3600 // 60:02d}" if whole >= 3600 else str(whole // 60)
-    return f"{hours}:{whole % 60:02d}"
+def _taken(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else clock(seconds)
 
 
 def run_tune(

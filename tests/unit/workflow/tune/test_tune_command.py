@@ -43,9 +43,9 @@ def test_the_settings_file_is_taken_by_fit(capsys):
     ("words", "text"),
     [
         (["tune"], "tune needs data"),
-        (["tune", "iris", "trials=many"], "trials=many cannot be used: it takes a whole number"),
+        (["tune", "iris", "trials=many"], "trials=many is not a whole number"),
         (["tune", "iris", "time=soon"], "data.time=COLUMN"),
-        (["tune", "iris", "stop_early=maybe"], "it takes yes or no"),
+        (["tune", "iris", "stop_early=maybe"], "stop_early=maybe is not yes or no"),
         (["tune", "iris", "learning_rate=1e-1..1e-4"], "give the smaller end first"),
         (["tune", "--resume", "nowhere"], "does not exist"),
         (["tune", "--resume", "nowhere", "trials=9"], "resumed as it was begun; trials cannot be changed"),

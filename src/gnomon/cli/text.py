@@ -1,0 +1,39 @@
+"""Texts and numbers as the terminal shows them."""
+
+from __future__ import annotations
+
+import math
+
+from gnomon.core.evaluation import SHARE
+
+WIDTH = 400  # characters that a text from outside may have
+
+
+def printable(text: str) -> str:
+    """One line, with control characters (escape sequences, bidi overrides) shown as escapes, not obeyed."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
+    return shown if len(shown) <= WIDTH else f"{shown[:WIDTH]} ..."
+
+
+def error_text(error: float, unit: str | None) -> str:
+    """An error in a row of many: one number of decimals for all shares, so that they stand below each other."""
+    if math.isinf(error):
+        return "-"
+    return f"{100 * error:.2f} %" if unit == SHARE else f"{error:.4g}"
+
+
+def clock(seconds: float) -> str:
+    """1:05 or 2:01:05."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def rounded(count: int) -> str:
+    """4.7 M."""
+    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{suffix}"
+    return str(count)
