@@ -24,7 +24,7 @@ from gnomon.workflow.road.encode import encode
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.follow import Follower, Silent
 from gnomon.workflow.road.judge import judge_splits
-from gnomon.workflow.road.open import findable, open_data
+from gnomon.workflow.road.open import findable, given_keys, open_data
 from gnomon.workflow.road.read import read_examples
 from gnomon.workflow.road.recognise import recognise
 from gnomon.workflow.road.settings import fill_settings
@@ -78,7 +78,7 @@ def fit(
         read = read_examples(recognised)
         prepared = split_examples(read)
         fitted = fit_facts(prepared, chosen)
-        filled = fill_settings(fitted, chosen, _given(values))
+        filled = fill_settings(fitted, chosen, given_keys(values))
         session = build_model(filled, custom, started)
         if wants_found_rate or is_worth_a_test(session):
             follower.on_phase("looking for a learning rate")
@@ -97,12 +97,6 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         if not (isinstance(value, str) and value == "auto" and full_key(key) == RATE)
     }
     return rest, len(rest) < len(values)
-
-
-def _given(values: Mapping[str, Any]) -> frozenset[str]:
-    """The full keys of what was given: `optimiser={"name": ...}` gives optimiser.name."""
-    leaves = [(key, value if isinstance(value, Mapping) else ("",)) for key, value in values.items()]
-    return frozenset(full_key(f"{key}.{leaf}" if leaf else key) for key, inner in leaves for leaf in inner)
 
 
 def _resume(

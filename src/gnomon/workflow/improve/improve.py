@@ -30,6 +30,7 @@ from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
+from gnomon.workflow.road.open import given_keys
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import open_session
@@ -139,12 +140,7 @@ def _begun(
         looks = looks_at_dev(run.folder)
     else:
         opened, source, task = from_flat(values), thing, None
-        leaves = [
-            f"{key}.{leaf}" if leaf else key
-            for key, value in values.items()
-            for leaf in (value if isinstance(value, Mapping) else ("",))
-        ]
-        given = frozenset(map(full_key, leaves))
+        given = given_keys(values)
     opened = fill(opened, preset)
     prepared = prepare(source, opened, task)
     session = open_session(prepared, opened, given)

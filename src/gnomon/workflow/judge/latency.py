@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from gnomon.core.errors import GnomonError
 from gnomon.data.opening import open_source
@@ -15,7 +17,7 @@ from gnomon.training.evaluate import judging
 from gnomon.workflow.prepare import source_of
 
 if TYPE_CHECKING:
-    from gnomon.core.task import Batch
+    from gnomon.core.task import Batch, Task
     from gnomon.workflow.run import Run
 
 EXAMPLES = 8  # of them in turn, so that lengths and sizes vary as they do in the data
@@ -31,13 +33,19 @@ def latency(run: Run, source: Any = None) -> Interval:
     `source` is needed for data that was in memory. Raises a GnomonError where no example is at hand.
     """
     batches = _batches_of_one(run, source)
-    task, model = run.task, run.model
+    return median(np.array(timed(run.task, run.model, batches, run.settings.machine.threads)))
+
+
+def timed(
+    task: Task, model: nn.Module, batches: Sequence[Batch], threads: int | None, *, most: int = MOST
+) -> list[float]:
+    """Milliseconds of each call with one of `batches` in turn, on `threads` threads: FEWEST calls, or more in time."""
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(run.settings.machine.threads or threads_before)
+    torch.set_num_threads(threads or threads_before)
     taken: list[float] = []
     try:
         with judging(model):
-            for count in range(WARM_UP + MOST):
+            for count in range(WARM_UP + most):
                 batch = batches[count % len(batches)]
                 began = time.perf_counter()
                 task.predict(model, task.outputs(model, batch), batch)
@@ -47,7 +55,7 @@ def latency(run: Run, source: Any = None) -> Interval:
                     break
     finally:
         torch.set_num_threads(threads_before)
-    return median(np.array(taken))
+    return taken
 
 
 def median(values: np.ndarray) -> Interval:

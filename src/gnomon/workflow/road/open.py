@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import Settings, with_values
+from gnomon.core.settings import Settings, full_key, with_values
 from gnomon.data.opening import open_source
 from gnomon.data.source import Source
 
@@ -27,6 +28,12 @@ def open_data(thing: Any, settings: Settings) -> Opened:
     """`thing`, and the target data of `settings`, opened. Raises UsageError, DataError or ArtefactError."""
     source, target = open_source(thing), settings.data.target_data
     return Opened(settings, source, None if target is None else _open_target(target), _reopen(thing))
+
+
+def given_keys(values: Mapping[str, Any]) -> frozenset[str]:
+    """The full keys of what was given: `optimiser={"name": ...}` gives optimiser.name."""
+    leaves = [(key, value if isinstance(value, Mapping) else ("",)) for key, value in values.items()]
+    return frozenset(full_key(f"{key}.{leaf}" if leaf else key) for key, inner in leaves for leaf in inner)
 
 
 def findable(settings: Settings) -> Settings:

@@ -166,25 +166,12 @@ def _latency(trials: Trials, trial: Trial) -> float:
     """Milliseconds from one encoded example to its answer: the median call, with the trial's number of threads."""
     import torch
 
-    from gnomon.training.evaluate import judging
-    from gnomon.workflow.judge.latency import EXAMPLES, FEWEST, WARM_UP
+    from gnomon.workflow.judge.latency import EXAMPLES, FEWEST, timed
 
     columns = trials.judged_columns["dev"]
     size = min(EXAMPLES, len(trials.prepared.splits["dev"]))
     batches = [trial.task.collate(columns, torch.tensor([place])) for place in range(size)]
-    threads_before, taken = torch.get_num_threads(), list[float]()
-    torch.set_num_threads(trial.settings.machine.threads or threads_before)
-    try:
-        with judging(trial.model):
-            for count in range(WARM_UP + FEWEST):
-                batch = batches[count % size]
-                began = time.perf_counter()
-                trial.task.predict(trial.model, trial.task.outputs(trial.model, batch), batch)
-                if count >= WARM_UP:
-                    taken.append(1000 * (time.perf_counter() - began))
-    finally:
-        torch.set_num_threads(threads_before)
-    return float(np.median(taken))
+    return float(np.median(timed(trial.task, trial.model, batches, trial.settings.machine.threads, most=FEWEST)))
 
 
 # --- as a process of its own ------------------------------------------------------------------------------------------
