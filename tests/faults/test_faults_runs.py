@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
+import run_records
+from run_records import DIAGNOSIS, ENVIRONMENT, card, row
 
 from gnomon.core.errors import ArtefactError, BusyError, GnomonError, MachineError, UsageError
 from gnomon.core.settings import from_flat
@@ -31,7 +32,7 @@ from gnomon.runs.lock import RunLock
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BIG = bytes(range(256)) * 40  # 10,240 bytes: three pages of 4 KB, the last one not full
-TABLE = pl.DataFrame({"id": ["a", "b"], "error": [0.0, 1.0]})
+TABLE = run_records.predictions("a", "b")
 
 
 # --- a run with something of everything, and what can be read of it ---------------------------------------------------
@@ -39,15 +40,15 @@ def make_run(folder: Path) -> RunFolder:
     run = RunFolder.create(folder / "runs", "sorting", "screws", now=NOW)
     with run.lock():
         run.save_settings(from_flat({"epochs": 3}), ["stop.epochs"])
-        run.save_data({"ids": ["a", "b"]})
-        for step in range(4):
-            run.history.append({"step": step, "loss": 1 / (1 + step)})
-        run.openings.append({"opened": 1})
+        run.save_data(card("a", "b"))
+        for epoch in range(1, 5):
+            run.history.append(row(epoch))
+        run.openings.append({"opened": "2026"})
         run.save_checkpoint(1, {"model.safetensors": BIG, "state.json": b"{1}"}, is_best=True)
         run.save_checkpoint(2, {"model.safetensors": BIG[::-1], "state.json": b"{2}"})
         run.save_model({"model.safetensors": BIG, "task.json": b"{}"})
         run.save_predictions("dev", TABLE)
-        run.save_diagnosis({"verdict": "variance"})
+        run.save_diagnosis(DIAGNOSIS)
     return run
 
 
@@ -78,9 +79,9 @@ ACTIONS: dict[str, Callable[[RunFolder], object]] = {
     "new best, keep 1": lambda run: run.save_checkpoint(3, {"state.json": b"{3}"}, keep=1, is_best=True),
     "same step again": lambda run: run.save_checkpoint(2, {"model.safetensors": BIG, "state.json": b"{new 2}"}),
     "model again": lambda run: run.save_model({"model.safetensors": BIG[::-1]}),
-    "data again": lambda run: run.save_data({"ids": [f"{number:04d}" for number in range(1000)]}),
-    "first environment": lambda run: run.save_environment({"python": "3"}),
-    "history": lambda run: run.history.append({"step": 4, "loss": 0.1, "text": "x" * 5000}),
+    "data again": lambda run: run.save_data(card(*(f"{number:04d}" for number in range(1000)))),
+    "first environment": lambda run: run.save_environment(ENVIRONMENT),
+    "history": lambda run: run.history.append(row(5, size=5000)),
     "history cut": lambda run: run.history.keep_first(2),
 }
 
@@ -449,9 +450,9 @@ def test_five_thousand_states_after_a_power_loss_load_the_old_or_the_new(fresh, 
         lambda run: run.save_checkpoint(3, {"model.safetensors": pages[12], "optimizer.safetensors": pages[8]}),
         lambda run: run.save_checkpoint(2, {"model.safetensors": pages[8], "state.json": b"{2}"}, is_best=True),
         lambda run: run.save_model({"model.safetensors": pages[8], "task.json": b"{}"}),
-        lambda run: run.save_data({"text": "x" * len(pages[8])}),
-        lambda run: run.save_environment({"text": "x" * len(pages[8])}),
-        lambda run: run.history.append({"step": 4, "text": "x" * len(pages[8])}),
+        lambda run: run.save_data(card("x" * len(pages[8]))),
+        lambda run: run.save_environment({**ENVIRONMENT, "cpu": "x" * len(pages[8])}),
+        lambda run: run.history.append(row(5, size=len(pages[8]))),
     )
     counts = [check_power_losses(fresh(), action, monkeypatch, place / "loss") for action in actions]
     print(counts)
@@ -569,8 +570,8 @@ def test_after_a_failed_sync_the_old_file_is_never_synced_again(fresh, monkeypat
         writer.write_bytes(run.path / "report.html", b"<html>")
         assert len(set(synced)) == len(synced)
         synced.clear()
-        run.history.append({"step": 9})
-        assert run.history.read()[-1] == {"step": 9}
+        run.history.append(row(9))
+        assert run.history.read()[-1] == row(9)
         assert len(set(synced)) == len(synced) >= 2
     assert (run.path / "report.html").read_bytes() == b"<html>"
 

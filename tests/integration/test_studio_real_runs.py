@@ -91,7 +91,7 @@ def test_only_what_the_model_answered_is_said_to_be_its_answer(client, place):
 
 def test_the_diary_of_an_improvement_is_on_the_page(client, place, run):
     with run.folder.lock():
-        run.folder.diary.append({"event": "began", "text": "<b>began", "seconds": 1.0, "facts": {}})
+        run.folder.diary.append({"event": "began", "text": "<b>began", "seconds": 1.0, "facts": {"limit": 9.0}})
     page = body(client, place)
     assert "How it came about" in page
     assert "&lt;b&gt;began" in page

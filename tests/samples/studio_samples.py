@@ -15,7 +15,6 @@ from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.settings import from_flat
 from gnomon.runs.folder import RunFolder, card_files
 from gnomon.strategy.ladder import diagnose
-from gnomon.strategy.saved import to_json
 from gnomon.studio.app import create
 from gnomon.studio.library import Library, run_id
 
@@ -84,7 +83,7 @@ def plant(
             folder.save_outcome(
                 {"seconds": 12.0, "steps": 30, "dev_looks": epochs, "ended_because": "epochs", "layers": []}
             )
-            folder.save_diagnosis(to_json(diagnose(evaluations, human=(0.01,), error_name="error")))
+            folder.save_diagnosis(diagnose(evaluations, human=(0.01,), error_name="error"))
     return folder
 
 

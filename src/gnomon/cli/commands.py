@@ -145,9 +145,7 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
     run = load(_one(words, "RUN", "test", "runs/latest"))
     run.test()
     if as_json:
-        _print_json(
-            {**diagnosis_as_json(run.diagnosis), "run": str(run.path), "openings": len(run.folder.openings.read())}
-        )
+        _print_json({**diagnosis_as_json(run.diagnosis), "run": str(run.path), "openings": run.folder.num_openings})
     else:
         print_diagnosis(run.diagnosis, report=run.report)
     return 0

@@ -102,7 +102,7 @@ def _print_signals(console: Console, shown: Shown) -> None:
     heads = f"{'mean':>10}{'spread':>10}{'gradient':>10}{'update':>10}{'dead':>8}{'saturated':>11}"
     console.print(f"  {'signals':<{width}}  {heads}", style="bold", markup=False)
     for row in shown.signals:
-        dead, saturated = ("" if row[key] is None else f"{100 * row[key]:.0f} %" for key in ("dead", "saturated"))
+        dead, saturated = ("" if one is None else f"{100 * one:.0f} %" for one in (row["dead"], row["saturated"]))
         console.print(
             f"  {row['layer']:<{width}}  {row['mean']:>10.2g}{row['std']:>10.2g}{row['gradient']:>10.2g}"
             f"{row['update_ratio']:>10.1e}{dead:>8}{saturated:>11}",

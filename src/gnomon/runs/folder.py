@@ -22,24 +22,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.evaluation import SPLITS
+from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.runs import checkpoints, reader, settings_file, writer
 from gnomon.runs.checkpoints import Checkpoint
 from gnomon.runs.journal import Journal
 from gnomon.runs.lock import RunLock
+from gnomon.runs.records import DataCard, Environment, HistoryRow, Opening, Outcome
 from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json, encode_sealed
+from gnomon.strategy import saved
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.improve_diary import Entry
+    from gnomon.strategy.improve_probes import Probes
+
+T = TypeVar("T")
 
 SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
 OUTCOME, SPLITS_TABLE, LEAKS_TABLE, PROBES = "outcome.json", "splits.parquet", "leaks.parquet", "probes.json"
 HISTORY, OPENINGS, DIARY, MODEL, LOCK = "history.jsonl", "openings.jsonl", "diary.jsonl", "model", "lock"
 NUDGES, LEDGER = "nudges.jsonl", "ledger.jsonl"
+LEDGER_LIMIT = 1 << 30  # bytes: a line of it may hold the error of each of a million dev examples
+OPENED = "openings"  # in the manifest: how often the test split was opened
 JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
 PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
 LATEST = "latest"
@@ -73,9 +84,10 @@ class RunFolder:
     def __init__(self, path: Path, *, task: str, name: str, created: str) -> None:
         self.path, self.task, self.name, self.created = path, task, name, created
         self._is_locked = False
-        self.history = Journal(path, HISTORY, before_writing=self._require_lock)
-        self.openings = Journal(path, OPENINGS, before_writing=self._require_lock)
-        self.diary = Journal(path, DIARY, before_writing=self._require_lock)
+        locked = self._require_lock
+        self.history: Journal[HistoryRow] = Journal(path, HISTORY, HistoryRow, before_writing=locked)
+        self.openings: Journal[Opening] = Journal(path, OPENINGS, Opening, before_writing=locked)
+        self.diary: Journal[dict[str, Any]] = Journal(path, DIARY, before_writing=locked)  # see `load_diary`
 
     # --- making and finding -------------------------------------------------------------------------------------------
     @classmethod
@@ -163,36 +175,64 @@ class RunFolder:
     def save_environment(self, environment: Mapping[str, Any]) -> None:
         self._save_json(ENVIRONMENT, environment)
 
-    def load_environment(self) -> dict[str, Any]:
-        return self._load_json(ENVIRONMENT)
+    def load_environment(self) -> Environment:
+        return self.load_record(ENVIRONMENT, Environment)
 
     def save_data(self, card: Mapping[str, Any]) -> None:
         """What was read: source, counts, split ids and hashes, as plain JSON values."""
         self._save_json(DATA, card)
 
-    def load_data(self) -> dict[str, Any]:
-        return self._load_json(DATA)
+    def load_data(self) -> DataCard:
+        return self.load_record(DATA, DataCard)
 
     def save_outcome(self, outcome: Mapping[str, Any]) -> None:
         """How training went: steps, best epoch, seconds, layers."""
         self._save_json(OUTCOME, outcome)
 
-    def load_outcome(self) -> dict[str, Any]:
-        return self._load_json(OUTCOME)
+    def load_outcome(self) -> Outcome:
+        return self.load_record(OUTCOME, Outcome)
 
-    def save_diagnosis(self, diagnosis: Mapping[str, Any]) -> None:
-        self._save_json(DIAGNOSIS, diagnosis)
+    def save_diagnosis(self, diagnosis: Diagnosis) -> None:
+        self._save_json(DIAGNOSIS, saved.to_json(diagnosis))
 
-    def load_diagnosis(self) -> dict[str, Any]:
-        return self._load_json(DIAGNOSIS)
+    def load_diagnosis(self) -> Diagnosis:
+        return saved.from_json(self._load_json(DIAGNOSIS), str(self.path / DIAGNOSIS))
 
-    def save_probes(self, probes: Mapping[str, Any]) -> None:
+    def save_probes(self, probes: Probes) -> None:
         """What changes to this system would give, as measured."""
-        self._save_json(PROBES, probes)
+        from gnomon.strategy import improve_probes  # NumPy comes with it
 
-    def load_probes(self) -> dict[str, Any] | None:
+        self._save_json(PROBES, improve_probes.to_json(probes))
+
+    def load_probes(self) -> Probes | None:
         """None where nothing was probed."""
-        return self._load_json(PROBES) if PROBES in self._manifest()["files"] else None
+        if PROBES not in self._manifest()["files"]:
+            return None
+        from gnomon.strategy import improve_probes
+
+        return improve_probes.from_json(self._load_json(PROBES), str(self.path / PROBES))
+
+    def load_diary(self) -> list[Entry]:
+        """The steps of the improvement that made this run; none if no improvement did."""
+        from gnomon.strategy.improve_diary import Entry  # NumPy comes with it
+
+        where = str(self.path / DIARY)
+        return [Entry.from_json(line, where, number) for number, line in enumerate(self.diary.read(), start=1)]
+
+    # --- openings of the test split -----------------------------------------------------------------------------------
+    def add_opening(self) -> None:
+        """Write down that the test split is opened, before it is looked at: in a line, and as a count in the manifest.
+
+        Whoever deletes the one still has the other.
+        """
+        self.openings.append({"opened": datetime.now(UTC).isoformat(timespec="seconds")})
+        manifest = self._manifest()
+        self._write_manifest({**manifest, OPENED: max(len(self.openings.read()), _opened(manifest) + 1)})
+
+    @property
+    def num_openings(self) -> int:
+        """How often the test split was opened."""
+        return max(len(self.openings.read()), _opened(self._manifest()))
 
     # --- checkpoints and model ----------------------------------------------------------------------------------------
     def save_checkpoint(
@@ -239,35 +279,31 @@ class RunFolder:
         self._save_table(_predictions_name(split), table)
 
     def load_predictions(self, split: str) -> pl.DataFrame:
-        return self._load_table(_predictions_name(split))
+        from gnomon.runs import tables  # polars comes with it
+
+        name = _predictions_name(split)
+        return tables.read_predictions(self._load(name), str(self.path / name))
 
     def save_splits(self, table: pl.DataFrame) -> None:
         """Who is in which split: the columns split, id, fingerprint."""
         self._save_table(SPLITS_TABLE, table)
 
     def load_splits(self) -> pl.DataFrame:
-        return self._load_table(SPLITS_TABLE)
+        from gnomon.runs import tables
+
+        return tables.read_splits(self._load(SPLITS_TABLE), str(self.path / SPLITS_TABLE))
 
     def save_leaks(self, pairs: pl.DataFrame) -> None:
         """Which examples are in two splits, as `data.leakage.Leaks.pairs`."""
         self._save_table(LEAKS_TABLE, pairs)
 
     def load_leaks(self) -> pl.DataFrame:
-        return self._load_table(LEAKS_TABLE)
+        from gnomon.runs import tables
+
+        return tables.read_leaks(self._load(LEAKS_TABLE), str(self.path / LEAKS_TABLE))
 
     def _save_table(self, name: str, table: pl.DataFrame) -> None:
         self._save(name, _parquet(table))
-
-    def _load_table(self, name: str) -> pl.DataFrame:
-        import polars as pl
-
-        data = self._load(name)
-        try:
-            return pl.read_parquet(io.BytesIO(data))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise ArtefactError(
-                f"is not a Parquet table ({error}).", where=str(self.path / name), fix=RESTORE
-            ) from None
 
     def saved_predictions(self) -> tuple[str, ...]:
         """The splits whose predictions are here, in the order of the ladder."""
@@ -308,7 +344,8 @@ class RunFolder:
             yield name, reader.fault(self.path, name, entry)
         for name in JOURNALS:
             if os.path.lexists(self.path / name):
-                torn, fault = reader.attempt(Journal(self.path, name).torn)
+                journal: Journal[Any] = Journal(self.path, name, limit=LEDGER_LIMIT)
+                torn, fault = reader.attempt(journal.torn)
                 yield name, ArtefactError(f"{torn}.", fix=RESTORE) if torn else fault
         for folder in (
             *(f"{checkpoints.FOLDER}/{name}" for name in checkpoints.names(self.path)),
@@ -320,6 +357,11 @@ class RunFolder:
     # --- files under the run's manifest -------------------------------------------------------------------------------
     def _save_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._save(name, _json(name, value))
+
+    def load_record(self, name: str, kind: type[T]) -> T:
+        """A JSON file as what it should hold: see `runs.records`."""
+        where, root = str(self.path / name), name.partition(".")[0]
+        return read_as(kind, self._load_json(name), where=where, root=root, fix=RESTORE)
 
     def _load_json(self, name: str) -> dict[str, Any]:
         return decode_json(self._load(name, limit=JSON_LIMIT), str(self.path / name))
@@ -389,6 +431,11 @@ def card_files(
         SPLITS_TABLE: _parquet(splits),
         LEAKS_TABLE: _parquet(leaks),
     }
+
+
+def _opened(manifest: Mapping[str, Any]) -> int:
+    count = manifest.get(OPENED, 0)
+    return count if type(count) is int and count > 0 else 0
 
 
 def _json(name: str, value: Mapping[str, Any]) -> bytes:

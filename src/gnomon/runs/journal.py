@@ -7,23 +7,37 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Generic, TypeVar, final
 
 from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import parse_json, read_as
 from gnomon.runs import reader, writer
 from gnomon.runs.seal import RESTORE
 
+Record = TypeVar("Record")
+
 _LINE = re.compile(rb'(\{.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
-LIMIT = 1 << 30  # bytes of a journal that are read
+LIMIT = 64 << 20  # bytes of a journal that are read: 100,000 epochs with the signals of ten layers each are fewer
 
 
 @final
-class Journal:
-    """The journal `name` in the folder `root`. Every line is on the disk when `append` returns."""
+class Journal(Generic[Record]):
+    """The journal `name` in the folder `root`. Every line is on the disk when `append` returns.
 
-    def __init__(self, root: Path, name: str, *, before_writing: Callable[[], None] = lambda: None) -> None:
+    `kind` says what a record is (see `core.plain`), `limit` how many bytes are read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        kind: Any = dict,
+        *,
+        limit: int = LIMIT,
+        before_writing: Callable[[], None] = lambda: None,
+    ) -> None:
         self.root, self.name = root, name
-        self._before_writing = before_writing
+        self._kind, self._limit, self._before_writing = kind, limit, before_writing
         self._end_is_whole = False
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -36,12 +50,16 @@ class Journal:
         writer.append_line(self.root / self.name, line)
         self._end_is_whole = True
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[Record]:
         """All records, without a torn last one; none if nothing was ever written.
 
-        Raises ArtefactError naming the line for damage that no crash can explain.
+        Raises ArtefactError naming the line for damage that no crash can explain, and for a record of another kind.
         """
-        return self._parse()[0]
+        where = str(self.root / self.name)
+        return [
+            read_as(self._kind, record, where=where, root=f"line {number}", fix=RESTORE)
+            for number, record in enumerate(self._parse()[0], start=1)
+        ]
 
     def keep_first(self, count: int) -> None:
         """Drop all records but the first `count`, and a torn end: what a resumed run will say again.
@@ -70,7 +88,7 @@ class Journal:
         path = self.root / self.name
         if not path.exists() and not path.is_symlink():
             return [], b"", ""
-        data = reader.read_file(self.root, self.name, limit=LIMIT)
+        data = reader.read_file(self.root, self.name, limit=self._limit)
         records: list[dict[str, Any]] = []
         start = 0
         while start < len(data):
@@ -108,7 +126,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if not match or zlib.crc32(match[1]) != int(match[2], 16):
         return None
     try:
-        record = json.loads(match[1] + b"}")
-    except (ValueError, RecursionError):
+        record = parse_json(match[1] + b"}")
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None

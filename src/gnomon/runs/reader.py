@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gnomon.core.errors import ArtefactError, MachineError
-from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, check_name, decode_sealed
+from gnomon.runs.seal import MANIFEST, MANIFEST_LIMIT, RESTORE, check_name, decode_sealed
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def _open_regular(path: Path, limit: int | None) -> Iterator[BufferedReader]:
 def read_manifest(root: Path, name: str = MANIFEST) -> dict[str, Any]:
     """The manifest at `root`/`name`. Raises ArtefactError if it is damaged or of a later format."""
     where = str(root / name)
-    manifest = decode_sealed(read_file(root, name, limit=JSON_LIMIT), where)
+    manifest = decode_sealed(read_file(root, name, limit=MANIFEST_LIMIT), where)
     version = manifest.get("format")
     if version != FORMAT:
         raise ArtefactError(

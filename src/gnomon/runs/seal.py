@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import parse_json
 
 MANIFEST = "manifest.json"
 JSON_LIMIT = 64 << 20  # bytes; no JSON file of a run comes near
+MANIFEST_LIMIT = 1 << 20  # bytes; a run with a hundred figures has 20,000
 
 RESTORE = "restore the file from a copy, or make the run again."
 
@@ -20,15 +22,13 @@ def encode_json(value: Any) -> bytes:
 
 
 def decode_json(data: bytes, where: str) -> dict[str, Any]:
-    """The object in `data`. Raises ArtefactError for anything but one JSON object of sane size and depth."""
+    """The object in `data`. Raises ArtefactError for anything but one JSON object of sane size, depth and numbers."""
     if len(data) > JSON_LIMIT:
         raise ArtefactError(f"has {len(data):,} bytes, more than the {JSON_LIMIT:,} allowed.", where=where, fix=RESTORE)
     try:
-        value = json.loads(data)
-    except RecursionError:
-        raise ArtefactError("is nested too deeply.", where=where, fix=RESTORE) from None
-    except ValueError as error:  # bad JSON, bad UTF-8, an integer of thousands of digits
-        raise ArtefactError(f"is not valid JSON ({error}).", where=where, fix=RESTORE) from None
+        value = parse_json(data)
+    except ValueError as error:
+        raise ArtefactError(f"{error}.", where=where, fix=RESTORE) from None
     if not isinstance(value, dict):
         raise ArtefactError(f"holds a {type(value).__name__} where an object is expected.", where=where, fix=RESTORE)
     return value

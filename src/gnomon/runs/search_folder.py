@@ -18,12 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, final
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.runs import reader, settings_file, writer
-from gnomon.runs.folder import LEDGER, RunFolder, safe_name
+from gnomon.runs.folder import LEDGER, LEDGER_LIMIT, RunFolder, safe_name
 from gnomon.runs.journal import Journal
-from gnomon.runs.seal import JSON_LIMIT, MANIFEST, decode_json, encode_json
+from gnomon.runs.records import Search, SearchOutcome
+from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json
 
 KIND = "tune"  # the folder among the runs', and what its manifest says instead of a task
 SEARCH, BEST, OUTCOME = "search.json", "best", "outcome.json"
@@ -36,7 +38,7 @@ class SearchFolder:
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run  # settings, data card, splits, figures and report are kept as a run keeps them
-        self.ledger = Journal(run.path, LEDGER)
+        self.ledger: Journal[dict[str, Any]] = Journal(run.path, LEDGER, limit=LEDGER_LIMIT)  # see search.ledger
 
     @property
     def path(self) -> Path:
@@ -84,9 +86,14 @@ class SearchFolder:
         with self.run.lock():
             yield
 
-    def load_search(self) -> dict[str, Any]:
-        entry = reader.read_manifest(self.path)["files"][SEARCH]
-        return decode_json(reader.verified(self.path, SEARCH, entry, limit=JSON_LIMIT), str(self.path / SEARCH))
+    def load_search(self) -> Search:
+        """What the search was given. Raises ArtefactError naming the place."""
+        where = str(self.path / SEARCH)
+        entry = reader.read_manifest(self.path)["files"].get(SEARCH)
+        if entry is None:
+            raise ArtefactError(f"does not list {SEARCH}.", where=str(self.path / MANIFEST), fix=RESTORE)
+        plain = decode_json(reader.verified(self.path, SEARCH, entry, limit=JSON_LIMIT), where)
+        return read_as(Search, plain, where=where, root="search", fix=RESTORE)
 
     def save_best(self, settings: Settings, given: Collection[str]) -> Path:
         """Commit best/settings.toml; `given` are the keys that the search or the user chose."""
@@ -99,4 +106,6 @@ class SearchFolder:
 
     def load_outcome(self) -> dict[str, Any] | None:
         """What came of it; None for a search that did not come to its end."""
-        return self.run.load_outcome() if os.path.lexists(self.path / OUTCOME) else None
+        if not os.path.lexists(self.path / OUTCOME):
+            return None
+        return dict(self.run.load_record(OUTCOME, SearchOutcome))

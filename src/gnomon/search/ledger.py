@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from gnomon.core.errors import ArtefactError
-from gnomon.search.results import FAILED, Result, from_json, to_json
+from gnomon.core.plain import Count, Seconds, read_as
+from gnomon.search.results import FAILED, FIX, Result, from_json, to_json
 from gnomon.search.rounds import Zoom
-from gnomon.search.space import Point
+from gnomon.search.space import Point, Space, misfit
 
 MOST_TIMES = 3  # times a trial is started: one that killed its worker this often will do it again
 BEGAN, TRIAL, PUT_BACK, DIED, ZOOMED, AGAIN = "began", "trial", "put back", "died", "zoom", "again"
@@ -77,34 +78,66 @@ def failed(number: int, round_number: int, point: Point, why: str | None) -> Res
     return Result(number, round_number, point, FAILED, note=f"its process died {MOST_TIMES} times{cause}")
 
 
-def replay(ledger: Ledger, where: str) -> float:
-    """Fill the ledger from its lines; returns the seconds spent. Raises ArtefactError for invalid lines."""
+class _Spent(TypedDict):
+    """Seconds spent on the search until a line was written."""
+
+    spent: Seconds
+
+
+class _About(TypedDict):
+    """A line about one trial."""
+
+    number: Count
+    why: NotRequired[str]
+
+
+class _Zoomed(TypedDict):
+    round: Count
+    name: str
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+    trials: tuple[Count, ...]
+
+
+def replay(ledger: Ledger, space: Space, where: str) -> float:
+    """Fill the ledger of a search over `space` from its lines; the seconds that were spent.
+
+    Raises ArtefactError for lines that no such search wrote.
+    """
     spent = 0.0
-    try:
-        for record in ledger.lines.read():
-            _replay_one(ledger, record)
-            spent = max(spent, float(record["spent"]))
-    except (KeyError, TypeError, ValueError) as fault:
-        raise ArtefactError(
-            f"has a line that does not belong to a search ({fault}).", where=where, fix="restore it from a copy."
-        ) from None
+    for number, record in enumerate(ledger.lines.read(), start=1):
+        rest, root = dict(record), f"line {number}"
+        kind = rest.pop("kind", None)
+        told = read_as(_Spent, {"spent": rest.pop("spent", None)}, where=where, root=root, fix=FIX)
+        spent = max(spent, told["spent"])
+        _replay_one(ledger, kind, rest, where, root)
+    _check_results([*ledger.results.values(), *ledger.again.values()], space, where)
     return spent
 
 
-def _replay_one(ledger: Ledger, record: Mapping[str, Any]) -> None:
-    kind = record["kind"]
-    if kind == TRIAL:
-        ledger.results[int(record["number"])] = from_json(record)
-    elif kind == AGAIN:
-        ledger.again[int(record["number"])] = from_json(record)
-    elif kind == BEGAN:
-        ledger.times[int(record["number"])] = ledger.times.get(int(record["number"]), 0) + 1
-    elif kind == PUT_BACK:
-        ledger.times[int(record["number"])] = 0
+def _check_results(results: Sequence[Result], space: Space, where: str) -> None:
+    """Raises ArtefactError where results are not of one search: points of another space, errors of other examples."""
+    sizes = {len(one.errors) for one in results if one.errors is not None}
+    if len(sizes) > 1:
+        raise ArtefactError("has trials that were judged on different examples.", where=where, fix=FIX)
+    for one in results:
+        odd = misfit(space, one.point)
+        if odd:
+            raise ArtefactError(f"trial {one.number}: {odd}.", where=where, fix=FIX)
+
+
+def _replay_one(ledger: Ledger, kind: Any, rest: dict[str, Any], where: str, root: str) -> None:
+    if kind in (TRIAL, AGAIN):
+        result = from_json(rest, where, root)
+        (ledger.results if kind == TRIAL else ledger.again)[result.number] = result
     elif kind == ZOOMED:
-        before, after, trials = (tuple(record[name]) for name in ("before", "after", "trials"))
-        ledger.zooms.append(Zoom(int(record["round"]), str(record["name"]), before, after, trials))
-    elif kind == DIED:
-        ledger.deaths[int(record["number"])] = str(record["why"])
+        ledger.zooms.append(Zoom(**read_as(_Zoomed, rest, where=where, root=root, fix=FIX)))
+    elif kind in (BEGAN, PUT_BACK, DIED):
+        about = read_as(_About, rest, where=where, root=root, fix=FIX)
+        number = about["number"]
+        if kind == DIED:
+            ledger.deaths[number] = about.get("why", "")
+        else:
+            ledger.times[number] = ledger.times.get(number, 0) + 1 if kind == BEGAN else 0
     else:
-        raise ValueError(kind)
+        raise ArtefactError(f"{root} does not belong to a search.", where=where, fix=FIX)

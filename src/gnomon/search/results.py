@@ -7,11 +7,16 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 
+from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import NAN_TOO, Count, Seconds, read_as
 from gnomon.search.space import Point
+
+FIX = "restore the file from a copy, or start a new search."
+MOST_ERRORS = 100_000_000  # examples of a dev set
 
 FINISHED, STOPPED, DIVERGED, FAILED = "finished", "stopped", "diverged", "failed"
 
@@ -74,18 +79,40 @@ def to_json(result: Result) -> dict[str, Any]:
     }
 
 
-def from_json(plain: Mapping[str, Any]) -> Result:
-    """Raises KeyError, TypeError or ValueError for anything that `to_json` did not write."""
-    numbers: dict[str, Any] = {name: float(plain[name]) for name in _NUMBERS}
-    return Result(
-        **{name: plain[name] for name in _PLAIN},
-        **numbers,
-        point=dict(plain["point"]),
-        measures={name: float(value) for name, value in plain["measures"].items()},
-        unmet=tuple(plain["unmet"]),
-        epoch_errors=tuple(map(float, plain["epoch_errors"])),
-        errors=None if plain["errors"] is None else unpack(plain["errors"]),
-    )
+Measured = Annotated[float, NAN_TOO]
+
+
+class Line(TypedDict):
+    """What `to_json` gives."""
+
+    number: Count
+    round: int  # below 0: a repeat of that trial with another seed
+    status: Literal["finished", "stopped", "diverged", "failed"]
+    error: Measured
+    low: Measured
+    high: Measured
+    loss: Measured
+    train_error: Measured
+    epoch_errors: list[Measured]
+    epochs: Count
+    seconds: Seconds
+    cost: float
+    point: dict[str, Any]
+    measures: dict[str, Measured]
+    unmet: list[str]
+    note: str
+    errors: str | None  # as `pack` gives them
+
+
+def from_json(plain: Any, where: str = "ledger.jsonl", root: str = "result") -> Result:
+    """What `to_json` was given. Raises ArtefactError for the file `where`, naming the place from `root` on."""
+    line = read_as(Line, plain, where=where, root=root, fix=FIX)
+    try:
+        errors = None if line["errors"] is None else unpack(line["errors"])
+    except ValueError as fault:
+        raise ArtefactError(f"{root}.errors: {fault}.", where=where, fix=FIX) from None
+    lists: dict[str, Any] = {name: tuple(line[name]) for name in ("epoch_errors", "unmet")}  # type: ignore[literal-required]
+    return Result(**{**line, **lists, "errors": errors})  # type: ignore[typeddict-item]
 
 
 _PLAIN = ("number", "round", "status", "epochs", "note")
@@ -103,4 +130,15 @@ def pack(errors: np.ndarray) -> str:
 
 
 def unpack(text: str) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<f4").copy()
+    """Raises ValueError for a text that `pack` did not give."""
+    unpacking = zlib.decompressobj()
+    try:
+        data = unpacking.decompress(base64.b64decode(text, validate=True), MOST_ERRORS * 4)
+    except zlib.error as fault:
+        raise ValueError(f"is not packed as errors are ({fault})") from None
+    if not unpacking.eof or len(data) % 4:
+        raise ValueError("is cut off, or unfolds to far more than a dev set has")
+    errors = np.frombuffer(data, "<f4").copy()
+    if not np.isfinite(errors).all():
+        raise ValueError("holds an error that is no number")
+    return errors

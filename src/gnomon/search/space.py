@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import Between, Finite, read_as
 
 Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers of two", "choice"]
 Point = Mapping[str, Any]
 """One setting of everything that varies: {dimension's name: value}, plain JSON values."""
 
-DIGITS = 3  # significant digits of a value drawn from a continuous range, so that the value shown is the value used
-UNITS, LAYERS, CHANNELS = "units", "layers", "channels"  # dimensions that together make up a list of widths
+FIX = "restore the file from a copy, or start a new search."
+SMALLEST = 1e-12  # of a range on a scale of logarithms
+DIGITS = 3  # significant digits of a value drawn from a continuous range: what is shown is what was used
+UNITS, LAYERS, CHANNELS = "units", "layers", "channels"  # dimensions that make up a list of widths together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,10 @@ class Dimension:
     name: str  # "learning_rate": what people see and type
     key: str  # "optimiser.learning_rate": the setting it changes
     scale: Scale
-    tier: int
+    tier: Annotated[int, Between(1, 3)]
     default: Any
-    low: float = 0.0
-    high: float = 1.0
+    low: Finite = 0.0
+    high: Finite = 1.0
     choices: tuple[Any, ...] = ()
 
     @property
@@ -39,6 +44,12 @@ class Dimension:
     @property
     def is_whole(self) -> bool:
         return self.scale in ("whole", "whole, log", "powers of two")
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is a choice, or a number as the scale has them, be it outside of the range."""
+        if self.is_choice:
+            return value in self.choices
+        return type(value) is int or (type(value) is float and math.isfinite(value) and not self.is_whole)
 
     def at(self, place: float) -> Any:
         """The value at `place` in [0, 1], the share of the range below it on the dimension's scale."""
@@ -89,7 +100,7 @@ class Space:
     """All dimensions, first tier first. `widths`: lists of widths before the search, by setting."""
 
     dimensions: tuple[Dimension, ...]
-    widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    widths: Mapping[str, tuple[Annotated[int, Between(0, 2**20)], ...]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Dimension]:
         return iter(self.dimensions)
@@ -138,7 +149,35 @@ def to_json(space: Space) -> dict[str, Any]:
     return {"dimensions": dimensions, "widths": {key: list(widths) for key, widths in space.widths.items()}}
 
 
-def from_json(plain: Mapping[str, Any]) -> Space:
-    """Raises KeyError, TypeError or ValueError for anything that `to_json` did not write."""
-    dimensions = tuple(Dimension(**{**one, "choices": tuple(one["choices"])}) for one in plain["dimensions"])
-    return Space(dimensions, {key: tuple(widths) for key, widths in plain["widths"].items()})
+def from_json(plain: Any, where: str = "search.json") -> Space:
+    """What `to_json` was given. Raises ArtefactError for anything else, naming the place in the file `where`."""
+    space = read_as(Space, plain, where=where, root="space", fix=FIX)
+    for place, one in enumerate(space):
+        fault = _fault(one)
+        if fault:
+            raise ArtefactError(f"space.dimensions[{place}]: {fault}.", where=where, fix=FIX)
+    if not space.dimensions or len(set(space.defaults)) < len(space):
+        raise ArtefactError("space.dimensions: expected some, each of another name.", where=where, fix=FIX)
+    return space
+
+
+def _fault(one: Dimension) -> str:
+    """Why nothing can be drawn from a dimension; "" where it can."""
+    if one.is_choice:
+        return "" if one.default in one.choices else "its default is not one of its choices"
+    if not one.low <= one.high:
+        return "its range has no inside"
+    is_open_below = one.scale in ("log", "whole, log", "powers of two")
+    if (is_open_below and one.low < SMALLEST) or (one.scale == "1 - beta, log" and one.high >= 1):
+        return f"its range does not suit its scale ({one.scale})"
+    if one.name in (UNITS, LAYERS, CHANNELS) and not one.is_whole:
+        return "it counts something, and its scale does not"
+    return "" if one.holds(one.default) else "its default is not a number"
+
+
+def misfit(space: Space, point: Point) -> str:
+    """Why a point is none of this space; "" where it is one."""
+    odd = sorted(map(str, point.keys() ^ {one.name for one in space}))
+    if odd:
+        return f"{odd[0]} is not what this search varies" if odd[0] in point else f"{odd[0]} is missing"
+    return next((f"{one.name} cannot be {point[one.name]!r}" for one in space if not one.holds(point[one.name])), "")

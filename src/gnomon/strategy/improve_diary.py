@@ -5,14 +5,85 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import NOT_EMPTY, Count, Seconds, read_as
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import SeedScatter
 from gnomon.strategy.improve_turns import Learned
 
 Event = Literal["began", "first", "seen", "tried", "together", "ended", "final", "test"]
+FIX = "start a new improvement."
+
+
+class Scatter(TypedDict):
+    """A SeedScatter as the diary keeps it."""
+
+    squares: float
+    freedom: Count
+    explained: float
+
+
+class Facts(TypedDict, total=False):
+    """Everything that a step can say."""
+
+    limit: Seconds  # that the whole improvement may take
+    looks: Count
+    links: list[str]
+    further: list[str]
+    reason: str
+    verdict: str
+    gaps: dict[str, float]
+    dev_error: float
+    train_error: float
+    name: str
+    label: str
+    link: str
+    changes: dict[str, Any]
+    values_before: dict[str, Any]
+    failed: str
+    kept: bool
+    proven: bool
+    confirmed: bool
+    why: str
+    level: float
+    seeds: list[int]
+    dev_before: Annotated[list[float], NOT_EMPTY]
+    dev_after: Annotated[list[float], NOT_EMPTY]
+    gain: float
+    relative_gain: float
+    low: float
+    high: float
+    p_value: float
+    lean: float
+    lean_p: float
+    scatter: Scatter
+    cost: float
+    training_seconds: Seconds
+    epochs_a_second: float
+    errors: dict[str, float]
+    error: float
+    unproven: list[str]
+
+
+class Line(TypedDict):
+    """A line of diary.jsonl."""
+
+    event: Event
+    text: str
+    seconds: Seconds
+    facts: Facts
+
+
+MEASURED = frozenset({"relative_gain", "confirmed", "scatter", "dev_before", "dev_after"})
+NEEDED: Mapping[Event, frozenset[str]] = {  # what later steps, the figure and a resumed improvement depend on
+    "began": frozenset({"limit"}),
+    "first": frozenset({"dev_error"}),
+    "seen": frozenset({"links", "further"}),
+    "tried": frozenset({"name", "label", "link", "changes", "values_before", "kept"}),
+    "together": frozenset({"label", "changes", "kept", "proven"}) | (MEASURED - {"relative_gain"}),
+}
 
 
 @dataclass(frozen=True)
@@ -43,16 +114,16 @@ class Entry:
         return {"event": self.event, "text": self.text, "seconds": round(self.seconds, 2), "facts": dict(self.facts)}
 
     @staticmethod
-    def from_json(line: Mapping[str, Any]) -> Entry:
-        """Raises ArtefactError for a line that is not a step."""
-        try:
-            return Entry(line["event"], str(line["text"]), float(line["seconds"]), dict(line["facts"]))
-        except (KeyError, TypeError, ValueError):
-            raise ArtefactError(
-                "holds a line that is not a step of an improvement.",
-                where="diary.jsonl",
-                fix="start a new improvement.",
-            ) from None
+    def from_json(line: Any, where: str = "diary.jsonl", number: int = 1) -> Entry:
+        """The step in line `number` of the file `where`. Raises ArtefactError for a line that is not one."""
+        read = read_as(Line, line, where=where, root=f"line {number}", fix=FIX)
+        needed = NEEDED.get(read["event"], frozenset())
+        if read["event"] == "tried" and "failed" not in read["facts"]:
+            needed |= MEASURED
+        missing = sorted(needed - read["facts"].keys())
+        if missing:
+            raise ArtefactError(f"line {number}.facts.{missing[0]}: the key is missing.", where=where, fix=FIX)
+        return Entry(read["event"], read["text"], read["seconds"], dict(read["facts"]))
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import read_as
 from gnomon.strategy.advice import MOST
 from gnomon.strategy.curve import CurvePoint, Forecast, forecast_text, is_flat
 from gnomon.strategy.diagnosis import Advice, Diagnosis
@@ -185,23 +185,6 @@ def to_json(probes: Probes) -> dict[str, Any]:
     return asdict(probes)
 
 
-def from_json(values: Mapping[str, Any] | None) -> Probes | None:
-    """The inverse of `to_json`. Raises ArtefactError for anything else."""
-    if values is None:
-        return None
-    try:
-        known = dict(values)
-        return Probes(
-            **{
-                **known,
-                "links": tuple(known["links"]),
-                "points": tuple(CurvePoint(**point) for point in known["points"]),
-                "forecasts": tuple(Forecast(**one) for one in known["forecasts"]),
-                "pairs": tuple(Pair(**pair) for pair in known["pairs"]),
-                "notes": tuple(known["notes"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(
-            f"the saved probes cannot be read: {error}.", where="probes.json", fix="run `gnomon probe` again."
-        ) from None
+def from_json(values: Any, where: str = "probes.json") -> Probes:
+    """What `to_json` gave. Raises ArtefactError where it is something else, naming the place in `where`."""
+    return read_as(Probes, values, where=where, root="probes", fix="run `gnomon probe` again.")

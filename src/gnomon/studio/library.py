@@ -24,7 +24,6 @@ from gnomon.runs.lock import is_held_here
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.search_folder import SEARCH
 from gnomon.runs.tags import TagStore
-from gnomon.strategy.saved import from_json
 from gnomon.studio.review import Review
 from gnomon.studio.sheets import LiveSheet
 from gnomon.workflow.judge import errors, labels
@@ -79,7 +78,7 @@ class OpenRun:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        return from_json(self.folder.load_diagnosis())
+        return self.folder.load_diagnosis()
 
     def sheet(self, split: str) -> LiveSheet:
         """The error sheet of a split. Raises UsageError for one that is not to be looked at, or not there."""
@@ -296,7 +295,7 @@ def _read_card(name: str, path: Path) -> RunCard:
     folder = RunFolder.open(path)
     files = reader.read_manifest(path)["files"]
     settings, given = folder.load_settings()
-    diagnosis = from_json(folder.load_diagnosis()) if "diagnosis.json" in files else None
+    diagnosis = folder.load_diagnosis() if "diagnosis.json" in files else None
     outcome = folder.load_outcome() if "outcome.json" in files else None
     rungs = {rung.name: rung for rung in diagnosis.rungs} if diagnosis else {}
     history = folder.history.read()

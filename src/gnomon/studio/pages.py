@@ -23,8 +23,6 @@ from gnomon.figures import text as words
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.error_analysis import LABEL_WRONG
-from gnomon.strategy.improve_diary import Entry
-from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.improve_probes import pair_text, significant_gains
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import ladder_rows, split_name
@@ -259,7 +257,7 @@ def _nudges(found: OpenRun) -> dict[str, Any]:
 def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
     """What is wrong with the signals of its layers, what probes measured, how an improvement went; empty where none."""
     history = found.folder.history.read()
-    probes = probes_from_json(found.folder.load_probes())
+    probes = found.folder.load_probes()
     pairs = probes.pairs if probes else ()
     told = significant_gains(pairs)
     return {
@@ -269,7 +267,7 @@ def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
         "pairs": [(one.label, pair_text(one, probes.unit), one.label in told) for one in probes.pairs]
         if probes
         else [],
-        "diary": [Entry.from_json(row) for row in found.folder.diary.read()],
+        "diary": found.folder.load_diary(),
     }
 
 

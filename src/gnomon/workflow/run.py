@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from gnomon import tasks
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.models import CUSTOM
-from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.folder import MODEL, RunFolder, find
+from gnomon.runs.records import HistoryRow, SavedTask
+from gnomon.runs.seal import RESTORE, decode_json
 from gnomon.strategy.diagnosis import Diagnosis
-from gnomon.strategy.saved import from_json
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import nn
+
+TASK = "task.json"  # beside the weights
 
 
 @final
@@ -55,7 +58,7 @@ class Run:
         return self.folder.load_settings()[0]
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[HistoryRow]:
         """One row an epoch."""
         return self.folder.history.read()
 
@@ -69,10 +72,16 @@ class Run:
             )
         return dict(self.folder.load_model())
 
+    def _model_file(self, name: str) -> bytes:
+        if name not in self._model_files:
+            raise ArtefactError(f"has no {name}.", where=str(self.path / MODEL), fix=RESTORE)
+        return self._model_files[name]
+
     @cached_property
     def task(self) -> Task:
         """The task with the facts fitted on the training split."""
-        saved = json.loads(self._model_files["task.json"])
+        where = str(self.path / MODEL / TASK)
+        saved = read_as(SavedTask, decode_json(self._model_file(TASK), where), where=where, root="task", fix=RESTORE)
         kind = self._task_class or tasks.load(saved["task"])
         if kind.name != saved["task"]:
             raise UsageError(
@@ -94,7 +103,7 @@ class Run:
     @property
     def diagnosis(self) -> Diagnosis:
         """The ladder, the verdict, the advice."""
-        return from_json(self.folder.load_diagnosis())
+        return self.folder.load_diagnosis()
 
     def evaluation(self, split: str) -> Evaluation:
         """The predictions of one split: "train", "train_dev", "dev", or "test" once it has been opened.

@@ -19,7 +19,6 @@ from gnomon.runs.folder import RunFolder
 from gnomon.runs.tags import Said, TagStore
 from gnomon.strategy import error_tags
 from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, errors_of, shares_of_errors
-from gnomon.strategy.saved import from_json
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -77,7 +76,7 @@ def open_sheet(folder: RunFolder, split: str = "dev") -> Sheet:
             if split == "test" else f"there is no split named {split!r}.",
             fix="look at dev.",
         )  # fmt: skip
-    return sheet_of(folder, split, folder.load_predictions(split), from_json(folder.load_diagnosis()))
+    return sheet_of(folder, split, folder.load_predictions(split), folder.load_diagnosis())
 
 
 def sheet_of(folder: RunFolder, split: str, table: pl.DataFrame, diagnosis: Diagnosis) -> Sheet:

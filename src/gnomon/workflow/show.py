@@ -7,6 +7,7 @@ from typing import Any
 
 from gnomon.core import settings as all_settings
 from gnomon.core.layer_signals import findings_of
+from gnomon.runs.records import LayerRow, SignalRow
 from gnomon.workflow.run import Run
 
 
@@ -14,9 +15,9 @@ from gnomon.workflow.run import Run
 class Shown:
     """Layer rows as plain values, settings as (key, value, given by the user, description), the latest signals."""
 
-    layers: list[dict[str, Any]]
+    layers: list[LayerRow]
     settings: list[tuple[str, Any, bool, str]]
-    signals: list[dict[str, Any]]  # a row a layer with weights, of the last epoch in which they were looked at
+    signals: list[SignalRow]  # a row a layer with weights, of the last epoch in which they were looked at
     findings: list[str]  # what is wrong with them
 
 
@@ -28,6 +29,6 @@ def show(run: Run) -> Shown:
         for row in all_settings.rows()
     ]
     history = run.history
-    signals: list[dict[str, Any]] = next((row["signals"] for row in reversed(history) if row.get("signals")), [])
+    signals: list[SignalRow] = next((row["signals"] for row in reversed(history) if row.get("signals")), [])
     found = findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)
     return Shown(run.folder.load_outcome()["layers"], rows, signals, [finding.text for finding in found])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ def test(run: Run, source: Any = None) -> Evaluation:
         in_memory="hand it over: run.test(data).", moved="put it back there.",
     )  # fmt: skip
     with run.folder.lock():
-        run.folder.openings.append({"opened": datetime.now(UTC).isoformat(timespec="seconds")})
+        run.folder.add_opening()
         target = run.settings.data.target_data
         examples = run.task.judged(prepared.splits["test"], derive(run.settings.seed, "judged"))
         evaluation = evaluate(

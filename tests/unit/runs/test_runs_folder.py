@@ -7,10 +7,11 @@ import os
 import shutil
 from datetime import UTC, datetime, timedelta, timezone
 
-import polars as pl
 import pytest
+import run_records
 from hypothesis import given
 from hypothesis import strategies as st
+from run_records import DIAGNOSIS, ENVIRONMENT, LEAKS, OUTCOME, SPLITS, card, row
 
 from gnomon.core.errors import ArtefactError, MachineError, UsageError
 from gnomon.core.settings import from_flat
@@ -19,7 +20,7 @@ from gnomon.runs.folder import RunFolder, find, safe_name
 from gnomon.runs.journal import Journal
 
 NOW = datetime(2026, 11, 21, 10, 15, 0, tzinfo=UTC)
-TABLE = pl.DataFrame({"id": ["a", "b"], "error": [0.0, 1.0], "confidence": [None, 0.25]})
+TABLE = run_records.predictions("a", "b")
 
 
 @pytest.fixture(autouse=True)
@@ -125,30 +126,30 @@ def test_a_run_of_any_name_can_be_made_and_opened(tmp_path):
 def test_what_is_saved_comes_back(run):
     settings = from_flat({"epochs": 3, "learning_rate": 0.02})
     run.save_settings(settings, ["stop.epochs"])
-    run.save_environment({"python": "3.11"})
-    run.save_data({"source": "digits"})
-    run.save_outcome({"steps": 12})
-    run.save_diagnosis({"verdict": None})
+    run.save_environment(ENVIRONMENT)
+    run.save_data(card())
+    run.save_outcome(OUTCOME)
+    run.save_diagnosis(DIAGNOSIS)
     run.save_model({"model.safetensors": b"weights", "task.json": b"{}"})
     run.save_predictions("train_dev", TABLE)
     run.save_predictions("dev", TABLE.reverse())
-    run.save_splits(TABLE)
-    run.save_leaks(TABLE)
-    run.history.append({"step": 1})
+    run.save_splits(SPLITS)
+    run.save_leaks(LEAKS)
+    run.history.append(row(1))
     run.openings.append({"opened": "2026"})
     again = RunFolder.open(run.path)
     assert again.load_settings() == (settings, frozenset(["stop.epochs"]))
-    assert again.load_environment() == {"python": "3.11"}
-    assert again.load_data() == {"source": "digits"}
-    assert again.load_outcome() == {"steps": 12}
-    assert again.load_diagnosis() == {"verdict": None}
+    assert again.load_environment() == ENVIRONMENT
+    assert again.load_data() == card()
+    assert again.load_outcome() == OUTCOME
+    assert again.load_diagnosis() == DIAGNOSIS
     assert again.load_model() == {"model.safetensors": b"weights", "task.json": b"{}"}
     assert again.load_predictions("train_dev").equals(TABLE)
     assert again.load_predictions("dev").equals(TABLE.reverse())
-    assert again.load_splits().equals(TABLE)
-    assert again.load_leaks().equals(TABLE)
+    assert again.load_splits().equals(SPLITS)
+    assert again.load_leaks().equals(LEAKS)
     assert again.saved_predictions() == ("train_dev", "dev")
-    assert again.history.read() == [{"step": 1}]
+    assert again.history.read() == [row(1)]
     assert again.openings.read() == [{"opened": "2026"}]
     assert (run.path / "predictions" / "train-dev.parquet").exists()
     assert again.check().bad == ()
@@ -184,8 +185,8 @@ def test_a_saved_file_that_is_gone_is_named(run):
     (run.path / "data.json").unlink()
     with pytest.raises(ArtefactError, match=r"data\.json: is missing"):
         run.load_data()
-    run.save_data({"a": 1})
-    assert run.load_data() == {"a": 1}
+    run.save_data(card())
+    assert run.load_data() == card()
 
 
 def test_report_and_figures_are_free_to_go(run):
@@ -210,17 +211,17 @@ def test_json_that_could_not_be_read_back_is_not_written(run, monkeypatch):
 
 
 def test_a_reader_beside_a_writer_gets_the_old_or_the_new(run, monkeypatch):
-    run.save_data({"number": 1})
+    run.save_data(card("1"))
     other, real, done = RunFolder.open(run.path), reader.verified, []
 
     def verified(*arguments, **options):
         if not done:
             done.append(1)
-            run.save_data({"number": 2})  # just after the reader looked up the checksum
+            run.save_data(card("2"))  # just after the reader looked up the checksum
         return real(*arguments, **options)
 
     monkeypatch.setattr(reader, "verified", verified)
-    assert other.load_data() == {"number": 2}
+    assert other.load_data() == card("2")
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from gnomon.runs.journal import Journal
 from gnomon.search.ledger import MOST_TIMES, Ledger, replay
 from gnomon.search.results import FINISHED, Result
 from gnomon.search.rounds import Zoom
+from gnomon.search.space import Dimension, Space
 
 POINT = {"learning_rate": 0.01}
+SPACE = Space((Dimension("learning_rate", "optimiser.learning_rate", "log", 1, 0.01, 1e-4, 1e-1),))
 
 
 def result(number):
@@ -29,7 +31,7 @@ def written(folder, count=4):
 
 def reopened(folder):
     ledger = Ledger(Journal(folder, "ledger.jsonl"), lambda: 0.0)
-    return ledger, replay(ledger, "ledger.jsonl")
+    return ledger, replay(ledger, SPACE, "ledger.jsonl")
 
 
 @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])

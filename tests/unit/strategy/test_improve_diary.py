@@ -19,7 +19,8 @@ def tried(changes, *, kept, gain=0.1, name="more dropout", seconds=5.0, **more):
     facts = {
         "name": name, "changes": changes, "values_before": {"regularise.dropout": [0.2]}, "kept": kept,
         "proven": kept, "link": "fit-dev", "relative_gain": gain, "confirmed": False,
-        "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, **more,
+        "scatter": {"squares": 0.1, "freedom": 2, "explained": 0.05}, "label": name, "dev_before": [0.2],
+        "dev_after": [0.2 - gain], **more,
     }  # fmt: skip
     return Entry("tried", f"{name} was tried", seconds, facts)
 
@@ -127,5 +128,9 @@ def test_the_page_lists_every_step_and_its_outcome():
 
 
 def test_a_line_that_is_not_a_step_is_refused():
-    with pytest.raises(ArtefactError, match="not a step of an improvement"):
+    with pytest.raises(ArtefactError, match=r"diary\.jsonl: line 1\.facts: the key is missing"):
         Entry.from_json({"event": "tried"})
+    line = tried({"regularise.dropout": [0.4]}, kept=True).to_json()
+    del line["facts"]["dev_after"]
+    with pytest.raises(ArtefactError, match=r"a/diary\.jsonl: line 7\.facts\.dev_after: the key is missing"):
+        Entry.from_json(line, "a/diary.jsonl", 7)

@@ -132,5 +132,5 @@ def test_without_probes_nothing_changes():
 def test_probes_survive_their_file():
     full = replace(STEEP, pairs=(pair("drop", 0.01, 0.01),), notes=("short",))
     assert from_json(json.loads(json.dumps(to_json(full)))) == full
-    with pytest.raises(ArtefactError, match="cannot be read"):
+    with pytest.raises(ArtefactError, match=r"probes\.json: probes\.\w+: the key is missing"):
         from_json({"unit": SHARE})

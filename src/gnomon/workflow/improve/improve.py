@@ -180,7 +180,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
         )
     started = time.monotonic()
     folder = find(path, "runs")
-    entries = [Entry.from_json(line) for line in folder.diary.read()]
+    entries = folder.load_diary()
     if not entries or entries[0].event != "began":
         raise UsageError(
             "has no diary of an improvement.", where=str(path), fix=f"start one: gnomon improve {path} time=30m."
@@ -285,7 +285,7 @@ def checkpoint_of(trial: Trial, num_train: int) -> dict[str, bytes]:
 
 def _open_test(work: Work, run: Run) -> None:
     """Open the test split, unless a former sitting has."""
-    if run.folder.openings.read():
+    if run.folder.num_openings:
         return
     evaluation = run.test(work.source)
     rung = next(rung for rung in run.diagnosis.rungs if rung.name == "test")

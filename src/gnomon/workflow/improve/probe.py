@@ -17,7 +17,7 @@ from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
 from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
-from gnomon.strategy.improve_probes import Pair, Probes, ranked, to_json
+from gnomon.strategy.improve_probes import Pair, Probes, ranked
 from gnomon.strategy.improve_turns import Turn, ordered, turns_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
@@ -96,7 +96,7 @@ def probe(
         flag.patient = True
         found = _measure(matched, clock, share, first, opened_run, every_link, Measured(tell), flag)
         with flag.at_once():
-            opened_run.folder.save_probes(to_json(found))
+            opened_run.folder.save_probes(found)
             if found.points:
                 name, unit = opened_run.task.error_name, found.unit
                 figure = draw_learning_curve_forecast(found.points, found.forecasts, error_name=name, unit=unit)

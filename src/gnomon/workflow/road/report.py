@@ -17,8 +17,6 @@ from gnomon.core.layer_signals import findings_of
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
-from gnomon.strategy.improve_diary import Entry
-from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
 from gnomon.workflow.sheet import sheet_of, tag_sheet
@@ -73,12 +71,12 @@ def report_record(
         judged_split=shown,
         figures=run.task.figures(evaluations[shown]),
         example_views=_examples_shown(run, examples.get("train")),
-        test_openings=len(run.folder.openings.read()),
+        test_openings=run.folder.num_openings,
         two_way=two_way(
             evaluations, human_target=min(run.settings.goal.human or (), default=None), seed=run.settings.seed
         ),
-        probes=probes_from_json(run.folder.load_probes()),
-        diary=[Entry.from_json(line) for line in run.folder.diary.read()],
+        probes=run.folder.load_probes(),
+        diary=run.folder.load_diary(),
         reproduce=[
             Command(f"gnomon fit --resume {run.path}", "continue it, if it was stopped"),
             Command(f"gnomon predict {run.path} FILES", "use the model on new files"),

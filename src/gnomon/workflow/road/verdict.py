@@ -12,11 +12,9 @@ from gnomon import report
 from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
-from gnomon.strategy.improve_diary import Entry, apply_diary
+from gnomon.strategy.improve_diary import apply_diary
 from gnomon.strategy.improve_probes import apply_probes
-from gnomon.strategy.improve_probes import from_json as probes_from_json
 from gnomon.strategy.ladder import diagnose
-from gnomon.strategy.saved import to_json
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
 from gnomon.workflow.road.report import report_record
@@ -32,7 +30,7 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
     `examples` are the judged examples of the splits, for the pictures; a split left out is shown without pictures.
     """
     diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
-    run.folder.save_diagnosis(to_json(diagnosis))
+    run.folder.save_diagnosis(diagnosis)
     run.folder.save_report(report.build(report_record(run, evaluations, diagnosis, examples)))
     return diagnosis
 
@@ -46,13 +44,13 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
         error_name=run.task.error_name,
         leaked=_leaked(run, evaluations),
         dev_looks=looks_at_dev(run.folder),
-        test_openings=len(run.folder.openings.read()) if "test" in card["splits"] else None,
+        test_openings=run.folder.num_openings if "test" in card["splits"] else None,
         settings=all_settings.flat(run.settings),
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )
-    found = apply_diary(found, [Entry.from_json(line) for line in run.folder.diary.read()])
-    found = apply_probes(found, probes_from_json(run.folder.load_probes()))
+    found = apply_diary(found, run.folder.load_diary())
+    found = apply_probes(found, run.folder.load_probes())
     turned = read_diary(run.folder)
     if turned:
         found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))

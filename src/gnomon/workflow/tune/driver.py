@@ -11,6 +11,7 @@ from typing import Any
 
 from gnomon.core.errors import DivergedError, StoppedError, UsageError
 from gnomon.core.settings import value_of, with_values
+from gnomon.runs.folder import LEDGER
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.search import rounds as coarse_to_fine
 from gnomon.search.ledger import Ledger, failed, replay
@@ -45,7 +46,7 @@ class Driver:
         self.folder, self.source, self.preset, self.follower, self.flag = folder, source, preset, follower, flag
         self.started, self.before = started, 0.0
         self.ledger = Ledger(folder.ledger, self.spent)
-        self.before = replay(self.ledger, str(folder.path / "ledger.jsonl"))
+        self.before = replay(self.ledger, plan.space, str(folder.path / LEDGER))
         self.plan = placed(plan, folder, len(self.ledger.results))
         self.seed = plan.base.seed
         self.is_over = False  # the time is up
@@ -189,7 +190,7 @@ class Driver:
             plain = {**_EMPTY, **found, "number": event.number, "round": round_number, "point": dict(point)}
             plain |= {"errors": event.result.get("errors"), "measures": event.result.get("measures", {})}
             plain["unmet"] = self._unmet(plain["measures"]) if plain["status"] == FINISHED else []
-            return from_json(plain)
+            return from_json(plain, str(self.folder.path / LEDGER))
         return None
 
     def _unmet(self, measures: Mapping[str, float]) -> list[str]:

@@ -12,11 +12,12 @@ from typing import Any
 from gnomon.core.errors import ArtefactError, DataError, DivergedError, UsageError
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.data.identity import Changes, compare_splits
+from gnomon.runs.folder import LEDGER
 from gnomon.runs.journal import Journal
-from gnomon.runs.search_folder import SearchFolder
+from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.ledger import Ledger, replay
-from gnomon.search.results import FINISHED, Result, ranked
+from gnomon.search.results import FINISHED, FIX, Result, ranked
 from gnomon.search.space import Space
 from gnomon.strategy.improve import Decision, Evidence, compare, decide
 from gnomon.strategy.wording import format_gap
@@ -128,12 +129,9 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
     if outcome is None:
         fix = f"gnomon tune --resume {shlex.quote(str(folder.path))}"
         raise UsageError("this search has not come to its end.", where=str(folder.path), fix=fix)
-    try:
-        space = spaces.from_json(folder.load_search()["space"])
-    except (KeyError, TypeError, ValueError) as fault:
-        raise ArtefactError(f"is not a search's ({fault}).", where=str(folder.path), fix="start a new one.") from None
+    space = spaces.from_json(folder.load_search()["space"], str(folder.path / SEARCH))
     ledger = Ledger(folder.ledger, lambda: 0.0)
-    replay(ledger, str(folder.path / "ledger.jsonl"))
+    replay(ledger, space, str(folder.path / LEDGER))
     recorded, given = folder.run.load_settings()
     opened = from_flat({key: value_of(recorded, key) for key in given})
     where = source_of(
@@ -147,7 +145,9 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
             where=prepared.source.origin, fix="give the data of then, as it is now.",
         )  # fmt: skip
     changes = compare_splits(by_split(folder.run.load_splits()), by_split(prepared.identity()))
-    best = int(outcome["best"]["number"])
+    best = outcome["best"]["number"]
+    if best not in ledger.results:
+        raise ArtefactError(f"its best trial, {best}, is not in the ledger.", where=str(folder.path), fix=FIX)
     return _Older(space, list(ledger.results.values()), best, opened, given, prepared, changes)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.errors import UsageError
 from gnomon.core.settings import fill, from_flat, full_key, value_of
-from gnomon.runs.search_folder import SearchFolder
+from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
 from gnomon.strategy.target import Condition, parse_condition, resolve
@@ -143,15 +143,10 @@ def _resume(
         prepared = prepare(source, opened)
         refuse_changes(folder.run, prepared)
         session = open_session(prepared, opened, given, started=started)
-        try:
-            space = spaces.from_json(search["space"])
-            plan = planned(
-                session, opened, space, trials=int(search["trials"]), seconds=search["seconds"],
-                sampler=search["sampler"], stop_early=bool(search["stop_early"]), repeats=int(search["repeats"]),
-                conditions=_conditions(search["satisfy"]), workers=_count(workers, prepared, session.device.type),
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as fault:
-            raise ArtefactError(
-                f"is not a search's ({fault}).", where=str(folder.path), fix="start a new one."
-            ) from None
+        plan = planned(
+            session, opened, spaces.from_json(search["space"], str(folder.path / SEARCH)), trials=search["trials"],
+            seconds=search["seconds"], sampler=search["sampler"], stop_early=search["stop_early"],
+            repeats=search["repeats"], conditions=_conditions(search["satisfy"]),
+            workers=_count(workers, prepared, session.device.type),
+        )  # fmt: skip
         return Driver(folder, plan, source, preset, follower, flag, started).search()

@@ -100,7 +100,7 @@ def test_the_test_split_is_opened_once_at_the_end(improved):
 
 def test_the_diary_on_disk_is_what_was_told_and_its_page_holds_every_step(improved):
     found, _ = improved
-    lines = [Entry.from_json(line) for line in found.run.folder.diary.read()]
+    lines = found.run.folder.load_diary()
     assert [line.text for line in lines] == [entry.text for entry in found.diary]
     text = (found.run.path / "diary.md").read_text()
     assert all(entry.text.replace("|", "\\|") in text for entry in found.diary)

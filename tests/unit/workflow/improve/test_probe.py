@@ -11,7 +11,6 @@ import pytest
 
 import gnomon
 from gnomon.core.errors import UsageError
-from gnomon.strategy.improve_probes import from_json
 from gnomon.workflow.improve.probe import CURVE_PICTURE, probe
 
 NET = {"model": "dense", "hidden": (16,), "dropout": (), "weight_decay": 0.0, "batch_size": 32, "learning_rate": 0.01}
@@ -67,7 +66,7 @@ def test_every_pair_is_one_change_with_interval_seeds_and_cost(probed):
 
 def test_what_was_probed_is_kept_drawn_and_cited(probed):
     run, found, lines = probed
-    assert from_json(run.folder.load_probes()) == found
+    assert run.folder.load_probes() == found
     assert (run.path / "figures" / CURVE_PICTURE).is_file()
     assert any(line.startswith("curve") for line in lines)
     assert any(line.startswith("pair") for line in lines)
