@@ -140,4 +140,4 @@ def _replay_one(ledger: Ledger, kind: Any, rest: dict[str, Any], where: str, roo
         else:
             ledger.times[number] = ledger.times.get(number, 0) + 1 if kind == BEGAN else 0
     else:
-        raise ArtefactError(f"{root} does not belong to a search.", where=where, fix=FIX)
+        raise ArtefactError(f"{root} is a line that does not belong to a search.", where=where, fix=FIX)
