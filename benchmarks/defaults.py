@@ -164,7 +164,7 @@ class Fits:
         except DivergedError:
             return {"dev": math.inf, "test": math.inf, "seconds": math.nan}
         seconds = time.process_time() - began
-        examples = trial.task.judged(trials.prepared.splits["test"], derive(fit.seed, "judged"))
+        examples = trial.task.judge.judged(trials.prepared.splits["test"], derive(fit.seed, "judged"))
         found = evaluate(trial.task, trial.model, examples, split="test", source="test", device=trials.base.device)
         return {"dev": split_error(trial.evaluations["dev"]), "test": split_error(found), "seconds": seconds}
 

@@ -97,7 +97,7 @@ class Referee:
 
     def run(self, changes: Mapping[str, Any], **how: Any) -> Trial:
         trial = self.trials.run(changes, **how)
-        examples = trial.task.judged(self.trials.prepared.splits["test"], derive(trial.settings.seed, "judged"))
+        examples = trial.task.judge.judged(self.trials.prepared.splits["test"], derive(trial.settings.seed, "judged"))
         found = evaluate(trial.task, trial.model, examples, split="test", source="test", device=self.trials.base.device)
         self.test_errors[changes_key(changes)] = split_error(found)
         return trial

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ import torch
 import gnomon
 from gnomon import tasks
 from gnomon.core.seeds import derive
-from gnomon.core.task import Task
+from gnomon.core.task import Task, TaskKind
 from gnomon.data.columns import Ragged, length
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.training.loop import mean_loss
@@ -32,7 +33,7 @@ CPU = torch.device("cpu")
 class Made:
     """A task fitted on its own sample."""
 
-    kind: type[Task]
+    kind: TaskKind
     source: Path
     session: Session
 
@@ -43,7 +44,7 @@ class Made:
     def batch(self, split: str = "train", most: int = 8) -> tuple[Mapping, torch.Tensor, dict[str, torch.Tensor]]:
         examples = self.session.prepared.splits[split]
         if split != "train":
-            examples = self.task.judged(examples, 0)
+            examples = self.task.judge.judged(examples, 0)
         columns = encode_whole(self.task, examples.take(np.arange(min(most, len(examples)))))
         indices = torch.arange(length(columns))
         return columns, indices, self.task.collate(columns, indices)
@@ -52,8 +53,8 @@ class Made:
         return fresh_model(self.task, self.session.settings)
 
 
-def make(kind: type[Task], folder: Path) -> Made:
-    source = kind.write_sample(folder / "sample", seed=1)
+def make(kind: TaskKind, folder: Path) -> Made:
+    source = kind.reader.write_sample(folder / "sample", seed=1)
     opened = gnomon.core.settings.from_flat({"task": kind.name})
     return Made(kind, source, open_session(prepare(source, opened, kind), opened))
 
@@ -73,7 +74,7 @@ def check_claims_its_own_sample(made: Made) -> None:
 
 def check_sample_is_the_same_for_the_same_seed(made: Made) -> None:
     other = made.source.parent.parent / f"again-{made.kind.name}"
-    again = made.kind.write_sample(other, seed=1)
+    again = made.kind.reader.write_sample(other, seed=1)
     one, two = ({p.relative_to(root): p.read_bytes() for p in _files(root)} for root in (made.source, again))
     assert [*one.values()] == [*two.values()]
 
@@ -184,20 +185,20 @@ def check_augment_keeps_names_and_rows(made: Made) -> None:
 
 def check_truth_has_no_error(made: Made) -> None:
     _, _, batch = made.batch("dev", most=64)
-    errors = made.task.errors(made.task.targets(batch), batch)
+    errors = made.task.judge.errors(made.task.judge.targets(batch), batch)
     assert errors.dtype == np.float64
     np.testing.assert_array_equal(errors, np.zeros(len(errors)))
 
 
 def check_predicts_without_targets(made: Made) -> None:
-    examples = made.task.judged(made.session.prepared.splits["dev"], 0)
+    examples = made.task.judge.judged(made.session.prepared.splits["dev"], 0)
     table = predict(made.task, made.model(), examples, device=CPU)
     assert len(table) == len(examples)
     assert table.columns[:3] == ["id", "prediction", "confidence"]
 
 
 def check_evaluation_has_its_columns(made: Made) -> None:
-    examples = made.task.judged(made.session.prepared.splits["dev"], 0)
+    examples = made.task.judge.judged(made.session.prepared.splits["dev"], 0)
     evaluation = evaluate(made.task, made.model(), examples, split="dev", source="sample", device=CPU)
     table = evaluation.table
     assert table.columns[:9] == [
@@ -227,7 +228,7 @@ def check_takes_and_joins_like_a_sequence(made: Made) -> None:
 
 
 def check_shows_an_example(made: Made) -> None:
-    view = made.task.view(made.session.prepared.splits["train"][0])
+    view = made.task.reader.view(made.session.prepared.splits["train"][0])
     assert view.image is not None or view.text or view.fields
 
 
@@ -240,79 +241,90 @@ def test_every_task_keeps_the_contract(check: Callable[[Made], None], made: Made
 
 
 # --- planted bugs ---------------------------------------------------------------------------------------------------
+IMAGES = tasks.load("image_classification")
+
+
 def _shuffled(self, columns, indices):
     """Inputs of one order with targets of another."""
-    batch = IMAGES.collate(self, columns, indices)
+    batch = IMAGES.encoder.collate(self, columns, indices)
     batch["target"] = batch["target"].flip(0)
     return batch
 
 
 def _leaky(self, outputs, batch):
     """The loss of each example leans on the others."""
-    return IMAGES.losses(self, outputs - outputs.mean(dim=0, keepdim=True), batch)
+    return IMAGES.head.losses(self, outputs - outputs.mean(dim=0, keepdim=True), batch)
 
 
 def _averaged(self, outputs, batch):
-    return IMAGES.losses(self, outputs, batch).mean()
+    return IMAGES.head.losses(self, outputs, batch).mean()
 
 
 def _wrong_sign(self, outputs, batch):
-    return -IMAGES.losses(self, outputs, batch)
+    return -IMAGES.head.losses(self, outputs, batch)
 
 
-def _detached(self, model, batch):
-    model.stages(batch["image"]) if hasattr(model, "stages") else None
-    return IMAGES.outputs(self, model, batch).detach().requires_grad_()
+def _detached(self, model, arguments, batch):
+    return IMAGES.head.outputs(self, model, arguments, batch).detach().requires_grad_()
 
 
 def _off_by_one(self, values, batch):
-    return 1.0 - IMAGES.errors(self, values, batch)
+    return 1.0 - IMAGES.judge.errors(self, values, batch)
 
 
 def _needs_target(self, model, outputs, batch):
     assert "target" in batch
-    return IMAGES.predict(self, model, outputs, batch)
-
-
-def _forgets(self):
-    return {**IMAGES.facts(self), "mean": [0.0]}
+    return IMAGES.judge.predict(self, model, outputs, batch)
 
 
 def _drops_a_row(self, batch, settings, generator):
     return {name: value[1:] for name, value in batch.items()}
 
 
-def _any_facts(cls, facts):
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k != "surprise"})
-
-
 def _random_pixels(self, examples):
-    columns = IMAGES.encode_inputs(self, examples)
+    columns = IMAGES.encoder.encode(self, examples)
     return {"image": columns["image"] + torch.randint(0, 2, columns["image"].shape, dtype=torch.uint8)}
 
 
-IMAGES = tasks.load("image_classification")
+@dataclass(frozen=True)
+class ForgetfulJudge(IMAGES.judge):
+    """A fact that JSON gives back as something else."""
+
+    pair: Any = (1, 2)
+
+
 PLANTED = {
-    "targets of other examples": ({"collate": _shuffled}, check_loss_alone_equals_loss_in_company),
-    "loss leans on the batch": ({"losses": _leaky}, check_loss_alone_equals_loss_in_company),
-    "loss averaged too early": ({"losses": _averaged}, check_losses_one_a_row_and_finite),
-    "loss with the wrong sign": ({"losses": _wrong_sign}, check_overfits_four_examples),
-    "outputs detached": ({"outputs": _detached}, check_every_parameter_gets_a_gradient),
-    "error upside down": ({"errors": _off_by_one}, check_truth_has_no_error),
-    "prediction looks at the target": ({"predict": _needs_target}, check_predicts_without_targets),
-    "a fact lost on the way": ({"facts": _forgets}, check_facts_survive_json),
-    "augmentation drops a row": ({"augment": _drops_a_row}, check_augment_keeps_names_and_rows),
-    "facts taken on trust": ({"from_facts": classmethod(_any_facts)}, check_facts_survive_json),
-    "encoding by chance": ({"encode_inputs": _random_pixels}, check_encoding_is_deterministic),
+    "targets of other examples": ("encoder", {"collate": _shuffled}, check_loss_alone_equals_loss_in_company),
+    "loss leans on the batch": ("head", {"losses": _leaky}, check_loss_alone_equals_loss_in_company),
+    "loss averaged too early": ("head", {"losses": _averaged}, check_losses_one_a_row_and_finite),
+    "loss with the wrong sign": ("head", {"losses": _wrong_sign}, check_overfits_four_examples),
+    "outputs detached": ("head", {"outputs": _detached}, check_every_parameter_gets_a_gradient),
+    "error upside down": ("judge", {"errors": _off_by_one}, check_truth_has_no_error),
+    "prediction looks at the target": ("judge", {"predict": _needs_target}, check_predicts_without_targets),
+    "augmentation drops a row": ("encoder", {"augment": _drops_a_row}, check_augment_keeps_names_and_rows),
+    "encoding by chance": ("encoder", {"encode": _random_pixels}, check_encoding_is_deterministic),
 }
+CAUGHT = (AssertionError, pytest.fail.Exception, RuntimeError, IndexError)
 
 
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
-    methods, check = PLANTED[bug]
-    broken = make(type("Broken", (IMAGES,), methods), tmp_path)
-    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, IndexError)):
-        check(broken)
+    part, methods, check = PLANTED[bug]
+    broken = replace(IMAGES, **{part: type("Broken", (getattr(IMAGES, part),), methods)})
+    with pytest.raises(CAUGHT):
+        check(make(broken, tmp_path))
+
+
+def test_a_fact_that_json_changes_is_caught(tmp_path: Path) -> None:
+    with pytest.raises(CAUGHT):
+        check_facts_survive_json(make(replace(IMAGES, judge=ForgetfulJudge), tmp_path))
+
+
+def test_facts_taken_on_trust_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(IMAGES, tmp_path)
+    monkeypatch.setattr("gnomon.core.task.checked_keys", lambda _facts, _wanted: None)
+    with pytest.raises(CAUGHT):
+        check_facts_survive_json(made)
 
 
 def test_seeds_differ_by_name() -> None:

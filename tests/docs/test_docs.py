@@ -97,7 +97,7 @@ def _own_data(folder: Path) -> None:
 
 def test_a_block_that_fails_is_noticed(tmp_path):
     wrong = pages.Block("bash", ("run",), "gnomon fit nowhere/\n", 0, 0)
-    with pytest.raises(AssertionError, match="ended with 2"):
+    with pytest.raises(AssertionError, match="exited with 2"):
         pages.Session(tmp_path).run(wrong)
 
 

@@ -37,7 +37,7 @@ STEPS = 6  # two epochs of 24 pictures
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return tasks.load("image_classification").write_sample(tmp_path_factory.mktemp("data") / "shapes", seed=0)
+    return tasks.load("image_classification").reader.write_sample(tmp_path_factory.mktemp("data") / "shapes", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_kills_at_random_moments_change_nothing(whole, data, tmp_path):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("task", ["image_classification", "tabular_regression", "multi_task", "spelled_numbers"])
 def test_twenty_kills_at_random_moments_change_nothing(task, tmp_path):
-    source = tasks.load(task).write_sample(tmp_path / "sample", seed=0)
+    source = tasks.load(task).reader.write_sample(tmp_path / "sample", seed=0)
     settings = (f"task={task}", "epochs=6", "batch_size=8", "save_every=0.05", "ema=0.9", "clip_norm=1")
     settings += fits.EVERYTHING_ON[:3] if task == "image_classification" else ()
     before = fits.tree_state(tmp_path / "sample")
@@ -359,7 +359,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(whole, data,
 @pytest.mark.slow
 @pytest.mark.parametrize("task", tasks.names())
 def test_every_task_repeats_byte_for_byte(task, tmp_path):
-    source = tasks.load(task).write_sample(tmp_path / "sample", seed=0)
+    source = tasks.load(task).reader.write_sample(tmp_path / "sample", seed=0)
     found = []
     for name in ("a", "b"):
         settings = (f"task={task}", "epochs=2", f"runs_folder={tmp_path / name}")
@@ -425,7 +425,7 @@ def test_a_run_in_use_is_refused_within_two_seconds(data, tmp_path):
 
 @pytest.mark.parametrize("number", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_fits_that_start_together_get_a_folder_each(tmp_path, number):
-    source = tasks.load("tabular_regression").write_sample(tmp_path / "sample", seed=0)
+    source = tasks.load("tabular_regression").reader.write_sample(tmp_path / "sample", seed=0)
     settings = ("task=tabular_regression", "epochs=1", f"runs_folder={tmp_path / 'runs'}")
     jobs = [fits.server().start("fit", source, *settings, jobs=tmp_path) for _ in range(number)]
     assert [job.wait() for job in jobs] == [0] * number

@@ -45,7 +45,7 @@ needs_mounts = pytest.mark.skipif(not fits.CAN_MOUNT, reason="needs the right to
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return tasks.load("image_classification").write_sample(tmp_path_factory.mktemp("data") / "shapes", seed=0)
+    return tasks.load("image_classification").reader.write_sample(tmp_path_factory.mktemp("data") / "shapes", seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from gnomon.training.state import load_model, tensors_from_bytes
 from gnomon.workflow.prepare import prepare
 
 PLAIN = {
-    "batch_size": 0, "schedule": "constant", "init": "zeros", "weight_decay": 0.0, "dropout": (), "augment": "none",
+    "batch_size": 0, "schedule": "constant", "init": "zeros", "weight_decay": 0.0,
 }  # fmt: skip
 
 
@@ -29,8 +29,8 @@ def fitted(source, model, **settings):
 
 def numbers(task, examples):
     """(N, D) float64 as the linear layer sees them, and (N,) targets."""
-    inputs = task.encode_inputs(examples)
-    target = task.encode_targets(examples)["target"].numpy()
+    inputs = task.encoder.encode(examples)
+    target = task.head.encode(examples)["target"].numpy()
     if "image" not in inputs:
         return inputs["numbers"].double().numpy(), target
     pixels = inputs["image"].double().numpy() / 255
@@ -53,7 +53,7 @@ def test_logistic_regression_on_breast_cancer_is_scikit_learns_to_1e_4_in_held_o
         table = run.evaluation(split).table
         assert table["id"].to_list() == splits[split].index["id"].to_list()
         expected = twin.predict_proba(numbers(task, splits[split])[0])
-        found = table.select(f"p.{name}" for name in task.class_names).to_numpy()
+        found = table.select(f"p.{name}" for name in task.head.class_names).to_numpy()
         assert np.abs(found - expected).max() < 1e-4
         assert table["error"].to_list() == (expected.argmax(1) != numbers(task, splits[split])[1]).tolist()
     np.testing.assert_allclose(run.model.head.weight.detach().numpy(), twin.coef_, atol=1e-3)
@@ -84,7 +84,7 @@ def test_softmax_regression_on_digits_is_scikit_learns_multinomial_to_1e_5():
     twin = LogisticRegression(C=1 / strength, tol=1e-10, max_iter=10_000).fit(*numbers(task, splits["train"]))
     model = at_the_end(run)
     for split in ("train", "dev", "test"):
-        columns = task.encode_inputs(splits[split])
+        columns = task.encoder.encode(splits[split])
         batch = task.collate(columns, torch.arange(len(splits[split])))
         with torch.no_grad():
             found = task.outputs(model, batch).softmax(dim=1).numpy()

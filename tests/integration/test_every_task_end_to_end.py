@@ -16,7 +16,7 @@ from gnomon import tasks
 def fitted(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     kind = tasks.load(request.param)
-    source = kind.write_sample(folder / "sample", seed=3)
+    source = kind.reader.write_sample(folder / "sample", seed=3)
     run = gnomon.fit(source, task=request.param, epochs=2, runs_folder=str(folder / "runs"), seed=5)
     return kind, source, run
 
@@ -65,7 +65,7 @@ def test_prediction_from_raw_input_equals_the_pipelines(fitted):
 
     examples = prepare(fitted[1], settings, kind).splits["dev"]
     table = predict(
-        again.task, again.model, again.task.judged(examples, derive(5, "judged")), device=torch.device("cpu")
+        again.task, again.model, again.task.judge.judged(examples, derive(5, "judged")), device=torch.device("cpu")
     )
     assert table["id"].to_list() == dev["id"].to_list()
     if dev["prediction"].dtype == pl.Float64:
@@ -86,4 +86,4 @@ def test_a_run_reopens_with_the_same_diagnosis(fitted):
     again = gnomon.load(run.path, task=kind)
     assert again.diagnosis == run.diagnosis
     assert again.history == run.history
-    assert json.loads(json.dumps(again.settings.model_dump(mode="json")))["task"] == kind.name
+    assert json.loads(json.dumps(again.settings.model_dump(mode="json")))["task"]["name"] == kind.name

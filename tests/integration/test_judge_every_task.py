@@ -13,7 +13,7 @@ from gnomon.cli import main
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_every_tasks_runs_are_compared_and_audited_or_refused_kindly(name, tmp_path, capsys):
-    source = tasks.load(name).write_sample(tmp_path / "sample", seed=3)
+    source = tasks.load(name).reader.write_sample(tmp_path / "sample", seed=3)
     settings = {"task": name, "epochs": 1, "runs_folder": str(tmp_path / "runs")}
     runs = [
         gnomon.fit(source, **settings, run_name=word, learning_rate=rate) for word, rate in (("a", 0.01), ("b", 0.02))
@@ -22,7 +22,7 @@ def test_every_tasks_runs_are_compared_and_audited_or_refused_kindly(name, tmp_p
     assert main(["compare", *(str(run.path) for run in runs), "size_mb <= 1000", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["winner"] in {run.path.name for run in runs}
-    assert found["against"] or runs[0].task.error_unit is None
+    assert found["against"] or runs[0].task.judge.error_unit is None
     for command in ("mismatch", "labels"):
         code = main([command, str(runs[0].path), "--json"])
         answer = json.loads(capsys.readouterr().out)

@@ -37,8 +37,8 @@ def flipped(tmp_path_factory):
     names = np.array(["ant", "bee", "=cow()"])
     table = pl.DataFrame({"x": points[:, 0], "y": points[:, 1], "kind": names[given]})
     table.write_csv(folder / "table.csv")
-    settings = {"target": "kind", "hidden": "16", "epochs": 6, "runs_folder": str(folder / "runs")}
-    run = gnomon.fit(folder / "table.csv", **settings, run_name="one")
+    settings = {"target": "kind", "epochs": 6, "runs_folder": str(folder / "runs")}
+    run = gnomon.fit(folder / "table.csv", **settings, hidden="16", run_name="one")
     other = gnomon.fit(folder / "table.csv", **settings, run_name="two", model="logistic")
     return (
         folder,

@@ -16,7 +16,7 @@ from gnomon.workflow.judge import errors
 @pytest.fixture(scope="module", params=tasks.names())
 def run(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    source = tasks.load(request.param).write_sample(folder / "sample", seed=3)
+    source = tasks.load(request.param).reader.write_sample(folder / "sample", seed=3)
     return gnomon.fit(source, task=request.param, epochs=2, runs_folder=str(folder / "runs"), seed=5)
 
 

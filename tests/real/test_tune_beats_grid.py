@@ -66,7 +66,7 @@ class Search:
     def test_error(self, results: list[Result]) -> float:
         """Of the best by dev, trained once more exactly as it was."""
         trial = self.trials.run(self.space.changes(best_of(results).point))
-        split = trial.task.judged(self.trials.prepared.splits["test"], 0)
+        split = trial.task.judge.judged(self.trials.prepared.splits["test"], 0)
         return split_error(
             evaluate(trial.task, trial.model, split, split="test", source="", device=self.trials.base.device)
         )

@@ -46,7 +46,7 @@ def sanity_checks(
 def loss_at_start(task: Task, model: nn.Module, train: Columns) -> Finding:
     """An untrained model should know nothing: its loss is that of a uniform guess, ln K for K classes."""
     loss = _mean(task, model, train)
-    expected = task.chance_loss
+    expected = task.head.chance_loss
     if expected is None:
         return Finding("loss at the start", math.isfinite(loss), f"{loss:.3f} (this task has no chance level)")
     right = abs(loss - expected) <= START_TOLERANCE * expected
@@ -103,7 +103,7 @@ def labels_and_inputs_matter(
     with_labels, without, with_swapped = (
         _mean(task, model, columns) for model, columns in ((honest, dev), (blind, dev), (honest, swapped))
     )
-    chance = math.inf if task.chance_loss is None else task.chance_loss
+    chance = math.inf if task.head.chance_loss is None else task.head.chance_loss
     learns = with_labels < NOTABLY * min(without, chance)
     needs_inputs = with_labels < NOTABLY * with_swapped
     return [
@@ -124,7 +124,7 @@ def labels_and_inputs_matter(
 
 def _input_names(task: Task, columns: Columns) -> set[str]:
     """The columns that a prediction needs, as the task says: those that are not targets."""
-    return set(columns) - set(task.target_columns)
+    return set(columns) - set(task.head.columns)
 
 
 def _rows(columns: Columns, indices: Tensor) -> Columns:

@@ -90,7 +90,7 @@ def print_shown(shown: Shown) -> None:
     _print_signals(console, shown)
     defaults = {row.key: row.default for row in rows()}
     for key, value, given, _ in shown.settings:
-        origin = "given" if given else "default" if value == defaults[key] else "chosen"
+        origin = "given" if given else "default" if value == defaults.get(key) else "chosen"
         console.print(f"  {key:<30} {_value(value):<20} {origin}", markup=False)
 
 

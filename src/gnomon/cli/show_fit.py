@@ -46,7 +46,7 @@ class Terminal:
 
     def on_ready(self, ready: Ready) -> None:
         self.has_begun = True
-        self.unit, self.epochs = ready.task.error_unit, ready.settings.stop.epochs or 0
+        self.unit, self.epochs = ready.task.judge.error_unit, ready.settings.stop.epochs or 0
         self.has_train_dev = "train_dev" in ready.prepared.splits
         self.highest_rate = ready.settings.optimiser.learning_rate or 0.0
         for line in _opening_lines(ready):

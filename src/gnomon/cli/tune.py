@@ -57,7 +57,7 @@ class Terminal:
         self.screen.moving(f"  {text} ...")
 
     def on_plan(self, plan: Plan) -> None:
-        self.unit, self.trials = plan.task.error_unit, plan.trials
+        self.unit, self.trials = plan.task.judge.error_unit, plan.trials
         self.names = [one.name for one in plan.space]
         self.widths = {one.name: max(len(one.name), _longest(one)) for one in plan.space}
         for line in plan_lines(plan):

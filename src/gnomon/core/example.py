@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+
+
+LabelType = Literal["text", "integer", "boolean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,17 @@ class Examples(abc.ABC):
     def index(self) -> pl.DataFrame:
         """One row per example, N rows, in order. Columns:
 
-        `id` (String, or an unsigned integer row number); `stratum` (what a split must keep in proportion: the class,
-        a quantile bin; null if there is none); `group` (examples of one group are never on both sides of a split;
+        `id` (String, or an unsigned integer row number); `label` (the class, String or Enum; null if an example has
+        none, or not just one); `stratum` (what a split must keep in proportion: the class, a quantile bin; null if
+        there is none); `group` (examples of one group are never on both sides of a split;
         null if there is none); `time` (sortable; null if there is none); one `tag.NAME` String column per tag;
         `source` (String) if examples of several sources were joined.
         """
+
+    @property
+    def label_type(self) -> LabelType:
+        """What labels were given as."""
+        return "text"
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -60,6 +69,24 @@ class Examples(abc.ABC):
     @abc.abstractmethod
     def thumbnails(self) -> np.ndarray | None:
         """(N, D) float32: small square grey thumbnails, for finding near-duplicates; None if there are none."""
+
+
+def index_frame(
+    ids: Sequence[str] | pl.Series,
+    *,
+    label: Sequence[str | None] | None = None,
+    stratum: Sequence[str | None] | None = None,
+    group: Sequence[str | None] | None = None,
+) -> pl.DataFrame:
+    """The columns of `Examples.index` for N ids, null where nothing is given; `stratum` is the label by default."""
+    import polars as pl
+
+    nothing = [None] * len(ids)
+    columns = {"label": label, "stratum": label if stratum is None else stratum, "group": group}
+    texts = [
+        pl.Series(name, nothing if values is None else values, dtype=pl.String) for name, values in columns.items()
+    ]
+    return pl.DataFrame([pl.Series("id", ids, dtype=pl.String), *texts, pl.Series("time", nothing, dtype=pl.Int64)])
 
 
 @dataclass(frozen=True, slots=True)

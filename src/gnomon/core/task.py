@@ -1,11 +1,22 @@
-"""Task: what one kind of problem says about itself. Abstract methods only: nothing to override, no super() to call."""
+"""Task: one kind of problem, composed of a reader, an encoder, a head and a judge, each usable by several tasks.
+
+The loop, the judging and the command line speak of these four parts and never ask for a task's name. A part is a final
+frozen dataclass. A reader knows how data of one kind lies on disk; the fields of the other three are the facts fitted
+on the training split, which the run saves as JSON. What a part must answer is abstract; a hook that most parts have no
+use for does nothing unless a part defines it.
+"""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+
+from gnomon.core import found
+from gnomon.core.facts import checked_facts, checked_keys
+from gnomon.core.knobs import TARGET_DATA, Here
+from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,20 +28,24 @@ if TYPE_CHECKING:
 
     from gnomon.core.evaluation import Evaluation, SplitError
     from gnomon.core.example import Example, Examples, Reading
-    from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
+    from gnomon.core.family import Inputs
+    from gnomon.core.settings import DataSettings, RegulariseSettings
     from gnomon.data.columns import Columns
     from gnomon.data.source import Source
 
 Batch = dict[str, "torch.Tensor"]
 """Named tensors whose first dim is B. `weight` (B,) counts the scored units of each example; without it, one each."""
 
+Body = Callable[["int | None"], "torch.nn.Module"]
+"""The network of the settings, built for a number of outputs; for None, a backbone that gives named feature maps."""
+
 
 @dataclass(frozen=True)
 class Claim:
     """How sure a task is that a source is its own (0 never, 1 certain), and why, in words a person can check.
 
-    `fault` is asked when nobody claims the source more surely: it raises what is wrong with it, if that is known to be
-    the reason why the claim is no surer.
+    `fault` is called when no task claims the source with more certainty: it raises what is wrong with the source, where
+    that is known to be the reason why the claim is not surer.
     """
 
     certainty: float
@@ -42,7 +57,7 @@ class Claim:
 class Predictions:
     """What the model answered for B examples.
 
-    `values` in the task's own encoded form (class indices, boxes, token lists); `confidence` (B,) in [0, 1] or None;
+    `values` in the judge's own encoded form (class indices, boxes, token lists); `confidence` (B,) in [0, 1] or None;
     `columns`: more columns of B entries for the evaluation table (per-class probabilities, say).
     """
 
@@ -60,92 +75,136 @@ class View:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-class Task(abc.ABC):
-    """One kind of problem. A concrete task is a final frozen dataclass; its fields are the facts fitted on train.
+class Reader(abc.ABC):
+    """What the data is: which sources hold it, how they are read, what one example looks like to a person."""
 
-    It is found by its folder's name under `gnomon/tasks` (or under a folder named in GNOMON_TASKS): the module's
-    `TASK` is the class. Its fields must survive `dataclasses.asdict` -> JSON -> `from_facts`.
-    """
+    abilities: ClassVar[frozenset[str]] = frozenset()  # of core/knobs.py: what settings can act on
 
-    name: ClassVar[str]  # the folder's name
-    title: ClassVar[str]  # what a person calls it: "image classification"
-
-    # --- data -----------------------------------------------------------------------------------------------------
-    @classmethod
     @abc.abstractmethod
-    def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
-        """Whether this source is this task's, without reading more of it than needed. None: certainly not."""
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
+        """Whether this source is of this kind, without reading more of it than needed. None: certainly not."""
 
-    @classmethod
     @abc.abstractmethod
-    def read(cls, source: Source, settings: DataSettings) -> Reading:
+    def read(self, source: Source, settings: DataSettings) -> Reading:
         """All examples with their targets. Raises DataError naming file and line."""
 
-    @classmethod
     @abc.abstractmethod
-    def write_sample(cls, folder: Path, seed: int) -> Path:
-        """Write a tiny data set (a few dozen examples) in this task's format; return what to hand to `fit`."""
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: Any) -> Reading:
+        """Examples to predict (targets are neither needed nor looked at), under the key "all"."""
+
+    @abc.abstractmethod
+    def write_sample(self, folder: Path, seed: int) -> Path:
+        """Write a tiny data set (a few dozen examples) in this format; return what to hand to `fit`."""
+
+    @abc.abstractmethod
+    def view(self, example: Example) -> View:
+        """The example as a person looks at it."""
+
+
+class Encoder(abc.ABC):
+    """From examples to the tensors that a model takes."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     @abc.abstractmethod
-    def from_train(cls, train: Examples, settings: Settings) -> Self:
-        """Fit the facts (class names, means, vocabulary, anchors) on the training split alone."""
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        """Fit the facts (sizes, means, vocabulary) on the training split alone."""
 
-    @classmethod
+    @property
     @abc.abstractmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """The task again, from what `facts` gave after a trip through JSON. Raises ArtefactError on anything odd."""
+    def inputs(self) -> Inputs:
+        """What a model is built for."""
 
-    @abc.abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """The fitted facts as plain JSON values."""
-
-    @abc.abstractmethod
     def notes(self, train: Examples) -> tuple[str, ...]:
         """Sentences a person should see about what was fitted: what is imputed, resized, left out."""
+        return ()
 
     @abc.abstractmethod
-    def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
-        """Examples to predict (targets not needed, and not looked at), under the key "all"."""
-
-    @abc.abstractmethod
-    def judged(self, examples: Examples, seed: int) -> Examples:
-        """What a split is judged on: mostly its examples; pairs of them, where people are learnt and pairs judged."""
-
-    @abc.abstractmethod
-    def encode_inputs(self, examples: Examples) -> Columns:
+    def encode(self, examples: Examples) -> Columns:
         """Inputs of a chunk as columns of tensors, vectorised, deterministic."""
 
     @abc.abstractmethod
-    def encode_targets(self, examples: Examples) -> Columns:
-        """Targets of a chunk as columns of tensors; names distinct from those of `encode_inputs`."""
-
-    @abc.abstractmethod
     def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
-        """A batch: a gather, or padding by length. Target columns may be missing (prediction)."""
+        """A batch of every dense column, targets too (a gather), and of the ragged ones of its own, padded."""
 
-    @abc.abstractmethod
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        """Training only, a whole batch at a time, on the batch's device: pictures shifted, targets smoothed."""
-
-    # --- model ----------------------------------------------------------------------------------------------------
-    @abc.abstractmethod
-    def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        """Values for the settings left open, as {"optimiser.learning_rate": 1e-3, ...}, by task and data size."""
+        """Training only, a whole batch at a time, on the batch's device: pictures shifted, boxes with them."""
+        return batch
 
     @abc.abstractmethod
-    def build_model(self, settings: Settings) -> torch.nn.Module:
-        """A fresh model, parameters drawn from torch's global generator (the caller seeds it)."""
+    def arguments(self, model: torch.nn.Module, batch: Batch) -> tuple[Any, ...]:
+        """What the model is called with."""
+
+
+class Head(abc.ABC):
+    """What is to be learnt: targets as tensors, the last layers of the model, the loss."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
+    gives_gradient: ClassVar[bool] = False  # whether `losses_and_gradient` is there
+    columns: ClassVar[tuple[str, ...]]  # the names that `encode` gives, distinct from those of any encoder
+
+    @classmethod
+    @abc.abstractmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        """Fit the facts (class names, mean of a number) on the training split alone."""
+
+    @property
+    def chance_loss(self) -> float | None:
+        """The loss of a model that knows nothing and guesses evenly (ln K); None where there is no such number."""
+        return None
 
     @abc.abstractmethod
-    def outputs(self, model: torch.nn.Module, batch: Batch) -> Any:
+    def encode(self, examples: Examples) -> Columns:
+        """Targets of a chunk as columns of tensors."""
+
+    def collate(self, batch: Batch, columns: Columns, indices: torch.Tensor) -> Batch:
+        """The batch with its ragged targets and `weight`. Target columns may be missing (prediction)."""
+        return batch
+
+    def soften(self, batch: Batch, settings: RegulariseSettings) -> Batch:
+        """Training only: targets smoothed."""
+        return batch
+
+    @abc.abstractmethod
+    def build(self, body: Body) -> torch.nn.Module:
+        """The whole model, its parameters drawn from torch's global generator (the caller seeds it)."""
+
+    @abc.abstractmethod
+    def outputs(self, model: torch.nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Any:
         """One forward pass."""
 
     @abc.abstractmethod
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """(B,): one value per example, the mean over its own scored units, before any averaging over examples."""
 
-    # --- judging --------------------------------------------------------------------------------------------------
+    def losses_and_gradient(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """`losses`, and the gradient of each by its own outputs, (B, ...), without autograd."""
+        raise NotImplementedError
+
+
+class Judge(abc.ABC):
+    """How good the answers are, and how a person reads them."""
+
+    @classmethod
+    @abc.abstractmethod
+    def of(cls, head: Any) -> Self:
+        """The judge of what this head learns."""
+
+    @property
+    @abc.abstractmethod
+    def error_unit(self) -> str | None:
+        """SHARE, a unit's name, or None where gaps are undefined."""
+
+    @property
+    @abc.abstractmethod
+    def error_name(self) -> str:
+        """What the error is called: "error", "mean absolute error", "1 - mAP@0.5"."""
+
+    def judged(self, examples: Examples, seed: int) -> Examples:
+        """What a split is judged on: mostly its examples; pairs of them, where people are learnt and pairs judged."""
+        return examples
+
     @abc.abstractmethod
     def predict(self, model: torch.nn.Module, outputs: Any, batch: Batch) -> Predictions:
         """Decode: argmax, suppression, beam search. Works without targets in the batch."""
@@ -162,43 +221,127 @@ class Task(abc.ABC):
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         """Encoded predictions or targets as a person reads them and as tables store them."""
 
-    @property
-    @abc.abstractmethod
-    def target_columns(self) -> tuple[str, ...]:
-        """The names `encode_targets` gives."""
-
-    @property
-    @abc.abstractmethod
-    def chance_loss(self) -> float | None:
-        """The loss of a model that knows nothing and guesses evenly (ln K); None where there is no such number."""
-
-    @property
-    @abc.abstractmethod
-    def error_unit(self) -> str | None:
-        """SHARE, a unit's name, or None where gaps are undefined."""
-
-    @property
-    @abc.abstractmethod
-    def error_name(self) -> str:
-        """What the error is called: "error", "mean absolute error", "1 - mAP@0.5"."""
-
-    @abc.abstractmethod
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """The error of a whole split as a function of how often each row counts; None: the weighted mean of errors."""
+        return None
 
-    @abc.abstractmethod
     def calibrate(self, evaluation: Evaluation) -> Self:
-        """The task with what can only be set after training (thresholds), from dev; itself where there is nothing."""
-
-    # --- showing --------------------------------------------------------------------------------------------------
-    @abc.abstractmethod
-    def view(self, example: Example) -> View:
-        """The example as a person looks at it."""
+        """The judge with what can only be set after training (thresholds), from dev; itself where there is nothing."""
+        return self
 
     @abc.abstractmethod
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Further scores of a split, {name: metrics.Interval}, for the report."""
+        """Further measures of a split, {name: metrics.Interval}, for the report."""
 
     @abc.abstractmethod
+    def less_is_better(self, measure: str) -> bool:
+        """Whether a model with less of this measure (a name in `metrics`) is the better one."""
+
     def figures(self, evaluation: Evaluation) -> dict[str, Figure]:
-        """Pictures of this task's own, {title: figure}: a confusion matrix, predicted against true."""
+        """Figures of this kind of target, {title: figure}: predicted against true."""
+        return {}
+
+
+def _no_defaults(_task: Task, _num_train: int) -> dict[str, Any]:
+    return {}
+
+
+@final
+@dataclass(frozen=True)
+class TaskKind:
+    """One kind of problem before it has seen data: the `TASK` of a folder of gnomon/tasks."""
+
+    name: str  # the folder's name
+    title: str  # what a person calls it: "image classification"
+    modality: str  # of its inputs: "table", "picture", "text", "sound" ...
+    target: str  # what is predicted, in a word or two: "a class", "numbers", "boxes"
+    reader: Reader
+    encoder: type[Encoder]
+    head: type[Head]
+    judge: type[Judge]
+    model: str  # the family of the first model
+    settings: type[OwnSettings] = OwnSettings
+    defaults: Callable[[Task, int], Mapping[str, Any]] = _no_defaults  # settings by the number of training examples
+
+    def from_train(self, train: Examples, settings: Settings) -> Task:
+        """The task with its facts fitted on the training split alone."""
+        head = self.head.fit(train, settings)
+        return Task(self, self.encoder.fit(train, settings), head, self.judge.of(head))
+
+    def from_facts(self, facts: Mapping[str, Any]) -> Task:
+        """The task again, from what `Task.facts` gave, read back from JSON. Raises ArtefactError naming what is odd."""
+        parts: dict[str, Any] = {"encoder": self.encoder, "head": self.head, "judge": self.judge}
+        if "encoder" not in facts:  # written by gnomon 0.1: the facts of all parts in one
+            facts = _by_part(parts, facts)
+        checked_keys(facts, parts)
+        encoder, head, judge = (checked_facts(part, facts[name]) for name, part in parts.items())
+        return Task(self, encoder, head, judge)
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """One kind of problem, its facts fitted on a training split."""
+
+    kind: TaskKind
+    encoder: Encoder
+    head: Head
+    judge: Judge
+
+    @property
+    def name(self) -> str:
+        return self.kind.name
+
+    @property
+    def reader(self) -> Reader:
+        return self.kind.reader
+
+    def facts(self) -> dict[str, Any]:
+        """The fitted facts as plain JSON values, by part."""
+        return {name: asdict(getattr(self, name)) for name in ("encoder", "head", "judge")}
+
+    def encode(self, examples: Examples) -> Columns:
+        """Inputs and targets of a chunk."""
+        return {**self.encoder.encode(examples), **self.head.encode(examples)}
+
+    def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
+        """The batch at `indices`. Target columns may be missing (prediction)."""
+        return self.head.collate(self.encoder.collate(columns, indices), columns, indices)
+
+    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
+        """Training only: inputs (and what moves with them) changed at random, targets smoothed."""
+        return self.head.soften(self.encoder.augment(batch, settings, generator), settings)
+
+    def outputs(self, model: torch.nn.Module, batch: Batch) -> Any:
+        """One forward pass."""
+        return self.head.outputs(model, self.encoder.arguments(model, batch), batch)
+
+    def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """(B,): one value per example."""
+        return self.head.losses(outputs, batch)
+
+    def calibrate(self, evaluation: Evaluation) -> Task:
+        """The task with what can only be set after training, from dev."""
+        return replace(self, judge=self.judge.calibrate(evaluation))
+
+    def here(self, settings: Settings, num_train: int = 0) -> Here:
+        """Where knobs stand with these settings, filled in."""
+        abilities = {*self.reader.abilities, *self.encoder.abilities, *self.head.abilities}
+        if settings.model.name is not None:
+            family = found.family(settings.model.name)
+            abilities |= family.abilities(family.settings.model_validate(settings.model.own))
+        if settings.data.target_data is not None:
+            abilities.add(TARGET_DATA)
+        return Here(flat(settings), frozenset(abilities), knobs(settings), num_train)
+
+
+GONE = {"target_name"}  # a fact of gnomon 0.1 that no part needs
+
+
+def _by_part(parts: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    names = {part: [entry.name for entry in fields(kind)] for part, kind in parts.items()}
+    divided: dict[str, Any] = {
+        part: {name: facts[name] for name in own if name in facts} for part, own in names.items()
+    }
+    known = {name for own in names.values() for name in own} | GONE
+    return {**divided, **{name: value for name, value in facts.items() if name not in known}}

@@ -66,12 +66,12 @@ def relabelled(examples: Examples, labels: Mapping[str, str | None]) -> Examples
 
 
 def _pictures(examples: ImageExamples, known: pl.Series, new: pl.Series) -> ImageExamples:
-    classes = examples.table["stratum"].drop_nulls().unique().to_list()
+    classes = examples.table["label"].drop_nulls().unique().to_list()
     _check(new, classes)
-    stratum = pl.DataFrame({"old": examples.table["stratum"], "new": new, "known": known}).select(
-        pl.when(pl.col("known") & pl.col("new").is_not_null()).then("new").otherwise("old").alias("stratum")
-    )["stratum"]
-    return replace(examples, table=examples.table.with_columns(stratum))
+    label = pl.DataFrame({"old": examples.table["label"], "new": new, "known": known}).select(
+        pl.when(pl.col("known") & pl.col("new").is_not_null()).then("new").otherwise("old").alias("label")
+    )["label"]
+    return replace(examples, table=examples.table.with_columns(label, label.alias("stratum")))
 
 
 def _rows(examples: TableExamples, known: pl.Series, new: pl.Series) -> TableExamples:

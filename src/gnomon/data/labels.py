@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-LabelType = Literal["text", "integer", "boolean"]
+from gnomon.core.example import LabelType
+
 TRUTHS = {"true": True, "false": False}
 
 

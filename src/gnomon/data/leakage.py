@@ -102,16 +102,22 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
 
 # --- exact --------------------------------------------------------------------------------------------------------
 def _frame(examples: Examples) -> pl.DataFrame:
-    """Id and stratum stay as they are: millions of rows are only made texts of where they have copies."""
+    """Id and target stay as they are: millions of rows are only made texts of where they have copies."""
     import polars as pl
 
-    return examples.index.select("id", "stratum", pl.Series("fingerprint", examples.fingerprints(), dtype=pl.UInt64))
+    index = examples.index
+    target = index["label"]
+    if target.null_count() == len(target):  # a number is compared by the tenth it falls into, anything else not at all
+        is_number = index["stratum"].dtype.is_numeric()
+        target = index["stratum"] if is_number else pl.Series([None] * len(index), dtype=pl.String)
+    fingerprint = pl.Series("fingerprint", examples.fingerprints(), dtype=pl.UInt64)
+    return index.select("id", target.alias("target"), fingerprint)
 
 
 def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    return frame.with_columns(pl.col("id", "stratum").cast(pl.String))
+    return frame.with_columns(pl.col("id", "target").cast(pl.String))
 
 
 def _exact(theirs: pl.DataFrame, ours: pl.DataFrame, other: str, split: str) -> pl.DataFrame:
@@ -120,13 +126,13 @@ def _exact(theirs: pl.DataFrame, ours: pl.DataFrame, other: str, split: str) -> 
 
     shared = theirs.join(ours, on="fingerprint", how="semi", maintain_order="left")
     # one partner a class: a million equal rows on both sides must not make 10^12 pairs
-    partners = _as_text(shared.unique(["fingerprint", "stratum"], keep="first", maintain_order=True))
+    partners = _as_text(shared.unique(["fingerprint", "target"], keep="first", maintain_order=True))
     copies = _as_text(ours.join(partners, on="fingerprint", how="semi", maintain_order="left"))
     both = copies.with_row_index("row").join(partners, on="fingerprint", suffix="_other")
-    both = both.with_columns(same=pl.col("stratum") == pl.col("stratum_other"))
+    both = both.with_columns(same=pl.col("target") == pl.col("target_other"))
     both = both.sort("row", "same", descending=[False, True], nulls_last=True, maintain_order=True)
     both = both.unique("row", keep="first", maintain_order=True)
-    partner = both.select(id="id_other", stratum="stratum_other")
+    partner = both.select(id="id_other", target="target_other")
     return _table("exact", split, both, other, partner, np.ones(len(both), dtype=np.float32))
 
 
@@ -137,8 +143,8 @@ def _two_targets(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     frame = _as_text(frame.filter(frame["fingerprint"].is_duplicated()))
     first = frame.unique("fingerprint", keep="first", maintain_order=True)
     both = frame.join(first, on="fingerprint", suffix="_other", maintain_order="left")
-    both = both.filter(pl.col("stratum") != pl.col("stratum_other"))
-    theirs = both.select(id="id_other", stratum="stratum_other")
+    both = both.filter(pl.col("target") != pl.col("target_other"))
+    theirs = both.select(id="id_other", target="target_other")
     return _table("exact", name, both, name, theirs, np.ones(len(both), dtype=np.float32))
 
 
@@ -159,7 +165,7 @@ def _table(
         id=pl.col("id"),
         other_split=pl.lit(other),
         other_id=pl.col("other_id"),
-        same_target=ours["stratum"] == theirs["stratum"],
+        same_target=ours["target"] == theirs["target"],
         similarity=pl.Series(similarity, dtype=pl.Float32),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gnomon.core import found
 from gnomon.core.errors import DivergedError
 from gnomon.core.settings import from_flat
 from gnomon.core.task import Task
@@ -38,7 +39,12 @@ PLAIN: Mapping[str, Any] = {
 def plain_trials(data: str, seed: int, **settings: Any) -> Trials:
     """A bundled data set, split with `seed`, with PLAIN settings and these."""
     pictures = {"augment": "none"} if data == "digits" else {}
-    opened = from_flat({**PLAIN, **pictures, "seed": seed, **settings})
+    plain = {**PLAIN, **pictures, "seed": seed, **settings}
+    declared = found.family(plain["model"]).settings.model_fields
+    plain = {
+        key: value for key, value in plain.items() if key not in ("activation", "normalisation") or key in declared
+    }
+    opened = from_flat(plain)
     return Trials(prepare(data, opened), opened)
 
 
@@ -109,7 +115,7 @@ def _losses_and_errors(task: Task, model: nn.Module, columns: Columns) -> tuple[
         batch = task.collate(columns, torch.arange(length(columns)))
         outputs = task.outputs(model, batch)
         losses = np.nan_to_num(task.losses(outputs, batch).double().numpy(), nan=1e9, posinf=1e9)
-        return losses, task.errors(task.predict(model, outputs, batch).values, batch)
+        return losses, task.judge.errors(task.judge.predict(model, outputs, batch).values, batch)
 
 
 class _Nobody:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any, final
 
 from torch import nn
 
 from gnomon.core.errors import UsageError
+from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
+from gnomon.core.settings import Activations, OwnSettings, Widths
+from gnomon.models import _defaults, _fields
 from gnomon.nn.activations import Activation
 from gnomon.nn.blocks import Normalisation, activation_each, conv_block, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
 FILTER = 3  # pixels a side, padded to keep the size
 POOL = 2
+CHANNELS = (32, 64)  # of the stages, where the settings leave them open
+LARGE_PICTURE = 48  # pixels per side from which it starts with fewer channels and gets a fourth stage
 
 
 def convnet(
@@ -38,7 +46,7 @@ def convnet(
     """
     if min(image_size) < POOL ** len(channels):
         raise UsageError(
-            f"{len(channels)} stages halve a picture of {image_size[0]}x{image_size[1]} pixels away to nothing.",
+            f"pictures of {image_size[0]}x{image_size[1]} pixels are too small for {len(channels)} pooling stages.",
             fix=f"say image_size={max(4, POOL ** len(channels))}, or give model.channels fewer entries.",
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
@@ -63,3 +71,62 @@ def convnet(
         )
     layers["head"] = nn.Linear(hidden[-1] if hidden else flat, num_outputs)
     return nn.Sequential(layers)
+
+
+@final
+class ConvnetSettings(OwnSettings):
+    """Of a small convnet."""
+
+    channels: Widths | None = _fields.channels("channels of each stage, e.g. 32,64,128")
+    hidden: Widths | None = _fields.hidden("units of each dense layer after the stages (none: nothing)", is_body=False)
+    activation: Activations | None = _fields.activation()
+    normalisation: _fields.Normalised | None = _fields.normalisation()
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own, inputs = wanted.own, wanted.inputs
+    return convnet(
+        inputs.channels,
+        wanted.num_outputs or 1,
+        image_size=(inputs.height, inputs.width),
+        channels=CHANNELS if own.channels is None else own.channels,
+        hidden=own.hidden or (),
+        mean=inputs.mean,
+        std=inputs.std,
+        activation=own.activation or ("relu",),
+        dropout=wanted.dropout,
+        normalisation=own.normalisation or "none",
+    )
+
+
+def defaults(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
+    is_colour, side = inputs.channels == 3, min(inputs.height, inputs.width)
+    stages: tuple[int, ...]
+    hidden: tuple[int, ...]
+    if side >= LARGE_PICTURE:
+        stages, hidden = (16, 32, 64, 128), (128,)
+    elif is_colour:
+        stages, hidden = (32, 64, 128), ()
+    else:
+        stages, hidden = CHANNELS, (128,)
+    return {
+        **_defaults.picture_recipe(num_train),
+        "model.channels": stages[: int(math.log2(side))],  # each halves the picture
+        "model.hidden": hidden,
+        "model.activation": "relu",
+        "model.normalisation": "batch",
+        "regularise.dropout": (0.3,) if hidden else (),
+        "regularise.augment": "shift+mirror" if is_colour else "shift",  # gray ones are often characters
+    }
+
+
+FAMILY = Family(
+    names=("convnet",),
+    title="small convnets",
+    source="LeCun et al. 1989; sizes and recipe measured (docs/log.md)",
+    takes=("picture",),
+    build=build,
+    settings=ConvnetSettings,
+    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    defaults=defaults,
+)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from gnomon.core.family import Family, PictureInputs, TableInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
+from gnomon.core.settings import Activations, OwnSettings, Widths
+from gnomon.models import _defaults, _fields
 from gnomon.nn.activations import Activation
 from gnomon.nn.blocks import Normalisation, activation_each, dense_block, one_each
 from gnomon.nn.normalise import Normalise
@@ -106,3 +110,68 @@ def _hidden_layers(
             num_inputs, num_units, activation_name=name, dropout=rate, normalisation=normalisation
         )
     return layers
+
+
+HIDDEN = (128,)  # units of the hidden layers where the settings leave them open
+
+
+@final
+class DenseSettings(OwnSettings):
+    """Of a dense net."""
+
+    hidden: Widths | None = _fields.hidden("units of each hidden layer, e.g. 256,128", is_body=True)
+    activation: Activations | None = _fields.activation()
+    normalisation: _fields.Normalised | None = _fields.normalisation()
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own, inputs, num_outputs = wanted.own, wanted.inputs, wanted.num_outputs or 1
+    hidden = HIDDEN if own.hidden is None else own.hidden
+    activation: Sequence[Activation] = own.activation or ("relu",)
+    normalisation: Normalisation = own.normalisation or "none"
+    if isinstance(inputs, PictureInputs):
+        return dense_image(
+            inputs.channels * inputs.height * inputs.width, num_outputs, hidden=hidden, mean=inputs.mean,
+            std=inputs.std, activation=activation, dropout=wanted.dropout, normalisation=normalisation,
+        )  # fmt: skip
+    return dense(
+        inputs.num_numbers, num_outputs, hidden=hidden, activation=activation, dropout=wanted.dropout,
+        normalisation=normalisation, category_sizes=inputs.category_sizes,
+    )  # fmt: skip
+
+
+def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
+    if isinstance(inputs, PictureInputs):
+        # Moved pictures teach a convnet; a net that looks at every pixel by its place only gets worse.
+        return {
+            **_defaults.picture_recipe(num_train),
+            "model.hidden": HIDDEN,
+            "model.activation": "relu",
+            "model.normalisation": "batch",
+            "regularise.dropout": (0.3,),
+            "regularise.augment": "none",
+        }
+    return {
+        **_defaults.table_recipe(num_train),
+        "model.hidden": (64, 64),
+        "model.activation": "relu",
+        "model.normalisation": "none",
+        "regularise.dropout": (0.2,),
+    }
+
+
+def abilities(own: DenseSettings) -> frozenset[str]:
+    has_hidden = own.hidden is None or len(own.hidden) > 0
+    return frozenset({DRAWN_WEIGHTS, *({HIDDEN_LAYERS, DROPOUT} if has_hidden else ())})
+
+
+FAMILY = Family(
+    names=("dense",),
+    title="dense nets",
+    source="Rumelhart, Hinton & Williams 1986; embeddings of categories: Guo & Berkhahn 2016",
+    takes=("table", "picture"),
+    build=build,
+    settings=DenseSettings,
+    abilities=abilities,
+    defaults=defaults,
+)

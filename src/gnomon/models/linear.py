@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from gnomon.core.family import Family, PictureInputs, TableInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS
+from gnomon.models import _defaults
 from gnomon.nn.normalise import Normalise
 
 
@@ -51,3 +54,29 @@ def linear_image(num_features: int, num_outputs: int, *, mean: Sequence[float], 
     return nn.Sequential(
         OrderedDict(normalise=Normalise(mean, std), flatten=nn.Flatten(), head=nn.Linear(num_features, num_outputs))
     )
+
+
+def build(wanted: Wanted) -> nn.Module:
+    inputs, num_outputs = wanted.inputs, wanted.num_outputs or 1
+    if isinstance(inputs, PictureInputs):
+        num_features = inputs.channels * inputs.height * inputs.width
+        return linear_image(num_features, num_outputs, mean=inputs.mean, std=inputs.std)
+    return linear(inputs.num_numbers, num_outputs, category_sizes=inputs.category_sizes)
+
+
+def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
+    if isinstance(inputs, PictureInputs):
+        return {**_defaults.picture_recipe(num_train), "regularise.augment": "none"}
+    return _defaults.table_recipe(num_train)
+
+
+FAMILY = Family(
+    names=("logistic", "linear"),
+    title="logistic, softmax and linear regression",
+    source="Cox 1958 (logistic regression)",
+    takes=("table", "picture"),
+    build=build,
+    abilities=lambda _own: frozenset({DRAWN_WEIGHTS}),
+    defaults=defaults,
+    larger={"logistic": "dense", "linear": "dense"},
+)

@@ -30,12 +30,21 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
         zeros 0 · small 0.01 · xavier sqrt(1/n_in) · glorot sqrt(2/(n_in + n_out)) · he sqrt(2/n_in)
 
     The layer that a model calls `head` gives the answer: xavier, glorot and he scale it by HEAD_SCALE, which puts the
-    initial softmax loss at ln K. `scale` multiplies std everywhere else. Raises UsageError for another scheme.
-    Source: Glorot & Bengio 2010, equation 12 (glorot); He et al. 2015, equation 10 (he); LeCun et al. 1998 (xavier).
+    initial softmax loss at ln K. `scale` multiplies std everywhere else. The gates of a recurrent layer and the
+    projections of attention are drawn one by one; weights from one step to the next are orthogonal (zeros and small
+    excepted), and the forget gate of an LSTM starts open, at a bias of 1. A module with a method `start(generator)` then
+    has the last word on its own subtree, inner ones first: a prior bias, a residual branch that begins at zero, loaded
+    weights. Raises UsageError for another scheme.
+    Source: Glorot & Bengio 2010, equation 12 (glorot); He et al. 2015, equation 10 (he); LeCun et al. 1998 (xavier);
+    Saxe et al. 2014 (orthogonal); Jozefowicz et al. 2015 (forget gate).
     """
     head = getattr(model, "head", None)
     for module in model.modules():
-        if isinstance(module, _WEIGHTED):
+        if isinstance(module, nn.RNNBase):
+            _recurrent(module, scheme, generator, scale)
+        elif isinstance(module, nn.MultiheadAttention):
+            _attention(module, scheme, generator, scale)
+        elif isinstance(module, _WEIGHTED):
             is_shrunk = module is head and scheme in ("xavier", "glorot", "he")
             factor = HEAD_SCALE if is_shrunk else 1.0 if module is head else scale
             _draw(module.weight, factor * _std(scheme, *_fans(module)), generator)
@@ -43,6 +52,39 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
             module.weight.fill_(1.0)
         bias = getattr(module, "bias", None)
         if isinstance(bias, Tensor):
+            bias.zero_()
+    for module in reversed(list(model.modules())):
+        start = getattr(module, "start", None)
+        if callable(start):
+            start(generator)
+
+
+def _recurrent(module: nn.RNNBase, scheme: Scheme, generator: torch.Generator, scale: float) -> None:
+    """Each gate's weights as a layer's of their own."""
+    is_plain = scheme in ("zeros", "small")
+    for name, parameter in module.named_parameters():
+        if name.startswith("bias"):
+            parameter.zero_()
+            if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
+                parameter[module.hidden_size : 2 * module.hidden_size] = 0.0 if scheme == "zeros" else 1.0
+            continue
+        for gate in parameter.split(module.hidden_size):
+            if name.startswith("weight_hh") and not is_plain and gate.shape[0] == gate.shape[1]:
+                _draw_orthogonal(gate, generator)
+            else:
+                _draw(gate, scale * _std(scheme, gate.shape[1], gate.shape[0]), generator)
+
+
+def _attention(module: nn.MultiheadAttention, scheme: Scheme, generator: torch.Generator, scale: float) -> None:
+    """The projections of queries, keys and values; that of the result is a Linear of its own."""
+    if module.in_proj_weight is not None:
+        projections = list(module.in_proj_weight.chunk(3))
+    else:
+        projections = [module.q_proj_weight, module.k_proj_weight, module.v_proj_weight]
+    for weight in projections:
+        _draw(weight, scale * _std(scheme, weight.shape[1], weight.shape[0]), generator)
+    for bias in (module.in_proj_bias, module.bias_k, module.bias_v):
+        if bias is not None:
             bias.zero_()
 
 
@@ -63,14 +105,21 @@ def _std(scheme: Scheme, fan_in: int, fan_out: int) -> float:
         case "small":
             return SMALL
         case "xavier":
-            return math.sqrt(1 / fan_in)
+            return math.sqrt(1 / max(fan_in, 1))  # a table of categories alone has a layer without inputs
         case "glorot":
-            return math.sqrt(2 / (fan_in + fan_out))
+            return math.sqrt(2 / max(fan_in + fan_out, 1))
         case "he":
-            return math.sqrt(2 / fan_in)
+            return math.sqrt(2 / max(fan_in, 1))
     raise UsageError(f"unknown initialisation {scheme!r}.", fix="use zeros, small, xavier, glorot or he.")
 
 
 def _draw(weight: Tensor, std: float, generator: torch.Generator) -> None:
     # Drawn in float32 on the generator's device and copied: the same numbers on every device and in every layout.
     weight.copy_(torch.randn(weight.shape, generator=generator, device=generator.device).mul_(std))
+
+
+def _draw_orthogonal(weight: Tensor, generator: torch.Generator) -> None:
+    """(D, D) with orthonormal rows, evenly drawn: the Q of a QR decomposition, signs by R's diagonal."""
+    drawn = torch.randn(weight.shape, generator=generator, device=generator.device)
+    q, r = torch.linalg.qr(drawn)
+    weight.copy_(q * r.diagonal().sign())

@@ -24,6 +24,7 @@ class DataCard(TypedDict):
     source: str
     reopen: str | None  # where the data can be opened again; None for data that was in memory
     name: NotRequired[str]
+    unit: NotRequired[str | None]  # of the task's errors
     why: str  # it was taken for this task
     splits: SplitCounts
     hashes: NotRequired[dict[str, str]]

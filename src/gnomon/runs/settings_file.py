@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from gnomon.core import found
 from gnomon.core import settings as core
 from gnomon.core.errors import ArtefactError, UsageError
 
@@ -24,7 +25,7 @@ def _lines(settings: core.Settings, given: Collection[str]) -> Iterator[str]:
     yield "# The settings you chose; the others are defaults, or were chosen by gnomon for this task and data size."
     yield f"{GIVEN} = {_toml(known)}"
     table = ""
-    for row in sorted(core.rows(), key=lambda row: "." in row.key):  # keys outside of tables come first
+    for row in sorted(core.rows(settings), key=lambda row: "." in row.key):  # keys outside of tables come first
         value = values[row.key]
         if value is None:
             continue
@@ -71,26 +72,50 @@ def _with_surrogates(value: Any) -> Any:
     return value
 
 
-def from_toml(data: bytes, where: str) -> tuple[core.Settings, frozenset[str]]:
+def from_toml(data: bytes, where: str, *, as_saved: bool = False) -> tuple[core.Settings, frozenset[str]]:
     """The settings in a file that `to_toml` wrote, and the full keys that the user chose.
 
-    Known keys, types and ranges only: raises ArtefactError naming the first that is not.
+    Known keys, types and ranges only: raises ArtefactError naming the first that is not. `as_saved`: as in
+    `core.settings.from_flat`.
     """
     try:
         values = tomllib.loads(data.decode())
         given = values.pop(GIVEN, [])
-        settings = core.from_flat(_with_surrogates(values))
+        values = _with_surrogates(values)
+        if isinstance(values.get("task"), str):
+            values, given = _of_first_format(values, given)
+        settings = core.from_flat(values, as_saved=as_saved)
     except RecursionError:
         raise ArtefactError("is nested too deeply.", where=where, fix=_FIX) from None
     except UsageError as error:
         raise ArtefactError(error.what, where=where, fix=error.fix) from None
     except ValueError as error:  # bad TOML or UTF-8
         raise ArtefactError(f"is not valid TOML ({error}).", where=where, fix=_FIX) from None
-    known = [row.key for row in core.rows()]
-    unknown = [key for key in given if key not in known] if isinstance(given, list) else [given]
+    own = {f"{group}.{leaf}" for group in ("task", "model") for leaf in values.get(group, {})}
+    known = {row.key for row in core.rows()} | own
+    unknown = (
+        [key for key in given if not isinstance(key, str) or key not in known] if isinstance(given, list) else [given]
+    )
     if unknown:
         raise ArtefactError(f"{GIVEN} names {unknown[0]!r}, which is not a setting.", where=where, fix=_FIX)
     return settings, frozenset(given)
+
+
+def _of_first_format(values: dict[str, Any], given: Any) -> tuple[dict[str, Any], Any]:
+    """What gnomon 0.1 wrote: the task as a text, and every model with the settings of all models.
+
+    Those that its family does not have did nothing, and are left out.
+    """
+    model = dict(values.get("model", {}))
+    if isinstance(model.get("name"), str) and model["name"] in found.every_family_name():
+        declared = found.family(model["name"]).settings.model_fields
+        model = {leaf: value for leaf, value in model.items() if leaf == "name" or leaf in declared}
+    kept = [
+        "task.name" if key == "task" else key
+        for key in (given if isinstance(given, list) else [])
+        if not str(key).startswith("model.") or str(key).removeprefix("model.") in model
+    ]
+    return {**values, "task": {"name": values["task"]}, "model": model}, kept if isinstance(given, list) else given
 
 
 _FIX = "restore the file from a copy, or make the run again."

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from gnomon.core.errors import ArtefactError
+from gnomon.core.knobs import Scale
 from gnomon.core.plain import Between, Finite, read_as
 
-Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers of two", "choice"]
 Point = Mapping[str, Any]
 """One setting of everything that varies: {dimension's name: value}, plain JSON values."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from gnomon.core.evaluation import SHARE
-from gnomon.core.settings import full_key, rows
+from gnomon.core.knobs import Here
 from gnomon.strategy.diagnosis import Advice, Gap, GapName, Rung, Verdict
+from gnomon.strategy.improve_turns import turns_of
 from gnomon.strategy.plan import ALPHA, POWER, normal_quantile
 from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
 
@@ -20,83 +19,6 @@ LINK: dict[GapName, str] = {
     "overfitting to dev": "fit-test",
 }
 MOST = 4  # pieces of advice at a time
-WIDEST = 4096  # units of a layer
-LONGEST = 1000  # epochs
-FAR_SCALE = 3.0  # times the usual starting weights, or as many times smaller: units saturate, or hardly speak
-
-
-@dataclass(frozen=True)
-class Knob:
-    """A setting, and the value to try after the present one; None: leave it."""
-
-    key: str
-    turn: Callable[[Any, Mapping[str, Any]], Any]
-    why: str
-
-
-def _bigger_model(value: Any, _: Mapping[str, Any]) -> Any:
-    return "dense" if value in ("logistic", "linear") else None
-
-
-def _usual_scale(value: Any, settings: Mapping[str, Any]) -> Any:
-    if settings.get("model.name") in ("logistic", "linear"):  # the factor spares the last layer, and they have no other
-        return None
-    return 1.0 if value and not 1 / FAR_SCALE < value < FAR_SCALE else None
-
-
-def _usual_start(value: Any, settings: Mapping[str, Any]) -> Any:
-    if settings.get("model.name") in ("logistic", "linear"):
-        return None
-    return "he" if value in ("zeros", "small") else None
-
-
-def _steeper(value: Any, settings: Mapping[str, Any]) -> Any:
-    if settings.get("model.name") in ("logistic", "linear"):
-        return None
-    return "relu" if value and set(value) <= {"sigmoid", "tanh"} else None
-
-
-def _wider(value: Any, settings: Mapping[str, Any]) -> Any:
-    if settings.get("model.name") in ("logistic", "linear", "lenet5"):  # their widths are what they are
-        return None
-    return [2 * width for width in value] if value and max(value) <= WIDEST // 2 else None
-
-
-def _longer(value: Any, _: Mapping[str, Any]) -> Any:
-    return 2 * value if value and 2 * value <= LONGEST else None
-
-
-def _augmented(value: Any, settings: Mapping[str, Any]) -> Any:
-    return "shift" if value in (None, "none") and settings.get("data.image_size") else None
-
-
-def _dropped(value: Any, settings: Mapping[str, Any]) -> Any:
-    if settings.get("model.name") in ("logistic", "linear"):  # no hidden units to drop
-        return None
-    present = max(value) if isinstance(value, list | tuple) and value else value or 0.0
-    return 0.3 if present < 0.3 else 0.5 if present < 0.5 else None
-
-
-def _decayed(value: Any, _: Mapping[str, Any]) -> Any:
-    return 1e-3 if not value else 10 * value if value <= 0.01 else None
-
-
-KNOBS = (
-    Knob("model.name", _bigger_model, "a network with hidden layers can fit what a straight line cannot"),
-    Knob("init.scale", _usual_scale, "starting weights far from the usual size saturate units, or let signals vanish"),
-    Knob("init.name", _usual_start, "weights that start at 0, or near it, let signals vanish"),
-    Knob("model.hidden", _wider, "a larger network fits its training examples better"),
-    Knob("model.channels", _wider, "a larger network fits its training examples better"),
-    Knob("stop.epochs", _longer, "longer training fits the training examples better"),
-    Knob("model.activation", _steeper, "relu keeps a slope where sigmoid and tanh are flat"),
-    Knob("stop.patience", lambda value, _: 0 if value else None, "stopping early keeps it from fitting train"),
-    Knob("optimiser.name", lambda value, _: "adam" if value == "sgd" else None, "a better optimiser gets further"),
-    Knob("regularise.augment", _augmented, "changed copies of training pictures are the cheapest new data"),
-    Knob("regularise.dropout", _dropped, "dropout keeps it from learning examples by heart"),
-    Knob("regularise.weight_decay", _decayed, "smaller weights carry over better to unseen examples"),
-)
-
-
 OUT_OF_REACH = 100  # times the present dev set: nobody collects that much to settle a small gap
 HALF = 0.5  # of what could be hiding: a gap so large is told instead, where settling it is out of reach
 TOO_GOOD = 0.5  # of the human level: held-out errors that are surely below this are hardly the model's merit
@@ -111,12 +33,12 @@ def advise(
     *,
     unit: str | None,
     leaks: Mapping[str, int],
-    settings: Mapping[str, Any] | None = None,
+    here: Here | None = None,
     num_train: int | None = None,
 ) -> tuple[Advice, ...]:
     """At most MOST pieces of advice, first things first: leaks, then the gap the verdict names, then what to measure.
 
-    settings: of the run, as core.settings.flat gives them; without them knobs are named in words only.
+    here: where the knobs of the run stand; without it knobs are named in words only.
     """
     examples = {rung.name: rung.examples for rung in rungs}
     many = {split: count for split, count in leaks.items() if count >= MANY_COPIES * (examples.get(split, 0) + count)}
@@ -133,28 +55,26 @@ def advise(
     if verdict.gap is None:
         advice += _more_examples(gaps, rungs, unit)
         if matters and bound is not None:
-            advice += [_measure_people(bound, unit), *_for_gap(bound, settings, num_train, rungs, unit)[:2]]
+            advice += [_measure_people(bound, unit), *_for_gap(bound, here, num_train, rungs, unit)[:2]]
         if not advice:
             advice = [_look_at_the_errors(), _look_at_the_target()]
         return tuple(advice[:MOST])
     named = [gap for name in verdict.contenders for gap in gaps if gap.name == name]
     if matters and bound is not None and bound in named:
         advice.append(_measure_people(bound, unit))
-    lists = [_for_gap(gap, settings, num_train, rungs, unit) for gap in named]
+    lists = [_for_gap(gap, here, num_train, rungs, unit) for gap in named]
     for place in range(MOST):  # in turn, so that both contenders are heard
         advice += [one[place] for one in lists if place < len(one)]
     return tuple(advice[:MOST])
 
 
-def _for_gap(
-    gap: Gap, settings: Mapping[str, Any] | None, num_train: int | None, rungs: Sequence[Rung], unit: str
-) -> list[Advice]:
+def _for_gap(gap: Gap, here: Here | None, num_train: int | None, rungs: Sequence[Rung], unit: str) -> list[Advice]:
     link = LINK[gap.name]
     size = f"{gap.name} is {'at most ' if gap.is_bound else ''}{format_gap(gap.size, unit)}"
     if gap.name == "avoidable bias":
         return [
             *(
-                _knobs(link, settings)
+                _knobs(link, here)[: MOST - 1]
                 or [
                     Advice("train a larger network", f"{size}; more capacity fits the training examples better", link),
                     Advice("train longer, or with a better optimiser", "the training error may not have settled", link),
@@ -167,7 +87,7 @@ def _for_gap(
         return [
             Advice(f"get more training data{now}", f"{size}; more examples leave less to learn by heart", link),
             *(
-                _knobs(link, settings)
+                _knobs(link, here)
                 or [
                     Advice(
                         "regularise more: augmentation, dropout, weight decay", "keeps it from learning by heart", link
@@ -195,35 +115,20 @@ def _for_gap(
     ]
 
 
-def _knobs(link: str, settings: Mapping[str, Any] | None) -> list[Advice]:
-    """Knobs of one link that can be turned further, from where the run's settings stand."""
-    if settings is None:
+def _knobs(link: str, here: Here | None) -> list[Advice]:
+    """Knobs of one link that can be turned further, from where the run's settings stand: the most promising first."""
+    if here is None:
         return []
-    links = {row.key: row.links for row in rows()}
-    found = []
-    for knob in KNOBS:
-        present = settings.get(knob.key)
-        wanted = knob.turn(present, settings) if link in links[knob.key] else None
-        if wanted is None:
-            continue
-        others = [other for other in links[knob.key] if other != link]
-        caution = f" (not orthogonal: turns {' and '.join(others)} as well)" if others else ""
-        change = f"{_shown(present)} -> {_shown(wanted)}" if present is not None else f"= {_shown(wanted)}"
-        found.append(Advice(f"{_short(knob.key)} {change}", knob.why + caution, link, (knob.key,)))
-    return found
-
-
-def _short(key: str) -> str:
-    """The shortest name the command line takes for a setting: `dropout`, `model`."""
-    group, _, leaf = key.rpartition(".")
-    short = group if leaf == "name" else leaf
-    return short if full_key(short) == key else key
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    turns = sorted(turns_of((link,), here), key=lambda turn: turn.expected, reverse=True)
+    return [
+        Advice(
+            turn.label(here.settings),
+            turn.why + (f" ({turn.caution})" if turn.caution else ""),
+            link,
+            tuple(turn.changes),
+        )
+        for turn in turns
+    ]
 
 
 def _remove_copies(leaks: Mapping[str, int]) -> Advice:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
+from gnomon.core.knobs import Here
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
@@ -52,7 +53,7 @@ def diagnose(
     leaked: Mapping[str, Collection[Any]] | None = None,
     dev_looks: int = 0,
     test_openings: int | None = None,
-    settings: Mapping[str, Any] | None = None,
+    here: Here | None = None,
     num_train: int | None = None,
     seed: int = 0,
 ) -> Diagnosis:
@@ -63,7 +64,7 @@ def diagnose(
     leaked: by split, ids of examples that are also in train; they are left out of the measurement.
     dev_looks: how many models were compared on dev; the best of k is optimistic by about sigma sqrt(2 ln k).
     test_openings: how often test was opened; 0 if it is sealed, None if there is none.
-    settings, num_train: used to phrase the advice: the run's settings (core.settings.flat), its training examples.
+    here, num_train: used to phrase the advice: where the run's knobs stand, its training examples.
     Raises DataError for a split without examples or with errors that are not numbers, UsageError for an impossible
     human level.
     """
@@ -94,7 +95,7 @@ def diagnose(
         removed=removed,
         dev_looks=dev_looks,
         test_openings=test_openings,
-        settings=settings,
+        here=here,
         num_train=num_train,
     )
 
@@ -134,7 +135,7 @@ def diagnose_rates(
         removed={},
         dev_looks=dev_looks,
         test_openings=test_openings,
-        settings=None,
+        here=None,
         num_train=None,
     )
 
@@ -175,7 +176,7 @@ def _build(
     removed: Mapping[str, int],
     dev_looks: int,
     test_openings: int | None,
-    settings: Mapping[str, Any] | None,
+    here: Here | None,
     num_train: int | None,
 ) -> Diagnosis:
     human = person.error or 0.0
@@ -200,7 +201,7 @@ def _build(
         *_order_notes(levels, gaps, person, unit),
         *_looks_notes(levels, gaps, dev_looks, unit),
     )
-    advice = advise(verdict, gaps, rungs, unit=unit, leaks=removed, settings=settings, num_train=num_train)
+    advice = advise(verdict, gaps, rungs, unit=unit, leaks=removed, here=here, num_train=num_train)
     return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings)
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
-from gnomon.core.evaluation import SHARE
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
 from gnomon.runs.lock import is_held_here
@@ -157,7 +156,7 @@ class Looked:
         """None while the examples are being opened, or where they cannot be."""
         if self._examples is None or self._task is None or not 0 <= position < len(self._examples):
             return None
-        return self._task.view(self._examples[position])
+        return self._task.reader.view(self._examples[position])
 
     def picture(self, position: int) -> bytes | None:
         """The picture of an example as PNG, drawn anew: never a file as it lies on the disk."""
@@ -294,7 +293,7 @@ def _stamp(path: Path) -> object:
 def _read_card(name: str, path: Path) -> RunCard:
     folder = RunFolder.open(path)
     files = reader.read_manifest(path)["files"]
-    settings, given = folder.load_settings()
+    settings, given = folder.load_settings(as_saved=True)
     diagnosis = folder.load_diagnosis() if "diagnosis.json" in files else None
     outcome = folder.load_outcome() if "outcome.json" in files else None
     rungs = {rung.name: rung for rung in diagnosis.rungs} if diagnosis else {}
@@ -307,15 +306,10 @@ def _read_card(name: str, path: Path) -> RunCard:
         state="finished" if diagnosis else "running" if is_held_here(path / LOCK) else "stopped",
         error=rungs.get("dev"),
         train_error=rungs["train"].error if "train" in rungs else None,
-        unit=diagnosis.unit if diagnosis else _likely_unit(folder.task),
+        unit=diagnosis.unit if diagnosis else folder.load_data().get("unit"),
         verdict=diagnosis.verdict.gap or "no gap told" if diagnosis else "",
         settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
         seconds=outcome["seconds"] if outcome else None,
         epochs=len(history),
         so_far=history[-1].get("dev_error") if history and not diagnosis else None,
     )
-
-
-def _likely_unit(task: str) -> str | None:
-    """Of a run that is not judged yet."""
-    return SHARE if task.endswith("classification") else None

@@ -17,7 +17,7 @@ from torch import Tensor
 import gnomon.data
 from gnomon.core.errors import MachineError
 from gnomon.core.example import Examples
-from gnomon.core.task import Task
+from gnomon.core.task import Encoder, Task
 from gnomon.data import room
 from gnomon.data.columns import Columns
 from gnomon.runs import writer
@@ -59,19 +59,19 @@ def through_cache(
 def key_of(task: Task, examples: Examples) -> str | None:
     """64 hex digits: the same for the same inputs in the same order, encoded by the same code with the same facts.
 
-    None for a task whose code cannot be read (made in a notebook, say).
+    None for an encoder whose code cannot be read (made in a notebook, say).
     """
-    code = _code(type(task))
+    code = _code(type(task.encoder))
     if code is None:
         return None
     versions = [importlib.metadata.version(name) for name in LIBRARIES]
-    about = [1, sys.byteorder, code, versions, task.name, task.facts(), len(examples)]
+    about = [1, sys.byteorder, code, versions, task.name, task.facts()["encoder"], len(examples)]
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(examples.fingerprints(), "<u8").tobytes())
     return digest.hexdigest()
 
 
-def _code(kind: type[Task]) -> str | None:
+def _code(kind: type[Encoder]) -> str | None:
     """A hash of every source file that encoding may pass through: changed code must not meet what it did not make."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:

@@ -39,23 +39,23 @@ def encode_whole(
     if total <= BATCH:
         return _encode(task, examples)
     one = examples.take(np.arange(1))
-    inputs, targets = task.encode_inputs(one), task.encode_targets(one)
+    inputs, targets = task.encoder.encode(one), task.head.encode(one)
     sizes = [total * bytes_of(columns) for columns in (inputs, targets)]
     if folder is None or not is_short_for(sum(sizes)):
         if total <= CHUNK:
             return _encode(task, examples)
-        return {**_whole(task.encode_inputs, examples, empty), **_whole(task.encode_targets, examples, empty)}
+        return {**_whole(task.encoder.encode, examples, empty), **_whole(task.head.encode, examples, empty)}
 
     def in_folder(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         return empty(shape, dtype, folder)
 
     kept = None
     if all(isinstance(column, torch.Tensor) for column in inputs.values()):
-        kept = through_cache(task, examples, sizes[0], lambda place: _whole(task.encode_inputs, examples, place), tell)
+        kept = through_cache(task, examples, sizes[0], lambda place: _whole(task.encoder.encode, examples, place), tell)
     if kept is None:
-        kept = _whole(task.encode_inputs, examples, in_folder)
+        kept = _whole(task.encoder.encode, examples, in_folder)
     is_large = is_short_for(sizes[1])
-    found = _whole(task.encode_targets, examples, in_folder if is_large else empty)
+    found = _whole(task.head.encode, examples, in_folder if is_large else empty)
     return InFiles({**kept, **found}, (*kept, *(found if is_large else ())), folder)
 
 
@@ -88,7 +88,7 @@ def _chunks(encode: Callable[[Examples], Columns], examples: Examples) -> Iterat
 
 
 def _encode(task: Task, examples: Examples) -> Columns:
-    return {**task.encode_inputs(examples), **task.encode_targets(examples)}
+    return {**task.encoder.encode(examples), **task.head.encode(examples)}
 
 
 def evaluate(
@@ -105,17 +105,17 @@ def evaluate(
         chunks = _chunks(lambda some: _encode(task, some), examples) if columns is None else iter([columns])
         for batch in _batches(task, model, chunks, device):
             outputs = task.outputs(model, batch)
-            rows.add(task.predict(model, outputs, batch), task.losses(outputs, batch), batch)
+            rows.add(task.judge.predict(model, outputs, batch), task.losses(outputs, batch), batch)
     table = rows.table(examples.index, source)
-    return Evaluation(split=split, unit=task.error_unit, table=table, split_error=task.split_error(table))
+    return Evaluation(split=split, unit=task.judge.error_unit, table=table, split_error=task.judge.split_error(table))
 
 
 def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.device) -> pl.DataFrame:
     """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
     found = _Answers(task, len(examples))
     with judging(model):
-        for batch in _batches(task, model, _chunks(task.encode_inputs, examples), device):
-            found.add(task.predict(model, task.outputs(model, batch), batch))
+        for batch in _batches(task, model, _chunks(task.encoder.encode, examples), device):
+            found.add(task.judge.predict(model, task.outputs(model, batch), batch))
     return pl.DataFrame({"id": examples.index["id"], **found.columns()})
 
 
@@ -214,7 +214,7 @@ class _Answers:
             self.more.setdefault(name, _Joined(self.total)).add(column)
 
     def columns(self) -> dict[str, pl.Series]:
-        prediction = self.task.describe(self.values.rows())
+        prediction = self.task.judge.describe(self.values.rows())
         confidence = (
             pl.Series(np.asarray(self.confidence.rows(), dtype=np.float64))
             if self.has_confidence
@@ -234,8 +234,8 @@ class _Rows:
 
     def add(self, predictions: Predictions, losses: torch.Tensor, batch: Batch) -> None:
         self.answers.add(predictions)
-        self.targets.add(self.task.targets(batch))
-        self.errors.add(self.task.errors(predictions.values, batch))
+        self.targets.add(self.task.judge.targets(batch))
+        self.errors.add(self.task.judge.errors(predictions.values, batch))
         self.losses.add(losses.double().cpu().numpy())
         self.weights.add(batch["weight"].double().cpu().numpy() if "weight" in batch else np.ones(len(losses)))
 
@@ -248,7 +248,7 @@ class _Rows:
                 "source": index["source"]
                 if "source" in index.columns
                 else pl.repeat(source, len(index), dtype=pl.String, eager=True),
-                "target": self.task.describe(self.targets.rows()),
+                "target": self.task.judge.describe(self.targets.rows()),
                 "prediction": found["prediction"],
                 "error": self.errors.rows(),
                 "weight": self.weights.rows(),

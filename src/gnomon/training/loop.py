@@ -82,7 +82,7 @@ def build_state(job: Job, model: nn.Module) -> TrainingState:
     optimiser = Optimiser(parameters, settings.optimiser, settings.regularise, length(job.columns))
     augmentation = torch.Generator(device=job.device).manual_seed(derive(settings.seed, "augment"))
     average = parameters.copies() if settings.regularise.ema else []
-    by_hand = DenseSteps.of(model, job.device) if hasattr(job.task, "losses_and_gradient") else None
+    by_hand = DenseSteps.of(model, job.device) if job.task.head.gives_gradient else None
     return TrainingState(model, parameters, optimiser, augmentation, average, by_hand=by_hand)
 
 
@@ -224,7 +224,7 @@ def _add_gradients(task: Task, state: TrainingState, batch: Batch) -> tuple[Tens
     by_hand: Any = state.by_hand  # called as the model is
     with torch.no_grad():
         outputs = task.outputs(by_hand, batch)
-        losses, gradient = task.losses_and_gradient(outputs, batch)  # type: ignore[attr-defined]
+        losses, gradient = task.head.losses_and_gradient(outputs, batch)
         weight = batch.get("weight")
         share = 1 / len(losses) if weight is None else (weight / weight.sum().clamp_min(1e-12))[:, None]
         by_hand.backward(gradient.mul_(share))

@@ -37,7 +37,7 @@ def check(thing: Any, settings: Settings) -> Checked:
     for name in ("train", "dev"):
         examples = session.prepared.splits[name]
         if name == "dev":
-            examples = session.task.judged(examples, settings.seed)
+            examples = session.task.judge.judged(examples, settings.seed)
         some = generator(settings.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
         columns[name] = encode_whole(session.task, examples.take(np.sort(some)))
     threads_before = torch.get_num_threads()

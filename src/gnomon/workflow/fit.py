@@ -13,7 +13,7 @@ from torch import nn
 
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import fill, from_flat, full_key
-from gnomon.core.task import Task
+from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, RunFolder, find
 from gnomon.workflow.prepare import prepare_again
@@ -27,7 +27,7 @@ from gnomon.workflow.road.judge import judge_splits
 from gnomon.workflow.road.open import findable, given_keys, open_data
 from gnomon.workflow.road.read import read_examples
 from gnomon.workflow.road.recognise import recognise
-from gnomon.workflow.road.settings import fill_settings
+from gnomon.workflow.road.settings import fill_settings, refuse_idle_settings
 from gnomon.workflow.road.split import split_examples
 from gnomon.workflow.road.train import train_model
 from gnomon.workflow.road.write import write_run
@@ -39,7 +39,7 @@ from gnomon.workflow.signals import StopFlag, watched
 def fit(
     source: Any = None,
     *,
-    task: type[Task] | str | None = None,
+    task: TaskKind | str | None = None,
     model: nn.Module | str | None = None,
     resume: str | Path | None = None,
     follower: Follower | None = None,
@@ -64,7 +64,7 @@ def fit(
     if custom is not None:
         values["model.name"] = CUSTOM
     if isinstance(task, str):
-        values["task"], task = task, None
+        values["task.name"], task = task, None
     with watched() as flag:
         if resume is not None:
             return _resume(Path(resume), source, task, custom, values, follower, flag, started)
@@ -78,7 +78,7 @@ def fit(
         read = read_examples(recognised)
         prepared = split_examples(read)
         fitted = fit_facts(prepared, chosen)
-        filled = fill_settings(fitted, chosen, given_keys(values))
+        filled = refuse_idle_settings(fill_settings(fitted, chosen, given_keys(values)))
         session = build_model(filled, custom, started)
         if wants_found_rate or is_worth_a_test(session):
             follower.on_phase("looking for a learning rate")
@@ -100,7 +100,7 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _resume(
-    path: Path, source: Any, task: type[Task] | None, custom: nn.Module | None, values: Mapping[str, Any],
+    path: Path, source: Any, task: TaskKind | None, custom: nn.Module | None, values: Mapping[str, Any],
     follower: Follower, flag: StopFlag, started: float,
 ) -> Run:  # fmt: skip
     """Continue a run from its last checkpoint."""
@@ -150,7 +150,7 @@ def _train_and_judge(
             follower.on_phase("judging")
             judged = judge_splits(session, state)
             follower.on_phase("writing the report")
-            run = Run(folder, type(judged.task), session.model)
+            run = Run(folder, judged.task.kind, session.model)
             write_run(judged, run)
             return run
 

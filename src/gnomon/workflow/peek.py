@@ -35,7 +35,7 @@ def peek(thing: Any, settings: Settings) -> Peek:
     task = prepared.task.from_train(train, settings)
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
     examples = [train[int(position)] for position in chosen]
-    views = [(str(example.target), task.view(example)) for example in examples]
+    views = [(str(example.target), task.reader.view(example)) for example in examples]
     picture = Path(settings.runs_folder) / "peek" / f"{prepared.source.name}.png"
     write_bytes(picture, png(draw_contact_sheet(views)))
     return Peek(prepared, counts(prepared), picture)

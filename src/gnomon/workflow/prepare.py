@@ -11,7 +11,7 @@ import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import Settings
-from gnomon.core.task import Task
+from gnomon.core.task import TaskKind
 from gnomon.data.identity import compare_splits
 from gnomon.data.source import display_name
 from gnomon.runs.folder import RunFolder
@@ -21,13 +21,13 @@ from gnomon.workflow.road.recognise import recognise
 from gnomon.workflow.road.split import Prepared, split_examples
 
 
-def prepare(thing: Any, settings: Settings, task: type[Task] | None = None) -> Prepared:
+def prepare(thing: Any, settings: Settings, task: TaskKind | None = None) -> Prepared:
     """Open, recognise, read and divide `thing`. Raises UsageError or DataError naming what to do."""
     return split_examples(read_examples(recognise(open_data(thing, settings), task)))
 
 
 def prepare_again(
-    folder: RunFolder, given: Any, settings: Settings, task: type[Task] | None = None, *, in_memory: str, moved: str
+    folder: RunFolder, given: Any, settings: Settings, task: TaskKind | None = None, *, in_memory: str, moved: str
 ) -> Prepared:
     """The data that a run was made from, divided as it was: as `given`, or where its data card says.
 

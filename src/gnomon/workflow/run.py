@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from gnomon import tasks
+from gnomon.core import found
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
-from gnomon.core.task import Task
-from gnomon.models import CUSTOM
+from gnomon.core.task import Task, TaskKind
+from gnomon.models import CUSTOM, build
 from gnomon.runs.folder import MODEL, RunFolder, find
 from gnomon.runs.records import HistoryRow, SavedTask
 from gnomon.runs.seal import RESTORE, decode_json
@@ -30,13 +30,13 @@ TASK = "task.json"  # beside the weights
 class Run:
     """One execution and its folder. Files are read, and checked against the manifest, when first used."""
 
-    def __init__(self, folder: RunFolder, task: type[Task] | None, model: nn.Module | None) -> None:
+    def __init__(self, folder: RunFolder, task: TaskKind | None, model: nn.Module | None) -> None:
         self.folder = folder
         self._task_class = task
         self._given_model = model
 
     @staticmethod
-    def open(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
+    def open(path: str | Path, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
         """The run in that folder. `task` and `model` are needed only for classes of your own."""
         return Run(RunFolder.open(Path(path)), task, model)
 
@@ -82,7 +82,7 @@ class Run:
         """The task with the facts fitted on the training split."""
         where = str(self.path / MODEL / TASK)
         saved = read_as(SavedTask, decode_json(self._model_file(TASK), where), where=where, root="task", fix=RESTORE)
-        kind = self._task_class or tasks.load(saved["task"])
+        kind = self._task_class or found.task(saved["task"])
         if kind.name != saved["task"]:
             raise UsageError(
                 f"this run's task is {saved['task']}, not {kind.name}.", fix="hand over that task's class."
@@ -96,7 +96,7 @@ class Run:
 
         if self._given_model is None and self.settings.model.name == CUSTOM:
             raise UsageError("this run trained a model of your own.", fix="hand it over: gnomon.load(path, model=...).")
-        model = self._given_model or self.task.build_model(self.settings)
+        model = self._given_model or build(self.task, self.settings)
         load_model(model, tensors_from_bytes(self._model_files, "weights.safetensors"))
         return model.eval()
 
@@ -114,7 +114,7 @@ class Run:
             fix = f"gnomon test {self.path} opens it, which is counted."
             raise UsageError("its test split is sealed.", where=str(self.path), fix=fix)
         table = self.folder.load_predictions(split)
-        return Evaluation(split, self.task.error_unit, table, self.task.split_error(table))
+        return Evaluation(split, self.task.judge.error_unit, table, self.task.judge.split_error(table))
 
     @property
     def has_test(self) -> bool:
@@ -138,6 +138,6 @@ class Run:
         return test(self, source)
 
 
-def load(path: str | Path, *, task: type[Task] | None = None, model: nn.Module | None = None) -> Run:
+def load(path: str | Path, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
     """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError."""
     return Run(find(path, "runs"), task, model)

@@ -26,7 +26,7 @@ def show(run: Run) -> Shown:
     settings, given = run.folder.load_settings()
     rows = [
         (row.key, all_settings.value_of(settings, row.key), row.key in given, row.description)
-        for row in all_settings.rows()
+        for row in all_settings.rows(settings)
     ]
     history = run.history
     signals: list[SignalRow] = next((row["signals"] for row in reversed(history) if row.get("signals")), [])

@@ -31,13 +31,13 @@ def test(run: Run, source: Any = None) -> Evaluation:
             fix="fit again with split.test=0.1, or with a test folder.",
         )
     prepared = prepare_again(
-        run.folder, source, run.settings, type(run.task),
+        run.folder, source, run.settings, run.task.kind,
         in_memory="hand it over: run.test(data).", moved="put it back there.",
     )  # fmt: skip
     with run.folder.lock():
         run.folder.add_opening()
         target = run.settings.data.target_data
-        examples = run.task.judged(prepared.splits["test"], derive(run.settings.seed, "judged"))
+        examples = run.task.judge.judged(prepared.splits["test"], derive(run.settings.seed, "judged"))
         evaluation = evaluate(
             run.task, run.model, examples, split="test",
             source=Path(target).stem if target else prepared.source.name, device=torch.device("cpu"),

@@ -28,7 +28,7 @@ from gnomon.workflow.road.judge import epoch_judge, measured
 from gnomon.workflow.road.settings import fill_settings
 from gnomon.workflow.road.split import TRAIN_RUNG, Prepared
 
-FIXED = ("data.", "split.", "task", "goal.", "runs_folder", "run_name")  # what trials of one set have in common
+FIXED = ("data.", "split.", "task.name", "goal.", "runs_folder", "run_name")  # what trials of one set have in common
 
 
 @dataclass(frozen=True)

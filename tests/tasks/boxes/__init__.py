@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -19,12 +19,13 @@ from torch.nn import functional
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
-from gnomon.core.example import Example, Examples, Reading
-from gnomon.core.facts import checked_facts
+from gnomon.core.example import Example, Examples, Reading, index_frame
+from gnomon.core.family import PictureInputs
+from gnomon.core.knobs import PICTURES
 from gnomon.core.seeds import generator
-from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Claim, Predictions, Task, View
-from gnomon.data.columns import Columns, Ragged
+from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
+from gnomon.data.columns import Columns, Ragged, gather
 from gnomon.data.source import Source
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import split_error
@@ -47,16 +48,10 @@ class Scenes(Examples):
 
     @property
     def index(self) -> pl.DataFrame:
-        nothing = pl.Series([None] * len(self), dtype=pl.String)
-        return pl.DataFrame(
-            {
-                "id": [self.files[i] for i in self.positions],
-                "stratum": [f"{len(self.boxes[i])} boxes" for i in self.positions],
-                "group": nothing,
-                "time": nothing,
-                "tag.crowd": ["crowded" if len(self.boxes[i]) > 1 else "sparse" for i in self.positions],
-            }
-        )
+        counts = [len(self.boxes[i]) for i in self.positions]
+        index = index_frame([self.files[i] for i in self.positions], stratum=[f"{count} boxes" for count in counts])
+        crowds = pl.Series("tag.crowd", ["crowded" if count > 1 else "sparse" for count in counts])
+        return index.with_columns(crowds)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -84,26 +79,19 @@ class Scenes(Examples):
 
 
 @final
-@dataclass(frozen=True)
-class Boxes(Task):
-    """One-stage detection: each cell of a grid says whether an object's middle is in it, which, and how large."""
+class SceneReader(Reader):
+    """Pictures beside a file of boxes."""
 
-    name: ClassVar[str] = "boxes"
-    title: ClassVar[str] = "box detection"
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES})
 
-    class_names: tuple[str, ...]
-
-    @classmethod
-    def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         names = [file.name for file in source.tree.files] if source.tree else []
         return Claim(1.0, f"{FILE}: pictures with boxes") if FILE in names else None
 
-    @classmethod
-    def read(cls, source: Source, settings: DataSettings) -> Reading:
+    def read(self, source: Source, settings: DataSettings) -> Reading:
         return Reading({"all": _scenes(source, with_boxes=True)})
 
-    @classmethod
-    def write_sample(cls, folder: Path, seed: int, total: int = 40) -> Path:
+    def write_sample(self, folder: Path, seed: int, total: int = 40) -> Path:
         """Up to three bright squares and discs on noise."""
         rng, boxes = generator(seed, "sample"), {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,32 +116,52 @@ class Boxes(Task):
         (folder / FILE).write_text(json.dumps(boxes))
         return folder
 
-    @classmethod
-    def from_train(cls, train: Examples, settings: Settings) -> Self:
-        assert isinstance(train, Scenes)
-        return cls(tuple(sorted({box[4] for i in train.positions for box in train.boxes[i]})))
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        return checked_facts(cls, facts)
-
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def notes(self, train: Examples) -> tuple[str, ...]:
-        return ()
-
-    def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: Any) -> Reading:
         return Reading({"all": _scenes(source, with_boxes=False)})
 
-    def judged(self, examples: Examples, seed: int) -> Examples:
-        return examples
+    def view(self, example: Example) -> View:
+        return View(image=example.inputs, text=f"{len(example.target)} boxes")
 
-    def encode_inputs(self, examples: Examples) -> Columns:
+
+@final
+@dataclass(frozen=True)
+class SceneEncoder(Encoder):
+    """Pictures as they are."""
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        return cls()
+
+    @property
+    def inputs(self) -> PictureInputs:
+        return PictureInputs(1, SIDE, SIDE, (0.0,), (1.0,))
+
+    def encode(self, examples: Examples) -> Columns:
         assert isinstance(examples, Scenes)
         return {"image": torch.from_numpy(examples.pictures[examples.positions])[:, None]}
 
-    def encode_targets(self, examples: Examples) -> Columns:
+    def collate(self, columns: Columns, indices: Tensor) -> Batch:
+        return gather(columns, indices)
+
+    def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
+        return (batch["image"],)
+
+
+@final
+@dataclass(frozen=True)
+class GridHead(Head):
+    """One-stage detection: each cell of a grid says whether an object's middle is in it, which, and how large."""
+
+    columns: ClassVar[tuple[str, ...]] = ("boxes",)
+
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        assert isinstance(train, Scenes)
+        return cls(tuple(sorted({box[4] for i in train.positions for box in train.boxes[i]})))
+
+    def encode(self, examples: Examples) -> Columns:
         assert isinstance(examples, Scenes)
         place = {name: float(k) for k, name in enumerate(self.class_names)}
         rows = [
@@ -162,34 +170,18 @@ class Boxes(Task):
         ]
         return {"boxes": Ragged.of(rows)}
 
-    def collate(self, columns: Columns, indices: Tensor) -> Batch:
-        image, boxes = columns["image"], columns.get("boxes")
-        assert isinstance(image, Tensor)
-        batch = {"image": image[indices]}
+    def collate(self, batch: Batch, columns: Columns, indices: Tensor) -> Batch:
+        boxes = columns.get("boxes")
         if isinstance(boxes, Ragged):
             batch["boxes"] = boxes.pad(indices, -1)  # (B, most, 5): left, top, right, bottom, class; -1: none
         return batch
 
-    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        return batch
+    def build(self, body: Body) -> nn.Module:
+        return body(5 + len(self.class_names))
 
-    def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return {"model.name": "grid", "optimiser.learning_rate": 3e-3, "stop.epochs": 40, "batch_size": 16}
-
-    def build_model(self, settings: Settings) -> nn.Module:
-        width = 32
-        return nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(width, 5 + len(self.class_names), 1),
-        )  # fmt: skip
-
-    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+    def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Tensor:
         """(B, CELLS, CELLS, 5 + K): objectness, centre in the cell, log size in cells, class logits."""
-        weight = next(model.parameters())
-        return model(batch["image"].to(weight.dtype) / 255).permute(0, 2, 3, 1)
+        return model(*arguments).permute(0, 2, 3, 1)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         present, wanted, kinds = self._grid(batch["boxes"], outputs.dtype)
@@ -214,6 +206,26 @@ class Boxes(Task):
         wanted[example, row, column] = sizes
         kinds[example, row, column] = kind.long()
         return present, wanted, kinds
+
+
+@final
+@dataclass(frozen=True)
+class BoxJudge(Judge):
+    """Hits and misses at IoU 0.5; mean average precision of a whole split."""
+
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, head: GridHead) -> Self:
+        return cls(head.class_names)
+
+    @property
+    def error_unit(self) -> str | None:
+        return SHARE
+
+    @property
+    def error_name(self) -> str:
+        return "1 - mAP@0.5"
 
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
         score = outputs[..., 0].sigmoid()
@@ -245,22 +257,6 @@ class Boxes(Task):
         ]
         return pl.Series([json.dumps(row) for row in rows], dtype=pl.String)
 
-    @property
-    def target_columns(self) -> tuple[str, ...]:
-        return ("boxes",)
-
-    @property
-    def chance_loss(self) -> float | None:
-        return None
-
-    @property
-    def error_unit(self) -> str | None:
-        return SHARE
-
-    @property
-    def error_name(self) -> str:
-        return "1 - mAP@0.5"
-
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """1 - mAP at IoU 0.5, with example i counted counts[i] times. Source: Everingham et al. 2010, all points."""
         classes = [_ClassResults(table, name) for name in self.class_names]
@@ -272,18 +268,12 @@ class Boxes(Task):
 
         return error
 
-    def calibrate(self, evaluation: Evaluation) -> Self:
-        return self
-
-    def view(self, example: Example) -> View:
-        return View(image=example.inputs, text=f"{len(example.target)} boxes")
-
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         missed = split_error(evaluation)
         return {"mAP@0.5": Interval(1 - missed.value, 1 - missed.high, 1 - missed.low, missed.method)}
 
-    def figures(self, evaluation: Evaluation) -> dict[str, Any]:
-        return {}
+    def less_is_better(self, measure: str) -> bool:
+        return False
 
 
 class _ClassResults:
@@ -360,4 +350,15 @@ def _picture(content: bytes) -> np.ndarray:
         return np.asarray(image.convert("L"))
 
 
-TASK = Boxes
+TASK = TaskKind(
+    name="boxes",
+    title="box detection",
+    modality="picture",
+    target="boxes",
+    reader=SceneReader(),
+    encoder=SceneEncoder,
+    head=GridHead,
+    judge=BoxJudge,
+    model="grid",
+    defaults=lambda _task, _num_train: {"optimiser.learning_rate": 3e-3, "stop.epochs": 40, "optimiser.batch_size": 16},
+)

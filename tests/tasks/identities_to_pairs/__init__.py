@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -18,25 +18,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.errors import DataError
-from gnomon.core.evaluation import SHARE, Evaluation, SplitError
-from gnomon.core.example import Example, Examples, Reading
-from gnomon.core.facts import checked_facts
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import Example, Examples, Reading, index_frame
+from gnomon.core.family import PictureInputs
+from gnomon.core.knobs import PICTURES
 from gnomon.core.seeds import generator
-from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Claim, Predictions, Task, View
+from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.metrics.classification import scores
 
 MARKER = "identities.txt"  # a file of this name says: the folders beside it are people
 SIDE = 24  # pixels that pictures are brought to
-WIDTH = 32  # numbers in an embedding
+USUAL = 1.0  # a threshold before dev was seen
 SHARPNESS = 8.0  # how fast belief grows with the distance from the threshold
 SAME, DIFFERENT = "same", "different"
-
-
-def _empty(total: int) -> pl.Series:
-    return pl.Series([None] * total, dtype=pl.String)
 
 
 @final
@@ -51,16 +48,8 @@ class People(Examples):
 
     @property
     def index(self) -> pl.DataFrame:
-        total = len(self)
         people = [self.names[i] for i in self.positions]
-        return pl.DataFrame(
-            {
-                "id": [self.files[i] for i in self.positions],
-                "stratum": _empty(total),
-                "group": pl.Series(people, dtype=pl.String),
-                "time": _empty(total),
-            }
-        )
+        return index_frame([self.files[i] for i in self.positions], group=people)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -105,14 +94,8 @@ class Pairs(Examples):
     @property
     def index(self) -> pl.DataFrame:
         ids = self.people.index["id"].to_list()
-        return pl.DataFrame(
-            {
-                "id": [f"{ids[i]} + {ids[j]}" for i, j in zip(self.left, self.right, strict=True)],
-                "stratum": [SAME if same else DIFFERENT for same in self.same],
-                "group": _empty(len(self)),
-                "time": _empty(len(self)),
-            }
-        )
+        names = [f"{ids[i]} + {ids[j]}" for i, j in zip(self.left, self.right, strict=True)]
+        return index_frame(names, label=[SAME if same else DIFFERENT for same in self.same])
 
     def __len__(self) -> int:
         return len(self.left)
@@ -120,7 +103,7 @@ class Pairs(Examples):
     def __getitem__(self, position: int) -> Example:
         row = self.index.row(position, named=True)
         sides = [self.people[int(side[position])].inputs for side in (self.left, self.right)]
-        return Example(row["id"], np.concatenate(sides, axis=1), row["stratum"])
+        return Example(row["id"], np.concatenate(sides, axis=1), row["label"])
 
     def take(self, positions: np.ndarray) -> Self:
         return replace(self, left=self.left[positions], right=self.right[positions])
@@ -142,27 +125,19 @@ class Pairs(Examples):
 
 
 @final
-@dataclass(frozen=True)
-class IdentitiesToPairs(Task):
-    """Embeddings learnt by classifying identities; two pictures match when their distance is below a threshold."""
+class PeopleReader(Reader):
+    """A folder of pictures for each person."""
 
-    name: ClassVar[str] = "identities_to_pairs"
-    title: ClassVar[str] = "verification"
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES})
 
-    identities: tuple[str, ...]  # of the training split
-    threshold: float = 1.0  # distance below which two pictures are of one person: set on dev by `calibrate`
-
-    @classmethod
-    def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         names = [file.name for file in source.tree.files] if source.tree else []
         return Claim(1.0, f"{MARKER}: folders of people") if MARKER in names else None
 
-    @classmethod
-    def read(cls, source: Source, settings: DataSettings) -> Reading:
+    def read(self, source: Source, settings: DataSettings) -> Reading:
         return Reading({"all": _people(source)})
 
-    @classmethod
-    def write_sample(cls, folder: Path, seed: int) -> Path:
+    def write_sample(self, folder: Path, seed: int) -> Path:
         """Ten people, each a random pattern, seen six times through noise."""
         rng = generator(seed, "sample")
         for person in range(10):
@@ -175,25 +150,100 @@ class IdentitiesToPairs(Task):
         (folder / MARKER).write_text("one folder a person\n")
         return folder
 
-    @classmethod
-    def from_train(cls, train: Examples, settings: Settings) -> Self:
-        return cls(tuple(sorted(train.index["group"].unique().to_list())))
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        return checked_facts(cls, facts)
-
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def notes(self, train: Examples) -> tuple[str, ...]:
-        return ()
-
-    def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: Any) -> Reading:
         """Pictures in name order, taken two and two."""
         people = _people(source)
         firsts = np.arange(0, len(people) - 1, 2)
         return Reading({"all": Pairs(people, firsts, firsts + 1)})
+
+    def view(self, example: Example) -> View:
+        return View(image=example.inputs)
+
+
+@final
+@dataclass(frozen=True)
+class FaceEncoder(Encoder):
+    """Pictures as they are, one or two of them."""
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        return cls()
+
+    @property
+    def inputs(self) -> PictureInputs:
+        return PictureInputs(1, SIDE, SIDE, (0.5,), (0.5,))
+
+    def encode(self, examples: Examples) -> Columns:
+        if isinstance(examples, Pairs):
+            pictures = torch.from_numpy(examples.people.pictures[examples.people.positions])
+            return {"left": pictures[examples.left], "right": pictures[examples.right]}
+        assert isinstance(examples, People)
+        return {"image": torch.from_numpy(examples.pictures[examples.positions])}
+
+    def collate(self, columns: Columns, indices: Tensor) -> Batch:
+        return gather(columns, indices)
+
+    def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
+        return (batch["image"],) if "image" in batch else (batch["left"], batch["right"])
+
+
+@final
+@dataclass(frozen=True)
+class IdentityHead(Head):
+    """Embeddings learnt by classifying identities."""
+
+    columns: ClassVar[tuple[str, ...]] = ("identity", "same")
+
+    identities: tuple[str, ...]  # of the training split
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        return cls(tuple(sorted(train.index["group"].unique().to_list())))
+
+    @property
+    def chance_loss(self) -> float | None:
+        return math.log(len(self.identities))
+
+    def encode(self, examples: Examples) -> Columns:
+        if isinstance(examples, Pairs):
+            return {"same": torch.from_numpy(examples.same.astype(np.int64))}
+        return {"identity": torch.tensor([self.identities.index(name) for name in examples.index["group"]])}
+
+    def build(self, body: Body) -> nn.Module:
+        return body(len(self.identities))
+
+    def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Tensor:
+        """(B, identities) logits of pictures, or (B,) distances of pairs."""
+        if len(arguments) == 1:
+            return model(*arguments)
+        left, right = map(model.embed, arguments)
+        return (left - right).square().sum(dim=1)
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        if outputs.dim() == 2:
+            return functional.cross_entropy(outputs, batch["identity"], reduction="none")
+        belief = SHARPNESS * (USUAL - outputs)
+        return functional.binary_cross_entropy_with_logits(belief, batch["same"].to(belief.dtype), reduction="none")
+
+
+@final
+@dataclass(frozen=True)
+class PairJudge(Judge):
+    """Two pictures match when their distance is below a threshold."""
+
+    threshold: float = USUAL  # distance below which two pictures are of one person: set on dev by `calibrate`
+
+    @classmethod
+    def of(cls, head: IdentityHead) -> Self:
+        return cls()
+
+    @property
+    def error_unit(self) -> str | None:
+        return SHARE
+
+    @property
+    def error_name(self) -> str:
+        return "verification error"
 
     def judged(self, examples: Examples, seed: int) -> Examples:
         """Every pair of one person, and as many pairs of two people."""
@@ -207,42 +257,6 @@ class IdentitiesToPairs(Task):
         chosen = generator(seed, "pairs").permutation(others)[: same.sum()]
         kept = np.sort(np.concatenate([np.flatnonzero(same), chosen]))
         return Pairs(examples, left[kept], right[kept])
-
-    def encode_inputs(self, examples: Examples) -> Columns:
-        if isinstance(examples, Pairs):
-            pictures = torch.from_numpy(examples.people.pictures[examples.people.positions])
-            return {"left": pictures[examples.left], "right": pictures[examples.right]}
-        assert isinstance(examples, People)
-        return {"image": torch.from_numpy(examples.pictures[examples.positions])}
-
-    def encode_targets(self, examples: Examples) -> Columns:
-        if isinstance(examples, Pairs):
-            return {"same": torch.from_numpy(examples.same.astype(np.int64))}
-        return {"identity": torch.tensor([self.identities.index(name) for name in examples.index["group"]])}
-
-    def collate(self, columns: Columns, indices: Tensor) -> Batch:
-        return gather(columns, indices)
-
-    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        return batch
-
-    def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return {"model.name": "embedder", "optimiser.learning_rate": 3e-3, "stop.epochs": 15, "batch_size": 32}
-
-    def build_model(self, settings: Settings) -> nn.Module:
-        return Embedder(len(self.identities))
-
-    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        """(B, identities) logits of pictures, or (B,) distances of pairs."""
-        if "image" in batch:
-            return model(batch["image"])
-        return (model.embed(batch["left"]) - model.embed(batch["right"])).square().sum(dim=1)
-
-    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        if outputs.dim() == 2:
-            return functional.cross_entropy(outputs, batch["identity"], reduction="none")
-        belief = SHARPNESS * (self.threshold - outputs)
-        return functional.binary_cross_entropy_with_logits(belief, batch["same"].to(belief.dtype), reduction="none")
 
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
         distance = outputs.double().cpu().numpy()
@@ -258,25 +272,6 @@ class IdentitiesToPairs(Task):
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         return pl.Series([SAME if value else DIFFERENT for value in values], dtype=pl.String)
 
-    @property
-    def target_columns(self) -> tuple[str, ...]:
-        return ("identity", "same")
-
-    @property
-    def chance_loss(self) -> float | None:
-        return math.log(len(self.identities))
-
-    @property
-    def error_unit(self) -> str | None:
-        return SHARE
-
-    @property
-    def error_name(self) -> str:
-        return "verification error"
-
-    def split_error(self, table: pl.DataFrame) -> SplitError | None:
-        return None
-
     def calibrate(self, evaluation: Evaluation) -> Self:
         """The threshold, half way between two neighbouring distances, that makes the fewest errors."""
         distance = evaluation.table["distance"].to_numpy()
@@ -290,35 +285,11 @@ class IdentitiesToPairs(Task):
         best = int(wrong.argmin())
         return replace(self, threshold=float((edges[best] + edges[best + 1]) / 2))
 
-    def view(self, example: Example) -> View:
-        return View(image=example.inputs)
-
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation)
 
-    def figures(self, evaluation: Evaluation) -> dict[str, Any]:
-        return {}
-
-
-class Embedder(nn.Module):
-    """Pictures to unit vectors, and unit vectors to identities by cosine."""
-
-    def __init__(self, num_identities: int) -> None:
-        super().__init__()
-        self.stages = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
-        )  # fmt: skip
-        self.project = nn.Linear(32 * (SIDE // 4) ** 2, WIDTH)
-        self.people = nn.Linear(WIDTH, num_identities, bias=False)
-
-    def embed(self, pictures: Tensor) -> Tensor:
-        """(B, H, W) uint8 -> (B, WIDTH) of length 1."""
-        scaled = pictures[:, None].to(self.project.weight.dtype) / 127.5 - 1
-        return functional.normalize(self.project(self.stages(scaled)), dim=1)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return 10 * functional.linear(self.embed(pictures), functional.normalize(self.people.weight, dim=1))
+    def less_is_better(self, measure: str) -> bool:
+        return measure == "log loss"
 
 
 def _people(source: Source) -> People:
@@ -336,4 +307,15 @@ def _picture(content: bytes) -> np.ndarray:
         return np.asarray(image.convert("L").resize((SIDE, SIDE)))
 
 
-TASK = IdentitiesToPairs
+TASK = TaskKind(
+    name="identities_to_pairs",
+    title="verification",
+    modality="picture",
+    target="whether two are one person",
+    reader=PeopleReader(),
+    encoder=FaceEncoder,
+    head=IdentityHead,
+    judge=PairJudge,
+    model="embedder",
+    defaults=lambda _task, _num_train: {"optimiser.learning_rate": 3e-3, "stop.epochs": 15, "optimiser.batch_size": 32},
+)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.errors import DataError
-from gnomon.core.evaluation import SHARE, Evaluation, SplitError
-from gnomon.core.example import Example, Examples, Reading
-from gnomon.core.facts import checked_facts
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import Example, Examples, Reading, index_frame
 from gnomon.core.seeds import generator
-from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Claim, Predictions, Task, View
+from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
 from gnomon.data.columns import Columns, Ragged
 from gnomon.data.source import Source
 from gnomon.metrics.intervals import split_error
@@ -59,15 +58,8 @@ class Lines(Examples):
 
     @property
     def index(self) -> pl.DataFrame:
-        total = len(self.words)
-        return pl.DataFrame(
-            {
-                "id": [f"line {number}" for number in self.numbers],
-                "stratum": [f"{len(text)} digits" for text in self.digits],
-                "group": pl.Series([None] * total, dtype=pl.String),
-                "time": pl.Series([None] * total, dtype=pl.String),
-            }
-        )
+        lengths = [f"{len(text)} digits" for text in self.digits]
+        return index_frame([f"line {number}" for number in self.numbers], stratum=lengths)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -94,87 +86,103 @@ class Lines(Examples):
 
 @final
 @dataclass(frozen=True)
-class SpelledNumbers(Task):
-    """Words in, digits out."""
+class WordInputs:
+    """Places of words in a vocabulary, padded."""
 
-    name: ClassVar[str] = "spelled_numbers"
-    title: ClassVar[str] = "spelled numbers to digits"
+    modality: ClassVar[str] = "words"
+    num_words: int
 
-    vocabulary: tuple[str, ...]  # words of the training split; every other word is "unknown"
 
-    @classmethod
-    def claim(cls, source: Source, settings: DataSettings) -> Claim | None:
+@final
+class SpelledReader(Reader):
+    """Lines of words, a tab and digits."""
+
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         names = [file.name for file in source.tree.files] if source.tree else []
         return Claim(1.0, f"{FILE}: spelled numbers, one a line") if names == [FILE] else None
 
-    @classmethod
-    def read(cls, source: Source, settings: DataSettings) -> Reading:
+    def read(self, source: Source, settings: DataSettings) -> Reading:
         return Reading({"all": _lines(source, with_digits=True)})
 
-    @classmethod
-    def write_sample(cls, folder: Path, seed: int) -> Path:
+    def write_sample(self, folder: Path, seed: int) -> Path:
         chosen = generator(seed, "sample").permutation(1000)[:60]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_text("".join(f"{spell(int(n))}\t{n}\n" for n in chosen))
         return folder
 
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: Any) -> Reading:
+        return Reading({"all": _lines(source, with_digits=False)})
+
+    def view(self, example: Example) -> View:
+        return View(text=example.inputs)
+
+
+@final
+@dataclass(frozen=True)
+class WordEncoder(Encoder):
+    """Words as their places in the vocabulary."""
+
+    vocabulary: tuple[str, ...]  # words of the training split; every other word is "unknown"
+
     @classmethod
-    def from_train(cls, train: Examples, settings: Settings) -> Self:
+    def fit(cls, train: Examples, settings: Settings) -> Self:
         assert isinstance(train, Lines)
         return cls(tuple(sorted({word for text in train.words for word in text.split()})))
 
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        return checked_facts(cls, facts)
+    @property
+    def inputs(self) -> WordInputs:
+        return WordInputs(len(self.vocabulary) + 1)
 
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def notes(self, train: Examples) -> tuple[str, ...]:
-        return ()
-
-    def read_inputs(self, source: Source, settings: DataSettings) -> Reading:
-        return Reading({"all": _lines(source, with_digits=False)})
-
-    def judged(self, examples: Examples, seed: int) -> Examples:
-        return examples
-
-    def encode_inputs(self, examples: Examples) -> Columns:
+    def encode(self, examples: Examples) -> Columns:
         assert isinstance(examples, Lines)
         place = {word: i + 1 for i, word in enumerate(self.vocabulary)}
         return {"words": Ragged.of([torch.tensor([place.get(w, 0) for w in t.split()]) for t in examples.words])}
 
-    def encode_targets(self, examples: Examples) -> Columns:
-        assert isinstance(examples, Lines)
-        return {"digits": Ragged.of([torch.tensor([*map(DIGITS.index, text), END]) for text in examples.digits])}
-
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         words = columns["words"]
         assert isinstance(words, Ragged)
-        batch = {"words": words.pad(indices, 0), "lengths": words.lengths(indices)}
+        return {"words": words.pad(indices, 0), "lengths": words.lengths(indices)}
+
+    def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
+        return batch["words"], batch["lengths"]
+
+
+@final
+@dataclass(frozen=True)
+class DigitHead(Head):
+    """The next digit, given those before it."""
+
+    columns: ClassVar[tuple[str, ...]] = ("digits",)
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        return cls()
+
+    @property
+    def chance_loss(self) -> float | None:
+        return math.log(END + 1)
+
+    def encode(self, examples: Examples) -> Columns:
+        assert isinstance(examples, Lines)
+        return {"digits": Ragged.of([torch.tensor([*map(DIGITS.index, text), END]) for text in examples.digits])}
+
+    def collate(self, batch: Batch, columns: Columns, indices: Tensor) -> Batch:
         digits = columns.get("digits")
         if isinstance(digits, Ragged):
             batch["digits"] = digits.pad(indices, PAD)  # (B, T)
             batch["weight"] = digits.lengths(indices).float()
         return batch
 
-    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        return batch
+    def build(self, body: Body) -> nn.Module:
+        return body(END + 1)
 
-    def defaults(self, settings: Settings, num_train: int) -> dict[str, Any]:
-        return {"model.name": "gru", "init.name": "xavier", "optimiser.learning_rate": 5e-3, "stop.epochs": 30,
-                "optimiser.batch_size": 32}  # fmt: skip
-
-    def build_model(self, settings: Settings) -> nn.Module:
-        return EncoderDecoder(len(self.vocabulary) + 1)
-
-    def outputs(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> dict[str, Tensor]:
         """The state after the words; with targets, the logits of each next token given the true ones before it."""
+        state = model.encode(*arguments)
         if "digits" not in batch:
-            return {"state": model.encode(batch["words"], batch["lengths"])}
+            return {"state": state}
         truth = batch["digits"].masked_fill(batch["digits"] == PAD, END)
         before = torch.cat([torch.full_like(truth[:, :1], START), truth[:, :-1]], dim=1)  # teacher forcing
-        state = model.encode(batch["words"], batch["lengths"])
         return {"state": state, "logits": model.step(before, state)[0]}
 
     def losses(self, outputs: dict[str, Tensor], batch: Batch) -> Tensor:
@@ -183,13 +191,15 @@ class SpelledNumbers(Task):
         )  # (B, T)
         return each.sum(dim=1) / batch["weight"]
 
-    @property
-    def target_columns(self) -> tuple[str, ...]:
-        return ("digits",)
 
-    @property
-    def chance_loss(self) -> float | None:
-        return math.log(END + 1)
+@final
+@dataclass(frozen=True)
+class DigitJudge(Judge):
+    """The share of digits that are wrong, by edit distance."""
+
+    @classmethod
+    def of(cls, head: DigitHead) -> Self:
+        return cls()
 
     @property
     def error_unit(self) -> str | None:
@@ -215,47 +225,11 @@ class SpelledNumbers(Task):
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         return pl.Series(["".join(map(str, tokens)) for tokens in values], dtype=pl.String)
 
-    def split_error(self, table: pl.DataFrame) -> SplitError | None:
-        return None
-
-    def calibrate(self, evaluation: Evaluation) -> Self:
-        return self
-
-    def view(self, example: Example) -> View:
-        return View(text=example.inputs)
-
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return {"digit error": split_error(evaluation)}
 
-    def figures(self, evaluation: Evaluation) -> dict[str, Any]:
-        return {}
-
-
-class EncoderDecoder(nn.Module):
-    """Two GRUs; the second starts from the last state of the first. Source: Cho et al. 2014."""
-
-    def __init__(self, num_words: int, width: int = 64) -> None:
-        super().__init__()
-        self.word_vectors = nn.Embedding(num_words, width)
-        self.token_vectors = nn.Embedding(END + 1, width)
-        self.encoder = nn.GRU(width, width, batch_first=True)
-        self.decoder = nn.GRU(width, width, batch_first=True)
-        self.head = nn.Linear(width, END + 1)
-
-    def encode(self, words: Tensor, lengths: Tensor) -> Tensor:
-        """(B, S) word indices -> (1, B, H)."""
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.word_vectors(words), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        return self.encoder(packed)[1]
-
-    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) tokens after `state` -> logits (B, T, V) of the next ones, and the state after them."""
-        hidden, state = self.decoder(self.token_vectors(tokens), state)
-        return self.head(hidden), state
-
-    def forward(self, words: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
-        return self.step(tokens, self.encode(words, lengths))[0]
+    def less_is_better(self, measure: str) -> bool:
+        return True
 
 
 def beam_search(model: nn.Module, state: Tensor) -> tuple[tuple[int, ...], float]:
@@ -300,4 +274,20 @@ def _lines(source: Source, *, with_digits: bool) -> Lines:
     return Lines(tuple(words), tuple(digits), tuple(numbers))
 
 
-TASK = SpelledNumbers
+TASK = TaskKind(
+    name="spelled_numbers",
+    title="spelled numbers to digits",
+    modality="words",
+    target="digits",
+    reader=SpelledReader(),
+    encoder=WordEncoder,
+    head=DigitHead,
+    judge=DigitJudge,
+    model="gru",
+    defaults=lambda _task, _num_train: {
+        "init.name": "xavier",
+        "optimiser.learning_rate": 5e-3,
+        "stop.epochs": 30,
+        "optimiser.batch_size": 32,
+    },
+)

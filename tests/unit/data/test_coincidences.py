@@ -26,7 +26,7 @@ def answers(number, seed, *, columns=4, real=0):
 
 def examples(frame):
     settings = from_flat({"target": "class"})
-    return load("tabular_classification").read(open_source(frame), settings.data).splits["all"]
+    return load("tabular_classification").reader.read(open_source(frame), settings.data).splits["all"]
 
 
 def leaks_of(train, dev):

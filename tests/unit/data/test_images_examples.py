@@ -47,7 +47,7 @@ def test_an_example_is_what_a_person_sees(four):
 
 
 def test_the_index_has_the_columns_everyone_counts_on(four):
-    assert four.index.columns == ["id", "stratum", "group", "time"]
+    assert four.index.columns == ["id", "label", "stratum", "group", "time"]
     assert four.index["stratum"].to_list() == ["a", "a", "b", "b"]
     assert four.index["group"].null_count() == len(four) == 4
 

@@ -22,14 +22,14 @@ SETTINGS = from_flat({})
 
 def trained(thing) -> tuple[TASK, images.ImageExamples]:
     """The task with what it fits on all of `thing`, and its examples."""
-    examples = TASK.read(open_source(thing), DataSettings()).splits["all"]
+    examples = TASK.reader.read(open_source(thing), DataSettings()).splits["all"]
     return TASK.from_train(examples, SETTINGS), examples
 
 
 def encoded(task: TASK, thing) -> tuple[np.ndarray, str]:
     """The pixels that the network sees of inputs to predict, and what was said about them."""
-    reading = task.read_inputs(open_source(thing), DataSettings())
-    return task.encode_inputs(reading.splits["all"])["image"].numpy(), " ".join(reading.notes)
+    reading = task.reader.read_inputs(open_source(thing), DataSettings(), task.encoder)
+    return task.encoder.encode(reading.splits["all"])["image"].numpy(), " ".join(reading.notes)
 
 
 def dark_and_bright(high: float, dtype: type) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def dark_and_bright(high: float, dtype: type) -> tuple[np.ndarray, np.ndarray]:
 def test_a_picture_of_an_array_is_the_same_alone_and_in_a_batch(high, dtype):
     pictures, classes = dark_and_bright(high, dtype)
     task, examples = trained((pictures, classes))
-    batch = task.encode_inputs(examples)["image"].numpy()
+    batch = task.encoder.encode(examples)["image"].numpy()
     alone = np.concatenate([encoded(task, pictures[i : i + 1])[0] for i in range(len(pictures))])
     np.testing.assert_array_equal(alone, batch)
 
@@ -60,8 +60,8 @@ def test_white_is_the_least_usual_value_that_covers_all_pictures(high, white):
     pictures, classes = np.zeros((4, 2, 2)), np.arange(4) % 2
     pictures[3, 0, 0] = high
     task, examples = trained((pictures, classes))
-    assert task.whites == Whites(floating=white)
-    assert task.encode_inputs(examples)["image"][3, 0, 0, 0] == round(255 * high / white)
+    assert task.encoder.whites == Whites(floating=white)
+    assert task.encoder.encode(examples)["image"][3, 0, 0, 0] == round(255 * high / white)
 
 
 def write_tiffs(folder, pictures, classes) -> None:
@@ -77,7 +77,7 @@ def test_files_of_one_set_share_one_scale_which_prediction_keeps(tmp_path, high,
     task, examples = trained(tmp_path / "set")
     white = {3_500: 4_095, 200: 255, 1: 1}[high]
     names = examples.index["id"].to_list()
-    batch = task.encode_inputs(examples)["image"].numpy()[..., 0]
+    batch = task.encoder.encode(examples)["image"].numpy()[..., 0]
     for name, pixels in zip(names, batch, strict=True):
         given = pictures[int(name.rpartition("/")[2].removesuffix(".tif"))].astype(np.float64)
         np.testing.assert_allclose(pixels, given * 255 / white, atol=0.501)
@@ -88,7 +88,7 @@ def test_where_a_folder_divides_itself_train_alone_says_what_white_is(tmp_path):
     pictures, classes = dark_and_bright(1, np.float32)
     write_tiffs(tmp_path / "train", pictures, classes)
     write_tiffs(tmp_path / "dev", pictures * 3, classes)
-    reading = TASK.read(open_source(tmp_path), DataSettings())
+    reading = TASK.reader.read(open_source(tmp_path), DataSettings())
     assert reading.splits["train"].whites == Whites(floating=1.0)
     assert any("above white" in note for note in reading.notes)
 
@@ -96,14 +96,16 @@ def test_where_a_folder_divides_itself_train_alone_says_what_white_is(tmp_path):
 def test_pictures_of_another_source_are_brought_to_the_scale_of_the_first():
     pictures, classes = dark_and_bright(255, np.float32)
     task, _ = trained((pictures, classes))
-    other = TASK.read(open_source((pictures / 300, classes)), DataSettings()).splits["all"]  # alone, taken for 0..1
-    assert task.encode_inputs(other)["image"].max() == 1
+    other = TASK.reader.read(open_source((pictures / 300, classes)), DataSettings()).splits[
+        "all"
+    ]  # alone, taken for 0..1
+    assert task.encoder.encode(other)["image"].max() == 1
 
 
 def test_the_same_numbers_in_a_narrower_type_are_the_same_pictures():
     pictures, classes = dark_and_bright(16, np.int64)
     task, examples = trained((pictures, classes))
-    expected = task.encode_inputs(examples)["image"].numpy()
+    expected = task.encoder.encode(examples)["image"].numpy()
     for dtype in (np.uint8, np.float32, np.int16):
         np.testing.assert_array_equal(encoded(task, pictures.astype(dtype))[0], expected)
 
@@ -112,7 +114,7 @@ def test_bytes_mean_0_to_255_where_floats_of_0_to_1_were_trained_on():
     pictures, classes = dark_and_bright(1, np.float64)
     task, examples = trained((pictures, classes))
     as_bytes = np.rint(pictures * 255).astype(np.uint8)
-    np.testing.assert_array_equal(encoded(task, as_bytes)[0], task.encode_inputs(examples)["image"].numpy())
+    np.testing.assert_array_equal(encoded(task, as_bytes)[0], task.encoder.encode(examples)["image"].numpy())
 
 
 def test_values_out_of_the_range_of_training_are_said_and_far_out_ones_refused():
@@ -131,7 +133,7 @@ def test_files_far_out_of_the_range_of_training_are_not_read_and_said(tmp_path):
     write_tiffs(tmp_path / "set", pictures, classes)
     task, _ = trained(tmp_path / "set")
     write_tiffs(tmp_path / "new", np.stack([pictures[1], pictures[1] * 200, pictures[1] * 2]), "aaa")
-    reading = task.read_inputs(open_source(tmp_path / "new"), DataSettings())
+    reading = task.reader.read_inputs(open_source(tmp_path / "new"), DataSettings(), task.encoder)
     assert [(one.where, one.why) for one in reading.bad] == [
         ("a/1.tif", "values up to 200, though 1 is white in the training set: another scale")
     ]
@@ -145,16 +147,17 @@ def test_the_second_pair_of_idx_files_is_on_the_scale_of_the_first(tmp_path):
         (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(header + part.astype(">i2").tobytes())
         header = struct.pack(">BBBBI", 0, 0, 8, 1, len(classes))
         (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(header + classes.astype(np.uint8).tobytes())
-    splits = TASK.read(open_source(tmp_path), DataSettings()).splits
+    splits = TASK.reader.read(open_source(tmp_path), DataSettings()).splits
     np.testing.assert_array_equal(splits["test"][1].inputs, np.rint(pictures[1] // 100 * (255 / 4_095)))
 
 
 def test_a_run_of_before_scales_were_kept_reads_bytes_and_refuses_the_rest():
     pictures, classes = dark_and_bright(255, np.uint8)
     task, examples = trained((pictures, classes))
-    facts = {key: value for key, value in task.facts().items() if key != "whites"}
+    facts = task.facts()
+    del facts["encoder"]["whites"]
     old = TASK.from_facts(facts)
-    np.testing.assert_array_equal(encoded(old, pictures)[0], task.encode_inputs(examples)["image"].numpy())
+    np.testing.assert_array_equal(encoded(old, pictures)[0], task.encoder.encode(examples)["image"].numpy())
     with pytest.raises(ArtefactError, match=r"does not say what white is.*train it again"):
         encoded(old, pictures.astype(np.float32))
 

@@ -55,14 +55,14 @@ def test_names_become_labels_of_that_type_where_all_of_them_can(names, kind, exp
 def fitted(thing, **settings):
     """The task that claims `thing`, fitted on all of it, and the labels as evaluation tables show them."""
     source, chosen = open_source(thing), from_flat(settings)
-    claims = {name: tasks.load(name).claim(source, chosen.data) for name in tasks.names()}
-    name = chosen.task or max(claims, key=lambda each: claims[each].certainty if claims[each] else 0)
+    claims = {name: tasks.load(name).reader.claim(source, chosen.data) for name in tasks.names()}
+    name = chosen.task.name or max(claims, key=lambda each: claims[each].certainty if claims[each] else 0)
     kind = tasks.load(name)
-    reading = kind.read(source, chosen.data)
+    reading = kind.reader.read(source, chosen.data)
     examples = reading.splits["all"]
     task = kind.from_train(examples, chosen)
     again = kind.from_facts(json.loads(json.dumps(task.facts())))
-    shown = again.describe(again.encode_targets(examples)["target"].numpy())
+    shown = again.judge.describe(again.head.encode(examples)["target"].numpy())
     return again, shown, reading.notes
 
 
@@ -106,7 +106,7 @@ def test_each_of_several_targets_comes_back_as_it_was_given():
 def test_one_hot_targets_are_one_class_each(inputs, dtype):
     classes = RNG.integers(0, 4, 60)
     task, shown, notes = fitted((inputs, np.eye(4)[classes].astype(dtype)))
-    assert task.class_names == ("0", "1", "2", "3")
+    assert task.head.class_names == ("0", "1", "2", "3")
     assert shown.to_list() == classes.tolist()
     assert any("one-hot" in note for note in notes)
 
@@ -116,11 +116,11 @@ def test_one_hot_columns_of_a_table_are_classes_of_their_names(tmp_path):
     columns = {f"target_{name}": (classes == i).astype(int) for i, name in enumerate(("cat", "dog", "eel"))}
     pl.DataFrame({"x": X[:, 0], **columns}).write_csv(tmp_path / "t.csv")
     task, shown, notes = fitted(tmp_path / "t.csv")
-    assert (task.name, task.target_name) == ("tabular_classification", "target")
+    assert task.name == "tabular_classification"
     assert shown.to_list() == np.array(["cat", "dog", "eel"])[classes].tolist()
     assert any("target_cat, target_dog, target_eel hold one 1 a row (one-hot)" in note for note in notes)
     task, shown, _ = fitted(tmp_path / "t.csv", task="multi_task")
-    assert task.target_names == tuple(columns)
+    assert task.head.target_names == tuple(columns)
 
 
 def test_columns_that_are_not_one_hot_are_several_targets():
@@ -137,7 +137,7 @@ def test_tables_that_divide_themselves_may_be_one_hot(tmp_path):
     for name in ("train", "dev"):
         frame.write_csv(tmp_path / f"{name}.csv")
     kind = tasks.load("tabular_classification")
-    dev = kind.read(open_source(tmp_path), DataSettings()).splits["dev"]
+    dev = kind.reader.read(open_source(tmp_path), DataSettings()).splits["dev"]
     assert isinstance(dev, TableExamples)
     assert dev.index["stratum"].to_list() == np.where(classes, "a", "b").tolist()
 

@@ -28,6 +28,7 @@ class Pictures(Examples):
         return pl.DataFrame(
             {
                 "id": [f"{self.prefix}{i}" for i in range(number)],
+                "label": pl.Series(self.labels, dtype=pl.String),
                 "stratum": pl.Series(self.labels, dtype=pl.String),
                 "group": pl.Series([None] * number, dtype=pl.String),
                 "time": pl.Series([None] * number, dtype=pl.String),

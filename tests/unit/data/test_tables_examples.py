@@ -48,9 +48,9 @@ def test_an_example_is_what_the_row_says():
 def test_the_index_has_lines_classes_groups_and_times():
     frame = pl.DataFrame({"x": [5, 3, 4, 8], "g": ["p", "q", "p", None], "t": [4, 3, 2, 1], "y": ["a", "b", "a", "b"]})
     index = examples_of(frame, group="g", time="t").index
-    assert index.columns == ["id", "stratum", "group", "time"]
+    assert index.columns == ["id", "label", "stratum", "group", "time"]
     assert index["id"].dtype == pl.UInt32
-    assert index.rows() == [(1, "a", "p", 4), (2, "b", "q", 3), (3, "a", "p", 2), (4, "b", None, 1)]
+    assert index.rows() == [(1, "a", "a", "p", 4), (2, "b", "b", "q", 3), (3, "a", "a", "p", 2), (4, "b", "b", None, 1)]
 
 
 def test_the_stratum_of_a_number_is_its_tenth():

@@ -16,7 +16,7 @@ def test_parameters_of_the_two_stage_net_worked_out_on_paper():
 
 
 def test_more_stages_than_halvings_are_refused():
-    with pytest.raises(UsageError, match=r"4 stages halve a picture of 8x8 pixels away"):
+    with pytest.raises(UsageError, match=r"pictures of 8x8 pixels are too small for 4 pooling stages"):
         convnet(1, 10, image_size=(8, 8), channels=(8,) * 4, hidden=(), **GRAY)
 
 

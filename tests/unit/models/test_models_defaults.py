@@ -3,9 +3,24 @@
 import pytest
 import torch
 
+from gnomon.core import found
+from gnomon.core.family import PictureInputs, TableInputs, Wanted
 from gnomon.core.settings import Settings, fill
-from gnomon.models import build_image_model, build_table_model
-from gnomon.models.defaults import image_defaults, table_defaults
+
+
+def image_defaults(num_train, height, width, channels, model="convnet"):
+    inputs = PictureInputs(channels, height, width, (0.5,) * channels, (0.2,) * channels)
+    return {"model.name": model, **found.family(model).defaults(inputs, num_train)}
+
+
+def table_defaults(num_train, model="dense"):
+    return {"model.name": model, **found.family(model).defaults(TableInputs(20), num_train)}
+
+
+def built(settings, inputs, num_outputs):
+    family = found.family(settings.model.name)
+    own = family.settings.model_validate(settings.model.own)
+    return family.build(Wanted(settings.model.name, inputs, own, settings.regularise.dropout, num_outputs))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -13,21 +28,14 @@ from gnomon.models.defaults import image_defaults, table_defaults
 @pytest.mark.parametrize("num_train", [1, 30, 1437])
 def test_image_defaults_are_known_settings_and_build_a_model(num_train, size, channels):
     settings = fill(Settings(), image_defaults(num_train, *size, channels))
-    model = build_image_model(
-        settings.model,
-        dropout=settings.regularise.dropout,
-        num_outputs=5,
-        size=(channels, *size),
-        mean=(0.5,) * channels,
-        std=(0.2,) * channels,
-    )
+    model = built(settings, PictureInputs(channels, *size, (0.5,) * channels, (0.2,) * channels), 5)
     assert model(torch.zeros(2, channels, *size, dtype=torch.uint8)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("num_train", [1, 120, 1600, 60_000, 5_000_000])
 def test_table_defaults_are_known_settings_and_build_a_model(num_train):
     settings = fill(Settings(), table_defaults(num_train))
-    model = build_table_model(settings.model, dropout=settings.regularise.dropout, num_outputs=3, num_features=20)
+    model = built(settings, TableInputs(20), 3)
     assert model(torch.zeros(2, 20)).shape == (2, 3)
 
 

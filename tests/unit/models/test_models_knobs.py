@@ -6,18 +6,23 @@ import pytest
 import torch
 from torch import nn
 
+from gnomon.core import found
 from gnomon.core.errors import UsageError
+from gnomon.core.family import PictureInputs, TableInputs, Wanted
 from gnomon.core.settings import from_flat
-from gnomon.models import build_image_model, build_table_model
 from gnomon.nn.blocks import conv_block, dense_block
 from gnomon.nn.initialise import HEAD_SCALE, initialise
 from gnomon.reference.normalisation import layer_norm_forward
 
 
+def built(inputs, num_outputs, settings):
+    model = from_flat(settings).model
+    family = found.family(model.name)
+    return family.build(Wanted(model.name, inputs, family.settings.model_validate(model.own), (), num_outputs))
+
+
 def picture_model(**settings):
-    return build_image_model(
-        from_flat(settings).model, dropout=(), num_outputs=10, size=(1, 16, 16), mean=(0.5,), std=(0.3,)
-    )
+    return built(PictureInputs(1, 16, 16, (0.5,), (0.3,)), 10, settings)
 
 
 def activations_of(model):
@@ -44,10 +49,7 @@ def test_one_activation_counts_for_all_layers_and_a_wrong_number_is_refused():
     with pytest.raises(UsageError, match="activation has 3 values for 4 hidden layers"):
         picture_model(model="lenet5", activation="tanh,relu,tanh")
     with pytest.raises(UsageError, match="activation has 2 values for 1 hidden layers"):
-        build_table_model(
-            from_flat({"model": "dense", "hidden": 8, "activation": "relu,tanh"}).model,
-            dropout=(), num_outputs=1, num_features=3,
-        )  # fmt: skip
+        built(TableInputs(3), 1, {"model": "dense", "hidden": 8, "activation": "relu,tanh"})
 
 
 def test_layer_norm_of_a_dense_block_equals_the_equation():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gnomon.core.errors import UsageError
-from gnomon.models.lenet import lenet5
+from gnomon.models.lenet5 import lenet5
 
 COLOUR = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
 GRAY = {"mean": (0.5,), "std": (0.25,)}

@@ -56,8 +56,8 @@ def test_the_defaults_come_back():
 
 
 @pytest.mark.parametrize(("text", "match"), [
-    (b"[optimiser]\nlearning_rat = 0.1\n", "no setting named 'optimiser.learning_rat'"),
-    (b"__class__ = 'os.system'\n", "no setting named '__class__'"),
+    (b"[optimiser]\nlearning_rat = 0.1\n", "unknown setting 'optimiser.learning_rat'"),
+    (b"__class__ = 'os.system'\n", "unknown setting '__class__'"),
     (b"[optimiser]\nlearning_rate = -1\n", "optimiser.learning_rate=-1"),
     (b"[optimiser]\nlearning_rate = {module = 'os'}\n", "optimiser.learning_rate="),
     (b"[stop]\nepochs = 'many'\n", "stop.epochs=many"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from standing import standing
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import from_flat
 from gnomon.search.default_space import divided_values, space_of
 from gnomon.search.space import Dimension, Space, from_json, to_json
 
@@ -53,24 +53,24 @@ def test_a_value_is_placed_where_it_was_drawn(one):
 
 
 def test_units_and_layers_make_the_list_of_widths():
-    space = space_of(from_flat(DENSE), {}, frozenset(), 1000)
+    space = space_of(standing(**DENSE), {}, frozenset())
     changes = space.changes({**space.defaults, "units": 100, "layers": 3})
     assert changes["model.hidden"] == [100, 100, 100]
 
 
 def test_the_defaults_leave_widths_as_they_were_equal_or_not():
-    space = space_of(from_flat({**DENSE, "hidden": "256,64"}), {}, frozenset(), 1000)
+    space = space_of(standing(**{**DENSE, "hidden": "256,64"}), {}, frozenset())
     assert space.changes(space.defaults)["model.hidden"] == [256, 64]
 
 
 def test_channels_double_from_stage_to_stage():
-    base = from_flat({"model": "convnet", "channels": "32,64", "learning_rate": 4e-3, "batch_size": 64})
-    space = space_of(base, {}, frozenset(), 1000)
+    base = standing(model="convnet", channels="32,64", learning_rate=4e-3, batch_size=64)
+    space = space_of(base, {}, frozenset())
     assert space.changes({**space.defaults, "channels": 10})["model.channels"] == [10, 20]
 
 
 def test_the_learning_rate_comes_first_then_beta_batch_and_units_then_depth_and_decay():
-    space = space_of(from_flat(DENSE), {}, frozenset(), 1000)
+    space = space_of(standing(**DENSE), {}, frozenset())
     tiers = {tier: {one.name for one in space if one.tier == tier} for tier in space.tiers}
     assert tiers[1] == {"learning_rate"}
     assert tiers[2] == {"momentum", "batch_size", "units"}
@@ -78,14 +78,14 @@ def test_the_learning_rate_comes_first_then_beta_batch_and_units_then_depth_and_
 
 
 def test_a_setting_given_one_value_does_not_vary():
-    space = space_of(from_flat(DENSE), {}, frozenset({"optimiser.learning_rate", "model.hidden"}), 1000)
+    space = space_of(standing(**DENSE), {}, frozenset({"optimiser.learning_rate", "model.hidden"}))
     assert {"learning_rate", "units", "layers"}.isdisjoint(space.defaults)
 
 
 def test_a_range_of_the_user_takes_the_place_of_the_usual_one():
     fixed, varied = divided_values({"learning_rate": "1e-5..1e-2", "epochs": "7", "layers": "2..3"})
     assert fixed == {"epochs": "7"}
-    space = space_of(from_flat(DENSE), varied, frozenset(), 1000)
+    space = space_of(standing(**DENSE), varied, frozenset())
     assert (space["learning_rate"].low, space["learning_rate"].high) == (1e-5, 1e-2)
     assert (space["layers"].low, space["layers"].high) == (2, 3)
 
@@ -99,7 +99,7 @@ def test_lists_of_widths_and_paths_with_dots_are_values_not_ranges():
 
 def test_choices_are_written_with_commas_or_bars():
     _, varied = divided_values({"schedule": "cosine,constant", "hidden": "64,64|128"})
-    space = space_of(from_flat(DENSE), varied, frozenset(), 1000)
+    space = space_of(standing(**DENSE), varied, frozenset())
     assert space["schedule"].choices == ("cosine", "constant")
     assert space["hidden"].choices == ("64,64", "128")
     assert space["hidden"].default == "64,64"
@@ -128,18 +128,18 @@ def test_choices_are_written_with_commas_or_bars():
 )
 def test_a_range_that_cannot_be_searched_is_refused(values, text):
     with pytest.raises(UsageError, match=text):
-        space_of(from_flat(DENSE), divided_values(values)[1], frozenset(), 1000)
+        space_of(standing(**DENSE), divided_values(values)[1], frozenset())
 
 
 def test_a_search_with_nothing_to_vary_is_refused():
     every = frozenset({"optimiser.learning_rate", "optimiser.momentum", "optimiser.batch_size", "model.hidden",
                        "regularise.weight_decay", "regularise.dropout"})  # fmt: skip
     with pytest.raises(UsageError, match="nothing is left to vary"):
-        space_of(from_flat(DENSE), {}, every, 1000)
+        space_of(standing(**DENSE), {}, every)
 
 
 def test_a_space_survives_json():
     _, varied = divided_values({"schedule": "cosine,constant"})
-    space = space_of(from_flat(DENSE), varied, frozenset(), 1000)
+    space = space_of(standing(**DENSE), varied, frozenset())
     assert from_json(to_json(space)) == space
     assert isinstance(space, Space)

@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from standing import standing
 
 from gnomon.core.errors import ArtefactError
 from gnomon.core.evaluation import SHARE
-from gnomon.core.settings import flat, from_flat
 from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.improve_probes import (
     Pair,
@@ -96,11 +96,11 @@ def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():
 
 
 def test_a_rule_of_thumb_measured_to_gain_nothing_is_no_longer_advised():
-    settings = flat(from_flat({"task": "image_classification", "dropout": 0.0, "augment": "none", "model": "dense"}))
+    here = standing(dropout=0.0, augment="none", model="dense")
     from gnomon.strategy.advice import advise
 
     plain = variance_diagnosis()
-    advice = advise(plain.verdict, plain.gaps, plain.rungs, unit=SHARE, leaks={}, settings=settings, num_train=800)
+    advice = advise(plain.verdict, plain.gaps, plain.rungs, unit=SHARE, leaks={}, here=here, num_train=800)
     assert any("regularise.dropout" in one.settings for one in advice)
     found = apply_probes(replace(plain, advice=advice), probes([pair("drop", -0.002, 0.7)]))
     assert not any("regularise.dropout" in one.settings for one in found.advice)

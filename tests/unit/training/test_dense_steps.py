@@ -11,6 +11,7 @@ from torch import nn
 
 from gnomon.nn import losses
 from gnomon.nn.normalise import Normalise
+from gnomon.parts import one_class
 from gnomon.reference import activations as equations
 from gnomon.reference.dense import dense_backward, dense_forward
 from gnomon.reference.losses import (
@@ -21,7 +22,6 @@ from gnomon.reference.losses import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from gnomon.tasks import _classes
 from gnomon.training import dense_steps
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
@@ -46,7 +46,7 @@ def by_hand(model: nn.Module, inputs: torch.Tensor, target: torch.Tensor, share:
     steps = DenseSteps.of(model, CPU)
     assert steps is not None
     with torch.no_grad():
-        found, gradient = _classes.class_losses_and_gradient(steps(inputs), target)
+        found, gradient = one_class.class_losses_and_gradient(steps(inputs), target)
         steps.backward(gradient * share)
     return found
 
@@ -117,7 +117,7 @@ def test_gradients_are_autograds_with_dropout_and_weights(library, target, monke
     found = by_hand(model, images, y, share[:, None])
     after = torch.get_rng_state()
     torch.manual_seed(5)
-    expected = _classes.class_losses(twin(images), y)
+    expected = one_class.class_losses(twin(images), y)
     (expected * share).sum().backward()
     assert torch.equal(after, torch.get_rng_state())
     torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-6)

@@ -14,9 +14,9 @@ import gnomon
 from gnomon.core.errors import MachineError
 from gnomon.core.settings import from_flat
 from gnomon.data import room
+from gnomon.parts.pictures import PictureEncoder
 from gnomon.runs import writer
 from gnomon.runs.cache import own_cache
-from gnomon.tasks.image_classification.task import ImageClassification
 from gnomon.training import encoded_before, evaluate
 from gnomon.training.encoded_before import DTYPES, key_of
 from gnomon.workflow.prepare import prepare
@@ -37,13 +37,13 @@ def a_cache_and_little_memory(tmp_path, monkeypatch):
 def encoded(monkeypatch):
     """How many examples were encoded in chunks of 200: single ones and small splits always are."""
     counts = []
-    real = ImageClassification.encode_inputs
+    real = PictureEncoder.encode
 
     def encode(self, examples):
         counts.append(len(examples))
         return real(self, examples)
 
-    monkeypatch.setattr(ImageClassification, "encode_inputs", encode)
+    monkeypatch.setattr(PictureEncoder, "encode", encode)
     return lambda: sum(count for count in counts if count == 200)
 
 
@@ -118,7 +118,7 @@ def test_the_key_is_the_same_for_the_same_and_another_for_anything_that_changes_
         key_of(task, train.take(order)),
         key_of(task, train.take(order[:-1])),
         key_of(task, prepared.splits["dev"]),
-        key_of(dataclasses.replace(task, height=9), train),
+        key_of(dataclasses.replace(task, encoder=dataclasses.replace(task.encoder, height=9)), train),
     ]
     monkeypatch.setattr(encoded_before.importlib.metadata, "version", lambda _name: "0")
     others.append(key_of(task, train))
@@ -150,7 +150,7 @@ def test_a_changed_cell_or_picture_of_the_source_is_another_key(tmp_path):
 
 def test_code_that_cannot_be_read_is_not_kept_for(digits, monkeypatch):
     prepared, task = digits
-    monkeypatch.setattr(ImageClassification, "__module__", "__main__of_a_notebook")
+    monkeypatch.setattr(PictureEncoder, "__module__", "__main__of_a_notebook")
     assert key_of(task, prepared.splits["train"]) is None
 
 
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_for_the_cache_leaves_the_folder_of_the_run(digits, 
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     columns = evaluate.encode_whole(task, prepared.splits["train"], tmp_path, told.append)
-    assert torch.equal(columns["image"], task.encode_inputs(prepared.splits["train"])["image"])
+    assert torch.equal(columns["image"], task.encoder.encode(prepared.splits["train"])["image"])
     assert list((tmp_path / "cache").iterdir()) == []
     assert told == []
 
@@ -199,7 +199,7 @@ def test_a_disk_that_fails_while_the_cache_is_written_leaves_the_folder_of_the_r
     own_cache()
     monkeypatch.setattr(writer.Calls, call, staticmethod(fail))
     columns = evaluate.encode_whole(task, prepared.splits["train"], tmp_path)
-    assert torch.equal(columns["image"], task.encode_inputs(prepared.splits["train"])["image"])
+    assert torch.equal(columns["image"], task.encoder.encode(prepared.splits["train"])["image"])
 
 
 def test_without_room_anywhere_there_is_one_clear_error(digits, tmp_path, monkeypatch):
@@ -216,12 +216,12 @@ def test_without_room_anywhere_there_is_one_clear_error(digits, tmp_path, monkey
 def test_large_examples_are_encoded_few_at_a_time_and_in_whole_batches(digits, monkeypatch):
     prepared, task = digits
     lengths = []
-    real = ImageClassification.encode_inputs
-    monkeypatch.setattr(ImageClassification, "encode_inputs", lambda *a: lengths.append(len(a[1])) or real(*a))
+    real = PictureEncoder.encode
+    monkeypatch.setattr(PictureEncoder, "encode", lambda *a: lengths.append(len(a[1])) or real(*a))
     monkeypatch.setattr(evaluate, "CHUNK", 8192)
     for most, expected in ((1 << 30, [1079]), (64 * 1000, [512, 512, 55]), (1, [512, 512, 55])):
         lengths.clear()
         monkeypatch.setattr(evaluate, "CHUNK_BYTES", most)
-        columns = evaluate._whole(task.encode_inputs, prepared.splits["train"], room.empty)
+        columns = evaluate._whole(task.encoder.encode, prepared.splits["train"], room.empty)
         assert lengths == [1, *expected]
-        assert torch.equal(columns["image"], real(task, prepared.splits["train"])["image"])
+        assert torch.equal(columns["image"], real(task.encoder, prepared.splits["train"])["image"])

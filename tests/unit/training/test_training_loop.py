@@ -28,7 +28,7 @@ from gnomon.workflow.session import open_session
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     kind = tasks.load("image_classification")
-    source = kind.write_sample(tmp_path_factory.mktemp("sample"), seed=0)
+    source = kind.reader.write_sample(tmp_path_factory.mktemp("sample"), seed=0)
     opened = from_flat({"task": kind.name, "batch_size": 5, "epochs": 2, "augment": "none", "dropout": 0})
     return open_session(prepare(source, opened, kind), opened)
 

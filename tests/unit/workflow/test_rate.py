@@ -19,7 +19,8 @@ SETTINGS = {"model": "dense", "hidden": (32,), "epochs": 2, "seed": 3}
 
 
 def session_of(source="digits", **settings):
-    opened = from_flat({**SETTINGS, **settings})
+    own = SETTINGS if "model" not in settings else {"epochs": 2, "seed": 3}
+    opened = from_flat({**own, **settings})
     return open_session(prepare(source, opened), opened)
 
 

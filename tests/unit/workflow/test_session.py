@@ -7,7 +7,7 @@ import torch
 
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
-from gnomon.models.defaults import image_defaults, table_defaults
+from gnomon.models._defaults import picture_recipe, table_recipe
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, build_state, train
 from gnomon.workflow.prepare import prepare
@@ -37,7 +37,7 @@ def test_full_batches_are_offered_below_two_thousand_examples_and_not_to_who_has
 
 @pytest.mark.parametrize("num_train", [3, 50, 107, 1_079, 6_000, 60_000, 5_000_000])
 def test_the_batch_size_by_data_size_is_a_power_of_two(num_train):
-    for defaults in (image_defaults(num_train, 28, 28, 1), table_defaults(num_train)):
+    for defaults in (picture_recipe(num_train), table_recipe(num_train)):
         size = defaults["optimiser.batch_size"]
         assert size & (size - 1) == 0
         assert 32 <= size <= 1_024

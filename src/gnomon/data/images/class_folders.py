@@ -122,7 +122,7 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     check_divided(splits, tree.origin)
     to_learn = splits.get("all") or splits["train"]
     notes = [*tree.notes, *layout.notes, *_left_aside(layout), *remarks(found)]
-    notes += check_classes(dict(Counter(to_learn.index["stratum"].to_list())), tree.origin)
+    notes += check_classes(dict(Counter(to_learn.index["label"].to_list())), tree.origin)
     whole = ImageExamples.of(found.store, found.readable, index_of(*_columns(kept)))
     return Reading(splits, tuple(notes + same_picture_twice(whole)), found.bad)
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
-from gnomon.core.example import Example, Examples
+from gnomon.core.example import Example, Examples, index_frame
 from gnomon.data.images.stores import Store
 from gnomon.data.images.whites import Whites
 from gnomon.data.labels import LabelType
@@ -31,7 +31,7 @@ class ImageExamples(Examples):
     stores: tuple[Store, ...]
     store: np.ndarray  # (N,) int64
     positions: np.ndarray  # (N,) int64
-    table: pl.DataFrame  # the index: id, stratum (class name or null), group, time, tags
+    table: pl.DataFrame  # the index: id, label (class name or null), stratum, group, time, tags
     label_type: LabelType = "text"  # of the classes, as they were given
 
     @staticmethod
@@ -53,7 +53,7 @@ class ImageExamples(Examples):
         row = self.table.row(position, named=True)
         tags = {name.removeprefix("tag."): value for name, value in row.items() if name.startswith("tag.") and value}
         picture = self.stores[self.store[position]].picture(int(self.positions[position]))
-        return Example(str(row["id"]), picture, row["stratum"], tags)
+        return Example(str(row["id"]), picture, row["label"], tags)
 
     def take(self, positions: np.ndarray) -> Self:
         positions = np.asarray(positions, np.int64)
@@ -156,16 +156,10 @@ def index_of(
     ids: Sequence[str] | pl.Series, classes: Sequence[str | None] | None, folders: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """The index of pictures: no groups, no times; `folders` become the tag "folder" when they tell pictures apart."""
-    size = len(ids)
-    columns = [
-        pl.Series("id", ids, dtype=pl.String),
-        pl.Series("stratum", [None] * size if classes is None else classes, dtype=pl.String),
-        pl.Series("group", [None] * size, dtype=pl.String),
-        pl.Series("time", [None] * size, dtype=pl.Int64),
-    ]
+    index = index_frame(ids, label=classes)
     if folders is not None and len(set(folders)) > 1:
-        columns.append(pl.Series("tag.folder", folders, dtype=pl.String))
-    return pl.DataFrame(columns)
+        index = index.with_columns(pl.Series("tag.folder", folders, dtype=pl.String))
+    return index
 
 
 def check_classes(counts: dict[str, int], origin: str) -> list[str]:
@@ -205,9 +199,9 @@ def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
     """Raises DataError when dev or test holds classes that train does not."""
     if "train" not in splits:
         return
-    known = set(splits["train"].index["stratum"].unique())
+    known = set(splits["train"].index["label"].unique())
     for name, part in splits.items():
-        strange = sorted(set(part.index["stratum"].unique()) - known)
+        strange = sorted(set(part.index["label"].unique()) - known)
         if strange:
             raise DataError(
                 f"{name} has {counted(len(strange), 'class', 'classes')} that train has no pictures of: "
@@ -219,10 +213,10 @@ def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
 
 def same_picture_twice(examples: ImageExamples) -> list[str]:
     """Notes on exact copies that carry different classes: one of the two labels must be wrong."""
-    table = examples.index.select("id", "stratum").with_columns(print=pl.Series(examples.fingerprints()))
+    table = examples.index.select("id", "label").with_columns(print=pl.Series(examples.fingerprints()))
     torn = (
         table.group_by("print", maintain_order=True)
-        .agg(pl.col("id"), pl.col("stratum").n_unique().alias("classes"))
+        .agg(pl.col("id"), pl.col("label").n_unique().alias("classes"))
         .filter(pl.col("classes") > 1)
     )
     if torn.is_empty():

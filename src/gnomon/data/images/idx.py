@@ -80,7 +80,7 @@ def read_idx(tree: Tree) -> Reading:
         splits[pair.split] = _examples(tree, pair, notes, splits["train"].whites if "train" in splits else None)
     check_divided(splits, tree.origin)
     trained_on = splits.get("all") or splits["train"]
-    notes += check_classes(dict(Counter(trained_on.index["stratum"].to_list())), tree.origin)
+    notes += check_classes(dict(Counter(trained_on.index["label"].to_list())), tree.origin)
     for examples in splits.values():
         notes += same_picture_twice(examples)
     return Reading(splits, tuple(notes))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -72,12 +72,19 @@ class TableExamples(Examples):
         """All rows, without targets."""
         return TableExamples(table, feature_names)
 
+    @property
+    def label_type(self) -> LabelType:
+        """What the label was given as."""
+        return self.label_types.get(self.target_names[0], "text") if len(self.target_names) == 1 else "text"
+
     @cached_property
     def index(self) -> pl.DataFrame:
-        """As `Examples.index`; `stratum` is the class, or the tenth a number falls into; no tags."""
+        """As `Examples.index`; `label` is the class, `stratum` that or the tenth a number falls into; no tags."""
+        is_number = self.stratum is None or self.stratum.dtype.is_numeric()
         return pl.DataFrame(
             {
                 "id": self._of(self._ids),
+                "label": self._missing_column() if is_number else self._of(cast("pl.Series", self.stratum)),
                 "stratum": self._missing_column() if self.stratum is None else self._of(self.stratum),
                 "group": self._missing_column() if self.group is None else self.get_column(self.group),
                 "time": self._missing_column() if self.time is None else self.get_column(self.time),

@@ -1,5 +1,17 @@
-"""Image classification: one class a picture, from class folders, IDX files or arrays."""
+"""Image classification: one class per picture, from class folders, IDX files or arrays."""
 
-from gnomon.tasks.image_classification.task import ImageClassification
+from gnomon.core.task import TaskKind
+from gnomon.parts.one_class import ClassHead, ClassJudge
+from gnomon.parts.pictures import LabelledPictures, PictureEncoder
 
-TASK = ImageClassification
+TASK = TaskKind(
+    name="image_classification",
+    title="image classification",
+    modality="picture",
+    target="a class",
+    reader=LabelledPictures(),
+    encoder=PictureEncoder,
+    head=ClassHead,
+    judge=ClassJudge,
+    model="convnet",
+)

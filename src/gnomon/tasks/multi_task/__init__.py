@@ -1,5 +1,24 @@
-"""Multi-task classification: several classes a row, of which any may be unknown, by one network."""
+"""Multi-task classification: several classes per row, of which any may be unknown, by one network."""
 
-from gnomon.tasks.multi_task.task import MultiTask
+from gnomon.core.task import TaskKind
+from gnomon.parts.several_classes import SeveralClassesHead, SeveralClassesJudge
+from gnomon.parts.tables import TableEncoder, TableReader
 
-TASK = MultiTask
+TASK = TaskKind(
+    name="multi_task",
+    title="multi-task classification",
+    modality="table",
+    target="several classes",
+    reader=TableReader(
+        forms=("several classes",),
+        reads_as=None,
+        sample=(("level", "target_level"), ("sold", "target_sold")),
+        wrong_kind="number",
+        refusal="predict classes alone, or numbers alone (task=tabular_regression).",
+        splits=True,
+    ),
+    encoder=TableEncoder,
+    head=SeveralClassesHead,
+    judge=SeveralClassesJudge,
+    model="dense",
+)

@@ -1,5 +1,17 @@
-"""Tabular classification: one class a row, from CSV, TSV, Parquet, frames or arrays."""
+"""Tabular classification: one class per row, from CSV, TSV, Parquet, frames or arrays."""
 
-from gnomon.tasks.tabular_classification.task import TabularClassification
+from gnomon.core.task import TaskKind
+from gnomon.parts.one_class import ClassHead, ClassJudge
+from gnomon.parts.tables import TableEncoder, TableReader
 
-TASK = TabularClassification
+TASK = TaskKind(
+    name="tabular_classification",
+    title="tabular classification",
+    modality="table",
+    target="a class",
+    reader=TableReader(forms=("classification",), reads_as="classification", sample=(("level", "target"),)),
+    encoder=TableEncoder,
+    head=ClassHead,
+    judge=ClassJudge,
+    model="dense",
+)

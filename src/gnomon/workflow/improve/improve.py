@@ -94,7 +94,7 @@ def improve(
         with run.folder.lock():
             text = page(work.entries, f"How {work.folder.path.name} came about", picture=f"{FIGURES}/{DIARY_PICTURE}")
             writer.write_text(work.folder.path / DIARY_PAGE, text)
-            figure = draw_diary(work.entries, error_name=run.task.error_name, unit=run.task.error_unit)
+            figure = draw_diary(work.entries, error_name=run.task.judge.error_name, unit=run.task.judge.error_unit)
             run.folder.save_figure(DIARY_PICTURE, svg(figure))
     return Improvement(run, tuple(work.entries))
 
@@ -168,7 +168,7 @@ def _from_run(run: Run, values: Mapping[str, Any]) -> tuple[Settings, frozenset[
         run.folder.load_data(), None, in_memory="improve the data itself: gnomon.improve(data).",
         moved="put it back there.",
     )  # fmt: skip
-    return opened, given | {full_key(key) for key in values}, source, type(run.task)
+    return opened, given | {full_key(key) for key in values}, source, run.task.kind
 
 
 def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[[Entry], None]) -> Work:

@@ -130,7 +130,7 @@ class Loop:
             self._end("one training takes too long to try anything beside it", epochs_a_second=share)
             return None
         if changes_key({}) not in self.state.tried:
-            unit = self.matched.trials.task.error_unit
+            unit = self.matched.trials.task.judge.error_unit
             text = (
                 f"dev {format_error(found.dev_error, unit)}, train {format_error(found.train_error, unit)}, "
                 f"{found.seconds:.1f} s"
@@ -159,7 +159,7 @@ class Loop:
         """The most promising turn that was not tried and can be paid, the other link's when this one has none left; or
         why there is none."""
         for links in self._in_turn():
-            possible = turns_of(links, current.settings)
+            possible = turns_of(links, current.here)
             if "fit-train" in links and self.budget.has_room(current, 1.5):  # a half of it for the range test
                 possible += to_found_rate(current.settings, self._suggested_rate())
             new = [
@@ -234,7 +234,7 @@ class Loop:
 
     def _try(self, turn: Turn, current: Outcome) -> None:
         """One knob turned, with the run's own seed, then kept or undone. More seeds are for what stays (`_settle`)."""
-        label, unit = turn.label(current.settings), self.matched.trials.task.error_unit
+        label, unit = turn.label(current.settings), self.matched.trials.task.judge.error_unit
         facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
         facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
         turned = self._trained({**self.state.changes, **turn.changes}, current.seed)
@@ -259,7 +259,7 @@ class Loop:
 
     def _settle(self, current: Outcome) -> None:
         """Everything on trial against the system without it: what no change can show alone, they may show together."""
-        state, unit = self.state, self.matched.trials.task.error_unit
+        state, unit = self.state, self.matched.trials.task.judge.error_unit
         if not state.unproven or state.is_settled:
             return
         before: list[Outcome] = []
@@ -353,10 +353,10 @@ def diagnosis_of_trial(matched: Matched, outcome: Outcome, *, looks: int = 0) ->
     return diagnose(
         outcome.evaluations,
         human=trials.opened.goal.human,
-        error_name=trials.task.error_name,
+        error_name=trials.task.judge.error_name,
         leaked=leaked,
         dev_looks=max(outcome.looks, looks),
-        settings=outcome.settings,
+        here=outcome.here,
         num_train=len(trials.prepared.splits["train"]),
         seed=trials.opened.seed,
     )

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.core import settings as all_settings
 from gnomon.core.errors import DivergedError, UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.knobs import Here
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.training.loop import split_error
@@ -30,11 +30,16 @@ class Outcome:
 
     seed: int
     evaluations: Mapping[str, Evaluation]
-    settings: Mapping[str, Any]  # filled in, as core.settings.flat
+    here: Here  # where the knobs stand: its settings, filled in
     examples: int  # trained on
     cost: float  # multiply-adds of the training
     seconds: float  # judging included
     looks: int  # at dev
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Filled in, as core.settings.flat."""
+        return self.here.settings
 
     @property
     def dev_error(self) -> float:
@@ -74,7 +79,7 @@ class Matched:
         """As many seeds, the run's own first; only that one where each seed is judged on other examples."""
         if self._same_dev is None:
             task, dev, first = self.trials.task, self.trials.prepared.splits["dev"], self.trials.opened.seed
-            drawn = [task.judged(dev, derive(seed, "judged")).index["id"] for seed in (first, first + 1)]
+            drawn = [task.judge.judged(dev, derive(seed, "judged")).index["id"] for seed in (first, first + 1)]
             self._same_dev = drawn[0].equals(drawn[1])
         return [self.trials.opened.seed + place for place in range(wanted if self._same_dev else 1)]
 
@@ -111,7 +116,7 @@ class Matched:
         found = Outcome(
             seed=seed,
             evaluations=trial.evaluations,
-            settings=all_settings.flat(trial.settings),
+            here=trial.task.here(trial.settings, self._train_size(rows)),
             examples=self._train_size(rows),
             cost=trial.cost,
             seconds=time.monotonic() - started,

@@ -24,7 +24,7 @@ from gnomon.training.loop import split_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.encode import judged_splits
-from gnomon.workflow.road.settings import DEFAULTS
+from gnomon.workflow.road.settings import DEFAULTS, recipe
 from gnomon.workflow.road.split import TRAIN_RUNG
 from gnomon.workflow.road.verdict import judge_run
 from gnomon.workflow.run import Run, load
@@ -98,7 +98,7 @@ def probe(
         with flag.at_once():
             opened_run.folder.save_probes(found)
             if found.points:
-                name, unit = opened_run.task.error_name, found.unit
+                name, unit = opened_run.task.judge.error_name, found.unit
                 figure = draw_learning_curve_forecast(found.points, found.forecasts, error_name=name, unit=unit)
                 opened_run.folder.save_figure(CURVE_PICTURE, svg(figure))
             judge_run(opened_run, opened_run.evaluations(), examples=judged_splits(trials.base, TRAIN_RUNG))
@@ -107,7 +107,7 @@ def probe(
 
 def _trials(run: Run, source: Any, settings: all_settings.Settings, given: frozenset[str]) -> Trials:
     prepared = prepare_again(
-        run.folder, source, settings, type(run.task),
+        run.folder, source, settings, run.task.kind,
         in_memory="hand it over: probe(run, source=data).", moved="put it back there.",
     )  # fmt: skip
     return Trials(prepared, opened_settings(settings, given), given=given)
@@ -129,7 +129,7 @@ def _as_measured(run: Run) -> Outcome:
     return Outcome(
         seed=run.settings.seed,
         evaluations={split: run.evaluation(split) for split in run.folder.saved_predictions() if split != "test"},
-        settings=all_settings.flat(run.settings),
+        here=run.task.here(run.settings, examples),
         examples=examples,
         cost=3.0 * multiply_adds * examples * looks,
         seconds=outcome["training_seconds"],
@@ -161,7 +161,7 @@ def _measure(
     _leave_if_asked(flag)
     forecasts, forms = _forecasts(found, matched)
     return Probes(
-        unit=matched.trials.task.error_unit,
+        unit=matched.trials.task.judge.error_unit,
         links=tuple(links),
         reason=reason,
         points=tuple(found.points),
@@ -226,7 +226,7 @@ def _shortened(matched: Matched, part: float, share: float) -> dict[str, Any]:
         epochs = given / math.sqrt(part)
     else:
         count = max(2, round(part * total))
-        epochs = trials.task.defaults(trials.opened, count).get("stop.epochs", DEFAULTS["stop.epochs"])
+        epochs = recipe(trials.task, trials.opened, count).get("stop.epochs", DEFAULTS["stop.epochs"])
     if given is None and share >= 1:
         return {}
     return {} if part == 1 and share >= 1 else {"stop.epochs": max(1, round(share * epochs))}
@@ -251,7 +251,7 @@ def _pairs(
 ) -> list[Pair]:
     """Every turn with the first seed, the most promising first; then all with further seeds while time lasts."""
     first = next(iter(bases.values()))
-    turns = ordered(turns_of(links, first.settings), [])
+    turns = ordered(turns_of(links, first.here), [])
     base_changes = _shortened(matched, 1.0, share)
     after: dict[str, list[Outcome]] = {}
     failed: dict[str, str] = {}
@@ -320,4 +320,4 @@ def _devs(outcomes: list[Outcome]) -> list[Any]:
 
 
 def _error(value: float, matched: Matched) -> str:
-    return format_error(value, matched.trials.task.error_unit)
+    return format_error(value, matched.trials.task.judge.error_unit)

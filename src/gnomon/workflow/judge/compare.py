@@ -127,7 +127,7 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
         return System(name, dev, {"error": intervals.split_error(dev), **kinds, **_by_tag(dev)}, {})
     dev = with_costs(_unseen(thing), costs)
     error = intervals.split_error(dev, seed=thing.settings.seed)
-    measures = {"error": error, **thing.task.metrics(dev), **_by_tag(dev)}
+    measures = {"error": error, **thing.task.judge.metrics(dev), **_by_tag(dev)}
     outcome = thing.folder.load_outcome()
     notes: tuple[str, ...] = ()
     try:

@@ -46,7 +46,7 @@ def open_data(run: Run, source: Any = None) -> Prepared:
     Raises UsageError or DataError where it is not at hand, or no longer what it was.
     """
     return prepare_again(
-        run.folder, source, run.settings, type(run.task),
+        run.folder, source, run.settings, run.task.kind,
         in_memory="look at the table and its tags alone.", moved="put it back to see the examples.",
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
     """What the split was judged on, in the order of its table."""
     part = data.splits[split]
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
-    return run.task.judged(judged, derive(run.settings.seed, "judged"))
+    return run.task.judge.judged(judged, derive(run.settings.seed, "judged"))
 
 
 def usual_examples(data: Prepared) -> Examples:
@@ -83,7 +83,7 @@ def with_looks(
         rows, usual_rows = [one.inputs for one in here], [one.inputs for one in usual]
         found = error_tags.from_rows(sheet.table, positions, rows, usual_rows)
     elif here:
-        views, usual_views = [task.view(one) for one in here], [task.view(one) for one in usual]
+        views, usual_views = [task.reader.view(one) for one in here], [task.reader.view(one) for one in usual]
         if all(view.image is not None for view in (*views, *usual_views)):
             found = _of_pictures(sheet, positions, [each.image for each in views if each.image is not None],
                                  usual, [each.image for each in usual_views if each.image is not None])  # fmt: skip

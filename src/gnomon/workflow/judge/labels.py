@@ -117,13 +117,13 @@ def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
         source = source_of(
             thing.folder.load_data(), None, in_memory="audit the data itself.", moved="put it back there."
         )
-        prepared = prepare(source, settings, type(thing.task))
+        prepared = prepare(source, settings, thing.task.kind)
     else:
         settings = settings or from_flat({})
         prepared = prepare(thing, settings)
     train = prepared.splits["train"]
     trials = Trials(prepared, settings)
-    _refuse_numbers(trials.task.error_unit)
+    _refuse_numbers(trials.task.judge.error_unit)
     tables = []
     for fold in _folds(train.index, folds, settings.seed):
         trial = trials.run(rows=np.setdiff1d(np.arange(len(train)), fold))
@@ -135,7 +135,7 @@ def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
         tables.append(judged.table.with_columns(pl.Series("_row", fold)))
     table = pl.concat(tables, how="diagonal").sort("_row").drop("_row")
     time = train.index["time"] if "time" in train.index.columns else None
-    return _audit(table, trials.task.error_unit, "train", f"{folds}-fold cross-validation", time)
+    return _audit(table, trials.task.judge.error_unit, "train", f"{folds}-fold cross-validation", time)
 
 
 def _folds(index: pl.DataFrame, folds: int, seed: int) -> list[np.ndarray]:

@@ -48,7 +48,7 @@ def timed(
             for count in range(WARM_UP + most):
                 batch = batches[count % len(batches)]
                 began = time.perf_counter()
-                task.predict(model, task.outputs(model, batch), batch)
+                task.judge.predict(model, task.outputs(model, batch), batch)
                 if count >= WARM_UP:
                     taken.append(1000 * (time.perf_counter() - began))
                 if len(taken) >= FEWEST and sum(taken) > 1000 * SECONDS:
@@ -72,8 +72,8 @@ def median(values: np.ndarray) -> Interval:
 def _batches_of_one(run: Run, source: Any) -> list[Batch]:
     card = run.folder.load_data()
     thing = source_of(card, source, in_memory="hand it over to measure latency.", moved="put it back there.")
-    examples = run.task.read_inputs(open_source(thing), run.settings.data).splits["all"]
+    examples = run.task.reader.read_inputs(open_source(thing), run.settings.data, run.task.encoder).splits["all"]
     if not len(examples):
         raise GnomonError("there is no example to time.", fix="put the data back.")
-    columns = run.task.encode_inputs(examples.take(np.arange(min(EXAMPLES, len(examples)))))
+    columns = run.task.encoder.encode(examples.take(np.arange(min(EXAMPLES, len(examples)))))
     return [run.task.collate(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]

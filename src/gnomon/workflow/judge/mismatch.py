@@ -56,7 +56,7 @@ def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
     if isinstance(run, str | Path):
         run = load(run)
     prepared = prepare_again(
-        run.folder, source, run.settings, type(run.task),
+        run.folder, source, run.settings, run.task.kind,
         in_memory="hand it over: mismatch(run, data).", moved="put it back there.",
     )  # fmt: skip
     sides = [_sample(prepared.splits[name], name, run.settings.seed) for name in ("train", "dev")]
@@ -87,7 +87,7 @@ def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
     """What the examples look like as numbers, by what a person is shown of them."""
     if all(isinstance(example.inputs, Mapping) for example in examples):
         return of_mappings([example.inputs for example in examples])
-    views = [task.view(example) for example in examples]
+    views = [task.reader.view(example) for example in examples]
     if all(view.image is not None for view in views):
         return of_pictures([view.image for view in views if view.image is not None])
     if all(view.text for view in views):
@@ -95,7 +95,7 @@ def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
     if all(view.fields for view in views):
         return of_mappings([view.fields for view in views])
     raise UsageError(
-        f"examples of {task.title} are neither pictures, texts nor rows.", fix="compare their tags in the report."
+        f"examples of {task.kind.title} are neither pictures, texts nor rows.", fix="compare their tags in the report."
     )
 
 

@@ -17,6 +17,7 @@ from gnomon.core.example import Examples
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task
+from gnomon.models import build
 from gnomon.nn.initialise import initialise
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole
@@ -62,7 +63,7 @@ def fresh_model(task: Task, settings: Settings) -> nn.Module:
     """The task's model with its starting weights: the same for the same settings."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(settings.seed, "model"))
-        model = task.build_model(settings)
+        model = build(task, settings)
     start = torch.Generator().manual_seed(derive(settings.seed, "init"))
     initialise(model, settings.init.name or "he", start, scale=settings.init.scale)
     return model

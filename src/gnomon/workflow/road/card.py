@@ -16,6 +16,7 @@ def card_of(session: Session) -> dict[str, bytes]:
         "source": prepared.source.origin,
         "reopen": prepared.reopen,
         "name": prepared.source.name,
+        "unit": session.task.judge.error_unit,
         "why": prepared.why,
         "splits": {name: len(examples) for name, examples in prepared.splits.items()},
         "hashes": {
@@ -37,9 +38,6 @@ def card_of(session: Session) -> dict[str, bytes]:
 
 
 def class_counts(examples: Examples) -> dict[str, int]:
-    """Examples per class, most first; empty where there are no classes (the strata of a number are no classes)."""
-    strata = examples.index["stratum"].drop_nulls()
-    if strata.dtype.is_numeric():
-        return {}
-    counts = strata.value_counts(sort=True)
+    """Examples per class, most first; empty where examples have no single class."""
+    counts = examples.index["label"].drop_nulls().value_counts(sort=True)
     return {str(name): int(count) for name, count in counts.head(1000).iter_rows()}

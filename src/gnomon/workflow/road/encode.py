@@ -58,7 +58,7 @@ def judged_splits(session: Session, most_train: int) -> dict[str, Examples]:
     seed = derive(session.settings.seed, "judged")
     splits = {name: part for name, part in session.prepared.splits.items() if name != "test"}
     splits["train"] = train_sample(splits["train"], most_train, session.settings.seed)
-    return {name: session.task.judged(part, seed) for name, part in splits.items()}
+    return {name: session.task.judge.judged(part, seed) for name, part in splits.items()}
 
 
 def on_device(columns: Columns, device: torch.device) -> Columns:

@@ -22,5 +22,5 @@ def fit_facts(prepared: Prepared, settings: Settings) -> Fitted:
     """The task with its facts. Raises UsageError for a human-level error that its unit does not have."""
     train = prepared.splits["train"]
     task = prepared.task.from_train(train, settings)
-    check_human(settings.goal.human or (), task.error_unit)
-    return Fitted(replace(prepared, notes=(*prepared.notes, *task.notes(train))), task)
+    check_human(settings.goal.human or (), task.judge.error_unit)
+    return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task)

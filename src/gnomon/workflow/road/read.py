@@ -20,5 +20,7 @@ class Read:
 def read_examples(recognised: Recognised) -> Read:
     """Every example. What cannot be read is listed, and counted. Raises DataError."""
     opened, task = recognised.opened, recognised.task
-    reading = task.read(opened.source, opened.settings.data)
-    return Read(recognised, reading, None if opened.target is None else task.read(opened.target, opened.settings.data))
+    reading = task.reader.read(opened.source, opened.settings.data)
+    return Read(
+        recognised, reading, None if opened.target is None else task.reader.read(opened.target, opened.settings.data)
+    )

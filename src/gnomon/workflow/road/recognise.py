@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gnomon import tasks
+from gnomon.core import found
 from gnomon.core.errors import DataError
-from gnomon.core.task import Task
+from gnomon.core.task import TaskKind
 from gnomon.data.source import TABLE_SUFFIXES, Source
 from gnomon.workflow.road.open import Opened
 
@@ -19,21 +19,21 @@ class Recognised:
     """A source with its task."""
 
     opened: Opened
-    task: type[Task]
+    task: TaskKind
     why: str  # why the source was taken for this task's
 
 
-def recognise(opened: Opened, task: type[Task] | None = None) -> Recognised:
+def recognise(opened: Opened, task: TaskKind | None = None) -> Recognised:
     """The task that claims the source most surely. `task`, or the settings' task, overrules. Raises DataError."""
     source, settings = opened.source, opened.settings
-    chosen = task or (tasks.load(settings.task) if settings.task is not None else None)
+    chosen = task or (found.task(settings.task.name) if settings.task.name is not None else None)
     if chosen is not None:
-        given = chosen.claim(source, settings.data)
+        given = chosen.reader.claim(source, settings.data)
         return Recognised(opened, chosen, given.why if given is not None else source.summary().removeprefix("found "))
     claims = []
-    for name in tasks.names():
-        candidate = tasks.load(name)
-        claim = candidate.claim(source, settings.data)
+    for name in found.task_names():
+        candidate = found.task(name)
+        claim = candidate.reader.claim(source, settings.data)
         if claim is not None and claim.certainty >= LEAST_CERTAIN:
             claims.append((claim, name, candidate))
     if not claims:

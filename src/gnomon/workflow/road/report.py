@@ -43,7 +43,7 @@ def report_record(
     wrong = mistakes(table)
     return ReportRecord(
         title=run.path.name,
-        task_title=run.task.title,
+        task_title=run.task.kind.title,
         gnomon_version=version("gnomon"),
         run_path=str(run.path),
         command_line=shlex.join(environment["command"]),
@@ -52,7 +52,7 @@ def report_record(
         diagnosis=diagnosis,
         settings=[
             SettingLine(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
-            for row in all_settings.rows()
+            for row in all_settings.rows(settings)
         ],
         environment=environment,
         data=_data_card(card),
@@ -61,7 +61,7 @@ def report_record(
         signals=[
             finding.text for finding in findings_of(history, highest_rate=run.settings.optimiser.learning_rate or 0.0)
         ],
-        metrics={split: run.task.metrics(evaluation) for split, evaluation in evaluations.items()},
+        metrics={split: run.task.judge.metrics(evaluation) for split, evaluation in evaluations.items()},
         slices=_slices(evaluations[shown], classes=classes),
         confusion=confusion(table) if classes else None,
         calibration=calibration(evaluations[shown]) if classes else None,
@@ -69,7 +69,7 @@ def report_record(
         num_mistakes=len(wrong),
         tag_sheet=tag_sheet(sheet_of(run.folder, "dev", evaluations["dev"].table, diagnosis), TagStore(run.path)),
         judged_split=shown,
-        figures=run.task.figures(evaluations[shown]),
+        figures=run.task.judge.figures(evaluations[shown]),
         example_views=_examples_shown(run, examples.get("train")),
         test_openings=run.folder.num_openings,
         two_way=two_way(
@@ -102,7 +102,7 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
         found.append(
             Mistake(
                 id=str(row["id"]),
-                view=run.task.view(example),
+                view=run.task.reader.view(example),
                 target=row["target"],
                 prediction=row["prediction"],
                 error=row["error"],
@@ -118,7 +118,7 @@ def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]
         return []
     chosen = np.unique(np.linspace(0, len(examples) - 1, EXAMPLES_SHOWN).astype(np.int64))
     found = [examples[int(i)] for i in chosen]
-    return [(_caption(example.target), run.task.view(example)) for example in found]
+    return [(_caption(example.target), run.task.reader.view(example)) for example in found]
 
 
 def _caption(target: Any) -> str:

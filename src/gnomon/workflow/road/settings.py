@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gnomon.core.settings import Settings, fill
+from gnomon.core import found
+from gnomon.core.settings import Settings, fill, refuse_idle
 from gnomon.core.task import Task
 from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.workflow.road.facts import Fitted
@@ -14,8 +15,6 @@ from gnomon.workflow.road.split import Prepared
 
 FULL_BATCH_BELOW = 2_000  # training examples
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
-    "model.activation": "relu",
-    "model.normalisation": "none",
     "init.name": "he",
     "regularise.weight_decay": 0.0,
     "regularise.dropout": (),
@@ -43,12 +42,29 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     """The settings filled in. Raises UsageError for a table of rates that cannot be used."""
     prepared, task = fitted.prepared, fitted.task
     num_train = len(prepared.splits["train"])
-    filled = fill(fill(settings, task.defaults(settings, num_train)), DEFAULTS)
-    filled = fill(filled, {"task": task.name, "schedule.warmup": warmup_of(filled.schedule)})
+    filled = fill(settings, {"task.name": task.name})
+    filled = fill(filled, {**DEFAULTS, **recipe(task, filled, num_train)})
+    filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
     if filled.schedule.name == "discrete":
         rate_table(filled.schedule)
     prepared = replace(prepared, notes=(*prepared.notes, *_offers(filled, num_train)))
     return Filled(prepared, task, filled, given)
+
+
+def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
+    """What the task, and the model family for its inputs, fill in for so many training examples (full keys)."""
+    name = settings.model.name or task.kind.model
+    family = found.family(name)
+    takes = task.encoder.inputs.modality in family.takes  # where it does not, building the model says so
+    by_family = family.defaults(task.encoder.inputs, num_train) if takes else {}
+    return {"model.name": name, **by_family, **task.kind.defaults(task, num_train)}
+
+
+def refuse_idle_settings(filled: Filled) -> Filled:
+    """As it came. Raises UsageError for a setting that the user gave and that would do nothing."""
+    here = filled.task.here(filled.settings, len(filled.prepared.splits["train"]))
+    refuse_idle(filled.given, here, filled.task.kind.title)
+    return filled
 
 
 def _offers(settings: Settings, num_train: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput, Examples, Reading
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
-from gnomon.core.task import Task
+from gnomon.core.task import TaskKind
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
 from gnomon.data.origins import from_source, two_sources
@@ -30,7 +30,7 @@ class Prepared:
     """A source, recognised, read and divided."""
 
     source: Source
-    task: type[Task]
+    task: TaskKind
     why: str  # why the source was taken for this task's
     splits: Mapping[str, Examples]  # "train", "train_dev" (with target data), "dev", "test" (unless there is none)
     notes: tuple[str, ...]
@@ -206,12 +206,10 @@ def _require(splits: Mapping[str, Examples], source: Source) -> None:
 
 def _require_known_classes(splits: Mapping[str, Examples]) -> None:
     """Raises DataError where the target data holds classes that training never sees."""
-    strata = {name: part.index["stratum"].drop_nulls() for name, part in splits.items()}
-    if strata["train"].dtype.is_numeric():
-        return
-    known = set(strata["train"].cast(pl.String).unique())
-    for name, stratum in strata.items():
-        strange = sorted(set(stratum.cast(pl.String).unique()) - known)
+    labels = {name: part.index["label"].drop_nulls() for name, part in splits.items()}
+    known = set(labels["train"].cast(pl.String).unique())
+    for name, label in labels.items():
+        strange = sorted(set(label.cast(pl.String).unique()) - known)
         if strange:
             raise DataError(
                 f"{name} has {counted(len(strange), 'class', 'classes')} that train has no examples of: "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gnomon import report
-from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.strategy.improve_diary import apply_diary
@@ -41,11 +40,11 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
     found = diagnose(
         evaluations,
         human=human,
-        error_name=run.task.error_name,
+        error_name=run.task.judge.error_name,
         leaked=_leaked(run, evaluations),
         dev_looks=looks_at_dev(run.folder),
         test_openings=run.folder.num_openings if "test" in card["splits"] else None,
-        settings=all_settings.flat(run.settings),
+        here=run.task.here(run.settings, card["splits"]["train"]),
         num_train=card["splits"]["train"],
         seed=run.settings.seed,
     )

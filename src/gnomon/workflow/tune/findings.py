@@ -84,8 +84,8 @@ def conclude(
     outcome: dict[str, Any] = {
         "search": str(folder.path),
         "task": task.name,
-        "error_name": task.error_name,
-        "unit": task.error_unit,
+        "error_name": task.judge.error_name,
+        "unit": task.judge.error_unit,
         "trials": dict(Counter(one.status for one in results)),
         "best": _plain(best, space),
         "defaults": None if defaults is None else _plain(defaults, space),
@@ -124,7 +124,7 @@ def _jsonable(value: Any) -> Any:
 
 def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
     space, results = tuned.space, tuned.results
-    words: dict[str, Any] = {"error_name": task.error_name, "unit": task.error_unit}
+    words: dict[str, Any] = {"error_name": task.judge.error_name, "unit": task.judge.error_unit}
     drawn = [
         Drawn(
             "history", "The line is the best so far. One that still falls at its end would profit from more trials.",
@@ -197,7 +197,9 @@ def _gain(best: Result, defaults: Result | None, task: Task, seed: int) -> dict[
 def _difference(first: np.ndarray, second: np.ndarray, task: Task, seed: int) -> dict[str, float]:
     """The mean of `first` minus that of `second`, (N,) errors of the same examples."""
     evaluations = [
-        Evaluation("dev", task.error_unit, pl.DataFrame({"id": np.arange(len(errors)).astype(str), "error": errors}))
+        Evaluation(
+            "dev", task.judge.error_unit, pl.DataFrame({"id": np.arange(len(errors)).astype(str), "error": errors})
+        )
         for errors in (first.astype(np.float64), second.astype(np.float64))
     ]
     found = intervals.paired_difference(*evaluations, seed=seed)

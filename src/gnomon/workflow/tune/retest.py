@@ -104,7 +104,7 @@ def retest(
                 outcomes[one.name] = _trained(matched, one, numbers, tell)
                 if flag.asked():
                     raise Stopped
-            unit = matched.trials.task.error_unit
+            unit = matched.trials.task.judge.error_unit
             found = _found(folder, older, _compared(wanted, outcomes, unit), unit, len(numbers))
             time = datetime.now(UTC).isoformat("T", "seconds")
             Journal(folder.path, RETESTS).append({"time": time, **as_json(found)})
@@ -139,9 +139,9 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
         moved=f"say where it is now: gnomon retest {shlex.quote(str(folder.path))} DATA",
     )  # fmt: skip
     prepared = prepare(where, opened)
-    if recorded.task is not None and prepared.task.name != recorded.task:
+    if recorded.task.name is not None and prepared.task.name != recorded.task.name:
         raise DataError(
-            f"the search was for {recorded.task}, and this is data for {prepared.task.name}.",
+            f"the search was for {recorded.task.name}, and this is data for {prepared.task.name}.",
             where=prepared.source.origin, fix="give the data of then, as it is now.",
         )  # fmt: skip
     changes = compare_splits(by_split(folder.run.load_splits()), by_split(prepared.identity()))

@@ -85,7 +85,7 @@ def tune(
             known = known_measures(session)
             for one in conditions:
                 resolve(one.name, known)
-        space = space_of(session.settings, varied, given, num_train, sizes_first=bool(conditions))
+        space = space_of(session.task.here(session.settings, num_train), varied, given, sizes_first=bool(conditions))
         plan = planned(
             session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,
             repeats=repeats, conditions=conditions, workers=_count(workers, prepared, session.device.type),

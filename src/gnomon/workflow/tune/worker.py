@@ -68,7 +68,7 @@ def make(
         errors.append(float(row["dev_error"]))
         bar, best = job.bars.get(len(errors)), min(errors)
         if bar is not None and best > bar:
-            unit = trials.task.error_unit
+            unit = trials.task.judge.error_unit
             theirs = f"half of the earlier trials had {format_error(bar, unit)} or less"
             note = f"ended after epoch {len(errors)}: {format_error(best, unit)} where {theirs}"
         return not note
@@ -142,7 +142,7 @@ def _measures(trials: Trials, trial: Trial, wanted: tuple[str, ...]) -> dict[str
     """Everything that a condition may name; latency, which takes half a second, only where one does."""
     dev = trial.evaluations["dev"]
     parameters = sum(parameter.numel() for parameter in trial.model.parameters())
-    found = {name: interval.value for name, interval in trial.task.metrics(dev).items()}
+    found = {name: interval.value for name, interval in trial.task.judge.metrics(dev).items()}
     error = intervals.split_error(dev, seed=trial.settings.seed).value
     size = sum(tensor.nbytes for tensor in trial.model.state_dict().values()) / 1e6
     counted = (error, size, float(parameters), float(trial.multiply_adds), trial.seconds)
@@ -159,7 +159,7 @@ def known_measures(session: Session) -> list[str]:
 
     examples = judged_splits(session, 1)["dev"]
     dev = evaluate(session.task, session.model, examples, split="dev", source="", device=session.device)
-    return [*session.task.metrics(dev), *COUNTED, LATENCY]
+    return [*session.task.judge.metrics(dev), *COUNTED, LATENCY]
 
 
 def _latency(trials: Trials, trial: Trial) -> float:

@@ -60,7 +60,7 @@ def test_a_planted_fault_too_small_a_model_is_found_and_mended(improved):
     found, _ = improved
     kept = [entry for entry in found.diary if entry.event == "tried" and entry.facts["kept"]]
     assert found.changes["model.name"] == "dense"
-    assert kept[0].facts["name"] == "hidden layers"
+    assert kept[0].facts["name"] == "larger model"
     assert kept[0].facts["gain"] > 0.05
     assert kept[0].facts["p_value"] < kept[0].facts["level"]
 
@@ -184,4 +184,4 @@ def test_the_report_tells_the_story(improved):
     found, _ = improved
     page = found.run.report.read_text()
     assert "How it came about" in page
-    assert "hidden layers" in page or "model logistic -" in page
+    assert "model logistic → dense" in page or "model logistic -" in page

@@ -1,11 +1,12 @@
-"""What the table tasks share: from a source to rows with a plan, from features to columns, from settings to a model."""
+"""Tables: how rows are read for what is to be predicted, and how their columns become tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.example import Example, Examples, Reading
+from gnomon.core.family import TableInputs
+from gnomon.core.knobs import COLUMNS
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, View
-from gnomon.data.columns import Columns
+from gnomon.core.task import Batch, Claim, Encoder, Reader, View
+from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.source import Arrays, Source, first_names
 from gnomon.data.tables import (
@@ -35,11 +38,111 @@ from gnomon.data.tables import (
     why_not_one_hot,
 )
 from gnomon.data.tables.raw import quoted
-from gnomon.models import build_table_model
 from gnomon.runs.writer import write_bytes
 
 TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 Form = Literal["classification", "regression"]
+
+
+@final
+@dataclass(frozen=True)
+class TableReader(Reader):
+    """Rows of a table whose targets make one of the forms that `planned_form` tells apart.
+
+    `wrong_kind` is a kind of target that this reader refuses ("classes" or "number"), and `refusal` what to do then.
+    `sample` are columns of the sample table and the names they get there, the target among them; `splits`: as
+    train.csv and dev.csv.
+    """
+
+    abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS})
+
+    forms: tuple[str, ...]
+    reads_as: Form | None  # what a target that could be either is taken for; None: what it looks like
+    sample: tuple[tuple[str, str], ...]
+    wrong_kind: str = ""
+    refusal: str = ""
+    splits: bool = False
+
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
+        if not is_table(source):
+            return None
+        form, why = planned_form(source, settings)
+        if form == "unclear" and self.reads_as == "classification":  # one of them says what is wrong with the table
+            return Claim(0.5, why, fault=partial(refuse_unclear, source, settings))
+        return Claim(0.9 if form in self.forms else 0.1, why)
+
+    def read(self, source: Source, settings: DataSettings) -> Reading:
+        reading, plan = read_planned(source, settings, self.reads_as)
+        wrong = [target.name for target in plan.targets if target.kind == self.wrong_kind]
+        if wrong:
+            other = "numbers" if self.wrong_kind == "classes" else "classes"
+            held = "classes" if self.wrong_kind == "classes" else "numbers"
+            raise DataError(
+                f"the target {wrong[0]!r} holds {held}, not {other}.", where=source.origin, fix=self.refusal
+            )
+        return reading
+
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: TableEncoder) -> Reading:
+        """Rows to predict: the columns the model was trained on must be there, targets need not."""
+        return read_inputs(source, settings, encoder.features)
+
+    def write_sample(self, folder: Path, seed: int) -> Path:
+        """Houses: area, rooms, garden, city, year; what is predicted is the price, its level, or whether it sold."""
+        if not self.splits:
+            path = folder / "houses.csv"
+            write_sample(path, seed, dict(self.sample))
+            return path
+        for split in ("train", "dev"):
+            write_sample(folder / f"{split}.csv", seed + (split == "dev"), dict(self.sample))
+        return folder
+
+    def view(self, example: Example) -> View:
+        return View(fields={name: _shown(value) for name, value in example.inputs.items()})
+
+
+@final
+@dataclass(frozen=True)
+class TableEncoder(Encoder):
+    """Numbers in standard deviations from their mean, categories as codes."""
+
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        examples = cast(TableExamples, train)
+        return cls(fit_features(examples, examples.feature_names, kinds=examples.table.kinds)[0])
+
+    @property
+    def inputs(self) -> TableInputs:
+        sizes = tuple(len(feature.categories) + 1 for feature in self.features if feature.kind == "category")
+        return TableInputs(len(number_names(self.features)), sizes)
+
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        """What is imputed and what is left out, from the fit on the training split."""
+        examples = cast(TableExamples, train)
+        numbers = [f"{f.name} ({f.fill:.4g})" for f in self.features if f.has_missing and f.kind != "category"]
+        categories = [f.name for f in self.features if f.has_missing and f.kind == "category"]
+        kept = {feature.name for feature in self.features}
+        left_out = [name for name in examples.feature_names if name not in kept]
+        sentences = {
+            "missing numbers are read as the median of train, and marked as missing": numbers,
+            "a missing category counts as a category of its own": categories,
+            "left out, as free text or as holding one value in train": left_out,
+        }
+        return tuple(f"{sentence}: {first_names(names, 8)}" for sentence, names in sentences.items() if names)
+
+    def encode(self, examples: Examples) -> Columns:
+        """numbers (N, D) float32 and, where there are categories, their codes (N, C) int64."""
+        rows = cast(TableExamples, examples)
+        numbers, codes = encode_features(rows, self.features, ids=rows.index["id"])
+        columns = {"numbers": torch.from_numpy(numbers)}
+        return {**columns, "categories": torch.from_numpy(codes)} if codes.shape[1] else columns
+
+    def collate(self, columns: Columns, indices: Tensor) -> Batch:
+        return gather(columns, indices)
+
+    def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
+        return batch["numbers"], batch.get("categories")
 
 
 def is_table(source: Source) -> bool:
@@ -191,55 +294,6 @@ def _labelled_frame(arrays: Arrays, origin: str) -> tuple[pl.DataFrame, tuple[st
             column = pl.Series(name, np.asarray(arrays.class_names)[targets[:, i].astype(np.int64)])
         columns.append(column.fill_nan(None) if column.dtype.is_float() else column)
     return frame.with_columns(columns), tuple(names)
-
-
-def fit_inputs(train: Examples) -> tuple[Feature, ...]:
-    """The features, fitted on the training split."""
-    examples = cast(TableExamples, train)
-    return fit_features(examples, examples.feature_names, kinds=examples.table.kinds)[0]
-
-
-def notes(train: Examples, features: Sequence[Feature]) -> tuple[str, ...]:
-    """What is imputed and what is left out, from the fit on the training split."""
-    examples = cast(TableExamples, train)
-    numbers = [f"{f.name} ({f.fill:.4g})" for f in features if f.has_missing and f.kind != "category"]
-    categories = [f.name for f in features if f.has_missing and f.kind == "category"]
-    kept = {feature.name for feature in features}
-    left_out = [name for name in examples.feature_names if name not in kept]
-    sentences = {
-        "missing numbers are read as the median of train, and marked as missing": numbers,
-        "a missing category counts as a category of its own": categories,
-        "left out, as free text or as holding one value in train": left_out,
-    }
-    return tuple(f"{sentence}: {first_names(names, 8)}" for sentence, names in sentences.items() if names)
-
-
-def encode_inputs(examples: Examples, features: Sequence[Feature]) -> Columns:
-    """numbers (N, D) float32 and, where there are categories, their codes (N, C) int64."""
-    rows = cast(TableExamples, examples)
-    numbers, codes = encode_features(rows, features, ids=rows.index["id"])
-    columns = {"numbers": torch.from_numpy(numbers)}
-    return {**columns, "categories": torch.from_numpy(codes)} if codes.shape[1] else columns
-
-
-def build_model(settings: Settings, features: Sequence[Feature], num_outputs: int) -> nn.Module:
-    return build_table_model(
-        settings.model,
-        dropout=settings.regularise.dropout or (),
-        num_outputs=num_outputs,
-        num_features=len(number_names(features)),
-        category_sizes=[len(feature.categories) + 1 for feature in features if feature.kind == "category"],
-    )
-
-
-def outputs(model: nn.Module, batch: Batch) -> Tensor:
-    """(B, num_outputs)."""
-    result: Tensor = model(batch["numbers"], batch.get("categories"))
-    return result
-
-
-def view(example: Example) -> View:
-    return View(fields={name: _shown(value) for name, value in example.inputs.items()})
 
 
 def _shown(value: Any) -> str:

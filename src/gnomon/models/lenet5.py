@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any, final
 
 from torch import nn
 
 from gnomon.core.errors import UsageError
+from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
+from gnomon.core.settings import Activations, OwnSettings
+from gnomon.models import _defaults, _fields
 from gnomon.nn.activations import Activation
 from gnomon.nn.blocks import Normalisation, activation_each, conv_block, dense_block, one_each
 from gnomon.nn.normalise import Normalise
@@ -62,3 +67,48 @@ def lenet5(
         )
     layers["head"] = nn.Linear(UNITS[-1], num_outputs)
     return nn.Sequential(layers)
+
+
+@final
+class LenetSettings(OwnSettings):
+    """Of LeNet-5: its widths are what they are."""
+
+    activation: Activations | None = _fields.activation()
+    normalisation: _fields.Normalised | None = _fields.normalisation()
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own, inputs = wanted.own, wanted.inputs
+    return lenet5(
+        inputs.channels,
+        wanted.num_outputs or 1,
+        image_size=(inputs.height, inputs.width),
+        mean=inputs.mean,
+        std=inputs.std,
+        activation=own.activation or ("relu",),
+        dropout=wanted.dropout,
+        normalisation=own.normalisation or "none",
+    )
+
+
+def defaults(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
+    is_colour = inputs.channels == 3
+    return {
+        **_defaults.picture_recipe(num_train),
+        "model.activation": "relu",
+        "model.normalisation": "batch",
+        "regularise.dropout": (0.3,),
+        "regularise.augment": "shift+mirror" if is_colour else "shift",
+    }
+
+
+FAMILY = Family(
+    names=("lenet5",),
+    title="LeNet-5",
+    source="LeCun et al. 1998, figure 2",
+    takes=("picture",),
+    build=build,
+    settings=LenetSettings,
+    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    defaults=defaults,
+)

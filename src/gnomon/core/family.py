@@ -1,0 +1,96 @@
+"""Family: architectures of one kind, in one file of gnomon/models, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
+
+from gnomon.core.settings import OwnSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Inputs(Protocol):
+    """What a model is built for: a record whose `modality` says of which kind the inputs are."""
+
+    modality: ClassVar[str]
+
+
+@final
+@dataclass(frozen=True)
+class TableInputs:
+    """Numbers (B, num_numbers) and, where there are categories, their codes (B, len(category_sizes))."""
+
+    modality: ClassVar[str] = "table"
+    num_numbers: int
+    category_sizes: tuple[int, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class PictureInputs:
+    """Pictures (B, channels, height, width), uint8 or float in [0, 1]; mean and std per channel, in [0, 1] units."""
+
+    modality: ClassVar[str] = "picture"
+    channels: int
+    height: int  # pixels
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model to build: which of a family's names, for which inputs, with which settings, and what it is to give."""
+
+    name: str
+    inputs: Any  # Inputs that the family takes
+    own: Any  # the family's own settings, typed
+    dropout: tuple[float, ...] = ()
+    num_outputs: int | None = None  # None: a backbone without a last layer, which gives named feature maps
+
+
+@final
+@dataclass(frozen=True)
+class Weights:
+    """Public weights of one of a family's names."""
+
+    name: str  # of the architecture
+    origin: str  # where they come from, with licence
+    mean: tuple[float, ...]  # of the inputs they were trained on, per channel, in [0, 1] units
+    std: tuple[float, ...]
+
+
+def _no_abilities(_own: Any) -> frozenset[str]:
+    return frozenset()
+
+
+def _no_defaults(_inputs: Any, _num_train: int) -> dict[str, Any]:
+    return {}
+
+
+@final
+@dataclass(frozen=True)
+class Family:
+    """What a file of gnomon/models says.
+
+    `build` draws from torch's global generator, which the caller seeds; the scheme of init.name then draws the weights
+    of every linear, convolutional, embedding and recurrent layer again, and a module with a method
+    `start(generator)` has the last word on its own subtree. `abilities` tells from the family's own settings which
+    knobs act on the model (core/knobs.py); `defaults` gives settings (full keys) by inputs and number of training
+    examples, of its own and of how it is trained.
+    """
+
+    names: tuple[str, ...]
+    title: str  # "residual nets"
+    source: str  # the paper, or where the recipe was measured
+    takes: tuple[str, ...]  # modalities of inputs
+    build: Callable[[Wanted], nn.Module]
+    settings: type[OwnSettings] = OwnSettings
+    abilities: Callable[[Any], frozenset[str]] = _no_abilities
+    defaults: Callable[[Any, int], Mapping[str, Any]] = _no_defaults
+    larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
+    gives_features: bool = False  # whether it can be built as a backbone
+    weights: tuple[Weights, ...] = ()

@@ -1,0 +1,107 @@
+"""Tasks and model families are found by name: nothing registers itself, nothing is imported before it is asked for.
+
+A task is a folder of gnomon/tasks, or of a folder named in GNOMON_TASKS; its module's `TASK` is the kind of task. A
+family is a file of gnomon/models, or of a folder named in GNOMON_MODELS; its module's `FAMILY` says which names it
+answers to.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnomon.core.family import Family
+    from gnomon.core.task import TaskKind
+
+PACKAGE = Path(__file__).parent.parent
+CUSTOM = "custom"  # the name of a model that the user hands over
+
+
+def task_names() -> tuple[str, ...]:
+    """Every task there is, in alphabetical order."""
+    return tuple(sorted(_places("GNOMON_TASKS", "tasks")))
+
+
+def task(name: str) -> TaskKind:
+    """The task of that name. Raises UsageError naming the tasks there are."""
+    places = _places("GNOMON_TASKS", "tasks")
+    if name not in places:
+        raise UsageError(f"there is no task named {name!r}.", fix=_instead(name, sorted(places), "tasks"))
+    kind: TaskKind = _module("tasks", name, places[name]).TASK
+    return kind
+
+
+def family_names() -> tuple[str, ...]:
+    """Every name of a model that a user may give, in alphabetical order."""
+    return tuple(sorted(name for name in _families(os.environ.get("GNOMON_MODELS", "")) if name != CUSTOM))
+
+
+def every_family_name() -> frozenset[str]:
+    """Also those that no user gives."""
+    return frozenset(_families(os.environ.get("GNOMON_MODELS", "")))
+
+
+def family(name: str) -> Family:
+    """The family that answers to that name. Raises UsageError naming the models there are."""
+    families = _families(os.environ.get("GNOMON_MODELS", ""))
+    if name not in families:
+        raise UsageError(f"there is no model named {name!r}.", fix=_instead(name, family_names(), "models"))
+    return families[name]
+
+
+@cache
+def _families(_where: str) -> dict[str, Family]:
+    """By each of their names; looked for again when GNOMON_MODELS changes."""
+    places = _places("GNOMON_MODELS", "models")
+    families = [_module("models", name, place).FAMILY for name, place in places.items()]
+    return {name: one for one in families for name in one.names}
+
+
+def _places(variable: str, room: str) -> dict[str, Path]:
+    """Names and where they live. The variable holds folders separated as PATH is; what gnomon brings wins."""
+    outside = [Path(part) for part in os.environ.get(variable, "").split(os.pathsep) if part]
+    found: dict[str, Path] = {}
+    for place in [*outside, PACKAGE / room]:
+        if not place.is_dir():
+            raise UsageError(f"{variable} names {place}, which is not a folder.", fix=f"correct or unset {variable}.")
+        for entry in sorted(place.iterdir()):
+            is_file = room == "models" and entry.suffix == ".py"
+            if not entry.name.startswith("_") and (is_file or (entry / "__init__.py").is_file()):
+                found[entry.stem] = entry
+    return found
+
+
+def _module(room: str, name: str, place: Path) -> ModuleType:
+    if place.parent == PACKAGE / room:
+        return importlib.import_module(f"gnomon.{room}.{name}")
+    return _outside(f"gnomon_{room}_outside.{name}", place)
+
+
+def _outside(name: str, place: Path) -> ModuleType:
+    """Import a task or a family from outside the package, once."""
+    if name not in sys.modules:
+        file = place / "__init__.py" if place.is_dir() else place
+        inner = [str(place)] if place.is_dir() else None
+        spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=inner)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"{place} cannot be imported.", fix="see docs/add-a-task.md.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def _instead(name: str, known: list[str] | tuple[str, ...], what: str) -> str:
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
+    there = f"{what} are {', '.join(known)}."
+    return f"did you mean {near[0]}? The {there}" if near else f"the {there}"

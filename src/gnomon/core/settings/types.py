@@ -1,0 +1,87 @@
+"""What settings are made of: their types as people write them, their fields, their groups."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gnomon.core.knobs import Knob
+
+
+def _seconds(value: Any) -> Any:
+    """`90`, `"90s"`, `"10m"`, `"1.5h"` -> seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([smh]?)\s*", value)
+        if not match:
+            raise ValueError(f"expected {DURATION}")
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return value
+
+
+def as_tuple(value: Any) -> Any:
+    """`"256,128"`, `"[256, 128]"`, `256` -> a tuple."""
+    if isinstance(value, str):
+        text = value.strip().removeprefix("[").removesuffix("]")
+        return tuple(part.strip().strip("\"'") for part in text.split(",") if part.strip())
+    return (value,) if isinstance(value, int | float) else value
+
+
+def _table(value: Any) -> Any:
+    """`"1:0.1,30:0.01"` -> ("1:0.1", "30:0.01"), checked: epochs from 1 on, rising, rates above 0."""
+    entries = as_tuple(value)
+    pairs = [re.fullmatch(r"(\d+):([0-9.eE+-]+)", str(entry).replace(" ", "")) for entry in entries]
+    try:
+        table = [(int(pair[1]), float(pair[2])) for pair in pairs if pair]
+    except ValueError:
+        table = []
+    epochs = [epoch for epoch, _ in table]
+    rises = epochs[:1] == [1] and all(first < second for first, second in itertools.pairwise(epochs))
+    if len(table) != len(entries) or not rises or not all(0 < rate < math.inf for _, rate in table):
+        raise ValueError(f"expected {RATE_TABLE}")
+    return tuple(f"{epoch}:{rate!r}" for epoch, rate in table)
+
+
+RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
+SEVERAL = ", or several separated by commas"  # after what a setting takes, if it takes a list
+DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)]
+Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple)]
+RateTable = Annotated[tuple[str, ...], BeforeValidator(_table), Field(json_schema_extra={"takes": RATE_TABLE})]
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+Activations = Annotated[tuple[Activation, ...], Field(min_length=1), BeforeValidator(as_tuple)]
+
+
+def setting(default: Any, description: str, knob: Knob | None = None, **limits: Any) -> Any:
+    """A field of a group of settings: its default (None: chosen by task and data size), what it does, its knob."""
+    info = Field(default=default, description=description, **limits)
+    info.metadata.append(knob or Knob())
+    return info
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=False, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+class OwnSettings(Group):
+    """The settings that one task or one model family declares as its own. Subclass it with fields of `setting`."""
+
+
+class OpenGroup(Group):
+    """A name, and the values of the settings that the thing of that name declares."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The values of the declared settings, without the name."""
+        return dict(self.model_extra or {})

@@ -1,0 +1,34 @@
+"""A network of the user's own: handed over to `gnomon.fit(model=...)`, never built here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from gnomon.core.errors import UsageError
+from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.found import CUSTOM
+from gnomon.models import convnet, dense
+
+
+def build(wanted: Wanted) -> nn.Module:
+    raise UsageError("this run trained a model of your own.", fix="hand it over: model=...")
+
+
+def defaults(inputs: Any, num_train: int) -> dict[str, Any]:
+    """How it is trained: as the model that these inputs get without it."""
+    usual = (
+        convnet.defaults(inputs, num_train) if isinstance(inputs, PictureInputs) else dense.defaults(inputs, num_train)
+    )
+    return {key: value for key, value in usual.items() if not key.startswith("model.") and key != "regularise.dropout"}
+
+
+FAMILY = Family(
+    names=(CUSTOM,),
+    title="a network of your own",
+    source="",
+    takes=("table", "picture"),
+    build=build,
+    defaults=defaults,
+)

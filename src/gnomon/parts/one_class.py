@@ -1,0 +1,167 @@
+"""One class per example: from labels to logits and losses, from logits to classes, errors and confidences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import DataError
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import Examples
+from gnomon.core.knobs import CLASSES, SOFT_LABELS
+from gnomon.core.settings import RegulariseSettings, Settings
+from gnomon.core.task import Batch, Body, Head, Judge, Predictions
+from gnomon.data import augment
+from gnomon.data.columns import Columns
+from gnomon.data.labels import LabelType, as_given
+from gnomon.metrics.classification import scores
+from gnomon.nn import losses as loss_functions
+
+if TYPE_CHECKING:
+    pass
+
+MAX_PROBABILITY_COLUMNS = 100  # classes up to which every class's probability is kept in the predictions table
+
+
+@final
+@dataclass(frozen=True)
+class ClassHead(Head):
+    """The logits of K classes; of two classes, one logit."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset({CLASSES, SOFT_LABELS})
+    gives_gradient: ClassVar[bool] = True
+    columns: ClassVar[tuple[str, ...]] = ("target",)
+
+    class_names: tuple[str, ...]
+    label_type: LabelType = "text"  # what predictions are given back as
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        return cls(classes_of(train.index["label"]), train.label_type)
+
+    @property
+    def chance_loss(self) -> float | None:
+        return math.log(len(self.class_names))
+
+    def encode(self, examples: Examples) -> Columns:
+        return {"target": class_indices(examples.index["label"], self.class_names)}
+
+    def soften(self, batch: Batch, settings: RegulariseSettings) -> Batch:
+        if settings.label_smoothing:
+            batch["target"] = augment.smooth(batch["target"], len(self.class_names), settings.label_smoothing)
+        return batch
+
+    def build(self, body: Body) -> nn.Module:
+        return body(num_outputs(len(self.class_names)))
+
+    def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Tensor:
+        logits: Tensor = model(*arguments)
+        return logits  # (B, 1) or (B, K)
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return class_losses(outputs, batch["target"])
+
+    def losses_and_gradient(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return class_losses_and_gradient(outputs, batch["target"])
+
+
+@final
+@dataclass(frozen=True)
+class ClassJudge(Judge):
+    """Right or wrong."""
+
+    class_names: tuple[str, ...]
+    label_type: LabelType = "text"
+
+    @classmethod
+    def of(cls, head: ClassHead) -> Self:
+        return cls(head.class_names, head.label_type)
+
+    @property
+    def error_unit(self) -> str | None:
+        return SHARE
+
+    @property
+    def error_name(self) -> str:
+        return "error"
+
+    def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
+        """The most probable class, its probability, and every class's probability as columns `p.NAME`."""
+        found = probabilities(outputs.float()).cpu()
+        confidence, values = found.max(dim=1)
+        keep = len(self.class_names) <= MAX_PROBABILITY_COLUMNS
+        columns = {f"p.{name}": found[:, k].numpy() for k, name in enumerate(self.class_names)} if keep else {}
+        return Predictions(values.numpy(), confidence.double().numpy(), columns)
+
+    def targets(self, batch: Batch) -> np.ndarray:
+        return batch["target"].cpu().numpy()
+
+    def errors(self, values: Sequence[int] | np.ndarray, batch: Batch) -> np.ndarray:
+        return (np.asarray(values) != self.targets(batch)).astype(np.float64)
+
+    def describe(self, values: Sequence[int] | np.ndarray) -> pl.Series:
+        return as_given(self.class_names, self.label_type).gather(pl.Series(np.asarray(values, dtype=np.uint32)))
+
+    def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
+        return scores(evaluation)
+
+    def less_is_better(self, measure: str) -> bool:
+        return measure in ("log loss", "calibration error")
+
+
+def num_outputs(num_classes: int) -> int:
+    """Two classes need one logit (logistic regression); K need K (softmax regression)."""
+    return 1 if num_classes == 2 else num_classes
+
+
+def class_losses(logits: Tensor, target: Tensor) -> Tensor:
+    """(B,) from logits (B, 1) or (B, K) and target (B,) class indices or (B, K) probabilities."""
+    if logits.shape[1] == 1:
+        truth = target[:, 1] if target.dim() == 2 else target.to(logits.dtype)
+        return loss_functions.logistic_loss(logits[:, 0], truth)
+    return loss_functions.softmax_cross_entropy(logits, target)
+
+
+def class_losses_and_gradient(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """`class_losses`, and the gradient of each loss, (B, 1) or (B, K). Without autograd."""
+    if logits.shape[1] == 1:
+        truth = target[:, 1] if target.dim() == 2 else target
+        losses, gradient = loss_functions.logistic_loss_and_gradient(logits[:, 0], truth)
+        return losses, gradient[:, None]
+    return loss_functions.softmax_cross_entropy_and_gradient(logits, target)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """(B, K) from logits (B, 1) or (B, K)."""
+    if logits.shape[1] == 1:
+        positive = logits[:, 0].sigmoid()
+        return torch.stack([1 - positive, positive], dim=1)
+    return logits.softmax(dim=1)
+
+
+def class_indices(target: pl.Series, class_names: Sequence[str]) -> Tensor:
+    """(N,) int64 positions in `class_names`. Raises DataError naming a class that training never showed."""
+    codes = target.cast(pl.String).replace_strict(
+        list(class_names), list(range(len(class_names))), default=None, return_dtype=pl.Int64
+    )
+    if codes.null_count():
+        strange = target.filter(codes.is_null())[0]
+        raise DataError(
+            f"class {strange!r} is not among the {len(class_names)} classes of the training split.",
+            fix="give every class examples in train, or take that class out of dev and test.",
+        )
+    return torch.from_numpy(codes.to_numpy(writable=True))
+
+
+def classes_of(labels: pl.Series) -> tuple[str, ...]:
+    """The class names of a label column: in the order of its levels where it has them, else sorted."""
+    if isinstance(labels.dtype, pl.Enum):
+        return tuple(labels.dtype.categories.to_list())
+    return tuple(sorted(labels.drop_nulls().unique().to_list()))

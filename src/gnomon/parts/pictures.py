@@ -1,0 +1,134 @@
+"""Pictures: how they are read, and how they become tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import ArtefactError
+from gnomon.core.example import Example, Examples, Reading
+from gnomon.core.family import PictureInputs
+from gnomon.core.knobs import AUGMENTATION, PICTURES
+from gnomon.core.seeds import generator
+from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
+from gnomon.core.task import Batch, Claim, Encoder, Reader, View
+from gnomon.data import augment, images
+from gnomon.data.columns import Columns, gather
+from gnomon.data.images import ImageExamples, Whites
+from gnomon.data.source import Source
+from gnomon.nn.normalise import Normalise
+from gnomon.runs.writer import write_bytes
+
+NATIVE_SIZE = 96  # pixels per side up to which pictures of one size keep it
+SMALL_SIZE = 64  # pixels per side that pictures of other or larger sizes are resized to by default
+MOMENTS_FROM = 10_000  # training pictures the mean and standard deviation are taken from, evenly spaced
+
+
+@final
+@dataclass(frozen=True)
+class LabelledPictures(Reader):
+    """Pictures with one class each: class folders, IDX files, arrays."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES})
+
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
+        return images.claim(source)
+
+    def read(self, source: Source, settings: DataSettings) -> Reading:
+        return images.read_labelled(source, settings)
+
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: PictureEncoder) -> Reading:
+        return images.read_unlabelled(source, settings, encoder.whites or Whites())
+
+    def write_sample(self, folder: Path, seed: int) -> Path:
+        """Two classes of 12x12 pictures, 20 each: a bright bar lying or standing, somewhere, in noise."""
+        rng = generator(seed, "sample")
+        for class_name in ("lying", "standing"):
+            for i in range(20):
+                picture = rng.integers(0, 80, (12, 12), dtype=np.uint8)
+                at = int(rng.integers(1, 10))
+                bar = (slice(at, at + 2), slice(1, 11))
+                picture[bar if class_name == "lying" else bar[::-1]] = 220
+                write_bytes(folder / class_name / f"{i:02d}.png", images.as_png(picture))
+        return folder
+
+    def view(self, example: Example) -> View:
+        return View(image=example.inputs)
+
+
+@final
+@dataclass(frozen=True)
+class PictureEncoder(Encoder):
+    """Pictures of one size, kept as bytes."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset({AUGMENTATION})
+
+    height: int  # pixels, as the model sees pictures
+    width: int
+    channels: int  # 1 gray, 3 colour
+    mean: tuple[float, ...]  # per channel, of pixel values scaled to [0, 1], on the training split
+    std: tuple[float, ...]
+    whites: Whites | None = None  # what white is where pictures are not of bytes; None: a run of before it was kept
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        examples = cast(ImageExamples, train)
+        sizes = examples.sizes()
+        one_size = bool((sizes == sizes[0]).all()) and int(sizes[0].max()) <= NATIVE_SIZE
+        if settings.data.image_size:
+            height = width = settings.data.image_size
+        elif one_size:
+            height, width = map(int, sizes[0])
+        else:
+            height = width = SMALL_SIZE
+        channels = 3 if examples.is_colour else 1
+        chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
+        mean, std = images.moments(examples.take(chosen), height, width, channels)
+        return cls(height, width, channels, mean, std, examples.whites)
+
+    @property
+    def inputs(self) -> PictureInputs:
+        return PictureInputs(self.channels, self.height, self.width, self.mean, self.std)
+
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        sizes = cast(ImageExamples, train).sizes()
+        if (sizes == (self.height, self.width)).all():
+            return ()
+        (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
+        resized = f"resized to {self.width}x{self.height} (image_size=... to choose)"
+        return (f"pictures of {low_w}x{low_h} to {high_w}x{high_h} pixels are {resized}",)
+
+    def encode(self, examples: Examples) -> Columns:
+        pictures = cast(ImageExamples, examples)
+        if self.whites is None and not pictures.is_bytes:
+            raise ArtefactError(
+                "this run does not say what white is in pictures of more than 8 bits, as runs do since that is kept.",
+                fix="train it again.",
+            )
+        pixels = pictures.pixels(self.height, self.width, self.channels, self.whites)
+        return {"image": torch.from_numpy(pixels)}  # (N, H, W, C) uint8
+
+    def collate(self, columns: Columns, indices: Tensor) -> Batch:
+        batch = gather(columns, indices)
+        batch["image"] = batch["image"].permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory
+        return batch
+
+    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
+        kind = settings.augment or "none"
+        if kind != "none":
+            reach = max(1, self.height // 14)  # 2 pixels at 28, 4 at 64
+            batch["image"] = augment.shift(batch["image"], reach, generator)
+        if kind == "shift+mirror":
+            batch["image"] = augment.mirror(batch["image"], generator)
+        return batch
+
+    def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
+        pictures = batch["image"]
+        if not isinstance(getattr(model, "normalise", None), Normalise):  # a network of the user's own
+            pictures = pictures.to(torch.float32).mul_(1 / 255)
+        return (pictures,)

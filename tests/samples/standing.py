@@ -1,0 +1,18 @@
+"""Where knobs stand, for tests of what reads them: settings as people write them, and what a task is able to do."""
+
+from __future__ import annotations
+
+from gnomon.core import found
+from gnomon.core.knobs import AUGMENTATION, SOFT_LABELS, Here
+from gnomon.core.settings import flat, from_flat, knobs
+
+PICTURE_CLASSES = frozenset({AUGMENTATION, SOFT_LABELS})
+TABLE_CLASSES = frozenset({SOFT_LABELS})
+
+
+def standing(*, abilities: frozenset[str] = TABLE_CLASSES, num_train: int = 1000, **values: object) -> Here:
+    """Where the knobs of these settings stand, for a task with these abilities."""
+    settings = from_flat({"model": "dense", **values})
+    family = found.family(settings.model.name)
+    own = family.abilities(family.settings.model_validate(settings.model.own))
+    return Here(flat(settings), abilities | own, knobs(settings), num_train)
