@@ -1055,7 +1055,7 @@ def a_setting_for_predict():
     return ["predict", "latest", "houses.csv", "epochs=3"]
 
 
-@with_runs("usage", "a run is resumed with the settings it has; epochs cannot be changed",
+@with_runs("usage", "a resumed run keeps its settings; epochs cannot be changed",
            fix=lambda: ["fit", "--resume", "latest"])  # fmt: skip
 def a_resumed_run_with_other_settings():
     return ["fit", "--resume", "latest", "epochs=9"]

@@ -161,7 +161,7 @@ def test_a_worker_killed_is_replaced_and_its_trial_made_again(tmp_path, undistur
     assert job.wait() == 0, job.stderr
     kinds = [record["kind"] for record in lines(tmp_path)]
     assert sorted(trials_of(tmp_path)) == list(range(1, 9))
-    assert "(signal 9); the trial is made again" in job.stdout or "died" not in kinds  # it may have been idle
+    assert "(signal 9); the trial is repeated" in job.stdout or "died" not in kinds  # it may have been idle
     assert all(status in ("finished", "stopped") for status, *_ in trials_of(tmp_path).values())
 
 

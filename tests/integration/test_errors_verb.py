@@ -53,7 +53,7 @@ def picture_run(tmp_path_factory):
     return gnomon.fit(str(folder / "bars"), epochs=12, runs_folder=str(folder / "runs"))
 
 
-def test_rows_with_a_hole_are_named_as_the_thing_to_work_on(table_run):
+def test_rows_with_missing_values_are_named_as_what_to_work_on(table_run):
     found = errors.errors(table_run)
     assert found.note == ""
     best = next(one for one in found.shares if one.is_telling)
@@ -64,7 +64,7 @@ def test_rows_with_a_hole_are_named_as_the_thing_to_work_on(table_run):
     assert best.left.value < 0.4 * found.sheet.error
 
 
-def test_pictures_too_dark_to_see_are_named_as_the_thing_to_work_on(picture_run):
+def test_pictures_too_dark_to_see_are_named_as_what_to_work_on(picture_run):
     found = errors.errors(picture_run)
     telling = [one for one in found.shares if one.is_telling and one.kind == "picture"]
     dark = next(one for one in telling if one.name == "dark picture")
@@ -96,7 +96,7 @@ def test_near_copies_in_the_other_class_are_named(tmp_path):
     assert found.is_telling
 
 
-def test_the_ceilings_are_of_the_error_that_the_ladder_has(table_run):
+def test_the_ceilings_are_of_the_ladders_error(table_run):
     found = errors.errors(table_run)
     (dev,) = (rung.error for rung in table_run.diagnosis.rungs if rung.name == "dev")
     for one in found.shares:
@@ -107,7 +107,7 @@ def test_the_ceilings_are_of_the_error_that_the_ladder_has(table_run):
 def test_the_test_split_is_refused_and_train_is_not(table_run):
     with pytest.raises(UsageError, match="cannot be measured on them"):
         errors.errors(table_run, "test")
-    with pytest.raises(UsageError, match="no split named 'deaf'"):
+    with pytest.raises(UsageError, match="unknown split 'deaf'"):
         errors.errors(table_run, "deaf")
     assert errors.errors(table_run, "train").sheet.split == "train"
 
@@ -153,7 +153,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
         ("", "there is no column id"),
     ],
 )
-def test_a_sheet_that_cannot_be_read_is_told_and_changes_nothing(table_run, tmp_path, text, what):
+def test_an_unreadable_sheet_is_refused_and_changes_nothing(table_run, tmp_path, text, what):
     sheet, store = open_sheet(table_run.folder), TagStore(table_run.path)
     before = store.since(0)[0]
     path = tmp_path / "bad.csv"
@@ -163,9 +163,7 @@ def test_a_sheet_that_cannot_be_read_is_told_and_changes_nothing(table_run, tmp_
     assert store.since(0)[0] == before
 
 
-def test_a_fit_ends_with_the_machines_tags_in_its_report_and_report_yes_adds_what_people_say(
-    picture_run, capsys, tmp_path
-):
+def test_a_fits_report_has_automatic_tags_and_report_yes_adds_those_of_people(picture_run, capsys, tmp_path):
     run = str(picture_run.path)
     page = picture_run.report.read_text()
     assert "What the mistakes on dev have in common" in page
@@ -199,7 +197,7 @@ def test_a_report_is_not_replaced_by_one_without_its_examples(picture_run, capsy
     assert picture_run.report.read_text() == before
 
 
-def test_tags_that_cannot_be_read_are_no_reason_to_have_no_report(picture_run, tmp_path):
+def test_unreadable_tags_do_not_prevent_the_report(picture_run, tmp_path):
     sheet, broken = open_sheet(picture_run.folder), TagStore(tmp_path)
     broken.path.write_bytes(b"no database at all, and long enough for a header" * 9)
     found = tag_sheet(sheet, broken)
@@ -215,14 +213,14 @@ def test_right_answers_have_the_same_sheet(table_run, tmp_path):
     assert (right, every) == (len(sheet.table) - sheet.errors.count, len(sheet.table))
 
 
-def test_data_that_is_gone_leaves_the_tags_that_predictions_give(picture_run):
+def test_without_the_data_the_tags_from_predictions_remain(picture_run):
     folder = Path(picture_run.folder.load_data()["reopen"])
     moved = folder.rename(folder.with_name("moved"))
     try:
         found = errors.errors(picture_run)
     finally:
         moved.rename(folder)
-    assert "the examples themselves were not looked at" in found.note
+    assert "the examples themselves were not examined" in found.note
     assert {one.kind for one in found.shares}.isdisjoint({"picture", "row"})
 
 

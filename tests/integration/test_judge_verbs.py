@@ -119,13 +119,13 @@ def test_runs_of_other_dev_examples_are_not_tested_as_a_pair(flipped, answer):
     assert (found["comparable"], found["winner"], found["ranked"]) == (False, None, [])
 
 
-def test_what_cannot_be_compared_is_said_before_anything_else(flipped, capsys):
+def test_incomparable_runs_are_reported_first(flipped, capsys):
     folder, run, *_ = flipped
     settings = {"target": "kind", "hidden": "16", "epochs": 2, "runs_folder": str(folder / "again")}
     other = gnomon.fit(folder / "table.csv", **settings, seed=9)
     assert main(["compare", str(run.path), str(other.path)]) == 0
     shown = capsys.readouterr().out
-    assert "were judged on different dev examples" in shown.splitlines()[0]
+    assert "were evaluated on different dev examples" in shown.splitlines()[0]
     assert "best" not in shown.replace("none is the best", "")
     assert "not set" in shown or "none" in shown  # a setting without a value has a word for it
 
@@ -136,7 +136,7 @@ def test_the_planner_prints_no_line_that_a_screen_breaks(capsys):
 
 
 @pytest.mark.parametrize("command", ["improve", "labels"])
-def test_without_words_it_says_that_data_or_a_run_will_do(command, answer):
+def test_without_arguments_it_asks_for_data_or_a_run(command, answer):
     code, found = answer(command)
     assert code == 2
     assert "data (a folder, an archive, a table or a bundled set) or a run" in found["error"]["what"]
@@ -162,7 +162,7 @@ def test_the_same_from_python(flipped):
 
 def test_compare_refuses_one_run_and_the_same_run_twice(flipped, answer):
     _, run, *_ = flipped
-    assert answer("compare", run.path)[1]["error"]["what"] == "compare takes two runs or more."
+    assert answer("compare", run.path)[1]["error"]["what"] == "compare needs at least two runs."
     assert answer("compare", run.path, run.path)[1]["error"]["what"] == "is given twice."
 
 
@@ -217,11 +217,11 @@ def test_a_sheet_that_does_not_fit_is_refused_by_line(flipped, answer, tmp_path)
     lines = good.splitlines()
     cells = lines[1].split(",")
     for change, what in (
-        ({0: "99999"}, "is no example of this split"),
-        ({8: "maybe"}, "'maybe' is no verdict"),
-        ({2: "-3"}, "stands for no number"),
+        ({0: "99999"}, "is not in this split"),
+        ({8: "maybe"}, "'maybe' is not a verdict"),
+        ({2: "-3"}, "is not a valid number"),
         ({3: "dog"}, "'dog' in the sheet"),
-        ({1: "half"}, "'half' is no part"),
+        ({1: "half"}, "unknown part 'half'"),
     ):
         changed = [change.get(place, cell) for place, cell in enumerate(cells)]
         sheet.write_text("\n".join([lines[0], ",".join(changed), *lines[2:]]) + "\n")
@@ -259,7 +259,7 @@ def cameras(tmp_path_factory):
     return folder
 
 
-def test_two_cameras_are_told_apart_and_the_harmless_shift_is_called_so(cameras, answer, tmp_path):
+def test_two_cameras_differ_and_the_harmless_shift_is_called_harmless(cameras, answer, tmp_path):
     run = gnomon.fit(
         cameras / "first", target_data=str(cameras / "second"), epochs=8, model="logistic", runs_folder=str(tmp_path)
     )
@@ -271,7 +271,7 @@ def test_two_cameras_are_told_apart_and_the_harmless_shift_is_called_so(cameras,
     assert len(found["most_dev_like"]) == 8
 
 
-def test_one_camera_is_not_told_apart(cameras, answer, tmp_path):
+def test_one_camera_does_not_differ_from_itself(cameras, answer, tmp_path):
     run = gnomon.fit(cameras / "first", epochs=2, model="logistic", runs_folder=str(tmp_path), split={"dev": 0.4})
     code, found = answer("mismatch", run.path)
     assert code == 0
@@ -302,7 +302,7 @@ def test_plan_answers_from_the_command_line(answer, capsys):
     assert answer("plan", "error=10%", "other=20", "within=3")[0] == 2
     assert answer("plan", "other=0.1")[1]["error"]["what"] == "plan needs an error to plan for."
     assert answer("plan", "error=0.1", "eror=0.2")[1]["error"]["what"] == "plan has no eror."
-    assert answer("plan", "error=2")[1]["error"]["what"] == "an error of 2 is no share between 0 and 1."
+    assert answer("plan", "error=2")[1]["error"]["what"] == "an error of 2 is not a share between 0 and 1."
     assert main(["plan", "error=0.1", "examples=1000"]) == 0
     assert "1,000 examples (both models on the same ones" in capsys.readouterr().out
 
@@ -327,4 +327,4 @@ def test_pipeline_reads_both_kinds_of_tables(answer, tmp_path):
     code, found = answer("pipeline", tmp_path / "whole.csv")
     assert found["ceilings"][0]["gain"]["value"] == pytest.approx(0.3)
     table.select("target", "prediction").write_csv(tmp_path / "none.csv")
-    assert "no stage is there" in answer("pipeline", tmp_path / "none.csv")[1]["error"]["what"]
+    assert "there are no stages" in answer("pipeline", tmp_path / "none.csv")[1]["error"]["what"]

@@ -47,7 +47,7 @@ def test_every_page_of_the_studio_is_shown(run):
     assert status in (200, 404)  # a task without classes has no labels to review, and says so
 
 
-def test_a_run_beside_itself_has_nothing_fixed_and_nothing_broken(run):
+def test_a_run_compared_with_itself_has_nothing_fixed_and_nothing_broken(run):
     from gnomon.studio.compare import compared
 
     client = samples.Client(run.path.parent.parent)

@@ -41,7 +41,7 @@ def posted(client, path: str, value: object) -> str:
     return found.decode()
 
 
-def test_pictures_are_drawn_anew_and_probabilities_shown(client, place, run):
+def test_pictures_are_redrawn_and_probabilities_shown(client, place, run):
     assert client.library.run(place.rpartition("/")[2]).looked("dev").wait(60)
     page = body(client, f"{place}/errors/dev")
     position = re.search(r'data-position="(\d+)"', page)[1]
@@ -75,7 +75,7 @@ def test_labels_are_reviewed_one_by_one_and_undone(client, place):
     assert client.ask(f"{place}/labels/train")[0] == 404
 
 
-def test_only_what_the_model_answered_is_said_to_be_its_answer(client, place):
+def test_only_the_models_own_answer_is_shown_as_its_answer(client, place):
     here, said = f"{place}/labels/dev", set()
     for number in range(40):
         page = posted(client, f"{here}/say", {"place": number, "verdict": "given"}).replace("&#39;", "'")
@@ -97,7 +97,7 @@ def test_the_diary_of_an_improvement_is_on_the_page(client, place, run):
     assert "&lt;b&gt;began" in page
 
 
-def test_a_run_at_work_is_nudged_and_a_finished_one_is_not(client, place, samples_run):
+def test_a_running_run_is_nudged_and_a_finished_one_is_not(client, place, samples_run):
     going, name = samples_run
     status, _, found = client.ask(f"{place}/nudge", "POST", b'{"key": "optimiser.learning_rate", "value": "0.01"}')
     assert (status, json.loads(found)["fault"]) == (422, "this run is not training now")

@@ -1,1 +1,1 @@
-"""The verbs, one file each; each reads like the method it carries out. Judging, improving and searching have rooms."""
+"""The verbs, one file each, which reads like the method it carries out; judging, improving, searching have folders."""

@@ -1,4 +1,4 @@
-"""check: does this data, with this model, train at all? Four questions, answered in seconds, before a long run."""
+"""check: does this data, with this model, train at all? A few checks, answered in seconds, before a long run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
 from gnomon.workflow.session import open_session
 
-MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks look at
+MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks use
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Checked:
 
 
 def check(thing: Any, settings: Settings) -> Checked:
-    """Loss at the start, overfitting a few, gradients, real against shuffled labels, inputs swapped about."""
+    """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs."""
     session = open_session(prepare(thing, settings), settings)
     columns = {}
     for name in ("train", "dev"):

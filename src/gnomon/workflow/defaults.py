@@ -1,4 +1,4 @@
-"""The settings a task fills in, seen on its own sample data."""
+"""The settings that a task fills in, as for its own sample data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gnomon.workflow.session import open_session
 
 
 def defaults_of(name: str) -> dict[str, Any]:
-    """{full key: value} for the settings that are open until task and data are known. Raises UsageError."""
+    """{full key: value} for the settings that depend on task and data. Raises UsageError."""
     kind = found.task(name)
     with tempfile.TemporaryDirectory() as folder:
         source = kind.reader.write_sample(Path(folder) / "sample", seed=0)

@@ -1,4 +1,4 @@
-"""fit: the whole road, from data to a judged system and its report."""
+"""fit: the whole road, from data to an evaluated system and its report."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def fit(
     preset: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
-    """Train a first system on `source` and measure what holds it back. Returns the finished Run.
+    """Train a first system on `source` and measure what limits it. Returns the finished Run.
 
     `source`: a path (folder, archive, table, IDX files), the name of a bundled set, (X, y), arrays, a polars or
-    pandas frame, a torch Dataset. `model` may be a module of your own: of pictures it gets (B, C, H, W) float32 in
-    [0, 1], of tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
+    pandas frame, a torch Dataset. `model` may be your own module: for pictures it gets (B, C, H, W) float32 in
+    [0, 1], for tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
     epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
-    `preset` holds settings (full keys) that the caller fills in where the user leaves them open.
-    `resume` continues a stopped run from its last checkpoint, exactly, and returns a finished one as it is; `source`
+    `preset` has settings (full keys) that the caller fills in if the user leaves them unset.
+    `resume` continues a stopped run exactly from its last checkpoint, and returns a finished one unchanged; `source`
     is then only needed for data in memory.
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
@@ -69,7 +69,7 @@ def fit(
         if resume is not None:
             return _resume(Path(resume), source, task, custom, values, follower, flag, started)
         if source is None:
-            raise UsageError("there is nothing to fit.", fix="hand over data: gnomon fit DATA, or gnomon fit digits.")
+            raise UsageError("there is nothing to fit.", fix="give data: gnomon fit DATA, or gnomon fit digits.")
         values, wants_found_rate = _without_auto(values)
         chosen = findable(fill(from_flat(values), preset or {}))
         follower.on_phase("reading")
@@ -106,7 +106,7 @@ def _resume(
     """Continue a run from its last checkpoint."""
     if values and set(values) - {"model.name"}:
         raise UsageError(
-            f"a run is resumed with the settings it has; {', '.join(values)} cannot be changed.",
+            f"a resumed run keeps its settings; {', '.join(values)} cannot be changed.",
             fix="leave them out, or start a new run with them.",
         )
     folder = find(path, "runs")
@@ -114,15 +114,13 @@ def _resume(
     with folder.lock():
         settings, given = folder.load_settings()
         if settings.model.name == CUSTOM and custom is None:
-            raise UsageError(
-                "this run trained a model of your own.", fix="hand it over: gnomon.fit(resume=..., model=...)."
-            )
+            raise UsageError("this run trained your own model.", fix="pass it: gnomon.fit(resume=..., model=...).")
         if _is_finished(folder):
             return Run(folder, task, custom)
         follower.on_phase("reading")
         prepared = prepare_again(
             folder, source, settings, task,
-            in_memory="hand it over: gnomon.fit(data, resume=...).",
+            in_memory="pass it: gnomon.fit(data, resume=...).",
             moved=f"put it back, or say where it is now: gnomon fit DATA --resume {shlex.quote(str(folder.path))}",
         )  # fmt: skip
         prepared = replace(prepared, why=folder.load_data()["why"])
@@ -131,7 +129,7 @@ def _resume(
 
 
 def _is_finished(folder: RunFolder) -> bool:
-    """Whether the last thing that a fit writes is there and nothing is damaged: else a resumed run writes it again."""
+    """Whether the last file that a fit writes exists and nothing is damaged; if not, a resumed run writes it again."""
     if not (folder.path / REPORT).is_file() or folder.check().bad:
         return False
     return len(folder.history.read()) == folder.load_outcome()["dev_looks"]
@@ -140,7 +138,7 @@ def _is_finished(folder: RunFolder) -> bool:
 def _train_and_judge(
     folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool = False
 ) -> Run:
-    """The loop from the newest checkpoint (or the start), then the judging, then everything written."""
+    """The loop from the newest checkpoint (or the start), then the evaluation, then everything is written."""
     flag.fix = _how_to_continue(folder)
     with own_threads_and_randomness(session):
         encoded = encode(session, folder.path)

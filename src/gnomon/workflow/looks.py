@@ -1,4 +1,4 @@
-"""How often dev was looked at until a system came about: its own epochs, and those of whatever chose its settings."""
+"""How often dev was used to choose this system: its own epochs, and those of whatever chose its settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def looks_at_dev(folder: RunFolder) -> int:
-    """Models that were compared on dev on the way to this run, one an epoch of every training; 0 before it was judged.
+    """Models compared on dev on the way to this run, one per epoch of every training; 0 before it was evaluated.
 
-    A run that `improve` made holds the diary of all its trainings, its own among them.
+    A run made by `improve` has the diary of all its trainings, including its own.
     """
     outcome = folder.load_outcome()
     diary = state_of(folder.load_diary())
@@ -21,5 +21,5 @@ def looks_at_dev(folder: RunFolder) -> int:
 
 
 def remember_earlier(folder: RunFolder, looks: int) -> None:
-    """Keep in a finished run how often dev had been looked at before it was trained. The run's lock is held."""
+    """Record in a finished run how often dev was used before it was trained. The caller holds the run's lock."""
     folder.save_outcome({**folder.load_outcome(), "earlier_looks": looks})

@@ -1,5 +1,5 @@
-"""nudge: turn a knob of a run while it trains. The request waits in the run's folder; the run takes it at its next step
-and writes it in its diary, by which a resumed run does the same again at the same step."""
+"""nudge: change a setting of a run while it trains. The request waits in the run's folder; the run applies it at its
+next step and records it in its diary, from which a resumed run repeats it at the same step."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from gnomon.runs.journal import Journal
 
 REQUESTS = "nudge_requests.jsonl"  # in the run's folder
 KEYS = ("optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay")
-SECONDS_BETWEEN_LOOKS = 1.0  # a training run looks for requests no more often
-PATIENCE = 5.0  # seconds that whoever nudges waits for the run to take it
+SECONDS_BETWEEN_LOOKS = 1.0  # a training run checks for requests at most this often
+PATIENCE = 5.0  # seconds to wait for the run to apply a request
 
 
 @dataclass(frozen=True)
 class Nudged:
-    """One request, and whether the run has taken it yet."""
+    """One request, and whether the run has applied it yet."""
 
     run: Path
     key: str
     value: Any
-    old: Any = None  # None, as is step, until it is taken
+    old: Any = None  # None, like step, until it is applied
     step: int | None = None
 
 
 def nudge(folder: RunFolder, values: Mapping[str, Any], *, patience: float = PATIENCE) -> list[Nudged]:
     """Ask the run for new values, and wait up to `patience` seconds for it to take them.
 
-    A run that stands still takes them when it is resumed. Raises UsageError for a setting that cannot be nudged, a
-    value that it cannot have, or a run that is finished.
+    A stopped run applies them when it is resumed. Raises UsageError for a setting that cannot be nudged, an invalid
+    value, or a finished run.
     """
     settings = folder.load_settings()[0]
     wanted = checked(settings, values)
@@ -63,7 +63,7 @@ def _by_request(diary: Journal) -> dict[str, dict[str, Any]]:
 
 
 def _is_held(folder: RunFolder) -> bool:
-    """Whether a process is at work in the run, as far as the note in its lock tells."""
+    """Whether a process is working on the run, according to the note in its lock."""
     lock = folder.path / LOCK
     return lock.is_file() and lock.stat().st_size > 0
 
@@ -88,7 +88,7 @@ def checked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def journals(folder: RunFolder) -> tuple[Journal, Journal]:
-    """Requests (a line a setting, written by whoever nudges), and the diary (a row a request, written by the run)."""
+    """Requests (a line per setting, written by the user's command), and the diary (a row per request, by the run)."""
     return Journal(folder.path, REQUESTS), Journal(folder.path, NUDGES)
 
 
@@ -106,9 +106,9 @@ def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
 
 @final
 class Nudges:
-    """What a training run asks before every step: the settings that hold from it on, None while nothing changed.
+    """What a training run checks before every step: the settings from that step on, None if nothing has changed.
 
-    Rows of the diary are done again at the steps they were done at; new requests are looked for once a second.
+    Rows of the diary are repeated at their original steps; new requests are checked once a second.
     """
 
     def __init__(self, folder: RunFolder, settings: Settings, told: Callable[[Mapping[str, Any]], None]) -> None:
@@ -116,9 +116,9 @@ class Nudges:
         self.requests, self.diary = journals(folder)
         self.rows = self.diary.read()
         self.diary.keep_first(len(self.rows))  # a torn end would stay until the next nudge
-        self.num_done = 0  # rows of the diary that hold by now
+        self.num_done = 0  # rows of the diary applied so far
         self.next_look: float | None = None
-        self.size = 0  # of the file of requests when it was last read
+        self.size = 0  # of the request file when it was last read
 
     def __call__(self, step: int) -> Settings | None:
         now = time.monotonic()
@@ -136,12 +136,12 @@ class Nudges:
         return self.settings
 
     def _take_requests(self, step: int) -> None:
-        """Write what is new in the diary, to hold from this step on."""
+        """Record new requests in the diary, effective from this step."""
         try:
             size = os.stat(self.folder.path / REQUESTS).st_size  # noqa: PTH116  once a second
         except OSError:
             return
-        if size == self.size or self.num_done < len(self.rows):  # a resumed run first does again what it had done
+        if size == self.size or self.num_done < len(self.rows):  # a resumed run first repeats its old nudges
             return
         self.size = size
         try:
@@ -154,7 +154,7 @@ class Nudges:
                 continue
             try:
                 ((key, value),) = checked(self.settings, {request["key"]: request["value"]}).items()
-            except (UsageError, KeyError):  # written by hand: nudge asks for nothing that cannot be done
+            except (UsageError, KeyError):  # written by hand: the nudge command checks its requests
                 continue
             row = {
                 "step": step,

@@ -1,4 +1,4 @@
-"""peek: what a source is taken for and why, how it would be divided, and nine examples as a picture. Trains nothing."""
+"""peek: how a source is interpreted and why, how it would be split, and nine examples as a picture. Trains nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 9
 
 @dataclass(frozen=True)
 class Peek:
-    """What was found, and where the picture lies."""
+    """The result, and where the picture is."""
 
     prepared: Prepared
     counts: dict[str, dict[str, int]]  # {class (or "examples"): {split: count}}
@@ -29,7 +29,7 @@ class Peek:
 
 
 def peek(thing: Any, settings: Settings) -> Peek:
-    """Read and divide `thing` as `fit` would, and draw nine examples of train into RUNS/peek/NAME.png."""
+    """Read and split `thing` as `fit` would, and draw nine examples of train into RUNS/peek/NAME.png."""
     prepared = prepare(thing, settings)
     train = prepared.splits["train"]
     task = prepared.task.from_train(train, settings)

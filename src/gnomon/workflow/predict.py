@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answers:
-    """One row an input (id, prediction, confidence, what the task adds), and the inputs that could not be read."""
+    """One row per input (id, prediction, confidence, what the task adds), and the inputs that could not be read."""
 
     table: pl.DataFrame
     notes: tuple[str, ...]

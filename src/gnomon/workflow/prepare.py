@@ -1,4 +1,4 @@
-"""The first four stations in one go, from what the user handed over to splits; and the data of a run, opened again."""
+"""The first four stations in one go, from what the user passed to splits; and the data of a run, opened again."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from gnomon.workflow.road.split import Prepared, split_examples
 
 
 def prepare(thing: Any, settings: Settings, task: TaskKind | None = None) -> Prepared:
-    """Open, recognise, read and divide `thing`. Raises UsageError or DataError naming what to do."""
+    """Open, recognise, read and split `thing`. Raises UsageError or DataError naming what to do."""
     return split_examples(read_examples(recognise(open_data(thing, settings), task)))
 
 
 def prepare_again(
     folder: RunFolder, given: Any, settings: Settings, task: TaskKind | None = None, *, in_memory: str, moved: str
 ) -> Prepared:
-    """The data that a run was made from, divided as it was: as `given`, or where its data card says.
+    """The data that a run was made from, split as it was: as `given`, or from where its data card says.
 
-    `in_memory` and `moved` are what to do where it is not at hand. Raises UsageError or DataError for that, and
-    DataError when the data is no longer what it was.
+    `in_memory` and `moved` say what to do if it is not available. Raises UsageError or DataError for that, and
+    DataError if the data has changed.
     """
     source = source_of(folder.load_data(), given, in_memory=in_memory, moved=moved)
     prepared = prepare(source, settings, task)
@@ -41,9 +41,9 @@ def prepare_again(
 
 
 def source_of(card: Mapping[str, Any], given: Any, *, in_memory: str, moved: str) -> Any:
-    """What a run was made from: as `given`, or where its data card says. `in_memory` and `moved` are what to do else.
+    """What a run was made from: as `given`, or from where its data card says. `in_memory` and `moved`: what to do else.
 
-    Raises UsageError for data that was in memory, DataError for data that is gone.
+    Raises UsageError for data that was in memory, DataError for data that no longer exists.
     """
     place = card["reopen"]
     if given is not None:
@@ -56,7 +56,7 @@ def source_of(card: Mapping[str, Any], given: Any, *, in_memory: str, moved: str
 
 
 def refuse_changes(folder: RunFolder, prepared: Prepared) -> None:
-    """Raises DataError, with counts, when the data is no longer what the run was made from."""
+    """Raises DataError, with counts, if the data is no longer what the run was made from."""
     recorded, now = (by_split(table) for table in (folder.load_splits(), prepared.identity()))
     changes = compare_splits(recorded, now)
     if changes:

@@ -32,13 +32,13 @@ from gnomon.workflow.signals import watched
 
 RATE = "optimiser.learning_rate"
 LOWEST, HIGHEST = 1e-6, 10.0  # the sweep
-STEPS = 140  # twenty a decade
+STEPS = 140  # twenty per decade
 SMOOTHING = 0.95  # weight of the past in the smoothed loss
-DIVERGED = 4.0  # times the lowest smoothed loss: the sweep ends
-FELL = 0.95  # of the loss at the start: less is a fall
+DIVERGED = 4.0  # times the lowest smoothed loss: the sweep stops
+FELL = 0.95  # of the initial loss: below it, the loss counts as having fallen
 BELOW_LOWEST = 10.0  # the suggestion is the rate of the lowest loss divided by this
-UNTUNED = ("sgd", "momentum", "nesterov")  # the default rates were tuned for steps whose size is not the gradient's
-CHEAP = 0.2  # of the training's steps: a test that takes no more is made where no rate was tuned
+UNTUNED = ("sgd", "momentum", "nesterov")  # the default rates were tuned for steps that do not scale with the gradient
+CHEAP = 0.2  # of the training's steps: up to this share, a test is run if no rate was tuned
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RangeTest:
     smoothed: tuple[float, ...]
     suggested: float | None  # None: the loss never fell
     lowest_at: float  # the rate at which the smoothed loss was lowest
-    diverged: bool  # False: the sweep came to its highest rate
+    diverged: bool  # False: the sweep reached its highest rate
     default: float  # what is used without a test
     batch_size: int
     seconds: float
@@ -58,7 +58,7 @@ class RangeTest:
 
 @dataclass(frozen=True)
 class Found:
-    """A range test of a source, and where its picture lies."""
+    """A range test of a source, and where its picture is."""
 
     test: RangeTest
     picture: Path
@@ -82,8 +82,8 @@ def find_rate(thing: Any, settings: Settings) -> Found:
 def range_test(session: Session) -> RangeTest:
     """One step each at rates that rise evenly on a log scale from LOWEST to HIGHEST, on batches of train.
 
-    The sweep ends where the smoothed loss passes DIVERGED times its lowest value, or is no number. Steps are taken on a
-    copy of the model: the session's own, and torch's random state, are afterwards as they were, bit for bit.
+    The sweep stops when the smoothed loss exceeds DIVERGED times its lowest value, or is not a number. Steps are taken
+    on a copy of the model: the session's own, and torch's random state, are restored bit for bit.
     Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
     """
     settings, started = session.settings, time.monotonic()
@@ -113,7 +113,7 @@ def range_test(session: Session) -> RangeTest:
 
 
 def is_worth_a_test(session: Session) -> bool:
-    """Whether `fit` makes a range test unasked: nobody chose a rate, none was tuned for this rule, and it is cheap."""
+    """Whether `fit` runs a range test unasked: nobody chose a rate, none was tuned for this rule, and it is cheap."""
     settings = session.settings
     total, batch_size = len(session.prepared.splits["train"]), settings.optimiser.batch_size
     steps = (settings.stop.epochs or 1) * batches_an_epoch(total, batch_size or total)
@@ -122,7 +122,7 @@ def is_worth_a_test(session: Session) -> bool:
 
 
 def with_found_rate(session: Session) -> Session:
-    """The session with the learning rate that a range test suggests; where it suggests none, with the one it has."""
+    """The session with the learning rate that a range test suggests; if it suggests none, with its current one."""
     test = range_test(session)
     if test.suggested is None:
         note = f"the loss never fell in the range test: learning rate {test.default:g} is used"
@@ -132,7 +132,7 @@ def with_found_rate(session: Session) -> Session:
     return replace(
         session,
         settings=with_values(session.settings, {RATE: test.suggested}),
-        given=session.given | {RATE},  # whoever trains again with these settings gets it too
+        given=session.given | {RATE},  # a training with these settings again uses it too
         prepared=replace(session.prepared, notes=(*session.prepared.notes, note)),
     )
 
@@ -143,7 +143,7 @@ def sweep_rates() -> tuple[float, ...]:
 
 
 def suggestion(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
-    """The rate of the lowest smoothed loss divided by BELOW_LOWEST, to two digits; None where the loss never fell.
+    """The rate of the lowest smoothed loss divided by BELOW_LOWEST, to two digits; None if the loss never fell.
 
     At the lowest loss itself training is about to diverge. Source: the rule "minimum / 10" of the fastai library.
     """
@@ -182,7 +182,7 @@ def _sweep(job: Job, state: TrainingState) -> tuple[tuple[float, ...], tuple[flo
 
 
 def _columns(session: Session) -> Columns:
-    """Train, or as much of it, evenly drawn, as the sweep can see."""
+    """Train, or as much of it, drawn evenly, as the sweep can use."""
     train, batch_size = session.prepared.splits["train"], session.settings.optimiser.batch_size
     most = STEPS * batch_size if batch_size else len(train)
     if most < len(train):
@@ -196,7 +196,7 @@ def _unjudged(_model: nn.Module) -> Judged | None:
 
 
 class _Deaf:
-    """Nobody watches a sweep."""
+    """A sweep has no audience."""
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         pass

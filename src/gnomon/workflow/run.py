@@ -1,4 +1,4 @@
-"""A finished (or stopped) run: its settings, model, predictions and diagnosis, read back when asked for."""
+"""A finished (or stopped) run: its settings, model, predictions and diagnosis, read when asked for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Run:
 
     @staticmethod
     def open(path: str | Path, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
-        """The run in that folder. `task` and `model` are needed only for classes of your own."""
+        """The run in that folder. `task` and `model` are only needed for your own classes."""
         return Run(RunFolder.open(Path(path)), task, model)
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def history(self) -> list[HistoryRow]:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.folder.history.read()
 
     @cached_property
@@ -84,18 +84,16 @@ class Run:
         saved = read_as(SavedTask, decode_json(self._model_file(TASK), where), where=where, root="task", fix=RESTORE)
         kind = self._task_class or found.task(saved["task"])
         if kind.name != saved["task"]:
-            raise UsageError(
-                f"this run's task is {saved['task']}, not {kind.name}.", fix="hand over that task's class."
-            )
+            raise UsageError(f"this run's task is {saved['task']}, not {kind.name}.", fix="pass that task's class.")
         return kind.from_facts(saved["facts"])
 
     @cached_property
     def model(self) -> nn.Module:
-        """The trained network: a plain torch module, in evaluation mode, on the CPU unless it was handed over."""
+        """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in."""
         from gnomon.training.state import load_model, tensors_from_bytes
 
         if self._given_model is None and self.settings.model.name == CUSTOM:
-            raise UsageError("this run trained a model of your own.", fix="hand it over: gnomon.load(path, model=...).")
+            raise UsageError("this run trained your own model.", fix="pass it: gnomon.load(path, model=...).")
         model = self._given_model or build(self.task, self.settings)
         load_model(model, tensors_from_bytes(self._model_files, "weights.safetensors"))
         return model.eval()
@@ -108,7 +106,7 @@ class Run:
     def evaluation(self, split: str) -> Evaluation:
         """The predictions of one split: "train", "train_dev", "dev", or "test" once it has been opened.
 
-        Raises UsageError for a split that there is not, and for test while it is sealed.
+        Raises UsageError for a split that does not exist, and for test while it is sealed.
         """
         if split == "test" and self.has_test and split not in self.folder.saved_predictions():
             fix = f"gnomon test {self.path} opens it, which is counted."
@@ -122,11 +120,11 @@ class Run:
         return "test" in self.folder.load_data()["splits"]
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Every split that has been judged, in the order of the ladder."""
+        """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
     def predict(self, source: Any) -> pl.DataFrame:
-        """Predictions for new inputs: one row an example, with id, prediction, confidence and what the task adds."""
+        """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds."""
         from gnomon.workflow.predict import predict
 
         return predict(self, source).table

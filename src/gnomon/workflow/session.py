@@ -1,4 +1,4 @@
-"""From splits to a model ready to be trained, in one go: the task's facts, the settings, the model."""
+"""From splits to a model ready to train, in one go: the task's facts, the settings, the model."""
 
 from __future__ import annotations
 

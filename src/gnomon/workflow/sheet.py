@@ -1,4 +1,4 @@
-"""The sheet of a split's errors: its rows in a fair order, and the tags that the machine and people gave them."""
+"""The sheet of a split's errors: its rows in a fair order, and the tags set automatically and by people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, errors_of, 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
 
-SPLITS = ("dev", "train_dev", "train")  # test is for measuring: who reads its errors chooses by it
+SPLITS = ("dev", "train_dev", "train")  # test is for measuring: looking at its errors would mean choosing by it
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sheet:
     split: str
     table: pl.DataFrame
     diagnosis: Diagnosis
-    tags: tuple[Tag, ...]  # the machine's
+    tags: tuple[Tag, ...]  # the automatic ones
 
     @cached_property
     def errors(self) -> Errors:
@@ -42,7 +42,7 @@ class Sheet:
 
     @cached_property
     def error(self) -> float:
-        """Of the split, as the ladder has it."""
+        """Of the split, as on the ladder."""
         found = next((rung.error for rung in self.diagnosis.rungs if rung.name == self.split), None)
         return float(self.table["error"].mean() or 0.0) if found is None else found  # type: ignore[arg-type]
 
@@ -66,21 +66,21 @@ class Sheet:
 
 
 def open_sheet(folder: RunFolder, split: str = "dev") -> Sheet:
-    """From the run's files alone, with the tags that its predictions give. Raises UsageError for a split without any.
+    """From the run's files alone, with the tags from its predictions. Raises UsageError for a split without any.
 
     Needs neither the data nor torch.
     """
     if split not in SPLITS:
         raise UsageError(
             "the errors of test are not for looking at: what is chosen by them cannot be measured on them."
-            if split == "test" else f"there is no split named {split!r}.",
+            if split == "test" else f"unknown split {split!r}.",
             fix="look at dev.",
         )  # fmt: skip
     return sheet_of(folder, split, folder.load_predictions(split), folder.load_diagnosis())
 
 
 def sheet_of(folder: RunFolder, split: str, table: pl.DataFrame, diagnosis: Diagnosis) -> Sheet:
-    """The sheet of these predictions, with the tags that they give."""
+    """The sheet of these predictions, with the tags that follow from them."""
     evaluation = Evaluation(split, diagnosis.unit, table)
     tags = error_tags.from_predictions(evaluation, folder.load_data()["classes"].get("train", {}))
     tags += error_tags.from_copies(table, split, folder.load_leaks())
@@ -94,20 +94,20 @@ def tags_of_people(sheet: Sheet, store: TagStore) -> list[Tag]:
 
 @final
 class Marks:
-    """What people said about the examples of a sheet, as arrays over its rows; grows with what is said."""
+    """What people entered about the examples of a sheet, as arrays over its rows; grows with every entry."""
 
     def __init__(self, sheet: Sheet, said: Sequence[Said] = ()) -> None:
         self._sheet = sheet
-        self._last = np.zeros(len(sheet.table), dtype=np.int64)  # when it was last looked at; 0: never
+        self._last = np.zeros(len(sheet.table), dtype=np.int64)  # when it was last reviewed; 0: never
         self._marked: dict[str, np.ndarray] = {}
         self.comments: dict[int, str] = {}
         self.take(said)
 
     def take(self, said: Sequence[Said], instead_of: Sequence[str] = ()) -> list[int]:
-        """Put `said` in the place of all that is known of the examples `instead_of`; returns their positions."""
+        """Replace everything known about the examples `instead_of` with `said`; returns their positions."""
         if not said and not instead_of:
             return []
-        position_of = self._sheet.position_of  # costs something on a large sheet
+        position_of = self._sheet.position_of  # takes a while on a large sheet
         positions = [position_of[example] for example in instead_of if example in position_of]
         for position in positions:
             self._last[position] = 0
@@ -116,7 +116,7 @@ class Marks:
                 rows[position] = False
         for one in said:
             found = position_of.get(one.saying.example)
-            if found is None or one.saying.kind == "review":  # who reviews a label does not look for tags
+            if found is None or one.saying.kind == "review":  # reviewing a label does not mean looking for tags
                 continue
             self._last[found] = max(self._last[found], one.seq)
             if one.saying.kind == "comment" and one.saying.value:
@@ -128,31 +128,31 @@ class Marks:
 
     @property
     def looked(self) -> np.ndarray:
-        """(N,) bool: anything was ever said about it, be it that there is nothing to say."""
+        """(N,) bool: anything was ever entered for it, even that there is nothing to tag."""
         looked: np.ndarray = self._last > 0
         return looked
 
     def tags(self, began: Mapping[str, int]) -> list[Tag]:
-        """The tags that began at these places; one added midway knows only the rows looked at since."""
+        """The tags that started at these places; one added midway is known only for rows reviewed since."""
         nothing = np.zeros(len(self._last), dtype=bool)
         return [
             Tag(name, "yours", self._marked.get(name, nothing), self._last >= max(start, 1),
-                "The model need not be at fault." if name == LABEL_WRONG else "")
+                "The model may not be at fault." if name == LABEL_WRONG else "")
             for name, start in {LABEL_WRONG: 0, **began}.items()
         ]  # fmt: skip
 
 
 def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
-    """What the report shows of it: the machine's tags, and those of people as they are now.
+    """What the report shows of it: automatic tags, and those of people as they are now.
 
-    A file of tags that cannot be read is said, and is no reason to have no report.
+    An unreadable file of tags is mentioned, and does not prevent the report.
     """
     mine, looked, note = [], 0, ""
     try:
         marks = Marks(sheet, store.in_force(sheet.split))
         mine, looked = marks.tags(store.tags()), int((marks.looked & sheet.errors.is_error).sum())
     except GnomonError as error:
-        note = f"The tags that people set are not in it: {store.path.name} {error.what}"
+        note = f"Tags set by people are missing: {store.path.name} {error.what}"
     if not looked:
         mine = []
     return TagSheet(

@@ -1,4 +1,4 @@
-"""show: a run's layers (shape, cost, and what flowed through them) and its settings, filled in."""
+"""show: a run's layers (shape, cost, and their signals) and its settings, filled in."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Shown:
 
     layers: list[LayerRow]
     settings: list[tuple[str, Any, bool, str]]
-    signals: list[SignalRow]  # a row a layer with weights, of the last epoch in which they were looked at
+    signals: list[SignalRow]  # a row per layer with weights, of the last epoch in which they were measured
     findings: list[str]  # what is wrong with them
 
 
 def show(run: Run) -> Shown:
-    """What the run is made of, from its folder alone."""
+    """What the run consists of, from its folder alone."""
     settings, given = run.folder.load_settings()
     rows = [
         (row.key, all_settings.value_of(settings, row.key), row.key in given, row.description)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: while training they only set a flag; elsewhere, or the second time, they end the verb at once."""
+"""SIGINT and SIGTERM: in training they only set a flag; elsewhere, or the second time, they end the verb at once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal came. No Exception, so that nobody on the way takes it for one more file that cannot be read."""
+    """A signal arrived. Not an Exception, so that no handler takes it for one more file that cannot be read."""
 
 
 class StopFlag:
-    """Which signal came, if any, and what to do when one comes."""
+    """Which signal arrived, if any, and what to do when one arrives."""
 
     def __init__(self) -> None:
         self.came: int | None = None
-        self.patient = False  # True: remember the signal and let the loop come to a good place
+        self.patient = False  # True: remember the signal and let the loop reach a safe point
         self.what = "stopped."
         self.fix = "run the command again; nothing was left half done."
 
@@ -35,7 +35,7 @@ class StopFlag:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, a signal that comes, or has come before, raises Stopped."""
+        """Inside, a signal that arrives, or has arrived before, raises Stopped."""
         was_patient, self.patient = self.patient, False
         try:
             if self.asked():
@@ -56,9 +56,9 @@ class StopFlag:
 
 @contextmanager
 def watched() -> Iterator[StopFlag]:
-    """Handle SIGINT and SIGTERM inside; the handlers of before afterwards. Raises StoppedError when one ended it.
+    """Handle SIGINT and SIGTERM inside, restore the old handlers afterwards. Raises StoppedError if one ended it.
 
-    A signal that is ignored (a job in the background of a script) stays ignored. Off the main thread: handle nothing.
+    A signal that is ignored (a job in the background of a script) stays ignored. Off the main thread: do nothing.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -73,6 +73,6 @@ def watched() -> Iterator[StopFlag]:
     except Stopped:
         raise flag.error() from None
     finally:
-        flag.patient = True  # what comes while the handlers change has nothing left to stop
+        flag.patient = True  # a signal that arrives while the handlers change has nothing left to stop
         for number in heeded:
             signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""test: open the sealed test split, count the opening, put its rung on the ladder."""
+"""test: open the sealed test split, count the opening, add its rung to the ladder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def test(run: Run, source: Any = None) -> Evaluation:
-    """Measure the test split. Every opening is written down before the split is looked at.
+    """Measure the test split. Every opening is recorded before the split is read.
 
-    `source` is only needed for data that was in memory. Raises UsageError when the run has no test split or is not
-    finished, DataError when the data is no longer what the run was trained on.
+    `source` is only needed for data that was in memory. Raises UsageError if the run has no test split or is not
+    finished, DataError if the data is no longer what the run was trained on.
     """
     if not run.has_test:
         raise UsageError(
@@ -32,7 +32,7 @@ def test(run: Run, source: Any = None) -> Evaluation:
         )
     prepared = prepare_again(
         run.folder, source, run.settings, run.task.kind,
-        in_memory="hand it over: run.test(data).", moved="put it back there.",
+        in_memory="pass it: run.test(data).", moved="put it back there.",
     )  # fmt: skip
     with run.folder.lock():
         run.folder.add_opening()

@@ -33,17 +33,17 @@ FIXED = ("data.", "split.", "task.name", "goal.", "runs_folder", "run_name")  # 
 
 @dataclass(frozen=True)
 class Trial:
-    """A system that was trained and measured."""
+    """A system that was trained and evaluated."""
 
     settings: Settings  # filled in
     task: Task  # calibrated
     model: nn.Module  # with the weights of its best epoch, in evaluation mode
-    evaluations: Mapping[str, Evaluation]  # train (a sample of it), train_dev where there is one, dev
-    history: list[Mapping[str, Any]]  # a row an epoch
+    evaluations: Mapping[str, Evaluation]  # train (a sample of it), train_dev if there is one, dev
+    history: list[Mapping[str, Any]]  # a row per epoch
     steps: int
     seconds: float  # of training
     examples_seen: int
-    multiply_adds: int  # of one example, forwards
+    multiply_adds: int  # for one example, forward
     ended_because: str  # "epochs", "patience", "max_time", or "stopped"
 
     @property
@@ -53,17 +53,17 @@ class Trial:
 
 
 class Trials:
-    """Many trials on one set: read, divided and encoded once. A trial gives what `fit` gives with its settings.
+    """Many trials on one set: read, split and encoded once. A trial gives what `fit` gives with its settings.
 
-    `opened` are the settings that the trials start from, open ones left open: they are filled in for each trial as
-    `fit` would fill them.
+    `opened` are the settings that the trials start from, with unset ones left unset: they are filled in for each trial
+    as `fit` would fill them in.
     """
 
     def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
         self.prepared, self.opened, self.given = prepared, opened, given
         self.fitted = fit_facts(prepared, opened)
         self.task = self.fitted.task
-        place = Path(gettempdir())  # of what is too large for memory
+        place = Path(gettempdir())  # for what is too large for memory
         self.columns = encode_whole(self.task, prepared.splits["train"], place)
         self.base = self.session({})
         judged = judged_splits(self.base, TRAIN_RUNG)
@@ -80,10 +80,10 @@ class Trials:
         keep_going: Callable[[Mapping[str, Any]], bool] | None = None,
         stop_asked: Callable[[], bool] | None = None,
     ) -> Trial:
-        """Train with `changes` (settings by full or short name), on the training examples at `rows` (all of them).
+        """Train with `changes` (settings by full or short name), on the training examples at `rows` (default: all).
 
-        `deadline` on time.monotonic()'s clock; `keep_going` sees every epoch's row and ends the trial by False, as
-        does `stop_asked` at any step. Raises UsageError for a setting that trials have in common, DivergedError.
+        `deadline` on time.monotonic()'s clock; `keep_going` gets every epoch's row and ends the trial by returning
+        False, as `stop_asked` does at any step. Raises UsageError for a setting that trials share, DivergedError.
         """
         session = self.session(changes or {}, rows)
         columns = self.columns if rows is None else take(self.columns, rows)
@@ -112,12 +112,12 @@ class Trials:
     def session(self, changes: Mapping[str, Any], rows: np.ndarray | None = None) -> Session:
         """What a trial with `changes` (on the training examples at `rows`) starts from.
 
-        Raises UsageError for a setting that trials have in common.
+        Raises UsageError for a setting that trials share.
         """
         changed = {full_key(key): value for key, value in changes.items()}
         for key in changed:
             if key.startswith(FIXED):
-                raise UsageError(f"{key} cannot differ from trial to trial.", fix="set it for all of them.")
+                raise UsageError(f"{key} cannot differ between trials.", fix="set it for all of them.")
         fitted, prepared = self.fitted, self.fitted.prepared
         if rows is not None:
             some = {**prepared.splits, "train": prepared.splits["train"].take(rows)}
@@ -148,7 +148,7 @@ class Trials:
 
 
 class _Watcher:
-    """Hears of every epoch, and may have enough."""
+    """Listens to every epoch, and may end the trial."""
 
     def __init__(self, keep_going: Callable[[Mapping[str, Any]], bool]) -> None:
         self.keep_going = keep_going

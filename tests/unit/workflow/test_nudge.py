@@ -48,7 +48,7 @@ def fitted(wishes, **more):
     return gnomon.fit("digits", **SETTINGS, **more, follower=follower), follower
 
 
-def test_a_rate_holds_from_the_next_step_on_and_stands_in_the_diary():
+def test_a_rate_applies_from_the_next_step_on_and_is_in_the_diary():
     run, follower = fitted({2: {"learning_rate": 0.0005}})
     per_epoch = run.history[0]["step"]
     (row,) = journals(run.folder)[1].read()
@@ -106,7 +106,7 @@ def test_a_run_stopped_and_resumed_replays_its_nudges_at_the_same_steps(tmp_path
         assert resumed.evaluation(split).table.equals(whole.evaluation(split).table)
 
 
-def test_rows_of_the_diary_after_the_checkpoint_are_done_again_at_their_steps(tmp_path):
+def test_rows_of_the_diary_after_the_checkpoint_are_repeated_at_their_steps(tmp_path):
     """As after a kill: the diary knows of a nudge that no checkpoint has seen."""
     run, _ = fitted({1: {"learning_rate": 0.01}})
     told = []
@@ -121,7 +121,7 @@ def test_rows_of_the_diary_after_the_checkpoint_are_done_again_at_their_steps(tm
     assert told == []
 
 
-def test_the_request_of_a_stopped_run_is_taken_when_it_goes_on(tmp_path):
+def test_a_stopped_run_applies_its_request_when_it_resumes(tmp_path):
     stopper = Stopper({}, after=1)
     with pytest.raises(StoppedError):
         gnomon.fit("digits", **SETTINGS, runs_folder=str(tmp_path), follower=stopper)
@@ -160,7 +160,7 @@ def test_a_finished_run_cannot_be_nudged():
     assert not (run.path / NUDGES).exists()
 
 
-def test_a_request_that_somebody_wrote_by_hand_and_is_none_ends_no_training():
+def test_an_invalid_handwritten_request_does_not_end_the_training():
     class Vandal(Nudger):
         def on_ready(self, ready):
             super().on_ready(ready)

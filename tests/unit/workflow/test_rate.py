@@ -51,7 +51,7 @@ def test_smoothing_is_the_bias_corrected_average():
 @pytest.mark.parametrize(
     "more", [{}, {"model": "convnet", "dropout": 0.5, "augment": "shift", "normalisation": "batch"}]
 )
-def test_the_model_and_the_random_states_are_afterwards_as_they_were_bit_for_bit(more):
+def test_the_model_and_the_random_states_are_restored_bit_for_bit(more):
     session = session_of(**more)
     before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
     strides = [parameter.stride() for parameter in session.model.parameters()]
@@ -89,7 +89,7 @@ def test_the_sweep_ends_when_the_loss_diverges_and_the_suggestion_lies_below():
         assert test.smoothed[-1] > rate.DIVERGED * min(test.smoothed) or len(test.rates) < rate.STEPS
 
 
-def test_a_loss_that_is_no_number_ends_the_sweep(monkeypatch):
+def test_a_loss_that_is_not_a_number_ends_the_sweep(monkeypatch):
     session = session_of(optimiser="sgd")
     calls = []
 
@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_ends_the_sweep(monkeypatch):
     assert len(test.losses) == 30
 
 
-def test_the_rate_found_trains_well_below_one_that_is_a_thousand_times_off():
+def test_the_rate_found_trains_far_better_than_one_off_by_a_thousand():
     """Softmax regression on digits by plain descent: convex, and the right rate is not the default."""
     session = session_of(
         model="logistic", optimiser="sgd", weight_decay=0, augment="none", schedule="constant", epochs=5
@@ -137,13 +137,13 @@ def test_the_picture_is_written_beside_the_runs(tmp_path):
         ({"optimiser": "sgd", "epochs": 60, "schedule": "discrete", "schedule.table": "1:0.1"}, False),
     ],
 )
-def test_a_test_is_made_unasked_where_no_rate_was_tuned_or_given_and_it_is_cheap(settings, is_worth):
+def test_a_test_is_run_unasked_if_it_is_cheap_and_no_rate_was_tuned_or_given(settings, is_worth):
     opened = from_flat({**SETTINGS, **settings})
     session = open_session(prepare("digits", opened), opened, frozenset(map(full_key, settings)))
     assert is_worth_a_test(session) is is_worth
 
 
-def test_plain_descent_learns_with_the_rate_that_fit_found_by_itself():
+def test_plain_descent_learns_with_the_rate_that_fit_found():
     how = {"model": "logistic", "optimiser": "sgd", "augment": "none", "schedule": "constant", "epochs": 45}
     found = gnomon.fit("digits", **how)
     default = gnomon.fit("digits", **how, learning_rate=0.004)

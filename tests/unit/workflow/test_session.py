@@ -27,9 +27,9 @@ def offers(session):
     return [note for note in session.prepared.notes if "batch_size=0" in note]
 
 
-def test_full_batches_are_offered_below_two_thousand_examples_and_not_to_who_has_them():
+def test_full_batches_are_suggested_below_two_thousand_examples_unless_already_used():
     (note,) = offers(session_of())
-    assert note.startswith("106 training examples")
+    assert note.startswith("with only 106 training examples")
     assert offers(session_of(batch_size=0)) == []
     assert offers(session_of(batch_size=106)) == []
     assert FULL_BATCH_BELOW == 2_000
@@ -69,7 +69,7 @@ def trained(session, *, with_looks, max_steps=None):
     return rows, state
 
 
-def test_a_run_that_is_looked_at_ends_in_the_weights_of_one_that_is_not():
+def test_measuring_signals_does_not_change_the_final_weights():
     settings = {"model": "dense", "epochs": 4, "normalisation": "batch", "dropout": 0.4, "ema": 0.9}
     rows, looked = trained(session_of(**settings), with_looks=True)
     _, plain = trained(session_of(**settings), with_looks=False)
@@ -80,7 +80,7 @@ def test_a_run_that_is_looked_at_ends_in_the_weights_of_one_that_is_not():
         assert torch.equal(tensor, looked.optimiser.tensors()[name]), name
 
 
-def test_layers_are_looked_at_first_and_last_and_about_ten_times_in_between(monkeypatch):
+def test_layers_are_measured_first_and_last_and_about_ten_times_in_between(monkeypatch):
     monkeypatch.setattr(training, "STEPS_BETWEEN_LOOKS", (10, 40))
     rows, _ = trained(session_of(epochs=8, batch_size=32), with_looks=True)
     # four steps an epoch: the tens are passed in epochs 3 (step 12), 5 (20) and 8 (32)

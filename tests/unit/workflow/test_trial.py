@@ -28,14 +28,14 @@ def test_a_trial_ends_where_fit_with_its_settings_ends(trials):
     assert [row["train_loss"] for row in trial.history] == [row["train_loss"] for row in run.history]
 
 
-def test_trials_do_not_know_of_one_another(trials):
+def test_trials_do_not_affect_one_another(trials):
     first = trials.run({"learning_rate": 0.01})
     trials.run({"learning_rate": 0.5, "hidden": (8,)})
     again = trials.run({"learning_rate": 0.01})
     assert first.evaluations["dev"].table.equals(again.evaluations["dev"].table)
 
 
-def test_a_part_of_train_is_all_that_is_trained_on_and_dev_stays(trials):
+def test_a_trial_can_train_on_a_part_of_train_with_the_same_dev(trials):
     rows = np.arange(0, len(trials.prepared.splits["train"]), 2)
     trial = trials.run(rows=rows)
     ids = trials.prepared.splits["train"].index["id"]
@@ -46,12 +46,12 @@ def test_a_part_of_train_is_all_that_is_trained_on_and_dev_stays(trials):
     assert whole.cost == pytest.approx(trial.cost * len(ids) / len(rows))
 
 
-def test_a_trial_is_ended_by_who_has_seen_enough(trials):
+def test_a_listener_can_end_a_trial(trials):
     trial = trials.run(keep_going=lambda row: row["epoch"] < 2)
     assert len(trial.history) == 2
     assert trial.ended_because == "stopped"
 
 
-def test_what_trials_have_in_common_cannot_be_changed_in_one(trials):
+def test_shared_settings_cannot_be_changed_in_one_trial(trials):
     with pytest.raises(UsageError, match=r"split\.dev cannot differ"):
         trials.run({"split.dev": 0.5})

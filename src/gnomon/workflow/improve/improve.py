@@ -1,4 +1,4 @@
-"""improve: see what holds the system back, turn one knob, verify, keep or undo; until the time or the knobs end."""
+"""improve: see what limits the system, turn one knob, verify, keep or undo; until time or knobs run out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
 @dataclass(frozen=True)
 class Improvement:
-    """The improved system, and how it came about."""
+    """The improved system, and how it was reached."""
 
     run: Run
     diary: tuple[Entry, ...]
@@ -54,7 +54,7 @@ class Improvement:
 
     @property
     def unproven(self) -> frozenset[str]:
-        """Keys of `changes` that no test supports: they looked better, and nothing speaks against them."""
+        """Keys of `changes` that no test supports: they looked better, and nothing contradicts them."""
         return frozenset(state_of(self.diary).unproven)
 
 
@@ -68,12 +68,12 @@ def improve(
     tell: Callable[[Entry], None] = lambda _entry: None,
     **settings: Any,
 ) -> Improvement:
-    """A first system on `thing` (data, or a run), made better one knob at a time, within `seconds`.
+    """A first system on `thing` (data, or a run), improved one knob at a time, within `seconds`.
 
-    Each round diagnoses the system as it stands and tries knobs of the link at fault. A change is proven where a paired
-    test on dev supports it, corrected for the number tried; one that is likelier better than not stays on trial, and at
+    Each round diagnoses the current system and tries knobs of the link at fault. A change is proven if a paired test
+    on dev supports it, corrected for the number tried; one that is more likely better than not stays on trial, and at
     the end all on trial are tested together. The result is a run with diary.jsonl and diary.md.
-    `resume` goes on with one that was stopped or killed, with the time it had left. `test` opens the test split at the
+    `resume` continues one that was stopped or killed, with its remaining time. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
     started = time.monotonic()
@@ -92,7 +92,7 @@ def improve(
         if test:
             _open_test(work, run)
         with run.folder.lock():
-            text = page(work.entries, f"How {work.folder.path.name} came about", picture=f"{FIGURES}/{DIARY_PICTURE}")
+            text = page(work.entries, f"How {work.folder.path.name} was improved", picture=f"{FIGURES}/{DIARY_PICTURE}")
             writer.write_text(work.folder.path / DIARY_PAGE, text)
             figure = draw_diary(work.entries, error_name=run.task.judge.error_name, unit=run.task.judge.error_unit)
             run.folder.save_figure(DIARY_PICTURE, svg(figure))
@@ -101,22 +101,22 @@ def improve(
 
 @dataclass
 class Work:
-    """One improvement on its way."""
+    """An improvement in progress."""
 
     folder: RunFolder
     prepared: Prepared
     opened: Settings
     given: frozenset[str]
-    source: Any  # to open again
+    source: Any  # to open it again
     end: float  # on time.monotonic()'s clock
-    started: float  # likewise, as if there had been one sitting only
-    reading: float  # seconds
+    started: float  # on the same clock, as if there had been only one session
+    reading: float  # seconds that reading the data takes
     tell: Callable[[Entry], None]
     state: State
     entries: list[Entry]
 
     def note(self, event: Event, text: str, **facts: Any) -> None:
-        """Write one step into the diary, act on it, tell of it."""
+        """Write one step to the diary, apply it, report it."""
         entry = Entry(event, text, time.monotonic() - self.started, facts)
         with self.folder.lock():
             self.folder.diary.append(entry.to_json())
@@ -130,9 +130,9 @@ def _begun(
     thing: Any, values: Mapping[str, Any], preset: Mapping[str, Any], seconds: float, started: float,
     tell: Callable[[Entry], None],
 ) -> Work:  # fmt: skip
-    """Read the data, make the folder of the system to come."""
+    """Read the data, create the folder of the improved system."""
     if thing is None:
-        raise UsageError("there is nothing to improve.", fix="hand over data or a run: gnomon improve DATA time=30m.")
+        raise UsageError("there is nothing to improve.", fix="give data or a run: gnomon improve DATA time=30m.")
     looks = 0
     if isinstance(thing, Run) or _is_run(thing):
         run = thing if isinstance(thing, Run) else load(thing)
@@ -175,7 +175,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
     """What the diary says, and the data as it was."""
     if values:
         raise UsageError(
-            f"an improvement is resumed with the settings it has; {', '.join(values)} cannot be changed.",
+            f"a resumed improvement keeps its settings; {', '.join(values)} cannot be changed.",
             fix="leave them out, or start a new one with them.",
         )
     started = time.monotonic()
@@ -187,7 +187,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
         )
     settings, given = folder.load_settings()
     source = source_of(
-        folder.load_data(), source, in_memory="hand it over: gnomon.improve(data, resume=...).",
+        folder.load_data(), source, in_memory="pass it: gnomon.improve(data, resume=...).",
         moved="put it back there.",
     )  # fmt: skip
     state = state_of(entries)
@@ -204,7 +204,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
 
 # --- improving --------------------------------------------------------------------------------------------------------
 def _improve(work: Work, flag: StopFlag) -> Trial | None:
-    """Everything that is tried; the improved system as it was trained, unless no training came to its end."""
+    """Try everything; returns the improved system as trained, unless no training finished."""
     trials = Trials(work.prepared, work.opened, given=work.given)
     matched = Matched(trials, stop_asked=flag.asked)
     flag.patient = True
@@ -218,11 +218,11 @@ def _improve(work: Work, flag: StopFlag) -> Trial | None:
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
-    """Make the folder that of the improved system: the trial as it was, or what there still is time to train."""
+    """Turn the folder into that of the improved system: the trial as it was, or a training in the remaining time."""
     changes = dict(work.state.changes)
     given = work.given | changes.keys()
     with work.folder.lock():
-        is_begun = work.folder.latest_checkpoint() is not None  # and was killed on its way: `fit` goes on with it
+        is_begun = work.folder.latest_checkpoint() is not None  # and was killed on its way: `fit` continues it
         if not is_begun and trial is not None:
             work.folder.save_settings(trial.settings, given)
             for row in trial.history[len(work.folder.history.read()) :]:
@@ -257,7 +257,7 @@ def _as_time_allows(work: Work, changes: Mapping[str, Any], given: frozenset[str
 
 
 def checkpoint_of(trial: Trial, num_train: int) -> dict[str, bytes]:
-    """The checkpoint of a training that has come to its end: what `fit` judges when it resumes a run with it."""
+    """The checkpoint of a finished training: what `fit` evaluates when it resumes a run with it."""
     parameters = FlatParameters(trial.model)
     settings = trial.settings
     best = max((place for place, row in enumerate(trial.history) if row["best"]), default=-1)
@@ -284,7 +284,7 @@ def checkpoint_of(trial: Trial, num_train: int) -> dict[str, bytes]:
 
 
 def _open_test(work: Work, run: Run) -> None:
-    """Open the test split, unless a former sitting has."""
+    """Open the test split, unless an earlier session did."""
     if run.folder.num_openings:
         return
     evaluation = run.test(work.source)

@@ -1,4 +1,4 @@
-"""The loop of improve: diagnose, turn one knob, verify, keep or undo; spending time or compute, noting every step."""
+"""The loop of improve: diagnose, turn one knob, verify, keep or undo; within time or compute, recording every step."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.rate import range_test
 from gnomon.workflow.signals import Stopped
 
-PATIENCE = 2  # knobs in a row that give nothing, after which it is the other link's turn
-SEEDS = 3  # that what is on trial is tested with in the end, where hope lasts so long
-FIRST_SHARE = 0.45  # of the time at most goes into the first system
-WRITING_SECONDS = 4.0  # at least kept for judging and writing the improved system, and of a long time this share:
+PATIENCE = 2  # knobs in a row without a gain, after which it is the other link's turn
+SEEDS = 3  # at most, for the joint test of everything on trial at the end
+FIRST_SHARE = 0.45  # of the time, at most, for the first system
+WRITING_SECONDS = (
+    4.0  # reserved at least for evaluating and writing the improved system, and this share of a long time:
+)
 WRITING_SHARE = 0.02
-READINGS = 2.0  # times that the data is read again for it
+READINGS = 2.0  # times the reading time reserved, because the data is read again for it
 
 
 class Budget(Protocol):
@@ -48,16 +50,16 @@ class Budget(Protocol):
         """When the last training must be done, on time.monotonic()'s clock."""
 
     def has_room(self, current: Outcome, times: float) -> bool:
-        """Whether a training that costs so many times what `current` did can still be paid."""
+        """Whether there is room for a training that costs this many times what `current` did."""
 
 
 @dataclass(frozen=True)
 class TimeBudget:
-    """Time on the clock, of which enough is kept to judge and write the system as it stands."""
+    """Wall-clock time, of which enough is reserved to evaluate and write the current system."""
 
     matched: Matched
     end: float
-    limit: float  # seconds that there were at the beginning
+    limit: float  # seconds in total
     reading: float  # seconds that opening the data took
 
     @property
@@ -70,7 +72,7 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class ComputeBudget:
-    """Multiply-adds of all trainings together: what methods are compared at."""
+    """Multiply-adds of all trainings together: the budget for comparing methods."""
 
     matched: Matched
     limit: float
@@ -85,7 +87,7 @@ class ComputeBudget:
 
 @dataclass
 class Loop:
-    """Diagnose, turn one knob, verify, keep or undo. Every step goes through `note`, which also moves `state` on."""
+    """Diagnose, turn one knob, verify, keep or undo. Every step goes through `note`, which also updates `state`."""
 
     matched: Matched
     budget: Budget
@@ -93,15 +95,15 @@ class Loop:
     note: Callable[..., None]
     end: float = math.inf
     stop_asked: Callable[[], bool] = lambda: False
-    rates: dict[str, float | None] = field(default_factory=dict)  # that range tests suggest, by changes
+    rates: dict[str, float | None] = field(default_factory=dict)  # suggested by range tests, by changes
 
     def run(self) -> None:
-        """Until nothing is left to try or to spend. Raises Stopped when that was asked."""
+        """Until there is nothing left to try or to spend. Raises Stopped if a stop was requested."""
         current = self._first()
         while current is not None and not self.state.is_over:
             found = self._trained(self.state.changes, self.matched.seeds(1)[0])
             if isinstance(found, Refused):
-                self._end(f"the system as it stands could not be trained again: {found.why}")
+                self._end(f"the current system could not be trained again: {found.why}")
                 return
             current = found
             if not self.state.is_seen:
@@ -115,7 +117,7 @@ class Loop:
             self.matched.keep_only(self.state.changes, self.state.proven)
 
     def _first(self) -> Outcome | None:
-        """The first system, or None where the time is too short to try anything with it."""
+        """The first system, or None if there is too little time to try anything with it."""
         seed = self.matched.seeds(1)[0]
         limit = self.end
         if math.isfinite(self.end):
@@ -127,7 +129,7 @@ class Loop:
             if not found.is_out_of_time:
                 raise UsageError(f"the first system could not be trained: {found.why}", fix="gnomon check DATA.")
             share = found.epochs_done / max(time.monotonic() - began, 1e-9)  # epochs a second
-            self._end("one training takes too long to try anything beside it", epochs_a_second=share)
+            self._end("one training takes too long to try anything else", epochs_a_second=share)
             return None
         if changes_key({}) not in self.state.tried:
             unit = self.matched.trials.task.judge.error_unit
@@ -146,7 +148,7 @@ class Loop:
         return found
 
     def _look(self, current: Outcome) -> None:
-        """What holds the system back as it stands, and whose knobs that makes it."""
+        """What limits the current system, and whose knobs that points to."""
         diagnosis = diagnosis_of_trial(self.matched, current, looks=self.state.looks)
         links, reason = links_at_fault(diagnosis)
         gaps = {gap.name: gap.size for gap in diagnosis.gaps}
@@ -156,11 +158,11 @@ class Loop:
                   train_error=current.train_error)  # fmt: skip
 
     def _next(self, current: Outcome) -> Turn | str:
-        """The most promising turn that was not tried and can be paid, the other link's when this one has none left; or
+        """The most promising turn that is new and affordable, from the other link if this one has none left; or
         why there is none."""
         for links in self._in_turn():
             possible = turns_of(links, current.here)
-            if "fit-train" in links and self.budget.has_room(current, 1.5):  # a half of it for the range test
+            if "fit-train" in links and self.budget.has_room(current, 1.5):  # half for the range test
                 possible += to_found_rate(current.settings, self._suggested_rate())
             new = [
                 self._priced(turn)
@@ -175,13 +177,13 @@ class Loop:
                     self._turn_to(links)
                 return payable[0]
             if hopeful:
-                return "what is left does not allow for another training"
-        return "no knob is left that promises anything"
+                return "there is too little left for another training"
+        return "no promising knob is left"
 
     def _in_turn(self) -> list[tuple[str, ...]]:
-        """The links at fault, then the others; the other way round once these failed PATIENCE times, and more often.
+        """The links at fault, then the others; the other way round once these failed PATIENCE times or more.
 
-        A link without a gap comes last, while there is something left to spend: knobs are not perfectly orthogonal.
+        A link without a gap comes last, but is tried while there is budget: knobs are not perfectly orthogonal.
         """
         links = self.state.links
         with_gap = tuple(one for one in self.state.further if one not in links)
@@ -192,7 +194,7 @@ class Loop:
         return [*sooner, links, *(one for one in others if one not in sooner)]
 
     def _failed(self, links: tuple[str, ...]) -> int:
-        """Knobs in a row that gave nothing, of that one of the links which did best."""
+        """Knobs in a row without a gain, for the link that did best."""
         return min((self.state.undone_in_a_row.get(one, 0) for one in links), default=PATIENCE)
 
     def _turn_to(self, links: tuple[str, ...]) -> None:
@@ -200,14 +202,14 @@ class Loop:
         failed = self._failed(self.state.links)
         why = f"no knob of {before} is left to try"
         if failed >= PATIENCE:
-            why = f"the last {failed} knobs of {before} gave nothing"
+            why = f"the last {failed} knobs of {before} gained nothing"
         further = dict.fromkeys((*links, *self.state.links, *self.state.further))
         self.note("seen", f"{why}: now {now}", links=list(links), further=list(further))
 
     def _priced(self, turn: Turn) -> Turn:
-        """With its cost as the layers of the changed network have it, in place of the rule of thumb.
+        """With the cost counted from the layers of the changed network, instead of the rule of thumb.
 
-        Another architecture keeps that: beside a straight line every network is dear, and yet trained in no time.
+        Another architecture keeps the rule: next to a linear model every network is costly, yet trains in no time.
         """
         if not any(key.startswith("model.") for key in turn.changes) or "model.name" in turn.changes:
             return turn
@@ -217,12 +219,12 @@ class Loop:
             return turn
 
     def _multiply_adds(self, changes: Mapping[str, Any]) -> int:
-        """Of one example, through the system as it stands with these changes."""
+        """For one example, through the current system with these changes."""
         session = self.matched.trials.session({**self.state.changes, **changes})
         return sum(row.multiply_adds or 0 for row in session.layers)
 
     def _suggested_rate(self) -> float | None:
-        """What a range test says for the system as it stands; measured once for each."""
+        """What a range test suggests for the current system; measured once for each."""
         key = changes_key(self.state.changes)
         if key not in self.rates:
             session = self.matched.trials.session(self.state.changes)
@@ -233,7 +235,7 @@ class Loop:
         return self.rates[key]
 
     def _try(self, turn: Turn, current: Outcome) -> None:
-        """One knob turned, with the run's own seed, then kept or undone. More seeds are for what stays (`_settle`)."""
+        """Turn one knob, with the run's own seed, then keep or undo it. More seeds are for what stays (`_settle`)."""
         label, unit = turn.label(current.settings), self.matched.trials.task.judge.error_unit
         facts: dict[str, Any] = {"name": turn.name, "changes": dict(turn.changes), "link": turn.link, "label": label}
         facts["values_before"] = {key: current.settings.get(key) for key in turn.changes}
@@ -249,7 +251,7 @@ class Loop:
         decision = decide(evidence, number_tried=self._number(is_asked), unit=unit)
         is_kept, why = decision.is_kept, decision.why
         if is_halved and not is_asked:
-            is_kept, why = False, "too little on the half of dev that chooses to ask the other half"
+            is_kept, why = False, "too small on the choosing half of dev to use the confirming half"
         measured = _as_measured([current], [turned], evidence)
         self.note(
             "tried", f"{label}: {_in_words(measured, unit)}; {why}", **facts, **measured, kept=is_kept,
@@ -258,7 +260,7 @@ class Loop:
         )  # fmt: skip
 
     def _settle(self, current: Outcome) -> None:
-        """Everything on trial against the system without it: what no change can show alone, they may show together."""
+        """Everything on trial against the system without it: together the changes may show what no single one can."""
         state, unit = self.state, self.matched.trials.task.judge.error_unit
         if not state.unproven or state.is_settled:
             return
@@ -283,7 +285,7 @@ class Loop:
         decision = decide(evidence, number_tried=self._number(is_halved), unit=unit)
         measured = _as_measured(before, after, evidence)
         count = len(state.unproven)
-        what = "what is on trial, with more seeds" if count == 1 else f"all {count} settings on trial at once"
+        what = "the change on trial, with more seeds" if count == 1 else f"all {count} changes on trial together"
         stays = evidence.gain > 0 or evidence.lean > 0
         then = "; proven" if decision.is_proven else "; it stays, unproven" if stays else "; undone"
         self.note(
@@ -293,7 +295,7 @@ class Loop:
         )  # fmt: skip
 
     def _number(self, is_halved: bool) -> int:
-        """Of the comparison to come."""
+        """For the next comparison."""
         return 1 + (self.state.number_confirmed if is_halved else self.state.number_tried)
 
     def _evidence(self, before: list[Outcome], after: list[Outcome], *, confirming: bool) -> Evidence:
@@ -312,7 +314,7 @@ class Loop:
 
 
 def _as_measured(before: list[Outcome], after: list[Outcome], evidence: Evidence) -> dict[str, Any]:
-    """What a comparison gave, as plain values for the diary."""
+    """The result of a comparison, as plain values for the diary."""
     return {
         "seeds": [one.seed for one in after],
         "dev_before": [one.dev_error for one in before],
@@ -342,7 +344,7 @@ def _in_words(measured: Mapping[str, Any], unit: str | None) -> str:
 
 
 def diagnosis_of_trial(matched: Matched, outcome: Outcome, *, looks: int = 0) -> Diagnosis:
-    """The ladder of one trial, as a run with its settings would get it; `looks` at dev there were before or with it."""
+    """The ladder of one trial, as a run with its settings would get it; `looks`: looks at dev before and during it."""
     trials = matched.trials
     pairs = trials.prepared.leaks.pairs.filter(pl.col("other_split") == "train")
     leaked = {

@@ -1,4 +1,4 @@
-"""Matched trials: the same split and seeds with and without a change, each setting trained once a seed and kept."""
+"""Matched trials: the same split and seeds with and without a change, each setting trained once per seed and kept."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from gnomon.training.loop import split_error
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.trial import Trial, Trials
 
-NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # of a run's settings: they belong to that run alone
+NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # settings that belong to that run alone
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one trial gave, without its model."""
+    """The result of one trial, without its model."""
 
     seed: int
     evaluations: Mapping[str, Evaluation]
     here: Here  # where the knobs stand: its settings, filled in
     examples: int  # trained on
     cost: float  # multiply-adds of the training
-    seconds: float  # judging included
+    seconds: float  # including evaluation
     looks: int  # at dev
 
     @property
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a trial gave nothing."""
+    """Why a trial gave no result."""
 
     why: str
     is_out_of_time: bool = False
@@ -60,23 +60,23 @@ class Refused:
 
 
 class Matched:
-    """Trials on one set by their changes and seed; what was trained once is not trained again."""
+    """Trials on one set, by their changes and seed; nothing is trained twice."""
 
     def __init__(self, trials: Trials, *, stop_asked: Callable[[], bool] | None = None) -> None:
         self.trials = trials
         self.stop_asked = stop_asked
-        self.cost = 0.0  # multiply-adds of every trial, those that were refused included as far as known
+        self.cost = 0.0  # multiply-adds of every trial, including refused ones as far as known
         self.trained = 0
         self._known: dict[str, Outcome] = {}
         self._models: dict[str, Trial] = {}  # of the run's own seed
         self._latest: Outcome | None = None
-        self._same_dev: bool | None = None  # whether every seed is judged on the same dev examples
+        self._same_dev: bool | None = None  # whether every seed is evaluated on the same dev examples
 
     def _train_size(self, rows: np.ndarray | None) -> int:
         return len(self.trials.prepared.splits["train"] if rows is None else rows)
 
     def seeds(self, wanted: int) -> list[int]:
-        """As many seeds, the run's own first; only that one where each seed is judged on other examples."""
+        """This many seeds, the run's own first; only that one if each seed has its own dev examples."""
         if self._same_dev is None:
             task, dev, first = self.trials.task, self.trials.prepared.splits["dev"], self.trials.opened.seed
             drawn = [task.judge.judged(dev, derive(seed, "judged")).index["id"] for seed in (first, first + 1)]
@@ -91,15 +91,15 @@ class Matched:
         rows: np.ndarray | None = None,
         deadline: float = math.inf,
     ) -> Outcome | Refused:
-        """The trial with these changes (full keys) and this seed, on the training examples at `rows` (all of them).
+        """The trial with these changes (full keys) and this seed, on the training examples at `rows` (default: all).
 
-        One that the deadline cuts short is refused: it is no measurement of its settings.
+        A trial that the deadline cuts short is refused: it does not measure its settings.
         """
         key = _key(changes, seed, rows)
         if key in self._known:
             return self._known[key]
         if time.monotonic() >= deadline:
-            return Refused("no time was left for it", is_out_of_time=True)
+            return Refused("there was no time left for it", is_out_of_time=True)
         started = time.monotonic()
         try:
             trial = self.trials.run({**changes, "seed": seed}, rows=rows, deadline=deadline, stop_asked=self.stop_asked)
@@ -128,11 +128,11 @@ class Matched:
         return found
 
     def trial(self, changes: Mapping[str, Any]) -> Trial | None:
-        """The trial with these changes and the run's own seed, its model and all; None where it is no longer kept."""
+        """The trial with these changes and the run's own seed, including its model; None if it is no longer kept."""
         return self._models.get(_key(changes, self.trials.opened.seed, None))
 
     def keep_only(self, *kept: Mapping[str, Any]) -> None:
-        """Forget the models of all other changes: they take memory."""
+        """Drop the models of all other changes: they take memory."""
         keys = {_key(changes, self.trials.opened.seed, None) for changes in kept}
         self._models = {one: trial for one, trial in self._models.items() if one in keys}
 
@@ -141,7 +141,7 @@ class Matched:
         return _key(changes, seed, None) in self._known
 
     def seconds(self, of: Outcome, times: float) -> float:
-        """How long a training takes that costs so many times what `of` did, at the slower pace of it and the latest."""
+        """Time for a training that costs this many times what `of` did, at the slower speed of it and the latest."""
         known = [of] if self._latest is None else [of, self._latest]
         return times * of.cost * max(one.seconds / max(one.cost, 1e-9) for one in known)
 
@@ -152,15 +152,15 @@ def _key(changes: Mapping[str, Any], seed: int, rows: np.ndarray | None) -> str:
 
 
 def opened_settings(settings: Settings, given: frozenset[str]) -> Settings:
-    """A run's settings as they were before the open ones were filled in, without what belongs to that run alone."""
+    """A run's settings before the unset ones were filled in, without those that belong to that run alone."""
     kept = [key for key in given if not key.startswith(NOT_TAKEN_OVER)]
     return from_flat({key: value_of(settings, key) for key in kept if value_of(settings, key) is not None})
 
 
 def nested_rows(prepared: Prepared, share: float, seed: int) -> np.ndarray:
-    """Positions of a share of train, classes in proportion, groups whole; the same seed's smaller shares lie inside.
+    """Positions of a share of train, classes in proportion, groups whole; smaller shares of the same seed are nested.
 
-    A place in the order is drawn once a seed: example (or group) by example, within its class.
+    Each example (or group) gets a place in the order once per seed, within its class.
     """
     index = prepared.splits["train"].index
     total = len(index)

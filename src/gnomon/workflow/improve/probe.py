@@ -1,4 +1,4 @@
-"""probe: what would more data, a larger network, more regularisation give? Short matched runs that measure it."""
+"""probe: what would more data, a larger network, more regularisation gain? Short matched runs that measure it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from gnomon.workflow.signals import StopFlag, Stopped, watched
 from gnomon.workflow.trial import Trials
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of train: nested, each twice the one before
-REPEATS = ((0.125, 1), (0.25, 1), (0.5, 1), (0.125, 2), (0.25, 2), (1.0, 1))  # further seeds, the cheap ones first
-SMALLEST_SUBSET = 16  # examples: with fewer the curve starts where chance rules
-CURVE_TIME = 0.45  # of the time at most goes into the learning curve; pairs take what is left
-FULL_RUNS = 9.0  # trainings of the full length that fit into the time, or else all are made shorter
-WRITING = 0.15  # of the time is kept for judging and writing, at most:
+REPEATS = ((0.125, 1), (0.25, 1), (0.5, 1), (0.125, 2), (0.25, 2), (1.0, 1))  # more seeds, the cheap ones first
+SMALLEST_SUBSET = 16  # examples: with fewer, the curve starts where chance dominates
+CURVE_TIME = 0.45  # of the time, at most, for the learning curve; pairs get the rest
+FULL_RUNS = 9.0  # full-length trainings that must fit into the time, otherwise all are shortened
+WRITING = 0.15  # of the time reserved for evaluating and writing, at most:
 WRITING_SECONDS = 20.0
 PAIR_SEEDS = 3
 CURVE_PICTURE = "learning-curve.svg"
@@ -48,14 +48,14 @@ class Clock:
 
     started: float
     seconds: float
-    full: float  # seconds that a training of the present system takes
+    full: float  # seconds for a training of the current system
 
     @property
     def deadline(self) -> float:
         return self.started + self.seconds - min(WRITING_SECONDS, WRITING * self.seconds)
 
     def has_room(self, times: float, until: float = math.inf) -> bool:
-        """Whether a training that takes so many times as long as the present one ends in time."""
+        """Whether a training that takes this many times as long as the current one finishes in time."""
         return time.monotonic() + times * self.full <= min(self.deadline, until)
 
 
@@ -77,10 +77,10 @@ def probe(
     every_link: bool = False,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Probes:
-    """Measure what changes would give, keep it in the run (probes.json), and judge the run again with it.
+    """Measure what changes would gain, store it in the run (probes.json), and diagnose the run again with it.
 
     run: a finished one. `source` is needed for data that was in memory. `seconds` is a hard limit. `every_link`: probe
-    all knobs, not only those of the link at fault. `tell` hears of each result in a line.
+    all knobs, not only those of the link at fault. `tell` gets one line per result.
     Raises UsageError, DataError, BusyError, StoppedError.
     """
     started = time.monotonic()
@@ -108,7 +108,7 @@ def probe(
 def _trials(run: Run, source: Any, settings: all_settings.Settings, given: frozenset[str]) -> Trials:
     prepared = prepare_again(
         run.folder, source, settings, run.task.kind,
-        in_memory="hand it over: probe(run, source=data).", moved="put it back there.",
+        in_memory="pass it: probe(run, source=data).", moved="put it back there.",
     )  # fmt: skip
     return Trials(prepared, opened_settings(settings, given), given=given)
 
@@ -122,7 +122,7 @@ def _epochs_share(clock: Clock) -> float:
 
 
 def _as_measured(run: Run) -> Outcome:
-    """The run itself: a trial with its settings and seed gives what it gave."""
+    """The run itself: a trial with its settings and seed gives the same result."""
     outcome, examples = run.folder.load_outcome(), run.folder.load_data()["splits"]["train"]
     multiply_adds = sum(row["multiply_adds"] or 0 for row in outcome["layers"])
     looks = len(run.history)
@@ -148,14 +148,14 @@ def _measure(
         base = matched.outcome(_shortened(matched, 1.0, share), matched.seeds(1)[0], deadline=clock.deadline)
         if isinstance(base, Refused):
             raise UsageError(
-                f"not one training was done in {clock.seconds:g} s: {base.why}.", fix="give more time: time=30m."
+                f"no training finished in {clock.seconds:g} s: {base.why}.", fix="give more time: time=30m."
             )
         first, clock.full = base, base.seconds
     bases[first.seed] = first
     _learning_curve(matched, clock, share, first, found)
     _leave_if_asked(flag)
     diagnosis = run.diagnosis
-    links, reason = (LINKS_OF_GAPS, "every link was asked for") if every_link else links_at_fault(diagnosis)
+    links, reason = (LINKS_OF_GAPS, "all links, as requested") if every_link else links_at_fault(diagnosis)
     found.tell(f"knobs      {', '.join(links) or 'none'}: {reason}")
     pairs = _pairs(matched, clock, share, bases, links, found)
     _leave_if_asked(flag)
@@ -188,13 +188,13 @@ def _learning_curve(matched: Matched, clock: Clock, share: float, first: Outcome
     seeds = matched.seeds(PAIR_SEEDS)
     _add_point(found, first, matched)
     until = clock.started + CURVE_TIME * clock.seconds
-    times = {part: part**0.5 for part in SHARES}  # of the full training's seconds, until it is measured
+    times = {part: part**0.5 for part in SHARES}  # relative to the full training's seconds, until measured
     wanted = [(part, 0) for part in SHARES[:-1]] + [one for one in REPEATS if one[1] < len(seeds)]
     for part, place in wanted:
         is_needed = place == 0
         if not clock.has_room(times[part], math.inf if is_needed else until):
             if is_needed:
-                found.notes.append("no learning curve: the time was too short for its four points")
+                found.notes.append("no learning curve: there was too little time for its four points")
                 return
             continue
         rows = nested_rows(matched.trials.prepared, part, seeds[place]) if part < 1 else None
@@ -215,9 +215,9 @@ def _add_point(found: Measured, outcome: Outcome, matched: Matched) -> None:
 
 
 def _shortened(matched: Matched, part: float, share: float) -> dict[str, Any]:
-    """Epochs for a part of train: what the task fills in for so few, or as many times more as keep the steps up.
+    """Epochs for a part of train: what the task fills in for that size, or more, to keep the number of steps up.
 
-    Given epochs grow by the square root: between the same number of epochs and the same number of steps.
+    Given epochs grow by the square root: a compromise between equal epochs and equal steps.
     """
     trials = matched.trials
     total = len(trials.prepared.splits["train"])
@@ -249,7 +249,7 @@ def _forecasts(found: Measured, matched: Matched) -> tuple[tuple[Forecast, ...],
 def _pairs(
     matched: Matched, clock: Clock, share: float, bases: dict[int, Outcome], links: tuple[str, ...], found: Measured
 ) -> list[Pair]:
-    """Every turn with the first seed, the most promising first; then all with further seeds while time lasts."""
+    """Every turn with the first seed, the most promising first; then all with more seeds while time lasts."""
     first = next(iter(bases.values()))
     turns = ordered(turns_of(links, first.here), [])
     base_changes = _shortened(matched, 1.0, share)
@@ -269,7 +269,7 @@ def _pairs(
                 continue
             if not clock.has_room(turn.cost):
                 if not place:
-                    failed[label] = "the time was too short for it"
+                    failed[label] = "there was too little time for it"
                 continue
             outcome = matched.outcome({**base_changes, **turn.changes}, seed, deadline=clock.deadline)
             if isinstance(outcome, Refused):

@@ -1,4 +1,4 @@
-"""compare: the best of several systems by one metric, of those that meet the conditions, and how sure that is."""
+"""compare: the best of several systems by one metric, among those that meet the conditions, and how certain that is."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose,
 from gnomon.workflow.run import Run, load
 
 TABLES = (".csv", ".parquet", ".pq")
-MOST_VALUES = 30  # of a tag that errors are averaged over
+MOST_VALUES = 30  # of a tag whose values' errors are averaged
 
 
 @dataclass(frozen=True)
 class System:
-    """One of the things compared: a run, or predictions that something else made."""
+    """One of the things compared: a run, or predictions from elsewhere."""
 
     name: str
     evaluation: Evaluation
@@ -39,13 +39,13 @@ class Against:
     """The winner tested against another system that meets the conditions, on the same examples."""
 
     other: str
-    test: PairedTest  # winner minus other: a difference below 0 says that the winner errs less
+    test: PairedTest  # winner minus other: a difference below 0 means that the winner errs less
     p_value: float  # corrected for the number of tests (Holm)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Who was compared by what, who won, and over whom for certain."""
+    """What was compared by which metric, the winner, and which systems it beats significantly."""
 
     systems: tuple[System, ...]
     target: Target  # with the names as they were measured
@@ -54,7 +54,7 @@ class Comparison:
     optimism: float | None  # the best of several looks better than it is by up to about this much
     differing: dict[str, tuple[Any, ...]]  # setting: its value in each system
     notes: tuple[str, ...]
-    unlike: str = ""  # why none of them can be called the best: they were not judged on the same dev examples
+    unlike: str = ""  # why there is no winner: they were not evaluated on the same dev examples
 
 
 def compare(
@@ -65,16 +65,16 @@ def compare(
     costs: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Judge runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
+    """Compare runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
 
     metric: what to optimise; conditions: what has to be met, as "latency_ms <= 100"; costs: by true class, {"porn": 10}
-    lets each of its examples count ten times, in every error, score and test.
-    Raises UsageError for fewer than two, for different tasks, or a measure that none of them has.
+    makes each of its examples count ten times, in every error, metric and test.
+    Raises UsageError for fewer than two, for different tasks, or for a metric that none of them has.
     """
     if len(things) < 2:
         raise UsageError(
-            "compare takes two runs or more.",
-            fix="give folders below runs/ or tables of predictions: gnomon compare RUN RUN, for instance.",
+            "compare needs at least two runs.",
+            fix="give folders below runs/ or tables of predictions: gnomon compare RUN RUN, for example.",
         )
     asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in conditions)
     opened = [_opened(thing) for thing in things]
@@ -82,7 +82,7 @@ def compare(
     units = {system.evaluation.unit for system in systems}
     if len(units) > 1:
         raise UsageError(
-            "these systems' errors are not measured in one unit.", fix="compare runs of one task, on the same data."
+            "these systems' errors have different units.", fix="compare runs of one task, on the same data."
         )
     known = list(dict.fromkeys(name for system in systems for name in system.measures))
     target = Target(resolve(metric, known), asked)
@@ -108,7 +108,7 @@ def _opened(thing: Run | str | Path) -> Run | Path:
 
 
 def _names(things: Sequence[Run | Path]) -> list[str]:
-    """Folder or file names; whole paths where those are not all different."""
+    """Folder or file names; whole paths if those are not unique."""
     paths = [thing if isinstance(thing, Path) else thing.path for thing in things]
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
@@ -145,7 +145,7 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
 
 
 def _unseen(run: Run) -> Evaluation:
-    """Dev with a weight of 0 for copies of training examples, which the ladder leaves out as well."""
+    """Dev with weight 0 for copies of training examples, which the ladder leaves out too."""
     import polars as pl
 
     dev = run.evaluation("dev")
@@ -157,7 +157,7 @@ def _unseen(run: Run) -> Evaluation:
 
 
 def _by_tag(dev: Evaluation) -> dict[str, Interval]:
-    """The average over each tag's values, each counting alike, and the worst of them."""
+    """The average over each tag's values, each counting equally, and the worst of them."""
     found: dict[str, Interval] = {}
     for column in dev.table.columns:
         is_few = column.startswith("tag.") and 1 < dev.table[column].drop_nulls().n_unique() <= MOST_VALUES
@@ -168,7 +168,7 @@ def _by_tag(dev: Evaluation) -> dict[str, Interval]:
 
 
 def _identities(things: Sequence[Run | Path]) -> list[Any]:
-    """What a run's dev split is made of, inputs included; None for tables, which know no inputs."""
+    """The examples of a run's dev split including inputs; None for tables, which have no inputs."""
     import polars as pl
 
     return [
@@ -194,8 +194,8 @@ def _unlike(systems: Sequence[System], identities: Sequence[Any]) -> str:
     if not others:
         return ""
     return (
-        f"{', '.join(others)} and {first.name} were judged on different dev examples: their figures cannot be held "
-        f"against each other, and none is the best. Fit them on the same data with the same seed and split settings."
+        f"{', '.join(others)} and {first.name} were evaluated on different dev examples: their numbers cannot be "
+        f"compared, and none is the best. Fit them on the same data with the same seed and split settings."
     )
 
 

@@ -1,4 +1,4 @@
-"""diagnose: the ladder and its verdict, from a run or from predictions that anything else made. Writes nothing."""
+"""diagnose: the ladder and its verdict, from a run or from predictions made elsewhere. Writes nothing."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def diagnose(
     predictions: pl.DataFrame | str | Path | None = None,
     human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
 ) -> Diagnosis:
-    """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if you have them).
+    """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if available).
 
-    `human` replaces the human-level error the run was given: one or several errors, of which the best counts, or a
-    table of people's answers (id, and a column for each of them). Raises UsageError, DataError, ArtefactError.
+    `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts, or a
+    table of people's answers (id, and one column per person). Raises UsageError, DataError, ArtefactError.
     """
     answers, levels = _levels(human)
     if predictions is not None:
@@ -37,7 +37,7 @@ def diagnose(
         leaked = external.leaked_ids(evaluations)
         return ladder.diagnose(_with_people(evaluations, answers), human=levels, leaked=leaked)
     if run is None:
-        raise UsageError("there is nothing to diagnose.", fix="hand over a run, or predictions=TABLE.")
+        raise UsageError("there is nothing to diagnose.", fix="give a run, or predictions=TABLE.")
     opened = run if isinstance(run, Run) else load(run)
     if levels is None and answers is None:
         return opened.diagnosis
@@ -50,10 +50,10 @@ def general_and_target(
     predictions: pl.DataFrame | str | Path | None = None,
     human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
 ) -> TwoWay | None:
-    """The two-way table of a run or of a predictions table; None where there is no train-dev split.
+    """The two-way table of a run or of a predictions table; None without a train-dev split.
 
-    `human` as in `diagnose`, or else what the run was given, is taken for people's error on the target data. A table of
-    answers may be for examples of train-dev as well: people's error on general data.
+    `human` as in `diagnose`, or otherwise as given to the run, is people's error on the target data. A table of
+    answers may include examples of train-dev: people's error on general data.
     """
     answers, levels = _levels(human)
     seed = 0

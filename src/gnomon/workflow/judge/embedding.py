@@ -1,4 +1,4 @@
-"""Examples as the model sees them: what goes into its last layer."""
+"""Examples as the model represents them: the inputs of its last layer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from gnomon.core.example import Examples
     from gnomon.core.task import Task
 
-BATCH = 256  # examples a forward pass
+BATCH = 256  # examples per forward pass
 
 
 def embedding_of(task: Task, model: nn.Module, examples: Examples) -> np.ndarray | None:
-    """(N, D) float32: the inputs of the last dense layer; None for a model that has none with one row an example."""
+    """(N, D) float32: the inputs of the last dense layer; None for a model without one row per example there."""
     dense = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not dense or not len(examples):
         return None

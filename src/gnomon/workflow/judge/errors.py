@@ -1,4 +1,4 @@
-"""errors: what the mistakes of a run have in common; tags of the machine's and of people's, out to CSV and back."""
+"""errors: what the mistakes of a run have in common; tags set automatically and by people, out to CSV and back."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from gnomon.workflow.road.split import Prepared
     from gnomon.workflow.run import Run
 
-LOOKED = 600  # errors, and as many right examples, whose pictures or rows the machine looks at
-REFERENCE = 600  # training examples that say what is usual
-AUTO = "auto: "  # in front of the machine's tags in a CSV
+LOOKED = 600  # errors, and as many right examples, whose pictures, rows or texts are examined
+REFERENCE = 600  # training examples that define what is usual
+AUTO = "auto: "  # prefix of automatic tags in a CSV
 FIXED = ("number", "id", "target", "prediction", "error", "confidence")  # columns of a CSV that are not read back
 COMMENT = "comment"
 YES, NO = {"1", "x", "yes", "true", "wahr"}, {"0", "no", "false", "falsch"}
 
 
 def open_data(run: Run, source: Any = None) -> Prepared:
-    """The run's data, divided as it was. `source` is only needed for data that was in memory.
+    """The run's data, split as it was. `source` is only needed for data that was in memory.
 
-    Raises UsageError or DataError where it is not at hand, or no longer what it was.
+    Raises UsageError or DataError if it is not available, or has changed.
     """
     return prepare_again(
         run.folder, source, run.settings, run.task.kind,
@@ -52,14 +52,14 @@ def open_data(run: Run, source: Any = None) -> Prepared:
 
 
 def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
-    """What the split was judged on, in the order of its table."""
+    """What the split was evaluated on, in the order of its table."""
     part = data.splits[split]
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
     return run.task.judge.judged(judged, derive(run.settings.seed, "judged"))
 
 
 def usual_examples(data: Prepared) -> Examples:
-    """A sample of train to hold others against."""
+    """A sample of train to compare others with."""
     train = data.splits["train"]
     chosen = np.unique(np.linspace(0, len(train) - 1, min(REFERENCE, len(train))).astype(np.int64))
     return train.take(chosen)
@@ -68,11 +68,11 @@ def usual_examples(data: Prepared) -> Examples:
 def with_looks(
     sheet: Sheet, task: Task, examples: Examples, reference: Examples, model: nn.Module | None = None
 ) -> Sheet:
-    """The sheet with the tags that pictures, rows and texts give, on a random part of errors and of right examples.
+    """The sheet with the tags from pictures, rows and texts, for a random part of errors and of right examples.
 
-    With the model also what looks alike to it.
+    With the model, also look-alikes.
     """
-    from gnomon.workflow.judge.embedding import embedding_of  # torch comes with it
+    from gnomon.workflow.judge.embedding import embedding_of  # imports torch
 
     wrong, right = sheet.order[: sheet.errors.count], sheet.order[sheet.errors.count :]
     positions = np.sort(np.concatenate([wrong[:LOOKED], right[:LOOKED]]))
@@ -104,7 +104,7 @@ def _of_pictures(
     here, there = (
         np.array([error_rotated.small(error_tags.gray_of(one)) for one in each]) for each in (pictures, usual_pictures)
     )
-    classes, usual_classes = np.zeros(len(here)), np.zeros(len(there))  # one for all, where truths are no classes
+    classes, usual_classes = np.zeros(len(here)), np.zeros(len(there))  # one class for all if targets are not classes
     if sheet.table["target"].dtype in (pl.String, pl.Boolean) or sheet.table["target"].dtype.is_integer():
         classes = sheet.table["target"].cast(pl.String).to_numpy()[positions].astype(str)
         usual_classes = np.array([str(one.target) for one in usual])
@@ -114,22 +114,22 @@ def _of_pictures(
 
 @dataclass(frozen=True)
 class Found:
-    """What an error analysis found."""
+    """The result of an error analysis."""
 
     sheet: Sheet
     shares: tuple[TagShare, ...]
-    note: str  # why the examples themselves were not looked at; "" if they were
-    data: Prepared | None = None  # None where it is not at hand
+    note: str  # why the examples themselves were not examined; "" if they were
+    data: Prepared | None = None  # None if it is not available
 
 
 def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
-    """The tags of a split's errors with their shares and ceilings, the highest ceiling first."""
+    """The tags of a split's errors with their shares and ceilings, highest ceiling first."""
     sheet, data, note = open_sheet(run.folder, split), None, ""
     try:
         data = open_data(run, source)
         sheet = with_looks(sheet, run.task, judged_examples(run, data, split), usual_examples(data), run.model)
     except (UsageError, DataError) as error:
-        note = f"the examples themselves were not looked at: {error.what} {error.fix}"
+        note = f"the examples themselves were not examined: {error.what} {error.fix}"
     tags = [*sheet.tags, *tags_of_people(sheet, TagStore(run.path))]
     return Found(sheet, shares_of_errors(sheet.errors, tags), note, data)
 
@@ -138,9 +138,9 @@ def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
 
 
 def write_report(run: Run, found: Found) -> Path:
-    """The run's report.html anew, with the tags of now; what was there is replaced when the new one is whole.
+    """The run's report.html rewritten with the current tags; the old page is replaced once the new one is complete.
 
-    Raises UsageError without the data: a page without its examples would take the place of one that shows them.
+    Raises UsageError without the data: the old page shows examples, and the new one could not.
     """
     if found.data is None:
         raise UsageError(f"the report shows examples, and {found.note}", fix="leave report=yes out until then.")
@@ -154,9 +154,9 @@ def write_report(run: Run, found: Found) -> Path:
 
 # --- out to CSV and back ----------------------------------------------------------------------------------------------
 def write_sheet(sheet: Sheet, store: TagStore, path: Path, *, rows: str = "errors") -> int:
-    """Errors (or rows="right", "all") as CSV, in random order, a column a tag; returns how many.
+    """Errors (or rows="right", "all") as CSV, in random order, one column per tag; returns how many.
 
-    1 has it, 0 has not, blank: not looked at. Formulas are defused, but in a file that is called .raw.csv.
+    1 has the tag, 0 has not, blank: not reviewed. Formulas are defused, except in a file named .raw.csv.
     """
     data, count = sheet_as_csv(sheet, store, rows=rows, raw=path.name.endswith(RAW))
     write_bytes(path, data)
@@ -190,10 +190,10 @@ def _cell(tag: Tag, position: int) -> int | None:
 
 
 def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command line") -> int:
-    """Take tags, "label wrong" and comments from a CSV that `write_sheet` wrote and a person filled in.
+    """Import tags, "label wrong" and comments from a CSV that `write_sheet` wrote and a person filled in.
 
-    A column that is neither fixed nor the machine's is a tag: 1, x or yes has it, 0 or no has not, blank was not
-    looked at. Only what differs from what is known is said. Returns how many cells changed. Raises DataError.
+    A column that is neither fixed nor automatic is a tag: 1, x or yes has it, 0 or no has not, blank was not reviewed.
+    Only changes are recorded. Returns how many cells changed. Raises DataError.
     """
     if not path.is_file():
         raise DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
@@ -211,7 +211,7 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
         if example not in sheet.position_of:
             raise DataError(
                 f"the example {example!r} is not in {sheet.split} of this run.", where=f"{path}, row {number}",
-                fix="read it into the run that it was written from.",
+                fix="import it into the run that it was written from.",
             )  # fmt: skip
         if line.get(COMMENT) and line[COMMENT] != marks.comments.get(sheet.position_of[example]):
             sayings.append(Saying(sheet.split, example, "comment", "", line[COMMENT]))

@@ -1,4 +1,4 @@
-"""labels: likely wrong labels ranked, a review sheet out and back in, what it says of them all, corrected labels."""
+"""labels: likely wrong labels ranked, a review sheet out and back in, what it implies for all, corrected labels."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ TIME_BINS = 10
 
 @dataclass(frozen=True)
 class Audit:
-    """One split, its labels held against probabilities from models that have not seen them."""
+    """One split, its labels compared with probabilities from models that have not seen them."""
 
     split: str
     ids: tuple[str, ...]  # (N,)
     suspects: Suspects
-    errs: np.ndarray  # (N,) bool: the model's answer is not the given label
+    errs: np.ndarray  # (N,) bool: the model's answer differs from the given label
     tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # {name: (N,) values}
     origin: str = ""  # where the probabilities come from, in words
 
@@ -74,12 +74,12 @@ class Said:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What the rows looked at say about the whole split."""
+    """What the reviewed rows say about the whole split."""
 
     looked: int
     verdicts: dict[str, int]
     wrong: Interval  # share of wrong labels in the split
-    precision: Interval | None  # share of the top suspects looked at whose label is wrong
+    precision: Interval | None  # share of the reviewed top suspects whose label is wrong
     cleaning: CleanVerdict
     concentrations: tuple[Concentration, ...]
     said: tuple[Said, ...]
@@ -89,7 +89,7 @@ def audit(thing: Any, *, split: str | None = None, settings: Settings | None = N
     """The audit of a run's split, or of the training split of data.
 
     dev, train-dev and test (once opened) have the run's own probabilities; train needs `folds` models, each trained on
-    the rest of it. Raises UsageError for a task without classes, or with too many to keep probabilities of.
+    the rest of it. Raises UsageError for a task without classes, or with too many to store probabilities.
     """
     if isinstance(thing, Run):
         split = (split or "dev").replace("-", "_")
@@ -105,7 +105,7 @@ def _of_evaluation(run: Run, split: str) -> Audit:
 
 
 def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
-    """Each fold judged by a model trained on the others, with the run's settings, or those `fit` would choose."""
+    """Each fold predicted by a model trained on the others, with the run's settings, or those `fit` would choose."""
     from gnomon.data.columns import take
     from gnomon.training.evaluate import evaluate
     from gnomon.workflow.trial import Trials
@@ -157,12 +157,12 @@ def _folds(index: pl.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
 
 
 def _refuse_numbers(unit: str | None) -> None:
-    """Raises UsageError where what is predicted is no class."""
+    """Raises UsageError if the prediction is not a class."""
     if unit != SHARE:
         of = f" ({unit})" if unit else ""
         raise UsageError(
-            f"wrong labels are looked for among classes; what is predicted here is a number{of}.",
-            fix="look at the largest errors instead, which is where wrong numbers show: gnomon errors RUN.",
+            f"label audits need classes; what is predicted here is a number{of}.",
+            fix="look at the largest errors instead, where wrong numbers show: gnomon errors RUN.",
         )
 
 
@@ -172,7 +172,7 @@ def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time:
     if not columns:
         raise UsageError(
             "these predictions have no probability for every class.",
-            fix="labels are audited for one class an example, of up to 100 classes.",
+            fix="labels are audited for one class per example, with up to 100 classes.",
         )
     names = [name.removeprefix(PROBABILITY) for name in columns]
     given = (
@@ -204,7 +204,7 @@ def _tenths(time: pl.Series) -> np.ndarray:
 
 
 def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RANDOM, seed: int = 0) -> int:
-    """Write the sheet that a person fills in; how many rows it has. Raises UsageError for a file that is there."""
+    """Write the sheet for a person to fill in; returns its number of rows. Raises UsageError if the file exists."""
     suspects = found.suspects
     drawn = draw_review(suspects, top=top, random=random, rng=generator(seed, "label review", found.split))
     rows = []
@@ -227,7 +227,7 @@ def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RAND
 
 
 def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
-    """The rows of a sheet, checked against the audit. Raises DataError naming the line that is odd."""
+    """The rows of a sheet, checked against the audit. Raises DataError naming the invalid line."""
     try:
         names, lines = from_csv(path.read_bytes())
     except FileNotFoundError:
@@ -240,19 +240,17 @@ def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
     position_of = {one: position for position, one in enumerate(found.ids)}
     said: dict[int, Said] = {}
     for number, line in enumerate(lines, start=2):
-        one = _said(line, f"{path}, line {number}", position_of, found.suspects)
+        one = _parsed_row(line, f"{path}, line {number}", position_of, found.suspects)
         if one.position in said:
-            raise DataError(
-                f"{line['id']!r} is there twice.", where=f"{path}, line {number}", fix="keep one row of it."
-            )
+            raise DataError(f"{line['id']!r} appears twice.", where=f"{path}, line {number}", fix="keep one row of it.")
         said[one.position] = one
     return tuple(said.values())
 
 
-def _said(line: Mapping[str, str], where: str, position_of: Mapping[str, int], suspects: Suspects) -> Said:
+def _parsed_row(line: Mapping[str, str], where: str, position_of: Mapping[str, int], suspects: Suspects) -> Said:
     verdict, label, part = (line.get(key, "").strip() for key in ("verdict", "label", "part"))
     if line["id"] not in position_of:
-        raise DataError(f"{line['id']!r} is no example of this split.", where=where, fix="use this split's own sheet.")
+        raise DataError(f"{line['id']!r} is not in this split.", where=where, fix="use this split's own sheet.")
     position = position_of[line["id"]]
     given = suspects.class_names[suspects.given[position]]
     if line["given"] != given:
@@ -261,31 +259,33 @@ def _said(line: Mapping[str, str], where: str, position_of: Mapping[str, int], s
             where=where, fix="write a new sheet: labels have changed since.",
         )  # fmt: skip
     if verdict.lower() not in ("", *VERDICTS):
-        raise DataError(f"{verdict!r} is no verdict.", where=where, fix=f"write one of {', '.join(VERDICTS)}.")
+        raise DataError(f"{verdict!r} is not a verdict.", where=where, fix=f"write one of {', '.join(VERDICTS)}.")
     if label and label not in suspects.class_names:
-        raise DataError(f"{label!r} is no class.", where=where, fix=f"write one of {', '.join(suspects.class_names)}.")
+        raise DataError(
+            f"{label!r} is not a class.", where=where, fix=f"write one of {', '.join(suspects.class_names)}."
+        )
     if part not in PARTS:
-        raise DataError(f"{part!r} is no part.", where=where, fix="leave the columns part and stands_for as they were.")
+        raise DataError(f"unknown part {part!r}.", where=where, fix="do not change the columns part and stands_for.")
     try:
         stands_for = float(line["stands_for"].replace(",", "."))
     except ValueError:
         stands_for = float("nan")
     if not 1 <= stands_for <= len(position_of):
         raise DataError(
-            f"{line['stands_for']!r} stands for no number of examples.", where=where,
-            fix="leave the columns part and stands_for as they were.",
+            f"stands_for={line['stands_for']!r} is not a valid number.", where=where,
+            fix="do not change the columns part and stands_for.",
         )  # fmt: skip
     if verdict.lower() == "suggested" and not label:
         label = line["suggested"]
         if label not in suspects.class_names:
-            raise DataError(f"{label!r} is no class.", where=where, fix="leave the column suggested as it was.")
+            raise DataError(f"{label!r} is not a class.", where=where, fix="do not change the column suggested.")
     return Said(position, part, stands_for, verdict.lower(), label)
 
 
 def judge_review(found: Audit, said: Sequence[Said], *, difference: float | None = None) -> Reviewed:
-    """Wrong labels in the whole split, with an interval; where they gather; whether cleaning pays.
+    """Wrong labels in the whole split, with an interval; where they cluster; whether cleaning is worth it.
 
-    difference: between the errors of models that are compared on this split. Raises UsageError for no verdicts.
+    difference: between the errors of models compared on this split. Raises UsageError if there are no verdicts.
     """
     looked = [one for one in said if one.verdict]
     if not looked:
@@ -331,7 +331,7 @@ def _parts(said: Sequence[Said], is_found: Any) -> list[Part]:
 
 
 def _not_drawn(said: Sequence[Said], total: int) -> int:
-    """Examples of parts that the sheet has no row of."""
+    """Examples of parts that have no row in the sheet."""
     return max(total - round(sum(one.stands_for for one in said)), 0)
 
 
@@ -340,7 +340,7 @@ def _over(count: Interval, total: int) -> Interval:
 
 
 def corrections(found: Audit, said: Sequence[Said]) -> pl.DataFrame:
-    """Columns id, given, label: rows whose label was found wrong; label is null where nobody knows the right one."""
+    """Columns id, given, label: rows whose label was found wrong; label is null if nobody knows the right one."""
     rows = [one for one in said if one.verdict in WRONG]
     names = found.suspects.class_names
     return pl.DataFrame(

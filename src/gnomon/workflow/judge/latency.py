@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from gnomon.core.task import Batch, Task
     from gnomon.workflow.run import Run
 
-EXAMPLES = 8  # of them in turn, so that lengths and sizes vary as they do in the data
+EXAMPLES = 8  # used in turn, so that lengths and sizes vary as they do in the data
 WARM_UP = 5  # calls that allocate and choose kernels; not counted
 FEWEST, MOST = 30, 1000  # calls
-SECONDS = 0.5  # after FEWEST calls, time is up
+SECONDS = 0.5  # limit for the calls after FEWEST
 
 
 def latency(run: Run, source: Any = None) -> Interval:
     """Milliseconds from one encoded example to its decoded answer: the median call, on this machine's processor.
 
     With the run's number of threads. The interval is that of a median (order statistics), over calls.
-    `source` is needed for data that was in memory. Raises a GnomonError where no example is at hand.
+    `source` is needed for data that was in memory. Raises a GnomonError if no example is available.
     """
     batches = _batches_of_one(run, source)
     return median(np.array(timed(run.task, run.model, batches, run.settings.machine.threads)))
@@ -59,7 +59,7 @@ def timed(
 
 
 def median(values: np.ndarray) -> Interval:
-    """Of values (N,), N >= 6, with the interval between two of them. Source: David and Nagaraja 2003, 7.1."""
+    """The median of values (N,), N >= 6, with its interval. Source: David and Nagaraja 2003, 7.1."""
     from scipy.stats import binom
 
     ordered, size = np.sort(values), len(values)
@@ -71,7 +71,7 @@ def median(values: np.ndarray) -> Interval:
 
 def _batches_of_one(run: Run, source: Any) -> list[Batch]:
     card = run.folder.load_data()
-    thing = source_of(card, source, in_memory="hand it over to measure latency.", moved="put it back there.")
+    thing = source_of(card, source, in_memory="pass it to measure latency.", moved="put it back there.")
     examples = run.task.reader.read_inputs(open_source(thing), run.settings.data, run.task.encoder).splits["all"]
     if not len(examples):
         raise GnomonError("there is no example to time.", fix="put the data back.")

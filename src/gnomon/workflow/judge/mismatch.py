@@ -1,4 +1,4 @@
-"""mismatch: whether train and dev look alike, what tells them apart, and whether the model minds. Writes nothing."""
+"""mismatch: whether train and dev look alike, how they differ, and whether it hurts the model. Writes nothing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from gnomon.core.example import Example, Examples
     from gnomon.core.task import Task
 
-LOOKED = 2_000  # examples of each side, evenly drawn
+LOOKED = 2_000  # examples per side, drawn evenly
 SHOWN = 8  # most and least dev-like training examples
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What was found; ids of training examples with their probability of being a dev example."""
+    """The result; ids of training examples with their probability of being a dev example."""
 
     shift: Shift
     columns: tuple[ColumnShift, ...]
@@ -44,7 +44,7 @@ class Mismatch:
     most_dev_like: tuple[tuple[str, float], ...]
     least_dev_like: tuple[tuple[str, float], ...]
     felt: Felt
-    num_train: int  # looked at
+    num_train: int  # examined
     num_dev: int
 
 
@@ -57,7 +57,7 @@ def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
         run = load(run)
     prepared = prepare_again(
         run.folder, source, run.settings, run.task.kind,
-        in_memory="hand it over: mismatch(run, data).", moved="put it back there.",
+        in_memory="pass it: mismatch(run, data).", moved="put it back there.",
     )  # fmt: skip
     sides = [_sample(prepared.splits[name], name, run.settings.seed) for name in ("train", "dev")]
     examples = [side[position] for side in sides for position in range(len(side))]
@@ -84,7 +84,7 @@ def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
 
 
 def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
-    """What the examples look like as numbers, by what a person is shown of them."""
+    """What the examples look like as numbers, based on what people are shown of them."""
     if all(isinstance(example.inputs, Mapping) for example in examples):
         return of_mappings([example.inputs for example in examples])
     views = [task.reader.view(example) for example in examples]
@@ -118,13 +118,13 @@ def _groups(index: pl.DataFrame) -> np.ndarray | None:
 
 
 def _tags(index: pl.DataFrame) -> dict[str, list[str | None]]:
-    """The class (or tenth) of the target counts as a tag: dev may have other classes more often."""
+    """The class (or tenth) of the target counts as a tag: some classes may be more frequent in dev."""
     found = {name.removeprefix("tag."): index[name].to_list() for name in index.columns if name.startswith("tag.")}
     return {**found, "target": index["stratum"].cast(pl.String).to_list()}
 
 
 def _errors(run: Run, index: pl.DataFrame) -> np.ndarray | None:
-    """(M,) of the dev examples looked at; None where the judged examples are others (pairs of them, say)."""
+    """(M,) of the dev examples examined; None if evaluation is on other examples (pairs of them, for example)."""
     table = run.evaluation("dev").table.select(pl.col("id").cast(pl.String), "error")
     joined = index.select(pl.col("id").cast(pl.String)).join(table, on="id", how="left", maintain_order="left")
     return None if joined["error"].null_count() or len(joined) != len(index) else joined["error"].to_numpy()

@@ -1,4 +1,4 @@
-"""pipeline: ceiling analysis of a table of predictions, one column a stage. Trains nothing, writes nothing."""
+"""pipeline: ceiling analysis of a table of predictions, one column per stage. Trains nothing, writes nothing."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from gnomon.core.evaluation import SHARE
 from gnomon.strategy.external import read_table
 from gnomon.strategy.pipeline import PipelineAnalysis, blame, ceilings
 
-WITH = "prediction."  # prediction.STAGE: the final answer where every stage up to STAGE is replaced by the truth
-TRUTH = ".truth"  # STAGE.truth beside STAGE: what the stage should have said
+WITH = "prediction."  # prediction.STAGE: the final answer if every stage up to STAGE is replaced by the truth
+TRUTH = ".truth"  # STAGE.truth beside STAGE: what the stage should have returned
 
 
 def pipeline(source: str | Path | pl.DataFrame) -> PipelineAnalysis:
-    """The analysis of a table with target and prediction, one row an example, and one of two kinds of columns.
+    """The analysis of a table with target and prediction, one row per example, and one of two kinds of columns.
 
-    prediction.STAGE in the order of the stages gives ceilings; STAGE and STAGE.truth in their order gives the stage
-    that each error begins in. Errors are 0 or 1; error and error.STAGE columns hold measured ones instead.
-    Raises DataError naming the column that is missing.
+    prediction.STAGE in the order of the stages gives ceilings; STAGE and STAGE.truth in their order gives the stage in
+    which each error starts. Errors are 0 or 1; error and error.STAGE columns hold measured ones instead.
+    Raises DataError naming the missing column.
     """
     origin = "the table" if isinstance(source, pl.DataFrame) else str(source)
     table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
     if table.is_empty():
-        raise DataError("there are no rows.", where=origin, fix="give one row per example.")
+        raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     measured = [name for name in table.columns if name.startswith("error.")]
     if measured:
         errors = np.vstack([_numbers(table, name, origin) for name in ("error", *measured)])
@@ -40,7 +40,7 @@ def pipeline(source: str | Path | pl.DataFrame) -> PipelineAnalysis:
     stages = [name.removesuffix(TRUTH) for name in table.columns if name.endswith(TRUTH)]
     if not stages:
         raise DataError(
-            f"no stage is there; the columns are {', '.join(map(repr, table.columns[:8]))}.",
+            f"there are no stages; the columns are {', '.join(map(repr, table.columns[:8]))}.",
             where=origin,
             fix="add prediction.STAGE columns, or STAGE and STAGE.truth ones.",
         )

@@ -1,4 +1,4 @@
-"""plan: how many dev and test examples it takes to tell two systems apart, or to know one error. Reads nothing."""
+"""plan: how many dev and test examples it takes to distinguish two systems, or to measure one. Reads nothing."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from gnomon.strategy.plan import (
     examples_unpaired,
 )
 
-SIZES = (0.5, 0.2, 0.1, 0.05)  # of the error: the gains planned for where none is named
+SIZES = (0.5, 0.2, 0.1, 0.05)  # relative gains to plan for if none is given
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
     """One question and its answer in examples."""
 
-    question: str  # "tell" (two errors apart), "within" (know an error), "below" (bound it), "told by" (the inverse)
+    question: str  # "tell" (two errors apart), "within" (measure an error), "below" (bound it), "told by" (the inverse)
     error: float
     other: float | None  # the second error, the half width or the bound; the smallest difference for "told by"
     paired: tuple[int, int] | None  # both models on the same examples: at best, at worst
-    unpaired: int | None  # each model on as many examples of its own; for one error, all there are
+    unpaired: int | None  # each model on its own examples; for one error, all examples
     disagree: tuple[float, float] | None = None  # the share of examples that exactly one gets wrong, behind `paired`
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Answers, with the chances they are for."""
+    """Answers, with the probabilities they are for."""
 
     rows: tuple[Needed, ...]
     alpha: float
@@ -52,15 +52,17 @@ def plan(
     alpha: float = ALPHA,
     power: float = POWER,
 ) -> Plan:
-    """How many examples tell `error` from `other`, know it to `within`, or show it `below` a bound; shares in [0, 1].
+    """How many examples distinguish `error` from `other`, measure it to `within`, or show it `below` a bound.
 
-    With none of these, what it takes to see it fall by a half, a fifth, a tenth, a twentieth. With `examples`, the
-    smallest difference that so many tell. disagree: the share of examples that exactly one of two models gets wrong.
-    Raises UsageError for what no number of examples can do.
+    With none of these, what it takes to detect a drop by a half, a fifth, a tenth, a twentieth. With `examples`, the
+    smallest difference they can detect. disagree: the share of examples that exactly one of two models gets wrong.
+    All are shares in [0, 1]. Raises UsageError for what no number of examples can do.
     """
     asked = [name for name, value in (("other", other), ("within", within), ("below", below)) if value is not None]
     if len(asked) > 1 or (asked and examples is not None):
-        raise UsageError(f"{' and '.join([*asked, 'examples'][:2])} are two questions.", fix="ask one at a time.")
+        raise UsageError(
+            f"{' and '.join([*asked, 'examples'][:2])} are two different questions.", fix="ask one at a time."
+        )
     if within is not None:
         size = examples_for_width(error, within, alpha=alpha, power=power)
         return Plan((Needed("within", error, within, None, size),), alpha, power)
@@ -70,7 +72,7 @@ def plan(
     if examples is not None:
         return Plan(_told_by(error, examples, alpha, power), alpha, power)
     if not 0 < error <= 1:
-        raise UsageError(f"an error of {error:g} is no share between 0 and 1.", fix="give error=0.1 for 10 %.")
+        raise UsageError(f"an error of {error:g} is not a share between 0 and 1.", fix="give error=0.1 for 10 %.")
     others = [other] if other is not None else [error * (1 - size) for size in SIZES]
     return Plan(tuple(_tell(error, one, disagree, alpha, power) for one in others), alpha, power)
 
@@ -83,7 +85,7 @@ def _tell(error: float, other: float, disagree: float | None, alpha: float, powe
 
 
 def _told_by(error: float, examples: int, alpha: float, power: float) -> tuple[Needed, ...]:
-    """Two rows: on the same examples (half of the errors shared), on examples of its own each."""
+    """Two rows: both models on the same examples (half of the errors shared), each model on its own."""
     paired = detectable_gain_paired(error, examples, alpha=alpha, power=power)
     unpaired = detectable_gain_unpaired(error, examples, alpha=alpha, power=power)
     return (

@@ -1,5 +1,5 @@
-"""The road of a fit, one file a station, in the order in which it is told.
+"""The road of a fit, one file per station, in order.
 
 open, recognise, read, split, facts, settings, build, encode, train, judge, write: each station is a function that takes
-what the one before it returned. `fit` goes the whole way; other verbs go a part of it.
+what the previous one returned. `fit` takes the whole road; other verbs take a part of it.
 """

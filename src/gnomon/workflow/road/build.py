@@ -25,7 +25,7 @@ from gnomon.training.threads import Threads
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
 
-ONE_THREAD_BELOW = 5e6  # multiply-adds a step (forward) below which one CPU thread is the faster choice
+ONE_THREAD_BELOW = 5e6  # multiply-adds per step (forward) below which one CPU thread is faster
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Session:
 def build_model(filled: Filled, custom: nn.Module | None = None, started: float | None = None) -> Session:
     """The model with its starting weights (or `custom`), on its device; the number of threads.
 
-    `started` is when the verb began, on time.monotonic()'s clock. Raises UsageError for a device that there is not.
+    `started` is when the verb started, on time.monotonic()'s clock. Raises UsageError for a missing device.
     """
     task, settings, train_split = filled.task, filled.settings, filled.prepared.splits["train"]
     if settings.machine.allocator == "keep":
@@ -79,7 +79,7 @@ def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[Layer
 def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
     """One thread for small steps, all cores for large ones: a rule rather than a measurement, so that runs repeat.
 
-    How many of them are used while other programs need the processors, `training.threads` decides.
+    `training.threads` decides how many of them are used while other programs need the processors.
     """
     every = torch.get_num_threads()
     multiply_adds = sum(row.multiply_adds or 0 for row in layers)
@@ -94,14 +94,14 @@ def _device(wanted: str) -> torch.device:
 
 
 def watched_threads(session: Session) -> Threads:
-    """The number that was chosen, which gives way to other programs unless the user gave it."""
+    """The chosen number, which yields to other programs unless the user set it."""
     is_fixed = "machine.threads" in session.given or session.device.type != "cpu"
     return Threads(torch.get_num_threads(), fixed=is_fixed)
 
 
 @contextmanager
 def own_threads_and_randomness(session: Session) -> Iterator[None]:
-    """Inside, torch has the session's threads and its training seed; what was before comes back afterwards."""
+    """Inside, torch has the session's threads and its training seed; afterwards the previous state is restored."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(session.settings.machine.threads or threads_before)
     try:

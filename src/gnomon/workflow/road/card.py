@@ -1,4 +1,4 @@
-"""What a run has from its first moment on: its settings, the environment, its data card. Enough to do it again."""
+"""What a run has from the start: its settings, the environment, its data card. Enough to repeat it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gnomon.workflow.road.build import Session
 
 
 def card_of(session: Session) -> dict[str, bytes]:
-    """Settings, environment and data card: what is needed to do it again. A run has it from its first moment on."""
+    """Settings, environment and data card: enough to repeat the run. A run has them from the start."""
     prepared = session.prepared
     data = {
         "source": prepared.source.origin,
@@ -38,6 +38,6 @@ def card_of(session: Session) -> dict[str, bytes]:
 
 
 def class_counts(examples: Examples) -> dict[str, int]:
-    """Examples per class, most first; empty where examples have no single class."""
+    """Examples per class, most frequent first; empty if examples have no single class."""
     counts = examples.index["label"].drop_nulls().value_counts(sort=True)
     return {str(name): int(count) for name, count in counts.head(1000).iter_rows()}

@@ -1,4 +1,4 @@
-"""Encode examples into tensors: train, and what training is judged on."""
+"""Encode examples into tensors: train, and what training is evaluated on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.road.build import Session
 from gnomon.workflow.road.split import train_sample
 
-EPOCH_SAMPLE = 2_000  # of them, how many an epoch's row looks at
+EPOCH_SAMPLE = 2_000  # training examples that each epoch is evaluated on
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the loop trains on, and what it is judged on after each epoch."""
+    """What the loop trains on, and what it is evaluated on after each epoch."""
 
     session: Session
     columns: Columns  # of train, on the session's device
@@ -31,7 +31,7 @@ class Encoded:
 
 
 def encode(session: Session, place: Path) -> Encoded:
-    """Train and the judged splits encoded. `place` is where columns too large for memory go."""
+    """Train and the evaluated splits, encoded. `place` is where columns too large for memory go."""
     notes: list[str] = []
     columns = encode_whole(session.task, session.prepared.splits["train"], place, notes.append)
     return with_judged(session, columns, notes=tuple(notes))
@@ -40,9 +40,9 @@ def encode(session: Session, place: Path) -> Encoded:
 def with_judged(
     session: Session, columns: Columns, encoded: Mapping[str, Columns] | None = None, notes: tuple[str, ...] = ()
 ) -> Encoded:
-    """The `columns` of train with those of what each epoch is judged on.
+    """The `columns` of train with those of what each epoch is evaluated on.
 
-    `encoded` holds those of splits (train-dev, dev) that have been encoded before.
+    `encoded` has those of splits (train-dev, dev) that were encoded before.
     """
     small = min(EPOCH_SAMPLE, max(500, len(session.prepared.splits["train"]) // 20))
     judged = judged_splits(session, small)
@@ -54,7 +54,7 @@ def with_judged(
 
 
 def judged_splits(session: Session, most_train: int) -> dict[str, Examples]:
-    """What each open split is judged on. The test split stays sealed."""
+    """What each open split is evaluated on. The test split stays sealed."""
     seed = derive(session.settings.seed, "judged")
     splits = {name: part for name, part in session.prepared.splits.items() if name != "test"}
     splits["train"] = train_sample(splits["train"], most_train, session.settings.seed)

@@ -1,4 +1,4 @@
-"""Fit what the task has to know of its data (class names, means, vocabulary) on train alone."""
+"""Fit what the task has to know about its data (class names, means, vocabulary) on train alone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gnomon.workflow.road.split import Prepared
 
 @dataclass(frozen=True)
 class Fitted:
-    """The divided data, and the task that knows it."""
+    """The split data, and the task fitted to it."""
 
     prepared: Prepared
     task: Task
 
 
 def fit_facts(prepared: Prepared, settings: Settings) -> Fitted:
-    """The task with its facts. Raises UsageError for a human-level error that its unit does not have."""
+    """The task with its facts. Raises UsageError for a human-level error that is impossible in its unit."""
     train = prepared.splits["train"]
     task = prepared.task.from_train(train, settings)
     check_human(settings.goal.human or (), task.judge.error_unit)

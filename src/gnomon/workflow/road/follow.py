@@ -1,4 +1,4 @@
-"""Whoever watches a fit hears of it here: the command line, a notebook, or nobody."""
+"""Progress events of a fit, for whoever listens: the command line, a notebook, or nobody."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Ready:
 
 
 class Follower(Watcher, Protocol):
-    """Whoever watches a fit."""
+    """Listens to a fit."""
 
     def on_phase(self, text: str) -> None:
         """Something that may take a while begins: "reading", "judging", "writing the report"."""
 
     def on_ready(self, ready: Ready) -> None:
-        """Training is about to begin."""
+        """Training is about to start."""
 
     def on_nudge(self, row: Mapping[str, Any]) -> None:
-        """A setting was changed while it trains: a row of the diary."""
+        """A setting was changed during training: a row of the diary."""
 
 
 @dataclass
 class Silent:
-    """A follower that says nothing."""
+    """A follower that prints nothing."""
 
     rows: list[Mapping[str, Any]] = field(default_factory=list)
 

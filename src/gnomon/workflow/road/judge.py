@@ -1,4 +1,4 @@
-"""Judge a model: its predictions of every open split, as one table each."""
+"""Evaluate a model: its predictions on every open split, as one table each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gnomon.workflow.road.split import TRAIN_RUNG
 
 @dataclass(frozen=True)
 class Measured:
-    """A trained system, and what it does."""
+    """A trained system, and its evaluations."""
 
     session: Session  # its model has the weights of the best epoch
     state: TrainingState
     task: Task  # calibrated on dev
-    examples: Mapping[str, Examples]  # that each split was judged on
+    examples: Mapping[str, Examples]  # that each split was evaluated on
     evaluations: Mapping[str, Evaluation]  # of the open splits; test stays sealed
 
 
@@ -46,7 +46,7 @@ def measured(
 ) -> tuple[Task, dict[str, Evaluation]]:
     """The task, calibrated on dev, and the evaluation of each of `examples` (by split; dev is among them).
 
-    `columns`: those of them that are encoded; the others are encoded on the way, a chunk at a time.
+    `columns`: those that are encoded already; the others are encoded on the way, a chunk at a time.
     """
     source = session.prepared.source.name
     target = session.settings.data.target_data
@@ -65,7 +65,7 @@ def measured(
 
 
 def epoch_judge(encoded: Encoded) -> Callable[[nn.Module], Judged]:
-    """A function that measures train (a sample), train-dev and dev for an epoch's row."""
+    """A function that evaluates train (a sample), train-dev and dev for an epoch's row."""
 
     def judge(model: nn.Module) -> Judged:
         _, evaluations = measured(encoded.session, model, encoded.judged, encoded.judged_columns)

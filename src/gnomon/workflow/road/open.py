@@ -1,4 +1,4 @@
-"""Open what the user handed over: a path, a set's name, arrays. Nothing is read yet."""
+"""Open what the user passed: a path, a set's name, arrays. Nothing is read yet."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gnomon.data.source import Source
 
 @dataclass(frozen=True)
 class Opened:
-    """The source, and the one whose distribution counts, where there is a second."""
+    """The source, and the one with the target distribution, if there is one."""
 
-    settings: Settings  # as the user left them: open ones are None
+    settings: Settings  # as the user set them: unset ones are None
     source: Source
     target: Source | None  # settings.data.target_data
-    reopen: str | None  # what to hand over to open the source again; None for data in memory
+    reopen: str | None  # what to pass to open the source again; None for data in memory
 
 
 def open_data(thing: Any, settings: Settings) -> Opened:
@@ -37,7 +37,7 @@ def given_keys(values: Mapping[str, Any]) -> frozenset[str]:
 
 
 def findable(settings: Settings) -> Settings:
-    """The settings with the places of further files as they are seen from every folder: a run is resumed from any."""
+    """The settings with absolute paths of further files, because a run can be resumed from any folder."""
     places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
     found = {
         key: str(Path(place).expanduser().absolute())

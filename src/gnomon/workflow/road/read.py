@@ -1,4 +1,4 @@
-"""Read a source, as its task reads data."""
+"""Read a source the way its task reads data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gnomon.workflow.road.recognise import Recognised
 
 @dataclass(frozen=True)
 class Read:
-    """The examples of the source, in the splits that it has; likewise of the target data."""
+    """The examples of the source, in the splits that it has; likewise for the target data."""
 
     recognised: Recognised
     reading: Reading
@@ -18,7 +18,7 @@ class Read:
 
 
 def read_examples(recognised: Recognised) -> Read:
-    """Every example. What cannot be read is listed, and counted. Raises DataError."""
+    """Every example. What cannot be read is listed and counted. Raises DataError."""
     opened, task = recognised.opened, recognised.task
     reading = task.reader.read(opened.source, opened.settings.data)
     return Read(

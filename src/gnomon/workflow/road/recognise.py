@@ -1,4 +1,4 @@
-"""Recognise what task a source is for: every task says how sure it is; the surest has it."""
+"""Recognise which task a source is for: every task says how well it fits; the best match takes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gnomon.data.source import TABLE_SUFFIXES, Source
 from gnomon.workflow.road.open import Opened
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
-LEAST_CERTAIN = 0.2  # a claim below this is a guess not worth acting on
+LEAST_CERTAIN = 0.2  # a claim below this is only a guess
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Recognised:
 
     opened: Opened
     task: TaskKind
-    why: str  # why the source was taken for this task's
+    why: str  # why the source was interpreted as this task's
 
 
 def recognise(opened: Opened, task: TaskKind | None = None) -> Recognised:
-    """The task that claims the source most surely. `task`, or the settings' task, overrules. Raises DataError."""
+    """The task that fits the source best. `task`, or the settings' task, overrides. Raises DataError."""
     source, settings = opened.source, opened.settings
     chosen = task or (found.task(settings.task.name) if settings.task.name is not None else None)
     if chosen is not None:
@@ -50,4 +50,4 @@ def _what_to_give(source: Source) -> str:
         return "save the sheet as CSV in the spreadsheet program, and give that."
     if sum(name.endswith(TABLE_SUFFIXES) for name in names) > 1:
         return "give one of the tables, or name them train.csv, dev.csv and test.csv."
-    return "give a folder that holds a folder of pictures for each class, or a CSV, TSV or Parquet table."
+    return "give a folder with one folder of pictures per class, or a CSV, TSV or Parquet table."

@@ -1,4 +1,4 @@
-"""What the report of a run shows, gathered from its folder and its predictions."""
+"""What the report of a run shows, collected from its folder and its predictions."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def report_record(
 
 
 def mistakes(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows with an error, the most confident (or where there is no confidence, the largest) first."""
+    """Rows with an error, most confident first (or, without confidence, largest first)."""
     wrong = table.with_row_index("position").filter(pl.col("error") > 0)
     order = "confidence" if not table["confidence"].null_count() else "error"
     return wrong.sort(order, "id", descending=[True, False], nulls_last=True)

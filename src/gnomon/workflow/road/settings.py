@@ -1,4 +1,4 @@
-"""Fill in the settings that are still open: by task and data size, then by what neither the user nor the task says."""
+"""Fill in the settings that are still unset: by task and data size, then the general defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gnomon.workflow.road.facts import Fitted
 from gnomon.workflow.road.split import Prepared
 
 FULL_BATCH_BELOW = 2_000  # training examples
-DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
+DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
     "regularise.weight_decay": 0.0,
     "regularise.dropout": (),
@@ -30,7 +30,7 @@ DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task says
 
 @dataclass(frozen=True)
 class Filled:
-    """Data, task, and settings of which none is open but the number of threads."""
+    """Data, task, and settings, all set except the number of threads."""
 
     prepared: Prepared
     task: Task
@@ -39,7 +39,7 @@ class Filled:
 
 
 def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = frozenset()) -> Filled:
-    """The settings filled in. Raises UsageError for a table of rates that cannot be used."""
+    """The settings filled in. Raises UsageError for an invalid table of rates."""
     prepared, task = fitted.prepared, fitted.task
     num_train = len(prepared.splits["train"])
     filled = fill(settings, {"task.name": task.name})
@@ -68,7 +68,7 @@ def refuse_idle_settings(filled: Filled) -> Filled:
 
 
 def _offers(settings: Settings, num_train: int) -> tuple[str, ...]:
-    """Full-batch gradient descent is offered where it is cheap."""
+    """Full-batch gradient descent is suggested if it is cheap."""
     if num_train >= FULL_BATCH_BELOW or settings.optimiser.batch_size in (0, num_train):
         return ()
-    return (f"{num_train:,} training examples are few enough for one batch an epoch, if you like: batch_size=0",)
+    return (f"with only {num_train:,} training examples, one batch per epoch is an option: batch_size=0",)

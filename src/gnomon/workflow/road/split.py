@@ -1,4 +1,4 @@
-"""Divide the examples: train, train-dev, dev and test; corrected labels put in, copies across splits looked for."""
+"""Split the examples: train, train-dev, dev and test; labels corrected, copies across splits searched for."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is m
 
 @dataclass(frozen=True)
 class Prepared:
-    """A source, recognised, read and divided."""
+    """A source, recognised, read and split."""
 
     source: Source
     task: TaskKind
-    why: str  # why the source was taken for this task's
+    why: str  # why the source was interpreted as this task's
     splits: Mapping[str, Examples]  # "train", "train_dev" (with target data), "dev", "test" (unless there is none)
     notes: tuple[str, ...]
     bad: tuple[BadInput, ...]
     leaks: Leaks
-    reopen: str | None  # what to hand over to open the source again; None for data in memory
+    reopen: str | None  # what to pass to open the source again; None for data in memory
 
     def identity(self) -> pl.DataFrame:
-        """Who is where: one row an example, with split, id and fingerprint. What a resumed run is held against."""
+        """Which example is where: a row per example, with split, id and fingerprint. Checks a resumed run."""
         parts = [
             pl.DataFrame({"id": part.index["id"].cast(pl.String), "fingerprint": part.fingerprints()}).select(
                 pl.lit(name).alias("split"), "id", "fingerprint"
@@ -50,7 +50,7 @@ class Prepared:
         is_shared = whole["id"].is_duplicated()
         if not is_shared.any():
             return whole
-        # Two sources may use one id (a.png in each): the second one is told from the first by its number.
+        # Two sources may share an id (a.png in each): the second one gets a number.
         again = pl.int_range(pl.len()).over("id", order_by="fingerprint")
         numbered = whole.filter(is_shared).with_columns(
             pl.when(again > 0).then(pl.format("{} #{}", "id", again)).otherwise("id").alias("id")
@@ -59,7 +59,7 @@ class Prepared:
 
 
 def split_examples(read: Read) -> Prepared:
-    """Divide, put corrected labels in, look for leaks. Raises UsageError or DataError naming what to do."""
+    """Split, correct labels, look for leaks. Raises UsageError or DataError naming what to do."""
     opened, settings = read.recognised.opened, read.recognised.opened.settings
     source, judged_on = opened.source, opened.target
     notes, bad = list(read.reading.notes), list(read.reading.bad)
@@ -86,7 +86,7 @@ def split_examples(read: Read) -> Prepared:
 
 
 def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:
-    """Every split with the labels that a review has corrected: train, dev and test by the same process."""
+    """Every split with the labels corrected in a review: train, dev and test by the same process."""
     labels = read_corrections(Path(path).expanduser())
     found = {}
     for name, part in splits.items():
@@ -94,20 +94,20 @@ def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> d
         found[name] = relabelled(part, labels) if number else part
         if number:
             left_out = len(part) - len(found[name])
-            out = f", {left_out:,} of them left out, since nobody knows their label" if left_out else ""
-            notes.append(f"{name.replace('_', '-')}: labels of {counted(number, 'example')} as {path} has them{out}")
+            out = f", {left_out:,} of them left out because nobody knows their label" if left_out else ""
+            notes.append(f"{name.replace('_', '-')}: {counted(number, 'label')} corrected from {path}{out}")
     if not notes or not any(path in note for note in notes):
         raise DataError(
-            "none of the ids there is an example of this data.",
+            "none of the ids in it is an example of this data.",
             where=path,
-            fix="give the file that was written for it.",
+            fix="give the file that was written for this data.",
         )
     return found
 
 
 @contextmanager
 def _placed(where: str) -> Iterator[None]:
-    """Errors about examples, which do not know where they come from, get a place."""
+    """Add a place to errors about examples, which do not know where they come from."""
     try:
         yield
     except DataError as error:
@@ -117,7 +117,7 @@ def _placed(where: str) -> Iterator[None]:
 
 
 def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
-    """The splits of one source: as it divides itself, completed where it does not."""
+    """The splits of one source: its own, and any that are missing."""
     parts, split, seed = dict(reading.splits), settings.split, settings.seed
     if "all" in parts:
         whole = parts["all"]
@@ -132,7 +132,7 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
         }
     if "train" not in parts:
         raise DataError(
-            f"found {' and '.join(parts)} but no train split.", fix="add a train split, or hand over one undivided set."
+            f"found {' and '.join(parts)} but no train split.", fix="add a train split, or give one set without splits."
         )
     if "dev" not in parts:
         train = parts["train"]
@@ -147,14 +147,14 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
 def divided_in_two(
     reading: Reading, target: Reading, settings: Settings, notes: list[str], names: tuple[str, str]
 ) -> dict[str, Examples]:
-    """Train on the source, judge on the target distribution; train-dev is carved from what is trained on.
+    """Train on the source, evaluate on the target distribution; train-dev is held out from the training data.
 
-    `names` of the two are kept with every example: what is joined can be told apart again.
+    The `names` of the two are kept with every example, so that they can be separated again.
     """
     general = from_source(reading.splits["all"] if "all" in reading.splits else reading.splits["train"], names[0])
     unused = [name for name in ("dev", "test") if name in reading.splits]
     if unused:
-        notes.append(f"{' and '.join(unused)} of the source are not used: target_data is what counts")
+        notes.append(f"{' and '.join(unused)} of the source are not used: target_data provides dev and test")
     alike = {name: from_source(_alike(general, part), names[1]) for name, part in target.splits.items()}
     target = replace(target, splits=alike)
     split, seed = settings.split, settings.seed
@@ -179,7 +179,7 @@ def divided_in_two(
 
 
 def _alike(general: Examples, wanted: Examples) -> Examples:
-    """The target's examples in the form (columns, types) that those of the source have. Raises DataError."""
+    """The target's examples with the columns and types of the source's. Raises DataError."""
     nobody = general.take(np.empty(0, dtype=np.int64))
     return nobody.join(wanted) if type(wanted) is type(general) else wanted
 
@@ -200,12 +200,12 @@ def _require(splits: Mapping[str, Examples], source: Source) -> None:
         raise DataError(
             f"there are {sum(map(len, splits.values()))} examples, too few to learn from.",
             where=source.origin,
-            fix="add examples: four are the least, hundreds are a start.",
+            fix="add examples: at least four, better hundreds.",
         )
 
 
 def _require_known_classes(splits: Mapping[str, Examples]) -> None:
-    """Raises DataError where the target data holds classes that training never sees."""
+    """Raises DataError if the target data has classes that training never sees."""
     labels = {name: part.index["label"].drop_nulls() for name, part in splits.items()}
     known = set(labels["train"].cast(pl.String).unique())
     for name, label in labels.items():
@@ -214,7 +214,7 @@ def _require_known_classes(splits: Mapping[str, Examples]) -> None:
             raise DataError(
                 f"{name} has {counted(len(strange), 'class', 'classes')} that train has no examples of: "
                 f"{first_names(strange)}.",
-                fix="name the classes alike in both sources, or add examples of them to the first.",
+                fix="use the same class names in both sources, or add examples of them to the first.",
             )
 
 
@@ -232,7 +232,7 @@ def _without_copies(
 
 
 def train_sample(examples: Examples, most: int, seed: int) -> Examples:
-    """At most `most` examples of train, drawn evenly by the run's seed."""
+    """At most `most` examples of train, drawn evenly with the run's seed."""
     if len(examples) <= most:
         return examples
     chosen = generator(seed, "train rung").choice(len(examples), most, replace=False)

@@ -29,16 +29,16 @@ from gnomon.workflow.road.write import model_files
 from gnomon.workflow.signals import StopFlag, Stopped
 
 SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on
-STEPS_BETWEEN_LOOKS = (100, 400)  # at signals: the fewest, in a short training, and the most
-LOOKS = 10  # that a training between the two gets
+STEPS_BETWEEN_LOOKS = (100, 400)  # between signal measurements: at least, and at most
+LOOKS = 10  # measurements in a training between the two
 
 
 def train_model(
     encoded: Encoded, folder: RunFolder, follower: Follower, flag: StopFlag, *, resumed: bool = False
 ) -> TrainingState:
-    """The loop, from the start or the newest checkpoint of the run, to its end.
+    """The loop, from the start or the run's newest checkpoint, to its end.
 
-    Raises Stopped when a signal came, after its state was saved, and DivergedError.
+    Raises Stopped after a signal, once its state is saved, and DivergedError.
     """
     session = encoded.session
     settings, task = session.settings, session.task
@@ -63,7 +63,7 @@ def train_model(
     checkpoint = folder.latest_checkpoint() if resumed else None
     if checkpoint is not None:
         state.load(checkpoint.files)
-    folder.history.keep_first(state.counters.looks)  # one row a look
+    folder.history.keep_first(state.counters.looks)  # one row per epoch
     notes = (*(checkpoint.notes if checkpoint else ()), *encoded.notes, *_little_room(folder, state))
     prepared = replace(session.prepared, notes=(*notes, *session.prepared.notes))
     step = None if checkpoint is None else checkpoint.step
@@ -85,7 +85,7 @@ def train_model(
 
 
 def _with_best_kept(fault: DivergedError, folder: RunFolder, session: Session, state: TrainingState) -> DivergedError:
-    """The error, after the weights of the best epoch so far, where there is one, were saved as the run's model."""
+    """The error, after the weights of the best epoch so far, if any, were saved as the run's model."""
     if not state.best:
         return fault
     load_model(session.model, state.best)
@@ -98,15 +98,15 @@ def _with_best_kept(fault: DivergedError, folder: RunFolder, session: Session, s
 
 
 def _little_room(folder: RunFolder, state: TrainingState) -> tuple[str, ...]:
-    """A warning when the disk has no room for the two checkpoints that are kept and the one that replaces one."""
-    copies = 5 if state.average else 4  # weights now and at their best, two moments, the moving average
+    """A warning if the disk has no room for the two checkpoints that are kept and the one being written."""
+    copies = 5 if state.average else 4  # current and best weights, two moments, the moving average
     needed = 3 * copies * sum(buffer.nbytes for buffer in state.parameters.buffers)
     free = free_bytes(folder.path)
     return (f"the disk has {free:,} bytes free; three checkpoints need about {needed:,}",) if free < needed else ()
 
 
 def _unless_stopped(judge: Callable[[nn.Module], Judged], flag: StopFlag) -> Callable[[nn.Module], Judged | None]:
-    """`judge`, which gives up and returns None when a signal comes: a large dev set takes longer than people wait."""
+    """`judge`, which stops and returns None after a signal: a large dev set takes longer than people wait."""
 
     def judge_or_stop(model: nn.Module) -> Judged | None:
         try:
@@ -119,7 +119,7 @@ def _unless_stopped(judge: Callable[[nn.Module], Judged], flag: StopFlag) -> Cal
 
 
 def _deadline(session: Session) -> float:
-    """When the last step must be done to keep to stop.max_time: a fifth of it, at most 20 s, is for judging."""
+    """When the last step must be done to keep to stop.max_time: a fifth of it, at most 20 s, is for evaluation."""
     limit = session.settings.stop.max_time
     if limit is None:
         return math.inf
@@ -127,11 +127,11 @@ def _deadline(session: Session) -> float:
 
 
 def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState, float], list[dict[str, Any]] | None]:
-    """What the loop asks at the end of an epoch: the signals of every layer on a fixed batch of train, where due.
+    """What the loop asks at the end of an epoch: the signals of every layer on a fixed batch of train, if due.
 
     Due at the first and the last epoch, and at the end of every epoch in which another tenth of all steps was made,
-    at least 100 and at most 400: a look costs about as much as two or three steps, and so a hundredth of the training
-    or less, of a short one a fortieth.
+    at least 100 and at most 400: a measurement costs about two or three steps, and so at most a hundredth of the
+    training, of a short one a fortieth.
     """
     total, seed = length(columns), derive(session.settings.seed, "signals")
     rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values

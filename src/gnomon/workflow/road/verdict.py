@@ -1,4 +1,4 @@
-"""From a run's predictions to its diagnosis and its report, written into its folder. Needs no torch."""
+"""From a run's predictions to its diagnosis and report, written into its folder. Needs no torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapping[str, Examples]) -> Diagnosis:
     """Diagnose the run from `evaluations` and write diagnosis.json and report.html.
 
-    `examples` are the judged examples of the splits, for the pictures; a split left out is shown without pictures.
+    `examples` are the evaluated examples of the splits, for the pictures; a missing split is shown without pictures.
     """
     diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
     run.folder.save_diagnosis(diagnosis)
@@ -35,7 +35,7 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
 
 
 def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
-    """The ladder of these evaluations against `human`, with what the run knows of leaks, looks and settings."""
+    """The ladder of these evaluations against `human`, with what the run knows about leaks, looks and settings."""
     card, outcome = run.folder.load_data(), run.folder.load_outcome()
     found = diagnose(
         evaluations,
@@ -52,7 +52,7 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
     found = apply_probes(found, run.folder.load_probes())
     turned = read_diary(run.folder)
     if turned:
-        found = replace(found, notes=(*found.notes, f"changed while it trained: {in_words(turned)}"))
+        found = replace(found, notes=(*found.notes, f"changed during training: {in_words(turned)}"))
     if outcome["ended_because"] != "max_time":
         return found
     stop = run.settings.stop
@@ -61,7 +61,7 @@ def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequ
 
 
 def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
-    """Ids of judged examples that train holds as well, by split, of the type that split's table has."""
+    """Ids of evaluated examples that train contains too, by split, in the type that split's table has."""
     pairs = run.folder.load_leaks().filter(pl.col("other_split") == "train")
     return {
         split: pairs.filter(pl.col("split") == split)["id"].cast(evaluation.table["id"].dtype, strict=False).to_list()

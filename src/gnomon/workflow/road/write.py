@@ -1,4 +1,4 @@
-"""Write what was found: model, predictions, outcome, diagnosis and report."""
+"""Write the results: model, predictions, outcome, diagnosis and report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_run(found: Measured, run: Run) -> None:
-    """Everything that is known after training, into the run's folder."""
+    """Write everything that is known after training into the run's folder."""
     session, state, folder = found.session, found.state, run.folder
     folder.save_model(model_files(found.task, session.settings, session.model))
     for name, evaluation in found.evaluations.items():
@@ -52,7 +52,7 @@ def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, b
 
 
 def layer_row(row: LayerRow) -> dict[str, Any]:
-    """A layer as plain values, as the run keeps it and the faces show it."""
+    """A layer as plain values, as the run stores it and as it is shown."""
     return {
         "name": row.name,
         "kind": row.kind,

@@ -1,4 +1,4 @@
-"""Carries a search out: rounds of trials, repeats, the best trained; the one process that writes the ledger."""
+"""Runs a search: rounds of trials, repeats, training the best; the one process that writes the ledger."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from gnomon.workflow.tune.plan import Follower, Plan, placed
 from gnomon.workflow.tune.worker import CUT_OFF, Job
 from gnomon.workflow.tune.workers import Event, Here, Processes
 
-RESERVE = 1.5  # of a trial's time is kept for training the best one again, when time is limited
+RESERVE = 1.5  # times a trial's duration that is reserved for training the best one again, if time is limited
 
 
 class Driver:
-    """Carries a plan out: the one process that writes the ledger."""
+    """Runs a plan: the one process that writes the ledger."""
 
     def __init__(
         self, folder: SearchFolder, plan: Plan, source: Any, preset: Mapping[str, Any], follower: Follower,
@@ -55,7 +55,7 @@ class Driver:
         self.team: Here | Processes | None = None
 
     def spent(self) -> float:
-        """Seconds spent on this search, by this process and those before it."""
+        """Seconds spent on this search, by this process and earlier ones."""
         return self.before + clock.monotonic() - self.started
 
     # --- the whole of it ----------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ class Driver:
         if finished is not None:
             return Tuned.reopened(self.folder, plan.space, self.ledger, finished)
         self.follower.on_plan(plan)
-        flag.what, flag.patient = "the search was stopped; every trial that had ended is kept.", True
+        flag.what, flag.patient = "the search was stopped; every finished trial is kept.", True
         try:
             self._rounds()
             best = self._best()
@@ -95,7 +95,7 @@ class Driver:
         )  # fmt: skip
 
     def _count_looks(self, run: Run, session: Session) -> None:
-        """Judge the run again, knowing that each epoch of each trial was a look at the dev set that it is judged on."""
+        """Diagnose the run again, given that each epoch of each trial was a look at its dev set."""
         made = (*self.ledger.results.values(), *self.ledger.again.values())
         with run.folder.lock():
             remember_earlier(run.folder, sum(len(one.epoch_errors) for one in made))
@@ -132,7 +132,7 @@ class Driver:
                 return
 
     def _points(self, what: Round, region: coarse_to_fine.Region) -> dict[int, Mapping[str, Any]]:
-        """{trial: point}; an empty point is asked for when its turn comes."""
+        """{trial: point}; an empty point is decided when its turn comes."""
         plan = self.plan
         if plan.sampler == "grid":
             order = coarse_to_fine.shuffled(coarse_to_fine.grid(plan.space, plan.trials - 1), self.seed)
@@ -142,7 +142,7 @@ class Driver:
         return dict(coarse_to_fine.draws(plan.space, region, what, self.seed))
 
     def _make(self, what: Round, points: Mapping[int, Mapping[str, Any]], earlier: Sequence[Result]) -> None:
-        """Make the trials of a round that are not there yet."""
+        """Run the trials of a round that are still missing."""
         plan, ledger = self.plan, self.ledger
         tried = dict(points)
         left = [number for number in points if number not in ledger.results]
@@ -175,13 +175,13 @@ class Driver:
             raise Stopped
 
     def _heard(self, event: Event, round_number: int, point: Mapping[str, Any]) -> Result | None:
-        """Write down what happened; the result, where there is one."""
+        """Record what happened; returns the result, if there is one."""
         ledger = self.ledger
         if event.kind == "began":
             ledger.began(event.number)
         elif event.kind == "died":
             ledger.died(event.number, event.why)
-            self.follower.on_note(f"the process of trial {event.number} died ({event.why}); the trial is made again")
+            self.follower.on_note(f"the process of trial {event.number} died ({event.why}); the trial is repeated")
         elif event.result["status"] == CUT_OFF:
             ledger.put_back(event.number)
             self.is_over = self.is_over or not self.flag.asked()
@@ -194,7 +194,7 @@ class Driver:
         return None
 
     def _unmet(self, measures: Mapping[str, float]) -> list[str]:
-        """The conditions that are not met, with what was measured. Raises UsageError for an unknown measure."""
+        """The conditions that are not met, with what was measured. Raises UsageError for an unknown metric."""
         unmet = []
         for one in self.plan.conditions:
             name = resolve(one.name, list(measures))
@@ -214,7 +214,7 @@ class Driver:
                 self.ledger.put_back(number)
 
     def _seconds_left(self) -> float:
-        """Until no more trial may run: what training the best one again takes is kept."""
+        """When no more trial may run: the time to train the best one again is reserved."""
         if self.plan.seconds is None:
             return math.inf
         took = [one.seconds for one in self.ledger.results.values() if one.status == FINISHED]
@@ -234,7 +234,7 @@ class Driver:
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
     def _best(self) -> Result:
-        """Raises UsageError or DivergedError where there is none."""
+        """Raises UsageError or DivergedError if there is none."""
         results = list(self.ledger.results.values())
         best = best_of(results)
         if best is not None:
@@ -242,15 +242,15 @@ class Driver:
         if any(one.status == FINISHED for one in results):
             nearest = min((one for one in results if one.unmet), key=lambda one: (len(one.unmet), one.error))
             raise UsageError(
-                f"none of {len(results)} trials meets every condition; trial {nearest.number} comes nearest "
+                f"none of {len(results)} trials meets every condition; trial {nearest.number} comes closest "
                 f"({'; '.join(nearest.unmet)}).",
                 where=str(self.folder.path),
-                fix="loosen the condition, or search where it can be met: units=4..32, for instance.",
+                fix="loosen the condition, or search where it can be met: units=4..32, for example.",
             )
         if not results:
             raise UsageError("there was no time for a single trial.", fix="give it more: time=30m.")
         raise DivergedError(
-            f"none of {len(results)} trials came to its end; the last: {results[-1].note}",
+            f"none of {len(results)} trials finished; the last: {results[-1].note}",
             where=str(self.folder.path), fix="search smaller learning rates: learning_rate=1e-6..1e-3.",
         )  # fmt: skip
 

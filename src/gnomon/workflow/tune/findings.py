@@ -38,7 +38,7 @@ from gnomon.workflow.tune.words import found_lines, value_text
 
 @dataclass(frozen=True)
 class Tuned:
-    """A search that came to its end."""
+    """A finished search."""
 
     folder: SearchFolder
     space: Space
@@ -75,7 +75,7 @@ def conclude(
     folder: SearchFolder, space: Space, ledger: Ledger, task: Task, best: Result, run: Run, *,
     conditions: Sequence[Condition], seconds: float, seed: int,
 ) -> Tuned:  # fmt: skip
-    """Work out what the search found, and write it down."""
+    """Work out what the search found, and write it."""
     results = tuple(ledger.results[number] for number in sorted(ledger.results))
     defaults = ledger.results.get(1)
     if defaults is not None and defaults.status != FINISHED:
@@ -114,7 +114,7 @@ def conclude(
 
 
 def _jsonable(value: Any) -> Any:
-    """As it is read back later: lists for tuples, None for what is infinite, which JSON does not know."""
+    """As it is read back later: lists for tuples, None for infinity, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _jsonable(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -127,17 +127,17 @@ def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
     words: dict[str, Any] = {"error_name": task.judge.error_name, "unit": task.judge.error_unit}
     drawn = [
         Drawn(
-            "history", "The line is the best so far. One that still falls at its end would profit from more trials.",
+            "history", "The line is the best so far. If it is still falling at its end, more trials would help.",
             draw_search_history(results, **words),
         ),
         Drawn(
-            "slices", "Where the good trials lie. Darker dots were tried later, crosses ended early, a line marks the "
-            "default; shaded is where the search zoomed to. A good trial at the end of a plot means that the range was "
-            "too small.",
+            "slices", "Where the good trials are. Darker dots were tried later, crosses stopped early, a line marks "
+            "the default; the shaded ranges are where the search zoomed in. A good trial at the end of a plot means "
+            "that the range was too small.",
             draw_search_slices(space, results, tuned.zooms, **words),
         ),
         Drawn(
-            "parallel coordinates", "Follow the dark lines: where they bundle, a setting matters; where they fan out, "
+            "parallel coordinates", "Follow the dark lines: if they bundle, a setting matters; if they fan out, "
             "it does not.",
             draw_search_parallel(space, results),
         ),
@@ -145,9 +145,9 @@ def _figures(tuned: Tuned, task: Task) -> list[Drawn]:
     if tuned.outcome["importance"] is not None:
         drawn.append(
             Drawn(
-                "importance", "How much of the spread between trials each setting explains by itself, in a random "
-                "forest (functional ANOVA, first order). What is missing to 100 % are settings that matter together, "
-                "and rounds.",
+                "importance", "How much of the variance between trials each setting explains on its own, in a random "
+                "forest (functional ANOVA, first order). The rest to 100 % is settings that matter together, and "
+                "rounds.",
                 draw_search_importance(tuned.outcome["importance"]["shares"]),
             )
         )  # fmt: skip
@@ -188,7 +188,7 @@ def _plain(result: Result, space: Space) -> dict[str, Any]:
 
 
 def _gain(best: Result, defaults: Result | None, task: Task, seed: int) -> dict[str, float] | None:
-    """What the best trial errs less than the defaults, on the same dev examples; None where it cannot be said."""
+    """How much less the best trial errs than the defaults, on the same dev examples; None if unknown."""
     if defaults is None or defaults.number == best.number or best.errors is None or defaults.errors is None:
         return None
     return _difference(defaults.errors, best.errors, task, seed)
@@ -209,12 +209,12 @@ def _difference(first: np.ndarray, second: np.ndarray, task: Task, seed: int) ->
 def _again(ledger: Ledger, best: Result, task: Task, seed: int) -> dict[str, Any]:
     """The errors with other seeds of the best settings and of the defaults, and their difference.
 
-    The difference is that of errors averaged over seeds, example by example: its interval is over examples.
+    The difference is between errors averaged over seeds, example by example: its interval is over examples.
     """
     found: dict[str, Any] = {}
     errors: dict[str, list[np.ndarray]] = {}
     for name, number in (("best", best.number), ("defaults", 1)):
-        inside = sorted(ledger.again.values(), key=lambda one: one.number)  # by seed, so that pairs are of one seed
+        inside = sorted(ledger.again.values(), key=lambda one: one.number)  # by seed, so that pairs share a seed
         repeats = [one for one in inside if one.round == -number and one.status == FINISHED]
         if name == "defaults" and best.number == 1:
             continue

@@ -1,4 +1,4 @@
-"""What a search is going to do, and who hears of it."""
+"""What a search is going to do, and who listens to it."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class Plan:
     conditions: tuple[Condition, ...]
     workers: int
     folder: Path
-    done: int = 0  # trials that an earlier process has made
+    done: int = 0  # trials from an earlier process
 
 
 class Follower(Protocol):
-    """Whoever watches a search."""
+    """Listens to a search."""
 
     def on_phase(self, text: str) -> None:
-        """Something that may take a while begins."""
+        """Something that may take a while starts."""
 
     def on_plan(self, plan: Plan) -> None:
-        """The search is about to begin, or to go on."""
+        """The search is about to start, or to continue."""
 
     def on_trial(self, result: Result, *, is_best: bool) -> None:
         """A trial has ended."""
@@ -58,11 +58,11 @@ class Follower(Protocol):
         """The ranges of the next round."""
 
     def on_note(self, text: str) -> None:
-        """Something that a person should know: a worker died."""
+        """Something a person should know: a worker died."""
 
 
 class Silent:
-    """A follower that says nothing."""
+    """A follower that prints nothing."""
 
     def on_phase(self, text: str) -> None:
         pass

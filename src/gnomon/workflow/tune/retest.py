@@ -1,4 +1,4 @@
-"""retest: are the settings that an older search found still the best, on the data as it is now?"""
+"""retest: are the settings that an older search found still the best, on today's data?"""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.signals import Stopped, watched
 from gnomon.workflow.trial import Trials
 
-RETESTS = "retests.jsonl"  # in the search's folder: a line a retest
+RETESTS = "retests.jsonl"  # in the search's folder: one line per retest
 TRIALS = 4  # of the older search that are trained again, the best first
 SEEDS = 3
-FIRST_SEED = 101  # after the search's own: it has seen none of these
+FIRST_SEED = 101  # the search itself used none of these
 DEFAULTS = "defaults"
 
 
 @dataclass(frozen=True)
 class Again:
-    """Settings of the older search, or the defaults of today, trained again."""
+    """Settings of the older search, or today's defaults, trained again."""
 
     name: str  # "trial 7" or DEFAULTS
     settings: Mapping[str, Any]  # by full key, what the search had chosen
-    then: float | None  # dev error in the search; None for the defaults of today
-    errors: tuple[float, ...]  # dev error now, one a seed; empty where it could not be trained
-    evidence: Evidence | None = None  # what it gains over the best of then; None for that one itself
+    then: float | None  # dev error in the search; None for today's defaults
+    errors: tuple[float, ...]  # dev error now, one per seed; empty if it could not be trained
+    evidence: Evidence | None = None  # what it gains over the earlier best; None for that one itself
     decision: Decision | None = None
     note: str = ""  # why it could not be trained
 
@@ -53,13 +53,13 @@ class Again:
 
 @dataclass(frozen=True)
 class Retested:
-    """What a retest found; `systems` has the best of then first, the others by their error now."""
+    """The result of a retest; `systems` has the earlier best first, the others by their error now."""
 
     search: Path
     created: str
     trials: int  # of the search
     data: str  # its name
-    changes: Changes  # of the data since then
+    changes: Changes  # in the data since then
     examples: int
     unit: str | None
     seeds: int
@@ -82,14 +82,14 @@ def retest(
     seeds: int = SEEDS,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Retested:
-    """Train the best `trials` of a search and the defaults again, with `seeds` new seeds; say which is the best now.
+    """Train the best `trials` of a search and the defaults again, with `seeds` new seeds; say which is best now.
 
-    `source` is where the data lies now; without it, where it lay then. It may have grown or changed: it is divided as
-    `fit` would divide it today. Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError,
+    `source` is where the data is now; by default, where it was. It may have grown or changed: it is split as
+    `fit` would split it today. Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError,
     StoppedError.
     """
     if trials < 1 or seeds < 1:
-        raise UsageError("a retest takes at least 1 trial and 1 seed.", fix=f"trials={TRIALS} seeds={SEEDS}")
+        raise UsageError("a retest needs at least 1 trial and 1 seed.", fix=f"trials={TRIALS} seeds={SEEDS}")
     with watched() as flag:
         folder = SearchFolder.newest("runs") if str(search) == "latest" else SearchFolder.open(search)
         with folder.lock():
@@ -113,7 +113,7 @@ def retest(
 
 @dataclass(frozen=True)
 class _Older:
-    """A search that came to its end, and the data as it is now."""
+    """A finished search, and the data as it is now."""
 
     space: Space
     results: list[Result]
@@ -128,21 +128,21 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
     outcome = folder.load_outcome()
     if outcome is None:
         fix = f"gnomon tune --resume {shlex.quote(str(folder.path))}"
-        raise UsageError("this search has not come to its end.", where=str(folder.path), fix=fix)
+        raise UsageError("this search is not finished.", where=str(folder.path), fix=fix)
     space = spaces.from_json(folder.load_search()["space"], str(folder.path / SEARCH))
     ledger = Ledger(folder.ledger, lambda: 0.0)
     replay(ledger, space, str(folder.path / LEDGER))
     recorded, given = folder.run.load_settings()
     opened = from_flat({key: value_of(recorded, key) for key in given})
     where = source_of(
-        folder.run.load_data(), source, in_memory="hand it over: gnomon.retest(search, data).",
+        folder.run.load_data(), source, in_memory="pass it: gnomon.retest(search, data).",
         moved=f"say where it is now: gnomon retest {shlex.quote(str(folder.path))} DATA",
     )  # fmt: skip
     prepared = prepare(where, opened)
     if recorded.task.name is not None and prepared.task.name != recorded.task.name:
         raise DataError(
             f"the search was for {recorded.task.name}, and this is data for {prepared.task.name}.",
-            where=prepared.source.origin, fix="give the data of then, as it is now.",
+            where=prepared.source.origin, fix="give the same data as then, in its current state.",
         )  # fmt: skip
     changes = compare_splits(by_split(folder.run.load_splits()), by_split(prepared.identity()))
     best = outcome["best"]["number"]
@@ -161,7 +161,7 @@ def _found(folder: SearchFolder, older: _Older, systems: tuple[Again, ...], unit
 
 
 def _wanted(older: _Older, trials: int) -> list[Again]:
-    """The best of then, the next best of those that came to their end and met its conditions, and the defaults."""
+    """The earlier best, the next best of those that finished and met its conditions, and the defaults."""
     good = [one for one in ranked(older.results) if one.status == FINISHED and not one.unmet]
     others = [one for one in good if one.number not in (1, older.best)]
     chosen = [*(one for one in good if one.number == older.best), *others][:trials]
@@ -174,7 +174,7 @@ def _name(result: Result) -> str:
 
 
 def _trained(matched: Matched, one: Again, seeds: Sequence[int], tell: Callable[[str], None]) -> list[Outcome] | str:
-    """An outcome a seed, or why there is none."""
+    """One outcome per seed, or why there is none."""
     found = []
     for place, seed in enumerate(seeds, start=1):
         tell(f"{one.name}, seed {place} of {len(seeds)}")
@@ -188,10 +188,10 @@ def _trained(matched: Matched, one: Again, seeds: Sequence[int], tell: Callable[
 def _compared(
     wanted: Sequence[Again], outcomes: Mapping[str, list[Outcome] | str], unit: str | None
 ) -> tuple[Again, ...]:
-    """With their errors now and what each gains over the best of then, the level divided by how many there are."""
+    """With their errors now and what each gains over the earlier best, the level divided by their number."""
     first = outcomes[wanted[0].name]
     if isinstance(first, str):
-        raise DivergedError(f"{wanted[0].name}, the best then, cannot be trained now: {first}", fix="search anew.")
+        raise DivergedError(f"{wanted[0].name}, the earlier best, cannot be trained now: {first}", fix="search again.")
     reference = [one.evaluations["dev"] for one in first]
     found = []
     for one in wanted:
@@ -220,7 +220,7 @@ def _verdict(systems: Sequence[Again], unit: str | None) -> tuple[bool, str]:
     if not ahead:
         return False, f"{best.name} is still the best of these"
     gain = format_gap(best.mean - ahead[0].mean, unit)
-    return False, f"{best.name} may still be the best: {ahead[0].name} errs {gain} less, which may well be chance"
+    return False, f"{best.name} may still be the best: {ahead[0].name} errs {gain} less, which may be chance"
 
 
 def as_json(found: Retested) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""tune: search settings by trials, from coarse to fine; train the best again; say how far to trust it."""
+"""tune: search settings by trials, coarse to fine; train the best again; say how far to trust it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gnomon.workflow.tune.workers import MOST_WORKERS, processors
 
 TRIALS = 40
 SAMPLERS = ("zoom", "random", "grid", "tpe")
-REPEATS = 3  # seeds that the best settings, and the defaults, are trained with again
+REPEATS = 3  # seeds with which the best settings, and the defaults, are trained again
 
 
 def tune(
@@ -46,19 +46,19 @@ def tune(
     preset: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Tuned:
-    """Search the settings that make `source` be learnt best, and train with them.
+    """Search for the settings with the lowest dev error on `source`, and train with them.
 
-    `trials`: how many settings are tried (40). `time`: seconds for the whole search. `workers`: processes at work at
-    once; by default as many as there are processors, at most 8, one for data in memory. `satisfy`: conditions
+    `trials`: how many settings to try (40). `time`: seconds for the whole search. `workers`: parallel processes; by
+    default one per processor, at most 8, and one for data in memory. `satisfy`: conditions
     that the best must meet ("latency_ms <= 10"). `sampler`: "zoom" (random, coarse to fine), "random", "grid" (for
-    comparison) or "tpe" (Optuna). `stop_early`: end trials by the median rule. `repeats`: seeds that the best settings
-    and the defaults are trained with again.
+    comparison) or "tpe" (Optuna). `stop_early`: stop trials by the median rule. `repeats`: seeds with which the best
+    settings and the defaults are trained again.
     A setting with one value is the same for all trials; with a range ("1e-4..1e-1") or choices ("cosine,constant") it
-    varies as said; the others vary by default (`Plan.space`), or not at all.
-    `resume` continues a search that was stopped or killed, and returns a finished one as it is.
+    varies as given; the others vary by default (`Plan.space`), or not at all.
+    `resume` continues a search that was stopped or killed, and returns a finished one unchanged.
 
-    Raises UsageError (also where no trial meets the conditions), DataError, MachineError, BusyError, ArtefactError,
-    DivergedError (when every trial did), StoppedError.
+    Raises UsageError (also if no trial meets the conditions), DataError, MachineError, BusyError, ArtefactError,
+    DivergedError (if every trial did), StoppedError.
     """
     follower, started = follower or Silent(), clock.monotonic()
     with watched() as flag:
@@ -67,12 +67,12 @@ def tune(
             changed += ["satisfy"] if satisfy else []
             if changed:
                 raise UsageError(
-                    f"a search is resumed as it was begun; {', '.join(changed)} cannot be changed.",
+                    f"a resumed search keeps its settings; {', '.join(changed)} cannot be changed.",
                     fix="leave it out (workers= may change), or start a new search.",
                 )
             return _resume(resume, source, workers, preset or {}, follower, flag, started)
         if source is None:
-            raise UsageError("there is nothing to search on.", fix="hand over data: gnomon tune DATA.")
+            raise UsageError("there is nothing to search on.", fix="give data: gnomon tune DATA.")
         _check(trials, time, sampler, repeats)
         fixed, varied = divided_values(settings)
         opened = findable(fill(from_flat(fixed), preset or {}))
@@ -99,13 +99,13 @@ def tune(
 
 def _check(trials: int | None, seconds: float | None, sampler: str, repeats: int) -> None:
     if trials is not None and trials < 2:
-        raise UsageError(f"trials={trials} cannot be used: a search takes at least 2.", fix="trials=40")
+        raise UsageError(f"trials={trials} is too few: a search needs at least 2.", fix="trials=40")
     if seconds is not None and not seconds > 0:
-        raise UsageError(f"time={seconds} cannot be used: it takes a duration above 0.", fix="time=30m")
+        raise UsageError(f"time={seconds} cannot be used: expected a duration above 0.", fix="time=30m")
     if sampler not in SAMPLERS:
-        raise UsageError(f"there is no sampler {sampler!r}.", fix=f"choose one of {', '.join(SAMPLERS)}.")
+        raise UsageError(f"unknown sampler {sampler!r}.", fix=f"choose one of {', '.join(SAMPLERS)}.")
     if repeats < 0:
-        raise UsageError(f"repeats={repeats} cannot be used: it takes a whole number of at least 0.", fix="repeats=3")
+        raise UsageError(f"repeats={repeats} cannot be used: expected a whole number of at least 0.", fix="repeats=3")
 
 
 def _conditions(satisfy: str | Sequence[str]) -> tuple[Condition, ...]:
@@ -114,9 +114,9 @@ def _conditions(satisfy: str | Sequence[str]) -> tuple[Condition, ...]:
 
 
 def _count(workers: int | None, prepared: Prepared, device: str) -> int:
-    """As many as were asked for; else one a processor, or one on a GPU. Data in memory only this process can open."""
+    """The number asked for; otherwise one per processor, or one on a GPU. Data in memory only allows this process."""
     if workers is not None and workers < 1:
-        raise UsageError(f"workers={workers} cannot be used: it takes at least 1.", fix="workers=2")
+        raise UsageError(f"workers={workers} cannot be used: expected at least 1.", fix="workers=2")
     if prepared.reopen is None:
         if workers is not None and workers > 1:
             raise UsageError(
@@ -136,7 +136,7 @@ def _resume(
         opened = fill(from_flat({key: value_of(settings, key) for key in given}), preset)
         card, search = folder.run.load_data(), folder.load_search()
         source = source_of(
-            card, source, in_memory="hand it over: gnomon.tune(data, resume=...).",
+            card, source, in_memory="pass it: gnomon.tune(data, resume=...).",
             moved=f"put it back, or say where it is now: gnomon tune DATA --resume {shlex.quote(str(folder.path))}",
         )  # fmt: skip
         follower.on_phase("reading")

@@ -18,9 +18,9 @@ def found_lines(outcome: Mapping[str, Any], tried: int, command: str) -> list[st
     if defaults is not None and best["number"] != 1:
         lines.append(f"  defaults   {_with_interval(defaults, unit)}")
     elif defaults is None:
-        lines.append("  defaults   did not come to their end")
+        lines.append("  defaults   did not finish")
     else:
-        lines.append("             the defaults themselves: nothing that was tried is better")
+        lines.append("             the defaults themselves: no trial is better")
     lines += [f"  {'' if i else 'condition':<10} {text}" for i, text in enumerate(outcome["conditions"])]
     lines += _luck_lines(outcome, unit)
     lines += _again_lines(outcome, unit)
@@ -32,10 +32,10 @@ def found_lines(outcome: Mapping[str, Any], tried: int, command: str) -> list[st
     matters = outcome["importance"]
     if matters is not None:
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in matters["shares"].items() if share >= 0.01)
-        lines.append(f"  matters    {shares} (of the spread between trials; forest of their ranks)")
+        lines.append(f"  matters    {shares} (of the variance between trials; forest of their ranks)")
     lines.extend(f"  {'' if i else 'edge':<10} {text}" for i, text in enumerate(map(edge_text, outcome["edges"])))
     if not outcome["edges"]:
-        lines.append("  edge       the best lies inside of every range")
+        lines.append("  edge       the best is inside every range")
     lines.append("")
     lines.append(f"  settings   {visible(outcome['settings_file'])}")
     lines.append(f"             {visible(command)} settings={visible(shlex.quote(outcome['settings_file']))}")
@@ -65,18 +65,18 @@ def _again_lines(outcome: Mapping[str, Any], unit: str | None) -> list[str]:
         lines.append(f"  {'' if i else 'again':<10} {name} with {seeds}: {format_error(mean, unit)}{spread}")
     gain = again.get("gain")
     if gain is not None:
-        sure = "it is there" if gain["low"] > 0 else "it is a loss" if gain["high"] < 0 else "it may be nothing"
+        sure = "significant" if gain["low"] > 0 else "a loss" if gain["high"] < 0 else "may be zero"
         ends = f"[{_points(gain['low'], unit)}, {_points(gain['high'], unit)}]"
         lines.append(f"             gain over the defaults: {format_gap(gain['value'], unit)} {ends}: {sure}")
     return lines
 
 
 def edge_text(edge: Mapping[str, Any]) -> str:
-    """What to do where the best lies at the end of a range."""
+    """What to do if the best is at the end of a range."""
     low, high = edge["wider"]
     return (
-        f"{edge['name']} {value_text(edge['value'])} is at the {edge['end']} edge of what was searched; "
-        f"look further: {edge['name']}={value_text(low)}..{value_text(high)}"
+        f"{edge['name']} {value_text(edge['value'])} is at the {edge['end']} edge of the range searched; "
+        f"widen it: {edge['name']}={value_text(low)}..{value_text(high)}"
     )
 
 

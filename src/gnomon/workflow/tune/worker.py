@@ -1,4 +1,4 @@
-"""One worker of a search: reads the data once, then trains a trial at a time; JSON lines in, JSON lines out."""
+"""One worker of a search: reads the data once, then trains one trial at a time; JSON lines in, JSON lines out."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from gnomon.workflow.trial import Trial, Trials
 
 CUT_OFF = "cut off"  # by the time limit or by a stop: no result, to be tried again
-COUNTED = ("error", "size_mb", "parameters", "multiply_adds", "training_seconds")  # measures that every trial has
+COUNTED = ("error", "size_mb", "parameters", "multiply_adds", "training_seconds")  # metrics that every trial has
 LATENCY = "latency_ms"
 MOST_ERRORS = 20_000  # dev examples whose errors are kept with a trial
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to make."""
+    """One trial to run."""
 
     number: int
     changes: Mapping[str, Any]  # settings, full keys
@@ -56,9 +56,9 @@ class Job:
 def make(
     trials: Trials, job: Job, *, measures: tuple[str, ...] = (), stop_asked: Callable[[], bool] | None = None
 ) -> dict[str, Any]:
-    """Train and measure one trial; what came of it as plain values of `Result`, without number, round and point.
+    """Train and evaluate one trial; its result as plain values of `Result`, without number, round and point.
 
-    `measures` names what conditions ask for beside the error. A trial that cannot be trained is a result as well.
+    `measures` names the metrics of the conditions. A trial that cannot be trained is a result too.
     """
     began, note = time.monotonic(), ""
     errors: list[float] = []
@@ -70,7 +70,7 @@ def make(
         if bar is not None and best > bar:
             unit = trials.task.judge.error_unit
             theirs = f"half of the earlier trials had {format_error(bar, unit)} or less"
-            note = f"ended after epoch {len(errors)}: {format_error(best, unit)} where {theirs}"
+            note = f"stopped after epoch {len(errors)}: {format_error(best, unit)} where {theirs}"
         return not note
 
     limit = trials.opened.stop.max_time or math.inf
@@ -125,9 +125,9 @@ def _mean_loss(dev: Evaluation) -> float:
 
 
 def _errors(dev: Evaluation) -> str | None:
-    """Each dev example's error, where the split's is their plain mean; of many examples an even part.
+    """Each dev example's error, if the split's error is their plain mean; an even sample if there are many.
 
-    None also where examples come in groups: these cannot be resampled one by one.
+    None also if examples come in groups: these cannot be resampled one by one.
     """
     is_grouped = dev.table["group"].null_count() < dev.table.height
     if dev.split_error is not None or is_grouped or dev.table["weight"].n_unique() > 1:
@@ -139,7 +139,7 @@ def _errors(dev: Evaluation) -> str | None:
 
 
 def _measures(trials: Trials, trial: Trial, wanted: tuple[str, ...]) -> dict[str, float]:
-    """Everything that a condition may name; latency, which takes half a second, only where one does."""
+    """Everything that a condition may name; latency, which takes half a second, only if one does."""
     dev = trial.evaluations["dev"]
     parameters = sum(parameter.numel() for parameter in trial.model.parameters())
     found = {name: interval.value for name, interval in trial.task.judge.metrics(dev).items()}
@@ -153,7 +153,7 @@ def _measures(trials: Trials, trial: Trial, wanted: tuple[str, ...]) -> dict[str
 
 
 def known_measures(session: Session) -> list[str]:
-    """The names that `_measures` will give, as the untrained model has them on dev."""
+    """The names that `_measures` will return, from the untrained model on dev."""
     from gnomon.training.evaluate import evaluate
     from gnomon.workflow.road.encode import judged_splits
 
@@ -178,7 +178,7 @@ def _latency(trials: Trials, trial: Trial) -> float:
 def main() -> None:
     """Serve the process at the other end of stdin and stdout until it closes them, or dies."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints does not get between the answers
+    os.dup2(2, 1)  # keep whatever a library prints out of the answers
     lines = _lines()
     first = next(lines, None)
     if first is None:
@@ -204,7 +204,7 @@ def _opened(setup: Mapping[str, Any]) -> tuple[Trials, tuple[str, ...]]:
 
 
 def _lines() -> Any:
-    """Lines of stdin, read by a thread that ends the process when nobody is there any more, also during a trial."""
+    """Lines of stdin, read by a thread that ends the process when the other side is gone, even during a trial."""
     import queue
 
     waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Who makes the trials of a search: this process, or several of their own that share the processors."""
+"""Who runs the trials of a search: this process, or several subprocesses that share the processors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.trial import Trials
 from gnomon.workflow.tune.worker import Job, make
 
-LOOK = 0.1  # seconds between two looks at whether a stop was asked
-PATIENCE = 5.0  # seconds that a worker gets to leave by itself
+LOOK = 0.1  # seconds between checks for a stop
+PATIENCE = 5.0  # seconds that a worker gets to exit on its own
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
-MOST_WORKERS = 8  # that are taken without being asked for: each holds the data
+MOST_WORKERS = 8  # by default: each holds the data
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Here:
         self.measures = measures
 
     def run(self, next_job: NextJob, stop_asked: StopAsked) -> Iterator[Event]:
-        """Make the jobs that `next_job` gives until there are none, or a stop is asked."""
+        """Run the jobs that `next_job` returns until there are none, or a stop is requested."""
         while not stop_asked() and (job := next_job()) is not None:
             yield Event("began", job.number)
             yield Event("done", job.number, make(self.trials, job, measures=self.measures, stop_asked=stop_asked))
@@ -58,15 +58,15 @@ class Here:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Processes:
     """Trials in `count` processes, each with its own copy of the data and its share of the processors.
 
-    They are plain subprocesses that talk in lines of JSON: nothing is pickled, the caller's script is not imported a
-    second time, and each ends by itself when this process is gone.
+    They are plain subprocesses that exchange lines of JSON: nothing is pickled, the caller's script is not imported a
+    second time, and each exits on its own when this process is gone.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Processes:
         self._workers = [self._start() for _ in range(count)]
 
     def run(self, next_job: NextJob, stop_asked: StopAsked) -> Iterator[Event]:
-        """As `Here.run`; a worker that died is replaced. Raises the error of one that could not begin."""
+        """As `Here.run`; a worker that died is replaced. Raises the error of one that could not start."""
         for worker in self._workers:
             if worker.is_ready and worker.job is None:
                 yield from self._give(worker, next_job)
@@ -105,7 +105,7 @@ class Processes:
                 yield from self._give(worker, next_job)
 
     def close(self) -> None:
-        """End every worker; what it was making is lost."""
+        """End every worker; what it was running is lost."""
         for worker in self._workers:
             worker.end()
         self._workers = []
@@ -133,19 +133,19 @@ class Processes:
     def _bury(self, worker: _Worker) -> Iterator[Event]:
         why = worker.last_words()
         if not worker.is_ready:
-            raise MachineError(f"a worker could not begin: {why}.", fix="use fewer workers: workers=1.")
+            raise MachineError(f"a worker could not start: {why}.", fix="use fewer workers: workers=1.")
         self._workers[self._workers.index(worker)] = self._start()
         if worker.job is not None:
             yield Event("died", worker.job.number, why=why)
 
 
 def _at_most(threads: int, wanted: str | None) -> str:
-    """The share of a worker, or what the user's environment says, where that is less."""
+    """The share of a worker, or what the user's environment says, if that is less."""
     return str(min(threads, int(wanted)) if wanted is not None and wanted.isdigit() and int(wanted) else threads)
 
 
 class _Worker:
-    """A process that makes trials."""
+    """A process that runs trials."""
 
     def __init__(self, threads: int) -> None:
         self.job: Job | None = None
@@ -162,7 +162,7 @@ class _Worker:
 
     def say(self, value: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has died: its end is heard of in a moment
+        with suppress(OSError):  # it has died: that will be noticed in a moment
             self._process.stdin.write(json.dumps(value) + "\n")
             self._process.stdin.flush()
 
@@ -190,7 +190,7 @@ class _Worker:
 
 
 def _fault(plain: Mapping[str, Any]) -> GnomonError:
-    """The error that a worker met, as the kind it was."""
+    """The error that a worker met, as the same kind of error."""
     kinds = {kind.code: kind for kind in GnomonError.__subclasses__()}
     kind = kinds.get(plain["code"], GnomonError)
     return kind(plain["what"], where=plain["where"], fix=plain["fix"])

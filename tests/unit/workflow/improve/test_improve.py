@@ -55,7 +55,7 @@ def improved(circles, tmp_path_factory):
     return found, time.monotonic() - began
 
 
-def test_a_planted_fault_too_small_a_model_is_found_and_mended(improved):
+def test_a_model_planted_too_small_is_found_and_fixed(improved):
     """Logistic regression on a circle: avoidable bias; hidden layers are tried, help, and are kept."""
     found, _ = improved
     kept = [entry for entry in found.diary if entry.event == "tried" and entry.facts["kept"]]
@@ -65,7 +65,7 @@ def test_a_planted_fault_too_small_a_model_is_found_and_mended(improved):
     assert kept[0].facts["p_value"] < kept[0].facts["level"]
 
 
-def test_only_knobs_of_the_link_that_was_seen_are_turned(improved):
+def test_only_knobs_of_the_diagnosed_link_are_turned(improved):
     found, _ = improved
     links: set[str] = set()
     for entry in found.diary:
@@ -98,7 +98,7 @@ def test_the_test_split_is_opened_once_at_the_end(improved):
     assert len(again.run.folder.openings.read()) == 1
 
 
-def test_the_diary_on_disk_is_what_was_told_and_its_page_holds_every_step(improved):
+def test_the_diary_on_disk_matches_what_was_reported_and_its_page_has_every_step(improved):
     found, _ = improved
     lines = found.run.folder.load_diary()
     assert [line.text for line in lines] == [entry.text for entry in found.diary]
@@ -108,7 +108,7 @@ def test_the_diary_on_disk_is_what_was_told_and_its_page_holds_every_step(improv
 
 
 @pytest.mark.slow
-def test_a_run_can_be_improved_and_stays_as_it_is(circles, tmp_path):
+def test_a_run_can_be_improved_without_being_changed(circles, tmp_path):
     run = gnomon.fit(str(circles), model="logistic", epochs=5)
     before = (run.path / "settings.toml").read_text()
     found = improve(run, seconds=8)
@@ -119,7 +119,7 @@ def test_a_run_can_be_improved_and_stays_as_it_is(circles, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_that_takes_all_the_time_is_done_once_as_far_as_it_goes(tmp_path):
+def test_a_training_that_takes_all_the_time_is_run_once_as_far_as_possible(tmp_path):
     path = tmp_path / "large.csv"
     circle(40_000, 1).write_csv(path)
     began = time.monotonic()
@@ -131,7 +131,7 @@ def test_a_training_that_takes_all_the_time_is_done_once_as_far_as_it_goes(tmp_p
 
 
 @pytest.mark.slow
-def test_a_killed_improvement_goes_on_where_it_was(circles, tmp_path):
+def test_a_killed_improvement_continues_where_it_was(circles, tmp_path):
     """SIGKILL after the second try: nothing that was tried is tried again, and what was kept stays kept."""
     command = [sys.executable, "-m", "gnomon", "improve", str(circles), "time=30s", "model=logistic", "epochs=6"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -159,7 +159,7 @@ def test_a_killed_improvement_goes_on_where_it_was(circles, tmp_path):
     assert sum(entry.event == "first" for entry in found.diary) == 1
 
 
-def test_what_cannot_be_resumed_is_said(circles, tmp_path):
+def test_what_cannot_be_resumed_is_refused(circles, tmp_path):
     run = gnomon.fit(str(circles), model="logistic", epochs=1)
     with pytest.raises(UsageError, match="no diary"):
         improve(resume=run.path)
@@ -167,7 +167,7 @@ def test_what_cannot_be_resumed_is_said(circles, tmp_path):
         improve()
 
 
-def test_the_command_says_what_was_kept_and_where_the_diary_lies(improved, capsys):
+def test_the_command_says_what_was_kept_and_where_the_diary_is(improved, capsys):
     from gnomon.cli.improve import improvement_as_json, print_improvement
 
     found, _ = improved

@@ -24,7 +24,7 @@ def matched():
     return Matched(Trials(prepare("iris", opened), opened, given=frozenset({"model.name", "stop.epochs", "seed"})))
 
 
-def test_a_setting_is_trained_once_a_seed(matched):
+def test_a_setting_is_trained_once_per_seed(matched):
     first = matched.outcome({"regularise.dropout": [0.5]}, 4)
     trained, cost = matched.trained, matched.cost
     again = matched.outcome({"regularise.dropout": [0.5]}, 4)
@@ -35,7 +35,7 @@ def test_a_setting_is_trained_once_a_seed(matched):
     assert not other.evaluations["dev"].table.equals(first.evaluations["dev"].table)
 
 
-def test_the_cost_is_three_forward_passes_an_example_and_epoch(matched):
+def test_the_cost_is_three_forward_passes_per_example_and_epoch(matched):
     found = matched.outcome({}, 4)
     assert isinstance(found, Outcome)
     layers = 4 * 64 + 64 * 64 + 64 * 3  # iris: four numbers, three classes, two layers of 64
@@ -71,7 +71,7 @@ def test_another_seed_draws_another_part(matched):
     assert nested_rows(prepared, 0.25, 1).tolist() != nested_rows(prepared, 0.25, 2).tolist()
 
 
-def test_groups_stay_whole_but_for_the_last_one():
+def test_groups_stay_whole_except_the_last_one():
     rng = np.random.default_rng(0)
     frame = pl.DataFrame({"x": rng.normal(size=400), "who": [f"p{i % 40}" for i in range(400)],
                           "y": rng.choice(["a", "b"], 400)})  # fmt: skip
@@ -85,7 +85,7 @@ def test_groups_stay_whole_but_for_the_last_one():
     assert len(cut) <= 1
 
 
-def test_a_runs_settings_are_opened_again():
+def test_a_runs_unset_settings_are_unset_again():
     opened = from_flat({**SETTINGS, "max_time": 60, "run_name": "x", "goal.human": 0.01})
     given = frozenset({"model.name", "stop.epochs", "seed", "stop.max_time", "run_name", "goal.human"})
     filled = open_session(prepare("iris", opened), opened, given).settings

@@ -49,7 +49,7 @@ def test_the_last_point_of_the_curve_is_the_run_itself(probed):
     assert whole.error == pytest.approx(run.evaluation("dev").table["error"].mean())
 
 
-def test_forecasts_are_for_twice_and_four_times_the_data_and_hold_their_value(probed):
+def test_forecasts_are_for_twice_and_four_times_the_data_and_contain_their_value(probed):
     _, found, _ = probed
     assert [one.factor for one in found.forecasts] == [2.0, 4.0]
     assert all(one.low <= one.error <= one.high for one in found.forecasts)
@@ -64,7 +64,7 @@ def test_every_pair_is_one_change_with_interval_seeds_and_cost(probed):
         assert pair.link in found.links
 
 
-def test_what_was_probed_is_kept_drawn_and_cited(probed):
+def test_probe_results_are_saved_drawn_and_used_in_advice(probed):
     run, found, lines = probed
     assert run.folder.load_probes() == found
     assert (run.path / "figures" / CURVE_PICTURE).is_file()
@@ -79,7 +79,7 @@ def test_a_forecast_is_part_of_the_report(probed):
     assert "rule of thumb" in run.report.read_text() or "measured" in run.report.read_text()
 
 
-def test_the_time_is_a_limit_and_too_little_is_said(probed):
+def test_the_time_is_a_limit_and_too_little_is_an_error(probed):
     run, _, _ = probed
     began = time.monotonic()
     with pytest.raises(UsageError, match=r"not one training was done|no time"):
@@ -111,7 +111,7 @@ def test_few_examples_give_pairs_but_no_curve(tmp_path):
 
 
 @pytest.mark.slow
-def test_noise_that_nobody_can_learn_is_answered_by_no_more_data(tmp_path):
+def test_unlearnable_noise_gets_the_advice_not_to_collect_data(tmp_path):
     """Planted: three labels in ten are wrong. The curve is flat, train is as bad: data is not the answer."""
     path = tmp_path / "noisy.csv"
     blobs(3000, 3, noise=0.3).write_csv(path)

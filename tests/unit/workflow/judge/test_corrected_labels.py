@@ -42,11 +42,11 @@ def test_corrected_labels_are_trained_and_judged_on(flipped):
     assert before.evaluation("dev").table["error"].mean() > 0.05
     assert after.evaluation("dev").table["error"].mean() < 0.03
     assert (folder / "data.csv").read_bytes() == before_file
-    assert any("labels of" in note for note in after.folder.load_data()["notes"])
+    assert any("corrected from" in note for note in after.folder.load_data()["notes"])
 
 
 def test_corrections_of_other_data_are_refused(flipped):
     folder, *_ = flipped
     (folder / "other.csv").write_text("id,label\nnobody,above\n")
-    with pytest.raises(DataError, match="none of the ids there"):
+    with pytest.raises(DataError, match="none of the ids in it"):
         gnomon.fit(folder / "data.csv", target="class", labels=str(folder / "other.csv"), **SETTINGS)

@@ -38,7 +38,7 @@ def filled(path, audit: Audit, true: np.ndarray, *, rows: float = 1.0) -> None:
     path.write_bytes(to_csv(names, lines))
 
 
-def test_looking_at_everything_gives_the_exact_numbers(tmp_path):
+def test_reviewing_everything_gives_the_exact_numbers(tmp_path):
     audit, true = planted(300, 0.1, np.random.default_rng(0))
     assert write_review(audit, tmp_path / "r.csv", top=300, random=0) == 300
     filled(tmp_path / "r.csv", audit, true)
@@ -49,7 +49,7 @@ def test_looking_at_everything_gives_the_exact_numbers(tmp_path):
     assert found.looked == 300
 
 
-def test_corrections_hold_the_right_labels_of_the_wrong_ones(tmp_path):
+def test_corrections_contain_the_right_labels(tmp_path):
     audit, true = planted(300, 0.1, np.random.default_rng(1))
     write_review(audit, tmp_path / "r.csv", top=300, random=0)
     filled(tmp_path / "r.csv", audit, true)
@@ -59,7 +59,7 @@ def test_corrections_hold_the_right_labels_of_the_wrong_ones(tmp_path):
     assert all(label == NAMES[true[int(one[1:])]] for one, label in table.select("id", "label").rows())
 
 
-def test_whoever_stops_halfway_leaves_a_fair_sample(tmp_path):
+def test_stopping_halfway_leaves_a_fair_sample(tmp_path):
     held, rounds = 0, 60
     rng = np.random.default_rng(0)
     for seed in range(rounds):
@@ -82,7 +82,7 @@ def test_a_part_that_nobody_drew_from_may_be_all_wrong(tmp_path):
     assert found.cleaning.due_to_labels.high < found.wrong.high  # only errors can be due to labels
 
 
-def test_systematic_flips_are_told_from_random_ones(tmp_path):
+def test_systematic_flips_are_distinguished_from_random_ones(tmp_path):
     rng = np.random.default_rng(3)
     camera = rng.choice(np.array(["phone", "studio"], dtype=object), 600, p=[0.2, 0.8])
     audit, true = planted(600, 0.0, rng)

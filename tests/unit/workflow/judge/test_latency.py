@@ -10,7 +10,7 @@ from gnomon.core.errors import UsageError
 from gnomon.workflow.judge.latency import latency, median
 
 
-def test_the_interval_of_a_median_is_the_books():
+def test_the_interval_of_a_median_matches_the_book():
     # exact ranks of a 95 % interval for a median: 2nd and 9th of 10, 6th and 15th of 20, 40th and 61st of 100
     # (Conover 1999, Practical Nonparametric Statistics, table A3)
     for size, low, high in ((10, 2, 9), (20, 6, 15), (100, 40, 61)):

@@ -14,7 +14,7 @@ def rung(run):
     return next(rung for rung in run.diagnosis.rungs if rung.name == "dev")
 
 
-def test_a_plain_fit_looked_as_often_as_it_had_epochs(tmp_path):
+def test_a_plain_fit_looks_once_per_epoch(tmp_path):
     run = gnomon.fit("wine", epochs=7, runs_folder=str(tmp_path))
     assert looks_at_dev(run.folder) == 7
     assert "best of 7 looks" in rung(run).note
@@ -43,7 +43,7 @@ def test_every_epoch_of_every_change_that_improve_tried_was_a_look(tmp_path):
     assert f"best of {tried} looks" in rung(found.run).note
 
 
-def test_the_number_of_looks_is_held_against_the_gap_from_dev_to_test():
+def test_the_number_of_looks_is_compared_with_the_gap_from_dev_to_test():
     """sigma sqrt(2 ln k): 0.95 points of 1,000 examples at 10 %, times 3.0 for 100 looks."""
     from gnomon.strategy.ladder import diagnose_rates
 

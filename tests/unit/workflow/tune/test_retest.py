@@ -37,7 +37,7 @@ def searched(rows, tmp_path_factory):
     return tuned, folder
 
 
-def test_unchanged_data_leave_the_best_of_then_the_best(searched):
+def test_unchanged_data_leave_the_earlier_best_the_best(searched):
     tuned, _ = searched
     found = gnomon.retest(tuned.path, trials=3, seeds=2)
     assert not found.changes
@@ -48,7 +48,7 @@ def test_unchanged_data_leave_the_best_of_then_the_best(searched):
     assert (line["stale"], line["winner"]) == (False, found.winner.name)
 
 
-def test_a_best_that_is_no_longer_one_is_stale_and_the_better_settings_are_named(searched):
+def test_settings_that_are_no_longer_best_are_stale_and_better_ones_are_named(searched):
     tuned, folder = searched
     idle = next(one for one in tuned.results if one.point["learning_rate"] == 1e-7)
     search = SearchFolder.open(tuned.path)
@@ -66,7 +66,7 @@ def test_a_best_that_is_no_longer_one_is_stale_and_the_better_settings_are_named
     assert "stale" in found.verdict
 
 
-def test_rows_that_came_since_are_counted_and_trained_on(searched, rows, tmp_path, capsys):
+def test_rows_added_since_are_counted_and_trained_on(searched, rows, tmp_path, capsys):
     tuned, _ = searched
     rows.write_csv(tmp_path / "wine.csv")
     assert main(["retest", str(tuned.path), str(tmp_path / "wine.csv"), "trials=1", "seeds=1", "--json"]) == 0
@@ -96,7 +96,7 @@ def test_data_of_another_kind_are_refused(searched, capsys):
     assert "for tabular_classification, and this is data for image_classification" in capsys.readouterr().err
 
 
-def test_a_run_is_no_search(tmp_path):
+def test_a_run_is_not_a_search(tmp_path):
     run = gnomon.fit("iris", epochs=1, runs_folder=str(tmp_path / "runs"))
     with pytest.raises(UsageError, match="is a run, not a search"):
         gnomon.retest(run.path)

@@ -120,14 +120,14 @@ def test_of_all_trials_only_those_that_meet_the_condition_can_win(tuned):
     assert all(one.measures["parameters"] > 3000 for one in missed)
 
 
-def test_conditions_that_no_trial_meets_are_said_with_the_nearest():
+def test_conditions_that_no_trial_meets_are_reported_with_the_closest_trial():
     with pytest.raises(
-        UsageError, match=r"none of 2 trials meets every condition; trial \d comes nearest \(size_mb <= "
+        UsageError, match=r"none of 2 trials meets every condition; trial \d comes closest \(size_mb <= "
     ):
         tune("iris", trials=2, workers=1, epochs=1, satisfy="size_mb <= 0.000001")
 
 
-def test_a_measure_that_does_not_exist_is_refused_before_anything_is_made(tmp_path):
+def test_an_unknown_metric_is_refused_before_anything_is_created(tmp_path):
     with pytest.raises(UsageError, match=r"unknown metric 'speed'. Fix: available: .*size_mb"):
         tune("iris", trials=2, workers=1, epochs=1, satisfy="error <= 1, speed >= 3")
     assert not (tmp_path / "runs").exists()
@@ -146,8 +146,8 @@ def test_latency_is_measured_where_a_condition_asks_for_it():
     assert 0 < tuned.best.measures["latency_ms"] < 1000
 
 
-def test_rates_at_which_everything_diverges_are_said_to_be_so():
-    with pytest.raises(DivergedError, match=r"none of 3 trials came to its end; .*not a finite number"):
+def test_rates_at_which_everything_diverges_are_reported():
+    with pytest.raises(DivergedError, match=r"none of 3 trials finished; .*not a finite number"):
         tune(
             "diabetes", trials=3, workers=1, epochs=3, optimiser="sgd", learning_rate="1e15..1e18", normalisation="none"
         )

@@ -21,7 +21,7 @@ def test_the_space_is_shown_before_the_first_trial_and_what_was_found_after_the_
     assert re.search(r"too few trials for [a-z_, ]*momentum", shown)
 
 
-def test_one_trial_is_said_to_be_one(capsys):
+def test_one_trial_is_singular(capsys):
     assert main(["tune", "wine", "trials=2", "workers=1", "epochs=1", "repeats=0"]) == 0
     assert "the defaults, then 1 trial of learning_rate" in capsys.readouterr().out
 
@@ -49,10 +49,10 @@ def test_the_settings_file_is_taken_by_fit(capsys):
         (["tune", "iris", "stop_early=maybe"], "stop_early=maybe is not yes or no"),
         (["tune", "iris", "learning_rate=1e-1..1e-4"], "give the smaller end first"),
         (["tune", "--resume", "nowhere"], "does not exist"),
-        (["tune", "--resume", "nowhere", "trials=9"], "resumed as it was begun; trials cannot be changed"),
+        (["tune", "--resume", "nowhere", "trials=9"], "a resumed search keeps its settings; trials cannot be changed"),
     ],
 )
-def test_what_cannot_be_carried_out_is_two_lines(words, text, capsys):
+def test_an_unusable_command_is_two_lines(words, text, capsys):
     assert main(words) == 2
     said = capsys.readouterr().err
     assert text in said
