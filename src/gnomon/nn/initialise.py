@@ -31,10 +31,10 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
 
     The layer that a model calls `head` gives the answer: xavier, glorot and he scale it by HEAD_SCALE, which puts the
     initial softmax loss at ln K. `scale` multiplies std everywhere else. The gates of a recurrent layer and the
-    projections of attention are drawn one by one; weights from one step to the next are orthogonal (zeros and small
-    excepted), and the forget gate of an LSTM starts open, at a bias of 1. A module with a method `start(generator)` then
-    has the last word on its own subtree, inner ones first: a prior bias, a residual branch that begins at zero, loaded
-    weights. Raises UsageError for another scheme.
+    projections of attention are drawn one by one; recurrent weights are orthogonal (except with zeros and small), and
+    the forget gate of an LSTM starts open, with bias 1. Afterwards, a module with a method `start(generator)` may set
+    its own subtree, inner modules first: a prior bias, a residual branch that starts at zero, loaded weights.
+    Raises UsageError for another scheme.
     Source: Glorot & Bengio 2010, equation 12 (glorot); He et al. 2015, equation 10 (he); LeCun et al. 1998 (xavier);
     Saxe et al. 2014 (orthogonal); Jozefowicz et al. 2015 (forget gate).
     """
