@@ -76,8 +76,8 @@ def test_a_ragged_row_far_down_is_named_by_its_line(table, monkeypatch):
 
 
 def test_separators_inside_quotes_do_not_count(table):
-    read = table('a,b\n"1,5",x\n"2,5",y\n')
-    assert read.frame.rows() == [("1,5", "x"), ("2,5", "y")]
+    read = table('a,b\n"k,5",x\n"l,5",y\n')
+    assert read.frame.rows() == [("k,5", "x"), ("l,5", "y")]
 
 
 # --- encodings --------------------------------------------------------------------------------------------------------
@@ -291,10 +291,11 @@ def test_usual_words_for_missing_in_a_column_of_numbers_are_missing_and_counted(
     assert any("n: 2 cells are read as missing (line 40 holds 'NA')" in note for note in read.notes)
 
 
-def test_words_for_missing_among_fewer_numbers_stay_text(table):
-    cells = ["1", "2", "3", "NA"]
-    read = table("n,x\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)))
-    assert read.frame["n"].to_list() == cells
+def test_words_for_missing_are_missing_however_few_the_numbers_beside_them_are(table):
+    cells = ["1.5", "2", "NA", "3", "-", "?", "#N/A"]
+    read = table("n,x\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(cells)))
+    assert read.frame["n"].to_list() == [1.5, 2, None, 3, None, None, None]
+    assert any("n: 4 cells are read as missing (line 4 holds 'NA')" in note for note in read.notes)
 
 
 def test_a_typo_among_numbers_leaves_the_column_text_and_names_the_cell(table):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import polars as pl
 
 from gnomon.core.errors import ArtefactError, DataError
+from gnomon.core.facts import checked_facts
 from gnomon.data.source import display_name, first_names
+from gnomon.data.tables import dates
 from gnomon.data.tables.kinds import MAX_CATEGORIES, MISSING_WORDS, Kind
+from gnomon.data.tables.numbers import PLAIN, NumberForm, to_numbers
 from gnomon.data.tables.raw import quoted
 
 FREE_TEXT_SHARE = 0.5  # different texts a row from which a column is free text, not categories ...
@@ -48,7 +51,8 @@ class Feature:
     fill: float = 0.0  # the median
     has_missing: bool = False
     categories: tuple[str, ...] = ()
-    date_format: str = ""
+    date_format: str = ""  # of dates written as text
+    form: NumberForm = PLAIN  # of numbers written as text
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` takes them back."""
@@ -76,7 +80,10 @@ class Feature:
         ):
             raise _odd(f"feature {quoted(name)} has unusable categories")
         mean, std, fill = map(float, numbers)
-        return Feature(name, facts["kind"], mean, std, fill, facts["has_missing"], tuple(categories), texts[2])
+        form = checked_facts(NumberForm, facts["form"]) if isinstance(facts["form"], Mapping) else None
+        if form is None:
+            raise _odd(f"feature {quoted(name)} has no form of its numbers")
+        return Feature(name, facts["kind"], mean, std, fill, facts["has_missing"], tuple(categories), texts[2], form)
 
 
 def _odd(what: str) -> ArtefactError:
@@ -86,7 +93,7 @@ def _odd(what: str) -> ArtefactError:
 def kinds_of(features: Sequence[Feature]) -> dict[str, Kind]:
     """What to demand of a table's columns at prediction: `read_table(..., kinds=kinds_of(features))`."""
     text = {"category": "text"}
-    return {f.name: Kind(text.get(f.kind, f.kind), f.date_format) for f in features}  # type: ignore[arg-type]
+    return {f.name: Kind(text.get(f.kind, f.kind), f.date_format, f.form) for f in features}  # type: ignore[arg-type]
 
 
 def number_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -111,7 +118,7 @@ def fit_features(
     left_out: dict[str, list[str]] = {}
     for name in names:
         column = train.get_column(name)
-        found = _fit(column, (kinds or {}).get(name, Kind("text")).date_format)
+        found = _fit(column, (kinds or {}).get(name, Kind("text")))
         if isinstance(found, str):
             left_out.setdefault(found, []).append(name)
             continue
@@ -132,14 +139,14 @@ def fit_features(
     return tuple(features), tuple(notes)
 
 
-def _fit(column: pl.Series, date_format: str) -> Feature | str:
+def _fit(column: pl.Series, written: Kind) -> Feature | str:
     """The fitted feature, or why the column cannot be one."""
     if column.null_count() == len(column):
         return "no value in the training split"
     if column.dtype in (pl.String, pl.Enum, pl.Categorical):
         return _fit_category(column)
     kind: FeatureKind = "number" if column.dtype.is_numeric() else "boolean" if column.dtype == pl.Boolean else "date"
-    draft = Feature(column.name, kind, date_format=date_format)
+    draft = Feature(column.name, kind, date_format=written.date_format, form=written.number)
     values = _numbers(column, draft, None)
     present = values.drop_nulls().to_numpy()
     if not len(present):
@@ -151,7 +158,8 @@ def _fit(column: pl.Series, date_format: str) -> Feature | str:
     mean, std = float((present / size).mean() * size), float((present / size).std() * size)
     if not 0 < std < math.inf:
         return "values too close together or too far apart for float64"
-    return Feature(column.name, kind, mean, std, float(np.median(present)), bool(values.null_count()), (), date_format)
+    fill, has_missing = float(np.median(present)), bool(values.null_count())
+    return replace(draft, mean=mean, std=std, fill=fill, has_missing=has_missing)
 
 
 def _fit_category(column: pl.Series) -> Feature | str:
@@ -266,14 +274,14 @@ def _numbers(column: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.S
 def _from_text(cells: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.Series:
     plain = cells.str.strip_chars()
     if feature.kind == "number":
-        values = plain.cast(pl.Float64, strict=False)
+        values = to_numbers(plain, feature.form)
     elif feature.kind == "boolean":
         values = plain.str.to_lowercase().replace_strict(
             ["true", "false"], [1.0, 0.0], default=None, return_dtype=pl.Float64
         )
     else:
-        dates = plain.str.to_datetime(feature.date_format or "%Y-%m-%d", time_unit="us", strict=False)
-        values = dates.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
+        form = feature.date_format if feature.date_format not in ("", dates.ZONED) else dates.ISO_DAY
+        values = dates.to_datetimes(plain, form).dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
     is_missing = cells.is_null() | plain.str.to_lowercase().is_in(MISSING_WORDS)
     if (values.is_null() & ~is_missing).any():
         _refuse(cells, values.is_not_null() | is_missing, feature, ids)

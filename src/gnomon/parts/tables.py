@@ -36,6 +36,7 @@ from gnomon.data.tables import (
     split_files,
     table_from_frame,
     why_not_one_hot,
+    with_number_targets,
 )
 from gnomon.data.tables.raw import quoted
 from gnomon.runs.writer import write_bytes
@@ -123,7 +124,7 @@ class TableEncoder(Encoder):
         numbers = [f"{f.name} ({f.fill:.4g})" for f in self.features if f.has_missing and f.kind != "category"]
         categories = [f.name for f in self.features if f.has_missing and f.kind == "category"]
         kept = {feature.name for feature in self.features}
-        left_out = [name for name in examples.feature_names if name not in kept]
+        left_out = [_with_a_cell(examples, name) for name in examples.feature_names if name not in kept]
         sentences = {
             "missing numbers are read as the median of train, and marked as missing": numbers,
             "a missing category counts as a category of its own": categories,
@@ -143,6 +144,13 @@ class TableEncoder(Encoder):
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         return batch["numbers"], batch.get("categories")
+
+
+def _with_a_cell(examples: TableExamples, name: str) -> str:
+    """The name of a column that is left out; of a text with its first cell, in which a person may see why."""
+    column = examples.get_column(name)
+    present = column.drop_nulls()
+    return f"{name} (such as {quoted(present[0])})" if len(present) and column.dtype in (pl.String, pl.Enum) else name
 
 
 def is_table(source: Source) -> bool:
@@ -199,6 +207,8 @@ def read_planned(source: Source, settings: DataSettings, form: Form | None) -> t
         return replace(reading, notes=(*source.notes, *reading.notes)), plan
     table, settings = _whole(source, settings)
     about: tuple[str, ...] = ()
+    if form == "regression":
+        table = with_number_targets(table)
     if form == "classification":
         parts, settings, about = one_class_each({"all": table}, settings)
         table = parts["all"]

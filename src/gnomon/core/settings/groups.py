@@ -57,6 +57,9 @@ class DataSettings(Group):
         None, "field separator of text tables, if the detected one is wrong", Knob(needs=COLUMNS)
     )
     encoding: str | None = setting(None, "text encoding of tables, if the detected one is wrong", Knob(needs=COLUMNS))
+    decimal: Literal[".", ","] | None = setting(
+        None, "decimal mark of numbers in text tables, if it is not clear", Knob(needs=COLUMNS)
+    )
     missing: Names = setting(
         ("",), "cells that mean unknown; only empty cells by default (NA may be a name)", Knob(needs=COLUMNS)
     )

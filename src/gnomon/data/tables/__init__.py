@@ -6,7 +6,7 @@ from gnomon.data.tables.one_hot import one_class_each, why_not_one_hot
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.sample import make_mixed_table
 from gnomon.data.tables.table import Table
-from gnomon.data.tables.targets import Target, TargetPlan, plan_targets
+from gnomon.data.tables.targets import Target, TargetPlan, plan_targets, with_number_targets
 from gnomon.data.tables.typed import table_from_frame
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "split_files",
     "table_from_frame",
     "why_not_one_hot",
+    "with_number_targets",
 ]

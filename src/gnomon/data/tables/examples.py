@@ -16,11 +16,14 @@ from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.settings import DataSettings
 from gnomon.data.labels import LabelType, label_type
 from gnomon.data.source import Tree, display_name, first_names
+from gnomon.data.tables import dates
 from gnomon.data.tables.kinds import Kind
+from gnomon.data.tables.numbers import PLAIN
 from gnomon.data.tables.one_hot import one_class_each
+from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.table import Table, target_names
-from gnomon.data.tables.targets import Form, TargetPlan, class_texts, plan_targets
+from gnomon.data.tables.targets import Form, TargetPlan, class_texts, plan_targets, with_number_targets
 from gnomon.data.tables.typed import as_demanded
 
 STRATUM_BINS = 10  # of a number to predict: splits keep its deciles in proportion
@@ -204,9 +207,10 @@ def _two_names(first: str, second: str) -> tuple[str, str]:
 def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Series:
     """One column of two tables, in a type that holds both. Raises DataError where they do not go together."""
     a, b = first.get_column(name), second.get_column(name)
+    _check_units(first.table, second.table, name)
     if a.dtype != b.dtype:
         b = as_demanded(b, first.table.kinds[name] if name not in first.target_names else _kind_of_target(a),
-                        ("",), second.table.origin, [])  # fmt: skip
+                        ("",), second.table.origin, [], has_zone=_has_zone(second, name))  # fmt: skip
     if a.dtype.is_numeric() and b.dtype.is_numeric():
         wide: pl.DataType = pl.Int64() if a.dtype.is_integer() and b.dtype.is_integer() else pl.Float64()
     elif isinstance(a.dtype, pl.Enum):
@@ -215,6 +219,22 @@ def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Serie
     else:
         wide = a.dtype
     return pl.concat([a.cast(wide), b.cast(pl.String).cast(wide) if isinstance(wide, pl.Enum) else b.cast(wide)])
+
+
+def _check_units(first: Table, second: Table, name: str) -> None:
+    """Raise DataError where one table has another unit or currency in a column than the other."""
+    ours, theirs = (table.kinds[name].number if name in table.kinds else PLAIN for table in (first, second))
+    is_written = first.unit == second.unit == "line"
+    if is_written and (ours.prefix, ours.suffix) != (theirs.prefix, theirs.suffix):
+        what = (
+            f"column {quoted(name)} is written like {quoted(theirs.example)} here, "
+            f"like {quoted(ours.example)} in {first.origin}."
+        )
+        raise DataError(what, where=second.origin, fix="write its numbers alike in both, in the same unit.")
+
+
+def _has_zone(examples: TableExamples, name: str) -> bool:
+    return name in examples.table.kinds and dates.has_zone(examples.table.kinds[name].date_format)
 
 
 def _kind_of_target(column: pl.Series) -> Kind:
@@ -274,7 +294,7 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
     targets = set(target_names(train.frame.columns, settings))
     notes = list(train.notes)
     others: dict[str, Table] = {}
-    demanded = {name: kind for name, kind in train.kinds.items() if name not in targets or kind.name == "text"}
+    demanded = dict(train.kinds)
     for split in ("dev", "test"):
         if split not in files:
             continue
@@ -291,6 +311,8 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
             raise DataError(what, where=f"{tree.origin}/{shown}", fix="give all the tables the same columns.")
         others[split] = _read_member(tree, files[split], settings, demanded)
         notes += [note for note in others[split].notes if note not in notes]
+    if form == "regression":
+        train, others = with_number_targets(train), {split: with_number_targets(part) for split, part in others.items()}
     if form == "classification":
         every, settings, about = one_class_each({"train": train, **others}, settings)
         train, notes = every.pop("train"), [*notes, *about]

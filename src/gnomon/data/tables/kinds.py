@@ -1,14 +1,14 @@
 """What the cells of a column are: numbers, booleans, dates or text, decided from all of them by a declared rule.
 
-A column is typed only when every cell fits; otherwise it stays text, as written. Two exceptions, both stated in the
-notes: spaces around a number are ignored, and an input column of which nine tenths are numbers and all the rest are
-usual words for "missing" is read as numbers with those cells missing. A target is never bent that way.
+A column is typed only when every cell fits, and numbers and dates only when all of them are written in one form, which
+is kept: at prediction the same form is read and no other. Otherwise a column stays text, as written. Two exceptions,
+both stated in the notes: spaces around a number are ignored, and in an input column of nothing but numbers, or dates,
+and usual words for "missing" those words are read as missing. A target is never bent that way.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -17,87 +17,64 @@ import numpy as np
 import polars as pl
 
 from gnomon.data.source import display_name
+from gnomon.data.tables import dates
+from gnomon.data.tables.numbers import PLAIN, Cells, Look, Marks, NumberForm, form_of, to_numbers
 from gnomon.data.tables.raw import quoted
 
 MAX_CATEGORIES = 10_000  # distinct texts up to which a column is held as codes, and may be an input
-NUMBER_SHARE = 0.9  # of the cells that are numbers, from which words for "missing" are taken for missing
-MISSING_WORDS = ("na", "n/a", "nan", "null", "none", "?", "-", "")  # compared in lower case, without spaces around
-SHOWN_CELLS = 5  # kept of each odd sort, for messages
+MAX_INTEGER_CLASSES = 20  # different whole numbers up to which they are taken for classes ...
+MIN_ROWS_A_CLASS = 4  # ... if there are at least this many rows for each on average
+NUMBER_SHARE = 0.9  # of the cells that are numbers, from which the others are named
+MISSING_WORDS = (  # compared in lower case, without spaces around
+    "", "na", "n/a", "#n/a", "#na", "<na>", "n.a.", "nan", "-nan", "null", "(null)", "nil", "none", "nat", "missing",
+    "unknown", "?", "-", "--", ".", "\\n", "#div/0!", "#value!", "#ref!", "#num!", "#null!", "#name?",
+    "0000-00-00", "0000-00-00 00:00:00",
+)  # fmt: skip
 
 KindName = Literal["number", "boolean", "date", "text"]
 Role = Literal["input", "target", "as written"]
 
-DATE_FORMATS = {  # chrono format -> the exact form of a cell
-    "%Y-%m-%d": r"\d{4}-\d{1,2}-\d{1,2}",
-    "%Y/%m/%d": r"\d{4}/\d{1,2}/\d{1,2}",
-    "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
-    "%d/%m/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
-    "%m/%d/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
-    "%Y-%m-%d %H:%M": r"\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{2}",
-    "%Y-%m-%d %H:%M:%S%.f": r"\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{2}:\d{2}(\.\d+)?",
-    "%Y-%m-%dT%H:%M:%S%.f": r"\d{4}-\d{1,2}-\d{1,2}T\d{1,2}:\d{2}:\d{2}(\.\d+)?",
-    "%Y-%m-%dT%H:%M:%S%.fZ": r"\d{4}-\d{1,2}-\d{1,2}T\d{1,2}:\d{2}:\d{2}(\.\d+)?Z",
-}
 BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
 _LEADING_ZERO = r"^\s*[+-]?0[0-9]"
 _INTEGER = r"^\s*[+-]?[0-9]+\s*$"
-_DECIMAL_COMMA = r"^\s*[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?\s*$"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a column holds."""
+    """What a column holds, and how it is written."""
 
     name: KindName
-    date_format: str = ""  # of dates written as text
-
-
-@dataclass
-class Cells:
-    """How many cells are of one sort, and the first of them."""
-
-    count: int = 0
-    first: list[tuple[int, str]] = field(default_factory=list)  # (line, cell)
-
-    def add(self, cells: pl.Series, is_such: pl.Series, lines: np.ndarray) -> None:
-        """Count the cells where `is_such` holds."""
-        count = int(is_such.sum() or 0)
-        self.count += count
-        if count and len(self.first) < SHOWN_CELLS:
-            rows = is_such.fill_null(value=False).arg_true().head(SHOWN_CELLS - len(self.first)).to_list()
-            self.first += [(int(lines[row]), cells[row]) for row in rows]
-
-    @property
-    def shown(self) -> str:
-        """`line 7 holds 'abc'`."""
-        line, cell = self.first[0]
-        return f"line {line} holds {quoted(cell)}"
+    date_format: str = ""  # of dates written as text; dates.ZONED of typed ones with a time zone
+    number: NumberForm = PLAIN
 
 
 @dataclass
 class Tally:
-    """What the cells of one column of text are, gathered chunk by chunk."""
+    """What the cells of one column of text are, gathered chunk by chunk.
+
+    With a `demanded` kind, numbers are those of its form alone.
+    """
 
     name: str
-    has_decimal_commas: bool  # 1,5 is a number: where the separator is no comma
     missing: tuple[str, ...]
+    demanded: Kind | None = None
     rows: int = 0
     present: int = 0
     numbers: int = 0  # finite ones
     low: int = 0
     high: int = 0
     fractions: int = 0  # numbers that are not whole numbers of 64 bits
-    dotted: int = 0  # numbers with a decimal point, where commas are looked for
     distinct: set[str] | None = field(default_factory=set)  # None: more than MAX_CATEGORIES
-    dates: tuple[str, ...] = tuple(DATE_FORMATS)
+    dates: tuple[str, ...] | None = None  # the forms that all cells fit; None: no cell yet
     booleans: tuple[tuple[str, str], ...] = BOOLEANS
-    commas: Cells = field(default_factory=Cells)
+    look: Look = field(default_factory=Look)
     padded: Cells = field(default_factory=Cells)
     infinite: Cells = field(default_factory=Cells)
     leading_zeros: Cells = field(default_factory=Cells)
     too_large: Cells = field(default_factory=Cells)  # whole numbers beyond 64 bits
     words: Cells = field(default_factory=Cells)  # usual words for "missing"
+    dated: Cells = field(default_factory=Cells)  # dates, as long as all cells fit one form
     others: Cells = field(default_factory=Cells)
 
     def add(self, cells: pl.Series, lines: np.ndarray) -> None:
@@ -114,43 +91,78 @@ class Tally:
             if len(found) <= MAX_CATEGORIES:
                 self.distinct.update(found.to_list())
             self.distinct = None if max(len(found), len(self.distinct)) > MAX_CATEGORIES else self.distinct
-        self._add_numbers(cells, lines)
-        self._add_dates(cells)
+        first = cells[0]
+        self.booleans = tuple(pair for pair in self.booleans if first in pair and cells.is_in(pair).all())
+        rest, rest_lines = self._add_numbers(cells, lines)
+        self._add_dates(rest, rest_lines)
 
-    def _add_numbers(self, cells: pl.Series, lines: np.ndarray) -> None:
-        numbers = to_numbers(cells, has_decimal_commas=self.has_decimal_commas)
-        is_finite = numbers.is_finite().fill_null(value=False)
-        self.numbers += int(is_finite.sum())
-        if not is_finite.all():
-            self.infinite.add(cells, numbers.is_infinite(), lines)
-            is_no_number = numbers.is_null()
-            is_word = is_no_number & _is_missing_word(cells)
-            self.words.add(cells, is_word, lines)
-            self.others.add(cells, is_no_number & ~is_word, lines)
-        if not is_finite.any():
+    def _add_dates(self, cells: pl.Series, lines: np.ndarray) -> None:
+        """Count cells as dates as long as all of them fit one form and none is a number; else as others."""
+        every = pl.repeat(True, len(cells), eager=True)
+        if self.numbers or self.infinite.count:
+            self.dates = ()
+        elif len(cells) and self.dates != ():
+            forms = dates.forms_like(cells[0]) if self.dates is None else self.dates
+            self.dates = tuple(form for form in forms if dates.are_dates(cells, form))
+        if self.dates:
+            self.dated.add(cells, every, lines)
             return
+        if self.dated.count:
+            self.others.count += self.dated.count
+            self.others.first = [*self.dated.first, *self.others.first]
+            self.dated = Cells()
+        self.others.add(cells, every, lines)
+
+    def _add_numbers(self, cells: pl.Series, lines: np.ndarray) -> tuple[pl.Series, np.ndarray]:
+        """Count the numbers and the words for missing; the other cells and their lines come back."""
+        form = self.demanded.number if self.demanded else PLAIN
+        numbers = to_numbers(cells, form)
+        is_finite = numbers.is_finite().fill_null(value=False)
+        if is_finite.any():
+            self._add_plain(cells, numbers, is_finite, lines)
+        if is_finite.all():
+            return cells.clear(), lines[:0]
+        is_other = numbers.is_null()
+        self.infinite.add(cells, numbers.is_infinite(), lines)
+        rest, rest_lines = cells.filter(is_other), lines[is_other.to_numpy()]
+        is_word = rest.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS)
+        self.words.add(rest, is_word, rest_lines)
+        if is_word.any():
+            rest, rest_lines = rest.filter(~is_word), rest_lines[~is_word.to_numpy()]
+        if self.demanded is None and len(rest) and self._may_be_dressed(rest):
+            is_dressed = self.look.add_dressed(rest, rest_lines)
+            if is_dressed.any():
+                self.numbers += int(is_dressed.sum())
+                self.fractions += int(is_dressed.sum())
+                rest, rest_lines = rest.filter(~is_dressed), rest_lines[~is_dressed.to_numpy()]
+        return rest, rest_lines
+
+    def _may_be_dressed(self, cells: pl.Series) -> bool:
+        """Whether the first of some cells look like numbers: words are not to be searched for them one by one."""
+        digits = cells.head(100).str.contains("[0-9]")
+        return self.others.count <= self.numbers and 2 * int(digits.sum()) >= len(digits)
+
+    def _add_plain(self, cells: pl.Series, numbers: pl.Series, is_finite: pl.Series, lines: np.ndarray) -> None:
+        count = int(is_finite.sum())
+        self.numbers += count
+        self.look.bare.add(cells, is_finite, lines)
         self.leading_zeros.add(cells, is_finite & cells.str.contains(_LEADING_ZERO), lines)
         whole = cells.cast(pl.Int64, strict=False)
         if whole.null_count() < len(whole):
             self.low, self.high = min(self.low, int(whole.min())), max(self.high, int(whole.max()))  # type: ignore[arg-type]
-        is_other = is_finite & whole.is_null()
-        if is_other.any():
-            rest, rest_lines = cells.filter(is_other), lines[is_other.to_numpy()]
-            self.fractions += len(rest)
-            self.padded.add(rest, rest.str.contains(r"^\s|\s$"), rest_lines)
-            self.too_large.add(
-                rest, rest.str.contains(_INTEGER) & (numbers.filter(is_other).abs() >= 2.0**63), rest_lines
-            )
-            if self.has_decimal_commas:
-                self.commas.add(rest, rest.str.contains(_DECIMAL_COMMA), rest_lines)
-                self.dotted += int(rest.str.contains(".", literal=True).sum())
-
-    def _add_dates(self, cells: pl.Series) -> None:
-        first = cells[0]
-        self.booleans = tuple(pair for pair in self.booleans if first in pair and cells.is_in(pair).all())
-        self.dates = tuple(
-            form for form in self.dates if re.fullmatch(DATE_FORMATS[form], first) and _are_dates(cells, form)
-        )
+        is_fraction = is_finite & whole.is_null()
+        rest, rest_lines = cells.filter(is_fraction), lines[is_fraction.to_numpy()]
+        self.look.add_plain(rest, rest_lines, whole=count - len(rest))
+        if not len(rest):
+            return
+        self.fractions += len(rest)
+        is_odd = rest.cast(pl.Float64, strict=False).is_null()
+        if is_odd.any():
+            self.padded.add(rest, is_odd & rest.str.contains(r"^\s|\s$"), rest_lines)
+            self.look.minuses.add(rest, is_odd & ~rest.str.contains("^[ -~\u00a0]*$"), rest_lines)
+        is_large = numbers.filter(is_fraction).abs() >= 2.0**63
+        if is_large.any():
+            self.too_large.add(rest, is_large & rest.str.contains(_INTEGER), rest_lines)
 
 
 @dataclass(frozen=True)
@@ -168,42 +180,77 @@ class Decision:
     name: str
     kind: Kind
     dtype: pl.DataType
-    has_decimal_commas: bool = False
     words: tuple[str, ...] = ()  # the one for true and the one for false
     notes: tuple[str, ...] = ()
     doubt: Doubt | None = None
+    kept_word: str = ""  # a usual word for "missing" that is a value of the column, and how often
+    number: Kind | None = None  # of a text that could be read as numbers, and is not because it is to be classes
 
 
-def decide(tally: Tally, role: Role) -> Decision:
-    """The kind of a column by the rule of this module."""
-    name, shown, every = tally.name, display_name(tally.name), tally.present
+def decide(tally: Tally, role: Role, marks: Marks) -> Decision:
+    """The kind of a column by the rule of this module; `marks` are those of the whole file."""
+    if not tally.present:
+        return Decision(tally.name, Kind("number"), pl.Float64())
+    if role == "as written":
+        return _as_written(tally)
     numbers = tally.numbers + tally.infinite.count
-    note, doubt = "", None
-    if not every:
-        return Decision(name, Kind("number"), pl.Float64())
-    if role == "as written" and (numbers < every or tally.leading_zeros.count):
-        numbers = 0
-    may_lack = role == "input" and not tally.others.count and numbers >= NUMBER_SHARE * every
-    if numbers == every or may_lack:
-        if tally.leading_zeros.count:
-            note = f"{shown} stays text: {tally.leading_zeros.shown}, whose leading zero would be lost."
-        elif tally.too_large.count:
-            note = f"{shown} stays text: {tally.too_large.shown}, too large for a whole number of 64 bits."
-        elif tally.commas.count and tally.dotted:
-            note = f"{shown} stays text: some of its numbers have a decimal comma ({tally.commas.shown}), some a point."
-        else:
-            return _number(tally, role)
-    elif role != "as written" and numbers >= NUMBER_SHARE * every:
+    are_words_missing = role == "input" and not tally.others.count
+    if numbers and (numbers == tally.present or (are_words_missing and not tally.dates)):
+        return _numbers(tally, role, marks)
+    if role == "input" and tally.booleans:
+        return Decision(tally.name, Kind("boolean"), pl.Boolean(), words=tally.booleans[0])
+    if are_words_missing and tally.dates:
+        return _dates(tally)
+    doubt, note = None, ""
+    if numbers and (numbers >= NUMBER_SHARE * tally.present or not tally.others.count):
         odd = tally.others if tally.others.count else tally.words
         doubt = Doubt(odd.shown, not tally.others.count)
-        note = f"{shown} stays text: {odd.shown}, though {numbers:,} of its {every:,} cells are numbers."
-    if not note and role == "input" and tally.booleans:
-        return Decision(name, Kind("boolean"), pl.Boolean(), words=tally.booleans[0])
-    if not note and role != "target" and len(tally.dates) == 1:
-        return _date(tally, tally.dates[0])
-    if len(tally.dates) == 2 and role != "target":
-        note = f"{shown} stays text: its dates may be day/month or month/day; write them as 2024-12-31."
+        note = f"{odd.shown}, though {numbers:,} of its {tally.present:,} cells are numbers"
+    elif tally.words.count and tally.dates:
+        note = f"{tally.words.shown}, though the others are dates"
     return replace(_text(tally, note), doubt=doubt)
+
+
+def _as_written(tally: Tally) -> Decision:
+    """Of columns that group or order the examples: no cell is bent."""
+    is_plain = tally.numbers + tally.infinite.count == tally.present and not tally.look.dressed.count
+    if is_plain and not tally.leading_zeros.count and not tally.too_large.count:
+        return _number(tally, "as written", PLAIN)
+    if tally.dates and not tally.words.count:
+        return _dates(tally)
+    return _text(tally, "")
+
+
+def _numbers(tally: Tally, role: Role, marks: Marks) -> Decision:
+    """A column of nothing but numbers, and perhaps words for missing."""
+    form = form_of(tally.look, marks)
+    for zeros in (tally.leading_zeros, tally.look.leading_zeros):
+        if zeros.count:
+            return _text(tally, f"{zeros.shown}, whose leading zero would be lost")
+    if tally.too_large.count and not (role == "target" and not _are_few(tally)):
+        return _text(tally, f"{tally.too_large.shown}, too large for a whole number of 64 bits")
+    if isinstance(form, str):
+        odd = _odd_one(tally)
+        if odd is None:
+            return replace(_text(tally, form), doubt=Doubt(form, is_about_missing=False))
+        why = f"{odd.shown}, though {tally.numbers - odd.count:,} of its {tally.present:,} cells are numbers"
+        return replace(_text(tally, why), doubt=Doubt(odd.shown, is_about_missing=False))
+    if role == "target" and tally.look.dressed.count and _are_few(tally):
+        return replace(_text(tally, ""), number=Kind("number", number=form))
+    return _number(tally, role, form)
+
+
+def _are_few(tally: Tally) -> bool:
+    """Whether a target's values are so few that they are classes."""
+    distinct = len(tally.distinct) if tally.distinct is not None else MAX_CATEGORIES
+    return distinct <= MAX_INTEGER_CLASSES and tally.present >= MIN_ROWS_A_CLASS * distinct
+
+
+def _odd_one(tally: Tally) -> Cells | None:
+    """The few cells with a unit, or without one, among many of the other sort."""
+    sorts = [cells for cells in (*tally.look.affixes.values(), tally.look.bare) if cells.count]
+    fewer = min(sorts, key=lambda cells: cells.count) if len(sorts) == 2 else None
+    return fewer if fewer and fewer.first and fewer.count <= (1 - NUMBER_SHARE) * tally.present else None
 
 
 def demand(tally: Tally, kind: Kind) -> Decision | str:
@@ -212,35 +259,48 @@ def demand(tally: Tally, kind: Kind) -> Decision | str:
     if kind.name == "text":
         return _text(tally, "")
     if kind.name == "number":
-        if tally.others.count:
-            return f"column {quoted(name)} holds numbers, but {tally.others.shown}."
-        return _number(tally, "input") if every else Decision(name, kind, pl.Float64())
+        if tally.others.count or tally.dated.count:
+            odd = (tally.others if tally.others.count else tally.dated).shown
+            like = "" if kind.number.is_plain else f" like {quoted(kind.number.example)}"
+            return f"column {quoted(name)} holds numbers{like}, but {odd}."
+        return _number(tally, "input", kind.number) if every else Decision(name, kind, pl.Float64())
     if kind.name == "boolean":
         words = next(iter(tally.booleans), None) if every else BOOLEANS[0]
         if words is None:
             return f"column {quoted(name)} holds true and false, but {_first_odd(tally, {'true', 'false'})}."
         return Decision(name, kind, pl.Boolean(), words=words)
-    formats = [kind.date_format] if kind.date_format in tally.dates else list(tally.dates)
-    if every and (not formats or (len(formats) > 1 and not kind.date_format)):
-        return (
-            f"column {quoted(name)} holds dates like {kind.date_format or '%Y-%m-%d'}, but {_first_odd(tally, set())}."
-        )
-    return _date(tally, formats[0])
+    if every == tally.words.count:
+        return Decision(name, kind, pl.Datetime("us"))
+    forms = dates.fitting(tally.dates or (), kind.date_format)
+    if not forms:
+        like = quoted(dates.example(kind.date_format))
+        return f"column {quoted(name)} holds dates like {like}, but {_first_odd(tally, set())}."
+    return _dates(replace(tally, dates=(forms[0],)))
 
 
 def _first_odd(tally: Tally, good: set[str]) -> str:
-    for cells in (tally.others, tally.words, tally.infinite):
-        odd = [(line, cell) for line, cell in cells.first if cell.lower() not in good]
-        if odd:
-            return f"line {odd[0][0]} holds {quoted(odd[0][1])}"
-    return "other cells are found"
+    sorts = (
+        tally.others.first,
+        tally.dated.first,
+        tally.look.bare.first,
+        tally.words.first,
+    )
+    found = [(line, cell) for cells in sorts for line, cell in cells if cell.lower() not in good]
+    return f"line {found[0][0]} holds {quoted(found[0][1])}" if found else "other cells are found"
 
 
-def _number(tally: Tally, role: Role) -> Decision:
-    shown = display_name(tally.name)
+def _number(tally: Tally, role: Role, form: NumberForm) -> Decision:
+    shown, look = display_name(tally.name), tally.look
     notes = []
-    if tally.commas.count:
-        notes.append(f"{shown} is read with decimal commas ({tally.commas.shown}).")
+    if form.decimal == "," and look.commas.count + look.open_commas.count and not form.thousands:
+        cells = look.commas if look.commas.count else look.open_commas
+        notes.append(f"{shown} is read with decimal commas ({cells.shown}).")
+    if form.thousands in (".", ",") and look.open_points.count + look.open_commas.count:
+        notes.append(_read_as(shown, look.open_points if form.thousands == "." else look.open_commas, form))
+    elif look.dressed.count and replace(form, decimal=".") != PLAIN:
+        notes.append(_read_as(shown, look.dressed, form))
+    elif look.minuses.count:
+        notes.append(_read_as(shown, look.minuses, form))
     if tally.padded.count:
         notes.append(f"{shown}: spaces around numbers are ignored ({tally.padded.shown}).")
     if tally.words.count:
@@ -249,8 +309,13 @@ def _number(tally: Tally, role: Role) -> Decision:
         notes.append(f"{shown}: {_cells(tally.infinite)} not finite and taken as missing ({tally.infinite.shown}).")
     is_whole = not tally.fractions and not tally.infinite.count
     dtype = _smallest(tally.low, tally.high) if is_whole else pl.Float64()
-    has_commas = tally.has_decimal_commas
-    return Decision(tally.name, Kind("number"), dtype, has_decimal_commas=has_commas, notes=tuple(notes))
+    return Decision(tally.name, Kind("number", number=form), dtype, notes=tuple(notes))
+
+
+def _read_as(shown: str, cells: Cells, form: NumberForm) -> str:
+    line, cell = cells.first[0]
+    value = to_numbers(pl.Series([cell]), form)[0]
+    return f"{shown} is read as numbers: {quoted(cell)} in line {line} is {value:.10g}."
 
 
 def _cells(cells: Cells) -> str:
@@ -264,18 +329,28 @@ def _smallest(low: int, high: int) -> pl.DataType:
     return pl.Int64()
 
 
-def _date(tally: Tally, form: str) -> Decision:
-    order = {"%d/%m/%Y": "day/month/year", "%m/%d/%Y": "month/day/year"}.get(form)
-    notes = (f"{display_name(tally.name)} is read as {order}.",) if order else ()
-    dtype = pl.Datetime("us") if "%H" in form else pl.Date()
-    return Decision(tally.name, Kind("date", form), dtype, notes=notes)
+def _dates(tally: Tally) -> Decision:
+    """A column of nothing but dates, and perhaps words for missing; text where their order is not clear."""
+    shown, forms = display_name(tally.name), tally.dates or ()
+    if len(forms) > 1:
+        orders = " or ".join(dates.in_words(form) for form in forms[:3])
+        return _text(tally, f"its dates may be {orders}; write them as 2024-12-31")
+    form = forms[0]
+    how, dtype = dates.in_words(form), pl.Datetime("us") if dates.has_time(form) else pl.Date()
+    notes = [f"{shown} is read as {how}."] if how else []
+    if tally.words.count:
+        notes.append(f"{shown}: {_cells(tally.words)} read as missing ({tally.words.shown}).")
+    return Decision(tally.name, Kind("date", form), dtype, notes=tuple(notes))
 
 
-def _text(tally: Tally, note: str) -> Decision:
-    notes = (note,) if note else ()
-    if tally.distinct is None:
-        return Decision(tally.name, Kind("text"), pl.String(), notes=notes)
-    return Decision(tally.name, Kind("text"), pl.Enum(sorted(tally.distinct)), notes=notes)
+def _text(tally: Tally, why: str) -> Decision:
+    """A column as written; `why` it is not read otherwise."""
+    notes = (f"{display_name(tally.name)} stays text: {why}.",) if why else ()
+    dtype = pl.String() if tally.distinct is None else pl.Enum(sorted(tally.distinct))
+    word = ""
+    if tally.words.count:
+        word = tally.words.first[0][1]
+    return Decision(tally.name, Kind("text"), dtype, notes=notes, kept_word=word)
 
 
 def near_twins(name: str, texts: Iterable[str]) -> str:
@@ -294,28 +369,6 @@ def near_twins(name: str, texts: Iterable[str]) -> str:
 
 
 # --- cells to values --------------------------------------------------------------------------------------------------
-def to_numbers(cells: pl.Series, *, has_decimal_commas: bool) -> pl.Series:
-    """Float64: null where a cell is no number; infinite where it says so or is beyond float64."""
-    numbers = cells.cast(pl.Float64, strict=False)
-    if numbers.null_count():
-        plain = cells.str.strip_chars()
-        if has_decimal_commas:
-            is_comma = cells.str.contains(_DECIMAL_COMMA)
-            plain = plain.zip_with(~is_comma, plain.str.replace(",", ".", literal=True)) if is_comma.any() else plain
-        numbers = numbers.fill_null(plain.cast(pl.Float64, strict=False))
-    return numbers.fill_nan(None)  # the word nan is not a number
-
-
-def _is_missing_word(cells: pl.Series) -> pl.Series:
-    return cells.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS)
-
-
-def _are_dates(cells: pl.Series, form: str) -> bool:
-    if not cells.str.contains(f"^{DATE_FORMATS[form]}$").all():
-        return False
-    return cells.str.to_datetime(form, time_unit="us", strict=False).null_count() == 0
-
-
 def to_values(cells: pl.Series, decision: Decision, missing: tuple[str, ...], *, keep_infinite: bool) -> pl.Series:
     """Text cells as the values decided on; null where missing."""
     is_missing = cells.is_in(missing)
@@ -326,12 +379,12 @@ def to_values(cells: pl.Series, decision: Decision, missing: tuple[str, ...], *,
     if kind.name == "boolean":
         return cells == decision.words[0]
     if kind.name == "date":
-        return cells.str.to_datetime(kind.date_format, time_unit="us").cast(decision.dtype)
+        return dates.to_datetimes(cells, kind.date_format).cast(decision.dtype)
     if decision.dtype.is_integer():
         whole = cells.cast(decision.dtype, strict=False)
         if whole.null_count() == cells.null_count():
             return whole
-    numbers = to_numbers(cells, has_decimal_commas=decision.has_decimal_commas)
+    numbers = to_numbers(cells, kind.number)
     if not keep_infinite:
         numbers = numbers.set(numbers.is_infinite().fill_null(value=False), None)
     return numbers.cast(decision.dtype)

@@ -12,7 +12,7 @@ import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
-from gnomon.data.source import first_names
+from gnomon.data.source import display_name, first_names
 from gnomon.data.tables.kinds import Decision, Doubt, Kind, Role, near_twins
 from gnomon.data.tables.raw import quoted
 
@@ -37,6 +37,7 @@ class Table:
     kinds: Mapping[str, Kind]
     notes: tuple[str, ...] = ()
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # text columns that are nearly numbers
+    numbers: Mapping[str, Kind] = field(default_factory=dict)  # targets held as classes that could be read as numbers
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -101,12 +102,26 @@ def finished(
 ) -> Table:
     """The table with all its notes: the file's, the columns', and those about values that look alike."""
     twins = [near_twins(s.name, s.dtype.categories) for s in frame if isinstance(s.dtype, pl.Enum)]
+    kept = _kept_words({decision.name: decision.kept_word for decision in decisions if decision.kept_word})
     return Table(
         frame,
         lines,
         unit,
         origin,
         {decision.name: decision.kind for decision in decisions},
-        (*notes, *(note for decision in decisions for note in decision.notes), *filter(None, twins)),
+        (*notes, *(note for decision in decisions for note in decision.notes), *kept, *filter(None, twins)),
         {decision.name: decision.doubt for decision in decisions if decision.doubt},
+        {decision.name: decision.number for decision in decisions if decision.number},
     )
+
+
+def _kept_words(columns: Mapping[str, str]) -> list[str]:
+    """Sentences about usual words for "missing" that are values of columns of text, one a word."""
+    found: dict[str, list[str]] = {}
+    for name, word in columns.items():
+        found.setdefault(word, []).append(name)
+    return [
+        f"{quoted(word)} is a value of its own in {first_names(names)}: say missing={display_name(word)} if it means "
+        "that the value is not known."
+        for word, names in found.items()
+    ]

@@ -13,12 +13,11 @@ import polars as pl
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
 from gnomon.data.source import display_name, first_names
-from gnomon.data.tables.kinds import near_twins
+from gnomon.data.tables.kinds import MAX_INTEGER_CLASSES, MIN_ROWS_A_CLASS, near_twins
+from gnomon.data.tables.numbers import to_numbers
 from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
 
-MAX_INTEGER_CLASSES = 20  # different whole numbers up to which they are taken for classes ...
-MIN_ROWS_A_CLASS = 4  # ... if there are at least this many rows for each on average
 LARGEST = 1e100  # numbers beyond have squares, or sums of squares, that float64 cannot hold
 MIN_ROWS_FOR_IDS = 20  # below, different values in every row may be chance
 LEAK_SAMPLE = 100_000  # rows on which a suspicion is tried before all are looked at
@@ -91,6 +90,16 @@ def plan_targets(
     for target in targets:
         notes += _leaks(table, target.name, features)
     return TargetPlan(tuple(targets), features, settings.group, settings.time, tuple(notes))
+
+
+def with_number_targets(table: Table) -> Table:
+    """The table with those targets as numbers that are written with units or marks, and so few that they are classes
+    where nobody asks for a number."""
+    frame, kinds = table.frame, dict(table.kinds)
+    for name, kind in table.numbers.items():
+        frame = frame.with_columns(to_numbers(frame[name].cast(pl.String), kind.number).alias(name))
+        kinds[name] = kind
+    return replace(table, frame=frame, kinds=kinds, numbers={})
 
 
 def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data.tables.dialect import SAMPLE_BYTES, Dialect, OtherDialectError, find_dialect
 from gnomon.data.tables.kinds import Decision, Kind, Tally, decide, demand, to_values
+from gnomon.data.tables.numbers import common_mark
 from gnomon.data.tables.raw import RawTable
 from gnomon.data.tables.rows import BLOCK_BYTES, Block, Header, Walk, blocks, read_header
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
@@ -26,10 +27,10 @@ def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], 
     survey = None
     while survey is None:
         try:
-            survey = _survey(raw, dialect, settings, block_bytes, is_peek=is_peek)
+            survey = _survey(raw, dialect, settings, kinds, block_bytes, is_peek=is_peek)
         except OtherDialectError as other:
             dialect = other.dialect
-    decisions = _decisions(raw.shown, survey.tallies, settings, kinds)
+    decisions = _decisions(raw.shown, survey.tallies, settings, kinds, dialect.separator)
     targets, missing = target_names(survey.header.names, settings), missing_cells(settings)
     parts: dict[str, list[pl.Series]] = {decision.name: [] for decision in decisions}
     try:
@@ -62,10 +63,13 @@ class _Survey:
     notes: tuple[str, ...]
 
 
-def _survey(raw: RawTable, dialect: Dialect, settings: DataSettings, block_bytes: int, *, is_peek: bool) -> _Survey:
+def _survey(
+    raw: RawTable, dialect: Dialect, settings: DataSettings, kinds: Mapping[str, Kind], block_bytes: int, *,
+    is_peek: bool,
+) -> _Survey:  # fmt: skip
     header, walk, lines = read_header(raw, dialect), Walk(), []
     used, notes = used_columns(header.names, settings, raw.shown)
-    tallies = tuple(Tally(name, dialect.separator != ",", missing_cells(settings)) for name in used)
+    tallies = tuple(Tally(name, missing_cells(settings), kinds.get(name)) for name in used)
     for block in _some(blocks(raw, dialect, header, walk, block_bytes), is_peek=is_peek):
         cells = _parse(raw, block, header, dialect, used)
         for tally in tallies:
@@ -110,16 +114,17 @@ def _joined(parts: list[pl.Series]) -> pl.Series:
 
 
 def _decisions(
-    origin: str, tallies: Sequence[Tally], settings: DataSettings, kinds: Mapping[str, Kind]
+    origin: str, tallies: Sequence[Tally], settings: DataSettings, kinds: Mapping[str, Kind], separator: str
 ) -> list[Decision]:
     """How each column is read: as demanded, or by the rule. Raises DataError for what does not fit a demand."""
     names = [tally.name for tally in tallies]
     check_demanded(names, kinds, origin)
     targets = target_names(names, settings)
-    decisions = []
+    numbers = [tally.look for tally in tallies if tally.numbers and not tally.others.count]
+    marks, decisions = common_mark(numbers, separator, settings.decimal), []
     for tally in tallies:
         if tally.name not in kinds:
-            decisions.append(decide(tally, role_of(tally.name, targets, settings)))
+            decisions.append(decide(tally, role_of(tally.name, targets, settings), marks))
             continue
         decision = demand(tally, kinds[tally.name])
         if isinstance(decision, str):

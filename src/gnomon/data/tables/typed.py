@@ -10,15 +10,28 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DataError, MachineError
+from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data.source import display_name
-from gnomon.data.tables.kinds import MAX_CATEGORIES, Decision, Kind, Role, Tally, demand, to_numbers, to_values
+from gnomon.data.tables import dates
+from gnomon.data.tables.frames import as_polars, index_columns, index_note
+from gnomon.data.tables.kinds import (
+    MAX_CATEGORIES,
+    MAX_INTEGER_CLASSES,
+    Decision,
+    Kind,
+    Role,
+    Tally,
+    demand,
+    to_values,
+)
 from gnomon.data.tables.raw import RawTable, quoted
 from gnomon.data.tables.rows import check_names
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
 
 PEEK_ROWS = 10_000
+LOOKED_AT = 100  # texts, for whether they are numbers or dates, before all are looked at
+FEW_CLASSES = MAX_INTEGER_CLASSES  # texts of a target up to which nobody would take them for numbers
 
 
 def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
@@ -35,8 +48,15 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
         notes.append(f"{raw.shown} is a Parquet file, whatever its name says.")
     before = raw.identity()
     try:
-        names = list(pl.read_parquet_schema(source()))
-        table = _typed(names, column, raw.shown, settings, kinds, notes)
+        with raw.open() as file:  # by its path, polars would follow * and [ to other files
+            names = list(pl.read_parquet_schema(file))
+        with raw.open() as file:
+            index = [name for name in index_columns(pl.read_parquet_metadata(file)) if name in names]
+        wanted = {*target_names(names, settings), settings.group, settings.time, *settings.ignore, *kinds}
+        unused = [name for name in index if name not in wanted]
+        if unused:
+            notes.append(index_note(raw.shown, unused))
+        table = _typed([name for name in names if name not in unused], column, raw.shown, settings, kinds, notes)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         what = f"the Parquet file is cut off or damaged ({_first_line(error)})."
         raise raw.bad(what, fix="make or download the file again.") from None
@@ -58,30 +78,8 @@ def table_from_frame(
 ) -> Table:
     """A polars, pandas or pyarrow frame as a table: by its own types, text kept as text. Raises DataError."""
     notes: list[str] = []
-    if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
-    if not isinstance(frame, pl.DataFrame):
-        frame = _from_others(frame, origin, notes)
-    return _typed(frame.columns, frame.get_column, origin, settings, kinds or {}, notes)
-
-
-def _from_others(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
-    given = getattr(frame, "columns", None)
-    names = [str(name) for name in given] if hasattr(frame, "iloc") and given is not None else None
-    if names is not None:
-        check_names(names, origin, can_be_headless=False)
-        index = frame.index
-        if index.name is not None or index.nlevels > 1 or not np.array_equal(index, np.arange(len(index))):
-            notes.append(f"{origin}: its index is not used; reset_index() makes it a column.")
-        frame = frame.reset_index(drop=True)
-        frame.columns = names
-    try:
-        return pl.DataFrame(frame)
-    except ImportError as error:
-        raise MachineError(f"{origin} cannot be read: {error}.", fix="pip install pyarrow") from None
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        what = f"cannot be read: {_first_line(error)}; perhaps a column mixes types."
-        raise DataError(what, where=origin, fix="give every column one type (astype(str), for instance).") from None
+    found = as_polars(frame, origin, notes)
+    return _typed(found.columns, found.get_column, origin, settings, kinds or {}, notes)
 
 
 def _typed(
@@ -100,11 +98,14 @@ def _typed(
     targets, missing = target_names(names, settings), missing_cells(settings)
     columns, decisions = [], []
     for name in used:
-        series = _plain(column(name), role_of(name, targets, settings), missing, origin, notes)
+        given = column(name)
+        has_zone = given.dtype == pl.Datetime and given.dtype.time_zone is not None  # type: ignore[attr-defined]
+        series = _plain(given, role_of(name, targets, settings), missing, origin, notes)
+        kind = Kind("date", dates.ZONED) if has_zone else _kind_of(series)
         if name in kinds:
-            series = as_demanded(series, kinds[name], missing, origin, notes)
+            series = as_demanded(series, kinds[name], missing, origin, notes, has_zone=has_zone)
         columns.append(series.rechunk())  # with chunks that differ, every select would copy all columns
-        decisions.append(Decision(name, kinds.get(name, _kind_of(series)), series.dtype))
+        decisions.append(Decision(name, kinds.get(name, kind), series.dtype))
     if not columns or not len(columns[0]):
         raise DataError("has columns but no rows.", where=origin, fix="add at least one row of data.")
     lines = np.arange(1, len(columns[0]) + 1, dtype=np.uint32)
@@ -114,44 +115,109 @@ def _typed(
 def _plain(series: pl.Series, role: Role, missing: tuple[str, ...], origin: str, notes: list[str]) -> pl.Series:
     """A column in one of the types of `Table`; a type that is none of them is refused by name."""
     dtype, name = series.dtype, display_name(series.name)
-    if dtype.is_float():
-        if series.is_nan().any():
-            notes.append(f"{name}: {int(series.is_nan().sum()):,} NaN cells are read as missing.")
-            series = series.fill_nan(None)
-        if role == "input" and series.is_infinite().any():
-            is_infinite = series.is_infinite().fill_null(value=False)
-            notes.append(f"{name}: {int(is_infinite.sum()):,} cells are not finite and taken as missing.")
-            series = series.set(is_infinite, None)
-        return series
-    if dtype.is_integer():
-        return series.shrink_dtype()
-    if dtype in (pl.Boolean, pl.Date):
-        return series
     if dtype.is_decimal() or dtype == pl.Null:
         return series.cast(pl.Float64)
-    if dtype == pl.Datetime:
-        return series.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+    if dtype.is_float():
+        return _finite(series.cast(pl.Float32) if dtype == pl.Float16 else series, role, notes)
+    if dtype.is_integer():
+        return _whole(series, role, missing, notes)
+    if dtype == pl.Boolean:
+        return series
+    if dtype in (pl.Date, pl.Datetime):
+        return _instants(series, role, origin, notes)
     if dtype == pl.Duration:
         notes.append(f"{name}: lengths of time are read as seconds.")
         return series.cast(pl.Duration("us")).dt.total_microseconds().cast(pl.Float64) / 1e6
+    if dtype == pl.Time:
+        notes.append(f"{name}: times of day are read as seconds since midnight.")
+        return series.cast(pl.Int64).cast(pl.Float64) / 1e9
     if dtype in (pl.String, pl.Categorical, pl.Enum):
-        text = series.cast(pl.String)
-        is_missing = text.is_in(missing).fill_null(value=False)
-        text = text.set(is_missing, None) if is_missing.any() else text
-        distinct = text.drop_nulls().unique()
-        if role == "input" and len(distinct) and to_numbers(distinct, has_decimal_commas=False).null_count() == 0:
-            notes.append(f"{name} holds numbers, but its type is text: it stays text.")
-        return text.cast(pl.Enum(distinct.sort())) if len(distinct) <= MAX_CATEGORIES else text
+        return _texts(series.cast(pl.String), role, missing, notes)
     what = f"column {quoted(series.name)} has the type {dtype}, which is neither number, text, truth nor date."
     raise DataError(what, where=origin, fix="take the column out (ignore=...), or turn it into numbers or text.")
 
 
-def as_demanded(series: pl.Series, kind: Kind, missing: tuple[str, ...], origin: str, notes: list[str]) -> pl.Series:
+def _finite(series: pl.Series, role: Role, notes: list[str]) -> pl.Series:
+    name = display_name(series.name)
+    if series.is_nan().any():
+        notes.append(f"{name}: {int(series.is_nan().sum()):,} NaN cells are read as missing.")
+        series = series.fill_nan(None)
+    if role == "input" and series.is_infinite().any():
+        is_infinite = series.is_infinite().fill_null(value=False)
+        notes.append(f"{name}: {int(is_infinite.sum()):,} cells are not finite and taken as missing.")
+        series = series.set(is_infinite, None)
+    return series
+
+
+def _whole(series: pl.Series, role: Role, missing: tuple[str, ...], notes: list[str]) -> pl.Series:
+    """Whole numbers in the narrowest type; beyond 64 bits as texts, as from a CSV: mostly they are ids or hashes."""
+    if series.dtype not in (pl.UInt64, pl.Int128, pl.UInt128) or series.is_between(-(2**63), 2**63 - 1).all():
+        return series.cast(pl.Int64).shrink_dtype()
+    shown = display_name(series.name)
+    row = int((~series.is_between(-(2**63), 2**63 - 1)).fill_null(value=False).arg_max() or 0)
+    cell = f"row {row + 1} holds {quoted(series[row])}"
+    if role == "target" and series.n_unique() > MAX_INTEGER_CLASSES:
+        notes.append(f"{shown} is read as numbers of about 16 digits: {cell}, too large for a whole number of 64 bits.")
+        return series.cast(pl.Float64)
+    notes.append(f"{shown} is read as text: {cell}, too large for a whole number of 64 bits.")
+    return _texts(series.cast(pl.String), "as written", missing, notes)
+
+
+def _instants(series: pl.Series, role: Role, origin: str, notes: list[str]) -> pl.Series:
+    """Dates of the years 1 to 9999; times without a zone, in UTC where they had one."""
+    if series.dtype == pl.Datetime:
+        zone = series.dtype.time_zone  # type: ignore[attr-defined]  # a Datetime has one, or None
+        series = dates.in_utc(series) if zone is not None else series
+        if zone not in (None, "UTC"):
+            notes.append(f"{display_name(series.name)} is read as instants: its times in {zone} are turned into UTC.")
+        series = series.cast(pl.Datetime("us"))
+    is_beyond = ~series.dt.year().is_between(1, 9999).fill_null(value=True)
+    if not is_beyond.any():
+        return series
+    row = int(is_beyond.arg_max() or 0)
+    cells = f"{int(is_beyond.sum()):,} cells lie outside the years 1 to 9999 (the first is row {row + 1})"
+    if role != "input":
+        what = f"column {quoted(series.name)}: {cells}."
+        raise DataError(what, where=origin, fix="correct these dates, or take their rows out.")
+    notes.append(f"{display_name(series.name)}: {cells} and are taken as missing.")
+    return series.set(is_beyond, None)
+
+
+def _texts(text: pl.Series, role: Role, missing: tuple[str, ...], notes: list[str]) -> pl.Series:
+    """Texts stay texts; those that look like numbers or dates are told."""
+    is_missing = text.is_in(missing).fill_null(value=False)
+    text = text.set(is_missing, None) if is_missing.any() else text
+    distinct = text.drop_nulls().unique(maintain_order=True)
+    sort = (
+        _looks_like(distinct)
+        if role != "as written" and len(distinct) > (1 if role == "input" else FEW_CLASSES)
+        else ""
+    )
+    if sort:
+        such = quoted(distinct[0])
+        notes.append(f"{display_name(text.name)} holds {sort}, but its type is text: it stays text ({such}, say).")
+    return text.cast(pl.Enum(distinct.sort())) if len(distinct) <= MAX_CATEGORIES else text
+
+
+def _looks_like(distinct: pl.Series) -> str:
+    """ "numbers", "dates" or "": what all of some texts could be read as."""
+    tally = Tally(distinct.name, ())
+    for some in (distinct.head(LOOKED_AT), distinct):  # the first of them settle nearly every column
+        tally = Tally(distinct.name, ())
+        tally.add(some, np.arange(len(some)))
+        if tally.others.count or tally.words.count == tally.present:
+            return ""
+    return "dates" if tally.dates else "numbers"
+
+
+def as_demanded(
+    series: pl.Series, kind: Kind, missing: tuple[str, ...], origin: str, notes: list[str], *, has_zone: bool
+) -> pl.Series:  # fmt: skip
     """A column as the kind that was fitted elsewhere. Raises DataError naming the row that does not fit."""
     name, dtype = series.name, series.dtype
     if dtype in (pl.String, pl.Enum) and kind.name != "text":
         cells = series.cast(pl.String).fill_null("")
-        tally = Tally(name, has_decimal_commas=False, missing=missing)
+        tally = Tally(name, missing, kind)
         tally.add(cells, np.arange(1, len(cells) + 1))
         decision = demand(tally, kind)
         if isinstance(decision, str):
@@ -170,6 +236,15 @@ def as_demanded(series: pl.Series, kind: Kind, missing: tuple[str, ...], origin:
     if not fits[kind.name]:
         what = f"column {quoted(name)} holds {_kind_of(series).name}s; the model was trained on {kind.name}s."
         raise DataError(what, where=origin, fix="give the column the type it had in training.")
+    if kind.name == "date" and has_zone != dates.has_zone(kind.date_format):
+        ours, theirs = ("a time zone", "none") if has_zone else ("no time zone", "one")
+        what = f"the times of column {quoted(name)} have {ours}; in training they had {theirs}."
+        raise DataError(what, where=origin, fix="give them the zone they had in training (tz_localize in pandas).")
+    if kind.number.prefix or kind.number.suffix:
+        example = quoted(kind.number.example)
+        notes.append(
+            f"{display_name(name)}: numbers are taken as they are; in training they were written like {example}."
+        )
     return series.cast(pl.Int8) if kind.name == "number" and dtype == pl.Boolean else series
 
 

@@ -1,0 +1,100 @@
+"""Frames of pandas and Arrow as those of polars: names and types of columns are checked, an index is left out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError, MachineError
+from gnomon.data.source import first_names
+from gnomon.data.tables.raw import quoted
+from gnomon.data.tables.rows import check_names
+
+# What the libraries raise on columns that polars does not know. Its own panics are no Exceptions.
+_NOT_TAKEN = (
+    TypeError, ValueError, ArithmeticError, NotImplementedError,
+    pl.exceptions.PolarsError, pl.exceptions.PanicException,
+)  # fmt: skip
+_ARROW_UNKNOWN = ("decimal256", "month_day_nano_interval", "run_end_encoded")  # polars 2.1 panics, or asks for settings
+
+
+def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
+    """A polars, pandas or pyarrow frame as a polars one; what is left out is told in `notes`. Raises DataError."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    is_pandas = hasattr(frame, "iloc") and hasattr(frame, "columns")
+    if is_pandas:
+        frame = _plain_pandas(frame, origin, notes)
+    index = () if is_pandas else index_columns(getattr(getattr(frame, "schema", None), "metadata", None) or {})
+    for field in getattr(frame, "schema", ()) if not is_pandas else ():
+        if str(field.type).startswith(_ARROW_UNKNOWN):
+            raise _not_taken(field.name, f"of the type {field.type}", origin)
+    try:
+        found = pl.DataFrame(frame)
+    except ImportError as error:
+        raise MachineError(f"{origin} cannot be read: {error}.", fix="pip install pyarrow") from None
+    except _NOT_TAKEN as error:
+        raise _which_is_not_taken(frame, error, origin) from None
+    kept = [name for name in found.columns if name not in index]
+    if len(kept) < found.width:
+        notes.append(index_note(origin, [name for name in found.columns if name in index]))
+    return found.select(kept)
+
+
+def index_columns(metadata: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The columns that hold the index of a pandas frame, as the metadata of its Parquet file or Arrow table say."""
+    text: Any = metadata.get("pandas") or metadata.get(b"pandas")
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        return tuple(name for name in json.loads(text).get("index_columns", ()) if isinstance(name, str))
+    return ()
+
+
+def index_note(origin: str, names: Sequence[str]) -> str:
+    """That an index is not an input, and how it becomes one."""
+    return f"{origin}: its index ({first_names(names)}) is not used; reset_index() makes it a column."
+
+
+def _plain_pandas(frame: Any, origin: str, notes: list[str]) -> Any:
+    """A pandas frame without its index, with names that are texts, and sparse or very long numbers as usual ones."""
+    names = [str(name) for name in frame.columns]
+    check_names(names, origin, can_be_headless=False)
+    index = frame.index
+    if index.name is not None or index.nlevels > 1 or not np.array_equal(index, np.arange(len(index))):
+        notes.append(f"{origin}: its index is not used; reset_index() makes it a column.")
+    frame = frame.reset_index(drop=True)
+    frame.columns = names
+    for name, dtype in zip(names, frame.dtypes, strict=True):
+        if str(dtype).startswith("Sparse"):
+            frame[name] = frame[name].sparse.to_dense()
+        elif dtype == np.longdouble and dtype != np.float64:
+            frame[name] = frame[name].astype(np.float64)
+    return frame
+
+
+def _which_is_not_taken(frame: Any, error: BaseException, origin: str) -> DataError:
+    """The error naming the first column that cannot be taken over by itself."""
+    for name in getattr(frame, "columns", ()) if hasattr(frame, "iloc") else ():
+        try:
+            pl.DataFrame(frame[[name]])
+        except _NOT_TAKEN as one:
+            return _not_taken(name, f"of the type {frame[name].dtype} ({_first_line(one)})", origin)
+    return DataError(f"cannot be taken over: {_first_line(error)}.", where=origin, fix="give a CSV or Parquet file.")
+
+
+def _not_taken(name: str, why: str, origin: str) -> DataError:
+    return DataError(
+        f"column {quoted(name)} cannot be taken over: it is {why}; perhaps it mixes types.",
+        where=origin,
+        fix="give it one type of numbers, texts, truths or dates (astype(str), for instance), or leave it out.",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "no reason given")[:200]

@@ -1,0 +1,371 @@
+"""Numbers as people write them: marks between thousands, a decimal comma, currencies, units, brackets for negatives.
+
+Plain numbers (`-1234.5`, `1e3`) are read without any of this. Where a column is dressed otherwise, its cells are looked
+at one sort after the other (`Look`), and if all of them agree on one form (`NumberForm`), the column is read in it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from gnomon.data.tables.raw import quoted
+
+SHOWN_CELLS = 5  # kept of each odd sort, for messages
+MOST_AFFIXES = 3  # currencies or units from which a column is no column of numbers with a unit
+ENOUGH = 20  # cells such as 1.165, beside whole numbers, from which a mark between thousands is as likely as a decimal
+
+_FIRST = 1000  # cells looked at before all are
+_SPACES = " \u00a0\u2007\u2009\u202f"  # between thousands: also the ones that do not break, figure-wide and thin
+_APOSTROPHES = "'\u2019"
+_MINUSES = "\u2212\u2013\ufe63\uff0d"  # minus, en dash, small and full-width hyphen
+_CODES = (
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|DM|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|MAD|MXN|MYR|NGN|"
+    "NOK|NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+_CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?:{_CODES})\b|[Kk]r\.?|Rs\.?|Fr\.?|zł|Kč|Ft|лв\.?|руб\.?)"
+_UNIT = r"[°ºµμ]?\p{L}[\p{L}23²³/·*^]{0,9}(?: \p{L}{1,9})?|[°º]"
+_SIGN = f"[-+{_MINUSES}]"
+_DRESSED = (
+    rf"^(?P<open>\()?\s*(?P<sign>{_SIGN})?\s*(?P<prefix>{_CURRENCY})?\s*(?P<inner>{_SIGN})?"
+    rf"(?P<body>\d[\d.,{_SPACES}{_APOSTROPHES}_]*|[.,]\d+)(?P<exponent>[eE][-+]?\d+)?\s*"
+    rf"(?P<suffix>[%‰]|{_CURRENCY}|{_UNIT})?\s*(?P<trail>[-{_MINUSES}])?(?P<close>\))?$"
+)
+_SIMPLE_COMMA = r"^[-+]?(?:0|[1-9][0-9]*),[0-9]+$"
+_OPEN_COMMA = r"^[-+]?[1-9][0-9]{0,2},[0-9]{3}$"
+_OPEN_POINT = r"^\s*[-+]?[1-9][0-9]{0,2}\.[0-9]{3}\s*$"
+_LEADING_ZERO = r"^0[0-9]"
+
+Mark = Literal["", ".", ",", " ", "'", "_"]
+
+
+@dataclass(frozen=True)
+class NumberForm:
+    """How all numbers of a column are written; as it stands, plainly."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: Mark = ""  # between groups of three digits
+    prefix: str = ""  # a currency in front
+    suffix: str = ""  # a percent sign, currency or unit behind
+    negative: Literal["", "()", "-"] = ""  # (5) or 5- for -5, beside the sign in front
+
+    @property
+    def is_plain(self) -> bool:
+        return self == PLAIN
+
+    @property
+    def example(self) -> str:
+        """What a number looks like in this form."""
+        number = f"1{self.thousands}234{self.decimal}5"
+        spaces = [" " if len(affix) > 1 else "" for affix in (self.prefix, self.suffix)]
+        return f"{self.prefix}{spaces[0]}{number}{spaces[1]}{self.suffix}"
+
+
+PLAIN = NumberForm()
+_COMMA = NumberForm(decimal=",")
+
+
+@dataclass
+class Cells:
+    """How many cells are of one sort, and the first of them."""
+
+    count: int = 0
+    first: list[tuple[int, str]] = field(default_factory=list)  # (line, cell)
+
+    def add(self, cells: pl.Series, is_such: pl.Series, lines: np.ndarray) -> None:
+        """Count the cells where `is_such` holds."""
+        count = int(is_such.sum() or 0)
+        self.count += count
+        if count and len(self.first) < SHOWN_CELLS:
+            rows = is_such.fill_null(value=False).arg_true().head(SHOWN_CELLS - len(self.first)).to_list()
+            self.first += [(int(lines[row]), cells[row]) for row in rows]
+
+    @property
+    def shown(self) -> str:
+        """`line 7 holds 'abc'`."""
+        line, cell = self.first[0]
+        return f"line {line} holds {quoted(cell)}"
+
+
+@dataclass
+class Look:
+    """What the numbers of one column look like, gathered chunk by chunk."""
+
+    affixes: dict[tuple[str, str], Cells] = field(default_factory=dict)  # (prefix, suffix), of numbers that have one
+    bare: Cells = field(default_factory=Cells)  # without either
+    points: Cells = field(default_factory=Cells)  # with a decimal point, beyond doubt
+    commas: Cells = field(default_factory=Cells)  # with a decimal comma, beyond doubt
+    groups: dict[str, Cells] = field(default_factory=dict)  # mark -> with that mark between thousands, beyond doubt
+    open_points: Cells = field(default_factory=Cells)  # 1.165: a decimal point, or one between thousands
+    open_commas: Cells = field(default_factory=Cells)  # 1,165: likewise
+    plain: int = 0  # that need no dress to be read
+    whole: int = 0  # without any mark
+    brackets: Cells = field(default_factory=Cells)  # (5)
+    trailing: Cells = field(default_factory=Cells)  # 5-
+    minuses: Cells = field(default_factory=Cells)  # another letter than the hyphen for the sign
+    leading_zeros: Cells = field(default_factory=Cells)
+    dressed: Cells = field(default_factory=Cells)  # not plain
+
+    def add_plain(self, fractions: pl.Series, lines: np.ndarray, *, whole: int) -> None:
+        """Plain numbers, of which `bare` knows: those with a point or an exponent, and how many have neither."""
+        self.plain += len(fractions) + whole
+        self.whole += whole
+        for some in (fractions.head(_FIRST), fractions):  # the first of them settle nearly every column
+            if not len(some) or self.points.count:
+                return
+            is_open = some.str.contains(_OPEN_POINT)
+            self.points.add(some, ~is_open & some.str.contains(".", literal=True), lines)
+        self.open_points.add(fractions, is_open, lines)
+
+    def add_dressed(self, cells: pl.Series, lines: np.ndarray) -> pl.Series:
+        """Take in cells that are no plain numbers; which of them are numbers all the same."""
+        simple = cells.str.contains(_SIMPLE_COMMA)
+        if simple.any():
+            self._add_simple(cells, simple, lines)
+        if simple.all():
+            return simple
+        rest = (~simple).to_numpy()
+        found = simple.to_numpy().copy()
+        others = cells.filter(~simple)
+        if _look_dressed(others.head(_FIRST)):
+            found[rest] = self._add_others(others, lines[rest]).to_numpy()
+        return pl.Series(found)
+
+    def _add_simple(self, cells: pl.Series, simple: pl.Series, lines: np.ndarray) -> None:
+        """Numbers with a comma and nothing else."""
+        self.bare.add(cells, simple, lines)
+        self.dressed.add(cells, simple, lines)
+        if self.commas.count:  # what the others mean is settled
+            return
+        is_open = simple & cells.str.contains(_OPEN_COMMA)
+        self.open_commas.add(cells, is_open, lines)
+        self.commas.add(cells, simple & ~is_open, lines)
+
+    def _add_others(self, cells: pl.Series, lines: np.ndarray) -> pl.Series:
+        parts = _parts(cells)
+        body = parts["body"].str.strip_chars()
+        for letters, one in ((_SPACES, " "), (_APOSTROPHES, "'")):
+            body = body.str.replace_all(f"[{letters}]", one)
+        is_number = pl.Series(np.zeros(len(cells), bool))
+        for pattern, kind, mark in _BODIES:
+            is_such = body.str.contains(pattern).fill_null(value=False)
+            if not is_such.any():
+                continue
+            is_number |= is_such
+            self._count(kind, mark, cells, is_such, lines)
+        balanced = parts["open"].is_null() == parts["close"].is_null()
+        signs = pl.sum_horizontal(
+            parts[name].is_not_null().cast(pl.Int8) for name in ("open", "sign", "inner", "trail")
+        )
+        is_number &= balanced & pl.select(signs <= 1).to_series()
+        if not is_number.any():
+            return is_number
+        self.dressed.add(cells, is_number, lines)
+        self.brackets.add(cells, is_number & parts["open"].is_not_null(), lines)
+        self.trailing.add(cells, is_number & parts["trail"].is_not_null(), lines)
+        other_minus = cells.str.contains(f"[{_MINUSES}]")
+        self.minuses.add(cells, is_number & other_minus, lines)
+        self.leading_zeros.add(cells, is_number & body.str.contains(_LEADING_ZERO), lines)
+        affixes = pl.DataFrame({"prefix": parts["prefix"].fill_null(""), "suffix": parts["suffix"].fill_null("")})
+        for prefix, suffix in affixes.filter(is_number).unique(maintain_order=True).head(MOST_AFFIXES + 1).iter_rows():
+            is_such = is_number & (affixes["prefix"] == prefix) & (affixes["suffix"] == suffix)
+            sort = self.affixes.setdefault((prefix, suffix), Cells()) if prefix or suffix else self.bare
+            sort.add(cells, is_such, lines)
+        return is_number
+
+    def _count(self, kind: str, mark: str, cells: pl.Series, is_such: pl.Series, lines: np.ndarray) -> None:
+        if "group" in kind:
+            self.groups.setdefault(mark, Cells()).add(cells, is_such, lines)
+        if "point" in kind:
+            (self.open_points if "open" in kind else self.points).add(cells, is_such, lines)
+        if "comma" in kind:
+            (self.open_commas if "open" in kind else self.commas).add(cells, is_such, lines)
+        if kind == "whole":
+            self.whole += int(is_such.sum())
+
+    @property
+    def decimals(self) -> set[str]:
+        """The decimal marks that are in it beyond doubt."""
+        return {mark for mark, cells in ((".", self.points), (",", self.commas)) if cells.count}
+
+
+def _parts(cells: pl.Series) -> pl.DataFrame:
+    """Sign, prefix, body, suffix ... of every cell; null where it looks like no number."""
+    return cells.str.strip_chars().str.extract_groups(_DRESSED).struct.unnest()
+
+
+def _look_dressed(cells: pl.Series) -> bool:
+    """Whether some cells look like numbers with a currency or a unit, and not like house numbers with a street."""
+    parts = _parts(cells).drop_nulls("body")
+    return 2 * len(parts) >= len(cells) and parts.select("prefix", "suffix").n_unique() <= MOST_AFFIXES
+
+
+def _bodies() -> list[tuple[str, str, str]]:
+    """(pattern, what a mark in it is, the mark between thousands) of the digits of a number; no two fit one cell."""
+    found = [(r"^\d+$", "whole", "")]
+    for mark in (" ", "'", "_"):
+        grouped = rf"^\d{{1,3}}(?:{mark}\d{{3}})+"
+        found += [(rf"{grouped}$", "group", mark), (rf"{grouped}\.\d*$", "group point", mark)]
+        found += [(rf"{grouped},\d+$", "group comma", mark)]
+    for mark, other, kind, other_kind in ((",", ".", "comma", "point"), (".", ",", "point", "comma")):
+        m, o = re.escape(mark), re.escape(other)
+        several = rf"\d{{1,3}}(?:{m}\d{{3}}){{2,}}"
+        if mark == ",":
+            several += r"|\d{1,2}(?:,\d{2})+,\d{3}"  # lakhs and crores: 12,34,567
+        grouped = rf"(?:{several}|\d{{1,3}}{m}\d{{3}})"
+        found += [(rf"^(?:{several})$", "group", mark), (rf"^{grouped}{o}\d*$", f"group {other_kind}", mark)]
+        found += [(rf"^[1-9]\d{{0,2}}{m}\d{{3}}$", f"open {kind}", "")]
+        not_open = rf"^(?:0+{m}\d*|\d{{4,}}{m}\d*|\d*{m}\d{{0,2}}|\d*{m}\d{{4,}}|{m}\d{{3}})$"
+        found += [(not_open, kind, "")]
+    return found
+
+
+_BODIES = _bodies()
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is known about the numbers of a whole file: its separator and, where its columns agree, its decimal mark."""
+
+    separator: str
+    decimal: str = ""  # "." or ",", as set or as other columns show it; "": unknown
+
+
+def common_mark(looks: list[Look], separator: str, declared: str | None) -> Marks:
+    """The decimal mark that is in the file beyond doubt, if there is one alone; or the declared one."""
+    if declared is not None:
+        return Marks(separator, declared)
+    decimals = set().union(*(look.decimals for look in looks if len(look.decimals) == 1))
+    return Marks(separator, decimals.pop() if len(decimals) == 1 else "")
+
+
+def form_of(look: Look, marks: Marks) -> NumberForm | str:
+    """The one form of all numbers of a column; or why there is none, with a cell."""
+    why = _torn_affixes(look) or _torn_marks(look) or _torn_negatives(look)
+    if why:
+        return why
+    found = _settled(look, marks)
+    if isinstance(found, str):
+        return found
+    prefix, suffix = next(iter(look.affixes), ("", ""))
+    negative = "()" if look.brackets.count else "-" if look.trailing.count else ""
+    return NumberForm(*found, prefix, suffix, negative)  # type: ignore[arg-type]
+
+
+def _torn_affixes(look: Look) -> str:
+    """Where not all numbers have the same currency or unit: which have another."""
+    if not look.affixes or (len(look.affixes) == 1 and not look.bare.count):
+        return ""
+    sorts = sorted([*look.affixes.values(), look.bare], key=lambda cells: -cells.count)
+    shown = [cells.shown for cells in sorts if cells.first][:2]
+    if len(shown) == 1:
+        return f"not all of its numbers are written alike: {shown[0]}"
+    return f"not all of its numbers are written alike: {shown[0]}, and {shown[1]}"
+
+
+def _torn_marks(look: Look) -> str:
+    """Where a mark means two things, or two marks mean one: the cells that show it."""
+    if look.points.count and look.commas.count:
+        return f"some of its numbers have a decimal comma ({look.commas.shown}), some a point ({look.points.shown})"
+    if len(look.groups) > 1:
+        one, two = (cells.shown for cells in list(look.groups.values())[:2])
+        return f"its thousands are marked in two ways: {one}, and {two}"
+    for mark, cells in ((".", look.points), (",", look.commas)):
+        if cells.count and mark in look.groups:
+            return f"one mark is decimal and between thousands as well: {cells.shown}, and {look.groups[mark].shown}"
+    if look.open_points.count and look.open_commas.count and not (look.decimals or look.groups):
+        return f"two marks may be decimal or between thousands: {look.open_points.shown}, and {look.open_commas.shown}"
+    return ""
+
+
+def _torn_negatives(look: Look) -> str:
+    if look.brackets.count and look.trailing.count:
+        return f"negative numbers are written in two ways: {look.brackets.shown}, and {look.trailing.shown}"
+    if look.brackets.count and look.brackets.count == look.dressed.count and not look.plain:
+        return f"all of its numbers are in brackets ({look.brackets.shown})"
+    return ""
+
+
+def _settled(look: Look, marks: Marks) -> tuple[str, str] | str:
+    """(the decimal mark, the mark between thousands); or why it is not clear what those of 1.165 or 1,165 are."""
+    decimal, group = next(iter(look.decimals), ""), next(iter(look.groups), "")
+    for mark, other, cells in ((".", ",", look.open_points), (",", ".", look.open_commas)):
+        if not cells.count or mark in (decimal, group):
+            continue
+        if decimal or group:
+            is_decimal = not decimal
+        elif marks.decimal:
+            is_decimal = marks.decimal == mark
+        elif marks.separator != "," and look.whole and cells.count >= ENOUGH:
+            line, cell = cells.first[0]
+            return f"{quoted(cell)} in line {line} may be a thousand or a fraction: say decimal=. or decimal=,"
+        else:
+            is_decimal = mark == "." or marks.separator != ","
+        if is_decimal:
+            decimal = mark
+        elif group:
+            return f"its thousands are marked in two ways: {look.groups[group].shown}, and {cells.shown}"
+        else:
+            group, decimal = mark, decimal or other
+    return decimal or {".": ",", ",": "."}.get(group, marks.decimal or "."), group
+
+
+# --- cells to numbers -------------------------------------------------------------------------------------------------
+def to_numbers(cells: pl.Series, form: NumberForm) -> pl.Series:
+    """Float64: null where a cell is no number of that form; infinite where it says so or is beyond float64."""
+    if form.is_plain:
+        plain = cells.cast(pl.Float64, strict=False)
+        if plain.null_count():
+            text = cells.str.strip_chars()
+            plain = plain.fill_null(_with_hyphen(text).cast(pl.Float64, strict=False))
+        return plain.fill_nan(None)  # the word nan is not a number
+    numbers = pl.Series(cells.name, [None], dtype=pl.Float64).new_from_index(0, len(cells))
+    if not form.prefix and not form.suffix:
+        numbers = cells.cast(pl.Int64, strict=False).cast(pl.Float64)
+    if form == _COMMA:
+        simple = cells.str.contains(_SIMPLE_COMMA)
+        commas = cells.set(~simple, None).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+        numbers = numbers.fill_null(commas)
+    is_other = numbers.is_null() & cells.is_not_null()
+    if not is_other.any():
+        return numbers
+    others = cells.filter(is_other)
+    found = _bare(others, form).cast(pl.Float64, strict=False)
+    infinite = others.cast(pl.Float64, strict=False)
+    found = found.fill_null(infinite.set(~infinite.is_infinite().fill_null(value=False), None))
+    return numbers.scatter(is_other.arg_true(), found)
+
+
+def _with_hyphen(text: pl.Series) -> pl.Series:
+    return text.str.replace(f"^[{_MINUSES}]", "-")
+
+
+def _bare(cells: pl.Series, form: NumberForm) -> pl.Series:
+    """The digits of every cell as a plain number; null where it is not written in this form."""
+    text = cells.str.strip_chars()
+    for letters, one in ((_MINUSES, "-"), (_SPACES, " "), (_APOSTROPHES, "'")):
+        text = text.str.replace_all(f"[{letters}]", one)
+    if form.negative == "()":
+        text = text.str.replace(r"^\(\s*(.*?)\s*\)$", "-$1")
+    elif form.negative == "-":
+        text = text.str.replace(r"^(.*?)\s*-$", "-$1")
+    prefix, suffix = (re.escape(affix) for affix in (form.prefix, form.suffix))
+    mark, point = re.escape(form.thousands), re.escape(form.decimal)
+    digits = r"\d+"
+    if form.thousands:
+        lakhs = r"|\d{1,2}(?:,\d{2})+,\d{3}" if form.thousands == "," else ""
+        digits = rf"(?:\d+|\d{{1,3}}(?:{mark}\d{{3}})+{lakhs})"
+    number = rf"(?:{digits}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?"
+    parts = text.str.extract_groups(
+        rf"^(?P<sign>[-+]?)\s*{prefix}\s*(?P<inner>[-+]?)(?P<number>{number})\s*{suffix}$"
+    ).struct.unnest()
+    body = parts["number"]
+    if form.thousands:
+        body = body.str.replace_all(form.thousands, "", literal=True)
+    if form.decimal == ",":
+        body = body.str.replace(",", ".", literal=True)
+    return parts["sign"] + parts["inner"] + body
