@@ -16,17 +16,17 @@ FIRST_STEP = """
 import os, sys, threading, time
 
 def watch():
-    while "gnomon.training.loop" not in sys.modules or not hasattr(sys.modules["gnomon.training.loop"], "train"):
+    while "gnomon.training.loop" not in sys.modules or not hasattr(sys.modules["gnomon.training.loop"], "step"):
         time.sleep(0.002)
     loop = sys.modules["gnomon.training.loop"]
-    make_step = loop._step
+    make_step = loop.step
 
     def first(*args):
         value = make_step(*args)
         os.write(3, str(time.time()).encode())
         os._exit(0)
 
-    loop._step = first
+    loop.step = first
 
 threading.Thread(target=watch, daemon=True).start()
 sys.argv = ["gnomon", "fit", "digits"]

@@ -174,9 +174,9 @@ def test_every_room_of_the_house_is_on_its_picture():
 
 
 def test_the_rule_of_threads_is_the_one_the_page_gives():
-    from gnomon.workflow.road.build import ONE_THREAD_BELOW
+    from gnomon.training.threads import PER_THREAD
 
-    assert f"below {ONE_THREAD_BELOW / 1e6:g} million multiply-adds" in (DOCS / "architecture.md").read_text()
+    assert f"one for every {PER_THREAD / 1e6:g} million multiply-adds" in (DOCS / "architecture.md").read_text()
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,17 @@ def _said(as_json: bool, as_object: Callable[..., Mapping[str, Any]], as_text: C
     return 0
 
 
+@contextmanager
+def imported_quickly() -> Iterator[None]:
+    """Without the garbage collector, which would walk through all there is again and again while torch comes in."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # modules and their classes stay: it need not look at them later either
+        gc.enable()
+
+
 def _one(words: list[str], what: str, command: str, example: str) -> str:
     if not words:
         raise UsageError(f"{command} needs {NEEDED[what]}.", fix=f"gnomon {command} {example}, for instance.")
@@ -64,10 +77,11 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """
     resume = values.pop("resume", None)
     source = _one(words, "DATA", "fit", "digits") if resume is None or words else None
-    from gnomon.cli.screen import Screen
-    from gnomon.cli.settings_from_file import with_settings_file
-    from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
-    from gnomon.workflow.fit import fit as run_fit
+    with imported_quickly():
+        from gnomon.cli.screen import Screen
+        from gnomon.cli.settings_from_file import with_settings_file
+        from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
+        from gnomon.workflow.fit import fit as run_fit
 
     with Screen(quiet=as_json) as screen:
         follower = Terminal(screen)

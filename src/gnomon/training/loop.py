@@ -68,7 +68,7 @@ class Job:
     save: Callable[[TrainingState], None]  # commits a checkpoint
     stop_asked: Callable[[], bool]  # a signal has come
     deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
-    threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads(), fixed=True))
+    threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads()))
     turned: Callable[[int], Settings | None] = _as_they_were  # settings that hold from this step on, if they changed
     look: Callable[[TrainingState, float], list[dict[str, Any]] | None] | None = (
         None  # signals, at the last step's rate

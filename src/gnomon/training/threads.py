@@ -1,28 +1,54 @@
-"""CPU threads while a model trains: all that were chosen, or one while other programs keep the machine busy."""
+"""CPU threads: how many a run uses, by a table, so that it repeats at any load; or by the load, when asked to."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
+Chosen = int | Literal["adaptive"] | None  # as the settings have it
+PER_THREAD = 5e6  # multiply-adds of a step's forward pass that one more thread is worth its waiting for
 WINDOW = 1.0  # seconds of steps that a pace is taken over
 SETTLED = 30.0  # seconds between two tries of the other number
 STARVED = 0.8  # share of the chosen threads' CPU time below which the processors are being shared
 
 
+def threads_for(multiply_adds: float, cores: int) -> int:
+    """The number for steps of this size (forward, all examples of the batch) on so many cores: never by timing.
+
+    Another number adds in another order and ends with other weights. Below 10 million multiply-adds one thread is the
+    faster choice (measured on two cores); every 5 million more take one more, up to all cores.
+    """
+    return max(1, min(cores, int(multiply_adds / PER_THREAD)))
+
+
+@contextmanager
+def using(chosen: Chosen) -> Iterator[None]:
+    """Inside, torch has as many threads as the setting says (None, adaptive: as it has); those of before afterwards."""
+    before = torch.get_num_threads()
+    if isinstance(chosen, int):
+        torch.set_num_threads(chosen)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Threads:
-    """Watches the pace of the steps and sets torch's number of threads.
+    """Times the steps; with `adaptive` it also sets torch's number of threads by their pace.
 
     The threads of one operator wait for each other, and while they wait they spin. When another program takes one of
     the processors, all of them wait for the one that does not run: steps take three to seven times as long, and one
-    thread is faster than many. On a machine with nothing else to do the number never changes, so that a run repeats
-    bit for bit; with a `fixed` number it never changes at all.
+    thread is faster than many. On a machine with nothing else to do the number never changes; where it does, the run
+    does not repeat bit for bit.
     """
 
-    def __init__(self, chosen: int, *, fixed: bool = False) -> None:
+    def __init__(self, chosen: int, *, adaptive: bool = False) -> None:
         self.chosen = self.now = chosen
-        self.fixed = fixed or chosen == 1
+        self.fixed = not adaptive or chosen == 1
         self.rejected_pace: float | None = None  # steps a second with the other number, while this one is tried
         self.settled_until = 0.0
         self._open_window()

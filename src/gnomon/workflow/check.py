@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from gnomon.checks.sanity import Finding, sanity_checks
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.training.evaluate import encode_whole
+from gnomon.training.threads import using
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
 from gnomon.workflow.session import open_session
@@ -40,9 +40,7 @@ def check(thing: Any, settings: Settings) -> Checked:
             examples = session.task.judge.judged(examples, settings.seed)
         some = generator(settings.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
         columns[name] = encode_whole(session.task, examples.take(np.sort(some)))
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(session.settings.machine.threads or threads_before)
-    try:
+    with using(session.settings.machine.threads):
         findings = sanity_checks(
             session.task,
             lambda: fresh_model(session.task, session.settings),
@@ -50,6 +48,4 @@ def check(thing: Any, settings: Settings) -> Checked:
             columns["dev"],
             seed=settings.seed,
         )
-    finally:
-        torch.set_num_threads(threads_before)
     return Checked(findings)

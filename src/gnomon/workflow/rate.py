@@ -18,8 +18,6 @@ from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings, with_values
 from gnomon.data.columns import Columns, length
-from gnomon.figures.encode import png
-from gnomon.figures.range_test import draw_range_test
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step
@@ -75,6 +73,9 @@ def find_rate(thing: Any, settings: Settings) -> Found:
         test = range_test(session)
         name = session.prepared.source.name
         picture = Path(settings.runs_folder) / "lr" / f"{name}.png"
+        from gnomon.figures.encode import png  # matplotlib: nothing that a fit should wait for before its first step
+        from gnomon.figures.range_test import draw_range_test
+
         write_bytes(picture, png(draw_range_test(test.rates, test.losses, test.smoothed, suggested=test.suggested)))
         return Found(test, picture, name)
 

@@ -110,24 +110,134 @@ def test_shared_weights_count_once_and_the_column_sums_to_the_model():
 
 
 def test_uncountable_layers_are_none_and_named_rather_than_wrong():
-    class Recurrent(nn.Module):
+    class Scaled(nn.Module):
         def __init__(self):
             super().__init__()
-            self.cell = nn.LSTM(4, 8, batch_first=True)
-            self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.scale = nn.Parameter(torch.ones(6, 8))
+
+        def forward(self, x):
+            return x @ self.scale.T @ self.scale
+
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pair = nn.Bilinear(4, 4, 8)
+            self.scaled = Scaled()
             self.head = nn.Linear(8, 2)
 
         def forward(self, x):
-            states, _ = self.cell(x)
-            return self.head(self.attend(states, states, states)[0][:, -1])
+            return self.head(self.scaled(self.pair(x, x))[:, -1])
 
-    model = Recurrent()
+    model = Odd()
     rows = _table(model, 6, 4)
     sums = totals(rows)
-    assert sums.uncounted == ("cell", "attend")
+    assert sums.uncounted == ("pair", "scaled")
     assert sums.multiply_adds == 8 * 2
     assert sums.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert rows[0].output_shape == (6, 8)
+
+
+# Hidden units x (inputs + hidden units of the step before), once a gate, direction and layer; times 7 steps.
+RECURRENT = {
+    "lstm": (lambda: nn.LSTM(3, 5, batch_first=True), 7 * 4 * 5 * (3 + 5)),
+    "gru": (lambda: nn.GRU(3, 5, batch_first=True), 7 * 3 * 5 * (3 + 5)),
+    "rnn": (lambda: nn.RNN(3, 5, batch_first=True), 7 * 5 * (3 + 5)),
+    "two layers": (lambda: nn.LSTM(3, 5, 2, batch_first=True), 7 * 4 * 5 * ((3 + 5) + (5 + 5))),
+    "both ways": (
+        lambda: nn.GRU(3, 5, 2, batch_first=True, bidirectional=True), 7 * 2 * 3 * 5 * ((3 + 5) + (10 + 5))
+    ),
+    "projected": (
+        lambda: nn.LSTM(3, 5, 2, batch_first=True, proj_size=2), 7 * (4 * 5 * ((3 + 2) + (2 + 2)) + 2 * 2 * 5)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch says that it has no fast kernel for those
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_recurrent_layer_costs_what_its_equations_multiply(name, batch_size):
+    build, expected = RECURRENT[name]
+    row = _table(build(), 7, 3, batch_size=batch_size)[0]
+    assert (row.multiply_adds, row.output_shape[0]) == (expected, 7)
+
+
+@pytest.mark.parametrize(("cell", "gates"), [(nn.LSTMCell(3, 5), 4), (nn.GRUCell(3, 5), 3), (nn.RNNCell(3, 5), 1)])
+def test_a_cell_costs_one_time_step(cell, gates):
+    assert _table(cell, 3)[0].multiply_adds == gates * 5 * (3 + 5)
+
+
+def test_packed_sequences_cost_the_steps_they_have():
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(3, 5, batch_first=True)
+
+        def forward(self, x):
+            return self.lstm(nn.utils.rnn.pack_padded_sequence(x, torch.tensor([6, 4]), batch_first=True))[1][0]
+
+    assert _table(Packed(), 6, 3, batch_size=2)[0].multiply_adds == 5 * 4 * 5 * (3 + 5)  # 5 steps an example
+
+
+class Crossed(nn.Module):
+    """Queries of 4 times, keys and values of 6, of other widths; called by names."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.attend = nn.MultiheadAttention(8, 2, kdim=5, vdim=3, **options)
+
+    def forward(self, x):
+        first = 0 if self.attend.batch_first else 1
+        batch = x.shape[0]
+        shapes = [(batch, 4, 8), (batch, 6, 5), (batch, 6, 3)]
+        q, k, v = (torch.zeros(shape if first == 0 else (shape[1], batch, shape[2])) for shape in shapes)
+        return self.attend(value=v, key_padding_mask=None, query=q, key=k)[0].movedim(first, 0)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_attention_between_two_sequences_costs_its_projections_and_products(batch_first):
+    row = next(row for row in _table(Crossed(batch_first=batch_first), 1) if row.name == "attend")
+    projections = 4 * 8 * 8 + 6 * 5 * 8 + 6 * 3 * 8 + 4 * 8 * 8
+    assert row.multiply_adds == projections + 4 * 6 * 8 + 4 * 6 * 8
+    with_more = next(
+        row for row in _table(Crossed(batch_first=batch_first, add_bias_kv=True), 1) if row.name == "attend"
+    )
+    assert with_more.multiply_adds == row.multiply_adds + 2 * 4 * 1 * 8
+
+
+def test_a_transformer_layer_costs_half_of_what_torchs_counter_says():
+    model = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+    counter = FlopCounterMode(display=False)
+    with counter:  # in training, where no fast path hides the products
+        model(torch.zeros(3, 7, 16))
+    sums = totals(_table(model, 7, 16))
+    assert not sums.uncounted
+    assert sums.multiply_adds * 3 * 2 == counter.get_total_flops()
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Attention(nn.Module):
+    """Attention as models write it themselves: three projections, torch's function, one projection."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(2, (4, 4)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=2))
+        mixed = nn.functional.scaled_dot_product_attention(q, k, value=v, is_causal=True)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def test_attention_inside_a_module_has_a_row_of_its_own():
+    model = nn.Sequential(Attention(), nn.LayerNorm(16), Attention())
+    rows = _table(model, 7, 16)
+    costs = {(row.name, row.kind): row.multiply_adds for row in rows}
+    assert costs["0", "scaled_dot_product_attention"] == 2 * 7 * 7 * 16
+    assert costs["2", "scaled_dot_product_attention"] == 2 * 7 * 7 * 16
+    sums = totals(rows)
+    assert sums.multiply_adds == 2 * (2 * 7 * 7 * 16 + 7 * 16 * 48 + 7 * 16 * 16)
+    assert sums.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert not sums.uncounted
 
 
 def test_an_activation_used_at_two_shapes_has_a_row_for_each():
@@ -154,4 +264,4 @@ def test_the_model_is_left_as_it_was_even_when_the_pass_fails():
         _table(model, 9)
     assert [module.training for module in model.modules()] == [True, True, False, True, True]
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
-    assert not any(module._forward_hooks for module in model.modules())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

@@ -1,8 +1,9 @@
-"""The number of threads gives way to other programs, and only to them."""
+"""The number of threads: by a table, or by what other programs leave, when that is asked for."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 from gnomon.training import threads
 
@@ -38,13 +39,13 @@ def machine(monkeypatch):
 
 
 def test_a_quiet_machine_keeps_its_threads(machine):
-    watch = threads.Threads(2)
+    watch = threads.Threads(2, adaptive=True)
     machine.run(watch, 120)
     assert machine.now == 2
 
 
 def test_beside_a_busy_program_one_thread_is_used_until_it_ends(machine):
-    watch = threads.Threads(2)
+    watch = threads.Threads(2, adaptive=True)
     machine.busy = True
     machine.run(watch, 5)
     assert machine.now == 1
@@ -58,7 +59,7 @@ def test_beside_a_busy_program_one_thread_is_used_until_it_ends(machine):
 
 
 def test_a_try_of_all_threads_on_a_busy_machine_is_given_up(machine):
-    watch = threads.Threads(2)
+    watch = threads.Threads(2, adaptive=True)
     machine.busy = True
     shares = []
     for _ in range(10 * int(threads.SETTLED)):
@@ -70,7 +71,7 @@ def test_a_try_of_all_threads_on_a_busy_machine_is_given_up(machine):
 
 def test_threads_that_wait_for_something_else_are_not_taken_away(machine):
     """A step that idles (a disk, a lock) looks starved; one thread turns out slower, and all come back."""
-    watch = threads.Threads(2)
+    watch = threads.Threads(2, adaptive=True)
 
     def run(seconds):
         end = machine.wall + seconds
@@ -84,8 +85,8 @@ def test_threads_that_wait_for_something_else_are_not_taken_away(machine):
     assert machine.now == 2
 
 
-def test_a_number_the_user_gave_is_kept(machine):
-    watch = threads.Threads(2, fixed=True)
+def test_unless_it_is_asked_for_the_number_is_kept(machine):
+    watch = threads.Threads(2)
     machine.busy = True
     machine.run(watch, 60)
     assert machine.now == 2
@@ -96,3 +97,21 @@ def test_a_step_is_timed(machine):
     started = watch.start_step()
     machine.wall += 0.25
     assert watch.end_step(started) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("multiply_adds", "cores", "number"),
+    [(0, 8, 1), (9.9e6, 8, 1), (10e6, 8, 2), (10e6, 1, 1), (15.4e6, 2, 2), (24.9e6, 8, 4), (1e12, 64, 64)],
+)
+def test_a_thread_for_every_five_million_multiply_adds_but_no_more_than_cores(multiply_adds, cores, number):
+    assert threads.threads_for(multiply_adds, cores) == number
+
+
+def test_the_number_of_before_comes_back():
+    before = torch.get_num_threads()
+    with threads.using(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    for chosen in (None, "adaptive"):
+        with threads.using(chosen):
+            assert torch.get_num_threads() == before

@@ -27,7 +27,17 @@ from gnomon.core.knobs import (
     Step,
 )
 from gnomon.core.settings import steps
-from gnomon.core.settings.types import Group, Names, OpenGroup, Rates, RateTable, Seconds, as_tuple, setting
+from gnomon.core.settings.types import (
+    Group,
+    Names,
+    OpenGroup,
+    Rates,
+    RateTable,
+    Seconds,
+    Threads,
+    as_tuple,
+    setting,
+)
 
 FIT_TRAIN: tuple[Link, ...] = ("fit-train",)
 FIT_DEV: tuple[Link, ...] = ("fit-dev",)
@@ -436,8 +446,10 @@ class MachineSettings(Group):
     """What the run may use. Changes speed; with the same values a run repeats bit for bit."""
 
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to compute")
-    threads: int | None = setting(
-        None, "CPU threads (by the size of a step, one on a busy machine; a number you give is kept)", ge=1
+    threads: Threads | None = setting(
+        None,
+        "CPU threads: a number (by the size of a step and the cores), or adaptive: by the load as well, which does not "
+        "repeat bit for bit",
     )
     allocator: Literal["system", "keep"] | None = setting(
         None,

@@ -45,10 +45,22 @@ def _table(value: Any) -> Any:
     return tuple(f"{epoch}:{rate!r}" for epoch, rate in table)
 
 
+def _threads(value: Any) -> Any:
+    """`2`, `"2"`, `"adaptive"`."""
+    is_number = isinstance(value, int | str) and not isinstance(value, bool) and re.fullmatch(r"\d{1,4}", str(value))
+    if value != "adaptive" and not (is_number and 1 <= int(value) <= 1024):
+        raise ValueError(f"expected {THREAD_NUMBER}")
+    return int(value) if is_number else value
+
+
 RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
 SEVERAL = ", or several separated by commas"  # after what a setting takes, if it takes a list
+THREAD_NUMBER = "a whole number from 1 to 1024, or adaptive"
 DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
+Threads = Annotated[
+    int | Literal["adaptive"], BeforeValidator(_threads), Field(json_schema_extra={"takes": THREAD_NUMBER})
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple)]

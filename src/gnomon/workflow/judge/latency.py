@@ -14,6 +14,7 @@ from gnomon.core.errors import GnomonError
 from gnomon.data.opening import open_source
 from gnomon.metrics.interval import Interval
 from gnomon.training.evaluate import judging
+from gnomon.training.threads import Chosen, using
 from gnomon.workflow.prepare import source_of
 
 if TYPE_CHECKING:
@@ -36,25 +37,18 @@ def latency(run: Run, source: Any = None) -> Interval:
     return median(np.array(timed(run.task, run.model, batches, run.settings.machine.threads)))
 
 
-def timed(
-    task: Task, model: nn.Module, batches: Sequence[Batch], threads: int | None, *, most: int = MOST
-) -> list[float]:
+def timed(task: Task, model: nn.Module, batches: Sequence[Batch], threads: Chosen, *, most: int = MOST) -> list[float]:
     """Milliseconds of each call with one of `batches` in turn, on `threads` threads: FEWEST calls, or more in time."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads or threads_before)
     taken: list[float] = []
-    try:
-        with judging(model):
-            for count in range(WARM_UP + most):
-                batch = batches[count % len(batches)]
-                began = time.perf_counter()
-                task.judge.predict(model, task.outputs(model, batch), batch)
-                if count >= WARM_UP:
-                    taken.append(1000 * (time.perf_counter() - began))
-                if len(taken) >= FEWEST and sum(taken) > 1000 * SECONDS:
-                    break
-    finally:
-        torch.set_num_threads(threads_before)
+    with using(threads), judging(model):
+        for count in range(WARM_UP + most):
+            batch = batches[count % len(batches)]
+            began = time.perf_counter()
+            task.judge.predict(model, task.outputs(model, batch), batch)
+            if count >= WARM_UP:
+                taken.append(1000 * (time.perf_counter() - began))
+            if len(taken) >= FEWEST and sum(taken) > 1000 * SECONDS:
+                break
     return taken
 
 

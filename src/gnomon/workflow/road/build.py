@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,11 +21,11 @@ from gnomon.models import build
 from gnomon.nn.initialise import initialise
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole
-from gnomon.training.threads import Threads
+from gnomon.training.threads import Threads, threads_for, using
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
 
-ONE_THREAD_BELOW = 5e6  # multiply-adds per step (forward) below which one CPU thread is faster
+ADAPTIVE = "threads follow the load of this machine: the same seed may give slightly other weights (threads=adaptive)"
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,12 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     model = custom if custom is not None else fresh_model(task, settings)
     layers = layers_of(task, model, train_split)
     settings = fill(settings, {"machine.threads": _threads(layers, settings, len(train_split))})
+    prepared = filled.prepared
+    if settings.machine.threads == "adaptive":
+        prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     started = time.monotonic() if started is None else started
-    return Session(filled.prepared, task, settings, filled.given, model, layers, device, started)
+    return Session(prepared, task, settings, filled.given, model, layers, device, started)
 
 
 def fresh_model(task: Task, settings: Settings) -> nn.Module:
@@ -77,14 +80,10 @@ def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[Layer
 
 
 def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
-    """One thread for small steps, all cores for large ones: a rule rather than a measurement, so that runs repeat.
-
-    `training.threads` decides how many of them are used while other programs need the processors.
-    """
-    every = torch.get_num_threads()
+    """By the size of a step and the cores there are."""
     multiply_adds = sum(row.multiply_adds or 0 for row in layers)
     batch = settings.optimiser.batch_size or num_train
-    return 1 if multiply_adds * min(batch, num_train) < ONE_THREAD_BELOW else every
+    return threads_for(multiply_adds * min(batch, num_train), torch.get_num_threads())
 
 
 def _device(wanted: str) -> torch.device:
@@ -94,19 +93,14 @@ def _device(wanted: str) -> torch.device:
 
 
 def watched_threads(session: Session) -> Threads:
-    """The chosen number, which yields to other programs unless the user set it."""
-    is_fixed = "machine.threads" in session.given or session.device.type != "cpu"
-    return Threads(torch.get_num_threads(), fixed=is_fixed)
+    """Torch's number now; it gives way to other programs only where the settings say so."""
+    is_adaptive = session.settings.machine.threads == "adaptive" and session.device.type == "cpu"
+    return Threads(torch.get_num_threads(), adaptive=is_adaptive)
 
 
 @contextmanager
 def own_threads_and_randomness(session: Session) -> Iterator[None]:
-    """Inside, torch has the session's threads and its training seed; afterwards the previous state is restored."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(session.settings.machine.threads or threads_before)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(session.settings.seed, "train"))
-            yield
-    finally:
-        torch.set_num_threads(threads_before)
+    """Inside, torch has the session's threads and its training seed; what was before comes back afterwards."""
+    with using(session.settings.machine.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(session.settings.seed, "train"))
+        yield

@@ -13,7 +13,6 @@ from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.training.state import tensors_to_bytes
 from gnomon.workflow.road.judge import Measured
-from gnomon.workflow.road.verdict import judge_run
 
 if TYPE_CHECKING:
     from gnomon.workflow.run import Run
@@ -39,6 +38,10 @@ def write_run(found: Measured, run: Run) -> None:
     evaluations = dict(found.evaluations)
     if "test" in folder.saved_predictions():  # a finished run, resumed: what was opened stays opened
         evaluations["test"] = run.evaluation("test")
+    from gnomon.workflow.road.verdict import (
+        judge_run,
+    )  # half the strategy room: nothing to wait for before the first step
+
     judge_run(run, evaluations, examples=found.examples)
 
 
