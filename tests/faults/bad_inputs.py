@@ -207,12 +207,12 @@ def settings_without_equals_signs():
     return ["fit", "pets", "epochs", "3"]
 
 
-@case("usage", "there is no command 'fti'", "did you mean gnomon fit?")
+@case("usage", "unknown command 'fti'", "did you mean gnomon fit?")
 def a_command_with_a_typo():
     return ["fti", "pets"]
 
 
-@case("usage", "there is no option -j", "./-j")
+@case("usage", "unknown option -j", "./-j")
 def a_short_option():
     pets()
     return ["fit", "pets", "-j"]
@@ -233,7 +233,7 @@ def show_without_a_run():
     return ["show"]
 
 
-@case("usage", "predict takes a run and at least one file")
+@case("usage", "predict needs a run and at least one file")
 def predict_without_anything():
     return ["predict"]
 
@@ -300,7 +300,7 @@ def empty_class_folders():
     return ["fit", "pets"]
 
 
-@case("data", "/pets: found 2 files", "no task recognises that", "a folder of pictures for each class", fix=more_pets)
+@case("data", "/pets: found 2 files", "no task recognises that", "one folder of pictures per class", fix=more_pets)
 def folders_of_texts():
     put("pets/cat/a.txt", "meow")
     put("pets/dog/b.txt", "woof")
@@ -645,7 +645,7 @@ def one_row():
     return fit_houses()
 
 
-@case("data", "houses.csv: there are 3 examples, too few", "four are the least",
+@case("data", "houses.csv: there are 3 examples, too few", "at least four",
       fix=lambda: (put("houses.csv", text(rows(4))), fit_houses("epochs=1"))[1])  # fmt: skip
 def three_rows():
     put("houses.csv", text(rows(3)))
@@ -980,7 +980,7 @@ def picture_run() -> Path:
     return newest("runs/image_classification")
 
 
-@with_runs("usage", "predict takes a run and at least one file")
+@with_runs("usage", "predict needs a run and at least one file")
 def no_files_to_predict():
     return ["predict", "latest"]
 
@@ -1038,7 +1038,7 @@ def no_rows_to_predict():
     return ["predict", "latest", "new.csv"]
 
 
-@with_runs("usage", "houses.csv: is there already and is not overwritten", "choose another name",
+@with_runs("usage", "houses.csv: already exists and is not overwritten", "choose another name",
            fix=lambda: ["predict", "latest", "houses.csv", "out=answers.csv"])  # fmt: skip
 def answers_over_the_data():
     return ["predict", "latest", "houses.csv", "out=houses.csv"]

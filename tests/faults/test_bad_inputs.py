@@ -160,7 +160,7 @@ def test_a_finished_run_is_said_to_be_finished_even_when_its_data_is_gone(capsys
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     code, out, err = gnomon(capsys, "fit", "--resume", "latest")
     assert (code, err) == (0, "")
-    assert "this run was finished before: nothing was left to do" in out
+    assert "this run was already finished: there was nothing left to do" in out
     assert "gnomon test latest" in out
     latest = tmp_path / "runs" / "latest"
     aim = latest.readlink()
@@ -267,7 +267,7 @@ def test_help_says_how_every_command_is_called(capsys):
         assert gnomon(capsys, "help", name) == (0, out, "")
         assert gnomon(capsys, name, "nonsense", "--help") == (0, out, "")
     code, out, _ = gnomon(capsys, "--json")
-    assert (code, json.loads(out)["error"]["what"]) == (2, "there is no command.")
+    assert (code, json.loads(out)["error"]["what"]) == (2, "no command given.")
     code, out, _ = gnomon(capsys, "--version")
     assert code == 0
     assert re.fullmatch(r"gnomon \d+\.\d+\.\d+\n", out)

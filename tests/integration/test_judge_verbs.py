@@ -301,7 +301,7 @@ def test_plan_answers_from_the_command_line(answer, capsys):
     assert found["rows"][0]["paired"] == [4023, 4023]
     assert answer("plan", "error=10%", "other=20", "within=3")[0] == 2
     assert answer("plan", "other=0.1")[1]["error"]["what"] == "plan needs an error to plan for."
-    assert answer("plan", "error=0.1", "eror=0.2")[1]["error"]["what"] == "plan has no eror."
+    assert answer("plan", "error=0.1", "eror=0.2")[1]["error"]["what"] == "unknown option 'eror'."
     assert answer("plan", "error=2")[1]["error"]["what"] == "an error of 2 is not a share between 0 and 1."
     assert main(["plan", "error=0.1", "examples=1000"]) == 0
     assert "1,000 examples (both models on the same ones" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The command line: it parses, calls a verb, and shows. Nothing heavy is imported before a verb needs it."""
+"""The command line: it parses, calls a verb, and shows the result. Nothing heavy is imported before a verb needs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gnomon.core.errors import MachineError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code says how it went.
+    """Run one command; returns its exit code.
 
     0 done, 2 usage, 3 data, 4 machine, 5 busy, 6 artefact, 7 diverged, 70 a bug, 128 + n stopped by signal n.
     """
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # of libraries, about code: nothing that a user could do anything about
+        warnings.simplefilter("ignore")  # from libraries, about code: nothing a user could act on
     code = run_command(list(sys.argv[1:] if arguments is None else arguments))
     if arguments is None:
         _leave(code)
@@ -30,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Let nothing else get the numbers of streams that were closed before the start (`gnomon fit DATA >&-`)."""
+    """Reserve the numbers of streams that were closed before the start (`gnomon fit DATA >&-`)."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:
@@ -43,7 +43,7 @@ def _open_standard_streams() -> None:
 
 
 def _leave(code: int) -> None:
-    """Exit with `code`; a reader that went away (`| head`) is no error."""
+    """Exit with `code`; a reader that went away (`| head`) is not an error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

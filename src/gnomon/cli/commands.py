@@ -15,14 +15,14 @@ from gnomon.core.errors import UsageError
 if TYPE_CHECKING:
     from gnomon.core.settings import Settings
 
-OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may hold on to freed memory
+OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may keep freed memory
 
 NEEDED = {
     "DATA": "data: a folder, an archive, a table or a bundled set",
     "RUN": "a run: a folder below runs/, or latest",
     "DATA or RUN": "data (a folder, an archive, a table or a bundled set) or a run (a folder below runs/, or latest)",
     "TASK": "a task",
-    "TABLE": "a table (CSV or Parquet) of its answers: target, prediction and a column or two a stage",
+    "TABLE": "a table (CSV or Parquet) of its answers: target, prediction and one or two columns per stage",
 }
 
 Command = Callable[[list[str], dict[str, str], bool], int]
@@ -33,7 +33,7 @@ def _print_json(value: Mapping[str, Any]) -> None:
 
 
 def _said(as_json: bool, as_object: Callable[..., Mapping[str, Any]], as_text: Callable[..., None], *found: Any) -> int:
-    """Say what was found to a program or to a person; the exit code."""
+    """Report the result to a program or to a person; returns the exit code."""
     if as_json:
         _print_json(as_object(*found))
     else:
@@ -54,11 +54,11 @@ def imported_quickly() -> Iterator[None]:
 
 def _one(words: list[str], what: str, command: str, example: str) -> str:
     if not words:
-        raise UsageError(f"{command} needs {NEEDED[what]}.", fix=f"gnomon {command} {example}, for instance.")
+        raise UsageError(f"{command} needs {NEEDED[what]}.", fix=f"gnomon {command} {example}, for example.")
     if len(words) > 1:
         raise UsageError(
             f"{command} takes one {what}, got {len(words)}: {' '.join(words[:3])}.",
-            fix="give settings as key=value, and a path with blanks in quotes.",
+            fix="give settings as key=value, and put a path with spaces in quotes.",
         )
     return words[0]
 
@@ -73,7 +73,7 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Train on DATA and diagnose:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
 
     DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
-    settings=FILE takes what was chosen in a settings.toml, of another run or of a search.
+    settings=FILE uses the settings chosen in a settings.toml, of another run or of a search.
     """
     resume = values.pop("resume", None)
     source = _one(words, "DATA", "fit", "digits") if resume is None or words else None
@@ -98,7 +98,7 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     out = values.pop("out", None)
     _no_settings(values, "predict", "out")
     if len(words) < 2:
-        raise UsageError("predict takes a run and at least one file.", fix="gnomon predict runs/latest FILES...")
+        raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.options import new_file
     from gnomon.cli.show_predict import ENDINGS, print_answers, write_answers
     from gnomon.workflow.predict import predict as run_predict
@@ -121,8 +121,8 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """The ladder of a run:  gnomon diagnose RUN [human=0.01]   or   gnomon diagnose --predictions TABLE
 
-    TABLE (Parquet or CSV, made by anything) has the columns split, target, prediction, one row an example.
-    human=PEOPLE.csv measures people by their answers: an id column and a column for each of them.
+    TABLE (Parquet or CSV, from any source) has the columns split, target, prediction and one row per example.
+    human=PEOPLE.csv measures people from their answers: an id column and one column per person.
     """
     predictions, human = values.pop("predictions", None), values.pop("human", None)
     _no_settings(values, "diagnose", "human and predictions")
@@ -166,10 +166,10 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """What the errors have in common, and what each tag could gain:  gnomon errors RUN [split=dev] [out=errors.csv]
+    """What the errors have in common, and what fixing each kind could gain:  gnomon errors RUN [split=dev]
 
-    out= writes the errors (rows=right or rows=all: other examples) as CSV, a column a tag; tags=errors.csv reads the
-    tags that you put there back in. report=yes writes the run's report.html anew, with the tags of now.
+    out=errors.csv writes the errors (rows=right or rows=all: other examples) with one column per tag; tags=errors.csv
+    imports the tags you filled in. report=yes rewrites the run's report.html with the current tags.
     """
     run = _one(words, "RUN", "errors", "runs/latest")
     from gnomon.cli.errors import KNOWN, errors_as_json, print_errors, run_errors
@@ -184,7 +184,7 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """The best of several runs by one metric, among those that meet conditions:  gnomon compare RUN RUN ...
 
     gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy weight.CLASS=10
-    A table of predictions (CSV or Parquet, with a dev split) may stand in the place of a run.
+    A table of predictions (CSV or Parquet, with a dev split) can take the place of a run.
     """
     from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare
 
@@ -195,8 +195,9 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """How many dev and test examples it takes:  gnomon plan error=0.1 [other=0.09 | within=0.01 | below=0.12]
 
-    other= tells two errors apart, within= knows one that closely, below= shows it under a bound, examples= says what
-    so many can tell. alpha=0.05 and power=0.8 are the chances, disagree= how often exactly one of two models errs.
+    other= compares two errors, within= measures one that precisely, below= shows it to be under a bound, examples=
+    says what that many can detect. alpha=0.05 is the false alarm rate, power=0.8 the chance of detecting a difference,
+    disagree= how often exactly one of two models errs.
     """
     from gnomon.cli.plan import plan_as_json, print_plan, run_plan
 
@@ -214,9 +215,9 @@ def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Turn a knob of a run while it trains:  gnomon nudge RUN learning_rate=0.001
+    """Change a setting of a run while it trains:  gnomon nudge RUN learning_rate=0.001
 
-    weight_decay= and batch_size= can be turned as well. The run takes it at its next step and keeps a diary of it.
+    weight_decay= and batch_size= can be changed too. The run applies it at its next step and records it in a diary.
     """
     run = _one(words, "RUN", "nudge", "runs/latest learning_rate=0.001")
     from gnomon.cli.nudge import nudged_as_json, print_nudged, run_nudge
@@ -226,10 +227,10 @@ def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Likely wrong labels, and what a review of some says of them all:  gnomon labels RUN|DATA [out=review.csv]
+    """Likely wrong labels, and what a reviewed sample says about all:  gnomon labels RUN|DATA [out=review.csv]
 
-    split=dev (a run's, or train, by folds=5 models), top=100 suspects and random=100 others go into the sheet out=;
-    review=review.csv reads it back, corrected=labels.csv writes the labels found wrong with the right ones.
+    out= writes a sheet with top=100 suspects and random=100 others from split=dev (or train, with folds=5 models);
+    review=review.csv reads it back, corrected=labels.csv writes the corrections.
     """
     thing = _one(words, "DATA or RUN", "labels", "latest")
     from gnomon.cli.labels import labels_as_json, print_labels, run_labels
@@ -241,7 +242,7 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Runs, their ladders and their errors as a local web page:  gnomon studio [RUNS] [port=8765] [browser=yes]
 
-    RUNS are folders of runs (default runs/). Only this machine can reach it, with the link that is printed.
+    RUNS are folders of runs (default runs/). Only this machine can reach it, with the link it prints.
     """
     from gnomon.cli.studio import run_studio
 
@@ -249,7 +250,7 @@ def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """What tells a run's training examples from its dev examples, and whether it matters:  gnomon mismatch RUN"""
+    """How a run's training examples differ from its dev examples, and whether it hurts:  gnomon mismatch RUN"""
     _no_settings(values, "mismatch", "none")
     run = _one(words, "RUN", "mismatch", "runs/latest")
     from gnomon.cli.mismatch import mismatch_as_json, print_mismatch
@@ -260,9 +261,9 @@ def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Measure what more data and turned knobs would give:  gnomon probe RUN [time=10m] [knobs=all]
+    """Measure what more data and other settings would gain:  gnomon probe RUN [time=10m] [knobs=all]
 
-    Short matched runs: a learning curve with its forecast, then one knob at a time, of the link at fault or of all.
+    Short matched runs: a learning curve with its forecast, then one knob at a time, from the link at fault or from all.
     """
     path = _one(words, "RUN", "probe", "runs/latest")
     from gnomon.cli.probe import print_probes, probes_as_json, run_probe
@@ -272,9 +273,9 @@ def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Turn one knob at a time and keep what a test on dev supports:  gnomon improve DATA|RUN time=30m [key=value ...]
+    """Turn one knob at a time, keep what a test on dev supports:  gnomon improve DATA|RUN time=30m [key=value ...]
 
-    gnomon improve --resume RUN goes on with one that was stopped. test=yes opens the test split, once, at the end.
+    gnomon improve --resume RUN continues one that was stopped. test=yes opens the test split, once, at the end.
     """
     resume = values.pop("resume", None)
     thing = _one(words, "DATA or RUN", "improve", "digits time=30m") if resume is None or words else None
@@ -288,7 +289,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Which stage of a pipeline to work on, from a table of its answers:  gnomon pipeline TABLE
 
     TABLE (Parquet or CSV) has target, prediction and, in the order of the stages, either prediction.STAGE (the final
-    answer where every stage up to STAGE is replaced by the truth) or STAGE and STAGE.truth.
+    answer if every stage up to STAGE is replaced by the truth) or STAGE and STAGE.truth.
     """
     _no_settings(values, "pipeline", "none")
     table = _one(words, "TABLE", "pipeline", "answers.csv")
@@ -300,9 +301,9 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Search settings by trials, from coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value]
+    """Search settings in trials, coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value]
 
-    A range (learning_rate=1e-4..1e-1) or choices (schedule=cosine,constant) say what varies, one value what does not.
+    A range (learning_rate=1e-4..1e-1) or choices (schedule=cosine,constant) make a setting vary, one value fixes it.
     satisfy="latency_ms <= 10, size_mb <= 5" are conditions on the best; repeats=3 trains it and the defaults again with
     other seeds; sampler=zoom|random|grid|tpe; stop_early=no. gnomon tune --resume SEARCH continues one.
     """
@@ -317,9 +318,9 @@ def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Are the settings of an older search still the best on today's data:  gnomon retest SEARCH [DATA] [seeds=3]
+    """Are an older search's settings still the best on today's data:  gnomon retest SEARCH [DATA] [seeds=3]
 
-    The best trials=4 of it and the defaults are trained again with new seeds. DATA is where the data lies now.
+    Its best trials=4 and the defaults are trained again with new seeds. DATA is where the data is now.
     """
     from gnomon.cli.retest import print_retested, run_retest
 
@@ -334,7 +335,7 @@ def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """What DATA is taken for and why, how it would be divided, nine examples as a picture:  gnomon peek DATA"""
+    """How DATA is interpreted and split, and why, with nine examples as a picture:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
     from gnomon.workflow.peek import peek as run_peek
@@ -344,7 +345,7 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Does this train at all? Loss at the start, a few by heart, gradients, shuffled labels:  gnomon check DATA"""
+    """Does this train at all? Initial loss, memorising, gradients, shuffled labels:  gnomon check DATA"""
     source = _one(words, "DATA", "check", "digits")
     from gnomon.cli.show_data import print_checked
     from gnomon.workflow.check import check as run_check
@@ -370,10 +371,10 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Claims of the field, put to the test on this machine:  gnomon gallery [NAME | all] [seeds=N]
+    """Claims of the field, tested on this machine:  gnomon gallery [NAME | all] [seeds=N]
 
-    Without a NAME it lists the claims. With one it carries out the experiment, shows what was measured and whether the
-    claim holds here, and writes page, figure and numbers into gallery/NAME/ (never over an older one).
+    Without a NAME it lists the claims. With one it runs the experiment, shows what was measured and whether the
+    claim holds here, and writes page, figure and numbers to gallery/NAME/ (never over an older one).
     """
     from gnomon.cli.gallery import run_gallery
 
@@ -440,5 +441,5 @@ def help_text(command: str | None = None) -> str:
 
 EVERY_COMMAND = (
     "Settings are given as key=value or --key value (`gnomon settings` lists them).\n"
-    "Every command takes --help, --json (one JSON object on stdout) and --debug (a traceback with an error)."
+    "Every command takes --help, --json (one JSON object on stdout) and --debug (a traceback with errors)."
 )

@@ -95,7 +95,7 @@ def _mark(found: Comparison, system: System) -> str:
 def _verdict(found: Comparison) -> list[str]:
     choice, unit, metric = found.choice, found.systems[0].evaluation.unit, found.target.metric
     if choice.winner is None:
-        return ["no system meets every condition: loosen one, or make a system that does"]
+        return ["no system meets every condition: loosen one, or train a system that does"]
     best = choice.winner.measures[metric]
     name = printable(choice.winner.name)
     met = f" of the {len(choice.ranked)} that meet the conditions" if found.target.conditions else ""
@@ -111,7 +111,7 @@ def _verdict(found: Comparison) -> list[str]:
     if len(found.against) > 1:
         lines.append(f"       p values are corrected for {len(found.against)} tests (Holm)")
     for condition in choice.uncertain[choice.winner.name]:
-        lines.append(f"       whether {condition} holds is not certain: the limit lies inside the interval")
+        lines.append(f"       whether it meets {condition} is uncertain: the limit is inside the interval")
     return lines
 
 

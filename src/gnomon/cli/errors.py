@@ -27,7 +27,7 @@ KNOWN = ("split", "rows", "out", "tags", "report")
 
 
 def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]:
-    """What was found, after reading `tags=` in; and what was read and written."""
+    """The result, after importing `tags=`; and what was imported and written."""
     from gnomon.runs.tags import TagStore
     from gnomon.workflow.judge import errors
     from gnomon.workflow.run import load
@@ -75,7 +75,7 @@ def print_errors(found: Found, done: dict[str, Any]) -> None:
     if found.note:
         console.print(f"  note  {printable(found.note)}", markup=False)
     if "changed" in done:
-        console.print(f"  read  {done['changed']:,} cells differed and were taken over", markup=False)
+        console.print(f"  read  {done['changed']:,} changed cells", markup=False)
     if "out" in done:
         console.print(f"  saved {done['written']:,} rows to {printable(done['out'])}", markup=False)
     if "report" in done:
@@ -86,7 +86,7 @@ def _headline(sheet: Sheet) -> str:
     error = format_error(sheet.error, sheet.diagnosis.unit)
     name, count = split_name(sheet.split), sheet.errors.count
     if count == 0:
-        return f"{name} error {error}: there is no error to look at"
+        return f"{name} error {error}: there are no errors to analyse"
     if sheet.diagnosis.unit != SHARE:
         return f"{name} error {error}, the mean of {len(sheet.table):,} examples; shares are of the sum of their errors"
     return f"{name} error {error}: {count:,} of {len(sheet.table):,} examples are wrong"
@@ -108,22 +108,21 @@ def _ends(share: Interval) -> str:
 
 
 def _advice(found: Found) -> list[str]:
-    """The tag to look at first: the highest ceiling among those that right examples do not have as often."""
+    """The tag to look at first: the highest ceiling among those that are more common among errors."""
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     lines = []
     telling = [one for one in found.shares if one.is_telling]
     if telling:
         best = telling[0]
         lines.append(
-            f"first {printable(best.name)}: solved, it takes {split_name(sheet.split)} from "
+            f"first {printable(best.name)}: fixing it would take {split_name(sheet.split)} from "
             f"{format_error(sheet.error, unit)} to {format_error(best.left.value, unit)} at best"
         )
     elif found.shares:
-        lines.append("no tag is more frequent among errors than chance would have it: there may be no pattern to find")
+        lines.append("no tag is significantly more common among errors: there may be no pattern to find")
     if any(one.is_ordinary for one in found.shares):
         lines.append(
-            "tags that right examples have as often (last column), as far as so few errors can tell, say what the data "
-            "is like, not the errors"
+            "tags that are about as common among right answers (last column) describe the data, not the errors"
         )
     return lines
 

@@ -14,7 +14,7 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def as_gnomon_error(error: Exception) -> GnomonError:
-    """The error as one of ours: what click, the system or Python said, in our words."""
+    """The error as one of ours: what the system, a library or Python said, in our words."""
     if isinstance(error, GnomonError):
         return error
     if is_out_of_memory(error):
@@ -23,13 +23,13 @@ def as_gnomon_error(error: Exception) -> GnomonError:
         )
     if isinstance(error, UnicodeDecodeError):
         return DataError(
-            f"not text in the expected encoding: {error.reason}.", fix="convert it, or say data.encoding=..."
+            f"not text in the expected encoding: {error.reason}.", fix="convert it, or set data.encoding=..."
         )
     if isinstance(error, OSError):
         where = str(error.filename) if error.filename else None
         if error.errno in NO_SPACE:
             return MachineError("the disk is full.", where=where, fix="free some space and resume the run.")
-        return MachineError(f"{error.strerror or error}.", where=where, fix="check the path and its rights.")
+        return MachineError(f"{error.strerror or error}.", where=where, fix="check the path and its permissions.")
     return _bug(error)
 
 
@@ -40,7 +40,7 @@ def _bug(error: Exception) -> GnomonError:
 
 def report(failure: GnomonError, *, as_json: bool) -> None:
     """Two lines on stderr, or one JSON object on stdout."""
-    with suppress(OSError):  # nobody listens: the exit code still tells
+    with suppress(OSError):  # nobody listens: the exit code still says it
         if as_json:
             about = {"code": failure.code, "what": failure.what, "where": failure.where, "fix": failure.fix}
             sys.stdout.write(json.dumps({"error": about, "exit_code": failure.exit_code}, ensure_ascii=False) + "\n")

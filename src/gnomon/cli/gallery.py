@@ -63,7 +63,7 @@ def _run(name: str, seeds: int | None, *, quiet: bool) -> tuple[Outcome, Path]:
 
 @contextmanager
 def _progress_line(name: str, *, quiet: bool) -> Iterator[Progress]:
-    """A moving line on a terminal; nothing elsewhere, where the result comes in one piece."""
+    """A live line on a terminal; nothing elsewhere, where the result comes in one piece."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

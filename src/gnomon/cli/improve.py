@@ -1,4 +1,4 @@
-"""improve: the command, one line a step, the improved system at the end, and JSON."""
+"""improve: the command, one line per step, the improved system at the end, and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnomon.strategy.improve_diary import Entry
     from gnomon.workflow.improve.improve import Improvement
 
-SHORT = {"began": "began", "first": "first", "ended": "ended"}  # steps that a line names by their event
+SHORT = {"began": "began", "first": "first", "ended": "ended"}  # steps whose line starts with their event
 
 
 def run_improve(
@@ -29,9 +29,7 @@ def run_improve(
     time, test = values.pop("time", None), values.pop("test", "no")
     is_tested = is_yes("test", test)
     if resume is not None and time is not None:
-        raise UsageError(
-            "an improvement is resumed with the time it had left; time cannot be changed.", fix="leave it out."
-        )
+        raise UsageError("a resumed improvement keeps its remaining time; time cannot be changed.", fix="leave it out.")
     from gnomon.workflow.improve.improve import improve
 
     seconds = duration("time", time or "30m")
@@ -41,7 +39,7 @@ def run_improve(
 
 
 def _teller(*, quiet: bool) -> Callable[[Entry], None]:
-    """Prints a line a step, to stderr where stdout is for JSON."""
+    """Prints one line per step, to stderr if stdout is for JSON."""
     console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
 
     def tell(entry: Entry) -> None:
@@ -53,16 +51,16 @@ def _teller(*, quiet: bool) -> Callable[[Entry], None]:
 
 
 def print_improvement(found: Improvement) -> None:
-    """The ladder of the improved system, what was kept, and where everything lies."""
+    """The ladder of the improved system, what was kept, and where everything is."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     print_diagnosis(found.run.diagnosis, report=found.run.report)
     console.print(f"  diary   {printable(str(found.run.path / 'diary.md'))}", markup=False)
     for key, value in found.changes.items():
         shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-        doubt = "  (not proven: it looked better, and nothing speaks against it)" if key in found.unproven else ""
+        doubt = "  (not proven: it looked better, and nothing contradicts it)" if key in found.unproven else ""
         console.print(f"  kept    {printable(f'{key} = {shown}')}{doubt}", markup=False)
     if not found.changes:
-        console.print("  kept    nothing: no change that was tried looks better; this is the first system")
+        console.print("  kept    nothing: no change looks better; this is the first system")
 
 
 def improvement_as_json(found: Improvement) -> dict[str, Any]:

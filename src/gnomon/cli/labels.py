@@ -39,7 +39,7 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
     own = {key: values.pop(key) for key in OWN if key in values}
     out, review, corrected = own.get("out"), own.get("review"), own.get("corrected")
     if corrected is not None and review is None:
-        raise UsageError("corrected labels come from a review.", fix="give review=review.csv as well.")
+        raise UsageError("corrected labels come from a review.", fix="also give review=review.csv.")
     for path in (out, corrected):
         if path is not None:
             new_file(Path(path), (".csv",), "out=review.csv")
@@ -53,7 +53,7 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
 
     is_run = thing == "latest" or os.path.lexists(Path(thing) / "manifest.json")
     if is_run and values:
-        raise UsageError(f"{next(iter(values))} is set already: the run has its settings.", fix="leave it out.")
+        raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
     settings = None if is_run else from_flat(values)
     audit = labels.audit(
         load(thing) if is_run else thing, split=own.get("split"), settings=settings,
@@ -93,14 +93,14 @@ def print_labels(found: Findings) -> None:
                 cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 console.print(f"  {cells.rstrip()}", markup=False, style="bold" if row is rows[0] else "")
             console.print()
-        console.print("  a suspect is a guess of the model's until a person has looked", markup=False)
+        console.print("  a suspect is the model's guess until a person has reviewed it", markup=False)
     else:
         for line in _reviewed_lines(found.reviewed, total):
             console.print(f"  {line}", markup=False)
     if found.out is not None:
-        console.print(f"  saved  {found.written:,} rows to look at in {printable(found.out)}", markup=False)
+        console.print(f"  saved  {found.written:,} rows to review to {printable(found.out)}", markup=False)
     if found.corrected is not None:
-        console.print(f"  saved  {found.num_corrected:,} corrections in {printable(found.corrected)}", markup=False)
+        console.print(f"  saved  {found.num_corrected:,} corrections to {printable(found.corrected)}", markup=False)
 
 
 def _headline(audit: Audit) -> str:
@@ -113,23 +113,22 @@ def _headline(audit: Audit) -> str:
 
 def _reviewed_lines(reviewed: Reviewed, total: int) -> list[str]:
     verdicts = ", ".join(f"{count} {name}" for name, count in reviewed.verdicts.items())
-    lines = [f"looked at {reviewed.looked:,}: {verdicts}"]
+    lines = [f"reviewed {reviewed.looked:,}: {verdicts}"]
     if reviewed.precision is not None:
-        lines.append(f"of the top suspects {_percent(reviewed.precision)} have a wrong label")
-    lines.append(f"wrong labels in all: {_percent(reviewed.wrong)} of {total:,}, by the weighted sample")
+        lines.append(f"of the top suspects, {_percent(reviewed.precision)} have a wrong label")
+    lines.append(f"wrong labels overall: {_percent(reviewed.wrong)} of {total:,}, from the weighted sample")
     sure = [one for one in reviewed.concentrations if one.p_value < 0.05]
     if sure:
         lines += [
-            f"they gather: {printable(one.where)}: {one.count} where chance puts {one.expected:.1f} "
-            f"(p = {one.p_value:.2g})"
+            f"they cluster: {printable(one.where)}: {one.count}, by chance {one.expected:.1f} (p = {one.p_value:.2g})"
             for one in sure[:PLACES]
         ]
-        lines.append("systematic errors mislead more than random ones of the same number: correct these first")
+        lines.append("systematic errors mislead more than the same number of random ones: correct these first")
     else:
-        lines.append("no sign that they gather in a class, a tag or a time: they look random")
+        lines.append("they do not cluster in a class, a tag or a time: they look random")
     lines.append(reviewed.cleaning.text)
     if reviewed.cleaning.fix is not False:
-        lines.append("correct dev and test by the same process, and look at examples the model gets right as well")
+        lines.append("correct dev and test by the same process, including examples the model gets right")
     return lines
 
 

@@ -25,9 +25,9 @@ def print_mismatch(found: Mismatch) -> None:
 
 def mismatch_lines(found: Mismatch) -> list[str]:
     auc = found.shift.auc
-    says = "train and dev look different" if found.shift.is_there else "train and dev cannot be told apart"
+    says = "train and dev look different" if found.shift.is_there else "train and dev look alike"
     lines = [
-        f"{says}: AUC {_ends(auc)}, 0.5 is a guess ({found.num_train:,} training and {found.num_dev:,} dev examples)"
+        f"{says}: AUC {_ends(auc)}, 0.5 is guessing ({found.num_train:,} training and {found.num_dev:,} dev examples)"
     ]
     if found.columns:
         rows = [("differs", "train", "dev", "larger in dev")]

@@ -1,4 +1,4 @@
-"""A nudge on the screen: what was asked, and whether the run has taken it."""
+"""A nudge on the screen: what was requested, and whether the run has applied it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def print_nudged(nudged: Sequence[Nudged]) -> None:
     for one in nudged:
         name = one.key.rpartition(".")[2]
         if one.step is None:
-            sys.stdout.write(f"  asked    {name} {one.value:g}: the run takes it at its next step\n")
+            sys.stdout.write(f"  asked    {name} {one.value:g}: the run applies it at its next step\n")
         else:
             sys.stdout.write(f"  nudged   {name} {one.old:g} -> {one.value:g} from step {one.step + 1:,} on\n")
     if any(one.step is None for one in nudged):
         path = shlex.quote(str(nudged[0].run))
-        sys.stdout.write(f"  if it is not running, it takes it when it goes on: gnomon fit --resume {path}\n")
+        sys.stdout.write(f"  if it is not running, it applies it when it resumes: gnomon fit --resume {path}\n")
 
 
 def nudged_as_json(nudged: Sequence[Nudged]) -> dict[str, Any]:

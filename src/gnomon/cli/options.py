@@ -1,4 +1,4 @@
-"""Options of commands that are no settings, from the words that they are given in. All raise UsageError."""
+"""Options of commands that are not settings, parsed from their text. All raise UsageError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gnomon.core.settings import DURATION, from_flat
 
 
 def whole(key: str, text: str, least: int = 0, most: int | None = None) -> int:
-    """`trials=40` -> 40. Thousands may be parted by commas."""
+    """`trials=40` -> 40. Thousands may be separated by commas."""
     digits = text.replace(",", "").replace("_", "")
     if digits.isascii() and digits.isdigit() and least <= int(digits) and (most is None or int(digits) <= most):
         return int(digits)
@@ -36,7 +36,7 @@ def share(key: str, text: str) -> float:
 
 
 def duration(key: str, text: str, hint: str = "") -> float:
-    """`time=10m` -> 600 seconds. `hint`: what else may have been meant."""
+    """`time=10m` -> 600 seconds. `hint`: what else could have been meant."""
     try:
         return float(from_flat({"stop.max_time": text}).stop.max_time or 0.0)
     except UsageError:
@@ -51,21 +51,21 @@ def is_yes(key: str, text: str) -> bool:
 
 
 def one_of(key: str, text: str, known: Sequence[str]) -> str:
-    """`rows=all`, where that is known."""
+    """`rows=all`, if it is one of `known`."""
     if text not in known:
         raise _refused(key, text, f"one of {', '.join(known)}", f"{key}={known[0]}")
     return text
 
 
 def new_file(path: Path, endings: Sequence[str], example: str) -> Path:
-    """A file that is not there yet, with one of the `endings`."""
+    """A file that does not exist yet, with one of the `endings`."""
     if path.suffix.lower() not in endings:
         named = path.name or "a file without a name"
-        raise UsageError(f"this is written as {' or '.join(endings)}, not as {named}.", fix=f"say {example}.")
+        raise UsageError(f"this is written as {' or '.join(endings)}, not as {named}.", fix=f"write {example}.")
     if os.path.lexists(path):
-        raise UsageError("is there already and is not overwritten.", where=str(path), fix="choose another name.")
+        raise UsageError("already exists and is not overwritten.", where=str(path), fix="choose another name.")
     return path
 
 
 def _refused(key: str, text: str, expected: str, example: str) -> UsageError:
-    return UsageError(f"{key}={text} is not {expected}.", fix=f"say {example}.")
+    return UsageError(f"{key}={text} is not {expected}.", fix=f"write {example}.")

@@ -31,10 +31,10 @@ def pipeline_lines(found: PipelineAnalysis) -> list[str]:
             name = printable(one.stage) if number == 0 else f"... and {printable(one.stage)}"
             rows.append((name, format_error(one.error.value, unit), format_gap(one.gain.value, unit), ends))
     else:
-        rows = [("errors begin in", "errors", "share", "95 % interval")]
+        rows = [("errors start in", "errors", "share", "95 % interval")]
         for blame in found.blames:
             ends = f"[{100 * blame.share.low:.1f}, {100 * blame.share.high:.1f}]"
-            name = printable(blame.stage) if blame.stage else "no stage: all right, end wrong"
+            name = printable(blame.stage) if blame.stage else "no stage: all right, final answer wrong"
             rows.append((name, f"{blame.count:,}", f"{100 * blame.share.value:.1f} %", ends))
     widths = [max(len(row[place]) for row in rows) for place in range(4)]
     lines = [

@@ -21,14 +21,14 @@ KNOWN = (*SHARES, "examples")
 def run_plan(words: list[str], values: dict[str, str]) -> Plan:
     """Shares may be written 0.1 or 10%."""
     if words:
-        raise UsageError(f"plan takes no {words[0]}.", fix="gnomon plan error=0.1 other=0.09")
+        raise UsageError(f"unexpected argument {words[0]!r}.", fix="gnomon plan error=0.1 other=0.09")
     odd = [key for key in values if key not in KNOWN]
     if odd:
-        raise UsageError(f"plan has no {odd[0]}.", fix=f"it takes {', '.join(KNOWN)}.")
+        raise UsageError(f"unknown option {odd[0]!r}.", fix=f"plan takes {', '.join(KNOWN)}.")
     if "error" not in values:
         raise UsageError(
             "plan needs an error to plan for.",
-            fix="gnomon plan error=0.1 other=0.09, for instance (or within=0.01, below=0.12, examples=1000).",
+            fix="gnomon plan error=0.1 other=0.09, for example (or within=0.01, below=0.12, examples=1000).",
         )
     shares = {key: share(key, text) for key, text in values.items() if key != "examples"}
     examples = whole("examples", values["examples"]) if "examples" in values else None
@@ -44,7 +44,7 @@ def print_plan(plan: Plan) -> None:
 
 def plan_lines(plan: Plan) -> list[str]:
     often, wrongly = _percent(plan.power), _percent(plan.alpha)
-    chances = f"such a difference is told {often} of the time; equal systems are told apart {wrongly} of the time"
+    chances = f"power {often}, false alarm rate {wrongly}"
     first = plan.rows[0]
     error = format_error(first.error, SHARE)
     if first.question == "within":
@@ -55,8 +55,8 @@ def plan_lines(plan: Plan) -> list[str]:
         return [f"{first.unpaired:,} examples show that an error of {error} is below {bound}",
                 f"{often} of the time; an error at the bound passes {wrongly} of the time"]  # fmt: skip
     if first.question == "told by":
-        return [*(_told(row) for row in plan.rows), f"{chances}"]
-    title = ("to tell", "from", "the same examples", "examples of its own each")
+        return [*(_detected(row) for row in plan.rows), f"{chances}"]
+    title = ("to distinguish", "from", "the same examples", "separate examples each")
     rows = [title, *(_cells(row) for row in plan.rows)]
     widths = [max(len(row[place]) for row in rows) for place in range(4)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -65,8 +65,8 @@ def plan_lines(plan: Plan) -> list[str]:
         about = [f"exactly one of the two is wrong on {format_error(low, SHARE)} of the examples"]
     else:
         about = [
-            "the same examples: fewest where the better one's errors are all the other's too,",
-            "most where the two err independently; disagree= says where in between (gnomon compare measures it)",
+            "the same examples: fewest if the better one's errors are all the other's too, most if",
+            "the two err independently; disagree= sets a value in between (gnomon compare measures it)",
         ]
     return [*lines, "", *about, chances]
 
@@ -81,13 +81,13 @@ def _cells(row: Needed) -> tuple[str, str, str, str]:
     return format_error(row.error, SHARE), format_error(row.other or 0.0, SHARE), span, f"{row.unpaired or 0:,}"
 
 
-def _told(row: Needed) -> str:
+def _detected(row: Needed) -> str:
     count, how = (row.paired[0], "both models on the same ones, half of the errors shared") if row.paired else (
-        row.unpaired or 0, "each model on so many of its own")  # fmt: skip
+        row.unpaired or 0, "each model on its own")  # fmt: skip
     if row.other is None:
-        return f"{count:,} examples ({how}) do not even tell {format_error(row.error, SHARE)} from 0"
+        return f"{count:,} examples ({how}) cannot even distinguish {format_error(row.error, SHARE)} from 0"
     return (
-        f"{count:,} examples ({how}) tell {format_error(row.error, SHARE)} from "
+        f"{count:,} examples ({how}) distinguish {format_error(row.error, SHARE)} from "
         f"{format_error(row.error - row.other, SHARE)} or less"
     )
 

@@ -25,7 +25,7 @@ def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes
     """`time` is a duration, `knobs` is fault (those of the link at fault) or all."""
     seconds, knobs = duration("time", values.pop("time", "10m")), values.pop("knobs", "fault")
     if values:
-        raise UsageError(f"probe takes no setting but time and knobs, got {next(iter(values))}.", fix="leave it out.")
+        raise UsageError(f"unknown option {next(iter(values))!r}: probe takes time and knobs.", fix="leave it out.")
     from gnomon.workflow.improve.probe import probe
     from gnomon.workflow.run import load
 
@@ -35,13 +35,13 @@ def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes
 
 
 def teller(*, quiet: bool) -> Any:
-    """A function that prints one line, to stderr where stdout is for JSON."""
+    """A function that prints one line, to stderr if stdout is for JSON."""
     console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
     return lambda line: console.print(f"  {printable(line)}", markup=False)
 
 
 def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
-    """The forecast, the pairs ranked by gain per cost, and the advice that now rests on them."""
+    """The forecast, the pairs ranked by gain per cost, and the advice that is now based on them."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print()
     if more_data_is_useless(found):
@@ -49,7 +49,7 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
     for one in found.forecasts:
         console.print(f"  {forecast_text(one, found.unit)}", markup=False)
     if found.forecasts and is_flat(found.forecasts[0]) and not more_data_is_useless(found):
-        console.print("  more data gives little: the curve is flat")
+        console.print("  more data gains little: the curve is flat")
     told = significant_gains(found.pairs)
     width = max((len(pair.label) for pair in found.pairs), default=0)
     for pair in found.pairs:
@@ -65,6 +65,6 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
 
 
 def probes_as_json(found: Probes, diagnosis: Diagnosis) -> dict[str, Any]:
-    """The record as it is kept in the run, and the advice."""
+    """The record as saved in the run, and the advice."""
     pairs = [{**pair, "gain": one.gain} for pair, one in zip(to_json(found)["pairs"], found.pairs, strict=True)]
     return {**to_json(found), "pairs": pairs, "advice": diagnosis_to_json(diagnosis)["advice"]}

@@ -1,4 +1,4 @@
-"""A range test on the screen: the loss against the rate, and which rate follows from it."""
+"""A range test on the screen: the loss against the rate, and the suggested rate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def print_found(found: Found) -> None:
 
 
 def sentences(test: RangeTest) -> list[str]:
-    """What the test says, and what to do."""
+    """What the test shows, and what to do."""
     end = (
         f"it passed {DIVERGED:g} times its lowest at {test.rates[-1]:.2g}"
         if test.diverged and test.rates
@@ -44,15 +44,15 @@ def sentences(test: RangeTest) -> list[str]:
     about = f"{len(test.rates)} steps of {test.batch_size:,} examples, {test.seconds:.1f} s"
     lines = [f"lowest loss at {test.lowest_at:.2g}; {end} ({about})"]
     if test.suggested is None:
-        return [*lines, "the loss never fell: look at the data and the model (gnomon check DATA) before the rate"]
+        return [*lines, "the loss never fell: check the data and the model (gnomon check DATA) before the rate"]
     return [
         *lines,
-        f"try learning_rate={test.suggested:g}: a tenth of where the loss was lowest (without a test {test.default:g})",
+        f"try learning_rate={test.suggested:g}: a tenth of where the loss was lowest (default: {test.default:g})",
     ]
 
 
 def chart(test: RangeTest) -> list[str]:
-    """The smoothed loss as dots, rates from left to right on a log scale; what lies above the start is cut off."""
+    """The smoothed loss as dots, rates from left to right on a log scale; losses above the initial one are cut off."""
     if not test.smoothed:
         return ["  (no step could be taken)"]
     top, bottom = test.smoothed[0], min(test.smoothed)
@@ -79,7 +79,7 @@ def chart(test: RangeTest) -> list[str]:
 
 
 def found_as_json(found: Found) -> dict[str, Any]:
-    """suggested and what it follows from; a loss that is no number is left out by the sweep itself."""
+    """suggested and the numbers behind it; non-finite losses are left out by the sweep itself."""
     test = found.test
     return {
         "suggested": test.suggested,

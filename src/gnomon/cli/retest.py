@@ -1,4 +1,4 @@
-"""gnomon retest: the settings of an older search beside each other once more, on a screen and as JSON."""
+"""gnomon retest: the settings of an older search compared once more, on a screen and as JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OWN = ("trials", "seeds")
 
 
 def run_retest(words: list[str], values: dict[str, str], *, quiet: bool) -> Retested:
-    """SEARCH and, where the data lies elsewhere now, DATA; `trials` and `seeds` as whole numbers."""
+    """SEARCH and, if the data has moved, DATA; `trials` and `seeds` as whole numbers."""
     odd = next((key for key in values if key not in OWN), None)
     if odd is not None:
-        raise UsageError(f"retest takes trials and seeds, not {odd}.", fix="leave it out.")
+        raise UsageError(f"unknown option {odd!r}: retest takes trials and seeds.", fix="leave it out.")
     if len(words) not in (1, 2):
         raise UsageError(f"retest takes SEARCH and at most DATA, got {len(words)} words.", fix="gnomon retest latest")
     from gnomon.workflow.tune.retest import retest
@@ -41,7 +41,7 @@ def _tell(line: str) -> None:
 
 
 def lines(found: Retested) -> list[str]:
-    """What was found, for a person."""
+    """The result, for a person."""
     seeds = f"{found.seeds} new seed{'s' if found.seeds > 1 else ''}"
     systems = f"{len(found.systems)} settings with {seeds} each"
     shown = [
@@ -60,12 +60,12 @@ def lines(found: Retested) -> list[str]:
     shown += ["", f"  verdict    {found.verdict}"]
     if not found.changes:
         shown.append(
-            "             dev is what the search chose on, so the best of then looks a little better than it is"
+            "             dev is what the search chose on, so the earlier best looks slightly better than it is"
         )
     if found.is_stale:
         pairs = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in found.winner.settings.items())
         shown.append(f"             {printable(f'gnomon fit DATA {pairs}'.rstrip())}")
-        shown.append("             or search anew around it: gnomon tune DATA")
+        shown.append("             or search again around it: gnomon tune DATA")
     return shown
 
 
@@ -79,7 +79,7 @@ def _changes(found: Retested) -> str:
         )
         if count
     ]  # fmt: skip
-    return ", ".join(parts) if parts else "the same as then"
+    return ", ".join(parts) if parts else "unchanged"
 
 
 def _row(one: Again, unit: str | None) -> tuple[str, str, str, str]:

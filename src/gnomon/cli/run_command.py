@@ -16,7 +16,7 @@ from gnomon.core.errors import StoppedError, UsageError
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Carry out one command line and report its failure, if any, in the form everything else is written in."""
+    """Run one command line and report its failure, if any, in the same form as everything else."""
     kept = [argument for argument in arguments if argument not in FLAGS]
     as_json, debug = "--json" in arguments, "--debug" in arguments
     name = kept[0] if kept else None
@@ -31,7 +31,7 @@ def run_command(arguments: Sequence[str]) -> int:
             sys.stdout.write(help_text())
             return 0 if wants_help else UsageError.exit_code
         if name is None:
-            raise UsageError("there is no command.", fix="gnomon --help lists the commands.")
+            raise UsageError("no command given.", fix="gnomon --help lists the commands.")
         if name not in COMMANDS:
             raise _no_such_command(name, COMMANDS)
         if wants_help:
@@ -42,7 +42,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         report(StoppedError("stopped.", fix="run the command again.", signal_number=signal.SIGINT), as_json=as_json)
         return 128 + signal.SIGINT
-    except (BrokenPipeError, SystemExit):  # rich leaves by SystemExit when whoever reads stdout has gone away
+    except (BrokenPipeError, SystemExit):  # rich exits with SystemExit if the reader of stdout has gone away
         return 141
     except Exception as error:  # noqa: BLE001  the one place where every failure becomes a message
         if debug:
@@ -55,4 +55,4 @@ def run_command(arguments: Sequence[str]) -> int:
 def _no_such_command(name: str, known: Collection[str]) -> UsageError:
     near = difflib.get_close_matches(name.lower(), known, n=1)
     nearest = f"did you mean gnomon {near[0]}?" if near else f"the commands are {', '.join(known)}."
-    return UsageError(f"there is no command {name!r}.", fix=nearest)
+    return UsageError(f"unknown command {name!r}.", fix=nearest)

@@ -1,4 +1,4 @@
-"""Where a verb that takes its time is followed: lines that stay and, on a terminal, one that moves below them."""
+"""The progress of a slow verb: lines that stay and, on a terminal, a live one below them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-SECONDS_BETWEEN_ROWS = 5.0  # off a terminal, where rows come faster than one a percent
+SECONDS_BETWEEN_ROWS = 5.0  # off a terminal, if there is more than one row per percent
 
 
 class Screen:
@@ -21,7 +21,7 @@ class Screen:
         self.quiet = quiet
         self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
-        self.held_back: str | None = None  # the newest row, where it was one too many
+        self.held_back: str | None = None  # the newest row, if it was skipped
         self.percent, self.next_row = -1, 0.0
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class Screen:
 
     @property
     def is_moving(self) -> bool:
-        """Whether there is a line that moves."""
+        """Whether there is a live line."""
         return self.console.is_terminal and not self.quiet
 
     def line(self, text: str = "", *, style: str = "") -> None:
@@ -51,7 +51,7 @@ class Screen:
     def row(self, text: str, done: float) -> None:
         """One of many lines, with `done` (0 to 1) of the work behind it.
 
-        A file or a pipe gets the first, one a percent or every few seconds, and the last before any other line.
+        A file or a pipe gets the first, one per percent or every few seconds, and the last before any other line.
         """
         percent, now = int(100 * done + 1e-9), time.monotonic()
         self.held_back = text
@@ -60,7 +60,7 @@ class Screen:
             self._show_held_back()
 
     def moving(self, text: str) -> None:
-        """What the moving line says now; nothing where there is none."""
+        """Set the text of the live line, if there is one."""
         if self.live is not None:
             self.live.update(Text(text), refresh=True)
 

@@ -1,4 +1,4 @@
-"""`settings=FILE`: the settings that somebody chose in a settings.toml, for another run."""
+"""`settings=FILE`: the settings chosen in another settings.toml, for this run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gnomon.core.errors import UsageError
 from gnomon.core.settings import full_key, value_of
 from gnomon.runs import settings_file
 
-OF_THE_RUN = ("run_name", "runs_folder")  # where that one was kept
+OF_THE_RUN = ("run_name", "runs_folder")  # where that run was stored
 
 
 def with_settings_file(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` without `settings`, and with what that file says was chosen; what is among `values` overrules it.
+    """`values` without `settings`, plus what that file chose; `values` override it.
 
-    Only settings under `given` are taken: the others were chosen for that task and data size, and are chosen again.
-    Raises UsageError for a missing file, ArtefactError for one that is no settings file.
+    Only settings under `given` are used: the others were chosen for that task and data size, and are chosen again.
+    Raises UsageError for a missing file, ArtefactError for one that is not a settings file.
     """
     own = {key: value for key, value in values.items() if key != "settings"}
     if "settings" not in values:

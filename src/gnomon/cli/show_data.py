@@ -27,7 +27,7 @@ def _console() -> Console:
 def print_peek(peek: Peek) -> None:
     console, prepared = _console(), peek.prepared
     console.print(f"  found      {printable(prepared.why)}", markup=False)
-    console.print(f"  task       {prepared.task.title}      task=... overrules", markup=False)
+    console.print(f"  task       {prepared.task.title}      task=... overrides", markup=False)
     splits = [name for name in SPLITS if name in prepared.splits]
     counts = " · ".join(f"{len(prepared.splits[name]):,} {name.replace('_', '-')}" for name in splits)
     console.print(f"  split      {counts}", markup=False)
@@ -95,7 +95,7 @@ def print_shown(shown: Shown) -> None:
 
 
 def _print_signals(console: Console, shown: Shown) -> None:
-    """What flowed through the layers at the last look, and what is wrong with it."""
+    """The signals of the layers at the last measurement, and what is wrong with them."""
     if not shown.signals:
         return
     width = max([len(row["layer"]) for row in shown.signals] + [7])
@@ -158,5 +158,5 @@ def _defaults(task: str | None) -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return ",".join(str(part) or "the empty cell" for part in value) if value else "none"
+        return ",".join(str(part) or "empty cells" for part in value) if value else "none"
     return f"{value:g}" if isinstance(value, float) else ("not set" if value is None or value == "" else str(value))

@@ -15,7 +15,7 @@ from gnomon.strategy.wording import MARK, ladder_text
 
 
 def print_diagnosis(diagnosis: Diagnosis, *, report: Path | None = None) -> None:
-    """The ladder, the verdict, the advice, and where the report lies."""
+    """The ladder, the verdict, the advice, and where the report is."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print()
     for line in ladder_text(diagnosis).splitlines():

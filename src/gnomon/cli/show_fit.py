@@ -28,7 +28,7 @@ NOTES_SHOWN = 6
 
 
 class Terminal:
-    """Follows a fit: what was found, a row an epoch that stays, a moving line below; plain lines off a terminal."""
+    """Follows a fit: what was found, one row per epoch that stays, a live line below; plain lines off a terminal."""
 
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
@@ -39,7 +39,7 @@ class Terminal:
         self.epoch_began = time.monotonic()
         self.highest_rate = 0.0
         self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
-        self.troubles: set[str] = set()  # of the signals, that were told
+        self.troubles: set[str] = set()  # signal problems already reported
 
     def on_phase(self, text: str) -> None:
         self.screen.moving(f"  {text} ...")
@@ -76,7 +76,7 @@ class Terminal:
         self.screen.moving("")
 
     def _tell_troubles(self, row: Mapping[str, Any]) -> None:
-        """What the signals of this epoch say is wrong, each thing once."""
+        """Report what the signals of this epoch say is wrong, each problem once."""
         if not row.get("signals"):
             return
         self.looked.append(row)
@@ -101,7 +101,7 @@ class Terminal:
 
 def _opening_lines(ready: Ready) -> list[str]:
     prepared, settings = ready.prepared, ready.settings
-    lines = [f"  found      {printable(prepared.why)}      task={ready.task.name} (task=... overrules)"]
+    lines = [f"  found      {printable(prepared.why)}      task={ready.task.name} (task=... overrides)"]
     counts = " · ".join(
         f"{len(prepared.splits[name]):,} {split_name(name)}" for name in SPLITS if name in prepared.splits
     )
@@ -128,9 +128,9 @@ def _opening_lines(ready: Ready) -> list[str]:
 
 
 def print_result(run: Run, *, was_finished: bool) -> None:
-    """The last block: ladder, advice, where everything lies."""
+    """The last block: ladder, advice, where everything is."""
     if was_finished:
-        sys.stdout.write("  finished   this run was finished before: nothing was left to do\n")
+        sys.stdout.write("  finished   this run was already finished: there was nothing left to do\n")
     print_diagnosis(run.diagnosis, report=run.report)
     is_latest = (Path("runs") / "latest").resolve() == run.path.resolve()  # an older run may have been resumed
     here = "latest" if is_latest else shlex.quote(str(run.path))

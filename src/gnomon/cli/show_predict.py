@@ -1,4 +1,4 @@
-"""Answers on the screen, or in a table that a spreadsheet may open safely."""
+"""Predictions on the screen, or in a table that a spreadsheet can open safely."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def _plain(text: str) -> str:
 
 
 def write_answers(answers: Answers, out: Path) -> None:
-    """CSV (texts that a spreadsheet would run as formulas get a ') or Parquet, by the name's ending.
+    """CSV (text that a spreadsheet would execute as a formula gets a ') or Parquet, by the name's ending.
 
-    Raises UsageError for a file that is already there, or a name that ends in neither.
+    Raises UsageError for an existing file, or a name with another ending.
     """
     new_file(out, ENDINGS, "out=answers.csv")
     if out.suffix.lower() == ".csv":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_two_way(found: TwoWay | None) -> None:
-    """Nothing where there is one distribution only."""
+    """Nothing if there is only one distribution."""
     if found is not None:
         Console(file=sys.stdout, highlight=False, soft_wrap=True).print(f"\n{two_way_text(found)}", markup=False)
 

@@ -1,4 +1,4 @@
-"""studio on the screen: where it is, who it lets in, how to stop it."""
+"""studio on the screen: where it is, who can open it, how to stop it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def run_studio(words: list[str], values: dict[str, str], *, as_json: bool) -> in
     """Serve until Ctrl-C."""
     unknown = [key for key in values if key not in KNOWN]
     if unknown:
-        raise UsageError(f"studio takes {', '.join(KNOWN)}, got {unknown[0]}.", fix="leave it out.")
+        raise UsageError(f"unknown option {unknown[0]!r}: studio takes {', '.join(KNOWN)}.", fix="leave it out.")
     from gnomon.studio.serve import LOCAL, open_studio
 
     port = whole("port", values["port"], 1, 65_535) if "port" in values else None
     places = [Path(word) for word in words] or [_runs_here()]
-    gc.disable()  # imports make much that stays: looking for garbage among it costs a tenth of the start
+    gc.disable()  # most of what imports allocate stays: collecting garbage there costs a tenth of the start
     opened = open_studio(
         places, host=values.get("host", LOCAL), port=port, knows=is_yes("i_know", values.get("i_know", "no"))
     )
@@ -47,5 +47,5 @@ def run_studio(words: list[str], values: dict[str, str], *, as_json: bool) -> in
 def _runs_here() -> Path:
     here = Path("runs")
     if not here.is_dir():
-        raise UsageError("there is no folder runs here.", fix="make a run first: gnomon fit digits; or name a folder.")
+        raise UsageError("there is no runs folder here.", fix="make a run first: gnomon fit digits; or name a folder.")
     return here

@@ -10,7 +10,7 @@ WIDTH = 400  # characters that a text from outside may have
 
 
 def printable(text: str) -> str:
-    """One line, with control characters (escape sequences, bidi overrides) shown as escapes, not obeyed."""
+    """One line, with control characters (escape sequences, bidi overrides) shown as escapes, not executed."""
     shown = "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 def error_text(error: float, unit: str | None) -> str:
-    """An error in a row of many: one number of decimals for all shares, so that they stand below each other."""
+    """An error in a column of many: the same number of decimals for all shares, so that they line up."""
     if math.isinf(error):
         return "-"
     return f"{100 * error:.2f} %" if unit == SHARE else f"{error:.4g}"

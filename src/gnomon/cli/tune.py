@@ -1,4 +1,4 @@
-"""gnomon tune: what varies, a line a trial, and what was found."""
+"""gnomon tune: what varies, one line per trial, and the result."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
 NOTES_SHOWN = 6
-MARKS = {STOPPED: "ended", DIVERGED: "inf", FAILED: "lost"}  # of trials that did not come to their end
+MARKS = {STOPPED: "ended", DIVERGED: "inf", FAILED: "lost"}  # for trials that did not finish
 
 
 def options(values: dict[str, str]) -> dict[str, Any]:
-    """The search's own options, taken out of `values`; what is left are settings. Raises UsageError."""
+    """The search's own options, removed from `values`; the rest are settings. Raises UsageError."""
     given = {name: values.pop(name) for name in OWN if name in values}
     read: dict[str, Any] = {name: given[name] for name in ("satisfy", "sampler") if name in given}
     for name in ("trials", "workers", "repeats"):
@@ -44,7 +44,7 @@ def options(values: dict[str, str]) -> dict[str, Any]:
 
 
 class Terminal:
-    """Follows a search: the space, a line a trial that stays, a moving line below; plain lines off a terminal."""
+    """Follows a search: the space, one line per trial that stays, a live line below; plain lines off a terminal."""
 
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
@@ -78,7 +78,7 @@ class Terminal:
 
     def on_zoom(self, zooms: Sequence[Zoom]) -> None:
         trials = ", ".join(map(str, zooms[0].trials))
-        self.screen.line(f"    zoom  to where the best {len(zooms[0].trials)} lie (trials {trials})")
+        self.screen.line(f"    zoom  to where the best {len(zooms[0].trials)} are (trials {trials})")
         width = max(len(one.name) for one in zooms)
         for one in zooms:
             self.screen.line(f"          {one.name:<{width}}  {_range(one.before)}  ->  {_range(one.after)}")
@@ -88,26 +88,26 @@ class Terminal:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """What is going to be done, and what varies."""
+    """What is going to happen, and what varies."""
     prepared = plan.prepared
     counts = " · ".join(
         f"{len(prepared.splits[name]):,} {split_name(name)}" for name in SPLITS if name in prepared.splits
     )
     sealed = " (sealed)" if "test" in prepared.splits else ""
     lines = [
-        f"  found      {printable(prepared.why)}      task={plan.task.name} (task=... overrules)",
+        f"  found      {printable(prepared.why)}      task={plan.task.name} (task=... overrides)",
         f"  split      {counts}{sealed}",
     ]
     for i, note in enumerate(prepared.notes[:NOTES_SHOWN]):
         lines.append(f"  {'' if i else 'notes':<10} {printable(note)}")
     limit = f" in {clock(plan.seconds)}" if plan.seconds is not None else ""
-    early = "bad ones ended early (median rule)" if plan.stop_early else "none ended early"
+    early = "bad ones stopped early (median rule)" if plan.stop_early else "none stopped early"
     lines.append(
         f"  search     {plan.trials} trials{limit} of {plan.base.stop.epochs} epochs with {plan.base.model.name}, "
         f"{early} · {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     )
     lines.extend(f"  condition  {one}" for one in plan.conditions)
-    title = f"  {'space':<10} {'':<{_width(plan)}}  {'tier':>4}  {'default':>9}  {'from':>9}  {'to':>9}  drawn"
+    title = f"  {'space':<10} {'':<{_width(plan)}}  {'tier':>4}  {'default':>9}  {'from':>9}  {'to':>9}  scale"
     lines.append(title)
     for one in plan.space:
         ends = (
@@ -118,13 +118,13 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"  {'':<10} {one.name:<{_width(plan)}}  {one.tier:>4}  {value_text(one.default):>9}  {ends}")
     lines.extend(f"  {'' if i else 'rounds':<10} {text}" for i, text in enumerate(_rounds(plan)))
     if plan.done:
-        lines.append(f"  resumed    {plan.done} of {plan.trials} trials were there")
+        lines.append(f"  resumed    {plan.done} of {plan.trials} trials were done already")
     return lines
 
 
 def _rounds(plan: Plan) -> list[str]:
     if plan.sampler != "zoom":
-        what = {"random": "drawn from all of the space", "grid": "of a grid, in random order", "tpe": "proposed by TPE"}
+        what = {"random": "drawn from the whole space", "grid": "of a grid, in random order", "tpe": "proposed by TPE"}
         return [f"the defaults, then {plan.trials - 1} trial{'' if plan.trials == 2 else 's'} {what[plan.sampler]}"]
     texts, before = [], 0
     for one in plan.rounds:
@@ -132,9 +132,7 @@ def _rounds(plan: Plan) -> list[str]:
         if before == 0:
             texts.append(f"the defaults, then {one.size} trial{'' if one.size == 1 else 's'} of {names}")
         else:
-            texts.append(
-                f"zoom, then {one.size} with {names} as well" if names else f"zoom, then {one.size} finer ones"
-            )
+            texts.append(f"zoom, then {one.size} with {names} too" if names else f"zoom, then {one.size} finer ones")
         before = one.tier
     left = ", ".join(each.name for each in plan.space if each.tier > before)
     return [*texts, f"too few trials for {left}"] if left else texts
@@ -164,8 +162,8 @@ def _scale(one: Dimension) -> str:
     if one.low == one.high:
         return "fixed"
     return {
-        "linear": "evenly", "log": "on a log scale", "1 - beta, log": "1 - beta on a log scale",
-        "whole": "whole numbers", "whole, log": "whole numbers, on a log scale", "powers of two": "powers of two",
+        "linear": "linear", "log": "log", "1 - beta, log": "log of 1 - beta",
+        "whole": "whole numbers", "whole, log": "whole numbers, log", "powers of two": "powers of two",
         "choice": "",
     }[one.scale]  # fmt: skip
 
@@ -181,7 +179,7 @@ def _taken(seconds: float) -> str:
 def run_tune(
     source: str | None, resume: str | None, values: dict[str, str], preset: Mapping[str, Any], *, as_json: bool
 ) -> Tuned:
-    """Carry the command out and show it."""
+    """Run the command and show the result."""
     own = options(values)
     every: dict[str, Any] = {**own, **values}
     from gnomon.workflow.tune.tune import tune

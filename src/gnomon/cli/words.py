@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from gnomon.core.errors import UsageError
 
 FLAGS = {"--json", "--debug", "--help", "-h", "--version"}
-OWN = {"resume", "out", "predictions"}  # options of commands that are no settings
+OWN = {"resume", "out", "predictions"}  # options of commands that are not settings
 
 
 def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Plain words, and settings. Raises UsageError for an option without a value or a setting given twice.
 
-    A word is a setting when it starts with `--`, or has a `=` after what looks like a setting's name; a path with a
+    A word is a setting if it starts with `--`, or has a `=` after what looks like a setting's name; a path with a
     `=` in it, or a `-` before it, can be given as ./path.
     """
     plain: list[str] = []
@@ -24,7 +24,7 @@ def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
             if equals and f"--{key}" in FLAGS:
-                raise UsageError(f"--{key} takes no value.", fix=f"say --{key} alone.")
+                raise UsageError(f"--{key} takes no value.", fix=f"write --{key} alone.")
             if not equals:
                 if not rest or rest[0].startswith("--"):
                     raise _without_value(word, key)
@@ -33,7 +33,7 @@ def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             key, _, value = word.partition("=")
         elif word.startswith("-"):
             raise UsageError(
-                f"there is no option {word}.",
+                f"unknown option {word}.",
                 fix=f"settings are given as key=value or --key value; a file of that name as ./{word}.",
             )
         else:
@@ -50,5 +50,5 @@ def _without_value(word: str, key: str) -> UsageError:
     from gnomon.core.settings import full_key
 
     if key.replace("-", "_") not in OWN:
-        full_key(key)  # an option that does not exist needs no value
-    return UsageError(f"{word} needs a value.", fix=f"say {word} VALUE or {key}=VALUE.")
+        full_key(key)  # an unknown option needs no value
+    return UsageError(f"{word} needs a value.", fix=f"write {word} VALUE or {key}=VALUE.")

@@ -80,7 +80,7 @@ def test_the_screen_says_then_now_and_the_gain(searched, capsys):
     tuned, _ = searched
     assert main(["retest", str(tuned.path), "trials=2", "seeds=2"]) == 0
     shown = capsys.readouterr().out
-    assert "120 examples now, the same as then" in shown
+    assert "120 examples now, unchanged" in shown
     assert "dev is what the search chose on" in shown
     assert f"gain over trial {tuned.best.number}" in shown
 
