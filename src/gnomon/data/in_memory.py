@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnomon.core.errors import DataError, MachineError, UsageError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.data.source import Arrays, Source, counted
 
 if TYPE_CHECKING:
@@ -18,19 +21,18 @@ _ACCEPTED = (
     "len() and items (input, target)."
 )
 _CHANNELS = (1, 3, 4)
+_IN_MEMORY = "arrays in memory"
 
 
 def open_object(thing: Any) -> Source:
     """A source from an object. Raises UsageError for what is none of the kinds accepted, DataError for odd contents."""
     if _is_frame(thing):
-        return Source("frame", "a frame in memory", frame=_frame(thing))
+        notes: list[str] = []
+        frame = _frame(thing, "a frame in memory", notes)
+        return Source("frame", "a frame in memory", frame=frame, notes=tuple(notes))
     if _is_array(thing):
         return _of_arrays(thing, None)
-    if (
-        isinstance(thing, list | tuple)
-        and len(thing) == 2
-        and all(_is_array(part) or _is_frame(part) for part in thing)
-    ):
+    if isinstance(thing, list | tuple) and len(thing) == 2 and all(map(_is_part_of_a_pair, thing)):
         return _of_arrays(*thing)
     if _is_dataset(thing):
         return _of_dataset(thing)
@@ -38,7 +40,11 @@ def open_object(thing: Any) -> Source:
 
 
 def _is_array(thing: Any) -> bool:
-    return isinstance(thing, np.ndarray) or _is_tensor(thing) or (_is_series(thing))
+    return isinstance(thing, np.ndarray) or _is_tensor(thing) or _is_series(thing)
+
+
+def _is_part_of_a_pair(thing: Any) -> bool:
+    return _is_array(thing) or _is_frame(thing) or (isinstance(thing, list) and bool(thing))
 
 
 def _is_tensor(thing: Any) -> bool:
@@ -63,84 +69,114 @@ def _is_dataset(thing: Any) -> bool:
     )
 
 
-def _numpy(thing: Any) -> np.ndarray:
+def _frame(thing: Any, origin: str, notes: list[str]) -> pl.DataFrame:
+    from gnomon.data.tables.frames import as_polars  # polars is not to be loaded for arrays
+
+    return as_polars(thing, origin, notes)
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+def _numpy(thing: Any, origin: str) -> np.ndarray:
+    """The values as an array in the machine's byte order; a mask stays one. Raises DataError."""
     if _is_tensor(thing):
         thing = thing.detach().cpu()
+        thing = thing.to_dense() if str(getattr(thing, "layout", "torch.strided")) != "torch.strided" else thing
         try:
             return np.asarray(thing.numpy())
         except TypeError:  # bfloat16 is unknown to NumPy
             return np.asarray(thing.float().numpy())
-    return np.asarray(thing.to_numpy() if hasattr(thing, "to_numpy") else thing)
-
-
-def _frame(thing: Any) -> pl.DataFrame:
-    import polars as pl
-
-    if isinstance(thing, pl.LazyFrame):
-        return thing.collect()
-    if isinstance(thing, pl.DataFrame):
-        return thing
     try:
-        # from_pandas leaves the index out; a shuffled row number among the features would leak.
-        frame = pl.from_pandas(thing) if type(thing).__module__.startswith("pandas") else pl.DataFrame(thing)
-    except ImportError:
-        raise MachineError("reading this frame needs pyarrow.", fix="pip install pyarrow") from None
-    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        found = np.ma.asarray(thing) if np.ma.isMaskedArray(thing) else np.asarray(thing)
+    except ValueError as error:  # lists of different lengths
         raise DataError(
-            f"the frame cannot be taken over: {error}.",
-            where="a frame in memory",
-            fix="give a polars frame, or a CSV file.",
+            f"is no array: {str(error).partition('. ')[0]}.", where=origin, fix="give all rows one length."
         ) from None
-    return frame
+    if found.dtype == np.longdouble and found.dtype != np.float64:
+        found = found.astype(np.float64)
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
 def _of_arrays(inputs: Any, targets: Any) -> Source:
-    origin = "arrays in memory"
     notes: list[str] = []
     feature_names: tuple[str, ...] = ()
+    if targets is not None and hasattr(inputs, "index") and hasattr(targets, "index"):
+        notes += _index_note(inputs, targets)
     if _is_frame(inputs):
-        frame = _frame(inputs)
+        import polars as pl
+
+        frame = _frame(inputs, "a frame in memory", notes)
         feature_names = tuple(frame.columns)
-        texts = [name for name, dtype in frame.schema.items() if not (dtype.is_numeric() or str(dtype) == "Boolean")]
+        texts = [name for name, dtype in frame.schema.items() if not (dtype.is_numeric() or dtype == pl.Boolean)]
         if texts:
             raise UsageError(
                 f"a frame with columns that are not numbers ({', '.join(texts[:3])}) needs its target inside it.",
                 fix="hand over one frame with the target as a column, and target=NAME.",
             )
-        array = frame.to_numpy()
+        is_whole = all(dtype.is_integer() for dtype in frame.dtypes) and not any(frame.null_count().row(0))
+        array = frame.to_numpy() if is_whole else frame.select(pl.all().cast(pl.Float64)).to_numpy()
     else:
-        array = _numpy(inputs)
-    array = _channels_last(array, notes)
-    if array.ndim == 0 or len(array) == 0:
-        raise DataError("the array is empty.", where=origin, fix="give at least one example.")
-    if array.ndim == 1:
-        raise DataError(
-            f"inputs of one dim ({counted(len(array), 'value')}) are not examples.",
-            where=origin,
-            fix="give (N, D): one row per example.",
-        )
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"inputs of type {array.dtype} are not numbers.",
-            where=origin,
-            fix="give numbers, or a frame for mixed columns.",
-        )
+        array = _numpy(inputs, _IN_MEMORY)
+    array = _channels_last(_checked(array, notes), notes)
     target_names: tuple[str, ...] = ()
     if targets is not None:
         name = getattr(targets, "name", None)
         target_names = (str(name),) if isinstance(name, str) and name else ()
         if _is_frame(targets):
-            targets = _frame(targets)
+            targets = _frame(targets, "the frame of targets", notes)
             target_names = tuple(targets.columns)
-        targets = _numpy(targets)
+        targets = target_array(targets, _IN_MEMORY)
         if len(targets) != len(array):
             raise DataError(
                 f"{counted(len(array), 'input')} but {counted(len(targets), 'target')}.",
-                where=origin,
+                where=_IN_MEMORY,
                 fix="give one target for each input.",
             )
     arrays = Arrays(array, targets, target_names, feature_names=feature_names)
-    return Source("arrays", origin, arrays=arrays, notes=tuple(notes))
+    return Source("arrays", _IN_MEMORY, arrays=arrays, notes=tuple(notes))
+
+
+def _index_note(inputs: Any, targets: Any) -> list[str]:
+    """That two pandas objects are paired by position though their indexes pair them otherwise."""
+    ours, theirs = inputs.index, targets.index
+    if callable(ours) or callable(theirs) or len(ours) != len(theirs) or (ours == theirs).all():
+        return []
+    return ["the indexes of inputs and targets differ: they are paired by position, the first with the first"]
+
+
+def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Numbers, one example a row, masked ones as NaN. Raises DataError for what is no such array."""
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError("the array is empty.", where=_IN_MEMORY, fix="give at least one example.")
+    if array.ndim == 1:
+        raise DataError(
+            f"inputs of one dim ({counted(len(array), 'value')}) are not examples.",
+            where=_IN_MEMORY,
+            fix="give (N, D): one row per example.",
+        )
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"inputs of type {array.dtype} are not numbers.",
+            where=_IN_MEMORY,
+            fix="give numbers, or a frame for mixed columns.",
+        )
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    masked = int(np.ma.count_masked(array))
+    if not masked:
+        return np.asarray(array.data)
+    if array.ndim > 2:
+        raise DataError(
+            f"{counted(masked, 'pixel')} of the pictures are masked.",
+            where=_IN_MEMORY,
+            fix="fill them with what is to be seen there (filled(0), for instance).",
+        )
+    notes.append(f"masked values are missing: {masked:,} of {array.size:,}")
+    return _filled(array)
+
+
+def _filled(array: Any) -> np.ndarray:
+    """A masked array with NaN for what is masked."""
+    return np.asarray(array.astype(np.float64).filled(np.nan) if np.ma.count_masked(array) else array.data)
 
 
 def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -151,39 +187,176 @@ def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
     return array
 
 
+# --- targets ----------------------------------------------------------------------------------------------------------
+def target_array(targets: Any, origin: str) -> np.ndarray:
+    """(N,) or (N, M) numbers, truths or texts; missing ones are NaN among numbers, else None. Raises DataError."""
+    if _is_frame(targets):
+        columns = [_of_series(column, origin) for column in targets]
+        return columns[0] if len(columns) == 1 else np.stack([column.astype(object) for column in columns], axis=1)
+    if _is_series(targets):
+        return _of_series(targets, origin)
+    found = _numpy(targets, origin)
+    if found.ndim == 0 or found.ndim > 2:
+        shape = "x".join(map(str, found.shape)) or "a single value"
+        raise DataError(f"the targets are of shape {shape}.", where=origin, fix="give one target for each input.")
+    if isinstance(found, np.ma.MaskedArray):
+        if found.dtype.kind in "iuf":
+            return _filled(found)
+        objects = found.data.astype(object)
+        objects[np.ma.getmaskarray(found)] = None
+        found = objects
+    if found.dtype.kind in "biufU":
+        return found
+    if found.dtype.kind == "O":
+        flat = _of_objects(found.reshape(-1).tolist(), origin)
+        return flat.reshape(found.shape)
+    raise DataError(
+        f"targets of type {found.dtype} are neither classes nor numbers.",
+        where=origin,
+        fix="give numbers, texts or truths.",
+    )
+
+
+def _of_series(series: Any, origin: str) -> np.ndarray:
+    """A polars or pandas Series: numbers without gaps as they are, anything else value by value."""
+    kind = str(series.dtype)
+    if kind.startswith(("float", "Float", "Decimal", "Null")):
+        values = [np.nan if value is None or _is_missing(value) else float(value) for value in _listed(series)]
+        return np.array(values, np.float64)
+    found = series.to_numpy() if kind.lower().startswith(("int", "uint", "bool")) and "128" not in kind else None
+    if found is not None and found.dtype.kind in "biu":  # neither gaps nor a type of its own: no need to look at each
+        return np.asarray(found)
+    return _of_objects(_listed(series), origin)
+
+
+def _listed(series: Any) -> list[Any]:
+    return list(series.to_list() if hasattr(series, "to_list") else series.tolist())
+
+
+def _of_objects(values: list[Any], origin: str) -> np.ndarray:
+    """Python values of one sort. Raises DataError where they are of several, showing two."""
+    values = [None if _is_missing(value) else value for value in values]
+    sorts: dict[str, int] = {}  # what sorts there are, and where the first of each is
+    for i, value in enumerate(values):
+        if value is not None:
+            sorts.setdefault(_sort_of(value), i)
+    has_missing = any(value is None for value in values)
+    if set(sorts) <= {"whole", "number"} and sorts:
+        is_exact = set(sorts) == {"whole"} and not has_missing
+        if is_exact and all(-(2**63) <= value < 2**63 for value in values):
+            return np.array(values, np.int64)
+        if is_exact:
+            return np.array([str(value) for value in values])  # ids or hashes: as texts they stay exact
+        return np.array([np.nan if value is None else float(value) for value in values])
+    if set(sorts) == {"truth"}:
+        return np.array(values, object if has_missing else bool)
+    if set(sorts) in ({"text"}, {"date"}):
+        texts = [value if value is None or isinstance(value, str) else value.isoformat() for value in values]
+        return np.array(texts, object if has_missing else str)
+    shown = ", ".join(
+        f"{str(values[i])[:60]!r} ({type(values[i]).__name__}) for example {i}" for i in list(sorts.values())[:2]
+    )
+    what = f"the targets are of {'several types' if len(sorts) > 1 else 'a type that is no class'}: {shown}."
+    if not sorts:
+        what = "all targets are missing."
+    raise DataError(what, where=origin, fix="give numbers alone, texts alone or truths alone.")
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _sort_of(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "truth"
+    if isinstance(value, numbers.Integral):
+        return "whole"
+    if isinstance(value, numbers.Real | decimal.Decimal):
+        return "number"
+    if isinstance(value, datetime.date):
+        return "date"
+    return "text" if isinstance(value, str) else f"other: {type(value).__name__}"
+
+
+# --- data sets --------------------------------------------------------------------------------------------------------
 def _of_dataset(dataset: Any) -> Source:
     """All items of a map-style data set, read once, one after the other."""
     origin = f"a {type(dataset).__name__} in memory"
-    count = len(dataset)
+    try:
+        count = len(dataset)
+    except (TypeError, NotImplementedError):
+        raise UsageError(f"{type(dataset).__name__} has no length.", fix=_ACCEPTED) from None
     if count == 0:
         raise DataError("the data set is empty.", where=origin, fix="give at least one example.")
     inputs: np.ndarray | None = None
+    types: dict[str, int] = {}  # of the inputs, and the first item of each
     targets: list[Any] = []
     for i in range(count):
-        item = dataset[i]
-        picture, target = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
-        picture = _numpy(picture)
+        one, target = _pair(dataset[i], i, origin)
+        types.setdefault(str(one.dtype), i)
         if inputs is None:
-            inputs = np.empty((count, *picture.shape), picture.dtype)
-        if picture.shape != inputs.shape[1:] or picture.dtype.kind in "OUS":
+            inputs = np.empty((count, *one.shape), one.dtype)
+        if one.shape != inputs.shape[1:] or one.dtype.kind not in "biuf":
             raise DataError(
-                f"item {i} is {_shape(picture)} of type {picture.dtype}, the first one {_shape(inputs[0])}.",
+                f"item {i} is {_shape(one)} of type {one.dtype}, the first one {_shape(inputs[0])}.",
                 where=origin,
                 fix="make all inputs numbers of one shape, or hand over the folder of files.",
             )
-        inputs[i] = picture
+        if one.dtype != inputs.dtype:  # the first item's type does not bind the others
+            inputs = inputs.astype(np.promote_types(inputs.dtype, one.dtype), copy=False)
+        inputs[i] = one
         if target is not None:
-            targets.append(_numpy(target) if hasattr(target, "shape") else target)
+            targets.append(target)
     if targets and len(targets) != count:
         raise DataError(
             f"{len(targets):,} of {count:,} items have a target.", where=origin, fix="give all of them one."
         )
-    notes: list[str] = []
     assert inputs is not None
+    notes = _types_note(types, inputs, origin)
     found = _channels_last(inputs, notes)
     classes = tuple(map(str, _class_names(dataset)))
-    arrays = Arrays(found, np.array(targets) if targets else None, class_names=classes)
+    arrays = Arrays(found, _stacked(targets, origin) if targets else None, class_names=classes)
     return Source("dataset", origin, arrays=arrays, notes=tuple(notes))
+
+
+def _pair(item: Any, i: int, origin: str) -> tuple[np.ndarray, Any]:
+    """The input of an item as an array, and its target or None."""
+    is_pair = isinstance(item, tuple | list) and len(item) == 2
+    if isinstance(item, dict) or (isinstance(item, tuple) and not is_pair):
+        kind = "a dict" if isinstance(item, dict) else f"a tuple of {len(item)}"
+        raise DataError(f"item {i} is {kind}.", where=origin, fix="let items be (input, target), or the input alone.")
+    one = _numpy(item[0] if is_pair else item, origin)
+    if isinstance(one, np.ma.MaskedArray):
+        one = _filled(one)
+    return one, item[1] if is_pair else None
+
+
+def _types_note(types: dict[str, int], inputs: np.ndarray, origin: str) -> list[str]:
+    """That items have several types. Raises DataError for pictures of bytes beside some that may be of 0 to 1."""
+    if len(types) < 2:
+        return []
+    shown = " and ".join(f"{name} (item {i})" for name, i in list(types.items())[:3])
+    if inputs.ndim > 2 and "uint8" in types and any(name.startswith(("float", "bfloat")) for name in types):
+        raise DataError(
+            f"the pictures are of several types, bytes and floating point numbers among them: {shown}.",
+            where=origin,
+            fix="give all of them one type, so that the same number means the same brightness.",
+        )
+    return [f"items are of several types, {shown}: all are held as {inputs.dtype}"]
+
+
+def _stacked(targets: Sequence[Any], origin: str) -> np.ndarray:
+    """Targets of single items as one array."""
+    values = [_numpy(target, origin) if hasattr(target, "shape") else target for target in targets]
+    shapes = {np.shape(value) for value in values}
+    if len(shapes) > 1:
+        raise DataError(f"the targets are of several shapes: {sorted(shapes)[:2]}.", where=origin,
+                        fix="give each item one target of one shape.")  # fmt: skip
+    if shapes == {()}:
+        return _of_objects([value.item() if isinstance(value, np.ndarray) else value for value in values], origin)
+    return target_array(np.stack([np.asarray(value) for value in values]), origin)
 
 
 def _class_names(dataset: Any) -> Iterable[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from gnomon.core.errors import DataError
 from gnomon.core.example import LabelType
 
 TRUTHS = {"true": True, "false": False}
@@ -30,6 +31,17 @@ def as_given(names: Sequence[str], kind: LabelType) -> pl.Series:
     if kind == "boolean" and set(names) <= set(TRUTHS):
         return pl.Series([TRUTHS[name] for name in names], dtype=pl.Boolean)
     return texts
+
+
+def named(targets: np.ndarray, class_names: Sequence[str], origin: str) -> list[str]:
+    """The name of each of (N,) whole numbers that count class names from 0. Raises DataError for others."""
+    if targets.min() < 0 or targets.max() >= len(class_names):
+        raise DataError(
+            f"targets run from {targets.min()} to {targets.max()}, but there are {len(class_names)} class names.",
+            where=origin,
+            fix="give targets that number the class names from 0.",
+        )
+    return [class_names[target] for target in targets.tolist()]
 
 
 def one_hot_indices(targets: np.ndarray) -> np.ndarray | str:

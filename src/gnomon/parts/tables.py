@@ -21,6 +21,7 @@ from gnomon.core.settings import DataSettings, Settings
 from gnomon.core.task import Batch, Claim, Encoder, Reader, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
+from gnomon.data.labels import named
 from gnomon.data.source import Arrays, Source, first_names
 from gnomon.data.tables import (
     Table,
@@ -300,8 +301,8 @@ def _labelled_frame(arrays: Arrays, origin: str) -> tuple[pl.DataFrame, tuple[st
     columns = []
     for i, name in enumerate(names):
         column = pl.Series(name, targets[:, i])
-        if arrays.class_names and len(names) == 1:
-            column = pl.Series(name, np.asarray(arrays.class_names)[targets[:, i].astype(np.int64)])
+        if arrays.class_names and len(names) == 1 and column.dtype.is_integer():
+            column = pl.Series(name, named(targets[:, i], arrays.class_names, origin))
         columns.append(column.fill_nan(None) if column.dtype.is_float() else column)
     return frame.with_columns(columns), tuple(names)
 

@@ -105,3 +105,142 @@ def test_things_that_are_no_source_are_refused_with_what_is_accepted(thing):
 def test_arrays_that_cannot_be_used_are_named(thing, what):
     with pytest.raises(DataError, match=what):
         open_source(thing)
+
+
+# --- masks, types, targets ------------------------------------------------------------------------------------------
+def test_masked_values_are_missing_and_said():
+    mask = np.zeros(X.shape, bool)
+    mask[1, 0] = mask[3, 2] = True
+    source = open_source((np.ma.masked_array(np.where(mask, -9999.0, X), mask=mask), Y))
+    np.testing.assert_array_equal(source.arrays.inputs, np.where(mask, np.nan, X))
+    assert "masked values are missing: 2 of 12" in source.notes
+    whole = np.ma.masked_array(X.astype(int), mask=mask)
+    np.testing.assert_array_equal(open_source(whole).arrays.inputs, np.where(mask, np.nan, X))
+    nothing = np.ma.masked_array(X.astype(int), mask=False)
+    assert open_source(nothing).arrays.inputs.dtype == int
+
+
+def test_masked_targets_are_missing():
+    arrays = open_source((X, np.ma.masked_array([1.5, -9999, 2, 3], mask=[0, 1, 0, 0]))).arrays
+    np.testing.assert_array_equal(arrays.targets, [1.5, np.nan, 2, 3])
+    words = np.ma.masked_array(["a", "b", "c", "d"], mask=[0, 0, 1, 0])
+    assert open_source((X, words)).arrays.targets.tolist() == ["a", "b", None, "d"]
+
+
+def test_masked_pictures_are_refused():
+    with pytest.raises(DataError, match="1 pixel of the pictures are masked"):
+        open_source((np.ma.masked_equal(np.arange(32).reshape(2, 4, 4), 7), [0, 1]))
+
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_the_type_of_the_first_item_does_not_bind_the_others(make):
+    rows = [[1, 0, 1], [0.25, 0.5, 0.75], [2, 2, 2.5]]
+    source = open_source(Items([(make(row), i) for i, row in enumerate(rows)]))
+    np.testing.assert_array_equal(source.arrays.inputs, rows)
+    assert "items are of several types" in source.notes[0]
+
+
+def test_pictures_of_bytes_among_pictures_of_floats_are_refused():
+    pictures = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)]
+    with pytest.raises(DataError, match=r"bytes and floating point numbers among them: uint8 \(item 0\) and float32"):
+        open_source(Items([(picture, 0) for picture in pictures]))
+
+
+@pytest.mark.parametrize(("items", "what"), [
+    ([{"x": 1}], "item 0 is a dict"), ([(X[0], 0, "a.png")], "item 0 is a tuple of 3"),
+    ([(X[0], 0), (X[1], np.array([0, 1]))], "the targets are of several shapes"),
+    ([(X[0], 0), (X[1], "a")], r"several types: '0' \(int\) for example 0, 'a' \(str\) for example 1"),
+    ([(np.array(["a"]), 0)], "item 0 is 1 of type <U1"),
+])  # fmt: skip
+def test_odd_items_are_named(items, what):
+    with pytest.raises(DataError, match=what):
+        open_source(Items(items))
+
+
+def test_targets_of_items_may_be_one_hot():
+    arrays = open_source(Items([(X[i], torch.eye(2)[i % 2]) for i in range(4)])).arrays
+    np.testing.assert_array_equal(arrays.targets, np.eye(2)[[0, 1, 0, 1]])
+
+
+def test_a_data_set_without_a_length_is_refused():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield X[0], 0
+
+    with pytest.raises(UsageError, match=r"nothing that can be read|has no length"):
+        open_source(Stream())
+
+
+@pytest.mark.parametrize(("targets", "expected"), [
+    (pd.Series([1, None, 2, 3], dtype="Int64"), [1, np.nan, 2, 3]),
+    (pd.Series([1, 2, 3, 4], dtype="Int64"), [1, 2, 3, 4]),
+    (pd.Series(["a", None, "b", "a"]), ["a", None, "b", "a"]),
+    (pd.Series(["u", "v", "u", "v"], dtype="category"), ["u", "v", "u", "v"]),
+    (pd.Series([True, None, False, True], dtype="boolean"), [True, None, False, True]),
+    (pl.Series([1, None, 2, 3]), [1, np.nan, 2, 3]),
+    (pl.Series([1, 2, 3, 4], dtype=pl.Int128), [1, 2, 3, 4]),
+    (pl.Series([2**70, 2, 3, 4], dtype=pl.Int128), [str(2**70), "2", "3", "4"]),
+    (pl.Series(["a", "b", "a", "b"], dtype=pl.Categorical), ["a", "b", "a", "b"]),
+    (pl.Series([1.5, None, 2.0, 3.0]), [1.5, np.nan, 2.0, 3.0]),
+    (np.array([1, 2.5, None, 3], object), [1, 2.5, np.nan, 3]),
+    (np.array([True, False, True, False], object), [True, False, True, False]),
+    (np.array([2**64, 1, 2, 3], object), [str(2**64), "1", "2", "3"]),
+    ([0, 1, 0, 1], [0, 1, 0, 1]),
+    (["a", "b", "a", "b"], ["a", "b", "a", "b"]),
+    (np.array([1, 2, 3, 4], ">i4"), [1, 2, 3, 4]),
+])  # fmt: skip
+def test_targets_of_every_kind_become_plain_ones(targets, expected):
+    found = open_source((X, targets)).arrays.targets
+    assert found.dtype.isnative
+    assert [None if one is None else one for one in found.tolist()] == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(("targets", "what"), [
+    (np.array([1, "a", 2, 3], object), r"several types: '1' \(int\) for example 0, 'a' \(str\) for example 1"),
+    (np.array([True, 2, 3, 4], object), "several types: 'True'"),
+    (np.array([1 + 2j] * 4), "type complex128 are neither classes nor numbers"),
+    (np.array(["2020"] * 4, "M8[D]"), "neither classes nor numbers"),
+    (np.array(5), "shape a single value"), (np.zeros((4, 2, 2)), "shape 4x2x2"),
+    (np.array([None] * 4, object), "all targets are missing"), ([[1], [2, 3], [4], [5]], "is no array"),
+    (np.array([{}, {}, {}, {}], object), "a type that is no class"),
+])  # fmt: skip
+def test_targets_that_are_none_are_refused_with_an_example(targets, what):
+    with pytest.raises(DataError, match=what):
+        open_source((X, targets))
+
+
+@pytest.mark.parametrize("inputs", [
+    X.astype(">f8"), X.astype(np.longdouble), X[::-1][::-1], np.asfortranarray(X), X.tolist(),
+    torch.tensor(X).to_sparse(),
+])  # fmt: skip
+def test_inputs_in_odd_memory_are_read(inputs):
+    found = open_source((inputs, Y)).arrays.inputs
+    np.testing.assert_array_equal(found, X)
+    assert found.dtype.isnative
+    assert found.dtype == np.float64
+
+
+def test_indexes_that_differ_are_said():
+    frame = pd.DataFrame(X, index=[3, 2, 1, 0])
+    assert any("paired by position" in note for note in open_source((frame, pd.Series(Y))).notes)
+    paired = open_source((frame, pd.Series(Y, index=[3, 2, 1, 0])))
+    assert not any("paired by position" in note for note in paired.notes)
+
+
+def test_the_index_inside_an_arrow_table_is_left_out_and_said():
+    table = pa.Table.from_pandas(pd.DataFrame({"a": [1, 2]}, index=[5, 9]))
+    assert "__index_level_0__" in table.column_names
+    source = open_source(table)
+    assert source.frame.columns == ["a"]
+    assert "its index (__index_level_0__) is not used" in source.notes[0]

@@ -14,7 +14,7 @@ from gnomon.data.images.examples import ImageExamples, check_classes, index_of, 
 from gnomon.data.images.scaling import CHANNELS, as_bytes
 from gnomon.data.images.stores import ArrayStore
 from gnomon.data.images.whites import Whites
-from gnomon.data.labels import label_type, one_hot_indices
+from gnomon.data.labels import label_type, named, one_hot_indices
 from gnomon.data.source import Arrays, counted
 
 
@@ -82,13 +82,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
             )
         targets = targets.astype(np.int64)
     if class_names and targets.dtype.kind in "iu":
-        if targets.min() < 0 or targets.max() >= len(class_names):
-            raise DataError(
-                f"targets run from {targets.min()} to {targets.max()}, but there are {len(class_names)} class names.",
-                where=origin,
-                fix="give targets that number the class names from 0.",
-            )
-        return [class_names[target] for target in targets.tolist()]
+        return named(targets, class_names, origin)
     if targets.dtype.kind == "b":
         return [str(target).lower() for target in targets.tolist()]  # as tables write truths
     if targets.dtype.kind == "O":
