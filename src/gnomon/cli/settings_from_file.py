@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import UsageError
+from gnomon.core.given import read_given
 from gnomon.core.settings import full_key, value_of
 from gnomon.runs import settings_file
 
@@ -23,10 +24,8 @@ def with_settings_file(values: Mapping[str, Any]) -> dict[str, Any]:
     if "settings" not in values:
         return own
     path = Path(values["settings"])
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError("does not exist.", where=str(path), fix="give a settings.toml of a run or a search.") from None
+    missing = UsageError("does not exist.", where=str(path), fix="give a settings.toml of a run or a search.")
+    data = read_given(path, missing=missing, limit=settings_file.LIMIT)
     settings, given = settings_file.from_toml(data, str(path))
     overruled = {full_key(key) for key in own if key != "model"} | ({"model.name"} if "model" in own else set())
     return {**{key: value_of(settings, key) for key in given - overruled - set(OF_THE_RUN)}, **own}

@@ -140,6 +140,7 @@ def _reader(kind: Any) -> Read:
 
 def _refuse(value: Any, wanted: str) -> NoReturn:
     shown = _short.repr(value)
+    shown = shown if len(shown) <= LONGEST_SHOWN + 20 else f"{shown[:LONGEST_SHOWN]} ..."
     raise _Odd(f"{shown} is not allowed here, expected {wanted}")
 
 

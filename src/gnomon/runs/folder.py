@@ -170,7 +170,9 @@ class RunFolder:
 
     def load_settings(self, *, as_saved: bool = False) -> tuple[Settings, frozenset[str]]:
         """The settings, and the full keys that the user chose. `as_saved`: as in `core.settings.from_flat`."""
-        return settings_file.from_toml(self._load(SETTINGS), str(self.path / SETTINGS), as_saved=as_saved)
+        return settings_file.from_toml(
+            self._load(SETTINGS, limit=settings_file.LIMIT), str(self.path / SETTINGS), as_saved=as_saved
+        )
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
         self._save_json(ENVIRONMENT, environment)

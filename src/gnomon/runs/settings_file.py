@@ -11,6 +11,7 @@ from gnomon.core import found
 from gnomon.core import settings as core
 from gnomon.core.errors import ArtefactError, UsageError
 
+LIMIT = 1 << 20  # bytes of a settings.toml; one with every setting has 5,000
 GIVEN = "given"  # the key that lists the settings the user chose
 
 

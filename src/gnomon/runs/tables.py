@@ -30,10 +30,15 @@ def read_predictions(data: bytes, where: str) -> pl.DataFrame:
     may_lack |= {"prediction": may_lack["target"], "confidence": FLOATS | NOTHING, "group": TEXTS | NOTHING}
     may_lack |= dict.fromkeys(tags, TEXTS | NOTHING) | dict.fromkeys(shares, FLOATS)
     _require(table, where, {**others, **may_lack}, with_nulls=True)
+    _require(table, where, {"target": may_lack["target"], "prediction": may_lack["target"]})
     if not len(table):
         raise _refused(where, "it has no rows")
     _require_range(table, where, "error", -LARGEST_FLOAT, LARGEST_FLOAT)
     _require_range(table, where, "weight", 0.0, LARGEST_FLOAT)
+    if (table["target"].dtype == pl.String) != (table["prediction"].dtype == pl.String):
+        raise _refused(where, "predictions are of another type than targets")
+    for name in ("target", "prediction"):
+        _require_range(table, where, name, -LARGEST_FLOAT, LARGEST_FLOAT)
     for name in ("confidence", *shares):
         _require_range(table, where, name, 0.0, 1.0 + 1e-6)
     return table

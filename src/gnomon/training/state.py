@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from gnomon.core.errors import ArtefactError
+from gnomon.core.plain import Between, Count, Seconds, parse_json, read_as
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
@@ -20,17 +22,17 @@ from gnomon.training.optimisers import Optimiser
 class Counters:
     """Where training stands. `step` counts optimizer updates, `batch` those of `epoch`, all from 0."""
 
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    seen: int = 0  # examples of this epoch so far
+    step: Count = 0
+    epoch: Count = 0
+    batch: Count = 0
+    seen: Count = 0  # examples of this epoch so far
     epoch_loss: float = 0.0  # sum of batch losses of this epoch so far
-    seconds: float = 0.0  # training time so far, over all sittings
-    epoch_seconds: float = 0.0  # of which in this epoch
+    seconds: Seconds = 0.0  # training time so far, over all sittings
+    epoch_seconds: Seconds = 0.0  # of which in this epoch
     best_error: float = float("inf")
-    best_epoch: int = -1
-    waited: int = 0  # epochs since the best one
-    looks: int = 0  # times dev was looked at
+    best_epoch: Annotated[int, Between(-1, 2**53)] = -1
+    waited: Count = 0  # epochs since the best one
+    looks: Count = 0  # times dev was looked at
     finished: bool = False
     ended_because: str = ""
 
@@ -61,18 +63,31 @@ class TrainingState:
             "state.json": json.dumps(asdict(self.counters)).encode(),
         }
 
-    def load(self, files: Mapping[str, bytes]) -> None:
-        """Put back what `files` gave. Raises ArtefactError where it does not fit this model."""
-        load_model(self.model, tensors_from_bytes(files, "model.safetensors"))
-        self.optimiser.load(tensors_from_bytes(files, "optimizer.safetensors"))
-        average = tensors_from_bytes(files, "average.safetensors")
+    def load(self, files: Mapping[str, bytes], where: str = "") -> None:
+        """Put back what `files`, which are those of the folder `where`, hold.
+
+        Raises ArtefactError where a file does not fit this model.
+        """
+        place = f"{where}/" if where else ""
+        load_model(self.model, tensors_from_bytes(files, "model.safetensors", where), f"{place}model.safetensors")
+        self.optimiser.load(tensors_from_bytes(files, "optimizer.safetensors", where))
+        average = tensors_from_bytes(files, "average.safetensors", where)
+        check_like(average, {str(i): own for i, own in enumerate(self.average)}, f"{place}average.safetensors")
         for i, tensor in enumerate(self.average):
             tensor.copy_(average[str(i)])
-        self.best = tensors_from_bytes(files, "best.safetensors")
-        random = tensors_from_bytes(files, "random.safetensors")
-        torch.set_rng_state(random["torch"])
-        self.augmentation.set_state(random["augmentation"])
-        self.counters = _counters(files.get("state.json", b""))
+        self.best = tensors_from_bytes(files, "best.safetensors", where)
+        if self.best:
+            check_like(self.best, self.model.state_dict(), f"{place}best.safetensors")
+        random = tensors_from_bytes(files, "random.safetensors", where)
+        now = {"torch": torch.get_rng_state(), "augmentation": self.augmentation.get_state()}
+        check_like(random, now, f"{place}random.safetensors")
+        try:
+            torch.set_rng_state(random["torch"])
+            self.augmentation.set_state(random["augmentation"])
+        except (RuntimeError, TypeError) as error:  # of the right size, and yet no state of this generator
+            what = f"is no state of a random generator ({error})."
+            raise ArtefactError(what, where=f"{place}random.safetensors", fix=OTHER) from None
+        self.counters = _counters(files.get("state.json", b""), f"{place}state.json")
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -80,38 +95,50 @@ def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
-def tensors_from_bytes(files: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
-    """The tensors of one file. Raises ArtefactError naming it."""
+def tensors_from_bytes(files: Mapping[str, bytes], name: str, where: str = "") -> dict[str, Tensor]:
+    """The tensors of one file of the folder `where`. Raises ArtefactError naming it."""
     try:
         return safetensors.torch.load(files[name])
-    except (KeyError, safetensors.SafetensorError, ValueError) as error:
+    except (KeyError, safetensors.SafetensorError, ValueError, RuntimeError) as error:
         raise ArtefactError(
-            f"not a readable safetensors file ({error}).", where=name, fix="use another checkpoint or train again."
-        ) from None
+            f"not a readable safetensors file ({error}).", where=f"{where}/{name}" if where else name,
+            fix="use another checkpoint or train again.",
+        ) from None  # fmt: skip
 
 
-def load_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy values into the model's own tensors. Raises ArtefactError when names or shapes differ."""
+def load_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str = "model.safetensors") -> None:
+    """Copy values into the model's own tensors. Raises ArtefactError when names, shapes or values do not suit them."""
     own = model.state_dict()
-    if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
-        odd = sorted(own.keys() ^ tensors.keys()) or [name for name in own if own[name].shape != tensors[name].shape]
-        raise ArtefactError(
-            f"the weights do not fit the model: {', '.join(odd[:3])}.",
-            where="model.safetensors",
-            fix="load them with the settings and the version of gnomon they were trained with.",
-        )
+    check_like(tensors, own, where)
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+            if not torch.isfinite(own[name]).all():
+                raise ArtefactError(f"{name} holds a weight that is not a finite number.", where=where, fix=OTHER)
 
 
-def _counters(data: bytes) -> Counters:
+def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
+    """Raises ArtefactError for other names, shapes or kinds of numbers than `own` has."""
+    odd = sorted(own.keys() ^ tensors.keys()) or [
+        name
+        for name in own
+        if own[name].shape != tensors[name].shape or not torch.can_cast(tensors[name].dtype, own[name].dtype)
+    ]
+    if odd:
+        raise ArtefactError(
+            f"the weights do not fit the model: {', '.join(odd[:3])}.",
+            where=where,
+            fix="load them with the settings and the version of gnomon they were trained with.",
+        )
+
+
+def _counters(data: bytes, where: str) -> Counters:
     """The counters in `data`: exactly those there are, each of its type. Raises ArtefactError."""
     try:
-        values = json.loads(data)
-        wanted = asdict(Counters())
-        if values.keys() == wanted.keys() and all(type(values[name]) is type(wanted[name]) for name in wanted):
-            return Counters(**values)
-    except (ValueError, AttributeError):
-        pass
-    raise ArtefactError("does not hold the counters of a run.", where="state.json", fix="use another checkpoint.")
+        values = parse_json(data)
+    except ValueError:
+        values = None
+    return read_as(Counters, values, where=where, root="state", fix=OTHER)
+
+
+OTHER = "use another checkpoint."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
     from torch import nn
 
-TASK = "task.json"  # beside the weights
+TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
 
 
 @final
@@ -95,7 +95,8 @@ class Run:
         if self._given_model is None and self.settings.model.name == CUSTOM:
             raise UsageError("this run trained your own model.", fix="pass it: gnomon.load(path, model=...).")
         model = self._given_model or build(self.task, self.settings)
-        load_model(model, tensors_from_bytes(self._model_files, "weights.safetensors"))
+        folder = str(self.path / MODEL)
+        load_model(model, tensors_from_bytes(self._model_files, WEIGHTS, folder), f"{folder}/{WEIGHTS}")
         return model.eval()
 
     @property

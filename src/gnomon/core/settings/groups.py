@@ -80,7 +80,7 @@ class DataSettings(Group):
         0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1
     )
     max_pixels: int = setting(
-        50_000_000, "pictures with more pixels than this are refused unread", Knob(needs=PICTURES), ge=1
+        50_000_000, "pictures with more pixels than this are refused unread", Knob(needs=PICTURES), ge=1, le=10**12
     )
 
 
@@ -474,7 +474,7 @@ def _by_name(value: Any) -> Any:
 class Settings(Group):
     """All settings of a run."""
 
-    seed: int = setting(0, "the one seed of the run", ge=0)
+    seed: int = setting(0, "the one seed of the run", ge=0, le=2**63 - 1)
     run_name: str | None = setting(None, "name of the run folder, after the time (default: the data's name)")
     runs_folder: str = setting("runs", "where run folders are created", min_length=1)
     task: Annotated[TaskSettings, BeforeValidator(_by_name)] = TaskSettings()

@@ -356,6 +356,10 @@ def _schema_in(kind: type[Group], leaf: str) -> dict[str, Any]:
     return {**value, "description": schema.get("description", "")}
 
 
+def _limit(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def _takes(schema: Mapping[str, Any]) -> str:
     """The values of a setting in words: "a whole number of at least 1"; "" if that takes more than a phrase."""
     one = schema.get("items", schema)
@@ -374,7 +378,7 @@ def _takes(schema: Mapping[str, Any]) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    limits = " and ".join(f"{word} {one[limit]:g}" for limit, word in words.items() if limit in one)
+    limits = " and ".join(f"{word} {_limit(one[limit])}" for limit, word in words.items() if limit in one)
     several = SEVERAL if "items" in schema else ""
     return f"{kind}{' ' if limits else ''}{limits}{several}"
 

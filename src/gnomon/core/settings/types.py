@@ -53,24 +53,35 @@ def _threads(value: Any) -> Any:
     return int(value) if is_number else value
 
 
+# No machine trains with more of anything: what is larger is a slip of the pen, or a file that was tampered with.
+MOST = 1_000_000_000  # epochs, examples a step, seconds, factors
+MOST_UNITS = 1_000_000  # of a layer
+MOST_LAYERS = 1_000
+
 RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
 SEVERAL = ", or several separated by commas"  # after what a setting takes, if it takes a list
 THREAD_NUMBER = "a whole number from 1 to 1024, or adaptive"
 DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"takes": DURATION})]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=MOST, json_schema_extra={"takes": DURATION})]
 Threads = Annotated[
     int | Literal["adaptive"], BeforeValidator(_threads), Field(json_schema_extra={"takes": THREAD_NUMBER})
 ]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)]
-Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple)]
+SomeLayers = Field(max_length=MOST_LAYERS)
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...], BeforeValidator(as_tuple), SomeLayers]
+Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple), SomeLayers]
 RateTable = Annotated[tuple[str, ...], BeforeValidator(_table), Field(json_schema_extra={"takes": RATE_TABLE})]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
-Activations = Annotated[tuple[Activation, ...], Field(min_length=1), BeforeValidator(as_tuple)]
+Activations = Annotated[tuple[Activation, ...], Field(min_length=1, max_length=MOST_LAYERS), BeforeValidator(as_tuple)]
 
 
 def setting(default: Any, description: str, knob: Knob | None = None, **limits: Any) -> Any:
-    """A field of a group of settings: its default (None: chosen by task and data size), what it does, its knob."""
+    """A field of a group of settings: its default (None: chosen by task and data size), what it does, its knob.
+
+    A number that has a lower limit and no upper one ends at MOST.
+    """
+    if limits.keys() & {"ge", "gt"} and not limits.keys() & {"le", "lt"}:
+        limits["le"] = MOST
     info = Field(default=default, description=description, **limits)
     info.metadata.append(knob or Knob())
     return info

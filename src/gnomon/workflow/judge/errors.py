@@ -12,6 +12,7 @@ import polars as pl
 
 from gnomon import report
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.given import read_given
 from gnomon.core.seeds import derive
 from gnomon.runs.spreadsheet import RAW, from_csv
 from gnomon.runs.spreadsheet import to_csv as csv_of
@@ -195,10 +196,10 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
     A column that is neither fixed nor automatic is a tag: 1, x or yes has it, 0 or no has not, blank was not reviewed.
     Only changes are recorded. Returns how many cells changed. Raises DataError.
     """
-    if not path.is_file():
-        raise DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
+    missing = DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
+    data = read_given(path, missing=missing)
     try:
-        names, lines = from_csv(path.read_bytes(), raw=path.name.endswith(RAW))
+        names, lines = from_csv(data, raw=path.name.endswith(RAW))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
     marks = Marks(sheet, store.in_force(sheet.split))

@@ -12,6 +12,7 @@ import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE
+from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings, from_flat
 from gnomon.metrics.interval import Interval
@@ -228,10 +229,10 @@ def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RAND
 
 def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
     """The rows of a sheet, checked against the audit. Raises DataError naming the invalid line."""
+    missing = UsageError("there is no such file.", where=str(path), fix="write one first: out=review.csv.")
+    data = read_given(path, missing=missing)
     try:
-        names, lines = from_csv(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError("there is no such file.", where=str(path), fix="write one first: out=review.csv.") from None
+        names, lines = from_csv(data)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{error}.", where=str(path), fix="save it as CSV with its header.") from None
     lacking = [name for name in ("id", "part", "stands_for", "given", "suggested", "verdict") if name not in names]

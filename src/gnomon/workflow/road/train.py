@@ -15,6 +15,7 @@ from gnomon.core.errors import DivergedError
 from gnomon.core.layer_signals import as_rows
 from gnomon.core.seeds import derive
 from gnomon.data.columns import Columns, length
+from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.writer import free_bytes
 from gnomon.training.evaluate import to_device
@@ -62,7 +63,7 @@ def train_model(
     state = build_state(job, session.model)
     checkpoint = folder.latest_checkpoint() if resumed else None
     if checkpoint is not None:
-        state.load(checkpoint.files)
+        state.load(checkpoint.files, f"{folder.path / CHECKPOINTS}/{checkpoint.step:08d}")
     folder.history.keep_first(state.counters.looks)  # one row per epoch
     notes = (*(checkpoint.notes if checkpoint else ()), *encoded.notes, *_little_room(folder, state))
     prepared = replace(session.prepared, notes=(*notes, *session.prepared.notes))
