@@ -204,7 +204,8 @@ def of_tensors(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 TOML_VALUES = ["true", "-1", "0", "1e308", "nan", "inf", "99999999999999999999", "1000000000000", '"x"', '""', "[]",
-               "{}", "[[1]]", "[1, 2, 3]", "2026-01-01", '"../../../etc/passwd"', "[1e308]", "[1000000000]", "0.999999999999"]  # fmt: skip
+               "{}", "[[1]]", "[1, 2, 3]", "2026-01-01", '"../../../etc/passwd"', "[1e308]", "[1000000000]",
+               "0.999999999999"]  # fmt: skip
 
 
 def of_settings(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -311,8 +312,9 @@ def artefacts(run: Path) -> Iterator[Artefact]:
         for what, content in _of_kind(path, data):
             yield Artefact(name, what, content)
     yield from (Artefact("tags.sqlite", what, with_statements(each)) for what, each in STATEMENTS.items())
-    yield from (Artefact("lock", each[:40].decode(errors="replace"), each.replace(b"HOST", os.uname().nodename.encode()))
-                for each in LOCKS)  # fmt: skip
+    host = os.uname().nodename.encode()
+    for note in LOCKS:
+        yield Artefact("lock", note[:40].decode(errors="replace"), note.replace(b"HOST", host))
 
 
 def _of_kind(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:

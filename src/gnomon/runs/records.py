@@ -108,6 +108,28 @@ class Opening(TypedDict):
     opened: str  # UTC, ISO 8601
 
 
+NudgeKey = Literal["optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay"]
+
+
+class Nudge(TypedDict):
+    """nudges.jsonl: a setting that was changed while the run trained."""
+
+    step: Count
+    key: NudgeKey
+    old: int | float
+    new: int | float
+    time: str
+    request: str
+
+
+class NudgeRequest(TypedDict):
+    """nudge_requests.jsonl: a change that somebody asked for."""
+
+    request: str
+    key: NudgeKey
+    value: int | float
+
+
 class SavedTask(TypedDict):
     """task.json, beside the weights: the task, its facts fitted on train, and all settings."""
 

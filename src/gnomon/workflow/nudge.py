@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_args
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.settings import Settings, full_key, value_of, with_values
 from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, RunFolder
 from gnomon.runs.journal import Journal
+from gnomon.runs.records import Nudge, NudgeKey, NudgeRequest
 
 REQUESTS = "nudge_requests.jsonl"  # in the run's folder
-KEYS = ("optimiser.learning_rate", "optimiser.batch_size", "regularise.weight_decay")
+KEYS = get_args(NudgeKey)
 SECONDS_BETWEEN_LOOKS = 1.0  # a training run checks for requests at most this often
 PATIENCE = 5.0  # seconds to wait for the run to apply a request
 
@@ -53,12 +54,12 @@ def nudge(folder: RunFolder, values: Mapping[str, Any], *, patience: float = PAT
         time.sleep(0.1)
     found = []
     for name, (key, value) in asked.items():
-        row = taken.get(name, {})
-        found.append(Nudged(folder.path, key, value, row.get("old"), row.get("step")))
+        row = taken.get(name)
+        found.append(Nudged(folder.path, key, value, *((row["old"], row["step"]) if row else ())))
     return found
 
 
-def _by_request(diary: Journal) -> dict[str, dict[str, Any]]:
+def _by_request(diary: Journal[Nudge]) -> dict[str, Nudge]:
     return {row["request"]: row for row in diary.read()}
 
 
@@ -87,12 +88,12 @@ def checked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value_of(new, key) for key in keys}
 
 
-def journals(folder: RunFolder) -> tuple[Journal, Journal]:
+def journals(folder: RunFolder) -> tuple[Journal[NudgeRequest], Journal[Nudge]]:
     """Requests (a line per setting, written by the user's command), and the diary (a row per request, by the run)."""
-    return Journal(folder.path, REQUESTS), Journal(folder.path, NUDGES)
+    return Journal(folder.path, REQUESTS, NudgeRequest), Journal(folder.path, NUDGES, Nudge)
 
 
-def read_diary(folder: RunFolder) -> list[dict[str, Any]]:
+def read_diary(folder: RunFolder) -> list[Nudge]:
     """What was nudged, in the order of the steps: key, old, new, step, time."""
     return journals(folder)[1].read()
 
@@ -156,9 +157,9 @@ class Nudges:
                 ((key, value),) = checked(self.settings, {request["key"]: request["value"]}).items()
             except (UsageError, KeyError):  # written by hand: the nudge command checks its requests
                 continue
-            row = {
+            row: Nudge = {
                 "step": step,
-                "key": key,
+                "key": request["key"],
                 "old": value_of(self.settings, key),
                 "new": value,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
