@@ -12,8 +12,8 @@ from typing import Any, Literal
 Link = Literal["fit-train", "fit-dev", "fit-test", "real-world"]
 Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers of two", "choice"]
 
-# What a setting may need to do anything. A task's parts and a family list the abilities they have; a task or a family
-# may name further ones of its own, which its own settings need.
+# What a setting may need in order to do anything. A task's parts and a family list the abilities they have; a task or
+# family may define more of its own, which its own settings need.
 COLUMNS = "columns"  # the source is a table
 PICTURES = "pictures"
 CLASSES = "classes"  # an example has one class
@@ -24,33 +24,33 @@ HIDDEN_LAYERS = "hidden layers"
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
 
-NEEDS: Mapping[str, str] = {  # how a person is told
+NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
     PICTURES: "it acts on pictures",
-    CLASSES: "it acts where each example has one class",
-    AUGMENTATION: "it acts where training examples can be augmented",
-    SOFT_LABELS: "it acts where each example has one class",
+    CLASSES: "it needs one class per example",
+    AUGMENTATION: "it needs training examples that can be augmented",
+    SOFT_LABELS: "it needs one class per example",
     DRAWN_WEIGHTS: "it acts on a model that gnomon initialises",
     HIDDEN_LAYERS: "it acts on models with hidden layers",
     DROPOUT: "it acts on models with hidden layers",
-    TARGET_DATA: "it acts together with target_data",
+    TARGET_DATA: "it needs target_data",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One way to turn a knob further, and what to expect of it before it was tried.
+    """One way to turn a knob further, and what to expect of it before it is tried.
 
-    `next` gets the present value and where it stands; it gives the next value, a dict of changes for several settings
-    (full keys), or None where the knob cannot be turned that way.
+    `next` gets the current value and the settings around it; it returns the next value, a dict of changes for several
+    settings (full keys), or None if the knob cannot be turned that way.
     """
 
     name: str  # "wider": the same for every step in one direction
-    link: Link  # that it is meant for
+    link: Link  # it is meant for
     next: Callable[[Any, Here], Any]
     why: str
-    gain: float | Callable[[Any, Here], float]  # share of the dev error it removes where its link is at fault
-    cost: float = 1.0  # compute of a training, relative to the present one
+    gain: float | Callable[[Any, Here], float]  # share of the dev error it removes if its link is at fault
+    cost: float = 1.0  # compute of a training, relative to the current one
 
     def expected(self, value: Any, here: Here) -> float:
         return self.gain(value, here) if callable(self.gain) else self.gain
@@ -60,8 +60,8 @@ class Step:
 class Search:
     """How a search varies a knob: on which scale, in which tier (1 first), and between which values by default.
 
-    `ends` gives (low, high) from the present value, or None: varied only when the user gives a range.
-    `part` names one aspect of a list of widths ("units", "layers", "channels") that is searched in place of the list.
+    `ends` gets the current value and returns (low, high), or None: varied only if the user gives a range.
+    `part` names one aspect of a list of widths ("units", "layers", "channels") that is searched instead of the list.
     """
 
     scale: Scale
@@ -72,9 +72,9 @@ class Search:
 
 @dataclass(frozen=True)
 class Knob:
-    """What a setting declares beside its type: links of the chain, what it needs to act, how it is turned and searched.
+    """What a setting declares beside its type: links of the chain, what it needs, how it is turned and searched.
 
-    `needs` is an ability, "" for none. `when` names another setting and the values of it with which this one acts.
+    `needs` is an ability, "" for none. `when` names another setting and the values with which this one has an effect.
     """
 
     links: tuple[Link, ...] = ()
@@ -89,11 +89,11 @@ class Knob:
 
 @dataclass(frozen=True)
 class Here:
-    """Where knobs stand: the settings of a system, filled in, and what its task and family are able to do."""
+    """Where knobs are turned from: a system's settings, filled in, and the abilities of its task and family."""
 
     settings: Mapping[str, Any]  # full key -> plain JSON value
     abilities: frozenset[str] = frozenset()
-    knobs: tuple[Knob, ...] = field(default=(), repr=False)  # of every setting there is for this task and family
+    knobs: tuple[Knob, ...] = field(default=(), repr=False)  # of every setting of this task and family
     num_train: int = 0
 
     def acts(self, knob: Knob) -> bool:
@@ -101,18 +101,18 @@ class Here:
         return self.why_idle(knob) == ""
 
     def why_idle(self, knob: Knob) -> str:
-        """Why the setting does nothing here, as the end of a sentence; "" where it does something."""
+        """Why the setting does nothing here, as the end of a sentence; "" if it does something."""
         if knob.needs and knob.needs not in self.abilities:
             return NEEDS.get(knob.needs, f"it needs {knob.needs}")
         if knob.when is not None:
             key, values = knob.when
             if self.settings.get(key) not in values:
                 names = " or ".join(map(str, values))
-                return f"it acts with {_short_of(key)}={names}"
+                return f"it only acts with {_short_of(key)}={names}"
         return ""
 
     def active(self) -> tuple[Knob, ...]:
-        """The knobs that act here and turn a link of the chain."""
+        """The knobs that act here and belong to a link of the chain."""
         return tuple(knob for knob in self.knobs if knob.links and self.acts(knob))
 
 

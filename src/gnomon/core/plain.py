@@ -1,9 +1,9 @@
-"""Plain values, as JSON holds them, read as the records they should be: keys, types, sizes and depth are checked here.
+"""Plain values, as in JSON, read as the records they should be: keys, types, sizes and depth are checked here.
 
-Whoever reads an artefact says what it should hold as a type: a dataclass or a TypedDict, whose entries are these again,
-`bool`, `int`, `float`, `str`, `None`, `Literal`, `tuple[X, ...]`, `tuple[X, Y]`, `list[X]`, `dict[str, X]`, `X | Y`,
-`Any` (any plain value), or `Annotated` with a `Between`, an `Entries` or NAN_TOO. A file can hold anything, whoever
-wrote it: its checksums only say that it is as its last writer left it.
+Whoever reads an artefact states what it should contain as a type: a dataclass or a TypedDict, whose entries are these
+again, `bool`, `int`, `float`, `str`, `None`, `Literal`, `tuple[X, ...]`, `tuple[X, Y]`, `list[X]`, `dict[str, X]`,
+`X | Y`, `Any` (any plain value), or `Annotated` with a `Between`, an `Entries` or NAN_TOO. A file can contain anything,
+whoever wrote it: its checksums only say that it is as its last writer left it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ T = TypeVar("T")
 Read = Callable[[Any], Any]
 
 DEEPEST = 32  # levels of lists and objects; what gnomon writes has fewer than ten
-LARGEST_INT = 2**64 - 1  # the largest that a column of a table holds
-LARGEST_FLOAT = 1e150  # the square of a larger one is no finite number any more
+LARGEST_INT = 2**64 - 1  # the largest that a table column can hold
+LARGEST_FLOAT = 1e150  # the square of a larger one is not finite
 LONGEST_SHOWN = 80  # characters of a value in a message
 
 NOT_FINITE = {"inf": math.inf, "-inf": -math.inf}  # JSON has no numbers for them
 NAN = "nan"
-NAN_TOO = "may be no number"
+NAN_TOO = "may be NaN"
 """Annotation of a float: a loss that diverged is kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Annotation of a list or an object: how many there may be."""
+    """Annotation of a list or an object: how many entries there may be."""
 
     least: int
     most: float = math.inf
@@ -61,7 +61,7 @@ Seconds = Annotated[float, Between(0.0, 1e12)]
 
 
 class _Odd(Exception):  # noqa: N818  never seen outside of this file
-    """A value that is not what it should be; the place grows on the way out."""
+    """A value that is not what it should be; the place is completed on the way out."""
 
     def __init__(self, why: str, *place: str | int) -> None:
         super().__init__(why)
@@ -81,7 +81,7 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def check_depth(value: Any) -> None:
-    """Raises ValueError for more than DEEPEST levels, on which whoever walks over the value would fall down."""
+    """Raises ValueError for more than DEEPEST levels, which would break code that walks the value."""
     level = [value]
     for _ in range(DEEPEST):
         level = [child for parent in level for child in _children(parent)]
@@ -107,7 +107,7 @@ def read_as(kind: type[T], value: Any, *, where: str, root: str, fix: str) -> T:
 
 @cache
 def _reader(kind: Any) -> Read:
-    """A function that gives its argument back as a `kind`, or raises _Odd."""
+    """A function that returns its argument as a `kind`, or raises _Odd."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in _SCALARS:
         return _SCALARS[kind]
@@ -135,7 +135,7 @@ def _reader(kind: Any) -> Read:
         hints = typing.get_type_hints(kind, include_extras=True)
         readers = {entry.name: _reader(hints[entry.name]) for entry in dataclasses.fields(kind)}
         return _record(cast("type", kind), readers, frozenset(readers))
-    raise TypeError(f"{kind} is nothing that a file can hold")
+    raise TypeError(f"{kind} cannot be stored in a file")
 
 
 def _refuse(value: Any, wanted: str) -> NoReturn:
@@ -171,7 +171,7 @@ def _float(value: Any) -> float:
 
 
 def _text(value: Any) -> str:
-    return value if type(value) is str else _refuse(value, "a text")
+    return value if type(value) is str else _refuse(value, "text")
 
 
 _SCALARS: Mapping[Any, Read] = {
@@ -186,7 +186,7 @@ _SCALARS: Mapping[Any, Read] = {
 
 
 def _anything(value: Any) -> Any:
-    """Any plain value: what is a number in it is one that can be shown and compared."""
+    """Any plain value, with numbers that can be shown and compared."""
     if type(value) is dict:
         return _named(_anything)(value)
     if type(value) in (list, tuple):
@@ -225,7 +225,7 @@ def _literal(allowed: tuple[Any, ...]) -> Read:
 
 
 def _either(kinds: tuple[Any, ...]) -> Read:
-    """The first that fits. Of `X | None` a fault in X is told as such, with its place."""
+    """The first that fits. For `X | None` a fault in X is reported as such, with its place."""
     others = [_reader(kind) for kind in kinds if kind is not type(None)]
     with_none = len(others) < len(kinds)
 

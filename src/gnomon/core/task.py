@@ -1,9 +1,9 @@
 """Task: one kind of problem, composed of a reader, an encoder, a head and a judge, each usable by several tasks.
 
-The loop, the judging and the command line speak of these four parts and never ask for a task's name. A part is a final
-frozen dataclass. A reader knows how data of one kind lies on disk; the fields of the other three are the facts fitted
-on the training split, which the run saves as JSON. What a part must answer is abstract; a hook that most parts have no
-use for does nothing unless a part defines it.
+The loop, the evaluation and the command line use these four parts and never ask for a task's name. A part is a final
+frozen dataclass. A reader knows how data of one kind is laid out on disk; the fields of the other three are facts
+fitted on the training split, which the run saves as JSON. What every part must answer is abstract; a hook that most
+parts do not need does nothing unless a part defines it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ Body = Callable[["int | None"], "torch.nn.Module"]
 class Claim:
     """How sure a task is that a source is its own (0 never, 1 certain), and why, in words a person can check.
 
-    `fault` is called when no task claims the source with more certainty: it raises what is wrong with the source, where
-    that is known to be the reason why the claim is not surer.
+    `fault` is called if no task claims the source with more certainty: it raises what is wrong with the source, if
+    that is known to be the reason why the claim is not more certain.
     """
 
     certainty: float
@@ -58,7 +58,7 @@ class Predictions:
     """What the model answered for B examples.
 
     `values` in the judge's own encoded form (class indices, boxes, token lists); `confidence` (B,) in [0, 1] or None;
-    `columns`: more columns of B entries for the evaluation table (per-class probabilities, say).
+    `columns`: more columns of B entries for the evaluation table (per-class probabilities, for example).
     """
 
     values: Sequence[Any] | np.ndarray
@@ -76,9 +76,9 @@ class View:
 
 
 class Reader(abc.ABC):
-    """What the data is: which sources hold it, how they are read, what one example looks like to a person."""
+    """What the data is: which sources contain it, how they are read, what one example looks like to a person."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset()  # of core/knobs.py: what settings can act on
+    abilities: ClassVar[frozenset[str]] = frozenset()  # from core/knobs.py: what settings can act on
 
     @abc.abstractmethod
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
@@ -90,11 +90,11 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def read_inputs(self, source: Source, settings: DataSettings, encoder: Any) -> Reading:
-        """Examples to predict (targets are neither needed nor looked at), under the key "all"."""
+        """Examples to predict (targets are not needed, and ignored), under the key "all"."""
 
     @abc.abstractmethod
     def write_sample(self, folder: Path, seed: int) -> Path:
-        """Write a tiny data set (a few dozen examples) in this format; return what to hand to `fit`."""
+        """Write a tiny data set (a few dozen examples) in this format; returns what to pass to `fit`."""
 
     @abc.abstractmethod
     def view(self, example: Example) -> View:
@@ -126,7 +126,7 @@ class Encoder(abc.ABC):
 
     @abc.abstractmethod
     def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
-        """A batch of every dense column, targets too (a gather), and of the ragged ones of its own, padded."""
+        """A batch: every dense column, including targets (a gather), and its own ragged ones, padded."""
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only, a whole batch at a time, on the batch's device: pictures shifted, boxes with them."""
@@ -138,10 +138,10 @@ class Encoder(abc.ABC):
 
 
 class Head(abc.ABC):
-    """What is to be learnt: targets as tensors, the last layers of the model, the loss."""
+    """What is to be learned: targets as tensors, the last layers of the model, the loss."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
-    gives_gradient: ClassVar[bool] = False  # whether `losses_and_gradient` is there
+    gives_gradient: ClassVar[bool] = False  # whether `losses_and_gradient` is implemented
     columns: ClassVar[tuple[str, ...]]  # the names that `encode` gives, distinct from those of any encoder
 
     @classmethod
@@ -151,7 +151,7 @@ class Head(abc.ABC):
 
     @property
     def chance_loss(self) -> float | None:
-        """The loss of a model that knows nothing and guesses evenly (ln K); None where there is no such number."""
+        """The loss of a model that knows nothing and guesses evenly (ln K); None if there is no such number."""
         return None
 
     @abc.abstractmethod
@@ -189,12 +189,12 @@ class Judge(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def of(cls, head: Any) -> Self:
-        """The judge of what this head learns."""
+        """The judge for what this head learns."""
 
     @property
     @abc.abstractmethod
     def error_unit(self) -> str | None:
-        """SHARE, a unit's name, or None where gaps are undefined."""
+        """SHARE, a unit's name, or None if gaps are undefined."""
 
     @property
     @abc.abstractmethod
@@ -202,7 +202,7 @@ class Judge(abc.ABC):
         """What the error is called: "error", "mean absolute error", "1 - mAP@0.5"."""
 
     def judged(self, examples: Examples, seed: int) -> Examples:
-        """What a split is judged on: mostly its examples; pairs of them, where people are learnt and pairs judged."""
+        """What a split is evaluated on: usually its examples; pairs of them if training is on people."""
         return examples
 
     @abc.abstractmethod
@@ -226,16 +226,16 @@ class Judge(abc.ABC):
         return None
 
     def calibrate(self, evaluation: Evaluation) -> Self:
-        """The judge with what can only be set after training (thresholds), from dev; itself where there is nothing."""
+        """The judge with what can only be set after training (thresholds), from dev; itself if there is nothing."""
         return self
 
     @abc.abstractmethod
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Further measures of a split, {name: metrics.Interval}, for the report."""
+        """More metrics of a split, {name: metrics.Interval}, for the report."""
 
     @abc.abstractmethod
     def less_is_better(self, measure: str) -> bool:
-        """Whether a model with less of this measure (a name in `metrics`) is the better one."""
+        """Whether lower values of this metric (a name in `metrics`) are better."""
 
     def figures(self, evaluation: Evaluation) -> dict[str, Figure]:
         """Figures of this kind of target, {title: figure}: predicted against true."""
@@ -269,7 +269,7 @@ class TaskKind:
         return Task(self, self.encoder.fit(train, settings), head, self.judge.of(head))
 
     def from_facts(self, facts: Mapping[str, Any]) -> Task:
-        """The task again, from what `Task.facts` gave, read back from JSON. Raises ArtefactError naming what is odd."""
+        """The task from what `Task.facts` returned, back from JSON. Raises ArtefactError naming the invalid field."""
         parts: dict[str, Any] = {"encoder": self.encoder, "head": self.head, "judge": self.judge}
         if "encoder" not in facts:  # written by gnomon 0.1: the facts of all parts in one
             facts = _by_part(parts, facts)
@@ -325,7 +325,7 @@ class Task:
         return replace(self, judge=self.judge.calibrate(evaluation))
 
     def here(self, settings: Settings, num_train: int = 0) -> Here:
-        """Where knobs stand with these settings, filled in."""
+        """The current values of the knobs, with these settings, filled in."""
         abilities = {*self.reader.abilities, *self.encoder.abilities, *self.head.abilities}
         if settings.model.name is not None:
             family = found.family(settings.model.name)
@@ -335,7 +335,7 @@ class Task:
         return Here(flat(settings), frozenset(abilities), knobs(settings), num_train)
 
 
-GONE = {"target_name"}  # a fact of gnomon 0.1 that no part needs
+GONE = {"target_name"}  # a fact of gnomon 0.1 that no part needs any more
 
 
 def _by_part(parts: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

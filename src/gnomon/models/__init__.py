@@ -20,7 +20,7 @@ __all__ = ["CUSTOM", "build"]
 def build(task: Task, settings: Settings) -> nn.Module:
     """The model of these settings (filled in) for this task, drawn from torch's global generator.
 
-    Raises UsageError for a family that does not take the task's inputs, or settings that do not fit them.
+    Raises UsageError for a family that does not take the task's inputs, or settings that do not fit it.
     """
     name = settings.model.name or task.kind.model
     family, inputs = found.family(name), task.encoder.inputs

@@ -10,7 +10,7 @@ from gnomon.core.settings import setting
 
 Normalised = Literal["batch", "layer", "none"]
 WIDEST = 4096  # units or channels of a layer
-MOST_UNITS, MOST_CHANNELS, MOST_LAYERS = 512, 64, 4  # that a search draws, where the model does not have more
+MOST_UNITS, MOST_CHANNELS, MOST_LAYERS = 512, 64, 4  # upper ends of a search, unless the model has more
 LARGER = "a larger network fits its training examples better"
 
 
@@ -29,7 +29,7 @@ def one_layer_more(value: Any, here: Here) -> Any:
 
 
 def hidden(description: str, *, is_body: bool) -> Any:
-    """Units of dense layers. `is_body`: they are what the network consists of, and the knob that makes it larger."""
+    """Units of dense layers. `is_body`: they are the network itself, and the knob that makes it larger."""
     knob = Knob(("fit-train",))
     if is_body:
         knob = Knob(
@@ -69,7 +69,7 @@ def activation() -> Any:
         "relu",
         "fit-train",
         lambda value, _: "relu" if value and set(value) <= {"sigmoid", "tanh"} else None,
-        "relu keeps a slope where sigmoid and tanh are flat",
+        "relu has a slope where sigmoid and tanh are flat",
         0.15,
     )
     text = "activation of hidden layers: one value, or one per hidden layer, e.g. tanh,relu"

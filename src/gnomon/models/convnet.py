@@ -18,9 +18,9 @@ from gnomon.nn.activations import Activation
 from gnomon.nn.blocks import Normalisation, activation_each, conv_block, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
-FILTER = 3  # pixels a side, padded to keep the size
+FILTER = 3  # pixels per side, padded to keep the size
 POOL = 2
-CHANNELS = (32, 64)  # of the stages, where the settings leave them open
+CHANNELS = (32, 64)  # of the stages, if the settings leave them unset
 LARGE_PICTURE = 48  # pixels per side from which it starts with fewer channels and gets a fourth stage
 
 
@@ -39,15 +39,15 @@ def convnet(
 ) -> nn.Sequential:
     """(B, C, H, W) with (H, W) = image_size -> (B, num_outputs).
 
-    One stage an entry of `channels` (convolution 3x3, max pool 2), then one dense layer an entry of `hidden`, then the
-    head. `activation` is one for all, or one each for stages and dense layers in their order. `dropout` is that of the
-    dense layers, one value or one each; without a dense layer, that of the flattened maps. Raises UsageError where the
-    stages would pool the picture away.
+    One stage per entry of `channels` (convolution 3x3, max pool 2), then one dense layer per entry of `hidden`, then
+    the head. `activation` is one for all, or one each for stages and dense layers in their order. `dropout` is that of
+    the dense layers, one value or one each; without a dense layer, that of the flattened maps. Raises UsageError if the
+    picture is too small for that many pooling stages.
     """
     if min(image_size) < POOL ** len(channels):
         raise UsageError(
             f"pictures of {image_size[0]}x{image_size[1]} pixels are too small for {len(channels)} pooling stages.",
-            fix=f"say image_size={max(4, POOL ** len(channels))}, or give model.channels fewer entries.",
+            fix=f"use image_size={max(4, POOL ** len(channels))}, or give model.channels fewer entries.",
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
     height, width = image_size
@@ -116,7 +116,9 @@ def defaults(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
         "model.activation": "relu",
         "model.normalisation": "batch",
         "regularise.dropout": (0.3,) if hidden else (),
-        "regularise.augment": "shift+mirror" if is_colour else "shift",  # gray ones are often characters
+        "regularise.augment": "shift+mirror"
+        if is_colour
+        else "shift",  # grey ones are often characters, which must not be mirrored
     }
 
 

@@ -1,4 +1,4 @@
-"""A network of the user's own: handed over to `gnomon.fit(model=...)`, never built here."""
+"""A network of the user's own: passed to `gnomon.fit(model=...)`, never built here."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gnomon.models import convnet, dense
 
 
 def build(wanted: Wanted) -> nn.Module:
-    raise UsageError("this run trained a model of your own.", fix="hand it over: model=...")
+    raise UsageError("this run trained your own model.", fix="pass it: model=...")
 
 
 def defaults(inputs: Any, num_train: int) -> dict[str, Any]:
-    """How it is trained: as the model that these inputs get without it."""
+    """How it is trained: like the model that these inputs would get without it."""
     usual = (
         convnet.defaults(inputs, num_train) if isinstance(inputs, PictureInputs) else dense.defaults(inputs, num_train)
     )
@@ -26,7 +26,7 @@ def defaults(inputs: Any, num_train: int) -> dict[str, Any]:
 
 FAMILY = Family(
     names=(CUSTOM,),
-    title="a network of your own",
+    title="your own network",
     source="",
     takes=("table", "picture"),
     build=build,

@@ -18,7 +18,7 @@ from gnomon.nn.activations import Activation
 from gnomon.nn.blocks import Normalisation, activation_each, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
-MAX_EMBEDDING = 50  # columns a categorical column is given at most
+MAX_EMBEDDING = 50  # columns per categorical column, at most
 
 
 def embedding_width(category_size: int) -> int:
@@ -65,8 +65,8 @@ def dense(
 ) -> TableNet:
     """A dense net for tables: D = num_features numbers and len(category_sizes) categorical columns.
 
-    `activation`: one for all hidden layers, or one each. `dropout`: probability of zeroing a unit, one value or one a
-    hidden layer. Raises UsageError where their counts do not fit `hidden`.
+    `activation`: one for all hidden layers, or one each. `dropout`: probability of zeroing a unit, one value or one per
+    hidden layer. Raises UsageError if their counts do not fit `hidden`.
     """
     embeddings = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in category_sizes)
     width = num_features + sum(map(embedding_width, category_sizes))
@@ -112,7 +112,7 @@ def _hidden_layers(
     return layers
 
 
-HIDDEN = (128,)  # units of the hidden layers where the settings leave them open
+HIDDEN = (128,)  # units of the hidden layers if the settings leave them unset
 
 
 @final
@@ -142,7 +142,7 @@ def build(wanted: Wanted) -> nn.Module:
 
 def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
     if isinstance(inputs, PictureInputs):
-        # Moved pictures teach a convnet; a net that looks at every pixel by its place only gets worse.
+        # Shifted pictures help a convnet; a net with separate weights for every pixel only gets worse.
         return {
             **_defaults.picture_recipe(num_train),
             "model.hidden": HIDDEN,

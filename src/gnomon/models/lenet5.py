@@ -19,9 +19,9 @@ from gnomon.nn.normalise import Normalise
 
 FILTERS = (8, 16)  # of the two convolutions
 UNITS = (120, 84)  # of the two dense layers
-FILTER = 5  # pixels a side, no padding
+FILTER = 5  # pixels per side, no padding
 POOL = 2
-SMALLEST = 16  # pixels a side: less leaves nothing after the second pool
+SMALLEST = 16  # pixels per side: smaller pictures leave nothing after the second pool
 
 
 def lenet5(
@@ -37,15 +37,15 @@ def lenet5(
 ) -> nn.Sequential:
     """(B, C, H, W) with (H, W) = image_size -> (B, num_outputs).
 
-    On 32x32x3 with ten classes the layers hold 608, 3216, 48120, 10164 and 850 parameters. `dropout` is that of the
-    two dense layers, one value or two. Raises UsageError for pictures under 16 pixels a side.
-    The first form had 6 filters, average pooling and a squashing activation; max pooling and ReLU learn faster.
+    On 32x32x3 with ten classes the layers have 608, 3216, 48120, 10164 and 850 parameters. `dropout` is that of the
+    two dense layers, one value or two. Raises UsageError for pictures below 16 pixels per side.
+    The original had 6 filters, average pooling and a squashing activation; max pooling and ReLU learn faster.
     Source: LeCun et al. 1998, figure 2.
     """
     if min(image_size) < SMALLEST:
         raise UsageError(
             f"lenet5 needs pictures of at least {SMALLEST}x{SMALLEST} pixels, got {image_size[0]}x{image_size[1]}.",
-            fix=f"use model=convnet, or say image_size={SMALLEST}.",
+            fix=f"use model=convnet, or image_size={SMALLEST}.",
         )
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=Normalise(mean, std))
     height, width = image_size
@@ -71,7 +71,7 @@ def lenet5(
 
 @final
 class LenetSettings(OwnSettings):
-    """Of LeNet-5: its widths are what they are."""
+    """Of LeNet-5: its widths are fixed."""
 
     activation: Activations | None = _fields.activation()
     normalisation: _fields.Normalised | None = _fields.normalisation()

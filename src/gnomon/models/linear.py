@@ -1,4 +1,4 @@
-"""The smallest network: one linear layer. Logistic, softmax and linear regression differ in their loss alone."""
+"""The smallest network: one linear layer. Logistic, softmax and linear regression differ only in their loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Linear(nn.Module):
 
     def __init__(self, num_features: int, num_outputs: int, category_sizes: Sequence[int]) -> None:
         super().__init__()
-        with warnings.catch_warnings():  # a table of categories alone leaves a layer of biases, which torch warns of
+        with warnings.catch_warnings():  # torch warns of the layer of biases that a table of only categories leaves
             warnings.simplefilter("ignore", UserWarning)
             self.head = nn.Linear(num_features, num_outputs)
         self.categories = nn.Embedding(sum(category_sizes), num_outputs) if category_sizes else None

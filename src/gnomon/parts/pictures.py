@@ -46,7 +46,7 @@ class LabelledPictures(Reader):
         return images.read_unlabelled(source, settings, encoder.whites or Whites())
 
     def write_sample(self, folder: Path, seed: int) -> Path:
-        """Two classes of 12x12 pictures, 20 each: a bright bar lying or standing, somewhere, in noise."""
+        """Two classes of 12x12 pictures, 20 each: a bright horizontal or vertical bar, somewhere, in noise."""
         rng = generator(seed, "sample")
         for class_name in ("lying", "standing"):
             for i in range(20):
@@ -73,7 +73,7 @@ class PictureEncoder(Encoder):
     channels: int  # 1 gray, 3 colour
     mean: tuple[float, ...]  # per channel, of pixel values scaled to [0, 1], on the training split
     std: tuple[float, ...]
-    whites: Whites | None = None  # what white is where pictures are not of bytes; None: a run of before it was kept
+    whites: Whites | None = None  # the white level if pixels are not bytes; None: a run from before it was saved
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -107,7 +107,7 @@ class PictureEncoder(Encoder):
         pictures = cast(ImageExamples, examples)
         if self.whites is None and not pictures.is_bytes:
             raise ArtefactError(
-                "this run does not say what white is in pictures of more than 8 bits, as runs do since that is kept.",
+                "this run does not record the white level of pictures with more than 8 bits, as newer runs do.",
                 fix="train it again.",
             )
         pixels = pictures.pixels(self.height, self.width, self.channels, self.whites)
@@ -129,6 +129,6 @@ class PictureEncoder(Encoder):
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]
-        if not isinstance(getattr(model, "normalise", None), Normalise):  # a network of the user's own
+        if not isinstance(getattr(model, "normalise", None), Normalise):  # the user's own network
             pictures = pictures.to(torch.float32).mul_(1 / 255)
         return (pictures,)

@@ -1,4 +1,4 @@
-"""Several classes per example, of which any may be unknown: one network, one softmax (or logit) per target."""
+"""Several classes per example, any of which may be unknown: one network, one softmax (or logit) per target."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from gnomon.nn.losses import multi_task_cross_entropy, multi_task_logistic
 if TYPE_CHECKING:
     pass
 
-UNKNOWN = -1  # in place of a class index
+UNKNOWN = -1  # instead of a class index
 
 
 def widths(class_names: Sequence[Sequence[str]]) -> list[int]:
-    """Logits of each target: one each where every target has two classes, else one per class."""
+    """Logits of each target: one each if every target has two classes, otherwise one per class."""
     is_binary = all(len(names) == 2 for names in class_names)
     return [1 if is_binary else len(names) for names in class_names]
 
@@ -38,14 +38,14 @@ def widths(class_names: Sequence[Sequence[str]]) -> list[int]:
 @final
 @dataclass(frozen=True)
 class SeveralClassesHead(Head):
-    """Where every target has two classes, M logits and M logistic losses (Ng's multi-task network); otherwise a softmax
-    for each target. An unknown target leaves loss and gradient untouched."""
+    """If every target has two classes, M logits and M logistic losses (Ng's multi-task network); otherwise one softmax
+    per target. An unknown target does not affect loss and gradient."""
 
     columns: ClassVar[tuple[str, ...]] = ("target",)
 
     target_names: tuple[str, ...]
     class_names: tuple[tuple[str, ...], ...]  # of each target
-    label_types: tuple[LabelType, ...] = ()  # what predictions are given back as, target by target; text if empty
+    label_types: tuple[LabelType, ...] = ()  # the type of predictions, target by target; text if empty
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -141,7 +141,7 @@ class SeveralClassesJudge(Judge):
         return pl.Series([json.dumps(row, ensure_ascii=False) for row in rows], dtype=pl.String)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
-        """The error of each target over the rows that know it."""
+        """The error of each target over the rows in which it is known."""
         found = {}
         truths, answers = (evaluation.table[name].to_list() for name in ("target", "prediction"))
         pairs = [(json.loads(truth), json.loads(answer)) for truth, answer in zip(truths, answers, strict=True)]

@@ -1,4 +1,4 @@
-"""Tables: how rows are read for what is to be predicted, and how their columns become tensors."""
+"""Tables: how rows are read for different kinds of targets, and how their columns become tensors."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ Form = Literal["classification", "regression"]
 @final
 @dataclass(frozen=True)
 class TableReader(Reader):
-    """Rows of a table whose targets make one of the forms that `planned_form` tells apart.
+    """Rows of a table whose targets have one of the forms that `planned_form` distinguishes.
 
     `wrong_kind` is a kind of target that this reader refuses ("classes" or "number"), and `refusal` what to do then.
-    `sample` are columns of the sample table and the names they get there, the target among them; `splits`: as
+    `sample` are columns of the sample table and their names there, including the target; `splits`: as
     train.csv and dev.csv.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS})
 
     forms: tuple[str, ...]
-    reads_as: Form | None  # what a target that could be either is taken for; None: what it looks like
+    reads_as: Form | None  # how an ambiguous target is interpreted; None: as it looks
     sample: tuple[tuple[str, str], ...]
     wrong_kind: str = ""
     refusal: str = ""
@@ -69,7 +69,7 @@ class TableReader(Reader):
         if not is_table(source):
             return None
         form, why = planned_form(source, settings)
-        if form == "unclear" and self.reads_as == "classification":  # one of them says what is wrong with the table
+        if form == "unclear" and self.reads_as == "classification":  # reading it says what is wrong with the table
             return Claim(0.5, why, fault=partial(refuse_unclear, source, settings))
         return Claim(0.9 if form in self.forms else 0.1, why)
 
@@ -89,7 +89,7 @@ class TableReader(Reader):
         return read_inputs(source, settings, encoder.features)
 
     def write_sample(self, folder: Path, seed: int) -> Path:
-        """Houses: area, rooms, garden, city, year; what is predicted is the price, its level, or whether it sold."""
+        """Houses: area, rooms, garden, city, year; the target is the price, its level, or whether it sold."""
         if not self.splits:
             path = folder / "houses.csv"
             write_sample(path, seed, dict(self.sample))
@@ -129,12 +129,12 @@ class TableEncoder(Encoder):
         sentences = {
             "missing numbers are read as the median of train, and marked as missing": numbers,
             "a missing category counts as a category of its own": categories,
-            "left out, as free text or as holding one value in train": left_out,
+            "dropped: free text, or the same value in all of train": left_out,
         }
         return tuple(f"{sentence}: {first_names(names, 8)}" for sentence, names in sentences.items() if names)
 
     def encode(self, examples: Examples) -> Columns:
-        """numbers (N, D) float32 and, where there are categories, their codes (N, C) int64."""
+        """numbers (N, D) float32 and, if there are categories, their codes (N, C) int64."""
         rows = cast(TableExamples, examples)
         numbers, codes = encode_features(rows, self.features, ids=rows.index["id"])
         columns = {"numbers": torch.from_numpy(numbers)}
@@ -148,7 +148,7 @@ class TableEncoder(Encoder):
 
 
 def _with_a_cell(examples: TableExamples, name: str) -> str:
-    """The name of a column that is left out; of a text with its first cell, in which a person may see why."""
+    """The name of a column that is left out; for text with its first cell, which may show why."""
     column = examples.get_column(name)
     present = column.drop_nulls()
     return f"{name} (such as {quoted(present[0])})" if len(present) and column.dtype in (pl.String, pl.Enum) else name
@@ -164,7 +164,7 @@ def is_table(source: Source) -> bool:
 
 
 def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
-    """What the targets make of the table, from its first rows, and why: "classification", "regression", "several
+    """The kind of targets in the table, judging from its first rows, and why: "classification", "regression", "several
     classes", "several numbers", or "unclear" when reading it will say what is wrong."""
     try:
         table, settings = _peeked(source, settings)
@@ -183,7 +183,7 @@ def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
 
 
 def refuse_unclear(source: Source, settings: DataSettings) -> None:
-    """Raise what is wrong with a table whose first rows do not say what it is to be used for."""
+    """Raise what is wrong with a table whose first rows do not show what it is for."""
     plan = read_planned(source, settings, None)[1]
     kinds = {target.name: target.kind for target in plan.targets}
     if len(set(kinds.values())) > 1:
@@ -197,7 +197,7 @@ def refuse_unclear(source: Source, settings: DataSettings) -> None:
         raise DataError(
             f"the target {quoted(plan.targets[0].name)} looks like classes in the first rows, like a number in all.",
             where=source.origin,
-            fix="say task=tabular_regression, or task=tabular_classification.",
+            fix="use task=tabular_regression, or task=tabular_classification.",
         )
 
 
@@ -216,7 +216,7 @@ def read_planned(source: Source, settings: DataSettings, form: Form | None) -> t
     try:
         plan = plan_targets(table, settings, form=form)
     except GnomonError:
-        plan_targets(table, settings)  # what is wrong with the table whatever it is taken for comes first
+        plan_targets(table, settings)  # faults that do not depend on the task come first
         raise
     notes = (*source.notes, *table.notes, *about, *plan.notes)
     return Reading({"all": TableExamples.planned(table, plan)}, notes), plan
@@ -264,7 +264,7 @@ def _whole(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]
 
 
 def _only_table(source: Source) -> str | None:
-    """The one table of a folder or archive that holds nothing else of use."""
+    """The one table of a folder or archive with nothing else in it that could be data."""
     if source.tree is None:
         return None
     tables = [file.name for file in source.tree.files if file.name.lower().endswith(TABLE_ENDINGS)]
@@ -289,7 +289,7 @@ def _inputs_frame(arrays: Arrays) -> pl.DataFrame:
 def _labelled_frame(arrays: Arrays, origin: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Inputs and targets as one frame; integer classes with known names become those names."""
     if arrays.targets is None:
-        raise UsageError("there are inputs but no targets.", where=origin, fix="hand over (X, y).")
+        raise UsageError("there are inputs but no targets.", where=origin, fix="give (X, y).")
     targets = arrays.targets.reshape(len(arrays.targets), -1)
     default = ("target",) if targets.shape[1] == 1 else tuple(f"target {i}" for i in range(targets.shape[1]))
     if len(arrays.class_names) == targets.shape[1] > 1:
@@ -314,7 +314,7 @@ def _shown(value: Any) -> str:
 
 
 def write_sample(path: Path, seed: int, targets: Mapping[str, str]) -> None:
-    """60 rows of mixed columns with gaps; of what can be predicted, those in `targets`, under the names given there."""
+    """60 rows of mixed columns with gaps; of the possible targets, those in `targets`, under the names given there."""
     frame = make_mixed_table(60, seed)
     others = [name for name in ("price", "level", "sold") if name not in targets]
     write_bytes(path, frame.drop(others).rename(dict(targets)).write_csv().encode())

@@ -1,4 +1,4 @@
-"""Which knobs can be turned from where a system stands, for one link of the chain, and in which order to try them."""
+"""Which knobs of one link of the chain can be turned from a system's current settings, and in which order."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from gnomon.core.knobs import Here, Knob, Step
 from gnomon.core.settings import short_key
 
-FAR_OFF = 5.0  # times the rate that a range test suggests, or a fifth of it: small steps would show nothing
-TRY = 2.0  # what one try says, in rules of thumb
-LATER = 1.0  # trainings to come that a dearer system makes dearer
+FAR_OFF = 5.0  # times the rate that a range test suggests, or a fifth of it: smaller changes would show nothing
+TRY = 2.0  # weight of one try relative to the rule of thumb
+LATER = 1.0  # later trainings that a slower system slows down too
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One change to the settings of a system, and what is expected of it before it was tried."""
+    """One change to the settings of a system, and what is expected of it before it is tried."""
 
     name: str  # "wider", "more weight decay": the same for each step in one direction
     changes: Mapping[str, Any]  # full key -> value
     why: str
     link: str  # of the chain: what it is meant for
-    cost: float  # compute of a training, relative to the present system: an estimate
-    expected: float  # share of the dev error it removes where its link is at fault: a rule of thumb
-    caution: str = ""  # the other link it turns as well, where there is one
+    cost: float  # compute of a training, relative to the current system: an estimate
+    expected: float  # share of the dev error it removes if its link is at fault: a rule of thumb
+    caution: str = ""  # the other link it acts on too, if there is one
 
     def label(self, settings: Mapping[str, Any]) -> str:
-        """`hidden 64,64 -> 128,128`: from where the settings stand."""
+        """`hidden 64,64 -> 128,128`: from the current settings."""
         changed = [
             f"{short_key(key)} {_shown(settings.get(key))} -> {_shown(value)}" for key, value in self.changes.items()
         ]
@@ -37,17 +37,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Learned:
-    """What one try of a turn gave."""
+    """The result of one try of a turn."""
 
     name: str
-    gain: float  # share of the dev error of the system it was compared with that it removed; below 0: it was worse
+    gain: float  # relative reduction of the dev error of the system it was compared with; below 0: it was worse
 
 
 def turns_of(links: Sequence[str], here: Here) -> list[Turn]:
     """Every turn of these links ("fit-train", "fit-dev") that is possible here.
 
-    A knob is turned for a link that it declares. Regularisation turned back is offered for fit-train as well, and is
-    marked for turning fit-dev too.
+    A knob is turned for a link that it declares. Regularisation turned back is offered for fit-train too, and is
+    marked as acting on fit-dev as well.
     """
     turns = [_turn(knob, step, here) for knob in here.active() for step in knob.steps if step.link in links]
     return [turn for turn in turns if turn is not None]
@@ -60,12 +60,12 @@ def _turn(knob: Knob, step: Step, here: Here) -> Turn | None:
         return None
     changes = wanted if isinstance(wanted, dict) else {knob.key: wanted}
     others = [link for link in knob.links if link != step.link]
-    caution = f"not orthogonal: turns {' and '.join(others)} as well" if others else ""
+    caution = f"not orthogonal: also acts on {' and '.join(others)}" if others else ""
     return Turn(step.name, changes, step.why, step.link, step.cost, step.expected(value, here), caution)
 
 
 def to_found_rate(settings: Mapping[str, Any], suggested: float | None) -> list[Turn]:
-    """The turn to the rate that a range test suggests, where the present one is far off; more hope the further off."""
+    """The turn to the rate that a range test suggests, if the current one is far off; the further, the more hope."""
     rate = settings.get("optimiser.learning_rate")
     if not rate or not suggested:
         return []
@@ -73,15 +73,15 @@ def to_found_rate(settings: Mapping[str, Any], suggested: float | None) -> list[
     if times < FAR_OFF:
         return []
     change = {"optimiser.learning_rate": suggested}
-    why = "a range test, in which the rate rises from step to step, finds where the loss falls fastest"
+    why = "a range test, which raises the rate at every step, finds where the loss falls fastest"
     return [Turn("rate from a range test", change, why, "fit-train", 1.0, 0.1 * math.log10(times))]
 
 
 def ordered(turns: Sequence[Turn], learned: Sequence[Learned]) -> list[Turn]:
-    """The most promising first: expected gain per cost, where one try counts TRY times as much as the rule of thumb.
+    """Most promising first: expected gain per cost, where one try counts TRY times as much as the rule of thumb.
 
-    What makes a training dearer makes every later one dearer too: that counts as LATER trainings more.
-    The list that comes back has `expected` as it is after what was learned.
+    A change that slows down training slows down every later one too: that counts as LATER more trainings.
+    The returned turns have `expected` updated with what was learned.
     """
     updated = []
     for turn in turns:

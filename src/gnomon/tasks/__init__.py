@@ -1,4 +1,4 @@
-"""The tasks there are: a folder here, or under a folder named in GNOMON_TASKS, is a task."""
+"""The tasks: a folder here, or under a folder named in GNOMON_TASKS, is a task."""
 
 from gnomon.core.found import task as load
 from gnomon.core.found import task_names as names

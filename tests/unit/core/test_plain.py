@@ -55,7 +55,7 @@ def test_what_fits_comes_back_as_records():
     [
         ({"name": KeyError}, r"^f\.json: row\.name: the key is missing\. Fix: restore it\.$"),
         ({"extra": 1}, r"row\.extra: unknown key"),
-        ({"name": 3}, r"row\.name: 3 is not allowed here, expected a text"),
+        ({"name": 3}, r"row\.name: 3 is not allowed here, expected text"),
         ({"count": 11}, r"row\.count: 11 is not allowed here, expected a number from 0 to 10"),
         ({"count": -1}, r"row\.count: -1 "),
         ({"count": True}, r"row\.count: True is not allowed here, expected a whole number"),

@@ -158,7 +158,7 @@ def test_a_run_of_before_scales_were_kept_reads_bytes_and_refuses_the_rest():
     del facts["encoder"]["whites"]
     old = TASK.from_facts(facts)
     np.testing.assert_array_equal(encoded(old, pictures)[0], task.encoder.encode(examples)["image"].numpy())
-    with pytest.raises(ArtefactError, match=r"does not say what white is.*train it again"):
+    with pytest.raises(ArtefactError, match=r"does not record the white level.*train it again"):
         encoded(old, pictures.astype(np.float32))
 
 

@@ -111,7 +111,7 @@ def test_early_stopping_is_marked_as_turning_two_links():
     found = advise(20, 21, settings=settings(patience=5, epochs=1000))
     patience = next(one for one in found.advice if one.settings == ("stop.patience",))
     assert patience.action == "patience 5 -> 0"
-    assert "not orthogonal: turns fit-dev as well" in patience.why
+    assert "not orthogonal: also acts on fit-dev" in patience.why
 
 
 def test_every_advised_change_is_one_the_settings_take():
@@ -138,7 +138,7 @@ def test_nobody_is_sent_for_more_examples_than_can_be_had():
     assert found.verdict.gap is None
     (first,) = found.advice
     assert first.action == "get more dev examples: about 310 (now 36)"  # 36 (9.64 / 1.96 * 2.80 / (9.64 / 2 - 0.1))^2
-    assert "variance of up to 9.6 points could be hiding; so many would tell one of half that" in first.why
+    assert "variance could be as large as 9.6 points; this many would detect half of that" in first.why
 
 
 def test_a_large_dev_set_that_hides_next_to_nothing_is_large_enough():
@@ -155,13 +155,13 @@ def test_a_small_dev_set_beside_a_large_test_set_is_what_hides_overfitting():
     found = diagnose(evaluations, human=[0.5])
     assert found.verdict.gap is None
     assert found.advice[0].action == "get a larger dev set (now 60)"
-    assert "overfitting to dev of up to 24" in found.advice[0].why
+    assert "overfitting to dev could be as large as 24" in found.advice[0].why
 
 
 def test_an_error_far_below_what_people_reach_is_too_good_to_be_true():
     found = advise(1, 1, human=(0.2,))
     assert found.advice[0].action == "look for an input that gives the target away"
-    assert "the dev error of 1.0 % is less than half of what people reach (20.0 %)" in found.advice[0].why
+    assert "the dev error of 1.0 % is less than half the human level (20.0 %)" in found.advice[0].why
     assert found.advice[0].settings == ("data.ignore",)
 
 

@@ -1,4 +1,4 @@
-"""Settings: their declarations (groups.py), and their way from words to values and back (keys.py)."""
+"""Settings: their declarations (groups.py), and the conversion from text to values and back (keys.py)."""
 
 from gnomon.core.settings.groups import (
     DataSettings,

@@ -1,8 +1,8 @@
 """Every setting: one typed, documented, validated place each. None means: chosen by task and data size.
 
-The groups `task` and `model` are open: beside its name each holds the settings that the task or the model family
-declares, and no others. A setting that is a knob says so in its field (core/knobs.py): the link of the chain it turns,
-what it needs to do anything, how it is turned further and how a search draws it.
+The groups `task` and `model` are open: besides a name, each has the settings that the task or the model family
+declares, and no others. A setting that is a knob says so in its field (core/knobs.py): the link of the chain it acts
+on, what it needs in order to have an effect, how it is turned further and how a search samples it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class ModelSettings(OpenGroup):
                     "larger model",
                     "fit-train",
                     steps.larger_family,
-                    "a network with hidden layers fits what a straight line cannot",
+                    "a network with hidden layers fits what a linear model cannot",
                     0.6,
                     cost=4.0,
                 ),
@@ -145,7 +145,7 @@ class InitSettings(Group):
                     "usual start",
                     "fit-train",
                     steps.usual_start,
-                    "weights that start at 0, or near it, let signals vanish",
+                    "weights that start at or near 0 make signals vanish",
                     0.3,
                 ),
             ),
@@ -162,7 +162,7 @@ class InitSettings(Group):
                     "usual scale",
                     "fit-train",
                     steps.usual_scale,
-                    "starting weights far from the usual size saturate units, or let signals vanish",
+                    "starting weights of an unusual size saturate units or make signals vanish",
                     0.3,
                 ),
             ),
@@ -228,7 +228,7 @@ class RegulariseSettings(Group):
                     "label smoothing",
                     "fit-dev",
                     lambda value, _: None if value else 0.1,
-                    "less certain answers generalise better",
+                    "less confident predictions generalise better",
                     0.03,
                 ),
             ),
@@ -307,7 +307,7 @@ class OptimiserSettings(Group):
                     "lower rate",
                     "fit-train",
                     steps.scaled_rate(1 / 3),
-                    "smaller steps settle where larger ones jump",
+                    "smaller steps converge where larger ones overshoot",
                     0.02,
                 ),
             ),
@@ -448,8 +448,8 @@ class MachineSettings(Group):
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to compute")
     threads: Threads | None = setting(
         None,
-        "CPU threads: a number (by the size of a step and the cores), or adaptive: by the load as well, which does not "
-        "repeat bit for bit",
+        "CPU threads: a number (default: by the size of a step and the cores), or adaptive: also by the load, which "
+        "does not repeat bit for bit",
     )
     allocator: Literal["system", "keep"] | None = setting(
         None,

@@ -43,7 +43,7 @@ OPEN_GROUPS = tuple(key for key in GROUPS if issubclass(_group_class(key) or Gro
 
 @cache
 def _known() -> frozenset[str]:
-    """Full keys of every setting that does not belong to one task or family."""
+    """Full keys of every setting that is not specific to one task or family."""
     groups = {key: _group_class(key) for key in Settings.model_fields}
     leaves = [f"{key}.{leaf}" for key, group in groups.items() if group for leaf in group.model_fields]
     return frozenset([*leaves, *(key for key, group in groups.items() if group is None)])
@@ -51,7 +51,7 @@ def _known() -> frozenset[str]:
 
 @cache
 def _common_rows() -> tuple[SettingRow, ...]:
-    """Every setting that does not belong to one task or family, in the order of groups.py."""
+    """Every setting that is not specific to one task or family, in the order of groups.py."""
     found_rows = []
     for key, info in Settings.model_fields.items():
         group = _group_class(key)
@@ -71,7 +71,7 @@ def _row(key: str, info: Any) -> SettingRow:
 
 
 def _declared(group: str, name: str | None) -> type[OwnSettings]:
-    """What the task or the family of that name declares as its own. Raises UsageError for a name that there is not."""
+    """What the task or the family of that name declares as its own. Raises UsageError for an unknown name."""
     if name is None:
         return OwnSettings
     return found.family(name).settings if group == "model" else found.task(name).settings
@@ -93,12 +93,12 @@ def rows(settings: Settings | None = None) -> Iterator[SettingRow]:
 
 
 def knobs(settings: Settings) -> tuple[Knob, ...]:
-    """What every setting there is for this task and family declares."""
+    """What every setting of this task and family declares."""
     return tuple(row.knob for row in rows(settings))
 
 
 def declared_knob(key: str) -> Knob | None:
-    """What the setting of a full key declares; where several families have it, what the one that searches it does."""
+    """What the setting of a full key declares; if several families have it, what the one that searches it declares."""
     for row in _common_rows():
         if row.key == key:
             return row.knob
@@ -108,7 +108,7 @@ def declared_knob(key: str) -> Knob | None:
 
 
 def parts() -> dict[str, tuple[str, Search]]:
-    """Aspects of lists that are searched in place of the lists: {"units": (full key, how), ...}."""
+    """Aspects of lists that are searched instead of the lists: {"units": (full key, how), ...}."""
     found_parts: dict[str, tuple[str, Search]] = {}
     for key in sorted(_own_keys()):
         for search in (declared_knob(key) or Knob()).search:
@@ -118,7 +118,7 @@ def parts() -> dict[str, tuple[str, Search]]:
 
 
 def read_value(key: str, value: Any) -> Any:
-    """A value as the setting of a full key reads it: "256,128" -> (256, 128). Raises UsageError as `from_flat` does."""
+    """A value parsed as the setting of a full key: "256,128" -> (256, 128). Raises UsageError as `from_flat` does."""
     if key in _known():
         return value_of(with_values(Settings(), {key: value}), key)
     group, _, leaf = key.rpartition(".")
@@ -129,7 +129,7 @@ def read_value(key: str, value: Any) -> Any:
 
 
 def _owner(group: str, leaf: str) -> type[OwnSettings] | None:
-    """What declares model.LEAF or task.LEAF, the one with the most steps first: where it is the knob that counts."""
+    """What declares model.LEAF or task.LEAF, the one with the most steps first: the one for which it is a knob."""
     names = found.family_names() if group == "model" else found.task_names() if group == "task" else ()
     owners = [one for one in (_declared(group, name) for name in names) if leaf in one.model_fields]
     return max(owners, key=lambda one: len(_row(f"{group}.{leaf}", one.model_fields[leaf]).knob.search), default=None)
@@ -151,13 +151,13 @@ FAMILIAR = {  # what other tools call a setting: named in the error, never taken
 def full_key(key: str) -> str:
     """`learning_rate` -> `optimiser.learning_rate`; `model` -> `model.name`; `hidden` -> `model.hidden`.
 
-    A key that only some tasks or families declare is taken here; which ones have it is seen when their name is known.
+    A key that only some tasks or families declare is accepted here, and checked once their name is known.
     Raises UsageError with the nearest key.
     """
     known = _known()
     key = key.replace("-", "_")
     group, _, leaf = key.partition(".")
-    if key in known or (group in OPEN_GROUPS and leaf):  # what a task or a family declares is checked with its name
+    if key in known or (group in OPEN_GROUPS and leaf):  # checked once the name of the task or family is known
         return key
     if key in GROUPS and f"{key}.name" in known:
         return f"{key}.name"
@@ -166,12 +166,12 @@ def full_key(key: str) -> str:
     if len(by_leaf) == 1:
         return by_leaf[0]
     if by_leaf:
-        raise UsageError(f"{key} could be {' or '.join(by_leaf)}.", fix="say which.")
+        raise UsageError(f"{key} could be {' or '.join(by_leaf)}.", fix="write one of these.")
     raise UsageError(f"unknown setting {key!r}.", fix=_nearest_key(key, known | _own_keys()))
 
 
 def _own_keys() -> frozenset[str]:
-    """Of every task and every family there is."""
+    """Of every task and every family."""
     names = {"model": found.family_names(), "task": found.task_names()}
     return frozenset(
         f"{group}.{leaf}" for group in OPEN_GROUPS for name in names[group]
@@ -201,8 +201,8 @@ def short_key(key: str) -> str:
 def from_flat(values: Mapping[str, Any], *, as_saved: bool = False) -> Settings:
     """Settings from {"epochs": "5", "optimiser.learning_rate": 0.01}. Raises UsageError naming key and value.
 
-    `as_saved` leaves what a task or a family declares unchecked: a list of runs reads many settings, and families come
-    with torch, which takes a second to import.
+    `as_saved` leaves what a task or a family declares unchecked: listing runs reads many settings, and families
+    import torch, which takes a second.
     """
     tree: dict[str, Any] = {}
     seen: dict[str, str] = {}  # full key -> as it was given
@@ -227,7 +227,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """The same settings with other values for the given full keys. Raises UsageError as `from_flat` does.
 
-    Another task or model leaves behind what the one before it declared as its own, except what both declare.
+    A different task or model drops what the previous one declared as its own, except what both declare.
     """
     tree = settings.model_dump()
     changes = {full_key(key): value for key, value in values.items()}
@@ -243,7 +243,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def value_of(settings: Settings, key: str) -> Any:
-    """The value of a full key; None for one that neither its task nor its model family has."""
+    """The value of a full key; None if neither its task nor its model family has it."""
     group, _, leaf = key.rpartition(".")
     return getattr(getattr(settings, group), leaf, None) if group else getattr(settings, leaf)
 
@@ -267,14 +267,14 @@ def _in(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def refuse_idle(given: Collection[str], here: Here, what: str) -> None:
-    """Raises UsageError for a setting (full key) that the user gave and that does nothing here. `what`: the task."""
+    """Raises UsageError for a setting (full key) that the user gave and that has no effect here. `what`: the task."""
     table = {knob.key: knob for knob in here.knobs}
     for key in sorted(given):
         why = here.why_idle(table[key]) if key in table else ""
         if why:
             model = here.settings.get("model.name")
             raise UsageError(
-                f"{table[key].short}={_shown(here.settings.get(key))} would do nothing here: {why}; this is {what} "
+                f"{table[key].short}={_shown(here.settings.get(key))} would have no effect here: {why}; this is {what} "
                 f"with model={model}.",
                 fix="leave it out.",
             )
@@ -290,7 +290,7 @@ def _validated(tree: dict[str, Any]) -> Settings:
         inside = plain.get(group, {})
         if isinstance(inside, dict) and isinstance(inside.get("name"), str):
             plain[group] = {"name": inside["name"], **_own_values(group, inside)}
-        elif isinstance(inside, dict):  # the name comes later; what every owner would take is checked now
+        elif isinstance(inside, dict):  # the name comes later; only what every owner would accept is checked now
             own = {leaf: read_value(f"{group}.{leaf}", value) for leaf, value in inside.items() if leaf != "name"}
             plain[group] = {**inside, **own}
     return _model_of(plain)
@@ -304,7 +304,7 @@ def _model_of(tree: Mapping[str, Any]) -> Settings:
 
 
 def _own_values(group: str, inside: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of what this task or family declares, typed and checked; open ones None."""
+    """The values of what this task or family declares, typed and checked; unset ones None."""
     name = inside["name"]
     declared = _declared(group, name)
     values = {leaf: value for leaf, value in inside.items() if leaf != "name"}

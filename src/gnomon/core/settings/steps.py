@@ -1,4 +1,4 @@
-"""How the knobs of the settings are turned further, one function per step: (value, where it stands) -> next value."""
+"""How the settings' knobs are turned further, one function per step: (value, state around it) -> next value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gnomon.core.knobs import HIDDEN_LAYERS, Here
 
 LONGEST = 2000  # epochs
 FAR_SCALE = 3.0  # times the usual starting weights, or as many times smaller: units saturate, or signals vanish
-LEARNS_LESS = "what keeps it from memorising keeps it from learning as well"
+LEARNS_LESS = "what keeps it from memorising also keeps it from learning"
 
 
 def rounded(value: float) -> float:

@@ -53,9 +53,9 @@ def _threads(value: Any) -> Any:
     return int(value) if is_number else value
 
 
-# No machine trains with more of anything: what is larger is a slip of the pen, or a file that was tampered with.
-MOST = 1_000_000_000  # epochs, examples a step, seconds, factors
-MOST_UNITS = 1_000_000  # of a layer
+# No machine trains with more of anything: a larger number is a typo, or a file that was tampered with.
+MOST = 1_000_000_000  # epochs, examples per step, seconds, factors
+MOST_UNITS = 1_000_000  # per layer
 MOST_LAYERS = 1_000
 
 RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
@@ -98,7 +98,7 @@ class OwnSettings(Group):
 
 
 class OpenGroup(Group):
-    """A name, and the values of the settings that the thing of that name declares."""
+    """A name, and the values of the settings that the task or family of that name declares."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""Multi-task classification: several classes per row, of which any may be unknown, by one network."""
+"""Multi-task classification: several classes per row, any of which may be unknown, with one network."""
 
 from gnomon.core.task import TaskKind
 from gnomon.parts.several_classes import SeveralClassesHead, SeveralClassesJudge
