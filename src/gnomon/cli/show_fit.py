@@ -39,6 +39,7 @@ class Terminal:
         self.epoch_began = time.monotonic()
         self.highest_rate = 0.0
         self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
+        self.micro_batch = 0  # examples at a time, when a whole batch does not fit into memory
         self.troubles: set[str] = set()  # signal problems already reported
 
     def on_phase(self, text: str) -> None:
@@ -73,6 +74,11 @@ class Terminal:
         self.epoch_began = time.monotonic()
         self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
         self._tell_troubles(row)
+        if row.get("micro_batch", 0) != self.micro_batch:
+            self.micro_batch = row["micro_batch"]
+            self.screen.line(
+                f"  memory     a whole batch does not fit: trained on {self.micro_batch:,} examples at a time"
+            )
         self.screen.moving("")
 
     def _tell_troubles(self, row: Mapping[str, Any]) -> None:

@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.errors import DivergedError
+from gnomon.core.errors import DivergedError, is_out_of_memory
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Task
 from gnomon.data.columns import Columns, length
+from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.evaluate import to_device
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
-from gnomon.training.state import Counters, TrainingState
+from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.training.threads import Threads
 
 HARMLESS_RATE = 1e-3  # a learning rate with which hardly anything diverges
@@ -99,7 +100,7 @@ def train(job: Job, state: TrainingState) -> None:
     last_save = last_told = time.monotonic()
     while counters.epoch < epochs and not counters.finished:
         order = shuffled(total, job.settings.seed, counters.epoch)
-        state.model.train()
+        set_training(state.model)
         while counters.seen < total:
             job = _turned(job, state, counters.step)
             batch_size = job.settings.optimiser.batch_size or total
@@ -197,7 +198,7 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
     settings, counters, task = job.settings, state.counters, job.task
     batch = to_device(task.collate(job.columns, indices), job.device)
     batch = task.augment(batch, settings.regularise, state.augmentation)
-    losses, loss = _add_gradients(task, state, batch)
+    losses, loss = _gradients(job, state, batch)
     value = float(loss)  # on a CPU this waits for nothing
     if not math.isfinite(value):
         raise _diverged(job, state, batch, losses, indices)
@@ -207,28 +208,60 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
     counters.step += 1
     counters.batch += 1
     counters.seen += len(indices)
-    counters.epoch_loss += value
+    units = float(batch["weight"].sum()) if "weight" in batch else float(len(indices))
+    counters.epoch_loss += value * units
+    counters.epoch_units += units
     took = job.threads.end_step(started)
     counters.seconds += took
     counters.epoch_seconds += took
     return value
 
 
-def _add_gradients(task: Task, state: TrainingState, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The gradients of the batch's loss into the buffers; the losses (B,) and their mean, detached."""
+def _gradients(job: Job, state: TrainingState, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The gradients of the batch's loss, in the buffers; its losses (B,) and their mean, detached.
+
+    A batch that does not fit into memory is halved until it does; the parts' gradients add up to the same. The size
+    that was found is kept for the rest of the run.
+    """
+    while True:
+        size = len(next(iter(batch.values())))
+        most = min(state.counters.micro_batch or job.settings.machine.micro_batch or size, size)
+        try:
+            if most == size:
+                return _add_gradients(job.task, state, batch, None)
+            parts = [{name: tensor[i : i + most] for name, tensor in batch.items()} for i in range(0, size, most)]
+            found = [_add_gradients(job.task, state, part, batch) for part in parts]
+            return torch.cat([losses for losses, _ in found]), torch.stack([loss for _, loss in found]).sum()
+        except (MemoryError, RuntimeError) as fault:
+            if not is_out_of_memory(fault) or most == 1:
+                raise
+        state.parameters.zero_gradients()
+        state.counters.micro_batch = -(-most // 2)
+
+
+def _add_gradients(task: Task, state: TrainingState, batch: Batch, whole: Batch | None) -> tuple[Tensor, Tensor]:
+    """The gradients of the batch's loss added to the buffers; the losses (B,) and the loss, detached.
+
+    The loss is the mean over the batch, or, of one part of a `whole` batch, this part's share of the mean over all.
+    """
     if state.by_hand is None:
         losses = task.losses(task.outputs(state.model, batch), batch)
-        loss = mean_loss(losses, batch)
+        loss = mean_loss(losses, batch) if whole is None else (losses * _shares(batch, whole)).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return losses.detach(), loss.detach()
     by_hand: Any = state.by_hand  # called as the model is
     with torch.no_grad():
-        outputs = task.outputs(by_hand, batch)
-        losses, gradient = task.head.losses_and_gradient(outputs, batch)
-        weight = batch.get("weight")
-        share = 1 / len(losses) if weight is None else (weight / weight.sum().clamp_min(1e-12))[:, None]
-        by_hand.backward(gradient.mul_(share))
-        return losses, mean_loss(losses, batch)
+        losses, gradient = task.head.losses_and_gradient(task.outputs(by_hand, batch), batch)
+        shares = _shares(batch, whole or batch)
+        by_hand.backward(gradient.mul_(shares[:, None] if isinstance(shares, Tensor) else shares))
+        return losses, mean_loss(losses, batch) if whole is None else (losses * shares).sum()
+
+
+def _shares(batch: Batch, whole: Batch) -> Tensor | float:
+    """What each example of `batch` counts in the mean over the whole batch: (B,), or one number for all."""
+    if "weight" not in whole:
+        return 1 / len(next(iter(whole.values())))
+    return batch["weight"] / whole["weight"].sum().clamp_min(1e-12)
 
 
 def _move_average(state: TrainingState, decay: float) -> None:
@@ -257,7 +290,7 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
     is_best = judged.dev_error <= counters.best_error or not state.best
     if is_best:
         counters.best_error, counters.best_epoch, counters.waited = judged.dev_error, counters.epoch, 0
-        state.best = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
+        state.best = {name: tensor.detach().clone() for name, tensor in own_tensors(state.model).items()}
     else:
         counters.waited += 1
     if live:
@@ -267,7 +300,7 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
     row = {
         "epoch": counters.epoch + 1,
         "step": counters.step,
-        "train_loss": counters.epoch_loss / max(1, counters.batch),
+        "train_loss": counters.epoch_loss / max(counters.epoch_units, 1e-12),
         "train_error": judged.train_error,
         "dev_error": judged.dev_error,
         **judged.row,
@@ -276,12 +309,13 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
         "examples_per_second": counters.seen / max(counters.epoch_seconds, 1e-9),
         "best": is_best,
         **({"signals": signals} if signals else {}),
+        **({"micro_batch": counters.micro_batch} if counters.micro_batch else {}),
     }
     job.record(row)
     job.watcher.on_epoch(row)
     if counters.seen == length(job.columns):
         counters.epoch, counters.batch, counters.seen = counters.epoch + 1, 0, 0
-        counters.epoch_loss, counters.epoch_seconds = 0.0, 0.0
+        counters.epoch_loss, counters.epoch_units, counters.epoch_seconds = 0.0, 0.0, 0.0
     if settings.stop.patience and counters.waited >= settings.stop.patience:
         counters.finished, counters.ended_because = True, "patience"
     return True

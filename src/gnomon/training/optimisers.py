@@ -13,6 +13,8 @@ from gnomon.core.errors import ArtefactError
 from gnomon.core.settings import OptimiserSettings, RegulariseSettings
 from gnomon.training.flat import FlatParameters
 
+Members = tuple[list[Tensor], list[Tensor], dict[str, list[Tensor]], list[Tensor]]  # buffers, gradients, state, counts
+
 
 class Optimiser:
     """One update rule with its regularisation terms; `step(learning_rate)` applies the gradients that are there.
@@ -32,60 +34,69 @@ class Optimiser:
         self.settings = optimiser
         slots = SLOTS[_name(optimiser)]
         self.state = [{slot: torch.zeros_like(buffer) for slot in slots} for buffer in parameters.buffers]
-        self.buffers = [buffer.detach() for buffer in parameters.buffers]
         self.counts = [torch.zeros((), dtype=torch.float32, device=buffer.device) for buffer in parameters.buffers]
+        self.members = {rate: self._of_rate(rate) for rate in dict.fromkeys(parameters.rates)}
+
+    def _of_rate(self, rate: float) -> Members:
+        """What the buffers with this factor on the learning rate bring to one call of a kernel."""
+        places = [i for i, one in enumerate(self.parameters.rates) if one == rate]
+        slots = {name: [self.state[i][name] for i in places] for name in self.state[places[0]]}
+        buffers = [self.parameters.buffers[i].detach() for i in places]
+        return buffers, [self.parameters.gradients[i] for i in places], slots, [self.counts[i] for i in places]
 
     def step(self, learning_rate: float) -> None:
-        weights = self.parameters.weights
         with torch.no_grad():
-            if self.l2 and weights.grad is not None:
-                weights.grad.add_(weights, alpha=self.l2)
-            if self.l1 and weights.grad is not None:
-                weights.grad.add_(weights.sign(), alpha=self.l1)
+            for buffer, _ in self.parameters.decaying:
+                gradient = buffer.grad
+                if self.l2 and gradient is not None:
+                    gradient.add_(buffer, alpha=self.l2)
+                if self.l1 and gradient is not None:
+                    gradient.add_(buffer.sign(), alpha=self.l1)
             if self.clip_norm or self.clip_value:
                 self.parameters.clip(norm=self.clip_norm, value=self.clip_value)
             if self.weight_decay:
-                weights.mul_(1.0 - learning_rate * self.weight_decay)
-            self._update(learning_rate)
+                for buffer, rate in self.parameters.decaying:
+                    buffer.mul_(1.0 - learning_rate * rate * self.weight_decay)
+            for rate, members in self.members.items():
+                self._update(learning_rate * rate, members)
         self.parameters.zero_gradients()
 
     def penalty(self) -> Tensor:
         """The value of the L2 and L1 loss terms now, a scalar tensor."""
-        weights = self.parameters.weights.detach()
-        return 0.5 * self.l2 * weights.square().sum() + self.l1 * weights.abs().sum()
+        terms = [
+            0.5 * self.l2 * buffer.detach().square().sum() + self.l1 * buffer.detach().abs().sum()
+            for buffer, _ in self.parameters.decaying
+        ]
+        return torch.stack(terms).sum() if terms else torch.zeros(())
 
-    def _update(self, learning_rate: float) -> None:
+    def _update(self, learning_rate: float, members: Members) -> None:
         """torch's own kernels, fused where there is one, called without the optimizer classes.
 
         Those import the compiler when they are made, which costs more than a second before the first step; around
         Adam's kernel even torch's function costs 25 microseconds a step, a twentieth of one of W1. Momentum
         is torch's v = beta v + g; the notes' v = beta v + (1 - beta) g is the same path at 1/(1 - beta) times the rate.
         """
-        settings, buffers, gradients = self.settings, self.buffers, self.parameters.gradients
+        settings, buffers, gradients, slots, counts = self.settings, *members
         match settings.name:
             case "sgd" | "momentum" | "nesterov":
                 momentum = 0.0 if settings.name == "sgd" else settings.momentum
-                velocities: list[Tensor | None] = [state.get("velocity") for state in self.state]
+                velocities: list[Tensor | None] = list(slots.get("velocity", [None] * len(buffers)))
                 sgd(
                     buffers, gradients, velocities, fused=True, lr=learning_rate, momentum=momentum, dampening=0.0,
                     weight_decay=0.0, nesterov=settings.name == "nesterov", maximize=False,
                 )  # fmt: skip
             case "rmsprop":
                 rmsprop(
-                    buffers, gradients, self._slot("square_average"), [], [], self.counts, foreach=True,
-                    lr=learning_rate, alpha=settings.beta2, eps=settings.epsilon, weight_decay=0.0, momentum=0.0,
-                    centered=False,
+                    buffers, gradients, slots["square_average"], [], [], counts, foreach=True, lr=learning_rate,
+                    alpha=settings.beta2, eps=settings.epsilon, weight_decay=0.0, momentum=0.0, centered=False,
                 )  # fmt: skip
             case _:
-                torch._foreach_add_(self.counts, 1.0)
+                torch._foreach_add_(counts, 1.0)
                 torch._fused_adam_(
-                    buffers, gradients, self._slot("average"), self._slot("square_average"), [], self.counts,
+                    buffers, gradients, slots["average"], slots["square_average"], [], counts,
                     amsgrad=False, lr=learning_rate, beta1=settings.momentum, beta2=settings.beta2,
                     eps=settings.epsilon, weight_decay=0.0, maximize=False,
                 )  # fmt: skip
-
-    def _slot(self, name: str) -> list[Tensor]:
-        return [state[name] for state in self.state]
 
     def tensors(self) -> dict[str, Tensor]:
         """The rule's state, named "0.average", "0.step" and so on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
@@ -26,7 +26,9 @@ class Counters:
     epoch: Count = 0
     batch: Count = 0
     seen: Count = 0  # examples of this epoch so far
-    epoch_loss: float = 0.0  # sum of batch losses of this epoch so far
+    epoch_loss: float = 0.0  # sum over the scored units (the examples, without weights) of this epoch so far
+    epoch_units: Annotated[float, Between(0, 1e300)] = 0.0  # how many those are
+    micro_batch: Count = 0  # examples at a time that fit into memory, where a whole batch did not (0: it does)
     seconds: Seconds = 0.0  # training time so far, over all sittings
     epoch_seconds: Seconds = 0.0  # of which in this epoch
     best_error: float = float("inf")
@@ -55,7 +57,7 @@ class TrainingState:
         random = {"torch": torch.get_rng_state(), "augmentation": self.augmentation.get_state()}
         average = {str(i): tensor for i, tensor in enumerate(self.average)}
         return {
-            "model.safetensors": tensors_to_bytes(self.model.state_dict()),
+            "model.safetensors": tensors_to_bytes(own_tensors(self.model)),
             "optimizer.safetensors": tensors_to_bytes(self.optimiser.tensors()),
             "average.safetensors": tensors_to_bytes(average),
             "best.safetensors": tensors_to_bytes(self.best),
@@ -77,7 +79,7 @@ class TrainingState:
             tensor.copy_(average[str(i)])
         self.best = tensors_from_bytes(files, "best.safetensors", where)
         if self.best:
-            check_like(self.best, self.model.state_dict(), f"{place}best.safetensors")
+            check_like(self.best, own_tensors(self.model), f"{place}best.safetensors")
         random = tensors_from_bytes(files, "random.safetensors", where)
         now = {"torch": torch.get_rng_state(), "augmentation": self.augmentation.get_state()}
         check_like(random, now, f"{place}random.safetensors")
@@ -106,9 +108,23 @@ def tensors_from_bytes(files: Mapping[str, bytes], name: str, where: str = "") -
         ) from None  # fmt: skip
 
 
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state, detached: tied tensors (one weight of two layers) once, under the first of their names."""
+    seen, own = set[tuple[Any, ...]](), dict[str, Tensor]()
+    for name, tensor in model.state_dict().items():
+        place = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) if tensor.numel() else (name,)
+        if place not in seen:
+            seen.add(place)
+            own[name] = tensor
+    return own
+
+
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str = "model.safetensors") -> None:
-    """Copy values into the model's own tensors. Raises ArtefactError when names, shapes or values do not suit them."""
-    own = model.state_dict()
+    """Copy values into the model's own tensors; what it ties stays tied.
+
+    Raises ArtefactError when names, shapes or values do not suit them.
+    """
+    own = own_tensors(model)
     check_like(tensors, own, where)
     with torch.no_grad():
         for name, tensor in tensors.items():

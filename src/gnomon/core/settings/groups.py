@@ -456,6 +456,12 @@ class MachineSettings(Group):
         "keep: keep freed memory for the whole process (faster convnets, more memory), as the command line does; "
         "system: return it, as a library call does",
     )
+    micro_batch: int | None = setting(
+        None,
+        "examples of a batch that are in memory at a time (all, or as many as fit): the same step more slowly, but for "
+        "batch norm, which measures them",
+        ge=1,
+    )
     save_every: Seconds = setting(30.0, "seconds of training between checkpoints")
 
 

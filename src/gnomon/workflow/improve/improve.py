@@ -23,7 +23,7 @@ from gnomon.strategy.improve_diary import Entry, Event, State, kept_summary, pag
 from gnomon.strategy.wording import format_error
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
-from gnomon.training.state import Counters, TrainingState
+from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.workflow.fit import fit
 from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
@@ -277,7 +277,7 @@ def checkpoint_of(trial: Trial, num_train: int) -> dict[str, bytes]:
         optimiser=Optimiser(parameters, settings.optimiser, settings.regularise, num_train),
         augmentation=torch.Generator(),
         average=parameters.copies() if settings.regularise.ema else [],
-        best={name: tensor.detach().clone() for name, tensor in trial.model.state_dict().items()},
+        best={name: tensor.detach().clone() for name, tensor in own_tensors(trial.model).items()},
         counters=counters,
     )
     return state.files()

@@ -11,7 +11,7 @@ from torch import nn
 from gnomon.checks.shapes_and_cost import LayerRow
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
-from gnomon.training.state import tensors_to_bytes
+from gnomon.training.state import own_tensors, tensors_to_bytes
 from gnomon.workflow.road.judge import Measured
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, b
     """What is needed to predict: weights as safetensors, the task's facts as JSON."""
     about = {"task": task.name, "facts": task.facts(), "settings": settings.model_dump(mode="json")}
     return {
-        "weights.safetensors": tensors_to_bytes(model.state_dict()),
+        "weights.safetensors": tensors_to_bytes(own_tensors(model)),
         "task.json": json.dumps(about, indent=1, ensure_ascii=False).encode(),
     }
 
