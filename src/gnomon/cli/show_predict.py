@@ -13,7 +13,7 @@ from rich.table import Table
 
 from gnomon.cli.options import new_file
 from gnomon.cli.text import printable
-from gnomon.runs.spreadsheet import safe_text
+from gnomon.core.spreadsheet import safe_text
 from gnomon.runs.writer import write_bytes
 
 if TYPE_CHECKING:

@@ -23,10 +23,11 @@ def read_given(path: Path, *, missing: GnomonError, limit: int = LIMIT) -> bytes
         raise missing from None
     except OSError as error:
         raise _refused(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise _refused(path, "is not a file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise _refused(path, "is not a file")
         if found.st_size > limit:
             raise _refused(path, f"has {found.st_size:,} bytes, more than the {limit:,} expected")
         return file.read(limit)

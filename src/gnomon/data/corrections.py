@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,8 @@ import polars as pl
 
 from gnomon.core.errors import DataError
 from gnomon.core.example import Examples
+from gnomon.core.given import read_given
+from gnomon.core.spreadsheet import from_csv
 from gnomon.data.images.examples import ImageExamples
 from gnomon.data.source import display_name
 from gnomon.data.tables.examples import TableExamples
@@ -20,27 +21,24 @@ from gnomon.data.tables.examples import TableExamples
 def read_corrections(path: Path) -> dict[str, str | None]:
     """{id: right label, or None where nobody knows it} from the columns id and label of a CSV.
 
-    A ' in front of a text, which keeps spreadsheets from running it, is taken off. Raises DataError naming the line.
+    A ' in front of a text, which keeps spreadsheets from running it, is taken off. Raises DataError naming the line,
+    UsageError for what is no regular file, or one of an absurd size.
     """
     where = display_name(str(path))
+    fix = "gnomon labels ... corrected=FILE writes one."
+    data = read_given(path, missing=DataError("there is no such file.", where=where, fix=fix))
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except FileNotFoundError:
-        raise DataError(
-            "there is no such file.", where=where, fix="gnomon labels ... corrected=FILE writes one."
-        ) from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"is no CSV table ({error}).", where=where, fix="save it as CSV, UTF-8.") from None
+        names, rows = from_csv(data)
+    except (ValueError, UnicodeDecodeError) as error:
+        fix = "save it as CSV, UTF-8, with the header id,given,label."
+        raise DataError(f"is no table of corrections: {error}.", where=where, fix=fix) from None
+    if "label" not in names:
+        raise DataError("has no columns id and label.", where=where, fix="keep the header: id,given,label.")
     found: dict[str, str | None] = {}
-    for number, row in enumerate(rows, start=2):
-        one, label = row.get("id"), row.get("label")
-        if one is None or label is None:
-            raise DataError("has no columns id and label.", where=where, fix="keep the header: id,given,label.")
-        one = one.removeprefix("'")
-        if one in found:
-            raise DataError(f"{one!r} is there twice.", where=f"{where}, line {number}", fix="keep one row of it.")
-        found[one] = label.removeprefix("'") or None
+    for row in rows:
+        if row["id"] in found:
+            raise DataError(f"{row['id']!r} is there twice.", where=where, fix="keep one row of it.")
+        found[row["id"]] = row["label"] or None
     return found
 
 

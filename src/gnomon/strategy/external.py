@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
+from gnomon.core.plain import LARGEST_FLOAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +42,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
     table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
     _check_names(table, origin)
+    _check_types(table, origin)
     if table.is_empty():
         raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     splits = _splits(table, origin)
@@ -99,12 +104,13 @@ def read_table(path: Path) -> pl.DataFrame:
         raise DataError("there is no such file.", where=str(path), fix="give the path of a Parquet or CSV file.")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)  # * and [ in a name would lead to other files
         with path.open("rb") as file:
             if b"\0" in file.read(4096):
                 raise DataError("this is not a text table.", where=str(path), fix="give a Parquet or CSV file.")
-        table = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        table = pl.read_csv(path, infer_schema=False, glob=False)
+        _check_rows(path, table.width)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise DataError(
             f"the file cannot be read: {first}.",
@@ -114,6 +120,55 @@ def read_table(path: Path) -> pl.DataFrame:
     return table.select(
         pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in table.columns
     )
+
+
+def _check_rows(path: Path, width: int) -> None:
+    """Raise DataError for a row that is shorter than the header: polars fills it with empty cells."""
+    data = path.read_bytes()
+    if b'"' in data:
+        lines = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
+        short = next(((lines.line_num, len(line)) for line in lines if line and len(line) < width), None)
+    else:
+        codes = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
+        ends, commas = np.flatnonzero(codes == ord("\n")), np.flatnonzero(codes == ord(","))
+        widths = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
+        lengths = np.diff(ends, prepend=-1) - 1 - (codes[np.maximum(ends - 1, 0)] == ord("\r"))
+        wrong = np.flatnonzero((widths < width) & (lengths > 0))
+        short = (int(wrong[0]) + 1, int(widths[wrong[0]])) if len(wrong) else None
+    if short is not None:
+        line, cells = short
+        raise DataError(
+            f"the row has {cells} cell{'s' * (cells != 1)}, the header {width}.",
+            where=f"{path} line {line}",
+            fix="complete the row, or take it out.",
+        )
+
+
+def _check_types(table: pl.DataFrame, origin: str) -> None:
+    for name, dtype in table.schema.items():
+        is_plain = dtype.is_numeric() or dtype.is_temporal() or dtype in (
+            pl.String, pl.Boolean, pl.Categorical, pl.Enum, pl.Null,
+        )  # fmt: skip
+        if not is_plain:
+            raise DataError(
+                f"the column {name!r} has the type {dtype}.", where=origin, fix="give texts, numbers or truths."
+            )
+
+
+def _check_forms(pair: Mapping[str, pl.Series], origin: str) -> None:
+    """Raise DataError where all targets are numbers and no prediction is, or the other way round: two forms of one."""
+    numeric = {
+        name: column.drop_nulls().unique().cast(pl.String).cast(pl.Float64, strict=False).is_not_null()
+        for name, column in pair.items()
+    }
+    target, prediction = numeric["target"], numeric["prediction"]
+    if (target.all() and not prediction.any()) or (prediction.all() and not target.any()):
+        shown = " and ".join(f"{name} {str(column[0])!r}" for name, column in pair.items())
+        raise DataError(
+            f"targets and predictions are written in two ways: {shown}, for instance.",
+            where=f"{origin}, row 1",
+            fix="write both as numbers, or both as names.",
+        )
 
 
 def _check_names(table: pl.DataFrame, origin: str) -> None:
@@ -151,16 +206,20 @@ def _splits(table: pl.DataFrame, origin: str) -> pl.Series:
 def _number(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
     """Float64; nulls only where they mean unknown."""
     numbers = table[name].cast(pl.Float64, strict=False)
-    high = 1.0 if name == "confidence" or name.startswith("p.") else float("inf")
+    high = 1.0 if name == "confidence" or name.startswith("p.") else LARGEST_FLOAT
     good = numbers.is_finite() & (numbers >= 0) & (numbers <= high)
     if name == "loss":
-        good = numbers.is_finite()
+        good = numbers.abs() <= LARGEST_FLOAT
     may_miss = name in ("loss", "confidence")
     good = good.fill_null(False) | (table[name].is_null() if may_miss else pl.repeat(False, len(table), eager=True))
     if not good.all():
         bad = int((~good).arg_max() or 0)
         expected = (
-            "a number from 0 to 1" if high == 1 else "a finite number" + ("" if name == "loss" else " of at least 0")
+            "a number from 0 to 1"
+            if high == 1
+            else f"a number of at most {LARGEST_FLOAT:g}"
+            if (numbers[bad] or 0) > LARGEST_FLOAT
+            else "a finite number" + ("" if name == "loss" else " of at least 0")
         )
         raise _bad_cell(name, bad, table[name][bad], origin, expected)
     return numbers
@@ -179,6 +238,7 @@ def _errors(table: pl.DataFrame, origin: str) -> tuple[str, dict[str, pl.Series]
     if _is_measure(pair["target"], pair["prediction"]):
         numbers = {name: _finite(table, name, origin) for name in pair}
         return "", numbers | {"error": (numbers["prediction"] - numbers["target"]).abs()}
+    _check_forms(pair, origin)
     names = {name: column.cast(pl.String) for name, column in pair.items()}
     return SHARE, names | {"error": (names["prediction"] != names["target"]).cast(pl.Float64)}
 
@@ -200,9 +260,10 @@ def _is_measure(target: pl.Series, prediction: pl.Series) -> bool:
 
 def _finite(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
     numbers = table[name].cast(pl.Float64)
-    if not numbers.is_finite().all():
-        bad = int((~numbers.is_finite()).arg_max() or 0)
-        raise _bad_cell(name, bad, table[name][bad], origin, "a finite number")
+    good = numbers.abs() <= LARGEST_FLOAT
+    if not good.all():
+        bad = int((~good).arg_max() or 0)
+        raise _bad_cell(name, bad, table[name][bad], origin, f"a finite number of at most {LARGEST_FLOAT:g}")
     return numbers
 
 
@@ -220,7 +281,8 @@ def _ids(table: pl.DataFrame, splits: pl.Series, origin: str) -> pl.Series:
             where=f"{origin}, column 'id', row {bad + 1}",
             fix="give each example of a split one row.",
         )
-    return ids.cast(pl.UInt64) if ids.dtype.is_integer() and (ids >= 0).all() else ids.cast(pl.String)
+    are_numbers = ids.dtype.is_integer() and (ids.min() or 0) >= 0 and (ids.max() or 0) < 2**63  # type: ignore[operator]
+    return ids.cast(pl.UInt64) if are_numbers else ids.cast(pl.String)
 
 
 def _text(table: pl.DataFrame, name: str) -> pl.Series:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.workflow.prepare import prepare
@@ -71,7 +74,35 @@ def test_a_file_of_corrections_is_read_with_its_marks_taken_off(tmp_path):
     with pytest.raises(DataError, match="'7' is there twice"):
         read_corrections(tmp_path / "twice.csv")
     (tmp_path / "odd.csv").write_text("name,label\n7,bee\n")
-    with pytest.raises(DataError, match="columns id and label"):
+    with pytest.raises(DataError, match="there is no column id"):
         read_corrections(tmp_path / "odd.csv")
+    (tmp_path / "other.csv").write_text("id,given\n7,bee\n")
+    with pytest.raises(DataError, match="columns id and label"):
+        read_corrections(tmp_path / "other.csv")
     with pytest.raises(DataError, match="no such file"):
         read_corrections(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(("content", "what"), [
+    ("id,given,label\n7,ant,bee,wasp\n", "line 2 has 4 cells, the header 3"),
+    ("id,given,label\n7,ant\n", "line 2 has 2 cells, the header 3"),
+    ("id,label,label\n7,ant,bee\n", "two columns are called 'label'"),
+    ("id,id,label\n7,7,bee\n", "two columns are called 'id'"),
+    ("", "there is no column id"),
+])  # fmt: skip
+def test_ragged_rows_and_columns_that_are_there_twice_are_refused(tmp_path, content, what):
+    (tmp_path / "c.csv").write_text(content)
+    with pytest.raises(DataError, match=what):
+        read_corrections(tmp_path / "c.csv")
+
+
+def test_corrections_that_a_spreadsheet_saved_with_semicolons_are_read(tmp_path):
+    (tmp_path / "c.csv").write_bytes("\ufeffid;given;label\r\n7;ant;bee\r\n".encode())
+    assert read_corrections(tmp_path / "c.csv") == {"7": "bee"}
+
+
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match=r"is not a file|cannot be read"):
+            read_corrections(path)

@@ -140,7 +140,8 @@ def test_no_rows_are_refused():
     ("text", "words"),
     [
         ("split,target,prediction\ntrain,a,b,c\n", "cannot be read"),
-        ("split,target,prediction\ntrain,a\n", "column 'prediction', row 1: .* found nothing"),
+        ("split,target,prediction\ntrain,a\n", "line 2: the row has 2 cells, the header 3"),
+        ("split,target,prediction\ntrain,a,\n", "column 'prediction', row 1: .* found nothing"),
         ("split,target,prediction\ntrain,a,b\n\ndev,a,b\n", "column 'split', row 2"),
         ("", "cannot be read"),
     ],
@@ -181,3 +182,66 @@ def test_a_table_from_elsewhere_is_diagnosed():
         }
     )
     assert diagnose(read_predictions(table)).verdict.contenders == ("variance",)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+ROWS = "split,target,prediction\ntrain,a,a\ntrain,b,b\ndev,a,b\ndev,b,b\n"
+
+
+@pytest.mark.parametrize("name", ["p*.csv", "p[1].csv", "p?.csv", "{a,b}.csv"])
+def test_a_name_with_wildcards_is_one_file_and_its_neighbours_are_not_read(tmp_path, name):
+    (tmp_path / name).write_text(ROWS)
+    for other in ("p1.csv", "pa.csv", "a.csv"):
+        (tmp_path / other).write_text(ROWS.replace("a,b", "a,a"))
+    assert read_predictions(tmp_path / name)["dev"].table["error"].to_list() == [1.0, 0.0]
+    assert len(read_predictions(tmp_path / name)["train"].table) == 2
+
+
+@pytest.mark.parametrize("name", ["p*.parquet", "p[1].parquet"])
+def test_so_is_a_parquet_file(tmp_path, name):
+    frame().write_parquet(tmp_path / name)
+    frame(target=["b"] * 4).write_parquet(tmp_path / "p1.parquet")
+    assert read_predictions(tmp_path / name)["dev"].table["target"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_short_rows_are_refused_with_their_line(tmp_path, quoted, end, last):
+    lines = ["id,split,target,prediction,group", "1,train,a,a,g", '2,train,"b, c",b,g' if quoted else "2,train,b,b,g"]
+    lines += ["3,dev,a,a", "4,dev,b,b,g"]
+    path = tmp_path / "p.csv"
+    path.write_bytes((end.join(lines) + end * last).encode())
+    with pytest.raises(DataError, match=r"p\.csv line 4: the row has 4 cells, the header 5"):
+        read_predictions(path)
+    path.write_bytes((end.join(line + ",g" if line.startswith("3") else line for line in lines) + end * last).encode())
+    assert len(read_predictions(path)["dev"].table) == 2
+
+
+@pytest.mark.parametrize("values", [[[1]] * 4, [{"a": 1}] * 4, [b"x"] * 4])
+@pytest.mark.parametrize("name", ["target", "prediction", "id", "group", "tag.camera", "p.a", "weight"])
+def test_columns_of_odd_types_are_named(values, name):
+    with pytest.raises(DataError, match=f"the column '{name}' has the type"):
+        read_predictions(frame(**{name: values}))
+
+
+@pytest.mark.parametrize("name", ["error", "weight", "loss"])
+def test_numbers_whose_squares_are_not_finite_are_refused(name):
+    with pytest.raises(
+        DataError, match=f"found 1e\\+308.*column '{name}', row 3|column '{name}', row 3.*found 1e\\+308"
+    ):
+        read_predictions(frame(**{name: [1.0, 1.0, 1e308, 1.0]}))
+    with pytest.raises(DataError, match="column 'prediction', row 3"):
+        read_predictions(frame(target=[1.5] * 4, prediction=[1.5, 1.5, 1e308, 1.5]))
+
+
+def test_ids_beyond_64_bits_are_texts():
+    ids = pl.Series([2**70 + i for i in range(4)], dtype=pl.Int128)
+    assert read_predictions(frame(id=ids))["dev"].table["id"].to_list() == [str(2**70 + 2), str(2**70 + 3)]
+
+
+def test_targets_and_predictions_in_two_forms_are_refused():
+    with pytest.raises(DataError, match="written in two ways: target 'a' and prediction '0'"):
+        read_predictions(frame(prediction=[0, 1, 1, 1]))
+    with pytest.raises(DataError, match="written in two ways: target '1' and prediction 'True'"):
+        read_predictions(frame(target=[1, 0, 1, 0], prediction=[True, False, True, True]))

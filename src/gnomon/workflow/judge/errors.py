@@ -14,8 +14,8 @@ from gnomon import report
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.given import read_given
 from gnomon.core.seeds import derive
-from gnomon.runs.spreadsheet import RAW, from_csv
-from gnomon.runs.spreadsheet import to_csv as csv_of
+from gnomon.core.spreadsheet import RAW, from_csv
+from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.runs.tags import Saying, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags

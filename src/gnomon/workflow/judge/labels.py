@@ -15,9 +15,9 @@ from gnomon.core.evaluation import SHARE
 from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings, from_flat
+from gnomon.core.spreadsheet import from_csv
+from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.metrics.interval import Interval
-from gnomon.runs.spreadsheet import from_csv
-from gnomon.runs.spreadsheet import to_csv as csv_of
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy.labels import (
     PARTS,

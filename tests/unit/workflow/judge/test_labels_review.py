@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from gnomon.core.errors import DataError, UsageError
-from gnomon.runs.spreadsheet import from_csv, to_csv
+from gnomon.core.spreadsheet import from_csv, to_csv
 from gnomon.strategy.labels import find_suspects
 from gnomon.workflow.judge.labels import Audit, Said, _folds, corrections, judge_review, read_review, write_review
 

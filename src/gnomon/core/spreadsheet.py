@@ -49,13 +49,16 @@ def from_csv(data: bytes, key: str = "id", *, raw: bool = False) -> tuple[list[s
     """The column names and the rows of a CSV that `to_csv` wrote and a spreadsheet saved again.
 
     Cells are apart by the one of `,` `;` and tab with which there is a column `key`. Raises ValueError naming the line
-    whose width differs from the header's.
+    whose width differs from the header's, or the column that is there twice.
     """
     text = data.decode("utf-8-sig")
     found = [lines for delimiter in ",;\t" if (lines := _lines(text, delimiter, raw=raw)) and key in lines[0][1]]
     if not found:
         raise ValueError(f"there is no column {key}")
     names = found[0][0][1]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two columns are called {twice!r}")
     rows = []
     for number, line in found[0][1:]:
         if len(line) != len(names):
