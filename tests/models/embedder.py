@@ -58,6 +58,7 @@ FAMILY = Family(
     source="Taigman et al. 2014, much reduced",
     takes=("picture",),
     build=build,
+    gives=("embedding",),
     settings=EmbedderSettings,
     abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

@@ -55,6 +55,7 @@ FAMILY = Family(
     source="Redmon et al. 2016, much reduced",
     takes=("picture",),
     build=build,
+    gives=("map",),
     settings=GridSettings,
     abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

@@ -63,6 +63,7 @@ FAMILY = Family(
     source="Cho et al. 2014",
     takes=("words",),
     build=build,
+    gives=("sequence",),
     settings=GruSettings,
     abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from gnomon.core.settings import Settings
+    pass
 
 OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may keep freed memory
 
@@ -61,12 +61,6 @@ def _one(words: list[str], what: str, command: str, example: str) -> str:
             fix="give settings as key=value, and put a path with spaces in quotes.",
         )
     return words[0]
-
-
-def _opened(values: Mapping[str, str]) -> Settings:
-    from gnomon.core.settings import from_flat
-
-    return from_flat(values)
 
 
 def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -134,11 +128,12 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.cli.show_two_way import print_two_way, two_way_as_json
+    from gnomon.core.settings import from_flat
     from gnomon.workflow.judge.diagnose import diagnose as run_diagnose
     from gnomon.workflow.judge.diagnose import general_and_target
 
     is_table = human is not None and human.lower().endswith((".csv", ".parquet", ".pq"))
-    levels = _opened({"human": human}).goal.human if human is not None and not is_table else None
+    levels = from_flat({"human": human}).goal.human if human is not None and not is_table else None
     people = human if is_table else levels
     diagnosis = run_diagnose(run, predictions=predictions, human=people)
     table = general_and_target(run, predictions=predictions, human=people)
@@ -338,9 +333,11 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """How DATA is interpreted and split, and why, with nine examples as a picture:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
+    from gnomon.workflow.peek import ACTING
     from gnomon.workflow.peek import peek as run_peek
+    from gnomon.workflow.road.open import settings_for
 
-    found = run_peek(source, _opened(values))
+    found = run_peek(source, settings_for(values, verb="peek", acting=ACTING)[0])
     return _said(as_json, peek_as_json, print_peek, found)
 
 
@@ -348,9 +345,11 @@ def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Does this train at all? Initial loss, memorising, gradients, shuffled labels:  gnomon check DATA"""
     source = _one(words, "DATA", "check", "digits")
     from gnomon.cli.show_data import print_checked
+    from gnomon.workflow.check import ACTING
     from gnomon.workflow.check import check as run_check
+    from gnomon.workflow.road.open import settings_for
 
-    checked = run_check(source, _opened(values))
+    checked = run_check(source, *settings_for(values, verb="check", acting=ACTING))
     if as_json:
         findings = [{"name": each.name, "passed": each.passed, "text": each.text} for each in checked.findings]
         _print_json({"passed": checked.passed, "findings": findings})
@@ -382,12 +381,30 @@ def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Every setting, its default and what it does:  gnomon settings [TASK]"""
-    _no_settings(values, "settings", "none")
+    """Every setting, its value and what it does:  gnomon settings [TASK] [model=NAME]
+
+    With a task, values as it fills them in, and which settings do nothing there. A model brings settings of its own.
+    """
+    model = values.pop("model", None)
+    _no_settings(values, "settings", "model")
     from gnomon.cli.show_data import print_settings, settings_as_json
+    from gnomon.workflow.defaults import settings_of
 
     task = _one(words, "TASK", "settings", "tabular_regression") if words else None
-    return _said(as_json, settings_as_json, print_settings, task)
+    return _said(as_json, settings_as_json, print_settings, settings_of(task, model), task)
+
+
+def models(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Models to choose from, with their source and settings:  gnomon models [TASK]
+
+    With a task, those that take its inputs, with parameters and multiply-adds on its sample data.
+    """
+    _no_settings(values, "models", "none")
+    from gnomon.cli.show_data import models_as_json, print_models
+    from gnomon.workflow.defaults import models_of
+
+    task = _one(words, "TASK", "models", "image_classification") if words else None
+    return _said(as_json, models_as_json, print_models, models_of(task), task)
 
 
 def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
@@ -399,30 +416,21 @@ def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
         )
 
 
-COMMANDS: Mapping[str, Command] = {
-    "fit": fit,
-    "predict": predict,
-    "diagnose": diagnose,
-    "test": test,
-    "errors": errors,
-    "studio": studio,
-    "compare": compare,
-    "plan": plan,
-    "labels": labels,
-    "mismatch": mismatch,
-    "pipeline": pipeline,
-    "lr": lr,
-    "nudge": nudge,
-    "probe": probe,
-    "improve": improve,
-    "tune": tune,
-    "retest": retest,
-    "peek": peek,
-    "check": check,
-    "show": show,
-    "gallery": gallery,
-    "settings": settings,
+GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them: in the order of the work
+    "train and use": {"fit": fit, "predict": predict, "test": test},
+    "look before you train": {"peek": peek, "check": check, "lr": lr, "plan": plan},
+    "what holds it back": {
+        "diagnose": diagnose,
+        "errors": errors,
+        "labels": labels,
+        "mismatch": mismatch,
+        "compare": compare,
+        "pipeline": pipeline,
+    },
+    "make it better": {"probe": probe, "improve": improve, "tune": tune, "retest": retest, "nudge": nudge},
+    "see": {"show": show, "studio": studio, "models": models, "settings": settings, "gallery": gallery},
 }
+COMMANDS: Mapping[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 
 def help_text(command: str | None = None) -> str:
@@ -432,7 +440,10 @@ def help_text(command: str | None = None) -> str:
         return "\n".join(line.strip() for line in lines) + f"\n\n{EVERY_COMMAND}\n"
     firsts = {name: (function.__doc__ or "").strip().splitlines()[0] for name, function in COMMANDS.items()}
     width = max(map(len, firsts))
-    about = "\n".join(f"  {name:<{width}}  {first.partition(':  ')[0]}" for name, first in firsts.items())
+    about = "\n\n".join(
+        "\n".join([f"{title}:", *(f"  {name:<{width}}  {firsts[name].partition(':  ')[0]}" for name in group)])
+        for title, group in GROUPS.items()
+    )
     return (
         "Train a deep-learning system on your own data and measure what holds it back.\n\n"
         f"  gnomon fit DATA [key=value ...]\n\n{about}\n\n{EVERY_COMMAND}\n"

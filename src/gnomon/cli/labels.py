@@ -47,16 +47,16 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
         whole(key, own[key], least) if key in own else None for key, least in (("top", 0), ("random", 0), ("folds", 2))
     )
     difference = share("difference", own["difference"]) if "difference" in own else None
-    from gnomon.core.settings import from_flat
     from gnomon.workflow.judge import labels
+    from gnomon.workflow.road.open import settings_for
     from gnomon.workflow.run import load
 
     is_run = thing == "latest" or os.path.lexists(Path(thing) / "manifest.json")
     if is_run and values:
         raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
-    settings = None if is_run else from_flat(values)
+    settings, given = (None, frozenset[str]()) if is_run else settings_for(values)
     audit = labels.audit(
-        load(thing) if is_run else thing, split=own.get("split"), settings=settings,
+        load(thing) if is_run else thing, split=own.get("split"), settings=settings, given=given,
         folds=labels.FOLDS if folds is None else folds,
     )  # fmt: skip
     reviewed, written, num_corrected = None, 0, 0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gnomon.cli.text import printable
-from gnomon.core.settings import from_flat
-from gnomon.workflow.rate import DIVERGED, Found, RangeTest, find_rate
+from gnomon.workflow.rate import ACTING, DIVERGED, Found, RangeTest, find_rate
+from gnomon.workflow.road.open import settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ ROWS, COLUMNS = 10, 70  # of the chart
 
 def run(source: str, values: Mapping[str, str]) -> Found:
     """The range test of a source with these settings."""
-    return find_rate(source, from_flat(values))
+    return find_rate(source, *settings_for(values, verb="lr", acting=ACTING))
 
 
 def print_found(found: Found) -> None:

@@ -14,6 +14,7 @@ from gnomon.core.settings import rows
 
 if TYPE_CHECKING:
     from gnomon.workflow.check import Checked
+    from gnomon.workflow.defaults import ModelLine, SettingLine
     from gnomon.workflow.peek import Peek
     from gnomon.workflow.show import Shown
 
@@ -125,35 +126,66 @@ def shown_as_json(shown: Shown) -> dict[str, Any]:
     }
 
 
-def print_settings(task: str | None) -> None:
-    console, defaults = _console(), _defaults(task)
-    for row in rows():
-        default = defaults.get(row.key, row.default)
-        shown = _value(default) if default is not None else "not set" if row.key in defaults else "(by data)"
+def print_settings(lines: list[SettingLine], task: str | None) -> None:
+    console = _console()
+    for line in lines:
+        row, shown = line.row, _value(line.value)
+        if line.value is None:
+            shown = "not set" if task is not None else "(by data)"
         links = f"  [{', '.join(row.links)}]" if row.links else ""
-        console.print(f"  {row.key:<28} {shown:<14} {row.description}{links}", markup=False)
+        idle = f"  (nothing here: {line.idle})" if line.idle else ""
+        console.print(f"  {row.key:<28} {shown:<14} {row.description}{links}{idle}", markup=False)
     if task is not None:
         console.print(f"\n  as filled in for {task} on its sample data; other data may get other values", markup=False)
+    else:
+        console.print(
+            "\n  a model has settings of its own: gnomon settings TASK model=NAME, gnomon models", markup=False
+        )
 
 
-def settings_as_json(task: str | None) -> dict[str, Any]:
-    defaults = _defaults(task)
+def settings_as_json(lines: list[SettingLine], _task: str | None) -> dict[str, Any]:
     return {
-        row.key: {
-            "default": defaults.get(row.key, row.default),
-            "description": row.description,
-            "links": list(row.links),
+        line.row.key: {
+            "default": line.value,
+            "description": line.row.description,
+            "links": list(line.row.links),
+            "does_nothing": line.idle or None,
         }
-        for row in rows()
+        for line in lines
     }
 
 
-def _defaults(task: str | None) -> dict[str, Any]:
-    if task is None:
-        return {}
-    from gnomon.workflow.defaults import defaults_of
+def print_models(lines: list[ModelLine], task: str | None) -> None:
+    console = _console()
+    width = max(len(line.name) for line in lines)
+    sizes = f"{'parameters':>12}{'multiply-adds':>16}" if task is not None else ""
+    header = f"  {'model':<{width}}  {'inputs':<16}{sizes}  what, and where it is from"
+    console.print(header, style="bold", markup=False)
+    for line in lines:
+        counts = ("-" if one is None else f"{one:,}" for one in (line.parameters, line.multiply_adds))
+        size = "{:>12}{:>16}".format(*counts) if task is not None else ""
+        about = f"{line.family.title}; {line.family.source}"
+        takes = ", ".join(line.family.takes)
+        console.print(f"  {line.name:<{width}}  {takes:<16}{size}  {about}", markup=False)
+        if line.own:
+            console.print(f"  {'':<{width}}  {'':<16}{' ' * len(sizes)}  settings: {', '.join(line.own)}", markup=False)
+    if task is not None:
+        console.print(f"\n  sizes as on the sample data of {task}; gnomon show RUN has those of a run", markup=False)
 
-    return defaults_of(task)
+
+def models_as_json(lines: list[ModelLine], _task: str | None) -> dict[str, Any]:
+    return {
+        line.name: {
+            "title": line.family.title,
+            "source": line.family.source,
+            "inputs": list(line.family.takes),
+            "settings": list(line.own),
+            "parameters": line.parameters,
+            "multiply_adds": line.multiply_adds,
+            "weights": [weights.origin for weights in line.family.weights if weights.name == line.name],
+        }
+        for line in lines
+    }
 
 
 def _value(value: Any) -> str:

@@ -49,7 +49,7 @@ class Wanted:
     inputs: Any  # Inputs that the family takes
     own: Any  # the family's own settings, typed
     dropout: tuple[float, ...] = ()
-    num_outputs: int | None = None  # None: a backbone without a last layer, which gives named feature maps
+    num_outputs: int | None = None  # None: a backbone without a last layer, which gives "features"
 
 
 @final
@@ -92,5 +92,5 @@ class Family:
     abilities: Callable[[Any], frozenset[str]] = _no_abilities
     defaults: Callable[[Any, int], Mapping[str, Any]] = _no_defaults
     larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
-    gives_features: bool = False  # whether it can be built as a backbone
+    gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
     weights: tuple[Weights, ...] = ()

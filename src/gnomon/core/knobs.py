@@ -107,7 +107,8 @@ class Here:
         if knob.when is not None:
             key, values = knob.when
             if self.settings.get(key) not in values:
-                names = " or ".join(map(str, values))
+                *others, last = map(str, values)
+                names = f"{', '.join(others)} or {last}" if others else last
                 return f"it only acts with {_short_of(key)}={names}"
         return ""
 

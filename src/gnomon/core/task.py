@@ -37,7 +37,7 @@ Batch = dict[str, "torch.Tensor"]
 """Named tensors whose first dim is B. `weight` (B,) counts the scored units of each example; without it, one each."""
 
 Body = Callable[["int | None"], "torch.nn.Module"]
-"""The network of the settings, built for a number of outputs; for None, a backbone that gives named feature maps."""
+"""The network of the settings, built for a number of outputs; for None, a backbone: what a head of "features" wants."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ class Head(abc.ABC):
     """What is to be learned: targets as tensors, the last layers of the model, the loss."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
+    wants: ClassVar[str] = "vector"  # what the model must be able to give: a family says what it gives
     gives_gradient: ClassVar[bool] = False  # whether `losses_and_gradient` is implemented
     columns: ClassVar[tuple[str, ...]]  # the names that `encode` gives, distinct from those of any encoder
 

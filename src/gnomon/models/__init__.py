@@ -23,22 +23,27 @@ def build(task: Task, settings: Settings) -> nn.Module:
     Raises UsageError for a family that does not take the task's inputs, or settings that do not fit it.
     """
     name = settings.model.name or task.kind.model
-    family, inputs = found.family(name), task.encoder.inputs
+    family, inputs, wants = found.family(name), task.encoder.inputs, task.head.wants
     if inputs.modality not in family.takes:
-        fitting = [one for one in found.family_names() if inputs.modality in found.family(one).takes]
         raise UsageError(
             f"model={name} takes inputs of the kind {' or '.join(family.takes)}, and {task.kind.title} has "
             f"{inputs.modality} inputs.",
-            fix=f"use model={' or model='.join(fitting)}.",
+            fix=_instead(inputs.modality, wants),
+        )
+    if wants not in family.gives:
+        raise UsageError(
+            f"model={name} gives a {' or '.join(family.gives)}, and {task.kind.title} needs a {wants}.",
+            fix=_instead(inputs.modality, wants),
         )
     own = family.settings.model_validate(settings.model.own)
 
     def body(num_outputs: int | None) -> nn.Module:
-        if num_outputs is None and not family.gives_features:
-            raise UsageError(
-                f"model={name} cannot be built without its last layer, as {task.kind.title} needs it.",
-                fix="use another model: gnomon models lists them.",
-            )
         return family.build(Wanted(name, inputs, own, tuple(settings.regularise.dropout or ()), num_outputs))
 
     return task.head.build(body)
+
+
+def _instead(modality: str, wants: str) -> str:
+    families = {name: found.family(name) for name in found.family_names()}
+    fitting = [name for name, one in families.items() if modality in one.takes and wants in one.gives]
+    return f"use model={' or model='.join(fitting)}." if fitting else "leave model out."

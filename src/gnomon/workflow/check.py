@@ -9,13 +9,15 @@ import numpy as np
 
 from gnomon.checks.sanity import Finding, sanity_checks
 from gnomon.core.seeds import generator
-from gnomon.core.settings import Settings
+from gnomon.core.settings import Settings, refuse_idle
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.threads import using
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
-from gnomon.workflow.session import open_session
+from gnomon.workflow.session import here_of, open_session
 
+# The settings that do something here: the checks train a little in their own way.
+ACTING = ("data.", "split.", "task.", "model.", "init.", "seed", "machine.", "regularise.dropout")
 MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks use
 
 
@@ -30,9 +32,10 @@ class Checked:
         return all(finding.passed for finding in self.findings)
 
 
-def check(thing: Any, settings: Settings) -> Checked:
+def check(thing: Any, settings: Settings, given: frozenset[str] = frozenset()) -> Checked:
     """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs."""
-    session = open_session(prepare(thing, settings), settings)
+    session = open_session(prepare(thing, settings), settings, given)
+    refuse_idle(given, here_of(session), session.task.kind.title)
     columns = {}
     for name in ("train", "dev"):
         examples = session.prepared.splits[name]

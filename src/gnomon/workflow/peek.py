@@ -17,6 +17,7 @@ from gnomon.workflow.road.card import class_counts
 from gnomon.workflow.road.split import Prepared
 
 SHOWN = 9
+ACTING = ("data.", "split.", "task.", "seed", "runs_folder")  # the settings that do something here
 
 
 @dataclass(frozen=True)

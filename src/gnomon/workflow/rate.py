@@ -16,7 +16,7 @@ from torch import nn
 
 from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import generator
-from gnomon.core.settings import Settings, with_values
+from gnomon.core.settings import Settings, refuse_idle, with_values
 from gnomon.data.columns import Columns, length
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
@@ -25,10 +25,16 @@ from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, own_threads_and_randomness, watched_threads
 from gnomon.workflow.road.encode import on_device
-from gnomon.workflow.session import open_session
+from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import watched
 
 RATE = "optimiser.learning_rate"
+# The settings that do something in a range test: it has rates of its own, and is no longer than it is.
+ACTING = (
+    "data.", "split.", "task.", "model.", "init.", "regularise.weight_decay", "regularise.l", "regularise.dropout",
+    "regularise.augment", "optimiser.name", "optimiser.batch_size", "optimiser.momentum", "optimiser.beta2",
+    "optimiser.epsilon", "optimiser.clip", "machine.", "seed", "runs_folder",
+)  # fmt: skip
 LOWEST, HIGHEST = 1e-6, 10.0  # the sweep
 STEPS = 140  # twenty per decade
 SMOOTHING = 0.95  # weight of the past in the smoothed loss
@@ -63,13 +69,14 @@ class Found:
     name: str  # of the data
 
 
-def find_rate(thing: Any, settings: Settings) -> Found:
+def find_rate(thing: Any, settings: Settings, given: frozenset[str] = frozenset()) -> Found:
     """Sweep the learning rate over `thing` as `fit` would train on it, and draw RUNS/lr/NAME.png.
 
     Raises UsageError, DataError, MachineError, StoppedError.
     """
     with watched():
-        session = open_session(prepare(thing, settings), settings)
+        session = open_session(prepare(thing, settings), settings, given)
+        refuse_idle(given, here_of(session), session.task.kind.title)
         test = range_test(session)
         name = session.prepared.source.name
         picture = Path(settings.runs_folder) / "lr" / f"{name}.png"

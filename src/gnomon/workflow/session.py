@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
+from gnomon.core.knobs import Here
 from gnomon.core.settings import Settings
 from gnomon.workflow.road.build import Session, build_model
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.settings import fill_settings
 from gnomon.workflow.road.split import Prepared
+
+
+def here_of(session: Session) -> Here:
+    """Where the knobs of a session stand."""
+    return session.task.here(session.settings, len(session.prepared.splits["train"]))
 
 
 def open_session(

@@ -152,6 +152,7 @@ class SceneEncoder(Encoder):
 class GridHead(Head):
     """One-stage detection: each cell of a grid says whether an object's middle is in it, which, and how large."""
 
+    wants: ClassVar[str] = "map"
     columns: ClassVar[tuple[str, ...]] = ("boxes",)
 
     class_names: tuple[str, ...]

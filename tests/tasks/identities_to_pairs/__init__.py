@@ -192,6 +192,7 @@ class FaceEncoder(Encoder):
 class IdentityHead(Head):
     """Embeddings learnt by classifying identities."""
 
+    wants: ClassVar[str] = "embedding"
     columns: ClassVar[tuple[str, ...]] = ("identity", "same")
 
     identities: tuple[str, ...]  # of the training split

@@ -152,6 +152,7 @@ class WordEncoder(Encoder):
 class DigitHead(Head):
     """The next digit, given those before it."""
 
+    wants: ClassVar[str] = "sequence"
     columns: ClassVar[tuple[str, ...]] = ("digits",)
 
     @classmethod

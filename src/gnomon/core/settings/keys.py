@@ -280,6 +280,16 @@ def refuse_idle(given: Collection[str], here: Here, what: str) -> None:
             )
 
 
+def refuse_others(given: Collection[str], acting: tuple[str, ...], verb: str) -> None:
+    """Raises UsageError for a setting (full key) that the user gave to a verb in which it does nothing.
+
+    `acting`: the keys that do something there, or what they begin with: "data.", "seed".
+    """
+    for key in sorted(given):
+        if not key.startswith(acting):
+            raise UsageError(f"{short_key(key)} does nothing in gnomon {verb}.", fix="leave it out, or give it to fit.")
+
+
 def _shown(value: Any) -> str:
     return ",".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value)
 

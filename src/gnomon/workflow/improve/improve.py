@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gnomon.core.errors import StoppedError, UsageError
-from gnomon.core.settings import Settings, fill, from_flat, full_key, with_values
+from gnomon.core.settings import Settings, fill, from_flat, full_key, refuse_idle, with_values
 from gnomon.figures.diary import draw_diary
 from gnomon.figures.encode import svg
 from gnomon.runs import writer
@@ -33,7 +33,7 @@ from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.open import given_keys
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
-from gnomon.workflow.session import open_session
+from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.trial import Trial, Trials
 
@@ -144,6 +144,8 @@ def _begun(
     opened = fill(opened, preset)
     prepared = prepare(source, opened, task)
     session = open_session(prepared, opened, given)
+    if task is None:  # of a run, the settings have done something already
+        refuse_idle(given, here_of(session), session.task.kind.title)
     name = opened.run_name or f"{prepared.source.name}-improved"
     folder = RunFolder.create(Path(opened.runs_folder), session.task.name, name, card_of(session))
     reading = time.monotonic() - started

@@ -14,7 +14,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
-from gnomon.core.settings import Settings, from_flat
+from gnomon.core.settings import Settings, from_flat, refuse_idle
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.metrics.interval import Interval
@@ -35,6 +35,7 @@ from gnomon.strategy.labels import (
 )
 from gnomon.workflow.prepare import prepare, source_of
 from gnomon.workflow.run import Run
+from gnomon.workflow.session import here_of
 
 PROBABILITY = "p."
 FOLDS = 5
@@ -86,7 +87,10 @@ class Reviewed:
     said: tuple[Said, ...]
 
 
-def audit(thing: Any, *, split: str | None = None, settings: Settings | None = None, folds: int = FOLDS) -> Audit:
+def audit(
+    thing: Any, *, split: str | None = None, settings: Settings | None = None, folds: int = FOLDS,
+    given: frozenset[str] = frozenset(),
+) -> Audit:  # fmt: skip
     """The audit of a run's split, or of the training split of data.
 
     dev, train-dev and test (once opened) have the run's own probabilities; train needs `folds` models, each trained on
@@ -94,10 +98,10 @@ def audit(thing: Any, *, split: str | None = None, settings: Settings | None = N
     """
     if isinstance(thing, Run):
         split = (split or "dev").replace("-", "_")
-        return _of_train(thing, None, folds) if split == "train" else _of_evaluation(thing, split)
+        return _of_train(thing, None, folds, frozenset()) if split == "train" else _of_evaluation(thing, split)
     if split not in (None, "train"):
         raise UsageError(f"without a run only train can be audited, not {split}.", fix="leave split out, or fit first.")
-    return _of_train(thing, settings, folds)
+    return _of_train(thing, settings, folds, given)
 
 
 def _of_evaluation(run: Run, split: str) -> Audit:
@@ -105,7 +109,7 @@ def _of_evaluation(run: Run, split: str) -> Audit:
     return _audit(evaluation.table, evaluation.unit, split, "the run's own probabilities", None)
 
 
-def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
+def _of_train(thing: Any, settings: Settings | None, folds: int, given: frozenset[str]) -> Audit:
     """Each fold predicted by a model trained on the others, with the run's settings, or those `fit` would choose."""
     from gnomon.data.columns import take
     from gnomon.training.evaluate import evaluate
@@ -124,6 +128,7 @@ def _of_train(thing: Any, settings: Settings | None, folds: int) -> Audit:
         prepared = prepare(thing, settings)
     train = prepared.splits["train"]
     trials = Trials(prepared, settings)
+    refuse_idle(given, here_of(trials.base), trials.task.kind.title)
     _refuse_numbers(trials.task.judge.error_unit)
     tables = []
     for fold in _folds(train.index, folds, settings.seed):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import Settings, full_key, with_values
+from gnomon.core.settings import Settings, from_flat, full_key, refuse_others, with_values
 from gnomon.data.opening import open_source
 from gnomon.data.source import Source
 
@@ -28,6 +28,15 @@ def open_data(thing: Any, settings: Settings) -> Opened:
     """`thing`, and the target data of `settings`, opened. Raises UsageError, DataError or ArtefactError."""
     source, target = open_source(thing), settings.data.target_data
     return Opened(settings, source, None if target is None else _open_target(target), _reopen(thing))
+
+
+def settings_for(
+    values: Mapping[str, Any], *, verb: str = "fit", acting: tuple[str, ...] = ("",)
+) -> tuple[Settings, frozenset[str]]:
+    """The settings as the user left them, and the full keys given. Raises UsageError for what does nothing there."""
+    settings, given = from_flat(values), given_keys(values)
+    refuse_others(given, acting, verb)
+    return settings, given
 
 
 def given_keys(values: Mapping[str, Any]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import UsageError
-from gnomon.core.settings import fill, from_flat, full_key, value_of
+from gnomon.core.settings import fill, from_flat, full_key, refuse_idle, value_of
 from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
@@ -18,7 +18,7 @@ from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.open import findable
 from gnomon.workflow.road.split import Prepared
-from gnomon.workflow.session import open_session
+from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.tune.driver import Driver
 from gnomon.workflow.tune.findings import Tuned
@@ -80,12 +80,13 @@ def tune(
         prepared = prepare(source, opened)
         given = frozenset(map(full_key, fixed))
         session = open_session(prepared, opened, given, started=started)
-        conditions, num_train = _conditions(satisfy), len(prepared.splits["train"])
+        refuse_idle(given, here_of(session), session.task.kind.title)
+        conditions = _conditions(satisfy)
         if conditions:
             known = known_measures(session)
             for one in conditions:
                 resolve(one.name, known)
-        space = space_of(session.task.here(session.settings, num_train), varied, given, sizes_first=bool(conditions))
+        space = space_of(here_of(session), varied, given, sizes_first=bool(conditions))
         plan = planned(
             session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,
             repeats=repeats, conditions=conditions, workers=_count(workers, prepared, session.device.type),
@@ -143,6 +144,7 @@ def _resume(
         prepared = prepare(source, opened)
         refuse_changes(folder.run, prepared)
         session = open_session(prepared, opened, given, started=started)
+        refuse_idle(given, here_of(session), session.task.kind.title)
         plan = planned(
             session, opened, spaces.from_json(search["space"], str(folder.path / SEARCH)), trials=search["trials"],
             seconds=search["seconds"], sampler=search["sampler"], stop_early=search["stop_early"],
