@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NUM_BINS = 10  # for calibration, equally wide
 PROBABILITY = "p."  # p.CLASS columns hold the model's probability of CLASS
+LESS_IS_BETTER = ("log loss", "calibration error")  # of `scores`
 SMALLEST_PROBABILITY = 1e-15  # log loss of an impossible event that happened: 34.5
 
 

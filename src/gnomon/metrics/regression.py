@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gnomon.core.evaluation import Evaluation
 
 
+LESS_IS_BETTER = ("mean absolute error", "root mean squared error")  # of `scores`
+
+
 def scores(evaluation: Evaluation, *, seed: int = 0) -> dict[str, Interval]:
     """Mean absolute error, root mean squared error, R2, as defined by scikit-learn with `weight` as sample_weight.
 

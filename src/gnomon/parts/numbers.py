@@ -18,7 +18,7 @@ from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data.columns import Columns
 from gnomon.data.tables import TableExamples
-from gnomon.metrics.regression import scores
+from gnomon.metrics.regression import LESS_IS_BETTER, scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,7 +119,7 @@ class NumberJudge(Judge):
         return scores(evaluation) if len(self.target_names) == 1 else {}
 
     def less_is_better(self, measure: str) -> bool:
-        return measure != "R2"
+        return measure in LESS_IS_BETTER
 
     def figures(self, evaluation: Evaluation) -> dict[str, Figure]:
         if len(self.target_names) > 1:

@@ -21,7 +21,7 @@ from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data import augment
 from gnomon.data.columns import Columns
 from gnomon.data.labels import LabelType, as_given
-from gnomon.metrics.classification import scores
+from gnomon.metrics.classification import LESS_IS_BETTER, scores
 from gnomon.nn import losses as loss_functions
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class ClassJudge(Judge):
         return scores(evaluation)
 
     def less_is_better(self, measure: str) -> bool:
-        return measure in ("log loss", "calibration error")
+        return measure in LESS_IS_BETTER
 
 
 def num_outputs(num_classes: int) -> int:

@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from gnomon.core.errors import UsageError
 from gnomon.metrics.interval import Interval
 
-# A metric whose name has one of these words is better when it is lower.
-LESS_IS_BETTER = {
-    "error", "loss", "perplexity", "latency", "size", "seconds", "parameters", "adds", "false", "misses", "cost",
-}  # fmt: skip
 _CONDITION = re.compile(r"^\s*(?P<name>[^<>=]*?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+.\w]+)\s*(?P<percent>%?)\s*$")
 
 
@@ -46,10 +42,6 @@ class Target:
     metric: str = "error"
     conditions: tuple[Condition, ...] = ()
 
-    @property
-    def less_is_better(self) -> bool:
-        return less_is_better(self.metric)
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -57,6 +49,7 @@ class Candidate:
 
     name: str
     measures: Mapping[str, Interval]
+    less_is_better: frozenset[str] = frozenset()  # names of the measures that should be small; the others: large
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +60,6 @@ class Choice:
     ranked: tuple[Candidate, ...]  # those that meet every condition, the best first
     failed: Mapping[str, tuple[Condition, ...]]  # by candidate: the conditions it does not meet
     uncertain: Mapping[str, tuple[Condition, ...]]  # by candidate: conditions whose limit lies inside its interval
-
-
-def less_is_better(metric: str) -> bool:
-    """By name: lower is better for errors, losses, latencies and sizes, higher for everything else."""
-    return bool(LESS_IS_BETTER & set(_plain(metric).split()))
 
 
 def parse_condition(text: str) -> Condition:
@@ -112,7 +100,7 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
         )
         if not failed[candidate.name] and metric in measures and not math.isnan(measures[metric].value):
             eligible.append(candidate)
-    sign = 1 if less_is_better(metric) else -1
+    sign = 1 if any(metric in candidate.less_is_better for candidate in candidates) else -1
     ranked = tuple(sorted(eligible, key=lambda candidate: sign * candidate.measures[metric].value))
     return Choice(ranked[0] if ranked else None, ranked, failed, uncertain)
 

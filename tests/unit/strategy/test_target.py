@@ -6,7 +6,7 @@ import pytest
 
 from gnomon.core.errors import UsageError
 from gnomon.metrics.interval import Interval
-from gnomon.strategy.target import Candidate, Condition, Target, choose, less_is_better, parse_condition, resolve
+from gnomon.strategy.target import Candidate, Condition, Target, choose, parse_condition, resolve
 
 
 def measured(**values: float | tuple[float, float, float]) -> dict[str, Interval]:
@@ -72,13 +72,13 @@ def test_a_limit_inside_the_interval_is_marked_uncertain():
     assert not choose([near], Target("accuracy", (parse_condition("accuracy >= 0.5"),))).uncertain["near"]
 
 
-def test_errors_are_minimised_and_accuracies_maximised():
-    assert less_is_better("error")
-    assert less_is_better("mean absolute error")
-    assert less_is_better("log-loss")
-    assert less_is_better("latency_ms")
-    assert not less_is_better("macro F1")
-    assert not less_is_better("AUC")
+@pytest.mark.parametrize("name", ["1 - mAP@0.5", "WER", "FID", "bits per character", "error"])
+def test_what_is_declared_to_be_better_when_small_is_minimised_and_all_else_maximised(name):
+    few, many = Interval(0.1, 0.0, 0.2), Interval(0.9, 0.8, 1.0)
+    pair = [Candidate("x", {name: many}, frozenset({name})), Candidate("y", {name: few}, frozenset({name}))]
+    assert choose(pair, Target(name)).winner is pair[1]
+    pair = [Candidate("x", {name: few}), Candidate("y", {name: many})]
+    assert choose(pair, Target(name)).winner is pair[1]
 
 
 def test_a_name_is_found_however_it_is_written():

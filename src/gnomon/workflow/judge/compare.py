@@ -31,6 +31,7 @@ class System:
     evaluation: Evaluation
     measures: dict[str, Interval]
     settings: dict[str, Any]
+    less_is_better: frozenset[str]  # names of the measures that should be small
     notes: tuple[str, ...] = ()
 
 
@@ -86,7 +87,7 @@ def compare(
         )
     known = list(dict.fromkeys(name for system in systems for name in system.measures))
     target = Target(resolve(metric, known), asked)
-    choice = choose([Candidate(system.name, system.measures) for system in systems], target)
+    choice = choose([Candidate(system.name, system.measures, system.less_is_better) for system in systems], target)
     unlike = _unlike(systems, _identities(opened))
     if unlike:
         choice = replace(choice, winner=None)
@@ -123,11 +124,17 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
         if "dev" not in evaluations:
             raise DataError("has no dev rows.", where=str(thing), fix="give predictions of the dev split.")
         dev = with_costs(evaluations["dev"], costs)
-        kinds = classification.scores(dev) if dev.unit == SHARE else regression.scores(dev)
-        return System(name, dev, {"error": intervals.split_error(dev), **kinds, **_by_tag(dev)}, {})
+        of_classes, by_tag = dev.unit == SHARE, _by_tag(dev)
+        scores = classification.scores(dev) if of_classes else regression.scores(dev)
+        small = classification.LESS_IS_BETTER if of_classes else regression.LESS_IS_BETTER
+        found = {"error": intervals.split_error(dev), **scores, **by_tag}
+        return System(name, dev, found, {}, frozenset({"error", *by_tag, *small}))
     dev = with_costs(_unseen(thing), costs)
     error = intervals.split_error(dev, seed=thing.settings.seed)
-    measures = {"error": error, **thing.task.judge.metrics(dev), **_by_tag(dev)}
+    judge, tags = thing.task.judge, _by_tag(dev)
+    metrics = judge.metrics(dev)
+    measures = {"error": error, **metrics, **tags}
+    less = {"error", "latency_ms", *tags, *filter(judge.less_is_better, metrics)}
     outcome = thing.folder.load_outcome()
     notes: tuple[str, ...] = ()
     try:
@@ -141,7 +148,7 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
     adds = float(sum(row["multiply_adds"] or 0 for row in outcome["layers"]))
     exact = {"size_mb": size, "parameters": parameters, "multiply_adds": adds, "training_seconds": outcome["seconds"]}
     measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
-    return System(name, dev, measures, all_settings.flat(thing.settings), notes)
+    return System(name, dev, measures, all_settings.flat(thing.settings), frozenset({*less, *exact}), notes)
 
 
 def _unseen(run: Run) -> Evaluation:
