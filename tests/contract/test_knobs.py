@@ -109,7 +109,7 @@ def _check_every_knob(prepared: Prepared, model: str) -> None:
     for row in rows(trials.base.settings):
         knob = next(one for one in here.knobs if one.key == row.key)
         if here.why_idle(knob):
-            with pytest.raises(UsageError, match="would do nothing here"):
+            with pytest.raises(UsageError, match="would have no effect here"):
                 refuse_idle({row.key}, here, "this task")
             if knob.when is None or (knob.needs and knob.needs not in here.abilities):
                 continue
