@@ -13,28 +13,29 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.data import named
 from gnomon.data.archives import open_archive
 from gnomon.data.in_memory import open_object
+from gnomon.data.run_folders import is_of_a_run, is_run, without_runs
 from gnomon.data.source import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, Source, Tree, display_name, reason_of
 from gnomon.data.trees import FilesTree, FolderTree
 
-OF_A_RUN = ("manifest.json", "settings.toml", "splits.parquet")
 UNREAD_ARCHIVE_SUFFIXES = (".7z", ".rar", ".tar.zst", ".tar.lz4")
 
 
-def open_source(thing: Any) -> Source:
+def open_source(thing: Any, runs_folder: str | None = None) -> Source:
     """Open a path, archive, set's name, (X, y), array, polars or pandas frame, torch Dataset, or list of files.
 
+    What gnomon itself wrote is left out: run folders, and all that lies in `runs_folder`.
     Raises UsageError for a name that is neither a path nor a set (with the nearest names), DataError for a path that
     cannot be read, ArtefactError for an archive refused as unsafe.
     """
     if isinstance(thing, str | os.PathLike):
-        return _open_path_or_set(os.fsdecode(thing))
+        return _open_path_or_set(os.fsdecode(thing), runs_folder)
     if isinstance(thing, list | tuple) and thing and all(isinstance(part, str | os.PathLike) for part in thing):
         paths = [os.fsdecode(part) for part in thing]
-        return _open_path_or_set(paths[0]) if len(paths) == 1 else _open_files(paths)
+        return _open_path_or_set(paths[0], runs_folder) if len(paths) == 1 else _open_files(paths)
     return open_object(thing)
 
 
-def _open_path_or_set(text: str) -> Source:
+def _open_path_or_set(text: str, runs_folder: str | None) -> Source:
     path = os.path.expanduser(text)  # noqa: PTH111  # Path() would refuse a NUL and drop a trailing "/."
     try:
         exists = os.path.lexists(path)
@@ -47,7 +48,7 @@ def _open_path_or_set(text: str) -> Source:
             notes = (
                 f"{text} is taken for the path of that name, not for scikit-learn's set: rename the path to get that",
             )
-        return _open_path(path, notes)
+        return _open_path(path, notes, runs_folder)
     if set_name in named.NAMES:
         return named.open_set(set_name)
     raise _not_there(text)
@@ -74,21 +75,28 @@ def _nearest(path: str, set_name: str) -> str:
     return f"give the path of a folder, archive or table, or one of the sets {', '.join(named.NAMES)}."
 
 
-def _open_path(path: str, notes: tuple[str, ...]) -> Source:
+def _open_path(path: str, notes: tuple[str, ...], runs_folder: str | None) -> Source:
     mode = _mode(path)
     origin = display_name(os.path.abspath(path))  # noqa: PTH100  # Path.absolute keeps ".."
     name = _short_name(path)
     if stat.S_ISDIR(mode):
-        if all(os.path.isfile(os.path.join(path, file)) for file in OF_A_RUN):  # noqa: PTH113, PTH118  # False if locked
+        if is_run(path):
             raise DataError(
                 "this is a folder that gnomon wrote, of a run or a search, not data.",
                 where=display_name(path),
                 fix="give the data that it was made from.",
             )
-        return Source(name, origin, tree=_not_empty(FolderTree(path)), notes=notes)
+        tree, about = without_runs(FolderTree(path), path, runs_folder)
+        return Source(name, origin, tree=_not_empty(tree, about), notes=(*notes, *about))
     if not stat.S_ISREG(mode):
         kind = "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
         raise DataError(f"this is a {kind}, not data.", where=display_name(path), fix="give a file or a folder.")
+    if is_of_a_run(path):
+        raise DataError(
+            "this file belongs to a run that gnomon wrote: it is not data.",
+            where=display_name(path),
+            fix="give the data that the run was made from.",
+        )
     lower = path.lower()
     if lower.endswith(TABLE_SUFFIXES):
         return Source(name, origin, table=path, notes=notes)
@@ -99,7 +107,8 @@ def _open_path(path: str, notes: tuple[str, ...]) -> Source:
             fix="unpack it and give the folder, or pack it as .zip or .tar.",
         )
     if lower.endswith(ARCHIVE_SUFFIXES):
-        return Source(name, origin, tree=_not_empty(open_archive(path)), notes=notes)
+        tree, about = without_runs(open_archive(path), path, None)
+        return Source(name, origin, tree=_not_empty(tree, about), notes=(*notes, *about))
     return Source(name, origin, tree=FilesTree([path]), notes=notes)
 
 
@@ -134,9 +143,10 @@ def _mode(path: str) -> int:
         ) from None
 
 
-def _not_empty(tree: Tree) -> Tree:
+def _not_empty(tree: Tree, about: tuple[str, ...]) -> Tree:
     if not tree.files:
-        seen = f" ({'; '.join(tree.notes)})" if tree.notes else ""
+        notes = (*tree.notes, *about)
+        seen = f" ({'; '.join(notes)})" if notes else ""
         raise DataError(
             f"there are no files in it{seen}.", where=tree.origin, fix="put data into it, or give another path."
         )

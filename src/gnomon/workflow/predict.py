@@ -27,6 +27,8 @@ class Answers:
 
 def predict(run: Run, source: Any) -> Answers:
     """Read `source` as the run's task reads inputs (targets are not needed) and predict it."""
-    reading = run.task.reader.read_inputs(open_source(source), run.settings.data, run.task.encoder)
+    reading = run.task.reader.read_inputs(
+        open_source(source, run.settings.runs_folder), run.settings.data, run.task.encoder
+    )
     table = evaluate.predict(run.task, run.model, reading.splits["all"], device=torch.device("cpu"))
     return Answers(table, reading.notes, reading.bad)

@@ -186,3 +186,51 @@ def test_display_names(name, shown):
 
 def test_many_names_are_counted():
     assert first_names(["a", "b\n", "c", "d", "e"]) == r"a, b\n, c and 2 more"
+
+
+# --- what gnomon wrote ------------------------------------------------------------------------------------------------
+RUN = ("manifest.json", "settings.toml", "splits.parquet", "predictions/dev.parquet", "figures/curve.png", "data.json")
+
+
+def put(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def names_of(source):
+    return [file.name for file in source.tree.files]
+
+
+@pytest.mark.parametrize("place", ["runs", "old/runs of may", "a/b/c"])
+def test_run_folders_are_never_data_wherever_they_lie(tmp_path, place):
+    put(tmp_path, "cat/1.png", "dog/2.png", f"{place}/peek/cat.png", f"{place}/lr/x.png")
+    put(tmp_path, *(f"{place}/{kind}/20260101-x/{name}" for kind in ("image_classification", "tune") for name in RUN))
+    source = open_source(tmp_path)
+    assert names_of(source) == ["cat/1.png", "dog/2.png"]
+    assert any("folders that gnomon wrote are no data: 14 files" in note for note in source.notes)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("cat/1.png", "dog/2.png", *(f"{place}/image_classification/r/{name}" for name in RUN)):
+            archive.writestr(name, b"x")
+    assert names_of(open_source(tmp_path / "all.zip")) == ["cat/1.png", "dog/2.png"]
+
+
+def test_the_runs_folder_is_never_data_even_before_it_holds_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "cat/1.png", "runs/peek/x.png", "output/tables/y.png")
+    assert names_of(open_source(".", "runs")) == ["cat/1.png", "output/tables/y.png"]
+    assert names_of(open_source(tmp_path, "output")) == ["cat/1.png", "runs/peek/x.png"]
+    assert names_of(open_source(tmp_path / "runs", "runs")) == ["peek/x.png"]  # given by name, it is looked into
+
+
+def test_data_beside_runs_that_lie_in_its_own_folder_is_kept(tmp_path):
+    put(tmp_path, "table.csv", *(f"tabular_classification/r/{name}" for name in RUN))
+    assert names_of(open_source(tmp_path, str(tmp_path))) == ["table.csv"]
+
+
+def test_a_file_of_a_run_is_refused(tmp_path):
+    put(tmp_path, *(f"runs/tune/r/{name}" for name in RUN))
+    with pytest.raises(DataError, match="this file belongs to a run that gnomon wrote"):
+        open_source(tmp_path / "runs/tune/r/predictions/dev.parquet")
+    with pytest.raises(DataError, match=r"there are no files in it.*folders that gnomon wrote are no data"):
+        open_source(tmp_path / "runs")

@@ -66,7 +66,9 @@ def median(values: np.ndarray) -> Interval:
 def _batches_of_one(run: Run, source: Any) -> list[Batch]:
     card = run.folder.load_data()
     thing = source_of(card, source, in_memory="pass it to measure latency.", moved="put it back there.")
-    examples = run.task.reader.read_inputs(open_source(thing), run.settings.data, run.task.encoder).splits["all"]
+    examples = run.task.reader.read_inputs(
+        open_source(thing, run.settings.runs_folder), run.settings.data, run.task.encoder
+    ).splits["all"]
     if not len(examples):
         raise GnomonError("there is no example to time.", fix="put the data back.")
     columns = run.task.encoder.encode(examples.take(np.arange(min(EXAMPLES, len(examples)))))

@@ -26,8 +26,9 @@ class Opened:
 
 def open_data(thing: Any, settings: Settings) -> Opened:
     """`thing`, and the target data of `settings`, opened. Raises UsageError, DataError or ArtefactError."""
-    source, target = open_source(thing), settings.data.target_data
-    return Opened(settings, source, None if target is None else _open_target(target), _reopen(thing))
+    runs, target = settings.runs_folder, settings.data.target_data
+    source = open_source(thing, runs)
+    return Opened(settings, source, None if target is None else _open_target(target, runs), _reopen(thing))
 
 
 def settings_for(
@@ -56,9 +57,9 @@ def findable(settings: Settings) -> Settings:
     return with_values(settings, found)
 
 
-def _open_target(path: str) -> Source:
+def _open_target(path: str, runs_folder: str) -> Source:
     try:
-        return open_source(path)
+        return open_source(path, runs_folder)
     except UsageError as error:
         raise UsageError(f"data.target_data: {error.what}", where=error.where, fix=error.fix) from None
 
