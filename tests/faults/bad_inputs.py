@@ -495,7 +495,7 @@ def an_encrypted_zip():
     return ["fit", "pets.zip"]
 
 
-@case("artefact", "pets.zip: the zip is damaged or cut off", "again", fix=lambda: (zipped(), ["peek", "pets.zip"])[1])
+@case("artefact", "pets.zip: the zip is damaged or truncated", "again", fix=lambda: (zipped(), ["peek", "pets.zip"])[1])
 def a_zip_cut_off():
     zipped()
     cut("pets.zip")
@@ -539,7 +539,7 @@ def a_tar_with_a_link():
     return ["fit", "pets.tar"]
 
 
-@case("data", "pets.rar: archives of this kind are not read", ".zip")
+@case("data", "pets.rar: archives of this kind are not supported", ".zip")
 def a_rar():
     put("pets.rar", "Rar!")
     return ["fit", "pets.rar"]
@@ -814,7 +814,7 @@ def a_group_with_a_typo():
     return fit_houses("group=ctiy")
 
 
-@case("data", "houses.csv: 1 group in data.group cannot be divided", fix=peek_houses)
+@case("data", "houses.csv: 1 group in data.group cannot be split", fix=peek_houses)
 def one_group():
     with_column("who", lambda i: "a")
     return fit_houses("group=who")
@@ -1012,7 +1012,7 @@ def pictures_for_a_model_of_tables():
     return ["predict", "latest", "pets"]
 
 
-@with_runs("usage", "houses.csv is a table or an archive, and several things were given")
+@with_runs("usage", "houses.csv is a table or an archive, and several paths were given")
 def two_tables_to_predict():
     return ["predict", "latest", "houses.csv", "houses.csv"]
 
@@ -1129,7 +1129,9 @@ def a_test_folder_alone():
 
 
 @works(
-    "broken links skipped: 1 (cat/b.png)", "not followed: 1 (cat/loop)", "lead out of the folder, not followed: 1 (out)"
+    "broken links skipped: 1 (cat/b.png)",
+    "not followed: 1 (cat/loop)",
+    "links out of the folder, not followed: 1 (out)",
 )
 def links_that_loop_break_and_lead_out():
     pets()
@@ -1139,7 +1141,7 @@ def links_that_loop_break_and_lead_out():
     return peek_pets()
 
 
-@works("special files (pipes, sockets, devices) left alone: 1 (cat/pipe.png)")
+@works("special files (pipes, sockets, devices) skipped: 1 (cat/pipe.png)")
 def a_pipe_among_pictures():
     pets()
     os.mkfifo("pets/cat/pipe.png")

@@ -290,7 +290,7 @@ def reviewed(seed: int, place: Path, *, flips: str, rate: float, spread: float =
             audit.suspects.class_names[one[position]] for one in (audit.suspects.given, audit.suspects.suggested)
         )
         verdict = "given" if real == given else "suggested" if real == suggested else "neither"
-        said.append(labels.Said(position, part, float(stands_for), verdict, real))
+        said.append(labels.ReviewedRow(position, part, float(stands_for), verdict, real))
     return labels.judge_review(audit, said)
 
 

@@ -32,7 +32,9 @@ def _print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
-def _said(as_json: bool, as_object: Callable[..., Mapping[str, Any]], as_text: Callable[..., None], *found: Any) -> int:
+def _report(
+    as_json: bool, as_object: Callable[..., Mapping[str, Any]], as_text: Callable[..., None], *found: Any
+) -> int:
     """Report the result to a program or to a person; returns the exit code."""
     if as_json:
         _print_json(as_object(*found))
@@ -172,7 +174,7 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings({key: value for key, value in values.items() if key not in KNOWN}, "errors", ", ".join(KNOWN))
 
     found, done = run_errors(run, values)
-    return _said(as_json, errors_as_json, print_errors, found, done)
+    return _report(as_json, errors_as_json, print_errors, found, done)
 
 
 def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -184,7 +186,7 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare
 
     found = run_compare(words, values)
-    return _said(as_json, comparison_as_json, print_comparison, found)
+    return _report(as_json, comparison_as_json, print_comparison, found)
 
 
 def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -197,7 +199,7 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.plan import plan_as_json, print_plan, run_plan
 
     found = run_plan(words, values)
-    return _said(as_json, plan_as_json, print_plan, found)
+    return _report(as_json, plan_as_json, print_plan, found)
 
 
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -206,7 +208,7 @@ def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.rate import found_as_json, print_found, run
 
     found = run(source, values)
-    return _said(as_json, found_as_json, print_found, found)
+    return _report(as_json, found_as_json, print_found, found)
 
 
 def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -218,7 +220,7 @@ def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.nudge import nudged_as_json, print_nudged, run_nudge
 
     nudged = run_nudge(run, values)
-    return _said(as_json, nudged_as_json, print_nudged, nudged)
+    return _report(as_json, nudged_as_json, print_nudged, nudged)
 
 
 def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -231,7 +233,7 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.labels import labels_as_json, print_labels, run_labels
 
     found = run_labels(thing, values)
-    return _said(as_json, labels_as_json, print_labels, found)
+    return _report(as_json, labels_as_json, print_labels, found)
 
 
 def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -252,7 +254,7 @@ def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.judge.mismatch import mismatch as run_mismatch
 
     found = run_mismatch(run)
-    return _said(as_json, mismatch_as_json, print_mismatch, found)
+    return _report(as_json, mismatch_as_json, print_mismatch, found)
 
 
 def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -264,7 +266,7 @@ def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.probe import print_probes, probes_as_json, run_probe
 
     found, diagnosis = run_probe(path, values, quiet=as_json)
-    return _said(as_json, probes_as_json, print_probes, found, diagnosis)
+    return _report(as_json, probes_as_json, print_probes, found, diagnosis)
 
 
 def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -277,7 +279,7 @@ def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.cli.improve import improvement_as_json, print_improvement, run_improve
 
     found = run_improve(thing, resume, values, preset=OWN_PROCESS, quiet=as_json)
-    return _said(as_json, improvement_as_json, print_improvement, found)
+    return _report(as_json, improvement_as_json, print_improvement, found)
 
 
 def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -292,7 +294,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.judge.pipeline import pipeline as run_pipeline
 
     found = run_pipeline(table)
-    return _said(as_json, pipeline_as_json, print_pipeline, found)
+    return _report(as_json, pipeline_as_json, print_pipeline, found)
 
 
 def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -338,7 +340,7 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.road.open import settings_for
 
     found = run_peek(source, settings_for(values, verb="peek", acting=ACTING)[0])
-    return _said(as_json, peek_as_json, print_peek, found)
+    return _report(as_json, peek_as_json, print_peek, found)
 
 
 def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -366,7 +368,7 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.show import show as run_show
 
     shown = run_show(load(_one(words, "RUN", "show", "runs/latest")))
-    return _said(as_json, shown_as_json, print_shown, shown)
+    return _report(as_json, shown_as_json, print_shown, shown)
 
 
 def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -391,7 +393,7 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.defaults import settings_of
 
     task = _one(words, "TASK", "settings", "tabular_regression") if words else None
-    return _said(as_json, settings_as_json, print_settings, settings_of(task, model), task)
+    return _report(as_json, settings_as_json, print_settings, settings_of(task, model), task)
 
 
 def models(words: list[str], values: dict[str, str], as_json: bool) -> int:

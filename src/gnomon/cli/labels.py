@@ -67,7 +67,7 @@ def run_labels(thing: str, values: dict[str, str]) -> Findings:
             audit, Path(out), top=labels.TOP if top is None else top, random=labels.RANDOM if random is None else random
         )
     if corrected is not None and reviewed is not None:
-        table = labels.corrections(audit, reviewed.said)
+        table = labels.corrections(audit, reviewed.rows)
         labels.write_corrections(table, Path(corrected))
         num_corrected = len(table)
     return Findings(audit, reviewed, out, written, corrected, num_corrected)

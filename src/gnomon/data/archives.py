@@ -1,4 +1,4 @@
-"""Zip and tar files as trees: checked whole before any member is read, read in place, never unpacked."""
+"""Zip and tar files as trees: checked completely before any member is read, read in place, never unpacked."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from gnomon.data.trees import is_litter
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unfold to before it is refused as a bomb."""
+    """How much an archive may unpack to before it is refused as a bomb."""
 
     total_bytes: int = 20 * 10**9
     ratio: int = 100  # unpacked to packed
-    ratio_from: int = 10**6  # bytes from which a member's ratio is looked at
-    stream_ratio_from: int = 10**8  # bytes from which the ratio of a whole compressed tar is looked at
+    ratio_from: int = 10**6  # bytes from which a member's ratio is checked
+    stream_ratio_from: int = 10**8  # bytes from which the ratio of a whole compressed tar is checked
     entries: int = 2_000_000
-    name_bytes: int = 255  # of one part of a path, as file systems have it
+    name_bytes: int = 255  # for one part of a path, as in file systems
 
 
 LIMITS = Limits()
@@ -45,13 +45,13 @@ _ENCRYPTED = 0x1
 
 
 def open_archive(path: str, limits: Limits = LIMITS) -> Tree:
-    """A zip, or a tar (plain, gz, bz2, xz), by its content. Raises ArtefactError when it is damaged or unsafe."""
+    """A zip, or a tar (plain, gz, bz2, xz), by its content. Raises ArtefactError if it is damaged or unsafe."""
     try:
         with open(path, "rb") as file:
             start = file.read(512)
     except OSError as error:
         raise DataError(
-            f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check your rights on it."
+            f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check its permissions."
         ) from None
     if not start:
         raise ArtefactError(
@@ -61,16 +61,16 @@ def open_archive(path: str, limits: Limits = LIMITS) -> Tree:
         return ZipTree(path, limits)
     if path.lower().endswith(".zip"):
         raise ArtefactError(
-            "this is not a zip file, though it is named one.",
+            "this is not a zip file, although its name says so.",
             where=display_name(path),
-            fix="make or download it again, or name it by what it is.",
+            fix="make or download it again, or give it the right suffix.",
         )
     return TarTree(path, limits)
 
 
 @final
 class _Checker:
-    """Looks at every entry of an archive before any is read."""
+    """Checks every entry of an archive before any is read."""
 
     def __init__(self, path: str, limits: Limits) -> None:
         self.where, self._limits = display_name(path), limits
@@ -82,25 +82,25 @@ class _Checker:
         return ArtefactError(
             f"refused before reading: {display_name(name)[:200]} {why}.",
             where=self.where,
-            fix="unpack it yourself where it can do no harm, look at it, and give the folder.",
+            fix="unpack it yourself in a safe place, inspect it, and give the folder.",
         )
 
     def accept(self, name: str, *, folder: bool) -> str | None:
-        """The name to list a file under, None for folders and litter. Raises ArtefactError for what is unsafe."""
+        """The name to list a file under, None for folders and system litter. Raises ArtefactError for unsafe names."""
         if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
             raise self.refuse(name, "is an absolute path")
         if ".." in re.split(r"[/\\]", name):
             raise self.refuse(name, "climbs out of the archive")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if "\0" in name or any(len(os.fsencode(part)) > self._limits.name_bytes for part in parts):
-            raise self.refuse(name, "is not a name that a file can have")
+            raise self.refuse(name, "is not a valid file name")
         self._entries += 1
         self.count(self._entries)
         if folder:
             return None
         plain = "/".join(parts)
         if not plain or plain in self._names:
-            raise self.refuse(name, "is in it twice" if plain else "is not a name that a file can have")
+            raise self.refuse(name, "appears twice" if plain else "is not a valid file name")
         self._names.add(plain)
         if any(is_litter(part) for part in parts):
             self._litter.append(plain)
@@ -116,13 +116,13 @@ class _Checker:
             )
 
     def add(self, name: str, size: int, packed: int | None) -> None:
-        """Count the bytes of a member; `packed` None where members are not compressed one by one."""
+        """Count the bytes of a member; `packed` None if members are not compressed one by one."""
         if packed is not None and size > self._limits.ratio_from and size > self._limits.ratio * packed:
-            raise self.refuse(name, f"would unfold {packed:,} bytes to {size:,} (a bomb)")
+            raise self.refuse(name, f"would unpack {packed:,} bytes to {size:,} (a bomb)")
         self._total += size
         if self._total > self._limits.total_bytes:
             raise ArtefactError(
-                f"refused before reading: it would unfold to more than {self._limits.total_bytes:,} bytes.",
+                f"refused before reading: it would unpack to more than {self._limits.total_bytes:,} bytes.",
                 where=self.where,
                 fix="unpack it yourself and give the folder.",
             )
@@ -138,7 +138,7 @@ class ZipTree:
     """The files of a zip, read by random access through one handle."""
 
     def __init__(self, path: str, limits: Limits = LIMITS) -> None:
-        """Raises ArtefactError when the zip is damaged or unsafe."""
+        """Raises ArtefactError if the zip is damaged or unsafe."""
         self._path = path
         checker = _Checker(path, limits)
         checker.count(_declared_entries(path))
@@ -146,11 +146,13 @@ class ZipTree:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError) as error:
             raise ArtefactError(
-                f"the zip is damaged or cut off ({error}).", where=display_name(path), fix="make or download it again."
+                f"the zip is damaged or truncated ({error}).",
+                where=display_name(path),
+                fix="make or download it again.",
             ) from None
         except OSError as error:
             raise DataError(
-                f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check your rights on it."
+                f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check its permissions."
             ) from None
         try:
             infos = self._zip.infolist()
@@ -177,24 +179,24 @@ class ZipTree:
 
     def read(self, name: str) -> bytes:
         try:
-            content = self._zip.read(self._infos[name])  # several threads may: the handle has a lock
+            content = self._zip.read(self._infos[name])  # thread-safe: the handle has a lock
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, struct.error) as error:
             raise DataError(
                 f"damaged inside the archive ({error}).",
                 where=f"{self.origin}: {display_name(name)}",
-                fix="get the archive again.",
+                fix="download or copy the archive again.",
             ) from None
         if len(content) != self._infos[name].file_size:
             raise DataError(
-                "cut off inside the archive.",
+                "truncated inside the archive.",
                 where=f"{self.origin}: {display_name(name)}",
-                fix="get the archive again.",
+                fix="download or copy the archive again.",
             )
         return content
 
 
 def _declared_entries(path: str) -> int:
-    """How many entries the end record claims, so that a huge directory is refused before it is loaded; 0 if unclear."""
+    """How many entries the end record claims, so that a huge directory is refused before loading; 0 if unclear."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 66_000))  # the end record and its longest comment
@@ -214,7 +216,7 @@ def _declared_entries(path: str) -> int:
 
 
 def _check_overlaps(infos: Sequence[zipfile.ZipInfo], checker: _Checker) -> None:
-    """Members that share bytes unfold to far more than any ratio shows. Source: Fifield, WOOT 2019."""
+    """Members that share bytes unpack to far more than any ratio shows. Source: Fifield, WOOT 2019."""
     in_file_order = sorted(infos, key=lambda info: info.header_offset)
     for info, following in itertools.pairwise(in_file_order):
         if info.header_offset + 30 + info.compress_size > following.header_offset:
@@ -234,7 +236,7 @@ def _zip_members(infos: Sequence[zipfile.ZipInfo], checker: _Checker) -> Iterato
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise checker.refuse(name, "is a link" if kind == stat.S_IFLNK else "is a special file")
         if info.compress_type not in _ZIP_METHODS:
-            raise checker.refuse(name, f"is compressed by method {info.compress_type}, which is not read")
+            raise checker.refuse(name, f"uses compression method {info.compress_type}, which is not supported")
         plain = checker.accept(name, folder=name.endswith("/"))
         checker.add(name, info.file_size, info.compress_size)
         if plain is not None:
@@ -242,7 +244,7 @@ def _zip_members(infos: Sequence[zipfile.ZipInfo], checker: _Checker) -> Iterato
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The member's name. Unless marked, zips hold the bytes of whoever packed them: UTF-8 mostly, else cp437."""
+    """The member's name. Unless marked, zips hold the packer's bytes: usually UTF-8, otherwise cp437."""
     name = info.orig_filename
     if not info.flag_bits & _UTF8_NAME and not name.isascii():
         with contextlib.suppress(UnicodeDecodeError):
@@ -257,7 +259,7 @@ class TarTree:
     """The files of a tar, by the offsets found in one pass; a compressed one through an anonymous temporary copy."""
 
     def __init__(self, path: str, limits: Limits = LIMITS) -> None:
-        """Raises ArtefactError when the tar is damaged or unsafe, MachineError when its copy finds no room."""
+        """Raises ArtefactError if the tar is damaged or unsafe, MachineError if there is no room for its copy."""
         self._path = path
         checker = _Checker(path, limits)
         self._file: IO[bytes] = _plain_tar(path, limits, checker)
@@ -268,7 +270,7 @@ class TarTree:
         except (tarfile.TarError, struct.error, ValueError, EOFError, OverflowError) as error:
             self._close()
             raise ArtefactError(
-                f"the tar is damaged, cut off, or not a tar ({error}).",
+                f"the tar is damaged, truncated, or not a tar ({error}).",
                 where=display_name(path),
                 fix="make or download it again.",
             ) from None
@@ -293,19 +295,19 @@ class TarTree:
 
     def read(self, name: str) -> bytes:
         offset, size = self._members[name]
-        content = os.pread(self._file.fileno(), size, offset)  # no shared position: several threads may
+        content = os.pread(self._file.fileno(), size, offset)  # thread-safe: no shared position
         if len(content) != size or os.fstat(self._file.fileno()).st_mtime_ns != self._modified:
             raise DataError(
                 "the archive has changed since it was listed.",
                 where=f"{self.origin}: {display_name(name)}",
-                fix="start again with the data at rest.",
+                fix="start again, and leave the data alone meanwhile.",
             )
         return content
 
 
 def _plain_tar(path: str, limits: Limits, checker: _Checker) -> IO[bytes]:
-    """The tar itself, or an anonymous decompressed copy in the system's temporary folder, gone when it is closed."""
-    file = open(path, "rb")  # noqa: SIM115  # handed to the tree, which closes it
+    """The tar itself, or an anonymous decompressed copy in the system's temporary folder, gone once it is closed."""
+    file = open(path, "rb")  # noqa: SIM115  # passed to the tree, which closes it
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
@@ -327,37 +329,39 @@ def _decompressed(
         copy = tempfile.TemporaryFile(prefix="gnomon-")  # noqa: SIM115  # handed on
     except OSError as error:
         raise MachineError(
-            f"no temporary file can be made: {reason_of(error)}.",
+            f"cannot create a temporary file: {reason_of(error)}.",
             where=display_name(path),
-            fix="set TMPDIR to a folder with room.",
+            fix="set TMPDIR to a folder with free space.",
         ) from None
     written = 0
     try:
         while chunk := packed.read(_CHUNK):
             written += len(chunk)
             if written > limits.stream_ratio_from and written > limits.ratio * packed_size:
-                raise checker.refuse(path, f"unfolds more than {limits.ratio}-fold (a bomb)")
+                raise checker.refuse(path, f"expands more than {limits.ratio}-fold (a bomb)")
             if written > limits.total_bytes:
-                raise checker.refuse(path, f"would unfold to more than {limits.total_bytes:,} bytes")
+                raise checker.refuse(path, f"would unpack to more than {limits.total_bytes:,} bytes")
             copy.write(chunk)
         copy.flush()
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         copy.close()
         raise ArtefactError(
-            f"the archive is damaged or cut off ({error}).", where=display_name(path), fix="make or download it again."
+            f"the archive is damaged or truncated ({error}).",
+            where=display_name(path),
+            fix="make or download it again.",
         ) from None
     except OSError as error:  # bz2 reports damage this way, a full disk has an errno
         copy.close()
         if error.errno is None:
             raise ArtefactError(
-                f"the archive is damaged or cut off ({error}).",
+                f"the archive is damaged or truncated ({error}).",
                 where=display_name(path),
                 fix="make or download it again.",
             ) from None
         raise MachineError(
             f"the archive could not be decompressed: {reason_of(error)} after {written:,} bytes.",
             where=tempfile.gettempdir(),
-            fix="set TMPDIR to a folder with room.",
+            fix="set TMPDIR to a folder with free space.",
         ) from None
     except ArtefactError:
         copy.close()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Move every picture by its own -pixels..pixels down and across; what comes in repeats the border.
+    """Shift every picture by its own -pixels..pixels down and across; the border is repeated.
 
     (B, C, H, W) of any dtype in, the same shape, dtype and memory format (channels last) out. Source: the padded
     random crop of He et al. 2016, section 4.2.

@@ -1,4 +1,4 @@
-"""Rows of a table that are equal by chance: where values are few, equal rows are no copies of one another."""
+"""Rows of a table that are equal by chance: if a table has few distinct values, equal rows are not copies."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from gnomon.core.example import Examples
 
-LEAST_EXPECTED = 0.05  # equal rows that chance gives, the columns taken for independent, from where it may be chance
+LEAST_EXPECTED = 0.05  # equal rows expected by chance, with independent columns, above which they may be chance
 LOOKED_AT = 100_000  # rows in which values are counted
-SLACK, SURE = 0.01, 3.0  # equal rows may be this share, and this many standard errors, more frequent than among others
+SLACK, SURE = 0.01, 3.0  # tolerated excess of equal rows over other rows: this share, and this many standard errors
 
 
 def coincidences(judged: Examples, others: Examples) -> np.ndarray:
-    """(N,) True where one of N judged rows equals one of the others, and need not be a copy of it.
+    """(N,) True where one of N held-out rows equals one of the others, and need not be a copy of it.
 
-    Two things say so. Its values are so frequent that a row equal to it is to be expected. And the others equal one
-    another as often as judged rows equal them: copies that went from one side to the other would break that. Examples
-    that are no rows of a table never coincide.
+    Two conditions decide. The row's values are so frequent that an equal row is to be expected. And the others equal
+    one another as often as held-out rows equal them, which copies from one side to the other would break. Examples that
+    are not rows of a table never coincide.
     """
     found = np.zeros(len(judged), dtype=bool)
     if not (isinstance(judged, TableExamples) and isinstance(others, TableExamples)):

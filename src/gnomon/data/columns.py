@@ -1,4 +1,4 @@
-"""Encoded examples: named tensors of one row per example, dense where all rows have one shape, ragged where not."""
+"""Encoded examples: named tensors of one row per example, dense if all rows have one shape, otherwise ragged."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gnomon.data import room
 
-SECONDS_BETWEEN_LOOKS = 10.0  # at how much of the files is in memory; a look at 3 GB takes 0.07 s
-MOSTLY = 0.98  # of the files in memory: asking for rows costs more (2 microseconds each) than it saves
+SECONDS_BETWEEN_LOOKS = 10.0  # between checks of how much of the files is in memory; a check of 3 GB takes 0.07 s
+MOSTLY_CACHED = 0.98  # of the files in memory: requesting rows costs more (2 microseconds each) than it saves
 ROWS_AT_ONCE = 8192  # copied from file to file
 
 
@@ -53,23 +53,23 @@ Columns = Mapping[str, Tensor | Ragged]
 
 @final
 class InFiles(dict[str, Tensor | Ragged]):
-    """Columns of which those called `mapped` lie in files. More of them may be laid into files in `folder`."""
+    """Columns of which those in `mapped` are files. More of them may be written to files in `folder`."""
 
     def __init__(self, columns: Columns, mapped: Collection[str], folder: Path) -> None:
         super().__init__(columns)
         self.mapped, self.folder = mapped, folder
         self._is_in_memory, self._next_look = False, 0.0
 
-    def ask_for(self, rows: Tensor) -> None:
-        """Have the system read these rows, unless the files lie in memory anyway."""
+    def prefetch(self, rows: Tensor) -> None:
+        """Have the system read these rows, unless the files are in memory anyway."""
         columns = [column for name in self.mapped if isinstance(column := self[name], Tensor) and column.numel()]
         now = time.monotonic()
         if now >= self._next_look:
-            self._is_in_memory = all(room.share_in_memory(column) > MOSTLY for column in columns)
+            self._is_in_memory = all(room.share_in_memory(column) > MOSTLY_CACHED for column in columns)
             self._next_look = now + SECONDS_BETWEEN_LOOKS
         if not self._is_in_memory:
             for column in columns:
-                room.ask_for(column, rows)
+                room.prefetch(column, rows)
 
 
 def length(columns: Columns) -> int:
@@ -93,14 +93,14 @@ def _concatenate(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
 
 
 def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
-    """The rows at `indices` of dense columns. One copy a column."""
+    """The rows at `indices` of dense columns. One copy per column."""
     if isinstance(columns, InFiles):
-        columns.ask_for(indices)
+        columns.prefetch(indices)
     return {name: column.index_select(0, indices) for name, column in columns.items() if isinstance(column, Tensor)}
 
 
 def take(columns: Columns, rows: np.ndarray) -> Columns:
-    """The columns of the examples at `rows`, dense and ragged ones; from files into files where they are as large."""
+    """The columns of the examples at `rows`, dense and ragged; from files into files if they are as large."""
     indices = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     dense = {name: column for name, column in columns.items() if isinstance(column, Tensor)}
     ragged = {

@@ -1,4 +1,4 @@
-"""Labels corrected after a review, put in the place of those that were read; the files stay as they are."""
+"""Labels corrected in a review, replacing those that were read; the files are not changed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gnomon.data.tables.examples import TableExamples
 
 
 def read_corrections(path: Path) -> dict[str, str | None]:
-    """{id: right label, or None where nobody knows it} from the columns id and label of a CSV.
+    """{id: right label, or None if nobody knows it} from the columns id and label of a CSV.
 
-    A ' in front of a text, which keeps spreadsheets from running it, is taken off. Raises DataError naming the line,
+    A ' in front of a text, which keeps spreadsheets from executing it, is removed. Raises DataError naming the line,
     UsageError for what is no regular file, or one of an absurd size.
     """
     where = display_name(str(path))
@@ -33,20 +33,20 @@ def read_corrections(path: Path) -> dict[str, str | None]:
         fix = "save it as CSV, UTF-8, with the header id,given,label."
         raise DataError(f"is no table of corrections: {error}.", where=where, fix=fix) from None
     if "label" not in names:
-        raise DataError("has no columns id and label.", where=where, fix="keep the header: id,given,label.")
+        raise DataError("has not a columns id and label.", where=where, fix="keep the header: id,given,label.")
     found: dict[str, str | None] = {}
     for row in rows:
         if row["id"] in found:
-            raise DataError(f"{row['id']!r} is there twice.", where=where, fix="keep one row of it.")
+            raise DataError(f"{row['id']!r} appears twice.", where=where, fix="keep one row of it.")
         found[row["id"]] = row["label"] or None
     return found
 
 
 def relabelled(examples: Examples, labels: Mapping[str, str | None]) -> Examples:
-    """The examples with the labels of those named replaced; one whose right label nobody knows (None) is left out.
+    """The examples with the given labels replaced; one whose right label nobody knows (None) is left out.
 
-    Ids that are not among the examples are passed over: they belong to another split. Raises DataError for examples
-    without one class each, or a label that is no class of theirs.
+    Ids that are not among the examples are ignored: they belong to another split. Raises DataError for examples
+    without one class each, or a label that is not one of their classes.
     """
     ids = examples.index["id"].cast(pl.String)
     known = ids.is_in(list(labels))
@@ -59,7 +59,7 @@ def relabelled(examples: Examples, labels: Mapping[str, str | None]) -> Examples
     elif isinstance(examples, TableExamples) and len(examples.target_names) == 1:
         corrected = _rows(examples, known, new)
     else:
-        raise DataError("labels are corrected for one class an example.", fix="correct the data itself.")
+        raise DataError("corrections need one class per example.", fix="correct the data itself.")
     return corrected.take(np.flatnonzero(~unknown)) if unknown.any() else corrected
 
 
@@ -93,5 +93,6 @@ def _check(new: pl.Series, classes: list[str]) -> None:
     strange = sorted(set(new.drop_nulls().to_list()) - set(classes))
     if strange:
         raise DataError(
-            f"{strange[0]!r} is no class; there are {', '.join(sorted(classes)[:10])}.", fix="correct the corrections."
+            f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(classes)[:10])}.",
+            fix="correct the corrections.",
         )

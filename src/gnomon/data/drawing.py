@@ -1,4 +1,4 @@
-"""Drawing parts of a set by chance: classes in proportion, groups on one side, the same whatever the order of rows."""
+"""Drawing parts of a set at random: classes in proportion, groups kept whole, independent of the order of rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gnomon.core.seeds import derive
 if TYPE_CHECKING:
     import polars as pl
 
-FEWEST_IN_TENTHS = 20  # examples with a number to predict from which its tenths are kept in proportion
-ROWS_A_CHUNK = 16_384  # strings hashed at a time: their numbers stay in the cache, five times faster than all at once
-NOBODY = np.empty(0, dtype=np.int64)
+FEWEST_IN_TENTHS = 20  # examples with a numeric target from which its tenths are kept in proportion
+ROWS_PER_CHUNK = 16_384  # strings hashed at a time: their numbers stay in the CPU cache, 5 times faster
+EMPTY = np.empty(0, dtype=np.int64)
 
 
 def draw(
@@ -27,8 +27,8 @@ def draw(
     pinned: np.ndarray | None = None,
     may_take_all: bool = False,
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """One part a share, disjoint, and notes. `pinned` (N,) bool are left over whatever comes; so is something, unless
-    `may_take_all`. The first part is left out (one array comes back) where there is too little and it may be dropped.
+    """One part per share, disjoint, and notes. `pinned` (N,) bool always stay in the rest; so does at least something,
+    unless `may_take_all`. The first part is dropped (one array is returned) if there is too little and it may be.
     """
 
     def attempt(shares: tuple[float, ...]) -> tuple[list[np.ndarray], tuple[str, ...]]:
@@ -42,28 +42,28 @@ def draw(
         if not may_drop_test or len(shares) == 1:
             raise
     parts, notes = attempt(shares[1:])
-    return parts, (*notes, "There is too little to divide in three: no test split was made.")
+    return parts, (*notes, "There are too few examples to split in three: no test split was made.")
 
 
 def _draw_examples(
     index: pl.DataFrame, shares: tuple[float, ...], stream: int, may_take_all: bool
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """By class, each part within one example of its share of every class that has two examples or more."""
+    """By class, each part within one example of its share of every class with at least two examples."""
     stratum = codes_of(index["stratum"])
     if index["stratum"].dtype.is_numeric() and len(index) < FEWEST_IN_TENTHS:
-        stratum = np.zeros_like(stratum)  # a tenth of so few is nobody, and no class is lost where there are none
+        stratum = np.zeros_like(stratum)  # a tenth of so few is nothing, and no class is lost where there are none
     count = np.bincount(stratum)  # (K,)
     keep = 0 if may_take_all else 1
     can_be_held = np.where(count > keep, count, 0)
     room = np.maximum(count - keep, 0)
     if room.sum() < len(shares):
         raise DataError(
-            f"{counted(len(index), 'example')} in {counted(len(count), 'class', 'classes')} cannot be divided into "
-            f"train and {parts_of(shares)}: a class needs two to be trained on and judged.",
+            f"{counted(len(index), 'example')} in {counted(len(count), 'class', 'classes')} cannot be split into "
+            f"train and {parts_of(shares)}: a class needs two, one to train on and one to evaluate.",
             fix="add examples, merge classes" + (", or set split.test=0." if len(shares) == 2 else "."),
         )
     order = np.lexsort((_hash(index["id"], stream), stratum))
-    rank = np.empty(len(index), dtype=np.int64)  # of an example within its class, by chance
+    rank = np.empty(len(index), dtype=np.int64)  # of an example within its class, at random
     rank[order] = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
     taken, quota = np.zeros_like(count), np.zeros(len(count))
     parts: list[np.ndarray] = []
@@ -79,7 +79,7 @@ def _draw_examples(
 def _apportion(total: int, quota: np.ndarray, room: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """(K,) whole numbers that add up to `total`, each within one of its quota: the largest remainders round up.
 
-    `behind` (K,) is how much each class is owed by this part and those before it. Where `room` is short the sum may
+    `behind` (K,) is how much each class is owed by this part and those before it. If `room` is short the sum may
     fall below `total`.
     """
     number: np.ndarray = np.minimum(np.floor(quota + 1e-9).astype(np.int64), room)
@@ -98,24 +98,22 @@ def _class_notes(
     if stratum.dtype.is_numeric():  # tenths of a number, not classes
         return ()
     notes = []
-    singles = np.flatnonzero(count == 1) if keep and len(count) > 1 else NOBODY
+    singles = np.flatnonzero(count == 1) if keep and len(count) > 1 else EMPTY
     if len(singles):
         named = _named(stratum, codes, singles)
         notes.append(
-            f"{counted(len(singles), 'class', 'classes')} with a single example ({named}): trained on, never judged."
+            f"{counted(len(singles), 'class', 'classes')} with a single example ({named}): trained on, never evaluated."
         )
     unseen = int((np.bincount(codes[dev], minlength=len(count)) == 0).sum()) - len(singles)
     if unseen > 0:
-        notes.append(
-            f"{counted(unseen, 'class', 'classes')} without an example in dev: too small for its share of one."
-        )
+        notes.append(f"{counted(unseen, 'class', 'classes')} without an example in dev: too small for one example.")
     return tuple(notes)
 
 
 def _draw_groups(
     index: pl.DataFrame, shares: tuple[float, ...], stream: int, pinned: np.ndarray | None, may_take_all: bool
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Whole groups, in an order by chance that mixes the classes evenly, until a part comes closest to its share."""
+    """Whole groups, in a random order that mixes the classes evenly, until a part comes closest to its share."""
     group, key = _group_codes(index, stream)
     size = np.bincount(group)  # (G,)
     main, lonely = _main_stratum(group, codes_of(index["stratum"]), len(size))
@@ -124,9 +122,9 @@ def _draw_groups(
         fixed[group[pinned]] = True
     wanted = [max(1, round(share * len(index))) for share in shares]
     notes: list[str] = []
-    kept = fixed | lonely  # a class found in one group alone can be trained on or judged, not both
+    kept = fixed | lonely  # a class found in one group alone can be trained on or evaluated, not both
     if lonely.any() and size[~kept].sum() >= sum(wanted) and (~kept).sum() >= len(wanted):
-        notes.append("Classes found in one group only are trained on, never judged.")
+        notes.append("Classes found in only one group are trained on, never evaluated.")
     else:
         kept = fixed
     spare = 0 if may_take_all or kept.any() else 1
@@ -134,8 +132,8 @@ def _draw_groups(
     order = order[~kept[order]]
     if len(order) < len(shares) + spare:
         raise DataError(
-            f"{counted(len(size), 'group')} in data.group cannot be divided into train and "
-            f"{parts_of(shares)}, since a group stays on one side.",
+            f"{counted(len(size), 'group')} in data.group cannot be split into train and "
+            f"{parts_of(shares)}, because a group stays on one side.",
             fix="add groups, or leave data.group out if its examples are independent of one another"
             + (", or set split.test=0." if len(shares) == 2 else "."),
         )
@@ -168,7 +166,7 @@ def _fill(size: np.ndarray, number: int, *, at_most: int) -> np.ndarray:
 
 
 def _group_codes(index: pl.DataFrame, stream: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) number of each example's group, and (G,) the groups' keys of chance. No group: a group of its own."""
+    """(N,) number of each example's group, and (G,) the groups' random keys. No group: a group of its own."""
     import polars as pl
 
     key = _hash(index["group"].cast(pl.String).fill_null(""), stream)
@@ -180,13 +178,13 @@ def _group_codes(index: pl.DataFrame, stream: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _main_stratum(group: np.ndarray, stratum: np.ndarray, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) the commonest class of each group, and (G,) bool whether it holds all examples of one of several classes."""
+    """(G,) the most frequent class of each group, and (G,) bool whether it has all of one of several classes."""
     num_strata = int(stratum.max()) + 1
     pair, count = np.unique(group * num_strata + stratum, return_counts=True)
     of_group, of_stratum = np.divmod(pair, num_strata)
     main = np.empty(num_groups, dtype=np.int64)
     by_count = np.lexsort((-of_stratum, count))
-    main[of_group[by_count]] = of_stratum[by_count]  # the last one written, the commonest, stays
+    main[of_group[by_count]] = of_stratum[by_count]  # the last one written, the most frequent, stays
     lonely = np.zeros(num_groups, dtype=bool)
     if num_strata > 1:
         lonely[of_group[(np.bincount(of_stratum) == 1)[of_stratum]]] = True
@@ -194,7 +192,7 @@ def _main_stratum(group: np.ndarray, stratum: np.ndarray, num_groups: int) -> tu
 
 
 def _mixed_order(key: np.ndarray, main: np.ndarray) -> np.ndarray:
-    """An order by chance in which every stretch holds the classes in about their proportions."""
+    """A random order in which every stretch has the classes in about their proportions."""
     count = np.bincount(main)
     by_class = np.lexsort((key, main))
     place = np.empty(len(key))
@@ -210,13 +208,13 @@ def others(total: int, *parts: np.ndarray) -> np.ndarray:
 
 
 def codes_of(series: pl.Series) -> np.ndarray:
-    """(N,) int64: the place of each value among the sorted different ones; missing values share a place after them."""
+    """(N,) int64: the rank of each value among the distinct ones, sorted; missing values share a rank after them."""
     ranks = series.rank("dense")
     return ranks.fill_null(cast("int", ranks.max() or 0) + 1).to_numpy().astype(np.int64) - 1
 
 
 def _named(series: pl.Series, codes: np.ndarray, wanted: np.ndarray) -> str:
-    """The values of some codes, at most three, for a person."""
+    """The values of some codes, at most three, for display."""
     shown = [str(series[int((codes == code).argmax())]) for code in wanted[:3]]
     return ", ".join(shown) + (", ..." if len(wanted) > 3 else "")
 
@@ -239,9 +237,9 @@ def parts_of(shares: Sequence[float]) -> str:
 
 
 def _hash(values: pl.Series, stream: int) -> np.ndarray:
-    """(N,) uint64: a number by chance for each value, the same everywhere and for ever (polars' own hash is not).
+    """(N,) uint64: a random number for each value, the same everywhere and for ever (polars' own hash is not).
 
-    Strings are hashed by the sum over their bytes of one number by chance for each byte at each place.
+    Strings are hashed by the sum over their bytes of one random number for each byte at each place.
     """
     import polars as pl
 
@@ -249,12 +247,12 @@ def _hash(values: pl.Series, stream: int) -> np.ndarray:
         return mixed(values.to_numpy().astype(np.uint64) + np.uint64(stream))
     strings = values.cast(pl.String)
     hashes: list[np.ndarray] = []
-    for chunk in strings.to_frame().iter_slices(ROWS_A_CHUNK):
+    for chunk in strings.to_frame().iter_slices(ROWS_PER_CHUNK):
         text, ends = bytes_of(chunk.to_series())
         lengths = np.diff(ends, prepend=0)
         place = np.arange(len(text)) - np.repeat(ends - lengths, lengths)
         by_byte = mixed(text + (place.astype(np.uint64) << np.uint64(8)) + np.uint64(stream))
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(by_byte, dtype=np.uint64)])  # wraps round on purpose
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(by_byte, dtype=np.uint64)])  # wraps around on purpose
         hashes.append(mixed(sums[ends] - sums[ends - lengths]))
     return np.concatenate(hashes) if hashes else np.empty(0, np.uint64)
 

@@ -1,4 +1,4 @@
-"""Columns of a table as the numbers a network is fed: fitted on the training split, applied to anything by name."""
+"""Columns of a table as numbers for a network: fitted on the training split, applied to anything by name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gnomon.data.tables.kinds import MAX_CATEGORIES, MISSING_WORDS, Kind
 from gnomon.data.tables.numbers import PLAIN, NumberForm, to_numbers
 from gnomon.data.tables.raw import quoted
 
-FREE_TEXT_SHARE = 0.5  # different texts a row from which a column is free text, not categories ...
-FREE_TEXT_LEAST = 20  # ... and how many different ones there must be
-UNKNOWN = 0  # the code of a missing category and of one that training never showed
+FREE_TEXT_SHARE = 0.5  # distinct texts per row from which a column is free text, not categories ...
+FREE_TEXT_LEAST = 20  # ... and how many distinct ones there must be
+UNKNOWN = 0  # the code of a missing category and of one that training never saw
 
 FeatureKind = Literal["number", "boolean", "category", "date"]
 MICROSECONDS_A_DAY = 86_400_000_000
@@ -28,7 +28,7 @@ FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
 class HasColumns(Protocol):
-    """A polars frame, or the examples of a table: anything that gives a column by name."""
+    """A polars frame, or the examples of a table: anything that returns a column by name."""
 
     def get_column(self, name: str) -> pl.Series: ...
 
@@ -40,7 +40,7 @@ class Feature:
     """One input column and the facts fitted on the training split.
 
     A number, truth (0 or 1) or date (days since 1970) x becomes (x - mean) / std, missing x replaced by `fill` first,
-    and is followed by 1 where it was missing or else 0 if `has_missing`. A category becomes its place in `categories`
+    and is followed by 1 if it was missing or else 0 if `has_missing`. A category becomes its position in `categories`
     counted from 1.
     """
 
@@ -62,7 +62,7 @@ class Feature:
     def from_json(facts: Any) -> Feature:
         """The feature again. Raises ArtefactError on anything `to_json` does not write."""
         if not isinstance(facts, Mapping) or set(facts) != {field.name for field in fields(Feature)}:
-            raise _odd("a feature has other facts than expected")
+            raise _odd("a feature has unexpected facts")
         name = facts["name"]
         texts = [facts[key] for key in ("name", "kind", "date_format")]
         numbers = [facts[key] for key in ("mean", "std", "fill")]
@@ -82,7 +82,7 @@ class Feature:
         mean, std, fill = map(float, numbers)
         form = checked_facts(NumberForm, facts["form"]) if isinstance(facts["form"], Mapping) else None
         if form is None:
-            raise _odd(f"feature {quoted(name)} has no form of its numbers")
+            raise _odd(f"feature {quoted(name)} has no valid number form")
         return Feature(name, facts["kind"], mean, std, fill, facts["has_missing"], tuple(categories), texts[2], form)
 
 
@@ -91,7 +91,7 @@ def _odd(what: str) -> ArtefactError:
 
 
 def kinds_of(features: Sequence[Feature]) -> dict[str, Kind]:
-    """What to demand of a table's columns at prediction: `read_table(..., kinds=kinds_of(features))`."""
+    """What to require of a table's columns at prediction: `read_table(..., kinds=kinds_of(features))`."""
     text = {"category": "text"}
     return {f.name: Kind(text.get(f.kind, f.kind), f.date_format, f.form) for f in features}  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def fit_features(
 ) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
     """Fit the columns `names` of the training split, one column in memory at a time; notes say what is left out.
 
-    `kinds` (of the table) tell how dates were written. Raises DataError where no column is left.
+    `kinds` (of the table) say how dates were written. Raises DataError if no column is left.
     """
     features: list[Feature] = []
     filled: list[str] = []
@@ -127,7 +127,7 @@ def fit_features(
             missing = int(_numbers(column, found, None).null_count())
             filled.append(f"{display_name(name)} ({missing:,} by {found.fill:.6g})")
     notes = [
-        f"Left out of the inputs, because of {why}: {first_names(columns, 10)}." for why, columns in left_out.items()
+        f"Left out of the inputs because of {why}: {first_names(columns, 10)}." for why, columns in left_out.items()
     ]
     if filled:
         rows = f"of {len(train):,} training rows"
@@ -153,7 +153,7 @@ def _fit(column: pl.Series, written: Kind) -> Feature | str:
         return "no finite value in the training split"
     low, high = float(present.min()), float(present.max())
     if low == high:
-        return "one value only in the training split"
+        return "only one value in the training split"
     size = max(abs(low), abs(high))  # keeps the squares of large numbers within float64
     mean, std = float((present / size).mean() * size), float((present / size).std() * size)
     if not 0 < std < math.inf:
@@ -166,9 +166,9 @@ def _fit_category(column: pl.Series) -> Feature | str:
     present = column.drop_nulls()
     distinct = present.unique().cast(pl.String)
     if len(distinct) < 2 and not column.null_count():
-        return "one value only in the training split"
+        return "only one value in the training split"
     if len(distinct) > MAX_CATEGORIES:
-        return f"more than {MAX_CATEGORIES:,} different texts"
+        return f"more than {MAX_CATEGORIES:,} distinct texts"
     if len(distinct) > max(FREE_TEXT_LEAST, FREE_TEXT_SHARE * len(present)):
         return "free text (different in most rows)"
     has_missing = bool(column.null_count())
@@ -181,8 +181,8 @@ def encode_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, D) float32 numbers as `number_names` orders them and (N, C) int64 category codes, by column name.
 
-    Other columns are not looked at. `ids` name rows in messages (their number from 1, otherwise). Raises DataError for
-    a column that is not there and for a cell that does not fit what was fitted.
+    Other columns are ignored. `ids` name rows in messages (otherwise their number from 1). Raises DataError for
+    a missing column and for a cell that does not fit what was fitted.
     """
     count, names = len(examples), number_names(features)
     categorical = [feature for feature in features if feature.kind == "category"]
@@ -195,7 +195,7 @@ def encode_features(
             codes[:, categorical.index(feature)] = _codes(column, feature)
             continue
         values = _numbers(column, feature, ids)
-        with np.errstate(over="ignore"):  # what is beyond float64 ends at float32's largest number
+        with np.errstate(over="ignore"):  # values beyond float64 become float32's largest number
             scaled = (values.fill_null(feature.fill).to_numpy() - feature.mean) / feature.std
         numbers[:, place] = np.clip(scaled, -FLOAT32_LIMIT, FLOAT32_LIMIT)
         place += 1
@@ -208,9 +208,9 @@ def encode_features(
 def unlike_training(
     examples: HasColumns, features: Sequence[Feature], where: Callable[[Sequence[int]], str]
 ) -> tuple[str, ...]:
-    """Sentences about inputs to predict that the model cannot have learnt anything about; the worst first.
+    """Sentences about inputs to predict about which the model cannot have learned anything; the worst first.
 
-    Categories that training never showed, and missing cells in columns of which it lacked none. `where` names rows.
+    Categories that training never saw, and missing cells in columns that had none. `where` names rows.
     """
     alarms, notes = [], []
     for feature in features:
@@ -221,7 +221,7 @@ def unlike_training(
             first = where([int(column.is_null().arg_max() or 0)])
             read = "counts as unknown" if feature.kind == "category" else f"is read as the median, {feature.fill:.6g}"
             notes.append(
-                f"{name} is missing in {missing:,} of {rows:,} rows, the first being {first}; in training it "
+                f"{name} is missing in {missing:,} of {rows:,} rows, the first is {first}; in training it "
                 f"never was: it {read}."
             )
         if feature.kind != "category":
@@ -234,12 +234,12 @@ def unlike_training(
         cell = f"{quoted(column[row])} in {where([row])}"
         if count == rows - missing:
             alarms.append(
-                f"{name}: none of the {count:,} values was there in training ({cell}, for instance): the model knows "
+                f"{name}: none of the {count:,} values occurred in training ({cell}, for example): the model knows "
                 "nothing about them. Is it the right column, written as it was in training?"
             )
         else:
             notes.append(
-                f"{name}: {count:,} of {rows:,} rows hold a value that was not there in training ({cell} is the "
+                f"{name}: {count:,} of {rows:,} rows have a value that did not occur in training ({cell} is the "
                 "first): it counts as unknown."
             )
     return (*alarms, *notes)
@@ -249,8 +249,8 @@ def _column(examples: HasColumns, name: str) -> pl.Series:
     try:
         return examples.get_column(name)
     except pl.exceptions.ColumnNotFoundError:
-        what = f"there is no column {quoted(name)}, which the model was trained on."
-        raise DataError(what, fix="give the table all the columns it had in training.") from None
+        what = f"column {quoted(name)}, which the model was trained on, is missing."
+        raise DataError(what, fix="give the table all columns that it had in training.") from None
 
 
 def _numbers(column: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.Series:
@@ -263,7 +263,7 @@ def _numbers(column: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.S
     elif dtype == pl.Null or (feature.kind != "date" and (dtype.is_numeric() or dtype == pl.Boolean)):
         values = column.cast(pl.Float64)
     else:
-        what = f"column {quoted(column.name)} holds {dtype}; in training it held {feature.kind}s."
+        what = f"column {quoted(column.name)} has {dtype}; in training it had {feature.kind}s."
         raise DataError(what, fix="give the column the type it had in training.")
     if feature.kind == "boolean" and not values.drop_nulls().is_in([0.0, 1.0]).all():
         _refuse(column, values.is_in([0.0, 1.0]) | values.is_null(), feature, ids)
@@ -291,7 +291,7 @@ def _from_text(cells: pl.Series, feature: Feature, ids: pl.Series | None) -> pl.
 def _refuse(column: pl.Series, fits: pl.Series, feature: Feature, ids: pl.Series | None) -> None:
     row = int((~fits.fill_null(value=True)).arg_true()[0])
     where = f"row {row + 1 if ids is None else ids[row]}"
-    what = f"column {quoted(column.name)} holds {quoted(column[row])} in {where}; in training it held {feature.kind}s."
+    what = f"column {quoted(column.name)} has {quoted(column[row])} in {where}; in training it had {feature.kind}s."
     raise DataError(what, where=where, fix="correct the cell, or leave it empty.")
 
 

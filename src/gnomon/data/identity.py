@@ -1,4 +1,4 @@
-"""Who is in which split, and what has changed since: a fingerprint of each split, and the difference of two."""
+"""Which example is in which split, and what has changed since: a fingerprint per split, and the difference of two."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """How the examples of a run differ from those there are now."""
+    """How the examples of a run differ from the current ones."""
 
     added: int = 0
     removed: int = 0
-    changed: int = 0  # same id, other content
+    changed: int = 0  # same id, different content
     moved: int = 0  # same id, another split
 
     def __bool__(self) -> bool:
@@ -29,7 +29,7 @@ class Changes:
 
 
 def fingerprint_of(ids: pl.Series, fingerprints: np.ndarray) -> str:
-    """SHA-256 of a split as 64 hex digits: the same for the same examples in any order, another for any other set.
+    """SHA-256 of a split as 64 hex digits: the same for the same examples in any order, different for any other set.
 
     `ids` and `fingerprints` are those of `Examples.index` and `Examples.fingerprints()`.
     """

@@ -1,4 +1,4 @@
-"""Things already in memory: arrays, tensors, frames, map-style data sets; recognised by what they can do."""
+"""Objects already in memory: arrays, tensors, frames, map-style data sets; recognised by what they can do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IN_MEMORY = "arrays in memory"
 
 
 def open_object(thing: Any) -> Source:
-    """A source from an object. Raises UsageError for what is none of the kinds accepted, DataError for odd contents."""
+    """A source from an object. Raises UsageError for an unsupported kind of object, DataError for invalid contents."""
     if _is_frame(thing):
         notes: list[str] = []
         frame = _frame(thing, "a frame in memory", notes)
@@ -36,7 +36,7 @@ def open_object(thing: Any) -> Source:
         return _of_arrays(*thing)
     if _is_dataset(thing):
         return _of_dataset(thing)
-    raise UsageError(f"{type(thing).__name__} is nothing that can be read.", fix=_ACCEPTED)
+    raise UsageError(f"cannot read a {type(thing).__name__}.", fix=_ACCEPTED)
 
 
 def _is_array(thing: Any) -> bool:
@@ -70,7 +70,7 @@ def _is_dataset(thing: Any) -> bool:
 
 
 def _frame(thing: Any, origin: str, notes: list[str]) -> pl.DataFrame:
-    from gnomon.data.tables.frames import as_polars  # polars is not to be loaded for arrays
+    from gnomon.data.tables.frames import as_polars  # arrays should not load polars
 
     return as_polars(thing, origin, notes)
 
@@ -83,13 +83,13 @@ def _numpy(thing: Any, origin: str) -> np.ndarray:
         thing = thing.to_dense() if str(getattr(thing, "layout", "torch.strided")) != "torch.strided" else thing
         try:
             return np.asarray(thing.numpy())
-        except TypeError:  # bfloat16 is unknown to NumPy
+        except TypeError:  # NumPy has no bfloat16
             return np.asarray(thing.float().numpy())
     try:
         found = np.ma.asarray(thing) if np.ma.isMaskedArray(thing) else np.asarray(thing)
     except ValueError as error:  # lists of different lengths
         raise DataError(
-            f"is no array: {str(error).partition('. ')[0]}.", where=origin, fix="give all rows one length."
+            f"is not an array: {str(error).partition('. ')[0]}.", where=origin, fix="give all rows the same length."
         ) from None
     if found.dtype == np.longdouble and found.dtype != np.float64:
         found = found.astype(np.float64)
@@ -110,7 +110,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
         if texts:
             raise UsageError(
                 f"a frame with columns that are not numbers ({', '.join(texts[:3])}) needs its target inside it.",
-                fix="hand over one frame with the target as a column, and target=NAME.",
+                fix="give one frame with the target as a column, and target=NAME.",
             )
         is_whole = all(dtype.is_integer() for dtype in frame.dtypes) and not any(frame.null_count().row(0))
         array = frame.to_numpy() if is_whole else frame.select(pl.all().cast(pl.Float64)).to_numpy()
@@ -129,14 +129,14 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
             raise DataError(
                 f"{counted(len(array), 'input')} but {counted(len(targets), 'target')}.",
                 where=_IN_MEMORY,
-                fix="give one target for each input.",
+                fix="give one target per input.",
             )
     arrays = Arrays(array, targets, target_names, feature_names=feature_names)
     return Source("arrays", _IN_MEMORY, arrays=arrays, notes=tuple(notes))
 
 
 def _index_note(inputs: Any, targets: Any) -> list[str]:
-    """That two pandas objects are paired by position though their indexes pair them otherwise."""
+    """A note if two pandas objects are paired by position although their indexes pair them differently."""
     ours, theirs = inputs.index, targets.index
     if callable(ours) or callable(theirs) or len(ours) != len(theirs) or (ours == theirs).all():
         return []
@@ -144,12 +144,12 @@ def _index_note(inputs: Any, targets: Any) -> list[str]:
 
 
 def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Numbers, one example a row, masked ones as NaN. Raises DataError for what is no such array."""
+    """Numbers, one example per row, masked ones as NaN. Raises DataError for any other array."""
     if array.ndim == 0 or len(array) == 0:
         raise DataError("the array is empty.", where=_IN_MEMORY, fix="give at least one example.")
     if array.ndim == 1:
         raise DataError(
-            f"inputs of one dim ({counted(len(array), 'value')}) are not examples.",
+            f"one-dimensional inputs ({counted(len(array), 'value')}) are not examples.",
             where=_IN_MEMORY,
             fix="give (N, D): one row per example.",
         )
@@ -168,28 +168,28 @@ def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
         raise DataError(
             f"{counted(masked, 'pixel')} of the pictures are masked.",
             where=_IN_MEMORY,
-            fix="fill them with what is to be seen there (filled(0), for instance).",
+            fix="fill them with what should be there (filled(0), for example).",
         )
-    notes.append(f"masked values are missing: {masked:,} of {array.size:,}")
+    notes.append(f"masked values count as missing: {masked:,} of {array.size:,}")
     return _filled(array)
 
 
 def _filled(array: Any) -> np.ndarray:
-    """A masked array with NaN for what is masked."""
+    """A masked array with NaN for masked values."""
     return np.asarray(array.astype(np.float64).filled(np.nan) if np.ma.count_masked(array) else array.data)
 
 
 def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
-    """(N, C, H, W) as (N, H, W, C) where only that reading makes pictures."""
+    """(N, C, H, W) as (N, H, W, C) if only that interpretation makes pictures."""
     if array.ndim == 4 and array.shape[1] in _CHANNELS and array.shape[3] not in _CHANNELS:
-        notes.append(f"an array of shape {'x'.join(map(str, array.shape))} is taken for (N, C, H, W)")
+        notes.append(f"an array of shape {'x'.join(map(str, array.shape))} is interpreted as (N, C, H, W)")
         return np.moveaxis(array, 1, 3)
     return array
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 def target_array(targets: Any, origin: str) -> np.ndarray:
-    """(N,) or (N, M) numbers, truths or texts; missing ones are NaN among numbers, else None. Raises DataError."""
+    """(N,) or (N, M) numbers, truths or texts; missing ones are NaN among numbers, otherwise None. Raises DataError."""
     if _is_frame(targets):
         columns = [_of_series(column, origin) for column in targets]
         return columns[0] if len(columns) == 1 else np.stack([column.astype(object) for column in columns], axis=1)
@@ -198,7 +198,7 @@ def target_array(targets: Any, origin: str) -> np.ndarray:
     found = _numpy(targets, origin)
     if found.ndim == 0 or found.ndim > 2:
         shape = "x".join(map(str, found.shape)) or "a single value"
-        raise DataError(f"the targets are of shape {shape}.", where=origin, fix="give one target for each input.")
+        raise DataError(f"the targets have shape {shape}.", where=origin, fix="give one target per input.")
     if isinstance(found, np.ma.MaskedArray):
         if found.dtype.kind in "iuf":
             return _filled(found)
@@ -213,7 +213,7 @@ def target_array(targets: Any, origin: str) -> np.ndarray:
     raise DataError(
         f"targets of type {found.dtype} are neither classes nor numbers.",
         where=origin,
-        fix="give numbers, texts or truths.",
+        fix="give numbers, text or booleans.",
     )
 
 
@@ -224,7 +224,7 @@ def _of_series(series: Any, origin: str) -> np.ndarray:
         values = [np.nan if value is None or _is_missing(value) else float(value) for value in _listed(series)]
         return np.array(values, np.float64)
     found = series.to_numpy() if kind.lower().startswith(("int", "uint", "bool")) and "128" not in kind else None
-    if found is not None and found.dtype.kind in "biu":  # neither gaps nor a type of its own: no need to look at each
+    if found is not None and found.dtype.kind in "biu":  # no gaps and one type: no need to check each value
         return np.asarray(found)
     return _of_objects(_listed(series), origin)
 
@@ -234,9 +234,9 @@ def _listed(series: Any) -> list[Any]:
 
 
 def _of_objects(values: list[Any], origin: str) -> np.ndarray:
-    """Python values of one sort. Raises DataError where they are of several, showing two."""
+    """Python values of one sort. Raises DataError if there are several sorts, showing two."""
     values = [None if _is_missing(value) else value for value in values]
-    sorts: dict[str, int] = {}  # what sorts there are, and where the first of each is
+    sorts: dict[str, int] = {}  # the sorts, and where the first of each is
     for i, value in enumerate(values):
         if value is not None:
             sorts.setdefault(_sort_of(value), i)
@@ -256,10 +256,10 @@ def _of_objects(values: list[Any], origin: str) -> np.ndarray:
     shown = ", ".join(
         f"{str(values[i])[:60]!r} ({type(values[i]).__name__}) for example {i}" for i in list(sorts.values())[:2]
     )
-    what = f"the targets are of {'several types' if len(sorts) > 1 else 'a type that is no class'}: {shown}."
+    what = f"the targets are of {'several types' if len(sorts) > 1 else 'a type that cannot be a class'}: {shown}."
     if not sorts:
         what = "all targets are missing."
-    raise DataError(what, where=origin, fix="give numbers alone, texts alone or truths alone.")
+    raise DataError(what, where=origin, fix="give only numbers, only text or only booleans.")
 
 
 def _is_missing(value: Any) -> bool:
@@ -282,7 +282,7 @@ def _sort_of(value: Any) -> str:
 
 # --- data sets --------------------------------------------------------------------------------------------------------
 def _of_dataset(dataset: Any) -> Source:
-    """All items of a map-style data set, read once, one after the other."""
+    """All items of a map-style data set, read once, one after another."""
     origin = f"a {type(dataset).__name__} in memory"
     try:
         count = len(dataset)
@@ -302,7 +302,7 @@ def _of_dataset(dataset: Any) -> Source:
             raise DataError(
                 f"item {i} is {_shape(one)} of type {one.dtype}, the first one {_shape(inputs[0])}.",
                 where=origin,
-                fix="make all inputs numbers of one shape, or hand over the folder of files.",
+                fix="make all inputs numbers of one shape, or give the folder of files.",
             )
         if one.dtype != inputs.dtype:  # the first item's type does not bind the others
             inputs = inputs.astype(np.promote_types(inputs.dtype, one.dtype), copy=False)
@@ -311,7 +311,7 @@ def _of_dataset(dataset: Any) -> Source:
             targets.append(target)
     if targets and len(targets) != count:
         raise DataError(
-            f"{len(targets):,} of {count:,} items have a target.", where=origin, fix="give all of them one."
+            f"{len(targets):,} of {count:,} items have a target.", where=origin, fix="give every item a target."
         )
     assert inputs is not None
     notes = _types_note(types, inputs, origin)
@@ -326,7 +326,7 @@ def _pair(item: Any, i: int, origin: str) -> tuple[np.ndarray, Any]:
     is_pair = isinstance(item, tuple | list) and len(item) == 2
     if isinstance(item, dict) or (isinstance(item, tuple) and not is_pair):
         kind = "a dict" if isinstance(item, dict) else f"a tuple of {len(item)}"
-        raise DataError(f"item {i} is {kind}.", where=origin, fix="let items be (input, target), or the input alone.")
+        raise DataError(f"item {i} is {kind}.", where=origin, fix="make items (input, target), or the input alone.")
     one = _numpy(item[0] if is_pair else item, origin)
     if isinstance(one, np.ma.MaskedArray):
         one = _filled(one)
@@ -334,17 +334,17 @@ def _pair(item: Any, i: int, origin: str) -> tuple[np.ndarray, Any]:
 
 
 def _types_note(types: dict[str, int], inputs: np.ndarray, origin: str) -> list[str]:
-    """That items have several types. Raises DataError for pictures of bytes beside some that may be of 0 to 1."""
+    """A note if items have several types. Raises DataError for pictures of bytes mixed with some that may be 0 to 1."""
     if len(types) < 2:
         return []
     shown = " and ".join(f"{name} (item {i})" for name, i in list(types.items())[:3])
     if inputs.ndim > 2 and "uint8" in types and any(name.startswith(("float", "bfloat")) for name in types):
         raise DataError(
-            f"the pictures are of several types, bytes and floating point numbers among them: {shown}.",
+            f"the pictures have several types, bytes and floating-point numbers among them: {shown}.",
             where=origin,
             fix="give all of them one type, so that the same number means the same brightness.",
         )
-    return [f"items are of several types, {shown}: all are held as {inputs.dtype}"]
+    return [f"items have several types, {shown}: all are stored as {inputs.dtype}"]
 
 
 def _stacked(targets: Sequence[Any], origin: str) -> np.ndarray:
@@ -352,7 +352,7 @@ def _stacked(targets: Sequence[Any], origin: str) -> np.ndarray:
     values = [_numpy(target, origin) if hasattr(target, "shape") else target for target in targets]
     shapes = {np.shape(value) for value in values}
     if len(shapes) > 1:
-        raise DataError(f"the targets are of several shapes: {sorted(shapes)[:2]}.", where=origin,
+        raise DataError(f"the targets have several shapes: {sorted(shapes)[:2]}.", where=origin,
                         fix="give each item one target of one shape.")  # fmt: skip
     if shapes == {()}:
         return _of_objects([value.item() if isinstance(value, np.ndarray) else value for value in values], origin)

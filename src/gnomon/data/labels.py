@@ -1,4 +1,4 @@
-"""Labels as they were given: classes are kept as text, and whole numbers and truths come back as what they were."""
+"""Labels as they were given: classes are kept as text, and whole numbers and booleans come back as such."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRUTHS = {"true": True, "false": False}
 
 
 def label_type(values: np.ndarray | pl.Series) -> LabelType:
-    """What labels of this type come back as. Whole floating point numbers were classes 0, 1, 2 ...: integers."""
+    """What labels of this type come back as. Whole floating-point numbers were classes 0, 1, 2 ...: integers."""
     if isinstance(values, np.ndarray):
         return {"b": "boolean", "i": "integer", "u": "integer", "f": "integer"}.get(values.dtype.kind, "text")  # type: ignore[return-value]
     if values.dtype == pl.Boolean:
@@ -23,7 +23,7 @@ def label_type(values: np.ndarray | pl.Series) -> LabelType:
 
 
 def as_given(names: Sequence[str], kind: LabelType) -> pl.Series:
-    """The names of classes as labels of that type; text where one of them is none such."""
+    """The class names as labels of that type; as text if one of them does not fit the type."""
     texts = pl.Series(names, dtype=pl.String)
     if kind == "integer":
         whole = texts.cast(pl.Int64, strict=False)
@@ -34,18 +34,18 @@ def as_given(names: Sequence[str], kind: LabelType) -> pl.Series:
 
 
 def named(targets: np.ndarray, class_names: Sequence[str], origin: str) -> list[str]:
-    """The name of each of (N,) whole numbers that count class names from 0. Raises DataError for others."""
+    """The name of each of (N,) whole numbers that index class names from 0. Raises DataError for others."""
     if targets.min() < 0 or targets.max() >= len(class_names):
         raise DataError(
             f"targets run from {targets.min()} to {targets.max()}, but there are {len(class_names)} class names.",
             where=origin,
-            fix="give targets that number the class names from 0.",
+            fix="give targets that index the class names from 0.",
         )
     return [class_names[target] for target in targets.tolist()]
 
 
 def one_hot_indices(targets: np.ndarray) -> np.ndarray | str:
-    """(N,) the place of the one in each row of (N, K) targets, K at least 2; or why they are not one-hot."""
+    """(N,) the position of the one in each row of (N, K) targets, K at least 2; or why they are not one-hot."""
     shape = "x".join(map(str, targets.shape))
     if targets.ndim != 2 or targets.shape[1] < 2 or targets.dtype.kind not in "biuf":
         return f"targets of shape {shape} and type {targets.dtype}"

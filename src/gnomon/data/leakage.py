@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 #   CIFAR-10 (half) 38 of 5,000, by eye all are copies    100 %   100 %      89 %     100 %      100 %     95 %
 #   Fashion-MNIST   29 of 10,000, by eye nearly all        95 %   100 %      87 %      88 %       83 %      9 %
 #   MNIST           1 of 2,000, by eye not a copy         100 %   100 %      99 %      99 %       93 %     44 %
-# A shift by a pixel in 28 changes a drawing more than another hand does; a larger limit finds it, and false ones too.
-NEIGHBOURS = 20  # candidates looked at closely, and the company in which a copy must stand out
+# A shift by a pixel in 28 changes a drawing more than another hand does; a larger limit finds it, and false ones.
+NEIGHBOURS = 20  # candidates compared closely, and the neighbours among which a copy must stand out
 STANDS_OUT = 0.12  # variance a copy may leave unexplained, as a share of what the typical neighbour leaves
-COARSE_SIDE = 8  # pixels a side of the pictures in which candidates are looked for
-LEAST_SIDE = 12  # pixels a side below which drawings by two hands are as close as copies: exact copies only
+COARSE_SIDE = 8  # pixels per side of the thumbnails in which candidates are searched
+LEAST_SIDE = 12  # pixels per side; below, drawings by two hands are as close as copies: exact copies only
 MOST_COMPARED = 2e9  # pairs of pictures in one call: about 10 seconds of one core
 BLOCK = 256  # pictures compared with all others at a time: bounds the memory
 
@@ -36,11 +36,11 @@ PAIR_COLUMNS = ("kind", "split", "id", "other_split", "other_id", "same_target",
 
 @dataclass(frozen=True)
 class Leaks:
-    """What was found.
+    """The result.
 
-    `pairs` has the columns kind ("exact" or "near"), split, id, other_split, other_id, same_target (null where the
-    examples have no class) and similarity (1: the same). An example stands in it at most once for each other split;
-    `other_split` is the one trained on first. Pairs inside one split are there only when their targets differ.
+    `pairs` has the columns kind ("exact" or "near"), split, id, other_split, other_id, same_target (null if the
+    examples have no class) and similarity (1: the same). An example appears at most once for each other split;
+    `other_split` is the one trained on first. Pairs within one split are listed only if their targets differ.
     `copies_in_train` (sorted int64) are the positions of all examples of train that have a copy elsewhere.
     """
 
@@ -57,25 +57,25 @@ class Leaks:
 def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     """Look for examples that are in two splits.
 
-    Exact copies have equal fingerprints; rows of a table that chance makes equal are no copies (`coincidences`). Near
-    copies are looked for where thumbnails are square grey pictures, row by row: the nearest pictures by correlation at
+    Exact copies have equal fingerprints; rows of a table that chance makes equal are not copies (`coincidences`). Near
+    copies are searched for if thumbnails are square grey pictures, row by row: the nearest pictures by correlation at
     8 x 8 pixels are fitted to one another with brightness, contrast, a shift and a change of sharpness free (least
-    squares); a copy leaves at most 12 % as much variance unexplained as the typical neighbour does. Where that takes
-    too long a sample of the smaller split is looked at, and `notes` says so.
+    squares); a copy leaves at most 12 % as much variance unexplained as the typical neighbour does. If that takes
+    too long a sample of the smaller split is used, and `notes` says so.
     """
     import polars as pl
 
     names = [name for name in SPLITS if name in splits and len(splits[name])]
     frames = {name: _frame(splits[name]) for name in names}
-    couples = list(combinations(names, 2))  # (trained on first, judged)
+    couples = list(combinations(names, 2))  # (trained on first, held out)
     judged, notes = {}, list[str]()  # the rows of each couple's second split that may be copies
     for other, split in couples:
         by_chance = coincidences(splits[split], splits[other])
         judged[other, split] = frames[split].filter(pl.Series(~by_chance)) if by_chance.any() else frames[split]
         if by_chance.any():
             notes.append(
-                f"{_counted(int(by_chance.sum()))} of {split} may equal one of {other} by chance: rows of so few "
-                f"values often do, in {other} itself as well; not counted as copies."
+                f"{_counted(int(by_chance.sum()))} of {split} may equal one of {other} by chance: rows with so few "
+                f"values often do, even within {other}; not counted as copies."
             )
     pairs = [_exact(frames[other], judged[other, split], other, split) for other, split in couples]
     pairs += [_two_targets(name, frames[name]) for name in names]
@@ -102,7 +102,7 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
 
 # --- exact --------------------------------------------------------------------------------------------------------
 def _frame(examples: Examples) -> pl.DataFrame:
-    """Id and target stay as they are: millions of rows are only made texts of where they have copies."""
+    """Id and target stay as they are: millions of rows become text only where they have copies."""
     import polars as pl
 
     index = examples.index
@@ -121,11 +121,11 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _exact(theirs: pl.DataFrame, ours: pl.DataFrame, other: str, split: str) -> pl.DataFrame:
-    """Each example of `split` whose inputs `other` has too, with a partner of the same class where there is one."""
+    """Each example of `split` whose inputs `other` has too, with a partner of the same class if there is one."""
     import polars as pl
 
     shared = theirs.join(ours, on="fingerprint", how="semi", maintain_order="left")
-    # one partner a class: a million equal rows on both sides must not make 10^12 pairs
+    # one partner per class: a million equal rows on both sides must not make 10^12 pairs
     partners = _as_text(shared.unique(["fingerprint", "target"], keep="first", maintain_order=True))
     copies = _as_text(ours.join(partners, on="fingerprint", how="semi", maintain_order="left"))
     both = copies.with_row_index("row").join(partners, on="fingerprint", suffix="_other")
@@ -191,7 +191,7 @@ def _sentences(pairs: pl.DataFrame, couples: list[tuple[str, str]], names: list[
     for name in names:
         clashing = len(pairs.filter(split=name, other_split=name))
         if clashing:
-            said.append(f"{_counted(clashing)} of {name} with the same inputs as another one, but another target.")
+            said.append(f"{_counted(clashing)} of {name} with the same inputs as another one, but a different target.")
     return said
 
 
@@ -201,7 +201,7 @@ def _counted(number: int) -> str:
 
 # --- near ---------------------------------------------------------------------------------------------------------
 def _pictures(examples: Examples) -> np.ndarray | None:
-    """(N, S, S) float32, or None where thumbnails are not square pictures, or too small to tell."""
+    """(N, S, S) float32, or None if thumbnails are not square pictures, or too small to compare."""
     flat = examples.thumbnails()
     if flat is None or not len(flat):
         return None
@@ -212,7 +212,7 @@ def _pictures(examples: Examples) -> np.ndarray | None:
 def _within_budget(
     num_here: int, num_there: int, most: float, split: str, other: str
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Positions to compare on both sides: all of them, or a sample of the smaller side, and then a note."""
+    """Positions to compare on both sides: all of them, or a sample of the smaller side with a note."""
     here, there = np.arange(num_here), np.arange(num_there)
     if num_here * num_there <= most:
         return here, there, []
@@ -238,7 +238,7 @@ def _near(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
         unexplained = _unexplained_by(block[:, None], there[candidates])
         best = np.argsort(unexplained, axis=1)[:, :3]
         close = np.take_along_axis(candidates, best, axis=1)
-        # a blurred picture follows from the sharp one, not the other way round: the second direction settles it
+        # a blurred picture follows from the sharp one, but not vice versa: the second direction settles it
         either_way = np.minimum(
             np.take_along_axis(unexplained, best, axis=1), _unexplained_by(there[close], block[:, None])
         )
@@ -251,7 +251,7 @@ def _near(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _coarse(pictures: np.ndarray) -> np.ndarray:
-    """(N, 64): pictures brought to 8 x 8 by averaging, each with mean 0 and length 1 (0 where it is one colour)."""
+    """(N, 64): pictures reduced to 8 x 8 by averaging, each with mean 0 and length 1 (0 if it is one colour)."""
     edges = np.arange(COARSE_SIDE) * pictures.shape[1] // COARSE_SIDE
     sums = np.add.reduceat(np.add.reduceat(pictures, edges, axis=1), edges, axis=2)
     extent = np.diff(edges, append=pictures.shape[1]).astype(np.float32)
@@ -268,7 +268,7 @@ def _nearest(correlation: np.ndarray) -> np.ndarray:
     width = 64
     if columns < 4 * NEIGHBOURS * width:
         return np.argpartition(-correlation, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-    # the largest 20 lie in the 20 stretches with the largest maxima: partitioning those alone is ten times faster
+    # the largest 20 are in the 20 stretches with the largest maxima: partitioning only those is ten times faster
     whole = columns // width * width
     highest = correlation[:, :whole].reshape(rows, -1, width).max(axis=2)
     stretches = np.argpartition(-highest, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
@@ -281,8 +281,8 @@ def _nearest(correlation: np.ndarray) -> np.ndarray:
 def _unexplained_by(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(B, M): the share of the others' variance that a small shift, blur, brightness and contrast do not explain.
 
-    One of (B, 1, S, S) and (B, M, S, S) is fitted to the other: a Taylor series of second order in the shift, whose
-    second derivatives also stand for a change of sharpness. A picture of one colour explains nothing.
+    One of (B, 1, S, S) and (B, M, S, S) is fitted to the other: a second-order Taylor series in the shift, whose
+    second derivatives also represent a change of sharpness. A picture of one colour explains nothing.
     """
     basis = np.linalg.qr(_changes(pictures))[0]  # (B, 1 or M, S * S, 7)
     wanted = others.reshape(*others.shape[:2], -1)

@@ -34,7 +34,7 @@ _DIABETES_FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "
 
 
 def open_set(name: str) -> Source:
-    """One of NAMES. Raises MachineError where scikit-learn's files are missing."""
+    """One of NAMES. Raises MachineError if scikit-learn's files are missing."""
     return Source(name, f"scikit-learn {name}", arrays=_read(name))
 
 
@@ -46,7 +46,7 @@ def _read(name: str) -> Arrays:
         pictures = table[:, :-1].reshape(-1, 8, 8)
         return Arrays(pictures, table[:, -1].astype(np.int64), ("digit",), tuple("0123456789"))
     if name == "diabetes":
-        # In natural units (years, kg/m2), as load_diabetes(scaled=False) gives them: gnomon normalises by train alone.
+        # In natural units (years, kg/m2), as in load_diabetes(scaled=False): gnomon normalises by train alone.
         inputs = np.loadtxt(_file("diabetes_data_raw.csv.gz"))
         targets = np.loadtxt(_file("diabetes_target.csv.gz"))
         return Arrays(inputs, targets, ("disease progression",), feature_names=_DIABETES_FEATURES)
@@ -58,7 +58,7 @@ def _read(name: str) -> Arrays:
 
 
 def _classes(file_name: str, target_name: str, feature_names: Sequence[str]) -> Arrays:
-    """First line: examples, features, class names; then one example a line, its class last."""
+    """First line: examples, features, class names; then one example per line, its class last."""
     path = _file(file_name)
     with path.open(encoding="utf-8") as lines:
         class_names = tuple(lines.readline().strip().split(",")[2:])

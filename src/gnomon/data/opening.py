@@ -1,4 +1,4 @@
-"""Open what the user hands over (path, archive, name of a set, arrays, frame) without judging what task it is for."""
+"""Open what the user passes (path, archive, name of a set, arrays, frame) without deciding what task it is for."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def _open_path_or_set(text: str, runs_folder: str | None) -> Source:
     if exists:
         notes: tuple[str, ...] = ()
         if set_name in named.NAMES:
-            notes = (
-                f"{text} is taken for the path of that name, not for scikit-learn's set: rename the path to get that",
-            )
+            notes = (f"{text} is the path of that name, not scikit-learn's set: rename the path to use the set",)
         return _open_path(path, notes, runs_folder)
     if set_name in named.NAMES:
         return named.open_set(set_name)
@@ -102,7 +100,7 @@ def _open_path(path: str, notes: tuple[str, ...], runs_folder: str | None) -> So
         return Source(name, origin, table=path, notes=notes)
     if lower.endswith(UNREAD_ARCHIVE_SUFFIXES):
         raise DataError(
-            "archives of this kind are not read.",
+            "archives of this kind are not supported.",
             where=display_name(path),
             fix="unpack it and give the folder, or pack it as .zip or .tar.",
         )
@@ -118,12 +116,12 @@ def _open_files(paths: list[str]) -> Source:
             raise _not_there(path)
         if not stat.S_ISREG(_mode(path)):
             raise UsageError(
-                f"{display_name(path)} is not a file; several things at once must all be files.",
+                f"{display_name(path)} is not a file; if you give several paths, all must be files.",
                 fix="give one folder, or a list of files.",
             )
         if path.lower().endswith(TABLE_SUFFIXES + ARCHIVE_SUFFIXES):
             raise UsageError(
-                f"{display_name(path)} is a table or an archive, and several things were given.",
+                f"{display_name(path)} is a table or an archive, and several paths were given.",
                 fix="give tables and archives one at a time.",
             )
     return Source("files", f"{len(paths)} files, the first {display_name(paths[0])}", tree=FilesTree(paths))
@@ -133,13 +131,13 @@ def _mode(path: str) -> int:
     try:
         return Path(path).stat().st_mode
     except FileNotFoundError:
-        what = "this link leads nowhere." if os.path.islink(path) else "there is no such file."  # noqa: PTH114
+        what = "this link is broken." if os.path.islink(path) else "there is no such file."  # noqa: PTH114
         raise DataError(what, where=display_name(path), fix="check the path.") from None
     except (OSError, ValueError) as error:
         raise DataError(
             f"it cannot be opened: {reason_of(error)}.",
             where=display_name(path)[:300],
-            fix="check the path and your rights on it.",
+            fix="check the path and its permissions.",
         ) from None
 
 

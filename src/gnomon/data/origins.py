@@ -10,14 +10,14 @@ from gnomon.core.example import Examples
 from gnomon.data.images.examples import ImageExamples
 from gnomon.data.tables.examples import TableExamples
 
-SOURCE = "source"  # the column of an index that says it
+SOURCE = "source"  # the column of an index with the source's name
 
 
 def from_source(examples: Examples, name: str) -> Examples:
     """The examples with `name` as the `source` of each, in their index and in that of whatever they are joined to.
 
-    Examples of other kinds than tables and pictures come back as they are: what has no source of its own is judged
-    under its split's.
+    Examples other than tables and pictures are returned unchanged: without their own source they count under their
+    split's.
     """
     if isinstance(examples, ImageExamples):
         return replace(examples, table=examples.table.with_columns(pl.lit(name).alias(SOURCE)))

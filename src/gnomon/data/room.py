@@ -1,4 +1,4 @@
-"""Room for encoded examples: in memory, or in files that are mapped into it when there is not enough."""
+"""Room for encoded examples: in memory, or in files that are mapped into it if there is not enough."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
-MOST_MEMORY = 0.5  # share of the memory left that encoded columns may take
-WILL_NEED = 3  # MADV_WILLNEED of Linux, macOS and the BSDs
+MOST_MEMORY = 0.5  # share of the remaining memory that encoded columns may take
+WILL_NEED = 3  # MADV_WILLNEED on Linux, macOS and the BSDs
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
-    """An uninitialised tensor; with a `folder`, its values are a file there that has no name and ends with the process.
+    """An uninitialised tensor; with a `folder`, its values are in an unnamed file there that ends with the process.
 
-    Raises MachineError where the disk has no room for it.
+    Raises MachineError if the disk has no room for it.
     """
     import torch
 
@@ -38,20 +38,22 @@ def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) 
     count = math.prod(shape)
     size = count * torch.empty((), dtype=dtype).element_size()
     try:
-        with tempfile.NamedTemporaryFile(prefix=".columns-", dir=folder) as file:  # its name ends here, its content not
-            if hasattr(os, "posix_fallocate"):  # else a full disk shows itself as a signal on some later write
+        with tempfile.NamedTemporaryFile(
+            prefix=".columns-", dir=folder
+        ) as file:  # its name ends here, its content does not
+            if hasattr(os, "posix_fallocate"):  # otherwise a full disk shows up as a signal on a later write
                 os.posix_fallocate(file.fileno(), 0, max(size, 1))
             return over(Path(file.name), shape, dtype)
     except OSError as error:
         raise MachineError(
             f"there is no room for {size:,} bytes of encoded examples ({error.strerror}).",
             where=str(folder),
-            fix="make room on that disk, or use smaller pictures: image_size=32.",
+            fix="free some space on that disk, or use smaller pictures: image_size=32.",
         ) from None
 
 
 def over(file: Path, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """The content of a file as a tensor; what is written into it is written into the file."""
+    """The content of a file as a tensor; writes to it go to the file."""
     import torch
 
     if not math.prod(shape):
@@ -66,17 +68,17 @@ def view(content: mmap.mmap, shape: Sequence[int], dtype: torch.dtype) -> Tensor
     if not math.prod(shape):
         return torch.empty(*shape, dtype=dtype)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that it must not be written to
+        warnings.simplefilter("ignore", UserWarning)  # that it is read-only
         return torch.frombuffer(content, dtype=dtype).reshape(*shape)
 
 
 def is_short_for(size: int) -> bool:
-    """Whether so many bytes are more than half of the memory left: columns of that size go into files."""
+    """Whether this many bytes are more than half of the remaining memory: columns of that size go into files."""
     return size > MOST_MEMORY * memory_left()
 
 
 def share_in_memory(column: Tensor) -> float:
-    """How much of a mapped tensor the system holds in memory at the moment (0 to 1); 1 where it does not tell."""
+    """How much of a mapped tensor is in memory at the moment (0 to 1); 1 if the system does not say."""
     import numpy as np
 
     first = column.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
@@ -85,10 +87,10 @@ def share_in_memory(column: Tensor) -> float:
     return float((pages & 1).mean())
 
 
-def ask_for(column: Tensor, rows: Tensor) -> None:
-    """Have the system read all of these rows of a mapped tensor now, and not each page when it is touched.
+def prefetch(column: Tensor, rows: Tensor) -> None:
+    """Have the system read all of these rows of a mapped tensor now, instead of each page when it is touched.
 
-    A disk that is asked for one page at a time mostly waits.
+    A disk that gets one request at a time mostly waits.
     """
     each, advise = column[0].nbytes, _system("madvise", ctypes.c_int)
     starts = column.data_ptr() + rows * each
@@ -99,14 +101,14 @@ def ask_for(column: Tensor, rows: Tensor) -> None:
 
 @functools.cache
 def _system(name: str, last: Any) -> Any:
-    """A function of the C library on a piece of memory: where it begins, its bytes, and one thing more."""
+    """A C library function on a piece of memory: its start, its size in bytes, and one more argument."""
     function = getattr(ctypes.CDLL(None), name)
     function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, last)
     return function
 
 
 def memory_left() -> int:
-    """Bytes that this process may still take: the least of what the machine, its container and its limits leave."""
+    """Bytes that this process may still take: the minimum of what the machine, its container and its limits leave."""
     left = [_available(), _container()]
     own = _own_bytes()
     for limit in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
@@ -125,9 +127,9 @@ def _available() -> int:
 
 
 def _container() -> int:
-    """What the control groups of this process leave it; no limit where there is none.
+    """What the control groups of this process leave it; infinite without a limit.
 
-    Version 2 has one tree; of version 1 it is the tree of the controller "memory". A limit above counts as well.
+    Version 2 has one tree; in version 1 it is the tree of the controller "memory". A limit further up counts too.
     """
     try:
         lines = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
@@ -154,14 +156,14 @@ def _left_in(group: Path) -> int:
             most, used = (group / limit).read_text().strip(), int((group / current).read_text())
             stat = dict(line.split(" ", 1) for line in (group / "memory.stat").read_text().splitlines())
             if most != "max":
-                return int(most) - used + sum(int(stat[kind]) for kind in kinds)  # what is cached of files makes way
+                return int(most) - used + sum(int(stat[kind]) for kind in kinds)  # cached file pages can be evicted
         except (OSError, ValueError, KeyError):
             continue
     return 1 << 62
 
 
 def _own_bytes() -> int:
-    """Data of this process that counts against its limits, as far as the system tells."""
+    """Data of this process that counts against its limits, as far as the system says."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
         return int(lines["VmData"].split()[0]) * 1024

@@ -1,4 +1,4 @@
-"""What a source is, opened but not yet read (files, a table, a frame, arrays); and names that people may safely see."""
+"""A source, opened but not yet read (files, a table, a frame, arrays); and names that are safe to display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class File:
     """One regular file of a tree."""
 
-    name: str  # path inside the tree, "/" between parts: "train/cat/001.jpg"; show it through display_name
+    name: str  # path inside the tree, "/" between parts: "train/cat/001.jpg"; display it through display_name
     size: int  # bytes
 
 
@@ -31,16 +31,16 @@ class Tree(Protocol):
 
     @property
     def files(self) -> Sequence[File]:
-        """Regular files in name order (given as a list: in that order); hidden files and system litter left out."""
+        """Regular files in name order (given as a list: in that order), without hidden files and system litter."""
 
     @property
     def notes(self) -> Sequence[str]:
         """What was skipped while listing, and why."""
 
     def read(self, name: str) -> bytes:
-        """The whole content of one file. Raises DataError when it is gone, changed since it was listed, or unreadable.
+        """The whole content of one file. Raises DataError if it is gone, changed since it was listed, or unreadable.
 
-        Safe to call from several threads. Look at `File.size` first: nothing here limits it.
+        Thread-safe. Check `File.size` first: nothing here limits it.
         """
 
 
@@ -51,13 +51,13 @@ class Arrays:
     inputs: np.ndarray  # (N, D) numbers, (N, H, W) or (N, H, W, C) pictures
     targets: np.ndarray | None  # (N,) or (N, targets)
     target_names: tuple[str, ...] = ()
-    class_names: tuple[str, ...] = ()  # names of the integer classes 0 .. K-1, where known
+    class_names: tuple[str, ...] = ()  # names of the integer classes 0 .. K-1, if known
     feature_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the user handed over, opened but not yet read. Exactly one of `tree`, `table`, `frame`, `arrays` is set."""
+    """What the user passed, opened but not yet read. Exactly one of `tree`, `table`, `frame`, `arrays` is set."""
 
     name: str  # short: "pets", "digits"; names the run
     origin: str  # full: absolute path, "scikit-learn digits", "arrays in memory"
@@ -85,16 +85,16 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 
 
-# --- names as people may safely see them ---------------------------------------------------------------------------
+# --- names that are safe to display --------------------------------------------------------------------------------
 
-# Backslash, C0 and C1 controls, marks that reorder or hide text, line separators, and the lone surrogates that stand
-# for bytes that are not UTF-8.
+# Backslash, C0 and C1 controls, marks that reorder or hide text, line separators, and the lone surrogates that
+# represent bytes that are not UTF-8.
 _UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SHORT_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def display_name(name: str) -> str:
-    r"""A name that can be printed, stored as UTF-8 and told apart from every other: `a\n` -> `a\\n`, byte ff -> `\xff`.
+    r"""A unique name that can be printed and stored as UTF-8: `a\n` -> `a\\n`, byte ff -> `\xff`.
 
     Two different names never share a display name, so it serves as an id.
     """

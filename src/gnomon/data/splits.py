@@ -1,4 +1,4 @@
-"""Who is trained on and who is judged: train, train-dev, dev and test, in proportion, by group or by time."""
+"""Which examples to train on and to evaluate on: train, train-dev, dev, test; in proportion, by group or by time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import derive
-from gnomon.data.drawing import NOBODY, codes_of, counted, draw, others, parts_of, size_notes
+from gnomon.data.drawing import EMPTY, codes_of, counted, draw, others, parts_of, size_notes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,12 +19,12 @@ SMALL_SET = 10_000  # examples up to which dev and test get SMALL_SHARE each
 SMALL_SHARE = 0.20
 SHRINKING = 0.65  # a hundred times more examples, a twentieth of the share: 20 % of 10,000 is 1 % of 1,000,000
 TARGET_SHARE = 0.25  # of a small target set, to dev and to test each; the other half is trained on
-ENOUGH_TO_JUDGE = 1_000  # examples of the target distribution that dev gets before train gets any
+ENOUGH_TO_JUDGE = 1_000  # target examples that dev gets before train gets any
 
 
 @dataclass(frozen=True)
 class Division:
-    """Positions in the index that was divided, each sorted int64; `test` may be empty. Notes say what is unusual."""
+    """Positions in the index that was split, each sorted int64; `test` may be empty. Notes report anything unusual."""
 
     train: np.ndarray
     dev: np.ndarray
@@ -34,7 +34,7 @@ class Division:
 
 @dataclass(frozen=True)
 class TargetDivision:
-    """Positions in the source's index and in the target's, each sorted int64. Dev and test are target data alone."""
+    """Positions in the source's index and in the target's, each sorted int64. Dev and test are target data only."""
 
     source_train: np.ndarray
     source_train_dev: np.ndarray
@@ -46,7 +46,7 @@ class TargetDivision:
 
 
 def automatic_share(total: int) -> float:
-    """The share of `total` examples that dev gets, and test as well.
+    """The share of `total` examples that dev gets, and test too.
 
     20 % up to 10,000 examples, then 0.2 (N / 10,000)^-0.65: 60/20/20 for small sets, 80/10/10 around 30,000,
     98/1/1 at a million, less beyond. The number of examples never falls as the set grows, nor does train's share.
@@ -55,26 +55,26 @@ def automatic_share(total: int) -> float:
 
 
 def divide(index: pl.DataFrame, *, dev: float | None, test: float | None, by_time: bool, seed: int) -> Division:
-    """Divide examples into train, dev and test.
+    """Split examples into train, dev and test.
 
     `dev` and `test` are shares (None: by size; test may be 0). Classes keep their proportions, groups stay on one
-    side; `by_time` puts train before dev before test and never parts equal times. Except by time, an example's
-    place depends on the seed and its id, not on the order of rows, and seldom changes when examples are added.
-    Raises UsageError on shares that leave train nothing, DataError where the data cannot be divided.
+    side; `by_time` puts train before dev before test and never separates equal times. Except by time, an example's
+    split depends on the seed and its id, not on the order of rows, and rarely changes when examples are added.
+    Raises UsageError for shares that leave nothing for train, DataError if the data cannot be split.
     """
     total = len(index)
     shares = _shares(total, dev, test)
     if by_time:
         return _divide_by_time(index, shares, may_drop_test=test is None)
     parts, notes = draw(index, shares, derive(seed, "split"), may_drop_test=test is None)
-    taken_test, taken_dev = parts if len(parts) == 2 else (NOBODY, parts[0])
+    taken_test, taken_dev = parts if len(parts) == 2 else (EMPTY, parts[0])
     return Division(others(total, *parts), taken_dev, taken_test, notes)
 
 
 def carve(index: pl.DataFrame, share: float, *, seed: int, name: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """(rest, held out, notes): hold out a share of examples of the same kind, by class and group as `divide` does.
 
-    `name` is what the part is for ("train_dev"): another name draws other examples. Raises as `divide` does.
+    `name` is what the part is for ("train_dev"): a different name draws different examples. Raises as `divide` does.
     """
     if not 0 < share < 1:
         raise UsageError(f"a share of {share:g} cannot be held out.", fix="give a share above 0 and below 1.")
@@ -91,19 +91,19 @@ def divide_two(
     train_dev: float | None,
     seed: int,
 ) -> TargetDivision:
-    """Divide when one distribution is trained on and another one counts.
+    """Split when training is on one distribution and another one is the target.
 
     Dev and test come from `target` alone. `dev` and `test` are shares of the target examples; None: a quarter each
-    (less above 10,000, as in `automatic_share`; of a small target set whatever makes 1,000, up to all of it). Target
-    examples left over are trained on. `train_dev` is a share of all that is trained on; None: as many examples as
-    dev has, at most a tenth. Groups seen in the source are never judged. Raises as `divide` does.
+    (less above 10,000, as in `automatic_share`; of a small target set whatever makes 1,000, up to all of it). The
+    remaining target examples are trained on. `train_dev` is a share of all that is trained on; None: as many examples
+    as dev has, at most a tenth. Groups that are also in the source are never evaluated. Raises as `divide` does.
     """
     shares = _target_shares(len(target), dev, test)
     shared = _also_in(target["group"], source["group"])
     parts, notes = draw(
         target, shares, derive(seed, "split", "target"), may_drop_test=test is None, pinned=shared, may_take_all=True
     )
-    target_test, target_dev = parts if len(parts) == 2 else (NOBODY, parts[0])
+    target_test, target_dev = parts if len(parts) == 2 else (EMPTY, parts[0])
     target_train = others(len(target), *parts)
     trained = _together(source, target[target_train])
     if train_dev is None:
@@ -126,7 +126,7 @@ def divide_two(
 
 # --- shares -------------------------------------------------------------------------------------------------------
 def _shares(total: int, dev: float | None, test: float | None) -> tuple[float, ...]:
-    """(test, dev), or (dev,) when there is to be no test; test comes first so that dev's share never moves it."""
+    """(test, dev), or (dev,) if there is to be no test; test comes first so that dev's share never moves it."""
     automatic = automatic_share(total)
     if dev is None:
         dev = automatic if test is None else min(automatic, (1 - test) / 2)
@@ -134,7 +134,7 @@ def _shares(total: int, dev: float | None, test: float | None) -> tuple[float, .
         test = min(automatic, (1 - dev) / 2)
     if not (dev > 0 and test >= 0 and dev + test < 1):
         raise UsageError(
-            f"split.dev={dev:g} and split.test={test:g} leave train or dev nothing.",
+            f"split.dev={dev:g} and split.test={test:g} leave nothing for train or dev.",
             fix="give shares above 0 whose sum is below 1, e.g. split.dev=0.2 split.test=0.2.",
         )
     return (test, dev) if test else (dev,)
@@ -150,7 +150,7 @@ def _target_shares(total: int, dev: float | None, test: float | None) -> tuple[f
         test = min(automatic, 1 - dev)
     if not (dev > 0 and test >= 0 and dev + test <= 1 + 1e-9):
         raise UsageError(
-            f"split.dev={dev:g} and split.test={test:g} are more than all of the target data.",
+            f"split.dev={dev:g} and split.test={test:g} exceed the target data.",
             fix="give shares of the target data above 0 whose sum is at most 1, e.g. split.dev=0.5 split.test=0.5.",
         )
     return (test, dev) if test else (dev,)
@@ -162,19 +162,19 @@ def _divide_by_time(index: pl.DataFrame, shares: tuple[float, ...], *, may_drop_
     missing = time.is_null() | (time.is_nan() if time.dtype.is_float() else False)
     if missing.any():
         raise DataError(
-            f"{counted(int(missing.sum()), 'example')} without a time cannot be placed in time, the first with id "
+            f"{counted(int(missing.sum()), 'example')} without a time, the first with id "
             f"{index['id'].filter(missing)[0]}.",
-            fix="fill in the time, or leave data.time out to divide by chance.",
+            fix="fill in the time, or leave data.time out to split at random.",
         )
     total, code = len(index), codes_of(time)
     starts = np.cumsum(np.bincount(code))[:-1]  # where a new time begins, once sorted
     notes: list[str] = []
     if len(shares) == 2 and len(starts) == 1 and may_drop_test:
-        shares, notes = shares[1:], ["There are two different times only: no test split was made."]
+        shares, notes = shares[1:], ["There are only two distinct times: no test split was made."]
     if len(starts) < len(shares):
         raise DataError(
-            f"{counted(len(starts) + 1, 'different time')} cannot be divided into train and {parts_of(shares)}.",
-            fix="give a finer time, or leave data.time out to divide by chance.",
+            f"{counted(len(starts) + 1, 'distinct time')} cannot be split into train and {parts_of(shares)}.",
+            fix="give finer times, or leave data.time out to split at random.",
         )
     wanted = [round(share * total) for share in shares]
     first = _nearest(starts[: len(starts) - len(shares) + 1], total - sum(wanted))
@@ -185,7 +185,7 @@ def _divide_by_time(index: pl.DataFrame, shares: tuple[float, ...], *, may_drop_
     held = [test, dev] if len(shares) == 2 else [dev]
     notes += size_notes(held, wanted, total, "equal times stay together")
     begins = [f"{name} from {time[part].min()!s}" for name, part in (("dev", dev), ("test", test)) if len(part)]
-    return Division(train, dev, test, (f"Divided by time: {', '.join(begins)}.", *notes))
+    return Division(train, dev, test, (f"Split by time: {', '.join(begins)}.", *notes))
 
 
 def _nearest(values: np.ndarray, wanted: int) -> int:
@@ -204,9 +204,9 @@ def _refuse_crossing_groups(group: pl.Series, *parts: np.ndarray) -> None:
     crossing = np.flatnonzero(np.bincount(seen) > 1)
     if len(crossing):
         raise DataError(
-            f"data.group and data.time contradict each other: {counted(len(crossing), 'group')} with examples on both "
+            f"data.group and data.time conflict: {counted(len(crossing), 'group')} with examples on both "
             f"sides of a split by time, e.g. {group.unique().sort().drop_nulls()[int(crossing[0])]}.",
-            fix="leave out data.time to keep groups whole, or data.group to divide by time.",
+            fix="leave out data.time to keep groups whole, or data.group to split by time.",
         )
 
 
@@ -219,7 +219,7 @@ def _also_in(values: pl.Series, others: pl.Series) -> np.ndarray:
 
 
 def _together(source: pl.DataFrame, target: pl.DataFrame) -> pl.DataFrame:
-    """One index of both, in which an id of the source never meets the same id of the target."""
+    """One index of both, in which an id of the source never equals an id of the target."""
     import polars as pl
 
     return pl.concat(

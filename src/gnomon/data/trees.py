@@ -1,4 +1,4 @@
-"""A folder, or some files, as a tree: listed once, links and special files handled on purpose, never written to."""
+"""A folder, or several files, as a tree: listed once, links and special files handled explicitly, never written to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_litter(part: str) -> bool:
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """The deepest folder that holds all of `names`, with its "/" at the end ("cifar/"); "" where there is none."""
+    """The deepest folder that contains all of `names`, with its "/" at the end ("cifar/"); "" if there is none."""
     if not names:
         return ""
     low, high = min(names).split("/")[:-1], max(names).split("/")[:-1]
@@ -50,10 +50,10 @@ def _entry(path: str, name: str, found: os.stat_result) -> _Entry:
 
 @final
 class FolderTree:
-    """The files below a folder. Links are followed once, and only to what lies inside the folder."""
+    """The files below a folder. Links are followed once, and only to places inside the folder."""
 
     def __init__(self, root: str) -> None:
-        """List the folder. Raises DataError when it cannot be opened."""
+        """List the folder. Raises DataError if it cannot be opened."""
         self._root = root
         listing = _Listing(root)
         self._entries = {entry.name: entry for entry in sorted(listing.entries, key=lambda entry: entry.name)}
@@ -78,14 +78,14 @@ class FolderTree:
 
 @final
 class FilesTree:
-    """Some files by their paths, in the order given; a file given twice counts once."""
+    """Several files by their paths, in the order given; a file given twice counts once."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         """Raises DataError for a path that is not a regular file."""
         self._entries: dict[str, _Entry] = {}
         for path in dict.fromkeys(paths):
             try:
-                found = os.stat(path)  # noqa: PTH116  # Path would tidy the name that is the id
+                found = os.stat(path)  # noqa: PTH116  # Path would normalise the name, which is the id
             except OSError as error:
                 raise DataError(
                     f"it cannot be opened: {reason_of(error)}.", where=display_name(path), fix="check the path."
@@ -121,7 +121,7 @@ class _Listing:
         self._root = os.path.realpath(root)
         self._skipped: dict[str, list[str]] = defaultdict(list)  # reason -> names
         self._folders: set[tuple[int, int]] = set()  # (device, inode) of every folder entered
-        self._inodes: set[tuple[int, int]] = set()  # of every file listed; filled only when there are links
+        self._inodes: set[tuple[int, int]] = set()  # of every file listed; only filled if there are links
         self._links: list[tuple[str, str]] = []  # path, name
         try:
             with os.scandir(root):
@@ -130,12 +130,12 @@ class _Listing:
             raise DataError(
                 f"the folder cannot be opened: {reason_of(error)}.",
                 where=display_name(root),
-                fix="check your rights on it.",
+                fix="check its permissions.",
             ) from None
         self._walk(root, "")
         if self._links:
             self._inodes.update(entry.inode for entry in self.entries)
-        while self._links:  # a linked folder may hold links of its own
+        while self._links:  # a linked folder may contain links of its own
             links, self._links = sorted(self._links, key=lambda link: link[1]), []
             for path, name in links:
                 self._follow(path, name)
@@ -150,7 +150,7 @@ class _Listing:
             try:
                 found = os.stat(folder)  # noqa: PTH116
                 if (found.st_dev, found.st_ino) in self._folders:
-                    self._skipped["links to what is read under another name, not followed"].append(prefix)
+                    self._skipped["links to something already read, not followed"].append(prefix)
                     continue
                 self._folders.add((found.st_dev, found.st_ino))
                 with os.scandir(folder) as listed:
@@ -163,7 +163,7 @@ class _Listing:
             pending += [(entry.path, f"{prefix}{entry.name}/") for entry in inside if self._is_folder(entry, prefix)]
 
     def _is_folder(self, entry: os.DirEntry[str], prefix: str) -> bool:
-        """True for a folder to enter; files are listed, the rest is noted."""
+        """True for a folder to enter; files are listed, everything else is noted."""
         name = prefix + entry.name
         if is_litter(entry.name):
             self._skipped["hidden and system files skipped"].append(name)
@@ -176,9 +176,9 @@ class _Listing:
             elif entry.is_file(follow_symlinks=False):
                 self._list(entry.path, name, entry.stat(follow_symlinks=False))
             else:
-                self._skipped["special files (pipes, sockets, devices) left alone"].append(name)
+                self._skipped["special files (pipes, sockets, devices) skipped"].append(name)
         except OSError as error:
-            self._skipped[f"files that cannot be looked at ({reason_of(error)})"].append(name)
+            self._skipped[f"inaccessible files ({reason_of(error)})"].append(name)
         return False
 
     def _list(self, path: str, name: str, found: os.stat_result) -> None:
@@ -193,9 +193,9 @@ class _Listing:
             return
         key = (found.st_dev, found.st_ino)
         if os.path.commonpath([self._root, target]) != self._root:
-            self._skipped["links that lead out of the folder, not followed"].append(name)
+            self._skipped["links out of the folder, not followed"].append(name)
         elif key in self._folders or key in self._inodes:
-            self._skipped["links to what is read under another name, not followed"].append(name)
+            self._skipped["links to something already read, not followed"].append(name)
         elif stat.S_ISDIR(found.st_mode):
             before = len(self.entries)
             self._walk(path, f"{name}/")
@@ -204,26 +204,30 @@ class _Listing:
             self._inodes.add(key)
             self._list(path, name, found)
         else:
-            self._skipped["special files (pipes, sockets, devices) left alone"].append(name)
+            self._skipped["special files (pipes, sockets, devices) skipped"].append(name)
 
 
 def _read(entry: _Entry) -> bytes:
     where = display_name(entry.name)
     try:
-        # Not blocking: a pipe put in the file's place would otherwise hold the run for ever.
+        # Non-blocking: a pipe put in the file's place would otherwise block the run for ever.
         handle = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         raise DataError(
-            "it is gone since it was listed.", where=where, fix="start again with the data at rest."
+            "it has disappeared since it was listed.",
+            where=where,
+            fix="start again, and leave the data alone meanwhile.",
         ) from None
     except OSError as error:
         raise DataError(
-            f"it cannot be opened: {reason_of(error)}.", where=where, fix="check your rights on it."
+            f"it cannot be opened: {reason_of(error)}.", where=where, fix="check its permissions."
         ) from None
     with open(handle, "rb", buffering=0) as file:
         found = os.fstat(handle)
         same = (found.st_size, found.st_mtime_ns) == (entry.size, entry.modified) and stat.S_ISREG(found.st_mode)
         content = file.readall() if same else b""
     if not same or len(content) != entry.size:
-        raise DataError("it has changed since it was listed.", where=where, fix="start again with the data at rest.")
+        raise DataError(
+            "it has changed since it was listed.", where=where, fix="start again, and leave the data alone meanwhile."
+        )
     return content

@@ -85,7 +85,7 @@ class Review:
         for place, position in enumerate(self._positions):
             verdict = known.get(ids[position], "")
             label = self.question_label(position) if verdict == "suggested" else ""
-            said.append(labels.Said(position, self._parts[place], self._stands_for[place], verdict, label))
+            said.append(labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label))
         if not any(one.verdict for one in said):
             return None
         return labels.judge_review(self.found, said)

@@ -38,7 +38,7 @@ def test_rows_of_few_values_are_no_copies_and_that_is_said(columns):
     leaks = leaks_of(answers(1000, 0, columns=columns), answers(500, 1, columns=columns))
     assert leaks.count("dev", "train") == 0
     assert len(leaks.copies_in_train) == 0
-    assert "may equal one of train by chance: rows of so few values often do" in leaks.notes[-1]
+    assert "may equal one of train by chance: rows with so few values often do" in leaks.notes[-1]
 
 
 def test_answers_that_depend_on_one_another_are_no_copies_either():

@@ -56,7 +56,7 @@ def test_an_example_whose_label_nobody_knows_is_left_out(kind, request):
 
 def test_a_label_that_is_no_class_is_refused(rows, pictures):
     for examples in (rows, pictures):
-        with pytest.raises(DataError, match="'wasp' is no class"):
+        with pytest.raises(DataError, match="'wasp' is not a class"):
             relabelled(examples, {examples[0].id: "wasp"})
 
 
@@ -71,7 +71,7 @@ def test_a_file_of_corrections_is_read_with_its_marks_taken_off(tmp_path):
     (tmp_path / "c.csv").write_text("id,given,label\n7,ant,bee\n'=a.png,ant,'=bee()\n9,ant,\n")
     assert read_corrections(tmp_path / "c.csv") == {"7": "bee", "=a.png": "=bee()", "9": None}
     (tmp_path / "twice.csv").write_text("id,label\n7,bee\n7,ant\n")
-    with pytest.raises(DataError, match="'7' is there twice"):
+    with pytest.raises(DataError, match="'7' appears twice"):
         read_corrections(tmp_path / "twice.csv")
     (tmp_path / "odd.csv").write_text("name,label\n7,bee\n")
     with pytest.raises(DataError, match="there is no column id"):

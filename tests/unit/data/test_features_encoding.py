@@ -83,7 +83,7 @@ def test_columns_that_vary_nowhere_in_train_and_free_text_are_left_out_and_said(
     )
     assert [feature.name for feature in features] == ["x"]
     said = " ".join(notes)
-    assert "one value only in the training split: same, one." in said
+    assert "only one value in the training split: same, one." in said
     assert "no value in the training split: gap." in said
     assert "free text (different in most rows): essay." in said
 
@@ -108,18 +108,18 @@ def test_infinity_at_prediction_is_filled_like_a_gap():
 
 def test_a_missing_column_is_named():
     features, _ = fit(age=[1.0, 2.0], c=["x", "y"])
-    with pytest.raises(DataError, match="no column 'age'"):
+    with pytest.raises(DataError, match="column 'age', which"):
         encode_features(pl.DataFrame({"c": ["x"]}), features)
 
 
 @pytest.mark.parametrize(
     ("trained", "given", "message"),
     [
-        ([1.0, 2.0], ["3", "NA", "tall"], r"column 'a' holds 'tall' in row 3; in training it held numbers"),
-        ([True, False], [1, 0, 7], r"holds '7' in row 3; in training it held booleans"),
-        ([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], ["2024-01-05", "soon"], "holds 'soon' in row 2"),
-        ([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], [5, 6], "holds Int64; in training it held dates"),
-        ([1.0, 2.0], [datetime.date(2024, 1, 1)], "holds Date; in training it held numbers"),
+        ([1.0, 2.0], ["3", "NA", "tall"], r"column 'a' has 'tall' in row 3; in training it had numbers"),
+        ([True, False], [1, 0, 7], r"has '7' in row 3; in training it had booleans"),
+        ([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], ["2024-01-05", "soon"], "has 'soon' in row 2"),
+        ([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], [5, 6], "has Int64; in training it had dates"),
+        ([1.0, 2.0], [datetime.date(2024, 1, 1)], "has Date; in training it had numbers"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_its_row(trained, given, message):
@@ -211,8 +211,8 @@ def test_categories_and_gaps_that_training_never_had_are_counted_and_said():
     train = pl.DataFrame({"city": ["Bonn", "Rome"] * 10, "area": range(20)})
     new = pl.DataFrame({"city": ["Bonn", "Oslo", "Rome", "Oslo"], "area": [1, None, 3, 4]})
     said = said_of(train, new)
-    assert "city: 2 of 4 rows hold a value that was not there in training ('Oslo' in row 2 is the first)" in said
-    assert "area is missing in 1 of 4 rows, the first being row 2" in said
+    assert "city: 2 of 4 rows have a value that did not occur in training ('Oslo' in row 2 is the first)" in said
+    assert "area is missing in 1 of 4 rows, the first is row 2" in said
     assert "the median, 9.5" in said
     assert said_of(train, train) == ""
 
@@ -221,5 +221,5 @@ def test_a_column_of_nothing_but_unknown_categories_is_said_first_and_loudly():
     train = pl.DataFrame({"area": [None, *range(19)], "city": ["Bonn", "Rome"] * 10})
     said = said_of(train, pl.DataFrame({"area": [1, None], "city": ["BONN", None]}))
     first, second = said.splitlines()
-    assert first.startswith("city: none of the 1 values was there in training ('BONN' in row 1, for instance)")
+    assert first.startswith("city: none of the 1 values occurred in training ('BONN' in row 1, for example)")
     assert "city is missing in 1 of 2 rows" in second

@@ -118,7 +118,7 @@ def test_the_same_inputs_with_two_targets_in_one_split_are_reported():
     train = pictures(TRAIN[[0, 1, 0, 0]], "t", ["cat", "cat", "dog", "cat"])
     leaks = find_leaks({"train": train})
     assert leaks.pairs.rows() == [("exact", "train", "t2", "train", "t0", False, 1.0)]
-    assert leaks.notes == ("1 example of train with the same inputs as another one, but another target.",)
+    assert leaks.notes == ("1 example of train with the same inputs as another one, but a different target.",)
 
 
 def shifted(array):

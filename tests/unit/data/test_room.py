@@ -118,7 +118,7 @@ def test_rows_that_are_asked_for_come_into_memory_and_others_do_not(rows_on_disk
     mapped, rows = rows_on_disk
     if room.share_in_memory(mapped) > 0.5:
         pytest.skip("this file system lies in memory, or keeps what it is told to forget")
-    room.ask_for(mapped, torch.arange(0, 400, 2))
+    room.prefetch(mapped, torch.arange(0, 400, 2))
     deadline = time.monotonic() + 20
     while room.share_in_memory(mapped[::2]) < 0.4 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -144,7 +144,7 @@ def test_rows_of_columns_in_files_are_gathered_and_taken_as_from_memory(rows_on_
 def test_what_lies_in_memory_is_not_asked_for(rows_on_disk, tmp_path, monkeypatch):
     mapped, _ = rows_on_disk
     asked = []
-    monkeypatch.setattr(room, "ask_for", lambda _column, rows: asked.append(len(rows)))
+    monkeypatch.setattr(room, "prefetch", lambda _column, rows: asked.append(len(rows)))
     monkeypatch.setattr(room, "share_in_memory", lambda _column: 0.5)
     columns = InFiles({"a": mapped, "none": torch.empty(400, 0)}, ("a", "none"), tmp_path)
     gather(columns, torch.arange(10))

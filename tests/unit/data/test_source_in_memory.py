@@ -39,7 +39,7 @@ def test_half_precision_tensors_are_read():
 def test_channels_first_pictures_are_turned_and_said():
     source = open_source((torch.zeros(4, 3, 8, 9), Y))
     assert source.arrays.inputs.shape == (4, 8, 9, 3)
-    assert "taken for (N, C, H, W)" in source.notes[0]
+    assert "interpreted as (N, C, H, W)" in source.notes[0]
     assert open_source(np.zeros((4, 8, 9, 3))).notes == ()
 
 
@@ -99,7 +99,7 @@ def test_things_that_are_no_source_are_refused_with_what_is_accepted(thing):
 
 
 @pytest.mark.parametrize(("thing", "what"), [
-    ((X, Y[:3]), "4 inputs but 3 targets"), (np.zeros((0, 3)), "empty"), (np.zeros(5), "one dim"),
+    ((X, Y[:3]), "4 inputs but 3 targets"), (np.zeros((0, 3)), "empty"), (np.zeros(5), "one-dimensional inputs"),
     (np.array([["a", "b"]]), "not numbers"), (Pictures([]), "empty"),
 ])  # fmt: skip
 def test_arrays_that_cannot_be_used_are_named(thing, what):
@@ -113,7 +113,7 @@ def test_masked_values_are_missing_and_said():
     mask[1, 0] = mask[3, 2] = True
     source = open_source((np.ma.masked_array(np.where(mask, -9999.0, X), mask=mask), Y))
     np.testing.assert_array_equal(source.arrays.inputs, np.where(mask, np.nan, X))
-    assert "masked values are missing: 2 of 12" in source.notes
+    assert "masked values count as missing: 2 of 12" in source.notes
     whole = np.ma.masked_array(X.astype(int), mask=mask)
     np.testing.assert_array_equal(open_source(whole).arrays.inputs, np.where(mask, np.nan, X))
     nothing = np.ma.masked_array(X.astype(int), mask=False)
@@ -148,18 +148,18 @@ def test_the_type_of_the_first_item_does_not_bind_the_others(make):
     rows = [[1, 0, 1], [0.25, 0.5, 0.75], [2, 2, 2.5]]
     source = open_source(Items([(make(row), i) for i, row in enumerate(rows)]))
     np.testing.assert_array_equal(source.arrays.inputs, rows)
-    assert "items are of several types" in source.notes[0]
+    assert "items have several types" in source.notes[0]
 
 
 def test_pictures_of_bytes_among_pictures_of_floats_are_refused():
     pictures = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)]
-    with pytest.raises(DataError, match=r"bytes and floating point numbers among them: uint8 \(item 0\) and float32"):
+    with pytest.raises(DataError, match=r"bytes and floating-point numbers among them: uint8 \(item 0\) and float32"):
         open_source(Items([(picture, 0) for picture in pictures]))
 
 
 @pytest.mark.parametrize(("items", "what"), [
     ([{"x": 1}], "item 0 is a dict"), ([(X[0], 0, "a.png")], "item 0 is a tuple of 3"),
-    ([(X[0], 0), (X[1], np.array([0, 1]))], "the targets are of several shapes"),
+    ([(X[0], 0), (X[1], np.array([0, 1]))], "the targets have several shapes"),
     ([(X[0], 0), (X[1], "a")], r"several types: '0' \(int\) for example 0, 'a' \(str\) for example 1"),
     ([(np.array(["a"]), 0)], "item 0 is 1 of type <U1"),
 ])  # fmt: skip
@@ -178,7 +178,7 @@ def test_a_data_set_without_a_length_is_refused():
         def __iter__(self):
             yield X[0], 0
 
-    with pytest.raises(UsageError, match=r"nothing that can be read|has no length"):
+    with pytest.raises(UsageError, match=r"cannot read a|has no length"):
         open_source(Stream())
 
 
@@ -212,8 +212,8 @@ def test_targets_of_every_kind_become_plain_ones(targets, expected):
     (np.array([1 + 2j] * 4), "type complex128 are neither classes nor numbers"),
     (np.array(["2020"] * 4, "M8[D]"), "neither classes nor numbers"),
     (np.array(5), "shape a single value"), (np.zeros((4, 2, 2)), "shape 4x2x2"),
-    (np.array([None] * 4, object), "all targets are missing"), ([[1], [2, 3], [4], [5]], "is no array"),
-    (np.array([{}, {}, {}, {}], object), "a type that is no class"),
+    (np.array([None] * 4, object), "all targets are missing"), ([[1], [2, 3], [4], [5]], "is not an array"),
+    (np.array([{}, {}, {}, {}], object), "a type that cannot be a class"),
 ])  # fmt: skip
 def test_targets_that_are_none_are_refused_with_an_example(targets, what):
     with pytest.raises(DataError, match=what):

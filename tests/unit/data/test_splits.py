@@ -87,7 +87,7 @@ def test_a_class_with_one_example_is_trained_on_and_said():
     for seed in range(20):
         division = auto(index, seed=seed)
         assert 20 in division.train
-        assert division.notes == ("1 class with a single example (rare): trained on, never judged.",)
+        assert division.notes == ("1 class with a single example (rare): trained on, never evaluated.",)
 
 
 def test_no_test_split_is_legal():
@@ -180,7 +180,7 @@ def test_a_class_of_one_group_is_trained_on():
     for seed in range(20):
         division = auto(index, seed=seed)
         assert set(range(95, 100)) <= set(division.train.tolist())
-        assert "Classes found in one group only are trained on, never judged." in division.notes
+        assert "Classes found in only one group are trained on, never evaluated." in division.notes
 
 
 def test_identities_are_divided_although_each_class_is_one_group():
@@ -196,7 +196,7 @@ def test_sizes_that_groups_make_impossible_are_said():
 
 
 def test_one_group_cannot_be_divided():
-    with pytest.raises(DataError, match=r"1 group in data\.group cannot be divided.*leave data\.group out"):
+    with pytest.raises(DataError, match=r"1 group in data\.group cannot be split.*leave data\.group out"):
         auto(index_of(["a"] * 30, group=["only"] * 30))
 
 
@@ -204,13 +204,13 @@ def test_two_groups_make_train_and_dev_when_test_is_not_asked_for():
     index = index_of(["a"] * 30, group=["x"] * 20 + ["y"] * 10)
     division = auto(index)
     assert (len(division.train), len(division.dev), len(division.test)) == (20, 10, 0)
-    assert division.notes[-1] == "There is too little to divide in three: no test split was made."
+    assert division.notes[-1] == "There are too few examples to split in three: no test split was made."
     with pytest.raises(DataError, match=r"2 groups.*split\.test=0"):
         auto(index, test=0.2)
 
 
 def test_classes_of_one_cannot_be_divided():
-    with pytest.raises(DataError, match=r"5 examples in 5 classes cannot be divided"):
+    with pytest.raises(DataError, match=r"5 examples in 5 classes cannot be split"):
         auto(index_of(list("abcde")))
 
 
@@ -221,7 +221,7 @@ def test_two_examples_make_train_and_dev():
 
 @pytest.mark.parametrize(("dev", "test"), [(0.5, 0.5), (0.9, 0.2), (0.0, 0.2)])
 def test_shares_that_leave_nothing_are_refused(dev, test):
-    with pytest.raises(UsageError, match=r"leave train or dev nothing.*split\.dev=0\.2"):
+    with pytest.raises(UsageError, match=r"leave nothing for train or dev.*split\.dev=0\.2"):
         auto(index_of(["a"] * 10), dev=dev, test=test)
 
 
@@ -232,7 +232,7 @@ def test_time_goes_from_train_to_dev_to_test():
     assert sorted(when[division.train]) == list(range(60))
     assert sorted(when[division.dev]) == list(range(60, 80))
     assert sorted(when[division.test]) == list(range(80, 100))
-    assert division.notes == ("Divided by time: dev from 60, test from 80.",)
+    assert division.notes == ("Split by time: dev from 60, test from 80.",)
 
 
 def test_equal_times_are_never_parted():
@@ -244,7 +244,7 @@ def test_equal_times_are_never_parted():
 
 
 def test_one_time_cannot_be_divided_by_time():
-    with pytest.raises(DataError, match=r"1 different time cannot be divided"):
+    with pytest.raises(DataError, match=r"1 distinct time cannot be split"):
         auto(index_of(["a"] * 9, time=[3] * 9), by_time=True)
 
 
@@ -252,20 +252,20 @@ def test_two_times_make_no_test_split_unless_it_is_asked_for():
     index = index_of(["a"] * 9, time=[1] * 6 + [2] * 3)
     division = auto(index, by_time=True)
     assert (len(division.train), len(division.dev), len(division.test)) == (6, 3, 0)
-    with pytest.raises(DataError, match="2 different times"):
+    with pytest.raises(DataError, match="2 distinct times"):
         auto(index, by_time=True, test=0.3)
 
 
 def test_a_missing_time_is_named():
-    with pytest.raises(DataError, match=r"1 example without a time .* id 4\.jpg"):
+    with pytest.raises(DataError, match=r"1 example without a time, .* id 4\.jpg"):
         auto(index_of(["a"] * 9, time=[0, 1, 2, 3, None, 5, 6, 7, 8]), by_time=True)
-    with pytest.raises(DataError, match=r"1 example without a time .* id 2\.jpg"):
+    with pytest.raises(DataError, match=r"1 example without a time, .* id 2\.jpg"):
         auto(index_of(["a"] * 4, time=[0.0, 1.0, float("nan"), 3.0]), by_time=True)
 
 
 def test_group_and_time_that_contradict_each_other_are_refused():
     index = index_of(["a"] * 100, time=list(range(100)), group=["x", *[None] * 98, "x"])
-    with pytest.raises(DataError, match=r"contradict each other: 1 group with .* e\.g\. x.*leave out data\.time"):
+    with pytest.raises(DataError, match=r"conflict: 1 group with .* e\.g\. x.*leave out data\.time"):
         auto(index, by_time=True)
 
 
@@ -324,7 +324,7 @@ def test_groups_of_the_source_are_never_judged():
 
 
 def test_shares_of_more_than_the_target_are_refused():
-    with pytest.raises(UsageError, match="more than all of the target data"):
+    with pytest.raises(UsageError, match="exceed the target data"):
         divide_two(index_of(["a"] * 9), index_of(["a"] * 9), dev=0.6, test=0.6, train_dev=None, seed=0)
 
 

@@ -155,7 +155,7 @@ def test_a_demanded_truth_takes_any_one_writing():
 
 
 def test_a_demanded_column_that_lacks_is_named():
-    with pytest.raises(DataError, match="has no column 'age'"):
+    with pytest.raises(DataError, match="has no column 'age', which"):
         read("aged,x\n1,2\n", kinds={"age": Kind("number")})
 
 

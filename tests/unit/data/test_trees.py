@@ -54,7 +54,7 @@ def test_pipes_and_sockets_are_never_opened(tmp_path):
         listener.bind("s.png")  # the working folder is tmp_path; socket names are short
         tree = FolderTree(str(tmp_path))
     assert names_of(tree) == ["a.png"]
-    assert tree.notes == ("special files (pipes, sockets, devices) left alone: 2 (pipe.png, s.png)",)
+    assert tree.notes == ("special files (pipes, sockets, devices) skipped: 2 (pipe.png, s.png)",)
 
 
 @pytest.mark.timeout(20)
@@ -65,7 +65,7 @@ def test_link_loops_end(tmp_path):
     (tmp_path / "b/a").symlink_to("../a")
     tree = FolderTree(str(tmp_path))
     assert names_of(tree) == ["a/1.png", "b/2.png"]
-    assert tree.notes == ("links to what is read under another name, not followed: 3 (a/b, a/up, b/a)",)
+    assert tree.notes == ("links to something already read, not followed: 3 (a/b, a/up, b/a)",)
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path):
@@ -75,7 +75,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     (tmp_path / "data/sibling").symlink_to(tmp_path / "data-other")  # shares the name's beginning, not the folder
     tree = FolderTree(str(tmp_path / "data"))
     assert names_of(tree) == ["1.png"]
-    assert tree.notes == ("links that lead out of the folder, not followed: 3 (file.png, out, sibling)",)
+    assert tree.notes == ("links out of the folder, not followed: 3 (file.png, out, sibling)",)
 
 
 def test_a_link_to_a_file_kept_in_a_hidden_folder_inside_is_followed_once(tmp_path):

@@ -64,8 +64,8 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One row of a sheet that came back: verdicts "" for not looked at."""
+class ReviewedRow:
+    """One row of a sheet that came back: verdict "" if not reviewed."""
 
     position: int
     part: str
@@ -84,7 +84,7 @@ class Reviewed:
     precision: Interval | None  # share of the reviewed top suspects whose label is wrong
     cleaning: CleanVerdict
     concentrations: tuple[Concentration, ...]
-    said: tuple[Said, ...]
+    rows: tuple[ReviewedRow, ...]
 
 
 def audit(
@@ -232,7 +232,7 @@ def write_review(found: Audit, path: Path, *, top: int = TOP, random: int = RAND
     return len(rows)
 
 
-def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
+def read_review(found: Audit, path: Path) -> tuple[ReviewedRow, ...]:
     """The rows of a sheet, checked against the audit. Raises DataError naming the invalid line."""
     missing = UsageError("there is no such file.", where=str(path), fix="write one first: out=review.csv.")
     data = read_given(path, missing=missing)
@@ -244,16 +244,16 @@ def read_review(found: Audit, path: Path) -> tuple[Said, ...]:
     if lacking:
         raise DataError(f"has no column {lacking[0]!r}.", where=str(path), fix="keep the columns it was written with.")
     position_of = {one: position for position, one in enumerate(found.ids)}
-    said: dict[int, Said] = {}
+    rows: dict[int, ReviewedRow] = {}
     for number, line in enumerate(lines, start=2):
         one = _parsed_row(line, f"{path}, line {number}", position_of, found.suspects)
-        if one.position in said:
+        if one.position in rows:
             raise DataError(f"{line['id']!r} appears twice.", where=f"{path}, line {number}", fix="keep one row of it.")
-        said[one.position] = one
-    return tuple(said.values())
+        rows[one.position] = one
+    return tuple(rows.values())
 
 
-def _parsed_row(line: Mapping[str, str], where: str, position_of: Mapping[str, int], suspects: Suspects) -> Said:
+def _parsed_row(line: Mapping[str, str], where: str, position_of: Mapping[str, int], suspects: Suspects) -> ReviewedRow:
     verdict, label, part = (line.get(key, "").strip() for key in ("verdict", "label", "part"))
     if line["id"] not in position_of:
         raise DataError(f"{line['id']!r} is not in this split.", where=where, fix="use this split's own sheet.")
@@ -285,24 +285,24 @@ def _parsed_row(line: Mapping[str, str], where: str, position_of: Mapping[str, i
         label = line["suggested"]
         if label not in suspects.class_names:
             raise DataError(f"{label!r} is not a class.", where=where, fix="do not change the column suggested.")
-    return Said(position, part, stands_for, verdict.lower(), label)
+    return ReviewedRow(position, part, stands_for, verdict.lower(), label)
 
 
-def judge_review(found: Audit, said: Sequence[Said], *, difference: float | None = None) -> Reviewed:
+def judge_review(found: Audit, rows: Sequence[ReviewedRow], *, difference: float | None = None) -> Reviewed:
     """Wrong labels in the whole split, with an interval; where they cluster; whether cleaning is worth it.
 
     difference: between the errors of models compared on this split. Raises UsageError if there are no verdicts.
     """
-    looked = [one for one in said if one.verdict]
+    looked = [one for one in rows if one.verdict]
     if not looked:
         raise UsageError(
             "no row of the sheet has a verdict.", fix=f"write {', '.join(VERDICTS)} into the column verdict."
         )
     total, errs = len(found.ids), found.errs
-    wrong = estimate_total(_parts(said, lambda one: one.verdict in WRONG), _not_drawn(said, total))
-    erring = _parts([one for one in said if errs[one.position]], lambda one: one.verdict in WRONG)
+    wrong = estimate_total(_parts(rows, lambda one: one.verdict in WRONG), _not_drawn(rows, total))
+    erring = _parts([one for one in rows if errs[one.position]], lambda one: one.verdict in WRONG)
     due = estimate_total(erring, max(int(errs.sum()) - sum(part.size for part in erring), 0))
-    top = next((part for part in _parts(said, lambda one: one.verdict in WRONG) if part.name == "suspect"), None)
+    top = next((part for part in _parts(rows, lambda one: one.verdict in WRONG) if part.name == "suspect"), None)
     precision = None
     if top is not None and top.looked:
         of_top = estimate_total([top])
@@ -321,39 +321,39 @@ def judge_review(found: Audit, said: Sequence[Said], *, difference: float | None
         precision,
         decide_cleaning(found.error, _over(due, total), difference=difference),
         places,
-        tuple(said),
+        tuple(rows),
     )
 
 
-def _parts(said: Sequence[Said], is_found: Any) -> list[Part]:
+def _parts(rows: Sequence[ReviewedRow], is_found: Any) -> list[Part]:
     parts = []
     for name in PARTS:
-        rows = [one for one in said if one.part == name]
-        looked = [one for one in rows if one.verdict]
-        if rows:
-            size = round(sum(one.stands_for for one in rows))
+        of_part = [one for one in rows if one.part == name]
+        looked = [one for one in of_part if one.verdict]
+        if of_part:
+            size = round(sum(one.stands_for for one in of_part))
             parts.append(Part(name, max(size, len(looked)), len(looked), sum(map(is_found, looked))))
     return parts
 
 
-def _not_drawn(said: Sequence[Said], total: int) -> int:
+def _not_drawn(rows: Sequence[ReviewedRow], total: int) -> int:
     """Examples of parts that have no row in the sheet."""
-    return max(total - round(sum(one.stands_for for one in said)), 0)
+    return max(total - round(sum(one.stands_for for one in rows)), 0)
 
 
 def _over(count: Interval, total: int) -> Interval:
     return Interval(count.value / total, count.low / total, min(count.high / total, 1.0), count.method)
 
 
-def corrections(found: Audit, said: Sequence[Said]) -> pl.DataFrame:
+def corrections(found: Audit, rows: Sequence[ReviewedRow]) -> pl.DataFrame:
     """Columns id, given, label: rows whose label was found wrong; label is null if nobody knows the right one."""
-    rows = [one for one in said if one.verdict in WRONG]
+    wrong = [one for one in rows if one.verdict in WRONG]
     names = found.suspects.class_names
     return pl.DataFrame(
         {
-            "id": [found.ids[one.position] for one in rows],
-            "given": [names[found.suspects.given[one.position]] for one in rows],
-            "label": [one.label or None for one in rows],
+            "id": [found.ids[one.position] for one in wrong],
+            "given": [names[found.suspects.given[one.position]] for one in wrong],
+            "label": [one.label or None for one in wrong],
         },
         schema={"id": pl.String, "given": pl.String, "label": pl.String},
     )

@@ -9,7 +9,15 @@ import pytest
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.spreadsheet import from_csv, to_csv
 from gnomon.strategy.labels import find_suspects
-from gnomon.workflow.judge.labels import Audit, Said, _folds, corrections, judge_review, read_review, write_review
+from gnomon.workflow.judge.labels import (
+    Audit,
+    ReviewedRow,
+    _folds,
+    corrections,
+    judge_review,
+    read_review,
+    write_review,
+)
 
 NAMES = ("ant", "bee", "cat")
 
@@ -100,7 +108,7 @@ def test_systematic_flips_are_distinguished_from_random_ones(tmp_path):
 def test_a_sheet_without_verdicts_says_what_to_write(tmp_path):
     audit, _ = planted(100, 0.1, np.random.default_rng(0))
     with pytest.raises(UsageError, match="no row of the sheet has a verdict"):
-        judge_review(audit, [Said(0, "suspect", 1.0, "", "")])
+        judge_review(audit, [ReviewedRow(0, "suspect", 1.0, "", "")])
     with pytest.raises(UsageError, match="no such file"):
         read_review(audit, tmp_path / "none.csv")
     (tmp_path / "odd.csv").write_text("id,part\ne1,suspect\n")
