@@ -406,7 +406,7 @@ def models(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.defaults import models_of
 
     task = _one(words, "TASK", "models", "image_classification") if words else None
-    return _said(as_json, models_as_json, print_models, models_of(task), task)
+    return _report(as_json, models_as_json, print_models, models_of(task), task)
 
 
 def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
