@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import reprlib
 import types
 import typing
@@ -171,7 +172,14 @@ def _float(value: Any) -> float:
 
 
 def _text(value: Any) -> str:
-    return value if type(value) is str else _refuse(value, "text")
+    """Half a character (a lone surrogate) can be a byte of a file's name that is not UTF-8, and nothing else."""
+    if type(value) is not str or _HALF.search(value):
+        _refuse(value, "text")
+    return value
+
+
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_HALF_OR_BYTE = re.compile("[\ud800-\udfff]")
 
 
 _SCALARS: Mapping[Any, Read] = {
@@ -193,6 +201,8 @@ def _anything(value: Any) -> Any:
         return _many(list, _anything)(value)
     if type(value) is int:
         return _int(value)
+    if type(value) is str and _HALF_OR_BYTE.search(value):
+        _refuse(value, "text")
     return value if value is None or type(value) in (bool, float, str) else _refuse(value, "a plain value")
 
 

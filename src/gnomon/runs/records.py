@@ -134,8 +134,8 @@ class SavedTask(TypedDict):
     """task.json, beside the weights: the task, its facts fitted on train, and all settings."""
 
     task: str
-    facts: dict  # type: ignore[type-arg]  # the task itself says what these are
-    settings: dict  # type: ignore[type-arg]
+    facts: dict[str, Any]  # the task itself says what these are
+    settings: dict[str, Any]
 
 
 # --- searches ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from gnomon.core.errors import ArtefactError
+from gnomon.core.evaluation import SPLITS
 from gnomon.core.plain import read_as
 from gnomon.strategy.diagnosis import Diagnosis
 
@@ -29,4 +31,11 @@ def _plain(value: Any) -> Any:
 def from_json(values: Any, where: str = "diagnosis.json") -> Diagnosis:
     """Raises ArtefactError on a key too many or too few, or a value of the wrong type, naming the place in `where`."""
     fix = "run `gnomon diagnose` again to write it anew."
-    return read_as(Diagnosis, values, where=where, root="diagnosis", fix=fix)
+    diagnosis = read_as(Diagnosis, values, where=where, root="diagnosis", fix=fix)
+    names = [rung.name for rung in diagnosis.rungs]
+    if len(set(names)) < len(names) or not {"human", *SPLITS}.issuperset(names):
+        raise ArtefactError("diagnosis.rungs: a rung is unknown, or there twice.", where=where, fix=fix)
+    for place, gap in enumerate(diagnosis.gaps):
+        if gap.below not in names or gap.above not in names:
+            raise ArtefactError(f"diagnosis.gaps[{place}]: it is between rungs that are missing.", where=where, fix=fix)
+    return diagnosis

@@ -129,12 +129,10 @@ def load_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str = "mo
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
-            if not torch.isfinite(own[name]).all():
-                raise ArtefactError(f"{name} holds a weight that is not a finite number.", where=where, fix=OTHER)
 
 
 def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
-    """Raises ArtefactError for other names, shapes or kinds of numbers than `own` has."""
+    """Raises ArtefactError for other names, shapes or kinds of numbers than `own` has, and for inf and NaN."""
     odd = sorted(own.keys() ^ tensors.keys()) or [
         name
         for name in own
@@ -146,6 +144,9 @@ def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: 
             where=where,
             fix="load them with the settings and the version of gnomon they were trained with.",
         )
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor.to(own[name].dtype)).all():  # a large float64 is none any more as a float32
+            raise ArtefactError(f"{name} holds a weight that is not a finite number.", where=where, fix=OTHER)
 
 
 def _counters(data: bytes, where: str) -> Counters:

@@ -85,7 +85,10 @@ class Run:
         kind = self._task_class or found.task(saved["task"])
         if kind.name != saved["task"]:
             raise UsageError(f"this run's task is {saved['task']}, not {kind.name}.", fix="pass that task's class.")
-        return kind.from_facts(saved["facts"])
+        try:
+            return kind.from_facts(saved["facts"])
+        except ArtefactError as error:  # which knows the field, but not where the file lies
+            raise ArtefactError(error.what, where=where, fix=error.fix) from None
 
     @cached_property
     def model(self) -> nn.Module:
