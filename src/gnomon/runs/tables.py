@@ -67,7 +67,7 @@ def _read(data: bytes, where: str) -> pl.DataFrame:
         num_rows, num_columns = lazy.select(pl.len()).collect().item(), len(lazy.collect_schema())
         if num_rows * num_columns * CELL > MOST_RATIO * len(data) + SLACK:
             raise _refused(where, f"{len(data):,} bytes would unfold to {num_rows:,} rows")
-        return pl.read_parquet(io.BytesIO(data))
+        return pl.read_parquet(io.BytesIO(data)).rechunk()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ArtefactError(f"is not a Parquet table ({error}).", where=where, fix=RESTORE) from None
 

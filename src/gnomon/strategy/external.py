@@ -40,7 +40,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     if not, because whole numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError.
     """
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
-    table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
+    table = (source if isinstance(source, pl.DataFrame) else read_table(Path(source))).rechunk()
     _check_names(table, origin)
     _check_types(table, origin)
     if table.is_empty():

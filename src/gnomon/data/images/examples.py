@@ -62,6 +62,7 @@ class ImageExamples(Examples):
         )
 
     def join(self, other: Self) -> Self:
+        # In one piece: polars 2.1 panics, or errs, where columns of a frame are cut at different places.
         stores = [*self.stores]
         renumber = np.empty(len(other.stores), np.int64)
         for i, theirs in enumerate(other.stores):
@@ -74,7 +75,7 @@ class ImageExamples(Examples):
             stores=tuple(stores),
             store=np.concatenate([self.store, renumber[other.store]]),
             positions=np.concatenate([self.positions, other.positions]),
-            table=pl.concat([self.table, other.table], how="diagonal_relaxed"),
+            table=pl.concat([self.table, other.table], how="diagonal_relaxed", rechunk=True),
         )
 
     def sizes(self) -> np.ndarray:

@@ -130,7 +130,7 @@ class TableExamples(Examples):
         )
         stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
         first, second = _two_names(self.table.origin, other.table.origin)
-        ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)])
+        ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)], rechunk=True)
         source = None if self.source is None or other.source is None else self._sources(other)
         return replace(self, table=table, stratum=stratum, ids=ids, positions=None, source=source)
 
@@ -179,7 +179,7 @@ class TableExamples(Examples):
         return f"{name}:" + ids.cast(pl.String) if self.ids is None else ids
 
     def _sources(self, other: TableExamples) -> pl.Series:
-        return pl.concat([one.index["source"] for one in (self, other)])
+        return pl.concat([one.index["source"] for one in (self, other)], rechunk=True)
 
     def _of(self, series: pl.Series) -> pl.Series:
         return series if self.positions is None else series.gather(self.positions)
@@ -218,7 +218,8 @@ def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Serie
         wide = pl.Enum(list(dict.fromkeys([*a.dtype.categories, *texts])))
     else:
         wide = a.dtype
-    return pl.concat([a.cast(wide), b.cast(pl.String).cast(wide) if isinstance(wide, pl.Enum) else b.cast(wide)])
+    parts = [a.cast(wide), b.cast(pl.String).cast(wide) if isinstance(wide, pl.Enum) else b.cast(wide)]
+    return pl.concat(parts, rechunk=True)  # in one piece: as in ImageExamples.join
 
 
 def _check_units(first: Table, second: Table, name: str) -> None:

@@ -46,7 +46,7 @@ class Prepared:
             )
             for name, part in self.splits.items()
         ]
-        whole = pl.concat(parts)
+        whole = pl.concat(parts).rechunk()  # polars 2.1 panics below where columns are cut at different places
         is_shared = whole["id"].is_duplicated()
         if not is_shared.any():
             return whole
