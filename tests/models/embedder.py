@@ -60,5 +60,5 @@ FAMILY = Family(
     build=build,
     gives=("embedding",),
     settings=EmbedderSettings,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

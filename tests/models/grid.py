@@ -57,5 +57,5 @@ FAMILY = Family(
     build=build,
     gives=("map",),
     settings=GridSettings,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

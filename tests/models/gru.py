@@ -65,5 +65,5 @@ FAMILY = Family(
     build=build,
     gives=("sequence",),
     settings=GruSettings,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
 )

@@ -14,5 +14,5 @@ def standing(*, abilities: frozenset[str] = TABLE_CLASSES, num_train: int = 1000
     """Where the knobs of these settings stand, for a task with these abilities."""
     settings = from_flat({"model": "dense", **values})
     family = found.family(settings.model.name)
-    own = family.abilities(family.settings.model_validate(settings.model.own))
+    own = family.abilities(settings.model.name, family.settings.model_validate(settings.model.own))
     return Here(flat(settings), abilities | own, knobs(settings), num_train)

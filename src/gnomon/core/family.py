@@ -54,6 +54,16 @@ class Wanted:
 
 @final
 @dataclass(frozen=True)
+class FeatureMap:
+    """One map of a backbone for pictures: (B, channels, H, W), the sides of the picture over `stride`, rounded up."""
+
+    name: str  # "stride8"
+    channels: int
+    stride: int  # pixels of the picture from one place of the map to the next
+
+
+@final
+@dataclass(frozen=True)
 class Weights:
     """Public weights of one of a family's names."""
 
@@ -63,11 +73,11 @@ class Weights:
     std: tuple[float, ...]
 
 
-def _no_abilities(_own: Any) -> frozenset[str]:
+def _no_abilities(_name: str, _own: Any) -> frozenset[str]:
     return frozenset()
 
 
-def _no_defaults(_inputs: Any, _num_train: int) -> dict[str, Any]:
+def _no_defaults(_name: str, _inputs: Any, _num_train: int) -> dict[str, Any]:
     return {}
 
 
@@ -78,9 +88,12 @@ class Family:
 
     `build` draws from torch's global generator, which the caller seeds; the scheme of init.name then draws the weights
     of every linear, convolutional, embedding and recurrent layer again, and a module with a method
-    `start(generator)` has the last word on its own subtree. `abilities` tells from the family's own settings which
-    knobs act on the model (core/knobs.py); `defaults` gives settings (full keys) by inputs and number of training
-    examples, of its own and of how it is trained.
+    `start(generator)` has the last word on its own subtree. `abilities` tells from a name and the family's own settings
+    which knobs act on the model (core/knobs.py); `defaults` gives settings (full keys) by name, inputs and number of
+    training examples, of its own and of how it is trained.
+
+    Built as a backbone, a model for pictures returns an OrderedDict of feature maps, the finest first, and says in its
+    attribute `maps`, a tuple of FeatureMap, what they are. The first of `names` is the smallest model.
     """
 
     names: tuple[str, ...]
@@ -89,8 +102,8 @@ class Family:
     takes: tuple[str, ...]  # modalities of inputs
     build: Callable[[Wanted], nn.Module]
     settings: type[OwnSettings] = OwnSettings
-    abilities: Callable[[Any], frozenset[str]] = _no_abilities
-    defaults: Callable[[Any, int], Mapping[str, Any]] = _no_defaults
+    abilities: Callable[[str, Any], frozenset[str]] = _no_abilities
+    defaults: Callable[[str, Any, int], Mapping[str, Any]] = _no_defaults
     larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
     gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
     weights: tuple[Weights, ...] = ()

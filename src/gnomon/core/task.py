@@ -330,7 +330,7 @@ class Task:
         abilities = {*self.reader.abilities, *self.encoder.abilities, *self.head.abilities}
         if settings.model.name is not None:
             family = found.family(settings.model.name)
-            abilities |= family.abilities(family.settings.model_validate(settings.model.own))
+            abilities |= family.abilities(settings.model.name, family.settings.model_validate(settings.model.own))
         if settings.data.target_data is not None:
             abilities.add(TARGET_DATA)
         return Here(flat(settings), frozenset(abilities), knobs(settings), num_train)

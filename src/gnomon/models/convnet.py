@@ -99,7 +99,7 @@ def build(wanted: Wanted) -> nn.Module:
     )
 
 
-def defaults(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
     is_colour, side = inputs.channels == 3, min(inputs.height, inputs.width)
     stages: tuple[int, ...]
     hidden: tuple[int, ...]
@@ -129,6 +129,6 @@ FAMILY = Family(
     takes=("picture",),
     build=build,
     settings=ConvnetSettings,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
 )

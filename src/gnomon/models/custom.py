@@ -16,11 +16,10 @@ def build(wanted: Wanted) -> nn.Module:
     raise UsageError("this run trained your own model.", fix="pass it: model=...")
 
 
-def defaults(inputs: Any, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: Any, num_train: int) -> dict[str, Any]:
     """How it is trained: like the model that these inputs would get without it."""
-    usual = (
-        convnet.defaults(inputs, num_train) if isinstance(inputs, PictureInputs) else dense.defaults(inputs, num_train)
-    )
+    family = convnet if isinstance(inputs, PictureInputs) else dense
+    usual = family.defaults(name, inputs, num_train)
     return {key: value for key, value in usual.items() if not key.startswith("model.") and key != "regularise.dropout"}
 
 

@@ -140,7 +140,7 @@ def build(wanted: Wanted) -> nn.Module:
     )  # fmt: skip
 
 
-def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
     if isinstance(inputs, PictureInputs):
         # Shifted pictures help a convnet; a net with separate weights for every pixel only gets worse.
         return {
@@ -160,7 +160,7 @@ def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, A
     }
 
 
-def abilities(own: DenseSettings) -> frozenset[str]:
+def abilities(name: str, own: DenseSettings) -> frozenset[str]:
     has_hidden = own.hidden is None or len(own.hidden) > 0
     return frozenset({DRAWN_WEIGHTS, *({HIDDEN_LAYERS, DROPOUT} if has_hidden else ())})
 

@@ -91,7 +91,7 @@ def build(wanted: Wanted) -> nn.Module:
     )
 
 
-def defaults(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
     is_colour = inputs.channels == 3
     return {
         **_defaults.picture_recipe(num_train),
@@ -109,6 +109,6 @@ FAMILY = Family(
     takes=("picture",),
     build=build,
     settings=LenetSettings,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
 )

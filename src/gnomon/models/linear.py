@@ -64,7 +64,7 @@ def build(wanted: Wanted) -> nn.Module:
     return linear(inputs.num_numbers, num_outputs, category_sizes=inputs.category_sizes)
 
 
-def defaults(inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
     if isinstance(inputs, PictureInputs):
         return {**_defaults.picture_recipe(num_train), "regularise.augment": "none"}
     return _defaults.table_recipe(num_train)
@@ -76,7 +76,7 @@ FAMILY = Family(
     source="Cox 1958 (logistic regression)",
     takes=("table", "picture"),
     build=build,
-    abilities=lambda _own: frozenset({DRAWN_WEIGHTS}),
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS}),
     defaults=defaults,
     larger={"logistic": "dense", "linear": "dense"},
 )

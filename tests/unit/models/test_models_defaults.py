@@ -10,11 +10,11 @@ from gnomon.core.settings import Settings, fill
 
 def image_defaults(num_train, height, width, channels, model="convnet"):
     inputs = PictureInputs(channels, height, width, (0.5,) * channels, (0.2,) * channels)
-    return {"model.name": model, **found.family(model).defaults(inputs, num_train)}
+    return {"model.name": model, **found.family(model).defaults(model, inputs, num_train)}
 
 
 def table_defaults(num_train, model="dense"):
-    return {"model.name": model, **found.family(model).defaults(TableInputs(20), num_train)}
+    return {"model.name": model, **found.family(model).defaults(model, TableInputs(20), num_train)}
 
 
 def built(settings, inputs, num_outputs):

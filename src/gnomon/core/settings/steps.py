@@ -78,5 +78,13 @@ def squares(_value: Any, here: Here) -> tuple[float, float] | None:
     return (0.9, 0.999) if here.settings.get("optimiser.name") == "rmsprop" else None
 
 
-def larger_family(value: Any, _here: Here) -> Any:
+def beyond_linear(value: Any, here: Here) -> Any:
+    return _larger(value) if HIDDEN_LAYERS not in here.abilities else None
+
+
+def next_in_family(value: Any, here: Here) -> Any:
+    return _larger(value) if HIDDEN_LAYERS in here.abilities else None
+
+
+def _larger(value: Any) -> Any:
     return found.family(value).larger.get(value) if value else None

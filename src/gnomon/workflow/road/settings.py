@@ -56,7 +56,7 @@ def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
     name = settings.model.name or task.kind.model
     family = found.family(name)
     takes = task.encoder.inputs.modality in family.takes  # where it does not, building the model says so
-    by_family = family.defaults(task.encoder.inputs, num_train) if takes else {}
+    by_family = family.defaults(name, task.encoder.inputs, num_train) if takes else {}
     return {"model.name": name, **by_family, **task.kind.defaults(task, num_train)}
 
 
