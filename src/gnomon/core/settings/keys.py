@@ -122,17 +122,28 @@ def read_value(key: str, value: Any) -> Any:
     if key in _known():
         return value_of(with_values(Settings(), {key: value}), key)
     group, _, leaf = key.rpartition(".")
-    owner = _owner(group, leaf)
-    if owner is None:
-        raise UsageError(f"unknown setting {key!r}.", fix=_nearest_key(key, _known() | _own_keys()))
-    return _checked(group, owner, {leaf: value})[leaf]
+    faults = []
+    for owner in _owners(group, leaf):
+        try:
+            return _checked(group, owner, {leaf: value})[leaf]
+        except UsageError as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+    raise UsageError(f"unknown setting {key!r}.", fix=_nearest_key(key, _known() | _own_keys()))
 
 
 def _owner(group: str, leaf: str) -> type[OwnSettings] | None:
-    """What declares model.LEAF or task.LEAF, the one with the most steps first: the one for which it is a knob."""
+    """The one of `_owners` for which it is a knob."""
+    return next(iter(_owners(group, leaf)), None)
+
+
+def _owners(group: str, leaf: str) -> list[type[OwnSettings]]:
+    """What declares model.LEAF or task.LEAF, the one that searches it in the most ways first."""
     names = found.family_names() if group == "model" else found.task_names() if group == "task" else ()
-    owners = [one for one in (_declared(group, name) for name in names) if leaf in one.model_fields]
-    return max(owners, key=lambda one: len(_row(f"{group}.{leaf}", one.model_fields[leaf]).knob.search), default=None)
+    declared = dict.fromkeys(_declared(group, name) for name in names)
+    owners = [one for one in declared if leaf in one.model_fields]
+    return sorted(owners, key=lambda one: -len(_row(f"{group}.{leaf}", one.model_fields[leaf]).knob.search))
 
 
 FAMILIAR = {  # what other tools call a setting: named in the error, never taken silently
