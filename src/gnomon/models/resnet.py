@@ -1,0 +1,239 @@
+"""Residual nets, and the plain nets without skips that they were measured against."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnomon.core.family import Family, FeatureMap, PictureInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob, Search, Step
+from gnomon.core.settings import OwnSettings, setting
+from gnomon.models import _defaults
+from gnomon.nn.normalise import Normalise
+
+LARGE_PICTURE = 64  # pixels per side from which the stem of the ImageNet nets halves a picture twice
+EXPANSION = 4  # channels that leave a bottleneck, per channel inside
+WIDEST = 8.0  # times the published widths
+RESIDUAL = "residual branches"  # an ability: what `zero_gamma` needs
+Shortcut = Literal["projection", "zeros", "none"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a name stands for: blocks and channels of each stage, and the path around a block."""
+
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    shortcut: Shortcut
+    is_bottleneck: bool = False
+
+
+IMAGENET, CIFAR = (64, 128, 256, 512), (16, 32, 64)  # channels of the stages
+CIFAR_SIZES = {6 * n + 2: (n, n, n) for n in (3, 5, 7, 9, 18)}  # layers -> blocks of each stage, of two layers each
+PLANS = {  # the smallest of a kind first. He et al. 2016: section 4.2 (CIFAR), table 1 (ImageNet)
+    **{f"resnet{size}": Plan(blocks, CIFAR, "zeros") for size, blocks in CIFAR_SIZES.items()},
+    **{f"plain{size}": Plan(blocks, CIFAR, "none") for size, blocks in CIFAR_SIZES.items()},
+    "resnet18": Plan((2, 2, 2, 2), IMAGENET, "projection"),
+    "resnet34": Plan((3, 4, 6, 3), IMAGENET, "projection"),
+    "resnet50": Plan((3, 4, 6, 3), IMAGENET, "projection", is_bottleneck=True),
+    "resnet101": Plan((3, 4, 23, 3), IMAGENET, "projection", is_bottleneck=True),
+    "resnet152": Plan((3, 8, 36, 3), IMAGENET, "projection", is_bottleneck=True),
+}
+
+
+@final
+class Block(nn.Module):
+    """(B, num_inputs, H, W) -> (B, num_outputs, H / stride, W / stride): convolutions, and a way around them.
+
+    Two convolutions 3x3, or with `is_bottleneck` 1x1, 3x3, 1x1 with a quarter of the channels inside; batch norm after
+    each. What came in is added before the last ReLU: through a convolution 1x1 where the shape changes ("projection",
+    option B of the paper), by every `stride`-th pixel with zeros in new channels ("zeros", option A), or not at all
+    ("none"). The stride is that of the 3x3 convolution, as in torchvision; the paper has it in the first 1x1.
+    """
+
+    def __init__(
+        self, num_inputs: int, num_outputs: int, *, stride: int, shortcut: Shortcut, is_bottleneck: bool,
+        starts_as_identity: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        inside = num_outputs // EXPANSION if is_bottleneck else num_outputs
+        first = 1 if is_bottleneck else stride
+        self.conv1 = _convolution(num_inputs, inside, size=1 if is_bottleneck else 3, stride=first)
+        self.bn1 = nn.BatchNorm2d(inside)
+        self.relu1 = nn.ReLU()
+        self.conv2 = _convolution(inside, inside, size=3, stride=stride // first)
+        self.bn2 = nn.BatchNorm2d(inside)
+        self.relu2 = nn.ReLU()
+        if is_bottleneck:
+            self.conv3 = _convolution(inside, num_outputs, size=1, stride=1)
+            self.bn3 = nn.BatchNorm2d(num_outputs)
+            self.relu3 = nn.ReLU()
+        self.downsample: nn.Sequential | None = None
+        if shortcut == "projection" and (stride > 1 or num_inputs != num_outputs):
+            projection = _convolution(num_inputs, num_outputs, size=1, stride=stride)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(num_outputs))
+        self.is_bottleneck, self.starts_as_identity = is_bottleneck, starts_as_identity
+        self.shortcut, self.stride, self.num_new = shortcut, stride, num_outputs - num_inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = self._around(x)
+        x = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        last = self.relu2
+        if self.is_bottleneck:
+            x, last = self.bn3(self.conv3(self.relu2(x))), self.relu3
+        result: Tensor = last(x if around is None else x + around)
+        return result
+
+    def _around(self, x: Tensor) -> Tensor | None:
+        if self.shortcut == "none":
+            return None
+        if self.downsample is not None:
+            projected: Tensor = self.downsample(x)
+            return projected
+        if self.stride > 1 or self.num_new:
+            before = self.num_new // 2
+            x = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.num_new - before))
+        return x
+
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        """A block whose branch begins at zero begins as the identity. Source: Goyal et al. 2017, section 5.1."""
+        if self.starts_as_identity:
+            (self.bn3 if self.is_bottleneck else self.bn2).weight.zero_()
+
+
+@final
+class ResNet(nn.Module):
+    """(B, C, H, W) pictures -> (B, num_outputs), or where that is None an OrderedDict of the maps in `maps`.
+
+    Two stems. Pictures of at least 64 pixels per side meet, in the ImageNet nets, the published one: a convolution 7x7
+    of stride 2 and a max pool of stride 2; their maps have strides 4, 8, 16 and 32. Smaller pictures, and all pictures
+    in the CIFAR nets, meet a convolution 3x3 of stride 1 and no pool, which leaves strides 1, 2, 4 (and 8). `width`
+    multiplies the channels of every layer; `zero_gamma` lets each block begin as the identity.
+
+    Parameters have torchvision's names, with `head` for `fc`: a state dict of torchvision fits after that one
+    renaming, beside the `normalise.mean` and `normalise.std` that are this model's own. In a CIFAR net `head` is
+    mostly called `linear` or `fc` elsewhere. Source: He et al. 2016, table 1 and section 4.2.
+    """
+
+    def __init__(
+        self, plan: Plan, inputs: PictureInputs, num_outputs: int | None, *, width: float = 1.0, zero_gamma: bool = True
+    ) -> None:
+        super().__init__()
+        channels = [max(1, round(width * filters)) for filters in plan.channels]
+        halves = plan.channels == IMAGENET and min(inputs.height, inputs.width) >= LARGE_PICTURE
+        stride = 4 if halves else 1
+        self.normalise = Normalise(inputs.mean, inputs.std)
+        self.conv1 = _convolution(inputs.channels, channels[0], size=7 if halves else 3, stride=2 if halves else 1)
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if halves else nn.Identity()
+        expansion, num_inputs = EXPANSION if plan.is_bottleneck else 1, channels[0]
+        maps = []
+        for number, (filters, blocks) in enumerate(zip(channels, plan.blocks, strict=True), start=1):
+            num_filters, first = filters * expansion, 1 if number == 1 else 2
+            layers = [
+                Block(
+                    num_filters if i else num_inputs, num_filters, stride=1 if i else first, shortcut=plan.shortcut,
+                    is_bottleneck=plan.is_bottleneck, starts_as_identity=zero_gamma and plan.shortcut != "none",
+                )
+                for i in range(blocks)
+            ]  # fmt: skip
+            self.add_module(f"layer{number}", nn.Sequential(*layers))
+            stride, num_inputs = stride * first, num_filters
+            maps.append(FeatureMap(f"stride{stride}", num_filters, stride))
+        self.maps = tuple(maps)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.head = None if num_outputs is None else nn.Linear(num_inputs, num_outputs)
+
+    def forward(self, pictures: Tensor) -> Tensor | OrderedDict[str, Tensor]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(self.normalise(pictures)))))
+        found: OrderedDict[str, Tensor] = OrderedDict()
+        for number, one in enumerate(self.maps, start=1):
+            x = found[one.name] = self.get_submodule(f"layer{number}")(x)
+        if self.head is None:
+            return found
+        outputs: Tensor = self.head(self.avgpool(x).flatten(1))
+        return outputs
+
+
+def _convolution(num_inputs: int, num_outputs: int, *, size: int, stride: int) -> nn.Conv2d:
+    """Padded to keep the size at stride 1; batch norm follows and brings the bias."""
+    return nn.Conv2d(num_inputs, num_outputs, size, stride=stride, padding=size // 2, bias=False)
+
+
+def _around_width(value: Any, _here: Any) -> tuple[float, float] | None:
+    return (value / 4, min(2 * value, WIDEST)) if value else None
+
+
+@final
+class ResNetSettings(OwnSettings):
+    """Of residual and plain nets: depth and shortcuts are in the name."""
+
+    width: float = setting(
+        1.0,
+        "times the published number of channels of every layer",
+        Knob(
+            ("fit-train",),
+            steps=(
+                Step(
+                    "wider", "fit-train", lambda value, _: 2 * value if value and 2 * value <= WIDEST else None,
+                    "a larger network fits its training examples better", 0.12, cost=3.5,
+                ),
+            ),
+            search=(Search("log", 2, _around_width),),
+        ),
+        gt=0,
+        le=WIDEST,
+    )  # fmt: skip
+    zero_gamma: bool = setting(
+        True,
+        "whether each residual block begins as the identity: the scale of its last normalisation starts at 0",
+        Knob(("fit-train",), needs=RESIDUAL),
+    )
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own = wanted.own
+    return ResNet(PLANS[wanted.name], wanted.inputs, wanted.num_outputs, width=own.width, zero_gamma=own.zero_gamma)
+
+
+def abilities(name: str, own: ResNetSettings) -> frozenset[str]:
+    is_residual = PLANS[name].shortcut != "none"
+    return frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, *({RESIDUAL} if is_residual else ())})
+
+
+def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
+    is_colour = inputs.channels == 3
+    return {**_defaults.picture_recipe(num_train), "regularise.augment": "shift+mirror" if is_colour else "shift"}
+
+
+def _next_larger() -> dict[str, str]:
+    """The next deeper net; of a plain net, which more layers do not help, its twin with skips."""
+    by_kind: Sequence[list[str]] = (
+        [name for name, plan in PLANS.items() if plan.shortcut == "zeros"],
+        [name for name, plan in PLANS.items() if plan.shortcut == "projection"],
+    )
+    deeper = {name: larger for names in by_kind for name, larger in itertools.pairwise(names)}
+    return {**deeper, **{f"plain{size}": f"resnet{size}" for size in CIFAR_SIZES}}
+
+
+FAMILY = Family(
+    names=tuple(PLANS),
+    title="residual nets, and plain ones without skips",
+    source="He et al. 2016",
+    takes=("picture",),
+    build=build,
+    settings=ResNetSettings,
+    abilities=abilities,
+    defaults=defaults,
+    larger=_next_larger(),
+    gives=("vector", "features"),
+)
