@@ -135,7 +135,7 @@ def _rows(columns: Columns, indices: Tensor) -> Columns:
 
 
 def _batch(task: Task, columns: Columns, indices: Tensor) -> Batch:
-    return task.collate(columns, indices)
+    return task.batch(columns, indices)
 
 
 def _mean(task: Task, model: nn.Module, columns: Columns) -> float:
@@ -144,7 +144,7 @@ def _mean(task: Task, model: nn.Module, columns: Columns) -> float:
     model.eval()
     with torch.inference_mode():
         for indices in torch.arange(length(columns)).split(512):
-            batch = task.collate(columns, indices)
+            batch = task.batch(columns, indices)
             losses = task.losses(task.outputs(model, batch), batch)
             weight = batch.get("weight", torch.ones_like(losses))
             total += float((losses * weight).sum())
@@ -166,7 +166,7 @@ def _fit_briefly(task: Task, model: nn.Module, columns: Columns, shuffle: torch.
     model.train()
     for _ in range(steps):
         indices = torch.randint(0, length(columns), (min(BATCH, length(columns)),), generator=shuffle)
-        _learn(task, model, optimiser, task.collate(columns, indices))
+        _learn(task, model, optimiser, task.batch(columns, indices))
 
 
 def _without_dropout(model: nn.Module) -> None:

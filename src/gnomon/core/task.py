@@ -129,7 +129,17 @@ class Encoder(abc.ABC):
         """A batch: every dense column, including targets (a gather), and its own ragged ones, padded."""
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        """Training only, a whole batch at a time, on the batch's device: pictures shifted, boxes with them."""
+        """Training only, a whole batch at a time, on the batch's device: pictures shifted, boxes with them.
+
+        Where more is stored than the model takes, a random part of it is taken here.
+        """
+        return batch
+
+    def plain(self, batch: Batch) -> Batch:
+        """Everywhere but in training, on the batch's device: what a model takes of what is stored, the same each time.
+
+        The counterpart of `augment`: where that takes a random crop of a larger picture, this takes the centre.
+        """
         return batch
 
     @abc.abstractmethod
@@ -209,6 +219,10 @@ class Judge(abc.ABC):
     @abc.abstractmethod
     def predict(self, model: torch.nn.Module, outputs: Any, batch: Batch) -> Predictions:
         """Decode: argmax, suppression, beam search. Works without targets in the batch."""
+
+    def predict_quickly(self, model: torch.nn.Module, outputs: Any, batch: Batch) -> Predictions:
+        """A cheaper decode, for the epochs of a training (greedy rather than a beam); at the end `predict` counts."""
+        return self.predict(model, outputs, batch)
 
     @abc.abstractmethod
     def targets(self, batch: Batch) -> Sequence[Any] | np.ndarray:
@@ -306,8 +320,15 @@ class Task:
         return {**self.encoder.encode(examples), **self.head.encode(examples)}
 
     def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
-        """The batch at `indices`. Target columns may be missing (prediction)."""
+        """The batch at `indices` as it is stored. Target columns may be missing (prediction)."""
         return self.head.collate(self.encoder.collate(columns, indices), columns, indices)
+
+    def batch(self, columns: Columns, indices: torch.Tensor, device: torch.device | None = None) -> Batch:
+        """The batch at `indices` as evaluation and prediction see it, on `device` (None: where the columns are)."""
+        batch = self.collate(columns, indices)
+        if device is not None:
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        return self.encoder.plain(batch)
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only: inputs (and what moves with them) changed at random, targets smoothed."""

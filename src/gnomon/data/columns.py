@@ -93,10 +93,14 @@ def _concatenate(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
 
 
 def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
-    """The rows at `indices` of dense columns. One copy per column."""
+    """The rows at `indices` of dense columns, each on its own device. One copy per column."""
     if isinstance(columns, InFiles):
         columns.prefetch(indices)
-    return {name: column.index_select(0, indices) for name, column in columns.items() if isinstance(column, Tensor)}
+    return {
+        name: column.index_select(0, indices.to(column.device))
+        for name, column in columns.items()
+        if isinstance(column, Tensor)
+    }
 
 
 def take(columns: Columns, rows: np.ndarray) -> Columns:

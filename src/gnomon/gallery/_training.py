@@ -112,7 +112,7 @@ def _look(task: Task, model: nn.Module, train_split: Columns, dev: Columns) -> t
 
 def _losses_and_errors(task: Task, model: nn.Module, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     with judging(model):
-        batch = task.collate(columns, torch.arange(length(columns)))
+        batch = task.batch(columns, torch.arange(length(columns)))
         outputs = task.outputs(model, batch)
         losses = np.nan_to_num(task.losses(outputs, batch).double().numpy(), nan=1e9, posinf=1e9)
         return losses, task.judge.errors(task.judge.predict(model, outputs, batch).values, batch)

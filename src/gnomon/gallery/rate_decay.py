@@ -49,7 +49,7 @@ class Measured:
 
 def lowest_cost(trials: Trials) -> float:
     """The minimal squared error of a linear model on the training examples, from the normal equations."""
-    batch = trials.task.collate(trials.columns, torch.arange(length(trials.columns)))
+    batch = trials.task.batch(trials.columns, torch.arange(length(trials.columns)))
     numbers, target = batch["numbers"].double().numpy(), batch["target"].double().numpy().ravel()
     target = (target - target.mean()) / target.std()
     X = np.hstack([numbers, np.ones((len(numbers), 1))])

@@ -94,7 +94,7 @@ def best_rate(scheme: Scheme) -> float:
 
 def _standardised(trials: Trials) -> tuple[Tensor, Tensor]:
     """The first training pictures, (EXAMPLES, 64) float64 with variance 1, and their labels."""
-    batch = trials.task.collate(trials.columns, torch.arange(EXAMPLES))
+    batch = trials.task.batch(trials.columns, torch.arange(EXAMPLES))
     pixels = batch[next(name for name in batch if name not in trials.task.head.columns)].double().flatten(1)
     return (pixels - pixels.mean()) / pixels.std(), batch[trials.task.head.columns[0]]
 

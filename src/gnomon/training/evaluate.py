@@ -93,19 +93,20 @@ def _encode(task: Task, examples: Examples) -> Columns:
 
 def evaluate(
     task: Task, model: nn.Module, examples: Examples, *, split: str, source: str, device: torch.device,
-    columns: Columns | None = None,
+    columns: Columns | None = None, thorough: bool = True,
 ) -> Evaluation:  # fmt: skip
     """One row per example of `examples`, which are already what the split is judged on (Task.judged).
 
     `columns` are the examples encoded beforehand; without them chunks are encoded on the way and dropped. `source` is
-    that of examples whose index does not say where they came from.
+    that of examples whose index does not say where they came from. Not `thorough`: the judge may decode more cheaply.
     """
+    decode = task.judge.predict if thorough else task.judge.predict_quickly
     rows = _Rows(task, len(examples))
     with judging(model):
         chunks = _chunks(lambda some: _encode(task, some), examples) if columns is None else iter([columns])
         for batch in _batches(task, model, chunks, device):
             outputs = task.outputs(model, batch)
-            rows.add(task.judge.predict(model, outputs, batch), task.losses(outputs, batch), batch)
+            rows.add(decode(model, outputs, batch), task.losses(outputs, batch), batch)
     table = rows.table(examples.index, source)
     return Evaluation(split=split, unit=task.judge.error_unit, table=table, split_error=task.judge.split_error(table))
 
@@ -122,27 +123,22 @@ def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.d
 @contextmanager
 def judging(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and no gradients inside; the mode of before afterwards."""
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}  # frozen parts are in evaluation mode anyway
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode: a table that the model caches here must still serve training
             yield
     finally:
-        model.train(was_training)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batch
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _batches(task: Task, model: nn.Module, chunks: Iterator[Columns], device: torch.device) -> Iterator[Batch]:
     size = 0
     for chunk in chunks:
-        size = size or _batch_size(task, model, to_device(task.collate(chunk, torch.arange(1)), device))
+        size = size or _batch_size(task, model, task.batch(chunk, torch.arange(1), device))
         for indices in torch.arange(length(chunk)).split(size):
-            yield to_device(task.collate(chunk, indices), device)
+            yield task.batch(chunk, indices, device)
         del chunk  # before the next one is made
 
 

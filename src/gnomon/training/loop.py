@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -20,7 +20,6 @@ from gnomon.core.task import Batch, Task
 from gnomon.data.columns import Columns, length
 from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps
-from gnomon.training.evaluate import to_device
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
@@ -54,6 +53,10 @@ def _as_they_were(_step: int) -> None:
     """Nobody turns a knob."""
 
 
+def _nothing() -> None:
+    """Nothing is rehearsed."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is trained, on what, and who is told. `id_of` gives the id of the example at a position of train."""
@@ -71,6 +74,7 @@ class Job:
     deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
     threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads()))
     turned: Callable[[int], Settings | None] = _as_they_were  # settings that hold from this step on, if they changed
+    rehearse: Callable[[], None] = _nothing  # tries the judging once, after the very first step
     look: Callable[[TrainingState, float], list[dict[str, Any]] | None] | None = (
         None  # signals, at the last step's rate
     )
@@ -106,6 +110,8 @@ def train(job: Job, state: TrainingState) -> None:
             batch_size = job.settings.optimiser.batch_size or total
             indices = order[counters.seen : batch_end(counters.seen, total, batch_size)]
             loss = step(job, state, indices, _rate(job, counters))
+            if counters.step == 1:  # and not before it: what judging imports would only delay the start
+                job.rehearse()
             now = time.monotonic()
             if now - last_told >= SECONDS_BETWEEN_WORDS:
                 job.watcher.on_step(counters.epoch, *_place(job, counters), loss)
@@ -196,7 +202,9 @@ def step(job: Job, state: TrainingState, indices: Tensor, learning_rate: float) 
     """One optimizer update on the examples at `indices`; the loss of that batch. Raises DivergedError, not applied."""
     started = job.threads.start_step()
     settings, counters, task = job.settings, state.counters, job.task
-    batch = to_device(task.collate(job.columns, indices), job.device)
+    batch = task.collate(job.columns, indices)
+    if job.device.type != "cpu":
+        batch = {name: tensor.to(job.device, non_blocking=True) for name, tensor in batch.items()}
     batch = task.augment(batch, settings.regularise, state.augmentation)
     losses, loss = _gradients(job, state, batch)
     value = float(loss)  # on a CPU this waits for nothing
@@ -229,14 +237,22 @@ def _gradients(job: Job, state: TrainingState, batch: Batch) -> tuple[Tensor, Te
         try:
             if most == size:
                 return _add_gradients(job.task, state, batch, None)
-            parts = [{name: tensor[i : i + most] for name, tensor in batch.items()} for i in range(0, size, most)]
-            found = [_add_gradients(job.task, state, part, batch) for part in parts]
+            found = [_add_gradients(job.task, state, part, batch) for part in _parts(batch, size, most)]
             return torch.cat([losses for losses, _ in found]), torch.stack([loss for _, loss in found]).sum()
         except (MemoryError, RuntimeError) as fault:
             if not is_out_of_memory(fault) or most == 1:
                 raise
         state.parameters.zero_gradients()
         state.counters.micro_batch = -(-most // 2)
+
+
+def _parts(batch: Batch, size: int, most: int) -> Iterator[Batch]:
+    """The batch in parts of `most` examples; a last one of one example joins the part before it."""
+    start = 0
+    while start < size:
+        end = batch_end(start, size, most) if most > 1 else start + 1
+        yield {name: tensor[start:end] for name, tensor in batch.items()}
+        start = end
 
 
 def _add_gradients(task: Task, state: TrainingState, batch: Batch, whole: Batch | None) -> tuple[Tensor, Tensor]:

@@ -119,3 +119,12 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(session):
     with pytest.raises(RuntimeError, match=r"shapes|size"):
         step(job, state, torch.arange(5), 0.1)
     assert state.counters == Counters()
+
+
+def test_no_part_has_one_example_alone_for_batch_norm_needs_two(tmp_path):
+    kind = tasks.load("image_classification")
+    source = kind.reader.write_sample(tmp_path, seed=0)
+    opened = from_flat({"task": kind.name, "batch_size": 7, "epochs": 1, "normalisation": "batch", "micro_batch": 3})
+    session = open_session(prepare(source, opened, kind), opened)
+    job = job_of(session, micro_batch=3)
+    step(job, build_state(job, fresh_model(session.task, job.settings)), torch.arange(7), 0.1)  # 3 and 4

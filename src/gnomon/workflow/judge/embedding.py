@@ -29,7 +29,7 @@ def embedding_of(task: Task, model: nn.Module, examples: Examples) -> np.ndarray
         with torch.inference_mode():
             for start in range(0, len(examples), BATCH):
                 indices = torch.arange(start, min(start + BATCH, len(examples)))
-                task.outputs(model.eval(), task.collate(columns, indices))
+                task.outputs(model.eval(), task.batch(columns, indices))
     finally:
         handle.remove()
     rows = torch.cat([part.flatten(1) for part in seen if part.ndim >= 2]) if seen else torch.empty(0, 0)

@@ -72,4 +72,4 @@ def _batches_of_one(run: Run, source: Any) -> list[Batch]:
     if not len(examples):
         raise GnomonError("there is no example to time.", fix="put the data back.")
     columns = run.task.encoder.encode(examples.take(np.arange(min(EXAMPLES, len(examples)))))
-    return [run.task.collate(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]
+    return [run.task.batch(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]

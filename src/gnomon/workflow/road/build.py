@@ -75,7 +75,7 @@ def fresh_model(task: Task, settings: Settings) -> nn.Module:
 def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[LayerRow]:
     """The layer table, from one forward pass over the first examples."""
     few = encode_whole(task, train_split.take(np.arange(min(2, len(train_split)))))
-    batch = task.collate(few, torch.arange(min(2, len(train_split))))
+    batch = task.batch(few, torch.arange(min(2, len(train_split))))
     return layer_table(model, lambda module: task.outputs(module, batch), batch_size=min(2, len(train_split)))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from gnomon.core.evaluation import SHARE, Evaluation
@@ -20,6 +22,8 @@ from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.road.build import Session
 from gnomon.workflow.road.encode import Encoded, judged_splits
 from gnomon.workflow.road.split import TRAIN_RUNG
+
+REHEARSED = 16  # dev examples that are evaluated when the training has begun
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,12 @@ def judge_splits(session: Session, state: TrainingState) -> Measured:
 
 
 def measured(
-    session: Session, model: nn.Module, examples: Mapping[str, Examples], columns: Mapping[str, Columns] | None = None
+    session: Session,
+    model: nn.Module,
+    examples: Mapping[str, Examples],
+    columns: Mapping[str, Columns] | None = None,
+    *,
+    thorough: bool = True,
 ) -> tuple[Task, dict[str, Evaluation]]:
     """The task, calibrated on dev, and the evaluation of each of `examples` (by split; dev is among them).
 
@@ -56,7 +65,7 @@ def measured(
     def measure(task: Task, split: str) -> Evaluation:
         return evaluate(
             task, model, examples[split], split=split, source=names.get(split, judged_on), device=session.device,
-            columns=(columns or {}).get(split),
+            columns=(columns or {}).get(split), thorough=thorough,
         )  # fmt: skip
 
     dev = measure(session.task, "dev")
@@ -64,11 +73,23 @@ def measured(
     return final, {name: dev if name == "dev" and final == session.task else measure(final, name) for name in examples}
 
 
+def rehearse(encoded: Encoded) -> None:
+    """Evaluate a few dev examples, down to the metrics, and throw the answers away.
+
+    So a fault in judging shows at the beginning of the training, not at its end. Weights, modes and random states stay.
+    """
+    session, dev = encoded.session, encoded.judged["dev"]
+    few = dev.take(np.linspace(0, len(dev) - 1, min(REHEARSED, len(dev))).astype(np.int64))
+    with torch.random.fork_rng(devices=[session.device] if session.device.type == "cuda" else []):
+        task, evaluations = measured(session, session.model, {"dev": few})
+    task.judge.metrics(evaluations["dev"])
+
+
 def epoch_judge(encoded: Encoded) -> Callable[[nn.Module], Judged]:
     """A function that evaluates train (a sample), train-dev and dev for an epoch's row."""
 
     def judge(model: nn.Module) -> Judged:
-        _, evaluations = measured(encoded.session, model, encoded.judged, encoded.judged_columns)
+        _, evaluations = measured(encoded.session, model, encoded.judged, encoded.judged_columns, thorough=False)
         errors = {name: split_error(evaluation) for name, evaluation in evaluations.items()}
         row: dict[str, Any] = {f"{name}_error": value for name, value in errors.items()}
         dev = evaluations["dev"]

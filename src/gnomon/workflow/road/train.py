@@ -18,14 +18,13 @@ from gnomon.data.columns import Columns, length
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.writer import free_bytes
-from gnomon.training.evaluate import to_device
 from gnomon.training.loop import Job, Judged, batches_an_epoch, build_state, mean_loss, train
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.road.build import Session, watched_threads
 from gnomon.workflow.road.encode import Encoded, judged_splits
 from gnomon.workflow.road.follow import Follower, Ready
-from gnomon.workflow.road.judge import epoch_judge, measured
+from gnomon.workflow.road.judge import epoch_judge, measured, rehearse
 from gnomon.workflow.road.write import model_files
 from gnomon.workflow.signals import StopFlag, Stopped
 
@@ -58,6 +57,7 @@ def train_model(
         deadline=_deadline(session),
         threads=watched_threads(session),
         turned=Nudges(folder, settings, follower.on_nudge),
+        rehearse=lambda: rehearse(encoded),
         look=signals_look(session, encoded.columns),
     )
     state = build_state(job, session.model)
@@ -142,7 +142,7 @@ def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState,
     between = min(most, max(fewest, steps // LOOKS))
 
     def loss(model: nn.Module) -> torch.Tensor:
-        batch = to_device(session.task.collate(columns, rows), session.device)
+        batch = session.task.batch(columns, rows, session.device)
         return mean_loss(session.task.losses(session.task.outputs(model, batch), batch), batch)
 
     def look(state: TrainingState, rate: float) -> list[dict[str, Any]] | None:

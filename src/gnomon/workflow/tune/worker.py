@@ -170,7 +170,7 @@ def _latency(trials: Trials, trial: Trial) -> float:
 
     columns = trials.judged_columns["dev"]
     size = min(EXAMPLES, len(trials.prepared.splits["dev"]))
-    batches = [trial.task.collate(columns, torch.tensor([place])) for place in range(size)]
+    batches = [trial.task.batch(columns, torch.tensor([place])) for place in range(size)]
     return float(np.median(timed(trial.task, trial.model, batches, trial.settings.machine.threads, most=FEWEST)))
 
 
