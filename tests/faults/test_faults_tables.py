@@ -352,6 +352,37 @@ def test_a_date_that_does_not_exist_leaves_the_column_text(table):
     assert table("d,x\n2023-02-28,1\n2023-02-29,2\n").frame["d"].to_list() == ["2023-02-28", "2023-02-29"]
 
 
+# --- lines above the header, row names --------------------------------------------------------------------------------
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_excels_line_about_the_separator_is_followed_and_said(table, line, end):
+    read = table(end.join([line, "a,b;c", "1,5;x", "2,5;y", ""]))
+    assert read.frame.rows() == [(1.5, "x"), (2.5, "y")]
+    assert read.lines.tolist() == [3, 4]
+    assert any("its first line is Excel's and says that semicolons separate the fields" in note for note in read.notes)
+    message = refusal(table, end.join([line, "a;b", "1;2", "1;2;3", ""]))
+    assert "line 4" in message
+
+
+def test_a_comment_above_the_header_is_said(table):
+    for comment in ("# made by x, on Monday\n", "# one\n# two\n", "// one\n"):
+        message = refusal(table, comment + "a,b,c\n1,2,3\n4,5,6\n")
+        assert "line 1: begins with a comment ('" in message
+        assert "take such lines out" in message
+    assert table("#a,b\n1,x\n2,y\n").frame.columns == ["#a", "b"]  # a name may begin so
+    assert "take out what stands above them" in refusal(table, "Sales of May\na,b\n1,2\n")
+
+
+def test_row_names_written_by_pandas_are_said_with_the_way_to_leave_them_out(table):
+    message = refusal(table, ",a,label\n0,1,x\n1,2,y\n")
+    assert "column 1 of 3 has no name" in message
+    assert "to_csv(index=False)" in message
+    read = table("Unnamed: 0,a,label\n0,1,x\n5,2,y\n")
+    assert read.frame.columns == ["a", "label"]
+    assert any("Unnamed: 0 is the index of a data frame" in note for note in read.notes)
+    assert table("Unnamed: 0,a,label\n0,1,x\n5,2,y\n", group="Unnamed: 0").frame.width == 3
+
+
 # --- what is no table -------------------------------------------------------------------------------------------------
 def _excel() -> bytes:
     file = io.BytesIO()

@@ -226,3 +226,43 @@ def test_the_mixed_table_follows_its_rule():
     assert abs(noise.mean()) < 0.5
     assert np.std(noise) == pytest.approx(8, abs=0.4)
     assert 0.05 < frame["area"].null_count() / 4000 < 0.11
+
+
+# --- the index of pandas ----------------------------------------------------------------------------------------------
+def filtered(**index) -> pd.DataFrame:
+    frame = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "label": ["x", "y", "x", "y"]})
+    return frame.set_index(pd.Index([3, 5, 8, 9], **index))
+
+
+def test_the_index_that_pandas_stores_in_parquet_is_no_input(tmp_path):
+    filtered().to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet", DataSettings())
+    assert table.frame.columns == ["a", "label"]
+    assert any("its index (__index_level_0__) is not used" in note for note in table.notes)
+    filtered().reset_index(drop=True).to_parquet(tmp_path / "plain.parquet")
+    assert read_table(tmp_path / "plain.parquet", DataSettings()).notes == ()
+
+
+def test_a_named_index_is_used_where_it_is_asked_for(tmp_path):
+    filtered(name="patient").to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", DataSettings()).frame.columns == ["a", "label"]
+    for settings in (DataSettings(group="patient"), DataSettings(time="patient"), DataSettings(target="patient")):
+        assert read_table(tmp_path / "t.parquet", settings).frame["patient"].to_list() == [3, 5, 8, 9]
+    demanded = {"patient": Kind("number")}
+    assert "patient" in read_table(tmp_path / "t.parquet", DataSettings(), kinds=demanded).frame.columns
+
+
+def test_an_index_whose_metadata_are_lost_is_known_by_its_name(tmp_path):
+    pl.DataFrame({"__index_level_0__": [3, 5], "a": [1, 2]}).write_parquet(tmp_path / "u.parquet")
+    table = read_table(tmp_path / "u.parquet", DataSettings())
+    assert table.frame.columns == ["a"]
+    assert any("__index_level_0__ is the index of a data frame" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("name", ["t*.parquet", "t[1].parquet", "t?.parquet"])
+def test_a_parquet_file_with_wildcards_in_its_name_is_itself(tmp_path, name):
+    pl.DataFrame({"a": [1, 2], "b": [3, 4]}).write_parquet(tmp_path / name)
+    pl.DataFrame({"c": [5, 6]}).write_parquet(tmp_path / "t1.parquet")
+    assert read_table(tmp_path / name, DataSettings()).frame.columns == ["a", "b"]
+    pl.DataFrame({"a": [1, 2], "b": [3, 4]}).write_csv(tmp_path / name.replace("parquet", "csv"))
+    assert read_table(tmp_path / name.replace("parquet", "csv"), DataSettings()).frame.columns == ["a", "b"]

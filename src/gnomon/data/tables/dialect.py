@@ -15,7 +15,14 @@ import numpy as np
 
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import DataSettings
-from gnomon.data.tables.raw import GZIP_MAGIC, PARQUET_MAGIC, RawTable, is_binary, refuse_strangers
+from gnomon.data.tables.raw import (
+    GZIP_MAGIC,
+    PARQUET_MAGIC,
+    RawTable,
+    is_binary,
+    quoted,
+    refuse_strangers,
+)
 
 SAMPLE_BYTES = 2**18  # of the start, for finding separator and header
 SAMPLE_ROWS = 1000
@@ -30,6 +37,8 @@ _BOMS = (  # the longer ones first: UTF-16's is a prefix of UTF-32's
 )
 # Western European letters stand alone or in pairs among ASCII ones. Longer runs, the byte pairs of UTF-8 and bytes
 # without a letter mean another encoding, or damage.
+_EXCEL_LINE = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)
+_COMMENT = re.compile(r"(?:[ \t]*(?:#|//|%)[^\n]*\n)+")
 _NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}|[\xc2-\xdf][\x80-\xbf]|[\x81\x8d\x8f\x90\x9d]")
 
 
@@ -43,6 +52,7 @@ class Dialect:
     is_gzip: bool
     has_quotes: bool = True  # False: a quote is a character like any other
     ends_with_return: bool = False  # rows end with CR alone
+    lines_above: int = 0  # of the column names: 1 for Excel's sep=; line
     notes: tuple[str, ...] = ()
 
     def but(self, note: str, **changes: Any) -> Dialect:
@@ -85,7 +95,15 @@ def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
     if b"\r" in sample and b"\n" not in sample:
         note = f"{raw.shown}: lines end with a carriage return alone (old Macintosh); each one is read as a line end."
         dialect, sample = dialect.but(note, ends_with_return=True), sample.replace(b"\r", b"\n")
-    return _with_separator(dialect, raw, sample, settings.delimiter)
+    text = sample.decode("utf-8", "replace")
+    excel = _EXCEL_LINE.match(text)
+    if excel:
+        shown = SEPARATORS.get(excel[1], f"'{excel[1]}'")
+        note = f"{raw.shown}: its first line is Excel's and says that {shown} separate the fields."
+        return _with_separator(
+            dialect.but(note, lines_above=1), raw, text[excel.end() :], settings.delimiter or excel[1]
+        )
+    return _with_separator(dialect, raw, text, settings.delimiter)
 
 
 def _with_encoding(dialect: Dialect, raw: RawTable, head: bytes, declared: str | None) -> Dialect:
@@ -115,7 +133,7 @@ def _with_encoding(dialect: Dialect, raw: RawTable, head: bytes, declared: str |
     return dialect
 
 
-def _with_separator(dialect: Dialect, raw: RawTable, sample: bytes, declared: str | None) -> Dialect:
+def _with_separator(dialect: Dialect, raw: RawTable, text: str, declared: str | None) -> Dialect:
     """The separator with which most sampled rows are as wide as the header; the wider header where two fit."""
     if declared is not None:
         separator = {"tab": "\t", "\\t": "\t"}.get(declared, declared)
@@ -123,9 +141,9 @@ def _with_separator(dialect: Dialect, raw: RawTable, sample: bytes, declared: st
             what = f"data.delimiter={declared!r} is not one plain character."
             raise UsageError(what, fix="say delimiter=';' or delimiter=tab, for instance.")
         return replace(dialect, separator=separator)
-    text = sample.decode("utf-8", "replace")
-    if len(sample) >= SAMPLE_BYTES // 2 and "\n" in text:
+    if len(text) >= SAMPLE_BYTES // 2 and "\n" in text:
         text = text[: text.rindex("\n") + 1]  # the last row may be cut
+    _refuse_comment(raw, text)
     fits = {separator: _fit(text, separator) for separator in SEPARATORS}
     best = max(fits, key=lambda separator: fits[separator])
     if fits[best][1] < 2:
@@ -141,6 +159,18 @@ def _with_separator(dialect: Dialect, raw: RawTable, sample: bytes, declared: st
         return dialect
     note = f"{raw.shown}: fields are separated by {SEPARATORS[best]} (delimiter=... to overrule)."
     return dialect.but(note, separator=best)
+
+
+def _refuse_comment(raw: RawTable, text: str) -> None:
+    """Raise DataError where the lines above the column names are comments: names may begin with # as well."""
+    found = _COMMENT.match(text)
+    if found is None:
+        return
+    for separator in SEPARATORS:
+        (share, width), (whole, _) = _fit(text[found.end() :], separator), _fit(text, separator)
+        if width > 1 and share > whole:
+            what = f"begins with a comment ({quoted(found[0].partition(chr(10))[0])}), not with the names of columns."
+            raise raw.bad(what, line=1, fix="take such lines out: grep -v '^#' FILE > NEW.")
 
 
 def _fit(text: str, separator: str) -> tuple[float, int]:

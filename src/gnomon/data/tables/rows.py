@@ -89,7 +89,12 @@ def check_names(names: Sequence[str], where: str, *, can_be_headless: bool) -> N
     for position, name in enumerate(names, 1):
         if not name.strip():
             what = f"column {position} of {len(names)} has no name."
-            raise DataError(what, where=where, fix="name the column in the first line, or take the column out.")
+            fix = "name the column in the first line, or take the column out."
+            if position == 1:  # the index of a data frame, mostly
+                fix = (
+                    "write the file without row names (pandas: to_csv(index=False), R: row.names=FALSE), or name them."
+                )
+            raise DataError(what, where=where, fix=fix)
         if name in seen:
             what = f"two columns are called {quoted(name)}: column {seen[name]} and column {position}."
             raise DataError(what, where=where, fix="give each column its own name.")
@@ -135,12 +140,14 @@ def _first_row(text: bytes, dialect: Dialect) -> bytes:
 
 def _blocks(raw: RawTable, dialect: Dialect, width: int | None, walk: Walk, block_bytes: int) -> Iterator[Block]:
     """Cut the text at the ends of rows and check each part; `width` None yields the first row alone."""
-    rest = b""
+    rest, above = b"", dialect.lines_above
+    walk.lines += above
     for piece in itertools.chain(utf8_pieces(raw, dialect, block_bytes), [None]):
         if piece is None:
             buffer = rest + b"\n" if rest else b""
         else:
             buffer = rest + (piece.replace(b"\r", b"\n") if dialect.ends_with_return else piece)
+            buffer, above = (buffer.split(b"\n", above)[-1] if above else buffer), 0
         cut, block = _checked(raw, dialect, width, walk, buffer)
         rest = buffer[cut:]
         if len(rest) > MAX_ROW_BYTES or (piece is None and rest):
@@ -209,9 +216,10 @@ def _refuse_width(raw: RawTable, row: bytes, line: int, found: int, width: int) 
     begin = quoted(row.decode("utf-8", "replace").rstrip("\r"))
     fields = "1 field" if found == 1 else f"{found} fields"
     what = f"the row {begin} has {fields}, the header has {width}."
-    raise raw.bad(
-        what, line=line, fix="correct the row (put a field with separators in quotes), or say delimiter=... ."
-    )
+    fix = "correct the row (put a field with separators in quotes), or say delimiter=... ."
+    if width == 1:
+        fix = "let the column names be the first line (take out what stands above them), or say delimiter=... ."
+    raise raw.bad(what, line=line, fix=fix)
 
 
 def _check_quotes(raw: RawTable, dialect: Dialect, walk: Walk, codes: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from gnomon.data.tables.kinds import Decision, Doubt, Kind, Role, near_twins
 from gnomon.data.tables.raw import quoted
 
 USUAL_TARGETS = ("target", "label", "class", "y")  # taken for the target where exactly one column is called so
+INDEX_NAMES = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")  # what pandas calls an index in a file
 SEVERAL_TARGETS = "target_"  # without such a column, all whose names begin so are the targets
 
 
@@ -78,15 +80,26 @@ def missing_cells(settings: DataSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("", *settings.missing)))
 
 
-def used_columns(names: Sequence[str], settings: DataSettings, origin: str) -> tuple[list[str], tuple[str, ...]]:
-    """The columns that are not ignored, and the note about the others. Raises UsageError for one that is not there."""
+def used_columns(
+    names: Sequence[str], settings: DataSettings, demanded: Mapping[str, Kind], origin: str
+) -> tuple[list[str], tuple[str, ...]]:
+    """The columns that are not ignored, and notes about the others. Raises UsageError for one that is not there.
+
+    What pandas calls an index that was written with the data is ignored as well, unless it is asked for or `demanded`.
+    """
     unknown = [name for name in settings.ignore if name not in names]
     if unknown:
         what = f"data.ignore names {quoted(unknown[0])}, which is no column."
         raise UsageError(what, where=origin, fix=nearest(unknown[0], names))
-    used = [name for name in names if name not in settings.ignore]
     ignored = [name for name in names if name in settings.ignore]
-    return used, (f"{origin}: not used, as set by data.ignore: {first_names(ignored)}.",) if ignored else ()
+    asked = {*target_names(names, settings), settings.group, settings.time, *demanded, *ignored}
+    index = [name for name in names if INDEX_NAMES.fullmatch(name) and name not in asked]
+    notes = [f"{origin}: not used, as set by data.ignore: {first_names(ignored)}."] * bool(ignored)
+    if index:
+        notes.append(
+            f"{origin}: {first_names(index)} is the index of a data frame, not used; rename the column to use it."
+        )
+    return [name for name in names if name not in {*ignored, *index}], tuple(notes)
 
 
 def check_demanded(names: Sequence[str], demanded: Mapping[str, Any], origin: str) -> None:

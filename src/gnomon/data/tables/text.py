@@ -68,7 +68,7 @@ def _survey(
     is_peek: bool,
 ) -> _Survey:  # fmt: skip
     header, walk, lines = read_header(raw, dialect), Walk(), []
-    used, notes = used_columns(header.names, settings, raw.shown)
+    used, notes = used_columns(header.names, settings, kinds, raw.shown)
     tallies = tuple(Tally(name, missing_cells(settings), kinds.get(name)) for name in used)
     for block in _some(blocks(raw, dialect, header, walk, block_bytes), is_peek=is_peek):
         cells = _parse(raw, block, header, dialect, used)

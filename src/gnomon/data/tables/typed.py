@@ -93,7 +93,7 @@ def _typed(
     if not names:
         raise DataError("has no columns.", where=origin, fix="give a table with columns and at least one row.")
     check_names(names, origin, can_be_headless=False)
-    used, ignored = used_columns(names, settings, origin)
+    used, ignored = used_columns(names, settings, kinds, origin)
     check_demanded(used, kinds, origin)
     targets, missing = target_names(names, settings), missing_cells(settings)
     columns, decisions = [], []
