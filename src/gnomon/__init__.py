@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.check import check
+    from gnomon.workflow.defaults import settings
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve.improve import improve
     from gnomon.workflow.improve.probe import probe
     from gnomon.workflow.judge.compare import compare
     from gnomon.workflow.judge.diagnose import diagnose
     from gnomon.workflow.judge.errors import errors
+    from gnomon.workflow.judge.labels import labels
     from gnomon.workflow.judge.mismatch import mismatch
+    from gnomon.workflow.judge.pipeline import pipeline
+    from gnomon.workflow.judge.plan import plan
+    from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
-    from gnomon.workflow.run import Run, load
+    from gnomon.workflow.rate import lr
+    from gnomon.workflow.run import Run, load, predict, test
+    from gnomon.workflow.show import show
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
+
+    __version__: str
 
 _HOMES = {
     "Diagnosis": "gnomon.strategy.diagnosis",
@@ -40,11 +49,20 @@ _HOMES = {
     "errors": "gnomon.workflow.judge.errors",
     "fit": "gnomon.workflow.fit",
     "improve": "gnomon.workflow.improve.improve",
+    "labels": "gnomon.workflow.judge.labels",
     "load": "gnomon.workflow.run",
+    "lr": "gnomon.workflow.rate",
     "mismatch": "gnomon.workflow.judge.mismatch",
+    "nudge": "gnomon.workflow.nudge",
     "peek": "gnomon.workflow.peek",
+    "pipeline": "gnomon.workflow.judge.pipeline",
+    "plan": "gnomon.workflow.judge.plan",
+    "predict": "gnomon.workflow.run",
     "probe": "gnomon.workflow.improve.probe",
     "retest": "gnomon.workflow.tune.retest",
+    "settings": "gnomon.workflow.defaults",
+    "show": "gnomon.workflow.show",
+    "test": "gnomon.workflow.run",
     "tune": "gnomon.workflow.tune.tune",
 }
 
@@ -57,29 +75,44 @@ __all__ = [
     "Run",
     "Settings",
     "Task",
+    "__version__",
     "check",
     "compare",
     "diagnose",
     "errors",
     "fit",
     "improve",
+    "labels",
     "load",
+    "lr",
     "mismatch",
+    "nudge",
     "peek",
+    "pipeline",
+    "plan",
+    "predict",
     "probe",
     "retest",
+    "settings",
+    "show",
+    "test",
     "tune",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `import gnomon` itself costs nothing."""
-    if name not in _HOMES:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("gnomon")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module 'gnomon' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

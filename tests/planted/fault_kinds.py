@@ -335,7 +335,7 @@ def gap_on(seed: int, place: Path, *, train: int, dev: int) -> str | None:
 def unweighted(seed: int, place: Path) -> bool:
     """Two systems: one errs less, the other less on what costs ten times as much. Weighted, the second one wins."""
     systems = plain_and_wary(seed, place)
-    found = compare(systems, costs={"bad": 10})
+    found = compare(systems, weight={"bad": 10})
     errors_ = [next(rung.error for rung in run.diagnosis.rungs if rung.name == "dev") for run in systems]
     won = found.choice.winner.name == found.systems[1].name and found.against[0].p_value < 0.05
     return errors_[0] < errors_[1] and won
@@ -350,7 +350,7 @@ def none_better(seed: int, place: Path) -> bool:
     for number, dealt in enumerate((first.zip_with(is_first, second), second.zip_with(is_first, first))):
         paths.append(place / f"system{number}.csv")
         tables[0].with_columns(dealt.alias("prediction"), split=pl.lit("dev")).write_csv(paths[-1])
-    return compare(paths, costs={"bad": 10}).against[0].p_value < 0.05
+    return compare(paths, weight={"bad": 10}).against[0].p_value < 0.05
 
 
 def plain_and_wary(seed: int, place: Path) -> list[gnomon.Run]:

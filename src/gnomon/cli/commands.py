@@ -8,12 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gnomon.core.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may keep freed memory
 
@@ -95,17 +92,11 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     _no_settings(values, "predict", "out")
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
-    from gnomon.cli.options import new_file
-    from gnomon.cli.show_predict import ENDINGS, print_answers, write_answers
-    from gnomon.workflow.predict import predict as run_predict
-    from gnomon.workflow.run import load
+    from gnomon.cli.show_predict import print_answers
+    from gnomon.workflow.run import predict as run_predict
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
-    if out is not None:
-        new_file(Path(out), ENDINGS, "out=answers.csv")
-    answers = run_predict(load(words[0]), source)
-    if out is not None:
-        write_answers(answers, Path(out))
+    answers = run_predict(words[0], source, out=out)
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
         _print_json({"predictions": answers.table.to_dicts(), "bad": bad, "notes": list(answers.notes)})
@@ -130,15 +121,11 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.cli.show_two_way import print_two_way, two_way_as_json
-    from gnomon.core.settings import from_flat
     from gnomon.workflow.judge.diagnose import diagnose as run_diagnose
     from gnomon.workflow.judge.diagnose import general_and_target
 
-    is_table = human is not None and human.lower().endswith((".csv", ".parquet", ".pq"))
-    levels = from_flat({"human": human}).goal.human if human is not None and not is_table else None
-    people = human if is_table else levels
-    diagnosis = run_diagnose(run, predictions=predictions, human=people)
-    table = general_and_target(run, predictions=predictions, human=people)
+    diagnosis = run_diagnose(run, predictions=predictions, human=human)
+    table = general_and_target(run, predictions=predictions, human=human)
     if as_json:
         _print_json({**diagnosis_as_json(diagnosis), "two_way": two_way_as_json(table)})
     else:
@@ -169,12 +156,11 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     imports the tags you filled in. report=yes rewrites the run's report.html with the current tags.
     """
     run = _one(words, "RUN", "errors", "runs/latest")
-    from gnomon.cli.errors import KNOWN, errors_as_json, print_errors, run_errors
+    from gnomon.cli.errors import KNOWN, errors_as_json, print_errors
+    from gnomon.workflow.judge.errors import errors as run_errors
 
     _no_settings({key: value for key, value in values.items() if key not in KNOWN}, "errors", ", ".join(KNOWN))
-
-    found, done = run_errors(run, values)
-    return _report(as_json, errors_as_json, print_errors, found, done)
+    return _report(as_json, errors_as_json, print_errors, run_errors(run, **values))
 
 
 def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -205,9 +191,10 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """A learning rate to train with, from a range test:  gnomon lr DATA [key=value ...]"""
     source = _one(words, "DATA", "lr", "digits")
-    from gnomon.cli.rate import found_as_json, print_found, run
+    from gnomon.cli.rate import found_as_json, print_found
+    from gnomon.workflow.rate import lr as run_lr
 
-    found = run(source, values)
+    found = run_lr(source, **values)
     return _report(as_json, found_as_json, print_found, found)
 
 
@@ -230,9 +217,10 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
     review=review.csv reads it back, corrected=labels.csv writes the corrections.
     """
     thing = _one(words, "DATA or RUN", "labels", "latest")
-    from gnomon.cli.labels import labels_as_json, print_labels, run_labels
+    from gnomon.cli.labels import labels_as_json, print_labels
+    from gnomon.workflow.judge.labels import labels as run_labels
 
-    found = run_labels(thing, values)
+    found = run_labels(thing, **values)
     return _report(as_json, labels_as_json, print_labels, found)
 
 
@@ -335,11 +323,9 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """How DATA is interpreted and split, and why, with nine examples as a picture:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
-    from gnomon.workflow.peek import ACTING
     from gnomon.workflow.peek import peek as run_peek
-    from gnomon.workflow.road.open import settings_for
 
-    found = run_peek(source, settings_for(values, verb="peek", acting=ACTING)[0])
+    found = run_peek(source, **values)
     return _report(as_json, peek_as_json, print_peek, found)
 
 
@@ -347,11 +333,9 @@ def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Does this train at all? Initial loss, memorising, gradients, shuffled labels:  gnomon check DATA"""
     source = _one(words, "DATA", "check", "digits")
     from gnomon.cli.show_data import print_checked
-    from gnomon.workflow.check import ACTING
     from gnomon.workflow.check import check as run_check
-    from gnomon.workflow.road.open import settings_for
 
-    checked = run_check(source, *settings_for(values, verb="check", acting=ACTING))
+    checked = run_check(source, **values)
     if as_json:
         findings = [{"name": each.name, "passed": each.passed, "text": each.text} for each in checked.findings]
         _print_json({"passed": checked.passed, "findings": findings})
@@ -364,10 +348,9 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Layers and settings of a run:  gnomon show RUN"""
     _no_settings(values, "show", "none")
     from gnomon.cli.show_data import print_shown, shown_as_json
-    from gnomon.workflow.run import load
     from gnomon.workflow.show import show as run_show
 
-    shown = run_show(load(_one(words, "RUN", "show", "runs/latest")))
+    shown = run_show(_one(words, "RUN", "show", "runs/latest"))
     return _report(as_json, shown_as_json, print_shown, shown)
 
 
@@ -390,7 +373,7 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
     model = values.pop("model", None)
     _no_settings(values, "settings", "model")
     from gnomon.cli.show_data import print_settings, settings_as_json
-    from gnomon.workflow.defaults import settings_of
+    from gnomon.workflow.defaults import settings as settings_of
 
     task = _one(words, "TASK", "settings", "tabular_regression") if words else None
     return _report(as_json, settings_as_json, print_settings, settings_of(task, model), task)

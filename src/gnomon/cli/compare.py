@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import number
 from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 from gnomon.strategy.paired import in_words
@@ -26,15 +25,13 @@ WEIGHT = "weight."
 def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
     """Words with < or > in them are conditions, the others runs or tables; settings are metric and weight.CLASS."""
     metric = values.pop("metric", "error")
-    costs = {key.removeprefix(WEIGHT): number(key, text) for key, text in values.items() if key.startswith(WEIGHT)}
-    if len(costs) < len(values):
+    weight = {key.removeprefix(WEIGHT): text for key, text in values.items() if key.startswith(WEIGHT)}
+    if len(weight) < len(values):
         odd = next(key for key in values if not key.startswith(WEIGHT))
         raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
-    conditions = [word for word in words if "<" in word or ">" in word]
     from gnomon.workflow.judge.compare import compare
 
-    things = [word for word in words if "<" not in word and ">" not in word]
-    return compare(things, metric=metric, conditions=conditions, costs=costs)
+    return compare(*words, metric=metric, weight=weight)
 
 
 def print_comparison(found: Comparison) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import is_yes, new_file, one_of
 from gnomon.cli.text import printable
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, split_name
@@ -22,37 +20,10 @@ if TYPE_CHECKING:
 
 SHOWN = 25
 NAME_WIDTH = 34
-ROWS = ("errors", "right", "all")
 KNOWN = ("split", "rows", "out", "tags", "report")
 
 
-def run_errors(run: str, values: dict[str, str]) -> tuple[Found, dict[str, Any]]:
-    """The result, after importing `tags=`; and what was imported and written."""
-    from gnomon.runs.tags import TagStore
-    from gnomon.workflow.judge import errors
-    from gnomon.workflow.run import load
-    from gnomon.workflow.sheet import open_sheet
-
-    split, rows = values.get("split", "dev").replace("-", "_"), values.get("rows", "errors")
-    out, tags, report = values.get("out"), values.get("tags"), is_yes("report", values.get("report", "no"))
-    one_of("rows", rows, ROWS)
-    if out is not None:
-        new_file(Path(out), (".csv",), "out=errors.csv")
-    opened = load(run)
-    store = TagStore(opened.path)
-    done: dict[str, Any] = {}
-    if tags is not None:
-        sheet = open_sheet(opened.folder, split)
-        done["changed"] = errors.read_sheet(sheet, store, Path(tags))
-    found = errors.errors(opened, split)
-    if out is not None:
-        done |= {"out": out, "written": errors.write_sheet(found.sheet, store, Path(out), rows=rows)}
-    if report:
-        done["report"] = str(errors.write_report(opened, found))
-    return found, done
-
-
-def print_errors(found: Found, done: dict[str, Any]) -> None:
+def print_errors(found: Found) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     console.print(f"  {_headline(sheet)}", markup=False)
@@ -74,12 +45,12 @@ def print_errors(found: Found, done: dict[str, Any]) -> None:
             console.print(f"  {line}", markup=False)
     if found.note:
         console.print(f"  note  {printable(found.note)}", markup=False)
-    if "changed" in done:
-        console.print(f"  read  {done['changed']:,} changed cells", markup=False)
-    if "out" in done:
-        console.print(f"  saved {done['written']:,} rows to {printable(done['out'])}", markup=False)
-    if "report" in done:
-        console.print(f"  saved {printable(done['report'])}", markup=False)
+    if found.changed is not None:
+        console.print(f"  read  {found.changed:,} changed cells", markup=False)
+    if found.out is not None:
+        console.print(f"  saved {found.written:,} rows to {printable(str(found.out))}", markup=False)
+    if found.report is not None:
+        console.print(f"  saved {printable(str(found.report))}", markup=False)
 
 
 def _headline(sheet: Sheet) -> str:
@@ -127,8 +98,13 @@ def _advice(found: Found) -> list[str]:
     return lines
 
 
-def errors_as_json(found: Found, done: dict[str, Any]) -> dict[str, Any]:
+def errors_as_json(found: Found) -> dict[str, Any]:
     sheet = found.sheet
+    done: dict[str, Any] = {} if found.changed is None else {"changed": found.changed}
+    if found.out is not None:
+        done |= {"out": str(found.out), "written": found.written}
+    if found.report is not None:
+        done["report"] = str(found.report)
     return {
         "run": str(sheet.folder.path),
         "split": sheet.split,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnomon import gallery as claims
-from gnomon.cli.options import whole
 from gnomon.core.errors import UsageError
+from gnomon.core.options import whole
 
 if TYPE_CHECKING:
     from gnomon.gallery._claim import Progress

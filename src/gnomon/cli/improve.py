@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import duration, is_yes
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
 from gnomon.cli.text import printable
-from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,16 +24,9 @@ def run_improve(
     thing: str | None, resume: str | None, values: dict[str, str], *, preset: Mapping[str, Any], quiet: bool
 ) -> Improvement:
     """`time` is a duration, `test` is yes or no, everything else a setting of the first system."""
-    time, test = values.pop("time", None), values.pop("test", "no")
-    is_tested = is_yes("test", test)
-    if resume is not None and time is not None:
-        raise UsageError("a resumed improvement keeps its remaining time; time cannot be changed.", fix="leave it out.")
     from gnomon.workflow.improve.improve import improve
 
-    seconds = duration("time", time or "30m")
-    return improve(
-        thing, seconds=seconds, resume=resume, test=is_tested, preset=preset, tell=_teller(quiet=quiet), **values
-    )
+    return improve(thing, resume=resume, preset=preset, tell=_teller(quiet=quiet), **values)
 
 
 def _teller(*, quiet: bool) -> Callable[[Entry], None]:

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import new_file, share, whole
 from gnomon.cli.text import printable
-from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
-    from gnomon.workflow.judge.labels import Audit, Reviewed
+    from gnomon.workflow.judge.labels import Audit, Findings, Reviewed
 
 SHOWN, PLACES = 10, 5
-OWN = ("split", "folds", "out", "top", "random", "review", "corrected", "difference")
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the command found, read and wrote."""
-
-    audit: Audit
-    reviewed: Reviewed | None
-    out: str | None
-    written: int
-    corrected: str | None
-    num_corrected: int
-
-
-def run_labels(thing: str, values: dict[str, str]) -> Findings:
-    """Audit `thing`; write a sheet for people to fill in (`out`), or read one (`review`) and say what follows."""
-    own = {key: values.pop(key) for key in OWN if key in values}
-    out, review, corrected = own.get("out"), own.get("review"), own.get("corrected")
-    if corrected is not None and review is None:
-        raise UsageError("corrected labels come from a review.", fix="also give review=review.csv.")
-    for path in (out, corrected):
-        if path is not None:
-            new_file(Path(path), (".csv",), "out=review.csv")
-    top, random, folds = (
-        whole(key, own[key], least) if key in own else None for key, least in (("top", 0), ("random", 0), ("folds", 2))
-    )
-    difference = share("difference", own["difference"]) if "difference" in own else None
-    from gnomon.workflow.judge import labels
-    from gnomon.workflow.road.open import settings_for
-    from gnomon.workflow.run import load
-
-    is_run = thing == "latest" or os.path.lexists(Path(thing) / "manifest.json")
-    if is_run and values:
-        raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
-    settings, given = (None, frozenset[str]()) if is_run else settings_for(values)
-    audit = labels.audit(
-        load(thing) if is_run else thing, split=own.get("split"), settings=settings, given=given,
-        folds=labels.FOLDS if folds is None else folds,
-    )  # fmt: skip
-    reviewed, written, num_corrected = None, 0, 0
-    if review is not None:
-        reviewed = labels.judge_review(audit, labels.read_review(audit, Path(review)), difference=difference)
-    if out is not None:
-        written = labels.write_review(
-            audit, Path(out), top=labels.TOP if top is None else top, random=labels.RANDOM if random is None else random
-        )
-    if corrected is not None and reviewed is not None:
-        table = labels.corrections(audit, reviewed.rows)
-        labels.write_corrections(table, Path(corrected))
-        num_corrected = len(table)
-    return Findings(audit, reviewed, out, written, corrected, num_corrected)
 
 
 def print_labels(found: Findings) -> None:
@@ -98,9 +42,11 @@ def print_labels(found: Findings) -> None:
         for line in _reviewed_lines(found.reviewed, total):
             console.print(f"  {line}", markup=False)
     if found.out is not None:
-        console.print(f"  saved  {found.written:,} rows to review to {printable(found.out)}", markup=False)
+        console.print(f"  saved  {found.written:,} rows to review to {printable(str(found.out))}", markup=False)
     if found.corrected is not None:
-        console.print(f"  saved  {found.num_corrected:,} corrections to {printable(found.corrected)}", markup=False)
+        place = printable(str(found.corrected))
+        place = printable(str(found.corrected))
+        console.print(f"  saved  {found.num_corrected:,} corrections to {place}", markup=False)
 
 
 def _headline(audit: Audit) -> str:
@@ -155,8 +101,8 @@ def labels_as_json(found: Findings) -> dict[str, Any]:
             }
             for place in suspects.order[: int(suspects.is_suspect.sum())].tolist()
         ],
-        "out": found.out,
-        "corrected": found.corrected,
+        "out": None if found.out is None else str(found.out),
+        "corrected": None if found.corrected is None else str(found.corrected),
         "corrections": found.num_corrected,
     }
     if reviewed is not None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gnomon.runs.folder import find
-from gnomon.workflow.nudge import Nudged, nudge
+from gnomon.workflow.nudge import Nudged, request
 
 
 def run_nudge(run: str, values: Mapping[str, str]) -> list[Nudged]:
     """Ask the run ("latest" is the newest in ./runs) for these settings."""
-    return nudge(find(run, "runs"), values)
+    return request(find(run, "runs"), values)
 
 
 def print_nudged(nudged: Sequence[Nudged]) -> None:

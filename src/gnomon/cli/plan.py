@@ -6,7 +6,6 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gnomon.cli.options import share, whole
 from gnomon.core.errors import UsageError
 from gnomon.strategy.wording import format_error, format_gap
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.judge.plan import Needed, Plan
 
 SHARE = "share"
-SHARES = ("error", "other", "within", "below", "disagree", "alpha", "power")
-KNOWN = (*SHARES, "examples")
+KNOWN = ("error", "other", "within", "below", "disagree", "alpha", "power", "examples")
 
 
 def run_plan(words: list[str], values: dict[str, str]) -> Plan:
@@ -25,16 +23,9 @@ def run_plan(words: list[str], values: dict[str, str]) -> Plan:
     odd = [key for key in values if key not in KNOWN]
     if odd:
         raise UsageError(f"unknown option {odd[0]!r}.", fix=f"plan takes {', '.join(KNOWN)}.")
-    if "error" not in values:
-        raise UsageError(
-            "plan needs an error to plan for.",
-            fix="gnomon plan error=0.1 other=0.09, for example (or within=0.01, below=0.12, examples=1000).",
-        )
-    shares = {key: share(key, text) for key, text in values.items() if key != "examples"}
-    examples = whole("examples", values["examples"]) if "examples" in values else None
     from gnomon.workflow.judge.plan import plan
 
-    return plan(shares.pop("error"), examples=examples, **shares)
+    return plan(**values)
 
 
 def print_plan(plan: Plan) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import duration, one_of
 from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 from gnomon.strategy.curve import forecast_text, is_flat
@@ -18,19 +17,17 @@ if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.strategy.improve_probes import Probes
 
-KNOBS = ("fault", "all")
-
 
 def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes, Diagnosis]:
     """`time` is a duration, `knobs` is fault (those of the link at fault) or all."""
-    seconds, knobs = duration("time", values.pop("time", "10m")), values.pop("knobs", "fault")
-    if values:
-        raise UsageError(f"unknown option {next(iter(values))!r}: probe takes time and knobs.", fix="leave it out.")
+    odd = next((key for key in values if key not in ("time", "knobs")), None)
+    if odd is not None:
+        raise UsageError(f"unknown option {odd!r}: probe takes time and knobs.", fix="leave it out.")
     from gnomon.workflow.improve.probe import probe
     from gnomon.workflow.run import load
 
     run = load(path)
-    found = probe(run, seconds=seconds, every_link=one_of("knobs", knobs, KNOBS) == "all", tell=teller(quiet=quiet))
+    found = probe(run, **values, tell=teller(quiet=quiet))
     return found, run.diagnosis
 
 

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from gnomon.cli.text import printable
-from gnomon.workflow.rate import ACTING, DIVERGED, Found, RangeTest, find_rate
-from gnomon.workflow.road.open import settings_for
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from gnomon.workflow.rate import DIVERGED, Found, RangeTest
 
 ROWS, COLUMNS = 10, 70  # of the chart
-
-
-def run(source: str, values: Mapping[str, str]) -> Found:
-    """The range test of a source with these settings."""
-    return find_rate(source, *settings_for(values, verb="lr", acting=ACTING))
 
 
 def print_found(found: Found) -> None:

@@ -6,7 +6,6 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gnomon.cli.options import whole
 from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE
@@ -27,8 +26,7 @@ def run_retest(words: list[str], values: dict[str, str], *, quiet: bool) -> Rete
         raise UsageError(f"retest takes SEARCH and at most DATA, got {len(words)} words.", fix="gnomon retest latest")
     from gnomon.workflow.tune.retest import retest
 
-    counts = {key: whole(key, text, least=1) for key, text in values.items()}
-    return retest(words[0], *words[1:], tell=_silent if quiet or not sys.stderr.isatty() else _tell, **counts)
+    return retest(words[0], *words[1:], tell=_silent if quiet or not sys.stderr.isatty() else _tell, **values)
 
 
 def _silent(_line: str) -> None:

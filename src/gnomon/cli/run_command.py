@@ -14,6 +14,8 @@ from gnomon.cli.failures import as_gnomon_error, report
 from gnomon.cli.words import FLAGS, parse
 from gnomon.core.errors import StoppedError, UsageError
 
+PYTHON_ONLY = {"source", "follower", "preset", "tell"}  # parameters of verbs that are no settings
+
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and report its failure, if any, in the same form as everything else."""
@@ -38,6 +40,10 @@ def run_command(arguments: Sequence[str]) -> int:
             sys.stdout.write(help_text(name))
             return 0
         words, values = parse(kept[1:])
+        if values.keys() & PYTHON_ONLY:
+            from gnomon.core.settings import full_key  # takes a fifth of a second, which `gnomon --help` need not wait
+
+            full_key(next(iter(values.keys() & PYTHON_ONLY)))
         return COMMANDS[name](words, values, as_json)
     except KeyboardInterrupt:
         report(StoppedError("stopped.", fix="run the command again.", signal_number=signal.SIGINT), as_json=as_json)

@@ -1,26 +1,19 @@
-"""Predictions on the screen, or in a table that a spreadsheet can open safely."""
+"""Predictions on the screen."""
 
 from __future__ import annotations
 
-import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from gnomon.cli.options import new_file
 from gnomon.cli.text import printable
-from gnomon.core.spreadsheet import safe_text
-from gnomon.runs.writer import write_bytes
 
 if TYPE_CHECKING:
     from gnomon.workflow.predict import Answers
 
 SHOWN = 50
-ENDINGS = (".csv", ".parquet")
 
 
 def print_answers(answers: Answers, out: str | None) -> None:
@@ -46,18 +39,3 @@ def print_answers(answers: Answers, out: str | None) -> None:
 def _plain(text: str) -> str:
     """Square brackets are not markup here."""
     return printable(text).replace("[", r"\[")
-
-
-def write_answers(answers: Answers, out: Path) -> None:
-    """CSV (text that a spreadsheet would execute as a formula gets a ') or Parquet, by the name's ending.
-
-    Raises UsageError for an existing file, or a name with another ending.
-    """
-    new_file(out, ENDINGS, "out=answers.csv")
-    if out.suffix.lower() == ".csv":
-        texts = pl.col(pl.String).map_elements(safe_text, return_dtype=pl.String)
-        write_bytes(out, answers.table.with_columns(texts).write_csv().encode())
-        return
-    buffer = io.BytesIO()
-    answers.table.write_parquet(buffer)
-    write_bytes(out, buffer.getvalue())

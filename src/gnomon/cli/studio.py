@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from gnomon.cli.options import is_yes, whole
 from gnomon.core.errors import UsageError
+from gnomon.core.options import is_yes, whole
 
 KNOWN = ("host", "port", "i_know", "browser")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.options import duration, is_yes, whole
 from gnomon.cli.screen import Screen
 from gnomon.cli.text import clock, error_text, printable
 from gnomon.core.evaluation import SPLITS
@@ -24,23 +23,8 @@ if TYPE_CHECKING:
     from gnomon.workflow.tune.findings import Tuned
     from gnomon.workflow.tune.plan import Plan
 
-OWN = ("trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats")
 NOTES_SHOWN = 6
 MARKS = {STOPPED: "ended", DIVERGED: "inf", FAILED: "lost"}  # for trials that did not finish
-
-
-def options(values: dict[str, str]) -> dict[str, Any]:
-    """The search's own options, removed from `values`; the rest are settings. Raises UsageError."""
-    given = {name: values.pop(name) for name in OWN if name in values}
-    read: dict[str, Any] = {name: given[name] for name in ("satisfy", "sampler") if name in given}
-    for name in ("trials", "workers", "repeats"):
-        if name in given:
-            read[name] = whole(name, given[name])
-    if "time" in given:
-        read["time"] = duration("time", given["time"], "; a column to split by time is given as data.time=COLUMN")
-    if "stop_early" in given:
-        read["stop_early"] = is_yes("stop_early", given["stop_early"])
-    return read
 
 
 class Terminal:
@@ -180,12 +164,10 @@ def run_tune(
     source: str | None, resume: str | None, values: dict[str, str], preset: Mapping[str, Any], *, as_json: bool
 ) -> Tuned:
     """Run the command and show the result."""
-    own = options(values)
-    every: dict[str, Any] = {**own, **values}
     from gnomon.workflow.tune.tune import tune
 
     with Screen(quiet=as_json) as screen:
-        tuned = tune(source, resume=resume, follower=Terminal(screen), preset=preset, **every)
+        tuned = tune(source, resume=resume, follower=Terminal(screen), preset=preset, **values)
     if not as_json:
         print_found(tuned, f"gnomon fit {shlex.quote(source) if source else 'DATA'}")
     return tuned

@@ -248,6 +248,15 @@ class Judge(abc.ABC):
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         """More metrics of a split, {name: metrics.Interval}, for the report."""
 
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes there are, where an example has one of them and `probabilities` gives theirs."""
+        return None
+
+    def probabilities(self, outputs: Any) -> torch.Tensor | None:
+        """(B, K): the probability of each class, where an example has one."""
+        return None
+
     @abc.abstractmethod
     def less_is_better(self, measure: str) -> bool:
         """Whether lower values of this metric (a name in `metrics`) are better."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +39,15 @@ def open_object(thing: Any) -> Source:
     if _is_dataset(thing):
         return _of_dataset(thing)
     raise UsageError(f"cannot read a {type(thing).__name__}.", fix=_ACCEPTED)
+
+
+def table_or_path(thing: Any) -> pl.DataFrame | Path:
+    """A frame of polars, pandas or Arrow as one of polars, or the path of a table. Raises UsageError."""
+    if _is_frame(thing):
+        return _frame(thing, "the table", [])
+    if isinstance(thing, str | os.PathLike):
+        return Path(thing)
+    raise UsageError(f"{type(thing).__name__} is not a table.", fix="give a frame, or a CSV or Parquet file.")
 
 
 def _is_array(thing: Any) -> bool:

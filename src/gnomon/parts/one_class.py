@@ -94,7 +94,7 @@ class ClassJudge(Judge):
 
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
         """The most probable class, its probability, and every class's probability as columns `p.NAME`."""
-        found = probabilities(outputs.float()).cpu()
+        found = self.probabilities(outputs).cpu()
         confidence, values = found.max(dim=1)
         keep = len(self.class_names) <= MAX_PROBABILITY_COLUMNS
         columns = {f"p.{name}": found[:, k].numpy() for k, name in enumerate(self.class_names)} if keep else {}
@@ -111,6 +111,13 @@ class ClassJudge(Judge):
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation)
+
+    @property
+    def num_classes(self) -> int | None:
+        return len(self.class_names)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return probabilities(outputs.float())
 
     def less_is_better(self, measure: str) -> bool:
         return measure in LESS_IS_BETTER

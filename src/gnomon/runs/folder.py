@@ -55,6 +55,7 @@ JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
 PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
 LATEST = "latest"
 
+Place = str | os.PathLike[str]  # a run or a search, or the path of one
 NAME_BYTES = 200  # longest run name; time and counter still fit into the 255 bytes of a file name
 
 
@@ -89,6 +90,9 @@ class RunFolder:
         self.openings: Journal[Opening] = Journal(path, OPENINGS, Opening, before_writing=locked)
         self.diary: Journal[dict[str, Any]] = Journal(path, DIARY, before_writing=locked)  # see `load_diary`
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     # --- making and finding -------------------------------------------------------------------------------------------
     @classmethod
     def create(
@@ -115,8 +119,9 @@ class RunFolder:
         return cls(path, **about)
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """The run at `path`. Raises UsageError if it is none, ArtefactError if its manifest is damaged."""
+        path = place_of(path)
         real = Path(os.path.realpath(path))
         if not real.is_dir():
             what = "is a file, not a run folder." if real.exists() else "does not exist."
@@ -453,9 +458,18 @@ def _parquet(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def find(path: str | Path, runs_folder: str | Path) -> RunFolder:
+def place_of(thing: Any) -> str:
+    """The path of a run or a search that was handed over: a path, or a record that knows its folder."""
+    if not isinstance(thing, str | os.PathLike):
+        raise UsageError(
+            f"{type(thing).__name__} is not a run.", fix=f'give a run, its folder, or "{LATEST}" for the newest.'
+        )
+    return os.fsdecode(thing)
+
+
+def find(path: str | os.PathLike[str], runs_folder: str | Path) -> RunFolder:
     """The run at `path`; the newest one in `runs_folder` for "latest". Raises as `RunFolder.open` does."""
-    if str(path) != LATEST:
+    if place_of(path) != LATEST:
         return RunFolder.open(path)
     runs = Path(os.path.realpath(runs_folder))
     pointer = runs / LATEST

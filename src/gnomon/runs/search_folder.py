@@ -44,6 +44,9 @@ class SearchFolder:
     def path(self) -> Path:
         return self.run.path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @classmethod
     def create(
         cls, runs_folder: str | Path, name: str, card: Mapping[str, writer.Data], search: Mapping[str, Any]
@@ -60,13 +63,12 @@ class SearchFolder:
         return cls(RunFolder.open(path))
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """The search at `path`. Raises UsageError if it is none, ArtefactError if it is damaged."""
         run = RunFolder.open(path)
         if run.task != KIND:
-            raise UsageError(
-                "is a run, not a search.", where=str(path), fix=f"resume it with: gnomon fit --resume {path}"
-            )
+            fix = f"resume it with: gnomon fit --resume {run.path}"
+            raise UsageError("is a run, not a search.", where=str(run.path), fix=fix)
         return cls(run)
 
     @classmethod

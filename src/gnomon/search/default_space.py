@@ -19,7 +19,8 @@ SIZES = (UNITS, LAYERS, CHANNELS)
 def divided_values(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """What the user gave, as settings that are the same for all trials, and as ranges or choices that vary.
 
-    A range is `1e-4..1e-1`; choices are `cosine,constant`, or `64,64|128` of a setting that takes a list.
+    A range is `1e-4..1e-1`; choices are `cosine,constant` (a list in Python), or `64,64|128` of a setting that takes a
+    list.
     Raises UsageError.
     """
     fixed: dict[str, Any] = {}
@@ -30,7 +31,7 @@ def divided_values(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
             varied[name] = str(value)
             continue
         key = full_key(name)
-        text = value if isinstance(value, str) else ""
+        text = value if isinstance(value, str) else ",".join(map(str, value)) if isinstance(value, list) else ""
         is_knob = bool((declared_knob(key) or Knob()).links)
         is_range = ".." in text and (is_knob or re.fullmatch(r"[\d.eE+-]+\.\.[\d.eE+-]+", text) is not None)
         if is_range or (is_knob and ("|" in text or ("," in text and not _takes_several(key, text)))):

@@ -24,7 +24,7 @@ from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, told
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.judge.compare import compare as choose_among
 from gnomon.workflow.judge.errors import sheet_as_csv
-from gnomon.workflow.nudge import nudge
+from gnomon.workflow.nudge import request
 
 LAST_SEQ = 2**63 - 1  # SQLite counts no further
 Split = Literal["dev", "train_dev", "train"]
@@ -165,7 +165,7 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         found, card = _run(library, name), _card(library, name)
         if card.state != "running":
             raise HTTPException(422, "this run is not training now")
-        nudge(found.folder, {body.key: body.value}, patience=1.5)
+        request(found.folder, {body.key: body.value}, patience=1.5)
         return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
 
 

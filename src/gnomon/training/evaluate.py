@@ -115,9 +115,17 @@ def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.d
     """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
     found = _Answers(task, len(examples))
     with judging(model):
-        for batch in _batches(task, model, _chunks(task.encoder.encode, examples), device):
-            found.add(task.judge.predict(model, task.outputs(model, batch), batch))
+        for outputs, batch in outputs_of(task, model, examples, device=device):
+            found.add(task.judge.predict(model, outputs, batch))
     return pl.DataFrame({"id": examples.index["id"], **found.columns()})
+
+
+def outputs_of(
+    task: Task, model: nn.Module, examples: Examples, *, device: torch.device
+) -> Iterator[tuple[Any, Batch]]:
+    """What the model gives for each batch of inputs, to be asked for inside `judging(model)`."""
+    for batch in _batches(task, model, _chunks(task.encoder.encode, examples), device):
+        yield task.outputs(model, batch), batch
 
 
 @contextmanager

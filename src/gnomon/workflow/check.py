@@ -9,11 +9,12 @@ import numpy as np
 
 from gnomon.checks.sanity import Finding, sanity_checks
 from gnomon.core.seeds import generator
-from gnomon.core.settings import Settings, refuse_idle
+from gnomon.core.settings import refuse_idle
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.threads import using
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.session import here_of, open_session
 
 # The settings that do something here: the checks train a little in their own way.
@@ -32,16 +33,21 @@ class Checked:
         return all(finding.passed for finding in self.findings)
 
 
-def check(thing: Any, settings: Settings, given: frozenset[str] = frozenset()) -> Checked:
-    """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs."""
-    session = open_session(prepare(thing, settings), settings, given)
+def check(source: Any, target: Any = None, **settings: Any) -> Checked:
+    """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs.
+
+    Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, ArtefactError.
+    """
+    source, values = with_target(source, target, settings)
+    opened, given = settings_for(values, verb="check", acting=ACTING)
+    session = open_session(prepare(source, opened), opened, given)
     refuse_idle(given, here_of(session), session.task.kind.title)
     columns = {}
     for name in ("train", "dev"):
         examples = session.prepared.splits[name]
         if name == "dev":
-            examples = session.task.judge.judged(examples, settings.seed)
-        some = generator(settings.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
+            examples = session.task.judge.judged(examples, opened.seed)
+        some = generator(opened.seed, "check").permutation(len(examples))[:MOST_EXAMPLES]
         columns[name] = encode_whole(session.task, examples.take(np.sort(some)))
     with using(session.settings.machine.threads):
         findings = sanity_checks(
@@ -49,6 +55,6 @@ def check(thing: Any, settings: Settings, given: frozenset[str] = frozenset()) -
             lambda: fresh_model(session.task, session.settings),
             columns["train"],
             columns["dev"],
-            seed=settings.seed,
+            seed=opened.seed,
         )
     return Checked(findings)

@@ -36,15 +36,15 @@ class ModelLine:
     multiply_adds: int | None = None  # of one example, forwards
 
 
-def settings_of(task: str | None = None, model: str | None = None) -> list[SettingLine]:
+def settings(task: str | None = None, model: str | None = None) -> list[SettingLine]:
     """Every setting, in the order of the page. With a task (and a model) filled in. Raises UsageError."""
     if task is None:
-        settings = Settings() if model is None else from_flat({"model": model})
-        return [SettingLine(row, value_of(settings, row.key), "") for row in rows(settings)]
+        plain = Settings() if model is None else from_flat({"model": model})
+        return [SettingLine(row, value_of(plain, row.key), "") for row in rows(plain)]
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(_sample(task, folder), from_flat({"task": task, **({"model": model} if model else {})}))
-    here, settings = here_of(session), session.settings
-    return [SettingLine(row, value_of(settings, row.key), here.why_idle(row.knob)) for row in rows(settings)]
+    here, filled = here_of(session), session.settings
+    return [SettingLine(row, value_of(filled, row.key), here.why_idle(row.knob)) for row in rows(filled)]
 
 
 def models_of(task: str | None = None) -> list[ModelLine]:

@@ -15,16 +15,16 @@ from gnomon.core.errors import UsageError
 from gnomon.core.settings import fill, from_flat, full_key
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
-from gnomon.runs.folder import REPORT, RunFolder, find
+from gnomon.runs.folder import REPORT, Place, RunFolder, find
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.rate import RATE, is_worth_a_test, with_found_rate
 from gnomon.workflow.road.build import Session, build_model, own_threads_and_randomness
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.encode import encode
 from gnomon.workflow.road.facts import fit_facts
-from gnomon.workflow.road.follow import Follower, Silent
+from gnomon.workflow.road.follow import Follower, Silent, listening
 from gnomon.workflow.road.judge import judge_splits
-from gnomon.workflow.road.open import findable, given_keys, open_data
+from gnomon.workflow.road.open import findable, given_keys, open_data, with_target
 from gnomon.workflow.road.read import read_examples
 from gnomon.workflow.road.recognise import recognise
 from gnomon.workflow.road.settings import fill_settings, refuse_idle_settings
@@ -38,18 +38,20 @@ from gnomon.workflow.signals import StopFlag, watched
 
 def fit(
     source: Any = None,
+    target: Any = None,
     *,
-    task: TaskKind | str | None = None,
-    model: nn.Module | str | None = None,
-    resume: str | Path | None = None,
-    follower: Follower | None = None,
+    task: TaskKind | str | Mapping[str, Any] | None = None,
+    model: nn.Module | str | Mapping[str, Any] | None = None,
+    resume: Place | None = None,
+    follower: Any = None,
     preset: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
     """Train a first system on `source` and measure what limits it. Returns the finished Run.
 
-    `source`: a path (folder, archive, table, IDX files), the name of a bundled set, (X, y), arrays, a polars or
-    pandas frame, a torch Dataset. `model` may be your own module: for pictures it gets (B, C, H, W) float32 in
+    `source`: a path (folder, archive, table, IDX files), the name of a bundled set, arrays or lists X with their
+    targets y, a polars or pandas frame, a torch Dataset. `target`: the targets, or the name of the column that holds
+    them. `model` may be your own module: for pictures it gets (B, C, H, W) float32 in
     [0, 1], for tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
     epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
     `preset` has settings (full keys) that the caller fills in if the user leaves them unset.
@@ -58,16 +60,18 @@ def fit(
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
     """
-    follower, started = follower or Silent(), time.monotonic()
+    follower, started = listening(follower, Silent()), time.monotonic()
     custom = model if isinstance(model, nn.Module) else None
-    values: dict[str, Any] = {**settings, **({"model": model} if isinstance(model, str) else {})}
+    source, values = with_target(source, target, settings)
     if custom is not None:
         values["model.name"] = CUSTOM
-    if isinstance(task, str):
-        values["task.name"], task = task, None
+    elif model is not None:
+        values["model"] = model
+    if task is not None and not isinstance(task, TaskKind):
+        values["task"], task = task, None
     with watched() as flag:
         if resume is not None:
-            return _resume(Path(resume), source, task, custom, values, follower, flag, started)
+            return _resume(resume, source, task, custom, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="give data: gnomon fit DATA, or gnomon fit digits.")
         values, wants_found_rate = _without_auto(values)
@@ -100,7 +104,7 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _resume(
-    path: Path, source: Any, task: TaskKind | None, custom: nn.Module | None, values: Mapping[str, Any],
+    path: Place, source: Any, task: TaskKind | None, custom: nn.Module | None, values: Mapping[str, Any],
     follower: Follower, flag: StopFlag, started: float,
 ) -> Run:  # fmt: skip
     """Continue a run from its last checkpoint."""

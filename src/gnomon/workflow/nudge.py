@@ -14,7 +14,7 @@ from typing import Any, final, get_args
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.settings import Settings, full_key, value_of, with_values
-from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, RunFolder
+from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, Place, RunFolder, find
 from gnomon.runs.journal import Journal
 from gnomon.runs.records import Nudge, NudgeKey, NudgeRequest
 
@@ -35,7 +35,15 @@ class Nudged:
     step: int | None = None
 
 
-def nudge(folder: RunFolder, values: Mapping[str, Any], *, patience: float = PATIENCE) -> list[Nudged]:
+def nudge(run: Place, *, patience: float = PATIENCE, **settings: Any) -> list[Nudged]:
+    """Turn learning_rate, weight_decay or batch_size of a run while it trains; "latest" is the newest in ./runs.
+
+    Waits up to `patience` seconds for the run to apply it. Raises UsageError as `request` does.
+    """
+    return request(find(run, "runs"), settings, patience=patience)
+
+
+def request(folder: RunFolder, values: Mapping[str, Any], *, patience: float = PATIENCE) -> list[Nudged]:
     """Ask the run for new values, and wait up to `patience` seconds for it to take them.
 
     A stopped run applies them when it is resumed. Raises UsageError for a setting that cannot be nudged, an invalid

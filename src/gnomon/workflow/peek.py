@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.core.settings import Settings
 from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.card import class_counts
+from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.road.split import Prepared
 
 SHOWN = 9
@@ -26,18 +26,23 @@ class Peek:
 
     prepared: Prepared
     counts: dict[str, dict[str, int]]  # {class (or "examples"): {split: count}}
-    picture: Path
+    picture: Path  # RUNS/peek/NAME.png
 
 
-def peek(thing: Any, settings: Settings) -> Peek:
-    """Read and split `thing` as `fit` would, and draw nine examples of train into RUNS/peek/NAME.png."""
-    prepared = prepare(thing, settings)
+def peek(source: Any, target: Any = None, **settings: Any) -> Peek:
+    """Read and split `source` as `fit` would with these settings, and draw nine examples of train.
+
+    Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, ArtefactError.
+    """
+    source, values = with_target(source, target, settings)
+    opened, _ = settings_for(values, verb="peek", acting=ACTING)
+    prepared = prepare(source, opened)
     train = prepared.splits["train"]
-    task = prepared.task.from_train(train, settings)
+    task = prepared.task.from_train(train, opened)
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
     examples = [train[int(position)] for position in chosen]
     views = [(str(example.target), task.reader.view(example)) for example in examples]
-    picture = Path(settings.runs_folder) / "peek" / f"{prepared.source.name}.png"
+    picture = Path(opened.runs_folder) / "peek" / f"{prepared.source.name}.png"
     write_bytes(picture, png(draw_contact_sheet(views)))
     return Peek(prepared, counts(prepared), picture)
 

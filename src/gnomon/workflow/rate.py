@@ -16,7 +16,7 @@ from torch import nn
 
 from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import generator
-from gnomon.core.settings import Settings, refuse_idle, with_values
+from gnomon.core.settings import refuse_idle, with_values
 from gnomon.data.columns import Columns, length
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
@@ -25,6 +25,7 @@ from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, own_threads_and_randomness, watched_threads
 from gnomon.workflow.road.encode import on_device
+from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import watched
 
@@ -68,18 +69,25 @@ class Found:
     picture: Path
     name: str  # of the data
 
+    @property
+    def suggested(self) -> float | None:
+        """The learning rate to train with; None if the loss never fell."""
+        return self.test.suggested
 
-def find_rate(thing: Any, settings: Settings, given: frozenset[str] = frozenset()) -> Found:
-    """Sweep the learning rate over `thing` as `fit` would train on it, and draw RUNS/lr/NAME.png.
 
-    Raises UsageError, DataError, MachineError, StoppedError.
+def lr(source: Any, target: Any = None, **settings: Any) -> Found:
+    """Sweep the learning rate over `source` as `fit` would train on it, and draw RUNS/lr/NAME.png.
+
+    Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, MachineError, StoppedError.
     """
+    source, values = with_target(source, target, settings)
+    opened, given = settings_for(values, verb="lr", acting=ACTING)
     with watched():
-        session = open_session(prepare(thing, settings), settings, given)
+        session = open_session(prepare(source, opened), opened, given)
         refuse_idle(given, here_of(session), session.task.kind.title)
         test = range_test(session)
         name = session.prepared.source.name
-        picture = Path(settings.runs_folder) / "lr" / f"{name}.png"
+        picture = Path(opened.runs_folder) / "lr" / f"{name}.png"
         from gnomon.figures.encode import png  # matplotlib: nothing that a fit should wait for before its first step
         from gnomon.figures.range_test import draw_range_test
 

@@ -14,14 +14,17 @@ from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
 from gnomon.models import CUSTOM, build
-from gnomon.runs.folder import MODEL, RunFolder, find
+from gnomon.runs.folder import MODEL, Place, RunFolder, find
 from gnomon.runs.records import HistoryRow, SavedTask
 from gnomon.runs.seal import RESTORE, decode_json
 from gnomon.strategy.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
     from torch import nn
+
+    from gnomon.workflow.predict import Answers
 
 TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
 
@@ -36,12 +39,15 @@ class Run:
         self._given_model = model
 
     @staticmethod
-    def open(path: str | Path, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
+    def open(path: Place, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
         """The run in that folder. `task` and `model` are only needed for your own classes."""
-        return Run(RunFolder.open(Path(path)), task, model)
+        return Run(RunFolder.open(path), task, model)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def path(self) -> Path:
@@ -127,11 +133,28 @@ class Run:
         """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
+    def answers(self, source: Any) -> Answers:
+        """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
+        from gnomon.workflow.predict import answer
+
+        return answer(self.task, self.model, source, self.settings)
+
     def predict(self, source: Any) -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds."""
-        from gnomon.workflow.predict import predict
+        return self.answers(source).table
 
-        return predict(self, source).table
+    def predict_proba(self, source: Any) -> np.ndarray:
+        """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
+        from gnomon.workflow.predict import class_probabilities
+
+        return class_probabilities(self.task, self.model, source, self.settings)
+
+    @property
+    def classes(self) -> list[Any]:
+        """The classes, of the type they were given as. Raises UsageError where an example has no single class."""
+        from gnomon.workflow.predict import classes_of
+
+        return classes_of(self.task)
 
     def test(self, source: Any = None) -> Evaluation:
         """Open the test split, which is counted, and measure it. `source` is needed for data that was in memory."""
@@ -140,6 +163,33 @@ class Run:
         return test(self, source)
 
 
-def load(path: str | Path, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
-    """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError."""
-    return Run(find(path, "runs"), task, model)
+def load(run: Place, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
+    """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError.
+
+    `task` and `model` are needed only for classes of your own. A run that is open already comes back as it is.
+    """
+    if isinstance(run, Run) and task is None and model is None:
+        return run
+    return Run(find(run, "runs"), task, model)
+
+
+def predict(run: Place, source: Any, *, out: str | Path | None = None) -> Answers:
+    """Predict new inputs with a run's model; `out` (.csv or .parquet) is a new file for the table of answers.
+
+    `source`: what `gnomon.fit` takes, without targets. Raises UsageError, DataError, ArtefactError.
+    """
+    from gnomon.workflow.predict import checked_out, write_answers
+
+    place = None if out is None else checked_out(out)
+    answers = load(run).answers(source)
+    if place is not None:
+        write_answers(answers, place)
+    return answers
+
+
+def test(run: Place, source: Any = None) -> Evaluation:
+    """Open a run's sealed test split, which is counted, and measure it. `source` is needed for data in memory.
+
+    Raises UsageError, DataError, ArtefactError.
+    """
+    return load(run).test(source)

@@ -7,8 +7,9 @@ from typing import Any
 
 from gnomon.core import settings as all_settings
 from gnomon.core.layer_signals import findings_of
+from gnomon.runs.folder import Place
 from gnomon.runs.records import LayerRow, SignalRow
-from gnomon.workflow.run import Run
+from gnomon.workflow.run import load
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Shown:
     findings: list[str]  # what is wrong with them
 
 
-def show(run: Run) -> Shown:
-    """What the run consists of, from its folder alone."""
+def show(run: Place) -> Shown:
+    """What the run consists of, from its folder alone. Raises UsageError, ArtefactError."""
+    run = load(run)
     settings, given = run.folder.load_settings()
     rows = [
         (row.key, all_settings.value_of(settings, row.key), row.key in given, row.description)

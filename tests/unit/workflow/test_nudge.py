@@ -12,7 +12,7 @@ from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.runs.folder import NUDGES, RunFolder
 from gnomon.workflow import nudge as nudging
-from gnomon.workflow.nudge import REQUESTS, Nudges, checked, in_words, journals, nudge
+from gnomon.workflow.nudge import REQUESTS, Nudges, checked, in_words, journals, request
 from gnomon.workflow.road.follow import Silent
 
 SETTINGS = {"model": "dense", "hidden": (16,), "epochs": 6, "seed": 1, "batch_size": 32, "schedule": "constant"}
@@ -40,7 +40,7 @@ class Nudger(Silent):
     def on_epoch(self, row):
         super().on_epoch(row)
         if row["epoch"] in self.wishes:
-            nudge(self.folder, self.wishes[row["epoch"]], patience=0)
+            request(self.folder, self.wishes[row["epoch"]], patience=0)
 
 
 def fitted(wishes, **more):
@@ -65,7 +65,7 @@ def test_a_run_nudged_before_its_first_step_is_the_run_started_with_those_settin
     class AtOnce(Nudger):
         def on_ready(self, ready):
             super().on_ready(ready)
-            nudge(self.folder, {"batch_size": 64, "learning_rate": 0.001, "weight_decay": 0.3}, patience=0)
+            request(self.folder, {"batch_size": 64, "learning_rate": 0.001, "weight_decay": 0.3}, patience=0)
 
     nudged = gnomon.fit("digits", **SETTINGS, follower=AtOnce({}), runs_folder=str(tmp_path))
     assert {row["step"] for row in journals(nudged.folder)[1].read()} == {0}
@@ -125,7 +125,7 @@ def test_a_stopped_run_applies_its_request_when_it_resumes(tmp_path):
     stopper = Stopper({}, after=1)
     with pytest.raises(StoppedError):
         gnomon.fit("digits", **SETTINGS, runs_folder=str(tmp_path), follower=stopper)
-    (asked,) = nudge(stopper.folder, {"learning_rate": "0.002"}, patience=0)
+    (asked,) = request(stopper.folder, {"learning_rate": "0.002"}, patience=0)
     assert (asked.key, asked.value, asked.step) == (RATE, 0.002, None)
     run = gnomon.fit(resume=stopper.folder.path)
     assert [row["learning_rate"] for row in run.history] == [0.004] + [0.002] * 5
@@ -155,7 +155,7 @@ def test_a_run_with_a_table_of_rates_keeps_to_it():
 def test_a_finished_run_cannot_be_nudged():
     run, _ = fitted({})
     with pytest.raises(UsageError, match="finished"):
-        nudge(run.folder, {"learning_rate": 0.1})
+        request(run.folder, {"learning_rate": 0.1})
     assert not (run.path / REQUESTS).exists()
     assert not (run.path / NUDGES).exists()
 

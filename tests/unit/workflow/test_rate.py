@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import gnomon
-from gnomon.core.settings import from_flat, full_key, with_values
+from gnomon.core.settings import from_flat, full_key
 from gnomon.workflow import rate
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.rate import find_rate, is_worth_a_test, range_test, smoothed_losses, suggestion, sweep_rates
+from gnomon.workflow.rate import is_worth_a_test, lr, range_test, smoothed_losses, suggestion, sweep_rates
 from gnomon.workflow.session import open_session
 
 SETTINGS = {"model": "dense", "hidden": (32,), "epochs": 2, "seed": 3}
@@ -121,7 +121,7 @@ def test_the_rate_found_trains_far_better_than_one_off_by_a_thousand():
 
 
 def test_the_picture_is_written_beside_the_runs(tmp_path):
-    found = find_rate("wine", with_values(from_flat(SETTINGS), {"runs_folder": str(tmp_path / "runs")}))
+    found = lr("wine", **SETTINGS, runs_folder=str(tmp_path / "runs"))
     assert found.picture == tmp_path / "runs" / "lr" / "wine.png"
     assert found.picture.read_bytes().startswith(b"\x89PNG")
 

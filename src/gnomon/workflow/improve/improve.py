@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import shlex
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 
 from gnomon.core.errors import StoppedError, UsageError
+from gnomon.core.options import duration, is_yes
 from gnomon.core.settings import Settings, fill, from_flat, full_key, refuse_idle, with_values
 from gnomon.figures.diary import draw_diary
 from gnomon.figures.encode import svg
 from gnomon.runs import writer
-from gnomon.runs.folder import FIGURES, RunFolder, find
+from gnomon.runs.folder import FIGURES, Place, RunFolder, find
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy.improve_diary import Entry, Event, State, kept_summary, page, state_of
 from gnomon.strategy.wording import format_error
@@ -30,7 +31,7 @@ from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
-from gnomon.workflow.road.open import given_keys
+from gnomon.workflow.road.open import given_keys, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import here_of, open_session
@@ -59,29 +60,35 @@ class Improvement:
 
 
 def improve(
-    thing: Any = None,
+    source: Any = None,
+    target: Any = None,
     *,
-    seconds: float = 1800.0,
-    resume: str | Path | None = None,
-    test: bool = False,
+    time: float | str | None = None,
+    resume: Place | None = None,
+    test: bool | str = False,
     preset: Mapping[str, Any] | None = None,
     tell: Callable[[Entry], None] = lambda _entry: None,
     **settings: Any,
 ) -> Improvement:
-    """A first system on `thing` (data, or a run), improved one knob at a time, within `seconds`.
+    """A first system on `source`, improved one knob at a time within `time`: 1800, "30m" (as without it), "1.5h".
 
-    Each round diagnoses the current system and tries knobs of the link at fault. A change is proven if a paired test
-    on dev supports it, corrected for the number tried; one that is more likely better than not stays on trial, and at
-    the end all on trial are tested together. The result is a run with diary.jsonl and diary.md.
+    `source`: what `gnomon.fit` takes, with `target` as there, or a run. Each round diagnoses the current system and
+    tries knobs of the link at fault. A change is proven if a paired test on dev supports it, corrected for the number
+    tried; one that is more likely better than not stays on trial, and at the end all on trial are tested together. The
+    result is a run with diary.jsonl and diary.md.
     `resume` continues one that was stopped or killed, with its remaining time. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
-    started = time.monotonic()
+    started, is_tested = monotonic(), is_yes("test", test)
+    if resume is not None and time is not None:
+        raise UsageError("a resumed improvement keeps its remaining time; time cannot be changed.", fix="leave it out.")
+    seconds = duration("time", time if time is not None else "30m")
+    source, values = with_target(source, target, settings)
     with watched() as flag:
         if resume is not None:
-            work = _resumed(Path(resume), thing, settings, tell)
+            work = _resumed(resume, source, values, tell)
         else:
-            work = _begun(thing, settings, preset or {}, seconds, started, tell)
+            work = _begun(source, values, preset or {}, seconds, started, tell)
         flag.fix = f"continue with: gnomon improve --resume {shlex.quote(str(work.folder.path))}"
         flag.what = "stopped; every step so far is in the diary."
         with work.folder.lock():
@@ -89,7 +96,7 @@ def improve(
         if not work.state.is_final:
             _finish(work, flag, trial)
         run = load(work.folder.path)
-        if test:
+        if is_tested:
             _open_test(work, run)
         with run.folder.lock():
             text = page(work.entries, f"How {work.folder.path.name} was improved", picture=f"{FIGURES}/{DIARY_PICTURE}")
@@ -117,7 +124,7 @@ class Work:
 
     def note(self, event: Event, text: str, **facts: Any) -> None:
         """Write one step to the diary, apply it, report it."""
-        entry = Entry(event, text, time.monotonic() - self.started, facts)
+        entry = Entry(event, text, monotonic() - self.started, facts)
         with self.folder.lock():
             self.folder.diary.append(entry.to_json())
         self.entries.append(entry)
@@ -148,7 +155,7 @@ def _begun(
         refuse_idle(given, here_of(session), session.task.kind.title)
     name = opened.run_name or f"{prepared.source.name}-improved"
     folder = RunFolder.create(Path(opened.runs_folder), session.task.name, name, card_of(session))
-    reading = time.monotonic() - started
+    reading = monotonic() - started
     work = Work(
         folder, prepared, opened, given, source, started + seconds, started, reading, tell, State(), []
     )  # fmt: skip
@@ -173,14 +180,14 @@ def _from_run(run: Run, values: Mapping[str, Any]) -> tuple[Settings, frozenset[
     return opened, given | {full_key(key) for key in values}, source, run.task.kind
 
 
-def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[[Entry], None]) -> Work:
+def _resumed(path: Place, source: Any, values: Mapping[str, Any], tell: Callable[[Entry], None]) -> Work:
     """What the diary says, and the data as it was."""
     if values:
         raise UsageError(
             f"a resumed improvement keeps its settings; {', '.join(values)} cannot be changed.",
             fix="leave them out, or start a new one with them.",
         )
-    started = time.monotonic()
+    started = monotonic()
     folder = find(path, "runs")
     entries = folder.load_diary()
     if not entries or entries[0].event != "began":
@@ -200,7 +207,7 @@ def _resumed(path: Path, source: Any, values: Mapping[str, Any], tell: Callable[
     refuse_changes(folder, prepared)
     began = started - state.seconds
     end = began + float(entries[0].facts["limit"])
-    reading = time.monotonic() - started
+    reading = monotonic() - started
     return Work(folder, prepared, opened, given, source, end, began, reading, tell, state, entries)
 
 
@@ -249,7 +256,7 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
 
 def _as_time_allows(work: Work, changes: Mapping[str, Any], given: frozenset[str]) -> Settings:
     """The settings of the last training, with no more epochs than there is time for."""
-    left = max(work.end - time.monotonic() - work.reading - WRITING_SECONDS, 2.0)
+    left = max(work.end - monotonic() - work.reading - WRITING_SECONDS, 2.0)
     settings = open_session(work.prepared, with_values(work.opened, changes), given).settings
     late: dict[str, Any] = {"stop.max_time": left}
     rate = work.entries[-1].facts.get("epochs_a_second")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import UsageError
+from gnomon.core.options import duration, one_of
 from gnomon.core.seeds import generator
 from gnomon.figures.encode import svg
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
+from gnomon.runs.folder import Place
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
 from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
 from gnomon.strategy.improve_probes import Pair, Probes, ranked
@@ -39,6 +40,7 @@ FULL_RUNS = 9.0  # full-length trainings that must fit into the time, otherwise 
 WRITING = 0.15  # of the time reserved for evaluating and writing, at most:
 WRITING_SECONDS = 20.0
 PAIR_SEEDS = 3
+KNOBS = ("fault", "all")
 CURVE_PICTURE = "learning-curve.svg"
 
 
@@ -56,7 +58,7 @@ class Clock:
 
     def has_room(self, times: float, until: float = math.inf) -> bool:
         """Whether a training that takes this many times as long as the current one finishes in time."""
-        return time.monotonic() + times * self.full <= min(self.deadline, until)
+        return monotonic() + times * self.full <= min(self.deadline, until)
 
 
 @dataclass
@@ -70,21 +72,22 @@ class Measured:
 
 
 def probe(
-    run: Run | str | Path,
+    run: Place,
     *,
+    time: float | str = "10m",
+    knobs: str = "fault",
     source: Any = None,
-    seconds: float = 600.0,
-    every_link: bool = False,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Probes:
     """Measure what changes would gain, store it in the run (probes.json), and diagnose the run again with it.
 
-    run: a finished one. `source` is needed for data that was in memory. `seconds` is a hard limit. `every_link`: probe
-    all knobs, not only those of the link at fault. `tell` gets one line per result.
+    `run`: a finished one. `time` is a hard limit: 600, "10m", "1.5h". `knobs`: those of the link at fault, or "all".
+    `source` is needed for data that was in memory. `tell` gets one line per result.
     Raises UsageError, DataError, BusyError, StoppedError.
     """
-    started = time.monotonic()
-    opened_run = run if isinstance(run, Run) else load(run)
+    started, seconds = monotonic(), duration("time", time)
+    every_link = one_of("knobs", knobs, KNOBS) == "all"
+    opened_run = load(run)
     with watched() as flag, opened_run.folder.lock():
         settings, given = opened_run.folder.load_settings()
         outcome = opened_run.folder.load_outcome()
@@ -115,7 +118,7 @@ def _trials(run: Run, source: Any, settings: all_settings.Settings, given: froze
 
 def _epochs_share(clock: Clock) -> float:
     """The share of its epochs that each training gets so that enough of them fit into the time."""
-    room = clock.deadline - time.monotonic()
+    room = clock.deadline - monotonic()
     if room <= 0:
         raise UsageError("there is no time to measure anything.", fix="give more, such as time=10m.")
     return min(1.0, room / (FULL_RUNS * clock.full))
@@ -170,7 +173,7 @@ def _measure(
         pairs=ranked(pairs),
         epochs_share=share,
         notes=tuple(found.notes),
-        seconds=time.monotonic() - clock.started,
+        seconds=monotonic() - clock.started,
     )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.options import number
 from gnomon.metrics import classification, intervals, regression
 from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
+from gnomon.runs.folder import Place, place_of
 from gnomon.strategy.external import read_predictions
 from gnomon.strategy.paired import PairedTest, holm, paired_test
 from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
@@ -59,27 +61,30 @@ class Comparison:
 
 
 def compare(
-    things: Sequence[Run | str | Path],
-    *,
+    *things: Place | Condition | Sequence[Place | Condition],
     metric: str = "error",
-    conditions: Sequence[str | Condition] = (),
-    costs: Mapping[str, float] | None = None,
+    conditions: str | Sequence[str | Condition] = (),
+    weight: Mapping[str, float | str] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
 
-    metric: what to optimise; conditions: what has to be met, as "latency_ms <= 100"; costs: by true class, {"porn": 10}
-    makes each of its examples count ten times, in every error, metric and test.
-    Raises UsageError for fewer than two, for different tasks, or for a metric that none of them has.
+    things: two or more, one after the other or as one list; a text with < or > in it is a condition: "latency_ms < 10".
+    metric: what to optimise; weight: by true class, {"dog": 10} makes each of its examples count ten times, in every
+    error, metric and test. Raises UsageError for fewer than two, for different tasks, or for a metric that none has.
     """
-    if len(things) < 2:
+    each: list[Any] = [one for thing in things for one in (thing if isinstance(thing, list | tuple) else [thing])]
+    wanted = [*filter(_is_condition, each), *([conditions] if isinstance(conditions, str) else conditions)]
+    candidates = [one for one in each if not _is_condition(one)]
+    costs = {name: number(f"weight.{name}", value) for name, value in (weight or {}).items()}
+    if len(candidates) < 2:
         raise UsageError(
             "compare needs at least two runs.",
             fix="give folders below runs/ or tables of predictions: gnomon compare RUN RUN, for example.",
         )
-    asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in conditions)
-    opened = [_opened(thing) for thing in things]
-    systems = tuple(_system(thing, name, costs or {}) for thing, name in zip(opened, _names(opened), strict=True))
+    asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in wanted)
+    opened = [_opened(one) for one in candidates]
+    systems = tuple(_system(thing, name, costs) for thing, name in zip(opened, _names(opened), strict=True))
     units = {system.evaluation.unit for system in systems}
     if len(units) > 1:
         raise UsageError(
@@ -101,10 +106,14 @@ def compare(
     return Comparison(systems, target, choice, against, optimism, _differing(systems), tuple(notes), unlike)
 
 
-def _opened(thing: Run | str | Path) -> Run | Path:
+def _is_condition(thing: Any) -> bool:
+    return isinstance(thing, Condition) or (isinstance(thing, str) and ("<" in thing or ">" in thing))
+
+
+def _opened(thing: Any) -> Run | Path:
     if isinstance(thing, Run):
         return thing
-    path = Path(thing)
+    path = Path(place_of(thing))
     return path if path.suffix.lower() in TABLES and not path.is_dir() else load(thing)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.settings import from_flat
+from gnomon.data.in_memory import table_or_path
+from gnomon.runs.folder import Place
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import people, read_people
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
 from gnomon.workflow.road.verdict import diagnosis_of
-from gnomon.workflow.run import Run, load
+from gnomon.workflow.run import load
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,35 +23,34 @@ if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
 
 
-def diagnose(
-    run: Run | str | Path | None = None,
-    *,
-    predictions: pl.DataFrame | str | Path | None = None,
-    human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
-) -> Diagnosis:
+TABLES = (".csv", ".parquet", ".pq")
+Table = Any  # a frame of polars, pandas or Arrow, or the path of one
+Human = float | Sequence[float] | Table  # errors of people, or a table of their answers
+
+
+def diagnose(run: Place | None = None, *, predictions: Table | None = None, human: Human | None = None) -> Diagnosis:
     """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if available).
 
     `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts, or a
-    table of people's answers (id, and one column per person). Raises UsageError, DataError, ArtefactError.
+    table of people's answers (id, and one column per person). Tables are frames or files.
+
+    Raises UsageError, DataError, ArtefactError.
     """
     answers, levels = _levels(human)
     if predictions is not None:
-        evaluations = external.read_predictions(predictions)
+        evaluations = external.read_predictions(table_or_path(predictions))
         leaked = external.leaked_ids(evaluations)
         return ladder.diagnose(_with_people(evaluations, answers), human=levels, leaked=leaked)
     if run is None:
         raise UsageError("there is nothing to diagnose.", fix="give a run, or predictions=TABLE.")
-    opened = run if isinstance(run, Run) else load(run)
+    opened = load(run)
     if levels is None and answers is None:
         return opened.diagnosis
     return diagnosis_of(opened, _with_people(opened.evaluations(), answers), human=levels)
 
 
 def general_and_target(
-    run: Run | str | Path | None = None,
-    *,
-    predictions: pl.DataFrame | str | Path | None = None,
-    human: float | Sequence[float] | pl.DataFrame | str | Path | None = None,
+    run: Place | None = None, *, predictions: Table | None = None, human: Human | None = None
 ) -> TwoWay | None:
     """The two-way table of a run or of a predictions table; None without a train-dev split.
 
@@ -58,11 +60,11 @@ def general_and_target(
     answers, levels = _levels(human)
     seed = 0
     if predictions is not None:
-        evaluations = external.read_predictions(predictions)
+        evaluations = external.read_predictions(table_or_path(predictions))
     elif run is None:
         return None
     else:
-        opened = run if isinstance(run, Run) else load(run)
+        opened = load(run)
         if "train_dev" not in opened.folder.saved_predictions():
             return None
         evaluations, seed = opened.evaluations(), opened.settings.seed
@@ -84,17 +86,17 @@ def _on_general_data(evaluations: Mapping[str, Evaluation], answers: pl.DataFram
         return {}
 
 
-def _levels(
-    human: float | Sequence[float] | pl.DataFrame | str | Path | None,
-) -> tuple[pl.DataFrame | None, Sequence[float] | None]:
-    """A table of answers, or errors."""
+def _levels(human: Human | None) -> tuple[pl.DataFrame | None, Sequence[float] | None]:
+    """A table of answers, or errors: 0.01, (0.03, 0.01), "0.03,0.01"."""
     if human is None:
         return None, None
-    if isinstance(human, int | float):
-        return None, (human,)
-    if isinstance(human, Sequence) and not isinstance(human, str):
-        return None, human
-    return read_people(human), None
+    if isinstance(human, str | os.PathLike):
+        is_table = os.fsdecode(human).lower().endswith(TABLES)
+    else:
+        is_table = hasattr(human, "columns")
+    if is_table:
+        return read_people(table_or_path(human)), None
+    return None, from_flat({"goal.human": human}).goal.human
 
 
 def _with_people(evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None) -> dict[str, Evaluation]:

@@ -13,9 +13,11 @@ import polars as pl
 from gnomon import report
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.given import read_given
+from gnomon.core.options import is_yes, new_file, one_of
 from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
+from gnomon.runs.folder import Place
 from gnomon.runs.tags import Saying, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
@@ -23,6 +25,7 @@ from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.report import report_record
 from gnomon.workflow.road.split import TRAIN_RUNG, train_sample
+from gnomon.workflow.run import Run, load
 from gnomon.workflow.sheet import Marks, Sheet, open_sheet, tag_sheet, tags_of_people
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
     from gnomon.core.example import Example, Examples
     from gnomon.core.task import Task
     from gnomon.workflow.road.split import Prepared
-    from gnomon.workflow.run import Run
 
+ROWS = ("errors", "right", "all")
 LOOKED = 600  # errors, and as many right examples, whose pictures, rows or texts are examined
 REFERENCE = 600  # training examples that define what is usual
 AUTO = "auto: "  # prefix of automatic tags in a CSV
@@ -121,10 +124,40 @@ class Found:
     shares: tuple[TagShare, ...]
     note: str  # why the examples themselves were not examined; "" if they were
     data: Prepared | None = None  # None if it is not available
+    changed: int | None = None  # cells of `tags` that differed and were taken over
+    out: Path | None = None
+    written: int = 0  # rows in it
+    report: Path | None = None
 
 
-def errors(run: Run, split: str = "dev", source: Any = None) -> Found:
-    """The tags of a split's errors with their shares and ceilings, highest ceiling first."""
+def errors(
+    run: Place,
+    split: str = "dev",
+    source: Any = None,
+    *,
+    out: str | Path | None = None,
+    rows: str = "errors",
+    tags: str | Path | None = None,
+    report: bool | str = False,
+) -> Found:
+    """The tags of a split's errors with their shares and ceilings, highest ceiling first.
+
+    `source` is needed for data that was in memory. `out`: a new CSV with the errors, or with rows="right" or "all", one
+    column per tag. `tags`: such a CSV with tags of people, read back in first. `report`: write the run's report.html
+    again with the current tags. Raises UsageError, DataError, ArtefactError.
+    """
+    split, rows = split.replace("-", "_"), one_of("rows", rows, ROWS)
+    place = None if out is None else new_file(out, (".csv",), "out=errors.csv")
+    has_report, run = is_yes("report", report), load(run)
+    store = TagStore(run.path)
+    changed = None if tags is None else read_sheet(open_sheet(run.folder, split), store, Path(tags))
+    found = replace(_found(run, split, source), changed=changed)
+    if place is not None:
+        found = replace(found, out=place, written=write_sheet(found.sheet, store, place, rows=rows))
+    return replace(found, report=write_report(run, found)) if has_report else found
+
+
+def _found(run: Run, split: str, source: Any) -> Found:
     sheet, data, note = open_sheet(run.folder, split), None, ""
     try:
         data = open_data(run, source)

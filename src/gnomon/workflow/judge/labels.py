@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,14 @@ import polars as pl
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE
 from gnomon.core.given import read_given
+from gnomon.core.options import new_file, share, whole
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings, from_flat, refuse_idle
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.metrics.interval import Interval
+from gnomon.runs.folder import LATEST
+from gnomon.runs.seal import MANIFEST
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy.labels import (
     PARTS,
@@ -34,7 +38,8 @@ from gnomon.strategy.labels import (
     find_suspects,
 )
 from gnomon.workflow.prepare import prepare, source_of
-from gnomon.workflow.run import Run
+from gnomon.workflow.road.open import settings_for, with_target
+from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import here_of
 
 PROBABILITY = "p."
@@ -85,6 +90,72 @@ class Reviewed:
     cleaning: CleanVerdict
     concentrations: tuple[Concentration, ...]
     rows: tuple[ReviewedRow, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the verb found, read and wrote."""
+
+    audit: Audit
+    reviewed: Reviewed | None
+    out: Path | None
+    written: int
+    corrected: Path | None
+    num_corrected: int
+
+
+def labels(
+    source: Any,
+    target: Any = None,
+    *,
+    split: str | None = None,
+    folds: int | str = FOLDS,
+    out: str | Path | None = None,
+    top: int | str = TOP,
+    random: int | str = RANDOM,
+    review: str | Path | None = None,
+    corrected: str | Path | None = None,
+    difference: float | str | None = None,
+    **settings: Any,
+) -> Findings:
+    """Likely wrong labels of a run's split, or of data; a review sheet out, or one read back and what follows from it.
+
+    `source`: a run, its folder or "latest" (`split`: dev by default), or what `gnomon.fit` takes (its training split).
+    train is audited by `folds` models. `out`: a new CSV with `top` suspects and `random` others. `review`: such a CSV,
+    filled in; `corrected`: a new CSV of the labels found wrong in it; `difference`: between the errors of models that
+    are compared on this split. Raises UsageError, DataError, ArtefactError.
+    """
+    if corrected is not None and review is None:
+        raise UsageError("corrected labels come from a review.", fix="also give review=review.csv.")
+    sheet, corrections_file = (
+        None if path is None else new_file(path, (".csv",), "out=review.csv") for path in (out, corrected)
+    )
+    num_top, num_random, num_folds = whole("top", top), whole("random", random), whole("folds", folds, least=2)
+    gap = None if difference is None else share("difference", difference)
+    run = load(source) if _is_run(source) else None
+    source, values = with_target(source, target, settings)
+    if run is not None and values:
+        raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
+    opened, given = settings_for(values)
+    found = audit(
+        source if run is None else run, split=split, settings=None if run else opened, folds=num_folds, given=given
+    )
+    reviewed, written, num_corrected = None, 0, 0
+    if review is not None:
+        reviewed = judge_review(found, read_review(found, Path(review)), difference=gap)
+    if sheet is not None:
+        written = write_review(found, sheet, top=num_top, random=num_random)
+    if corrections_file is not None and reviewed is not None:
+        table = corrections(found, reviewed.said)
+        write_corrections(table, corrections_file)
+        num_corrected = len(table)
+    return Findings(found, reviewed, sheet, written, corrections_file, num_corrected)
+
+
+def _is_run(thing: Any) -> bool:
+    if not isinstance(thing, str | os.PathLike):
+        return False
+    return thing == LATEST or os.path.lexists(Path(thing) / MANIFEST)
 
 
 def audit(

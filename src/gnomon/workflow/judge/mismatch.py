@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import polars as pl
 
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import derive, generator
+from gnomon.runs.folder import Place
 from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
 from gnomon.strategy.mismatch import (
     ColumnShift,
@@ -48,13 +48,12 @@ class Mismatch:
     num_dev: int
 
 
-def mismatch(run: Run | str | Path, source: Any = None) -> Mismatch:
+def mismatch(run: Place, source: Any = None) -> Mismatch:
     """Compare what train and dev of a run look like. `source` is needed for data that was in memory.
 
     Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
     """
-    if isinstance(run, str | Path):
-        run = load(run)
+    run = load(run)
     prepared = prepare_again(
         run.folder, source, run.settings, run.task.kind,
         in_memory="pass it: mismatch(run, data).", moved="put it back there.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE
+from gnomon.data.in_memory import table_or_path
 from gnomon.strategy.external import read_table
 from gnomon.strategy.pipeline import PipelineAnalysis, blame, ceilings
 
@@ -16,15 +17,16 @@ WITH = "prediction."  # prediction.STAGE: the final answer if every stage up to 
 TRUTH = ".truth"  # STAGE.truth beside STAGE: what the stage should have returned
 
 
-def pipeline(source: str | Path | pl.DataFrame) -> PipelineAnalysis:
+def pipeline(table: Any) -> PipelineAnalysis:
     """The analysis of a table with target and prediction, one row per example, and one of two kinds of columns.
 
     prediction.STAGE in the order of the stages gives ceilings; STAGE and STAGE.truth in their order gives the stage in
     which each error starts. Errors are 0 or 1; error and error.STAGE columns hold measured ones instead.
     Raises DataError naming the missing column.
     """
-    origin = "the table" if isinstance(source, pl.DataFrame) else str(source)
-    table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
+    given = table_or_path(table)
+    origin = "the table" if isinstance(given, pl.DataFrame) else str(given)
+    table = given if isinstance(given, pl.DataFrame) else read_table(given)
     if table.is_empty():
         raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     measured = [name for name in table.columns if name.startswith("error.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gnomon.core.errors import UsageError
+from gnomon.core.options import share, whole
 from gnomon.strategy.plan import (
     ALPHA,
     POWER,
@@ -42,22 +43,33 @@ class Plan:
 
 
 def plan(
-    error: float,
+    error: float | str | None = None,
     *,
-    other: float | None = None,
-    within: float | None = None,
-    below: float | None = None,
-    examples: int | None = None,
-    disagree: float | None = None,
-    alpha: float = ALPHA,
-    power: float = POWER,
+    other: float | str | None = None,
+    within: float | str | None = None,
+    below: float | str | None = None,
+    examples: int | str | None = None,
+    disagree: float | str | None = None,
+    alpha: float | str = ALPHA,
+    power: float | str = POWER,
 ) -> Plan:
     """How many examples distinguish `error` from `other`, measure it to `within`, or show it `below` a bound.
 
     With none of these, what it takes to detect a drop by a half, a fifth, a tenth, a twentieth. With `examples`, the
     smallest difference they can detect. disagree: the share of examples that exactly one of two models gets wrong.
-    All are shares in [0, 1]. Raises UsageError for what no number of examples can do.
+    All are shares in [0, 1], or texts such as "5 %". Raises UsageError for what no number of examples can do.
     """
+    if error is None:
+        raise UsageError(
+            "plan needs an error to plan for.",
+            fix="gnomon plan error=0.1 other=0.09, for example (or within=0.01, below=0.12, examples=1000).",
+        )
+    error, alpha, power = (share(*one) for one in (("error", error), ("alpha", alpha), ("power", power)))
+    other, within, below, disagree = (
+        None if value is None else share(key, value)
+        for key, value in (("other", other), ("within", within), ("below", below), ("disagree", disagree))
+    )
+    examples = None if examples is None else whole("examples", examples)
     asked = [name for name, value in (("other", other), ("within", within), ("below", below)) if value is not None]
     if len(asked) > 1 or (asked and examples is not None):
         raise UsageError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeVar, cast
 
 from gnomon.checks.shapes_and_cost import LayerRow
+from gnomon.core.errors import UsageError
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.training.loop import Watcher
@@ -61,3 +64,28 @@ class Silent:
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
         self.rows.append(row)
+
+
+Kind = TypeVar("Kind")
+
+
+def listening(follower: Any, silent: Kind) -> Kind:
+    """A follower that hears every event of `silent`; those that `follower` has no method for go to `silent`.
+
+    Raises UsageError for a follower with a method for no event, or for one that there is not.
+    """
+    if follower is None:
+        return silent
+    events = [name for name in dir(silent) if name.startswith("on_")]
+    heard = [name for name in dir(follower) if name.startswith("on_")]
+    odd = next((name for name in heard if name not in events), None)
+    if odd is not None:
+        near = difflib.get_close_matches(odd, events, n=1)
+        fix = f"did you mean {near[0]}?" if near else f"the events are {', '.join(events)}."
+        raise UsageError(f"the follower has {odd}, and there is no such event.", fix=fix)
+    if not heard:
+        raise UsageError(
+            f"{type(follower).__name__} cannot be a follower: it has a method for no event.",
+            fix=f"give it one or more of {', '.join(events)}.",
+        )
+    return cast("Kind", SimpleNamespace(**{name: getattr(follower, name, getattr(silent, name)) for name in events}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,35 @@ def settings_for(
     settings, given = from_flat(values), given_keys(values)
     refuse_others(given, acting, verb)
     return settings, given
+
+
+def with_target(source: Any, target: Any, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """`fit(X, y)` as source (X, y); `fit(table, "price")` as the setting target="price". Raises UsageError.
+
+    A text is the name of a column. Several texts are names where the source is a path, or a frame with such columns;
+    elsewhere they are the classes themselves.
+    """
+    settings = dict(settings)
+    if target is None:
+        key = next((key for key in ("target", "data.target") if key in settings), "")
+        return (source, settings) if not key else with_target(source, settings.pop(key), settings)
+    if given_keys(settings) & {"data.target"}:
+        raise UsageError("the target is given twice.", fix="give it once.")
+    if isinstance(target, str) or (isinstance(target, list | tuple) and _are_columns(source, target)):
+        return source, {**settings, "target": target}
+    if source is None or isinstance(source, str | os.PathLike):
+        where = "there are no inputs" if source is None else f"the inputs are at {os.fsdecode(source)!r}"
+        raise UsageError(
+            f"the targets are in memory ({type(target).__name__}), and {where}.",
+            fix="pass inputs and targets, gnomon.fit(X, y), or the name of a column: target=NAME.",
+        )
+    return (source, target), settings
+
+
+def _are_columns(source: Any, target: Sequence[Any]) -> bool:
+    if not target or not all(isinstance(name, str) for name in target):
+        return False
+    return isinstance(source, str | os.PathLike) or set(target) <= set(getattr(source, "columns", ()))
 
 
 def given_keys(values: Mapping[str, Any]) -> frozenset[str]:

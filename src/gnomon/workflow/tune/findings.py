@@ -55,6 +55,9 @@ class Tuned:
     def path(self) -> Path:
         return self.folder.path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @property
     def best(self) -> Result:
         number = self.outcome["best"]["number"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import ArtefactError, DataError, DivergedError, UsageError
+from gnomon.core.options import whole
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.data.identity import Changes, compare_splits
-from gnomon.runs.folder import LEDGER
+from gnomon.runs.folder import LATEST, LEDGER, Place, place_of
 from gnomon.runs.journal import Journal
 from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
@@ -75,11 +76,11 @@ class Retested:
 
 
 def retest(
-    search: str | Path,
+    search: Place,
     source: Any = None,
     *,
-    trials: int = TRIALS,
-    seeds: int = SEEDS,
+    trials: int | str = TRIALS,
+    seeds: int | str = SEEDS,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Retested:
     """Train the best `trials` of a search and the defaults again, with `seeds` new seeds; say which is best now.
@@ -88,10 +89,9 @@ def retest(
     `fit` would split it today. Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError,
     StoppedError.
     """
-    if trials < 1 or seeds < 1:
-        raise UsageError("a retest needs at least 1 trial and 1 seed.", fix=f"trials={TRIALS} seeds={SEEDS}")
+    trials, seeds = whole("trials", trials, least=1), whole("seeds", seeds, least=1)
     with watched() as flag:
-        folder = SearchFolder.newest("runs") if str(search) == "latest" else SearchFolder.open(search)
+        folder = SearchFolder.newest("runs") if place_of(search) == LATEST else SearchFolder.open(search)
         with folder.lock():
             tell("reading")
             older = _older(folder, source)

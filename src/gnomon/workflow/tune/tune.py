@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import time as clock
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import UsageError
+from gnomon.core.options import duration, is_yes, whole
 from gnomon.core.settings import fill, from_flat, full_key, refuse_idle, value_of
+from gnomon.runs.folder import LATEST, Place, place_of
 from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
 from gnomon.strategy.target import Condition, parse_condition, resolve
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
-from gnomon.workflow.road.open import findable
+from gnomon.workflow.road.follow import listening
+from gnomon.workflow.road.open import findable, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import StopFlag, watched
@@ -28,31 +30,33 @@ from gnomon.workflow.tune.workers import MOST_WORKERS, processors
 
 TRIALS = 40
 SAMPLERS = ("zoom", "random", "grid", "tpe")
+HINT = "; a column to split by time is given as data.time=COLUMN"  # what else time= could mean
 REPEATS = 3  # seeds with which the best settings, and the defaults, are trained again
 
 
 def tune(
     source: Any = None,
+    target: Any = None,
     *,
-    trials: int | None = None,
-    time: float | None = None,
-    workers: int | None = None,
+    trials: int | str | None = None,
+    time: float | str | None = None,
+    workers: int | str | None = None,
     satisfy: str | Sequence[str] = (),
     sampler: str = "zoom",
-    stop_early: bool = True,
-    repeats: int = REPEATS,
-    resume: str | Path | None = None,
-    follower: Follower | None = None,
+    stop_early: bool | str = True,
+    repeats: int | str = REPEATS,
+    resume: Place | None = None,
+    follower: Any = None,
     preset: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Tuned:
     """Search for the settings with the lowest dev error on `source`, and train with them.
 
-    `trials`: how many settings to try (40). `time`: seconds for the whole search. `workers`: parallel processes; by
-    default one per processor, at most 8, and one for data in memory. `satisfy`: conditions
-    that the best must meet ("latency_ms <= 10"). `sampler`: "zoom" (random, coarse to fine), "random", "grid" (for
-    comparison) or "tpe" (Optuna). `stop_early`: stop trials by the median rule. `repeats`: seeds with which the best
-    settings and the defaults are trained again.
+    `source` and `target` as in `gnomon.fit`. `trials`: how many settings to try (40). `time`: for the whole search:
+    1800, "30m". `workers`: parallel processes; by default one per processor, at most 8, and one for data in memory.
+    `satisfy`: conditions that the best must meet ("latency_ms <= 10"). `sampler`: "zoom" (random, coarse to fine),
+    "random", "grid" (for comparison) or "tpe" (Optuna). `stop_early`: stop trials by the median rule. `repeats`: seeds
+    with which the best settings and the defaults are trained again.
     A setting with one value is the same for all trials; with a range ("1e-4..1e-1") or choices ("cosine,constant") it
     varies as given; the others vary by default (`Plan.space`), or not at all.
     `resume` continues a search that was stopped or killed, and returns a finished one unchanged.
@@ -60,10 +64,19 @@ def tune(
     Raises UsageError (also if no trial meets the conditions), DataError, MachineError, BusyError, ArtefactError,
     DivergedError (if every trial did), StoppedError.
     """
-    follower, started = follower or Silent(), clock.monotonic()
+    follower, started = listening(follower, Silent()), clock.monotonic()
+    trials, workers = (
+        None if value is None else whole(key, value) for key, value in (("trials", trials), ("workers", workers))
+    )
+    repeats, stop_early = whole("repeats", repeats), is_yes("stop_early", stop_early)
+    seconds = None if time is None else duration("time", time, HINT)
+    source, settings = with_target(source, target, settings)
     with watched() as flag:
         if resume is not None:
-            changed = [*settings, *(name for name, value in (("trials", trials), ("time", time)) if value is not None)]
+            changed = [
+                *settings,
+                *(name for name, value in (("trials", trials), ("time", seconds)) if value is not None),
+            ]
             changed += ["satisfy"] if satisfy else []
             if changed:
                 raise UsageError(
@@ -73,7 +86,7 @@ def tune(
             return _resume(resume, source, workers, preset or {}, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to search on.", fix="give data: gnomon tune DATA.")
-        _check(trials, time, sampler, repeats)
+        _check(trials, sampler)
         fixed, varied = divided_values(settings)
         opened = findable(fill(from_flat(fixed), preset or {}))
         follower.on_phase("reading")
@@ -88,7 +101,7 @@ def tune(
                 resolve(one.name, known)
         space = space_of(here_of(session), varied, given, sizes_first=bool(conditions))
         plan = planned(
-            session, opened, space, trials=trials or TRIALS, seconds=time, sampler=sampler, stop_early=stop_early,
+            session, opened, space, trials=trials or TRIALS, seconds=seconds, sampler=sampler, stop_early=stop_early,
             repeats=repeats, conditions=conditions, workers=_count(workers, prepared, session.device.type),
         )  # fmt: skip
         folder = SearchFolder.create(
@@ -98,15 +111,11 @@ def tune(
             return Driver(folder, placed(plan, folder), source, preset or {}, follower, flag, started).search()
 
 
-def _check(trials: int | None, seconds: float | None, sampler: str, repeats: int) -> None:
+def _check(trials: int | None, sampler: str) -> None:
     if trials is not None and trials < 2:
         raise UsageError(f"trials={trials} is too few: a search needs at least 2.", fix="trials=40")
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"time={seconds} cannot be used: expected a duration above 0.", fix="time=30m")
     if sampler not in SAMPLERS:
         raise UsageError(f"unknown sampler {sampler!r}.", fix=f"choose one of {', '.join(SAMPLERS)}.")
-    if repeats < 0:
-        raise UsageError(f"repeats={repeats} cannot be used: expected a whole number of at least 0.", fix="repeats=3")
 
 
 def _conditions(satisfy: str | Sequence[str]) -> tuple[Condition, ...]:
@@ -128,10 +137,10 @@ def _count(workers: int | None, prepared: Prepared, device: str) -> int:
 
 
 def _resume(
-    path: str | Path, source: Any, workers: int | None, preset: Mapping[str, Any], follower: Follower, flag: StopFlag,
+    path: Place, source: Any, workers: int | None, preset: Mapping[str, Any], follower: Follower, flag: StopFlag,
     started: float,
 ) -> Tuned:  # fmt: skip
-    folder = SearchFolder.newest("runs") if str(path) == "latest" else SearchFolder.open(path)
+    folder = SearchFolder.newest("runs") if place_of(path) == LATEST else SearchFolder.open(path)
     with folder.lock():
         settings, given = folder.run.load_settings()
         opened = fill(from_flat({key: value_of(settings, key) for key in given}), preset)

@@ -51,7 +51,7 @@ def improved(circles, tmp_path_factory):
         "human": 0.0,
         "runs_folder": str(runs),
     }
-    found = improve(str(circles), seconds=LIMIT, test=True, **start)
+    found = improve(str(circles), time=LIMIT, test=True, **start)
     return found, time.monotonic() - began
 
 
@@ -111,7 +111,7 @@ def test_the_diary_on_disk_matches_what_was_reported_and_its_page_has_every_step
 def test_a_run_can_be_improved_without_being_changed(circles, tmp_path):
     run = gnomon.fit(str(circles), model="logistic", epochs=5)
     before = (run.path / "settings.toml").read_text()
-    found = improve(run, seconds=8)
+    found = improve(run, time=8)
     assert found.run.path != run.path
     assert (run.path / "settings.toml").read_text() == before
     assert found.diary[1].facts["dev_error"] == pytest.approx(run.evaluation("dev").table["error"].mean())
@@ -123,7 +123,7 @@ def test_a_training_that_takes_all_the_time_is_run_once_as_far_as_possible(tmp_p
     path = tmp_path / "large.csv"
     circle(40_000, 1).write_csv(path)
     began = time.monotonic()
-    found = improve(str(path), seconds=8, epochs=900, hidden=(256, 256), batch_size=16)
+    found = improve(str(path), time=8, epochs=900, hidden=(256, 256), batch_size=16)
     assert time.monotonic() - began < 8 + SLACK
     assert [entry.event for entry in found.diary][-2:] == ["ended", "final"]
     assert found.run.settings.stop.epochs < 900

@@ -31,7 +31,7 @@ def probed(tmp_path_factory):
     blobs(500, 0).write_csv(path)
     run = gnomon.fit(str(path), epochs=2, runs_folder=str(place / "runs"), human=0.0, **NET)
     lines: list[str] = []
-    return run, probe(run, seconds=60, tell=lines.append), lines
+    return run, probe(run, time=60, tell=lines.append), lines
 
 
 def test_the_curve_has_four_nested_sizes_with_repeats(probed):
@@ -83,7 +83,7 @@ def test_the_time_is_a_limit_and_too_little_is_an_error(probed):
     run, _, _ = probed
     began = time.monotonic()
     with pytest.raises(UsageError, match=r"not one training was done|no time"):
-        probe(run, seconds=0.01)
+        probe(run, time=0.01)
     assert time.monotonic() - began < 10
 
 
@@ -95,7 +95,7 @@ def test_a_short_probe_shortens_its_trainings_and_says_so(tmp_path):
     took = run.folder.load_outcome()["training_seconds"]
     limit = max(3.0 * took, 3.0)
     began = time.monotonic()
-    found = probe(run, seconds=limit)
+    found = probe(run, time=limit)
     assert time.monotonic() - began < limit + 8  # a busy machine
     if found.epochs_share < 1:
         assert any("of the run's epochs" in note for note in found.notes)
@@ -105,7 +105,7 @@ def test_few_examples_give_pairs_but_no_curve(tmp_path):
     path = tmp_path / "few.csv"
     blobs(120, 2).write_csv(path)
     run = gnomon.fit(str(path), epochs=2, **NET)
-    found = probe(run, seconds=30)
+    found = probe(run, time=30)
     assert not found.points
     assert any(note.startswith("no learning curve: an eighth of") for note in found.notes)
 
@@ -116,7 +116,7 @@ def test_unlearnable_noise_gets_the_advice_not_to_collect_data(tmp_path):
     path = tmp_path / "noisy.csv"
     blobs(3000, 3, noise=0.3).write_csv(path)
     run = gnomon.fit(str(path), epochs=15, human=0.05, **NET)
-    probe(run, seconds=40)
+    probe(run, time=40)
     assert run.diagnosis.advice[0].action.startswith("do not collect more data")
 
 

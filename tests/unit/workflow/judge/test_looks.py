@@ -32,7 +32,7 @@ def test_every_epoch_of_every_trial_of_a_search_was_a_look(tmp_path):
 
 def test_every_epoch_of_every_change_that_improve_tried_was_a_look(tmp_path):
     first = gnomon.fit("wine", epochs=3, runs_folder=str(tmp_path))
-    found = gnomon.improve(first, seconds=8, runs_folder=str(tmp_path))
+    found = gnomon.improve(first, time=8, runs_folder=str(tmp_path))
     tried = sum(int(entry.facts.get("looks", 0)) for entry in found.diary)
     epochs = found.diary[1].facts["looks"]
     assert found.diary[0].facts["looks"] == 3  # those of the run that it began with
