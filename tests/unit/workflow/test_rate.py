@@ -121,7 +121,7 @@ def test_the_rate_found_trains_far_better_than_one_off_by_a_thousand():
 
 
 def test_the_picture_is_written_beside_the_runs(tmp_path):
-    found = lr("wine", **SETTINGS, runs_folder=str(tmp_path / "runs"))
+    found = lr("wine", hidden=SETTINGS["hidden"], seed=SETTINGS["seed"], runs_folder=str(tmp_path / "runs"))
     assert found.picture == tmp_path / "runs" / "lr" / "wine.png"
     assert found.picture.read_bytes().startswith(b"\x89PNG")
 
