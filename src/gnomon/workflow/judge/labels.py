@@ -146,7 +146,7 @@ def labels(
     if sheet is not None:
         written = write_review(found, sheet, top=num_top, random=num_random)
     if corrections_file is not None and reviewed is not None:
-        table = corrections(found, reviewed.said)
+        table = corrections(found, reviewed.rows)
         write_corrections(table, corrections_file)
         num_corrected = len(table)
     return Findings(found, reviewed, sheet, written, corrections_file, num_corrected)
