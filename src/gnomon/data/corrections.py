@@ -14,7 +14,7 @@ from gnomon.core.example import Examples
 from gnomon.core.given import read_given
 from gnomon.core.spreadsheet import from_csv
 from gnomon.data.images.examples import ImageExamples
-from gnomon.data.source import display_name
+from gnomon.data.source import display_name, look_alike
 from gnomon.data.tables.examples import TableExamples
 
 
@@ -92,7 +92,9 @@ def _rows(examples: TableExamples, known: pl.Series, new: pl.Series) -> TableExa
 def _check(new: pl.Series, classes: list[str]) -> None:
     strange = sorted(set(new.drop_nulls().to_list()) - set(classes))
     if strange:
+        how = look_alike(strange[0], classes)
         raise DataError(
-            f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(classes)[:10])}.",
+            f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(classes)[:10])}"
+            f"{f' ({how})' if how else ''}.",
             fix="correct the corrections.",
         )

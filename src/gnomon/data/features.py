@@ -12,7 +12,7 @@ import polars as pl
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.facts import checked_facts
-from gnomon.data.source import display_name, first_names
+from gnomon.data.source import display_name, first_names, look_alike
 from gnomon.data.tables import dates
 from gnomon.data.tables.kinds import MAX_CATEGORIES, MISSING_WORDS, Kind
 from gnomon.data.tables.numbers import PLAIN, NumberForm, to_numbers
@@ -232,6 +232,8 @@ def unlike_training(
             continue
         row = int(is_unknown.arg_max() or 0)
         cell = f"{quoted(column[row])} in {where([row])}"
+        how = look_alike(str(column[row]), feature.categories)
+        cell += f" ({how})" if how else ""
         if count == rows - missing:
             alarms.append(
                 f"{name}: none of the {count:,} values occurred in training ({cell}, for example): the model knows "

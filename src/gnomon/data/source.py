@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -133,3 +134,21 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 def reason_of(error: Exception) -> str:
     """An operating system error without the path it repeats."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def look_alike(name: str, others: Iterable[str]) -> str:
+    """Which of the others looks the same as `name` in print but is written with other bytes, and how; "" if none is."""
+    form = unicodedata.normalize("NFKC", name)
+    twin = next((one for one in others if one != name and unicodedata.normalize("NFKC", one) == form), None)
+    if twin is None:
+        return ""
+    ours, theirs = (one.encode("utf-8", "surrogateescape") for one in (name, twin))
+    start = _shared(ours, theirs)
+    end = _shared(ours[start:][::-1], theirs[start:][::-1])
+    parts = [text[start : len(text) - end].hex(" ") or "nothing" for text in (ours, theirs)]
+    return f"{display_name(name)} looks like {display_name(twin)} but has the bytes {parts[0]} in place of {parts[1]}"
+
+
+def _shared(one: bytes, two: bytes) -> int:
+    """How many bytes both begin with."""
+    return next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))

@@ -17,7 +17,7 @@ from gnomon.core.example import Example, Examples, index_frame
 from gnomon.data.images.stores import Store
 from gnomon.data.images.whites import Whites
 from gnomon.data.labels import LabelType
-from gnomon.data.source import counted, first_names, listed
+from gnomon.data.source import counted, first_names, listed, look_alike
 
 VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each of a channel
 FEW = 1e-6  # a standard deviation below this is a picture of one colour
@@ -189,11 +189,12 @@ def _near_twins(names: dict[str, int]) -> list[str]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
         alike[unicodedata.normalize("NFKC", name).casefold().strip()].append(name)
-    return [
-        f"class names that look alike are kept apart: {', '.join(repr(name) for name in twins)}"
-        for twins in alike.values()
-        if len(twins) > 1
-    ]
+    notes = []
+    for twins in (twins for twins in alike.values() if len(twins) > 1):
+        how = next(filter(None, (look_alike(name, twins) for name in twins)), "")
+        shown = ", ".join(repr(name) for name in twins)
+        notes.append(f"class names that look alike are kept apart: {shown}{f' ({how})' if how else ''}")
+    return notes
 
 
 def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
@@ -204,9 +205,10 @@ def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
     for name, part in splits.items():
         strange = sorted(set(part.index["label"].unique()) - known)
         if strange:
+            how = look_alike(strange[0], known)
             raise DataError(
                 f"{name} has {counted(len(strange), 'class', 'classes')} that train has no pictures of: "
-                f"{first_names(strange)}.",
+                f"{first_names(strange)}{f' ({how})' if how else ''}.",
                 where=origin,
                 fix=f"spell class folders alike, add those classes to train, or take them out of {name}.",
             )

@@ -9,6 +9,7 @@ and usual words for "missing" those words are read as missing. A target is never
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,7 +17,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from gnomon.data.source import display_name
+from gnomon.data.source import display_name, look_alike
 from gnomon.data.tables import dates
 from gnomon.data.tables.numbers import PLAIN, Cells, Look, Marks, NumberForm, form_of, to_numbers
 from gnomon.data.tables.raw import quoted
@@ -354,16 +355,18 @@ def _text(tally: Tally, why: str) -> Decision:
 
 
 def near_twins(name: str, texts: Iterable[str]) -> str:
-    """A sentence about texts that differ only by spaces around them or by case; "" where there are none."""
+    """A sentence about texts that differ by case, by spaces around them or by their bytes alone; "" if none do."""
 
     def folded(text: str) -> str:
-        return text.strip().casefold()
+        return unicodedata.normalize("NFKC", text).strip().casefold()
 
     groups = [list(group) for _, group in itertools.groupby(sorted(texts, key=folded), key=folded)]
     twins = [group for group in groups if len(group) > 1]
     if not twins:
         return ""
     first = " and ".join(quoted(text) for text in twins[0][:3])
+    how = next(filter(None, (look_alike(text, twins[0]) for text in twins[0])), "")
+    first += f" ({how})" if how else ""
     more = f" (and {len(twins) - 1} more such groups)" if len(twins) > 1 else ""
     return f"{display_name(name)}: {first} are kept as different values{more}; if they mean the same, write them alike."
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
-from gnomon.data.source import display_name, first_names
+from gnomon.data.source import display_name, first_names, look_alike
 from gnomon.data.tables.kinds import Decision, Doubt, Kind, Role, near_twins
 from gnomon.data.tables.raw import quoted
 
@@ -66,6 +66,9 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """What to do about a column that is not there."""
     if len(names) == 1:
         return f"there is one column only, {quoted(names[0])}: say delimiter=... if it is several."
+    twin = look_alike(name, names)
+    if twin:
+        return f"{twin}: write both alike."
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {quoted(near[0])}?" if near else f"the columns are {first_names(names, 20)}."
 

@@ -18,7 +18,7 @@ from gnomon.core.task import TaskKind
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
 from gnomon.data.origins import from_source, two_sources
-from gnomon.data.source import Source, counted, first_names
+from gnomon.data.source import Source, counted, first_names, look_alike
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 from gnomon.workflow.road.read import Read
 
@@ -211,9 +211,10 @@ def _require_known_classes(splits: Mapping[str, Examples]) -> None:
     for name, label in labels.items():
         strange = sorted(set(label.cast(pl.String).unique()) - known)
         if strange:
+            how = look_alike(strange[0], known)
             raise DataError(
                 f"{name} has {counted(len(strange), 'class', 'classes')} that train has no examples of: "
-                f"{first_names(strange)}.",
+                f"{first_names(strange)}{f' ({how})' if how else ''}.",
                 fix="use the same class names in both sources, or add examples of them to the first.",
             )
 
