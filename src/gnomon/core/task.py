@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Batch = dict[str, "torch.Tensor"]
 """Named tensors whose first dim is B. `weight` (B,) counts the scored units of each example; without it, one each."""
 
+Sampler = Callable[["Columns", int, int, int], Any]
+"""Order and batches of an epoch from the columns, the seed, the epoch and the batch size: training/samplers.py."""
+
 Body = Callable[["int | None"], "torch.nn.Module"]
 """The network of the settings, built for a number of outputs; for None, a backbone: what a head of "features" wants."""
 
@@ -286,6 +289,7 @@ class TaskKind:
     model: str  # the family of the first model
     settings: type[OwnSettings] = OwnSettings
     defaults: Callable[[Task, int], Mapping[str, Any]] = _no_defaults  # settings by the number of training examples
+    sampler: Sampler | None = None  # how batches are formed; None: evenly, every example once an epoch
 
     def from_train(self, train: Examples, settings: Settings) -> Task:
         """The task with its facts fitted on the training split alone."""

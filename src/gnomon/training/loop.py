@@ -22,6 +22,7 @@ from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
+from gnomon.training.samplers import Epoch, Sampler, batch_end, batches_an_epoch, every_example
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.training.threads import Threads
@@ -98,23 +99,24 @@ def train(job: Job, state: TrainingState) -> None:
     applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False; one that
     comes while an epoch is judged leaves the state as it was before, and a resumed run judges it then.
     """
-    counters, total = state.counters, length(job.columns)
+    counters = state.counters
     epochs, save_every = job.settings.stop.epochs or 1, job.settings.machine.save_every
     job = _turned(job, state, counters.step - 1)
     last_save = last_told = time.monotonic()
     while counters.epoch < epochs and not counters.finished:
-        order = shuffled(total, job.settings.seed, counters.epoch)
+        epoch = state.plan = _plan(job, counters)
+        total = len(epoch.order)
         set_training(state.model)
         while counters.seen < total:
             job = _turned(job, state, counters.step)
             batch_size = job.settings.optimiser.batch_size or total
-            indices = order[counters.seen : batch_end(counters.seen, total, batch_size)]
-            loss = step(job, state, indices, _rate(job, counters))
+            indices = epoch.order[counters.seen : epoch.end_after(counters.seen, batch_size)]
+            loss = step(job, state, indices, _rate(job, state))
             if counters.step == 1:  # and not before it: what judging imports would only delay the start
                 job.rehearse()
             now = time.monotonic()
             if now - last_told >= SECONDS_BETWEEN_WORDS:
-                job.watcher.on_step(counters.epoch, *_place(job, counters), loss)
+                job.watcher.on_step(counters.epoch, *_place(job, state), loss)
                 last_told = now
             if now >= job.deadline:
                 counters.finished, counters.ended_because = True, "max_time"
@@ -143,6 +145,14 @@ def train(job: Job, state: TrainingState) -> None:
         counters.finished, counters.ended_because = True, "epochs"
 
 
+def _plan(job: Job, counters: Counters) -> Epoch:
+    """The order of the epoch that stands at `counters`, the same however often it is asked for."""
+    if not counters.seen:  # a size turned in the middle of an epoch changes no order
+        counters.planned_size = job.settings.optimiser.batch_size or length(job.columns)
+    sampler: Sampler = job.task.kind.sampler or every_example
+    return sampler(job.columns, job.settings.seed, counters.epoch, counters.planned_size)
+
+
 def _turned(job: Job, state: TrainingState, step: int) -> Job:
     """The job with the settings that hold at this step."""
     settings = job.turned(step)
@@ -150,23 +160,6 @@ def _turned(job: Job, state: TrainingState, step: int) -> Job:
         return job
     state.optimiser.weight_decay = settings.regularise.weight_decay or 0.0
     return replace(job, settings=settings)
-
-
-def shuffled(total: int, seed: int, epoch: int) -> Tensor:
-    """The order of an epoch: (N,) int64, a function of seed and epoch alone, so that a resumed run needs no history."""
-    return torch.randperm(total, generator=torch.Generator().manual_seed(derive(seed, "shuffle", epoch)))
-
-
-def batch_end(start: int, total: int, batch_size: int) -> int:
-    """Where the batch from `start` on ends. A last batch of one joins the one before it: batch norm needs two."""
-    end = min(start + batch_size, total)
-    return total if total - end == 1 else end
-
-
-def batches_an_epoch(total: int, batch_size: int) -> int:
-    """How many batches `batch_end` makes of `total` examples."""
-    whole, rest = divmod(total, batch_size)
-    return max(1, whole + (rest > 1) if batch_size > 1 else total - 1)
 
 
 def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
@@ -177,20 +170,20 @@ def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
     return (losses * weight).sum() / weight.sum().clamp_min(1e-12)
 
 
-def _place(job: Job, counters: Counters) -> tuple[int, int]:
+def _place(job: Job, state: TrainingState) -> tuple[int, int]:
     """How far the epoch is, in batches of the present size, and how many of those it has."""
-    total = length(job.columns)
+    total = length(job.columns) if state.plan is None else len(state.plan.order)
     batch_size = job.settings.optimiser.batch_size or total
     num_batches = batches_an_epoch(total, batch_size)
-    return min(-(-counters.seen // batch_size), num_batches), num_batches
+    return min(-(-state.counters.seen // batch_size), num_batches), num_batches
 
 
-def _rate(job: Job, counters: Counters, *, steps_ago: int = 0) -> float:
+def _rate(job: Job, state: TrainingState, *, steps_ago: int = 0) -> float:
     """The rate of the next step, or of one before it. Counted in steps of the present batch size."""
     settings = job.settings
-    place, num_batches = _place(job, counters)
+    place, num_batches = _place(job, state)
     return learning_rate_at(
-        max(0, counters.epoch * num_batches + place - steps_ago),
+        max(0, state.counters.epoch * num_batches + place - steps_ago),
         highest=settings.optimiser.learning_rate or 0.0,
         settings=settings.schedule,
         steps_per_epoch=num_batches,
@@ -311,7 +304,7 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
         counters.waited += 1
     if live:
         state.parameters.load(live)
-    rate = _rate(job, counters, steps_ago=1)
+    rate = _rate(job, state, steps_ago=1)
     signals = job.look(state, rate) if job.look is not None else None
     row = {
         "epoch": counters.epoch + 1,
@@ -329,7 +322,7 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
     }
     job.record(row)
     job.watcher.on_epoch(row)
-    if counters.seen == length(job.columns):
+    if state.plan is None or counters.seen == len(state.plan.order):
         counters.epoch, counters.batch, counters.seen = counters.epoch + 1, 0, 0
         counters.epoch_loss, counters.epoch_units, counters.epoch_seconds = 0.0, 0.0, 0.0
     if settings.stop.patience and counters.waited >= settings.stop.patience:

@@ -16,6 +16,7 @@ from gnomon.core.plain import Between, Count, Seconds, parse_json, read_as
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
+from gnomon.training.samplers import Epoch
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Counters:
     epoch_loss: float = 0.0  # sum over the scored units (the examples, without weights) of this epoch so far
     epoch_units: Annotated[float, Between(0, 1e300)] = 0.0  # how many those are
     micro_batch: Count = 0  # examples at a time that fit into memory, where a whole batch did not (0: it does)
+    planned_size: Count = 0  # the batch size when this epoch's order was drawn
     seconds: Seconds = 0.0  # training time so far, over all sittings
     epoch_seconds: Seconds = 0.0  # of which in this epoch
     best_error: float = float("inf")
@@ -50,6 +52,7 @@ class TrainingState:
     average: list[Tensor] = field(default_factory=list)  # the moving average of `parameters`, when there is one
     best: dict[str, Tensor] = field(default_factory=dict)  # the model's state at the best epoch
     counters: Counters = field(default_factory=Counters)
+    plan: Epoch | None = None  # of the epoch that is being trained; drawn again by a resumed run
     by_hand: DenseSteps | None = None  # what a step calls in place of `model`, where that is faster
 
     def files(self) -> dict[str, bytes]:

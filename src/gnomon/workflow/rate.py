@@ -18,9 +18,11 @@ from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import generator
 from gnomon.core.settings import refuse_idle, with_values
 from gnomon.data.columns import Columns, length
+from gnomon.nn.groups import set_training
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
-from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step
+from gnomon.training.loop import Job, Judged, build_state, step
+from gnomon.training.samplers import Sampler, batches_an_epoch, every_example
 from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, own_threads_and_randomness, watched_threads
@@ -179,16 +181,18 @@ def smoothed_losses(losses: Sequence[float]) -> list[float]:
 
 def _sweep(job: Job, state: TrainingState) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
     """Losses, smoothed losses, and whether it diverged."""
-    total, losses, counters = length(job.columns), list[float](), state.counters
-    batch_size = job.settings.optimiser.batch_size or total
-    order = shuffled(total, job.settings.seed, 0)
-    state.model.train()
+    losses, counters = list[float](), state.counters
+    batch_size = job.settings.optimiser.batch_size or length(job.columns)
+    sampler: Sampler = job.task.kind.sampler or every_example
+    epoch = sampler(job.columns, job.settings.seed, 0, batch_size)
+    set_training(state.model)
     for rate in sweep_rates():
-        if counters.seen >= total:
+        if counters.seen >= len(epoch.order):
             counters.epoch, counters.seen = counters.epoch + 1, 0
-            order = shuffled(total, job.settings.seed, counters.epoch)
+            epoch = sampler(job.columns, job.settings.seed, counters.epoch, batch_size)
         try:
-            losses.append(step(job, state, order[counters.seen : batch_end(counters.seen, total, batch_size)], rate))
+            indices = epoch.order[counters.seen : epoch.end_after(counters.seen, batch_size)]
+            losses.append(step(job, state, indices, rate))
         except DivergedError:
             return tuple(losses), tuple(smoothed_losses(losses)), True
         smoothed = smoothed_losses(losses)

@@ -18,7 +18,8 @@ from gnomon.core.settings import from_flat, with_values
 from gnomon.reference.averages import weighted_averages
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
-from gnomon.training.loop import Job, Judged, batch_end, batches_an_epoch, build_state, shuffled, step, train
+from gnomon.training.loop import Job, Judged, build_state, step, train
+from gnomon.training.samplers import batch_end, batches_an_epoch, shuffled
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
 from gnomon.workflow.road.follow import Silent

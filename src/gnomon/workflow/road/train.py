@@ -18,7 +18,8 @@ from gnomon.data.columns import Columns, length
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.writer import free_bytes
-from gnomon.training.loop import Job, Judged, batches_an_epoch, build_state, mean_loss, train
+from gnomon.training.loop import Job, Judged, build_state, mean_loss, train
+from gnomon.training.samplers import batches_an_epoch
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.road.build import Session, watched_threads

@@ -1,0 +1,133 @@
+"""The order of the examples in an epoch, and where its batches end: pure functions of the data, seed and epoch.
+
+So a resumed run needs no history: it draws the same order and goes on where it stood. A task whose batches should not
+be drawn evenly names a sampler (`TaskKind.sampler`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.core.seeds import derive, generator
+from gnomon.data.columns import Columns, Ragged, length
+
+POOL = 50  # batches that are sorted by length together: more pad less, and are less of a mixture
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Positions of examples in the order in which they are seen, and where each batch ends.
+
+    `ends` None: batches of the present size, which may change while the epoch lasts.
+    """
+
+    order: Tensor  # (number of examples seen,) int64
+    ends: Tensor | None = None  # (number of batches,) int64, rising to len(order)
+
+    def end_after(self, seen: int, batch_size: int) -> int:
+        """Where the batch ends that begins after the first `seen` examples."""
+        if self.ends is None:
+            return batch_end(seen, len(self.order), batch_size)
+        return int(self.ends[int(torch.searchsorted(self.ends, seen, right=True))])
+
+
+Sampler = Callable[[Columns, int, int, int], Epoch]  # of columns, seed, epoch (from 0), batch size
+
+
+def every_example(columns: Columns, seed: int, epoch: int, _batch_size: int) -> Epoch:
+    """All examples, shuffled: what a task gets that names no sampler."""
+    return Epoch(shuffled(length(columns), seed, epoch))
+
+
+def by_length(column: str) -> Sampler:
+    """All examples, in batches of nearly one length, so that little is padded; the batches in random order.
+
+    `column` is ragged, or holds the lengths (N,). Source: the bucketing of Khomenko et al. 2016, within pools.
+    """
+
+    def sample(columns: Columns, seed: int, epoch: int, batch_size: int) -> Epoch:
+        values = columns[column]
+        lengths = values.offsets.diff() if isinstance(values, Ragged) else values.cpu()
+        order = shuffled(len(lengths), seed, epoch)
+        pools = [pool[torch.sort(lengths[pool], stable=True).indices] for pool in order.split(POOL * batch_size)]
+        order = torch.cat(pools)
+        bounds = [0]
+        while bounds[-1] < len(order):
+            bounds.append(batch_end(bounds[-1], len(order), batch_size))
+        batches = [order[start:end] for start, end in itertools.pairwise(bounds)]
+        places = torch.randperm(
+            len(batches), generator=torch.Generator().manual_seed(derive(seed, "batches", epoch))
+        ).tolist()
+        return _in_batches([batches[place] for place in places])
+
+    return sample
+
+
+def by_identity(column: str, each: int) -> Sampler:
+    """Batches of batch_size // each different identities with `each` examples of every one (fewer where it has fewer).
+
+    `column` (N,) holds the identity as a whole number. An identity with one example is left out, and what remains of
+    the others when they are cut into groups of `each` waits for another epoch, which cuts them differently. Raises
+    ValueError where two identities with two examples cannot be had. Source: Hermans et al. 2017, section 2.
+    """
+
+    def sample(columns: Columns, seed: int, epoch: int, batch_size: int) -> Epoch:
+        values = columns[column]
+        if isinstance(values, Ragged):
+            raise ValueError(f"{column} is ragged; an identity is one whole number.")
+        rng = generator(seed, "identities", epoch)
+        identities = values.cpu().numpy()
+        order = rng.permutation(len(identities))
+        order = order[np.argsort(identities[order], kind="stable")]  # by identity, at random within one
+        starts = np.flatnonzero(np.r_[True, np.diff(identities[order]) != 0])
+        groups = [_groups_of(examples, each) for examples in np.split(order, starts[1:])]
+        many = max(2, batch_size // each)
+        waiting = [(-len(own), float(rng.random()), i) for i, own in enumerate(groups) if own]
+        heapq.heapify(waiting)  # whoever has most groups left comes first, so that the last batches still are mixtures
+        batches = []
+        while len(waiting) >= 2:
+            chosen = [heapq.heappop(waiting) for _ in range(min(many, len(waiting)))]
+            batches.append(torch.from_numpy(np.concatenate([groups[i].pop() for _, _, i in chosen])))
+            for left, _, i in chosen:
+                if left < -1:
+                    heapq.heappush(waiting, (left + 1, float(rng.random()), i))
+        if not batches:
+            raise ValueError(f"{column} has no two identities with two examples each.")
+        return _in_batches([batches[place] for place in rng.permutation(len(batches))])
+
+    return sample
+
+
+def _groups_of(examples: np.ndarray, each: int) -> list[np.ndarray]:
+    """Groups of `each`, or all together where there are fewer, but at least two."""
+    if len(examples) < each:
+        return [examples] if len(examples) > 1 else []
+    return [examples[start : start + each] for start in range(0, len(examples) - each + 1, each)]
+
+
+def _in_batches(batches: list[Tensor]) -> Epoch:
+    return Epoch(torch.cat(batches), torch.tensor([len(batch) for batch in batches]).cumsum(0))
+
+
+def shuffled(total: int, seed: int, epoch: int) -> Tensor:
+    """(N,) int64: a function of seed and epoch alone."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(derive(seed, "shuffle", epoch)))
+
+
+def batch_end(start: int, total: int, batch_size: int) -> int:
+    """Where the batch from `start` on ends. A last batch of one joins the one before it: batch norm needs two."""
+    end = min(start + batch_size, total)
+    return total if total - end == 1 else end
+
+
+def batches_an_epoch(total: int, batch_size: int) -> int:
+    """How many batches `batch_end` makes of `total` examples."""
+    whole, rest = divmod(total, batch_size)
+    return max(1, whole + (rest > 1) if batch_size > 1 else total - 1)
