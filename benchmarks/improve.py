@@ -188,7 +188,7 @@ def by_long(_: str, matched: Matched, referee: Referee, first: Outcome, limit: f
 
 
 def space_of(first: Outcome) -> dict[str, Sequence[Any]]:
-    task = str(first.settings["task"])
+    task = str(first.settings["task.name"])
     more = {key: values for word, keys in ONLY.items() if word in task for key, values in keys.items()}
     epochs = [max(1, round(times * first.settings["stop.epochs"])) for times in EPOCHS]
     return {**CHOICES, **more, "stop.epochs": epochs}

@@ -55,7 +55,7 @@ def gnomon_with(allocator: str, *, own_module: bool = False) -> Callable[[Worklo
         with tempfile.TemporaryDirectory() as folder:
             run = gnomon.fit(
                 (inputs, labels),
-                **({"model": work.build_torch()} if own_module else work.gnomon),
+                **({"model": work.build_torch()} if own_module else {**work.gnomon, "dropout": ()}),
                 epochs=epochs,
                 batch_size=BATCH,
                 optimiser="adam",
@@ -63,7 +63,6 @@ def gnomon_with(allocator: str, *, own_module: bool = False) -> Callable[[Worklo
                 schedule="constant",
                 augment="none",
                 weight_decay=0.0,
-                dropout=(),
                 dev=0.02,
                 test=0,
                 allocator=allocator,

@@ -76,7 +76,7 @@ class Studio:
     def stop(self) -> None:
         self.connection.close()
         self.process.terminate()
-        self.process.wait(30)
+        self.process.communicate(timeout=30)
 
 
 def plant(runs: Path) -> str:
