@@ -546,7 +546,7 @@ def a_rar():
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
-@case("usage", "houses.csv: the column to predict is not given", "size, rooms, city, price, sold", "target=sold",
+@case("usage", "houses.csv: the target column is not given", "size, rooms, city, price, sold", "target=sold",
       fix=lambda: ["peek", "houses.csv", "target=sold"])  # fmt: skip
 def no_target():
     houses()
@@ -639,7 +639,7 @@ def an_empty_file():
     return fit_houses()
 
 
-@case("data", "houses.csv: there is one row only")
+@case("data", "houses.csv: there is only one row")
 def one_row():
     put("houses.csv", text(rows(1)))
     return fit_houses()
@@ -683,7 +683,7 @@ def a_delimiter_of_two_characters():
 
 
 @case(
-    "usage", "there is no column 'price'", "one column only", "say delimiter=", fix=lambda: peek_houses("delimiter=#")
+    "usage", "there is no column 'price'", "only one column", "set delimiter=", fix=lambda: peek_houses("delimiter=#")
 )
 def a_delimiter_that_is_not_found():
     put("houses.csv", text(rows()).replace(",", "#"))
@@ -696,31 +696,31 @@ def stranger(name: str, content: bytes, *says: str) -> None:
         return fit_houses()
 
     make.__name__ = name
-    FRESH.append(Case(make, "data", ("houses.csv: is not a table of text", *says), None))
+    FRESH.append(Case(make, "data", ("houses.csv: is not a text table", *says), None))
 
 
-stranger("a_binary_file_named_csv", np.random.default_rng(0).bytes(5000), "its bytes are no text")
+stranger("a_binary_file_named_csv", np.random.default_rng(0).bytes(5000), "its bytes are not text")
 stranger("an_excel_file_named_csv", excel(), "an Excel workbook", "save the sheet as CSV")
 stranger("a_pdf_named_csv", b"%PDF-1.7 ...", "a PDF document")
 stranger("a_page_named_csv", b"<!DOCTYPE html><html>404</html>", "HTML")
 stranger("a_json_named_csv", b'[{"a": 1}]', "JSON")
 
 
-@case("data", "houses.csv: is not a table of text: it is a zip archive")
+@case("data", "houses.csv: is not a text table: it is a zip archive")
 def a_zip_named_csv():
     with zipfile.ZipFile("houses.csv", "w") as archive:
         archive.writestr("inside.csv", text(rows()))
     return fit_houses()
 
 
-@case("data", "houses.csv.gz: the gzip file is cut off or damaged")
+@case("data", "houses.csv.gz: the gzip file is truncated or damaged")
 def a_gzip_cut_off():
     put("houses.csv.gz", gzip.compress(text(rows()).encode()))
     cut("houses.csv.gz")
     return ["fit", "houses.csv.gz", "target=price"]
 
 
-@case("data", "houses.parquet: the Parquet file is cut off or damaged",
+@case("data", "houses.parquet: the Parquet file is truncated or damaged",
       fix=lambda: (parquet("houses.parquet"), ["peek", "houses.parquet", "target=price"])[1])  # fmt: skip
 def a_parquet_cut_off():
     parquet("houses.parquet")
@@ -728,7 +728,7 @@ def a_parquet_cut_off():
     return ["fit", "houses.parquet", "target=price"]
 
 
-@case("data", "houses.parquet: is named like a Parquet file but is none")
+@case("data", "houses.parquet: is named like a Parquet file but is not one")
 def a_csv_named_parquet():
     put("houses.parquet", text(rows()))
     return ["fit", "houses.parquet", "target=price"]
@@ -770,7 +770,7 @@ def a_target_beyond_all_measure():
     return fit_houses()
 
 
-@case("data", "houses.csv: the target 'same' has one class only ('4') in 60 rows")
+@case("data", "houses.csv: the target 'same' has only one class ('4') in 60 rows")
 def a_constant_target():
     with_column("same", lambda i: "4")
     return ["fit", "houses.csv", "target=same"]
@@ -794,20 +794,23 @@ def a_target_like_an_id():
     return ["fit", "houses.csv", "target=id"]
 
 
-@case("data", "houses.csv: no column is left to learn from (id: another value in every row, like an id)")
+@case("data", "houses.csv: no column is left to learn from (id: unique in every row, looks like an ID)")
 def ids_alone():
     put("houses.csv", "id,price\n" + "".join(f"{i},{1.5 * (i % 7)}\n" for i in range(40)))
     return fit_houses()
 
 
-@case("data", "houses.csv: no column is left to learn from (there is none beside the target)")
+@case("data", "houses.csv: no column is left to learn from (there is none besides the target)")
 def a_target_alone():
     put("houses.csv", "price\n" + "".join(f"{1.5 * (i % 7)}\n" for i in range(40)))
     return fit_houses()
 
 
 @case(
-    "usage", "houses.csv: data.group=ctiy is no column", "did you mean 'city'?", fix=lambda: peek_houses("group=city")
+    "usage",
+    "houses.csv: data.group=ctiy is not a column",
+    "did you mean 'city'?",
+    fix=lambda: peek_houses("group=city"),
 )
 def a_group_with_a_typo():
     houses()
@@ -820,13 +823,13 @@ def one_group():
     return fit_houses("group=who")
 
 
-@case("data", "houses.csv: the column 'city' holds text, which has no order in time")
+@case("data", "houses.csv: the column 'city' is text, which has no order in time")
 def a_time_that_is_text():
     houses()
     return fit_houses("time=city")
 
 
-@case("usage", "houses.csv: data.ignore names 'rooom', which is no column", "did you mean 'rooms'?",
+@case("usage", "houses.csv: data.ignore names 'rooom', which is not a column", "did you mean 'rooms'?",
       fix=lambda: peek_houses("ignore=rooms"))  # fmt: skip
 def an_ignored_column_with_a_typo():
     houses()
@@ -1166,25 +1169,25 @@ def decimal_commas():
     return peek_houses()
 
 
-@works("Left out, because they hold no value at all: hole")
+@works("Dropped (no value at all): hole")
 def a_column_of_nothing():
     with_column("hole", lambda i: "")
     return peek_houses()
 
 
-@works("Left out, because they hold one value only: same")
+@works("Dropped (only one value): same")
 def a_column_of_one_value():
     with_column("same", lambda i: "7")
     return peek_houses()
 
 
-@works("Left out, because they hold another value in every row, like an id: id")
+@works("Dropped (unique in every row, looks like an ID): id")
 def a_column_of_ids():
     with_column("id", lambda i: f"a{i}")
     return peek_houses()
 
 
-@works("size: 1 cell is not finite and taken as missing (line 8 holds 'inf')")
+@works("size: 1 cell is not finite, treated as missing (line 8 holds 'inf')")
 def an_infinite_input():
     houses(size_7="inf")
     return peek_houses()

@@ -118,7 +118,7 @@ def test_one_hot_columns_of_a_table_are_classes_of_their_names(tmp_path):
     task, shown, notes = fitted(tmp_path / "t.csv")
     assert task.name == "tabular_classification"
     assert shown.to_list() == np.array(["cat", "dog", "eel"])[classes].tolist()
-    assert any("target_cat, target_dog, target_eel hold one 1 a row (one-hot)" in note for note in notes)
+    assert any("target_cat, target_dog, target_eel have a single 1 per row (one-hot)" in note for note in notes)
     task, shown, _ = fitted(tmp_path / "t.csv", task="multi_task")
     assert task.head.target_names == tuple(columns)
 
@@ -127,7 +127,7 @@ def test_columns_that_are_not_one_hot_are_several_targets():
     targets = np.eye(3, dtype=int)[RNG.integers(0, 3, 60)]
     targets[41] = [1, 1, 0]
     assert fitted((X, targets))[0].name == "multi_task"
-    with pytest.raises(DataError, match=r"they are not one class a row: row 42 has 2 ones.*task=multi_task"):
+    with pytest.raises(DataError, match=r"do not make one class per row: row 42 has 2 ones.*task=multi_task"):
         fitted((X, targets), task="tabular_classification")
 
 

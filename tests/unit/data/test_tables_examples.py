@@ -192,7 +192,7 @@ def test_a_test_table_without_target_is_left_out_and_said(folder):
     tree = folder(train=TRAIN, dev="x,c,label\n3,u,a\n4,v,b\n", test="x,c\n1,u\n")
     reading, _ = read_split_tables(tree, DataSettings())
     assert set(reading.splits) == {"train", "dev"}
-    assert any("test.csv has no column label: it can be predicted, not judged" in note for note in reading.notes)
+    assert any("test.csv has no column label: it can be predicted, not evaluated" in note for note in reading.notes)
 
 
 def test_a_cell_that_does_not_fit_train_is_refused_with_file_and_line(folder):
@@ -203,7 +203,7 @@ def test_a_cell_that_does_not_fit_train_is_refused_with_file_and_line(folder):
 def test_a_class_that_train_never_showed_is_told(folder):
     reading, plan = read_split_tables(folder(train=TRAIN, dev="x,c,label\n1,u,a\n2,u,z\n"), DataSettings())
     assert plan.targets[0].class_names == ("a", "b", "z")
-    assert any("classes of dev that train never shows, so they cannot be learnt: z" in note for note in reading.notes)
+    assert any("classes of dev that are not in train, so they cannot be learned: z" in note for note in reading.notes)
 
 
 def test_a_numeric_looking_class_of_dev_keeps_the_writing_of_train(folder):

@@ -188,7 +188,7 @@ OPEN = [f"{i}.{i + 130}" for i in range(1, 25)] + ["523", "77"]  # 1.131, 2.132 
 def test_where_nothing_says_what_a_mark_is_it_is_not_guessed_and_a_setting_says_it():
     table = column(OPEN)
     assert table.kinds["v"].name == "text"
-    assert "v stays text: '1.131' in line 2 may be a thousand or a fraction: say decimal=. or decimal=," in said(table)
+    assert "v stays text: '1.131' in line 2 may be a thousand or a fraction: set decimal=. or decimal=," in said(table)
     assert column(OPEN, decimal=",").frame["v"][0] == 1131
     assert column(OPEN, decimal=".").frame["v"][0] == 1.131
     assert column(OPEN, separator=",").frame["v"][0] == 1.131  # where commas separate fields, points are decimal
@@ -251,7 +251,7 @@ def test_typed_numbers_fit_every_form_and_a_unit_is_said():
     features = features_of(column(["45%", "7%"] * 2))
     table = table_from_frame(pl.DataFrame({"v": [45.0, 7.0]}), DataSettings(), kinds=kinds_of(features))
     assert table.frame["v"].to_list() == [45, 7]
-    assert "v: numbers are taken as they are; in training they were written like '1234.5%'" in said(table)
+    assert "v: numbers are used as they are; in training they were written like '1234.5%'" in said(table)
 
 
 def test_features_of_runs_from_before_forms_were_kept_read_plain_numbers():
@@ -283,7 +283,7 @@ def test_usual_words_for_missing_are_missing_in_columns_of_numbers_and_dates(wor
 def test_such_words_among_others_are_kept_and_the_setting_that_changes_it_is_said():
     table = read("city,kind,x\n" + "".join(f"{c},{c},{i}\n" for i, c in enumerate(["NA", "Rome", "Oslo"] * 3)))
     assert table.frame["city"][0] == "NA"
-    assert "'NA' is a value of its own in city, kind: say missing=NA if it means that the value is not known." in said(
+    assert "'NA' is a value of its own in city, kind: set missing=NA if it means that the value is unknown." in said(
         table
     )
     assert read("city,x\nNA,1\nRome,2\n", missing=("", "NA")).frame["city"][0] is None
@@ -391,8 +391,8 @@ def test_dates_outside_the_years_1_to_9999_are_gaps_in_inputs_and_refused_elsewh
     far = pl.Series("d", [0, 10**7, 5], dtype=pl.Int32).cast(pl.Date)
     table = table_from_frame(pl.DataFrame({"d": far, "y": [1, 2, 3]}), DataSettings())
     assert table.frame["d"].to_list() == [datetime.date(1970, 1, 1), None, datetime.date(1970, 1, 6)]
-    assert "d: 1 cells lie outside the years 1 to 9999 (the first is row 2)" in said(table)
-    with pytest.raises(DataError, match=r"column 'd': 1 cells lie outside the years 1 to 9999 \(the first is row 2\)"):
+    assert "d: 1 cell outside the years 1 to 9999 (the first is row 2)" in said(table)
+    with pytest.raises(DataError, match=r"column 'd': 1 cell outside the years 1 to 9999 \(the first is row 2\)"):
         table_from_frame(pl.DataFrame({"d": far, "y": [1, 2, 3]}), DataSettings(time="d"))
     assert column(["0000-00-00", "2024-01-02", "2024-01-03"]).frame["v"].null_count() == 1
 
@@ -421,9 +421,9 @@ def test_a_few_such_values_are_classes_as_written_and_numbers_only_where_asked_f
 def test_texts_of_a_frame_that_look_like_numbers_or_dates_are_said():
     frame = pl.DataFrame({"a": ["$5", "$7"], "b": ["2024-01-02", "2024-01-03"], "c": ["x", "y"]})
     notes = said(table_from_frame(frame, DataSettings()))
-    assert "a holds numbers, but its type is text" in notes
-    assert "b holds dates, but its type is text" in notes
-    assert "c holds" not in notes
+    assert "a contains numbers, but its type is text" in notes
+    assert "b contains dates, but its type is text" in notes
+    assert "c contains" not in notes
 
 
 def test_a_demanded_kind_without_a_form_reads_plain_numbers_only():

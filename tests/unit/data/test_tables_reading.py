@@ -126,7 +126,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(text, "decide", decide)
-    with pytest.raises(DataError, match="changed while it was read"):
+    with pytest.raises(DataError, match="changed while it was being read"):
         read_table(path, DataSettings())
 
 
@@ -194,8 +194,8 @@ def test_text_of_a_frame_stays_text_and_nan_is_missing():
     table = table_from_frame(frame, DataSettings())
     assert table.frame["code"].to_list() == ["1", "2", "3"]
     assert table.frame["n"].to_list() == [1.0, None, None]
-    assert any("code holds numbers, but its type is text" in note for note in table.notes)
-    assert any("1 NaN cells" in note for note in table.notes)
+    assert any("code contains numbers, but its type is text" in note for note in table.notes)
+    assert any("1 NaN cell" in note for note in table.notes)
 
 
 @pytest.mark.parametrize("values", [[[1], [2]], [{"a": 1}, {"a": 2}], [b"x", b"y"]])

@@ -1,4 +1,4 @@
-"""Tables: read strictly, typed by a declared rule, planned for training, walked over lazily."""
+"""Tables: read strictly, typed by an explicit rule, planned for training, iterated lazily."""
 
 from gnomon.data.tables.examples import TableExamples, located, read_split_tables, split_files
 from gnomon.data.tables.kinds import Kind

@@ -1,4 +1,4 @@
-"""Dates as people write them: which forms are known, and which of them all cells of a column are written in."""
+"""Dates as people write them: which formats are known, and which of them fits every cell of a column."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-ZONED = "zoned"  # in the place of a form: dates that came with a type and a time zone
+ZONED = "zoned"  # instead of a form: dates that came with a type and a time zone
 
-# chrono's letters for a part -> the exact form of its text
+# chrono's letters for a part -> a pattern for its text
 _PARTS = {
     "%Y": r"\d{4}", "%y": r"\d{2}", "%m": r"\d{1,2}", "%d": r"\d{1,2}", "%B": r"[A-Za-z]{3,9}", "%a": r"[A-Za-z]{3}",
     "%A": r"[A-Za-z]{6,9}", "%H": r"\d{1,2}", "%M": r"\d{2}", "%S": r"\d{2}", "%.f": r"(?:\.\d+)?", "%I": r"\d{1,2}",
@@ -69,7 +69,7 @@ def are_dates(cells: pl.Series, form: str) -> bool:
 
 
 def to_datetimes(cells: pl.Series, form: str) -> pl.Series:
-    """Datetimes in microseconds, in UTC where they have a zone; null where a cell is no date of that form."""
+    """Datetimes in microseconds, in UTC if they have a zone; null where a cell is not a date of that form."""
     found = cells.str.to_datetime(form, time_unit="us", strict=False)
     if found.dtype.time_zone is not None:  # type: ignore[attr-defined]  # a Datetime has one, or None
         found = in_utc(found)
@@ -99,9 +99,9 @@ def has_zone(form: str) -> bool:
 
 
 def fitting(forms: Sequence[str], trained: str) -> list[str]:
-    """Those of the forms that are to be read at prediction: that of training, or else ISO's, which is never unclear.
+    """The forms to read at prediction: that of training, otherwise ISO's, which is never ambiguous.
 
-    `trained`: "" or ZONED where training had dates with a type.
+    `trained`: "" or ZONED if training had typed dates.
     """
     if trained in forms:
         return [trained]
@@ -109,13 +109,13 @@ def fitting(forms: Sequence[str], trained: str) -> list[str]:
 
 
 def in_words(form: str) -> str:
-    """`day/month/year`, and what else is to be said about a form; "" where it needs no words."""
-    said = []
+    """`day/month/year`, and anything else worth saying about a form; "" if it needs no words."""
+    words = []
     day = next((each for each in sorted(_DAYS, key=len, reverse=True) if form.startswith(each)), "")
     if re.fullmatch(r"%[dm][/-]%[dm][/-]%[yY]|%y-%m-%d", day):
-        said.append(re.sub(r"%(.)", lambda part: _ORDERS[part[1]], day))
+        words.append(re.sub(r"%(.)", lambda part: _ORDERS[part[1]], day))
     if "%y" in day:
-        said.append("with the years 00 to 69 as 2000 to 2069")
+        words.append("with the years 00 to 69 as 2000 to 2069")
     if has_zone(form):
-        said.append("in UTC")
-    return ", ".join(said)
+        words.append("in UTC")
+    return ", ".join(words)

@@ -1,4 +1,4 @@
-"""How the bytes of a text table become text and rows: encoding, line ends and separator, found or declared."""
+"""How the bytes of a text table become text and rows: encoding, line ends and separator, detected or declared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BOMS = (  # the longer ones first: UTF-16's is a prefix of UTF-32's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Western European letters stand alone or in pairs among ASCII ones. Longer runs, the byte pairs of UTF-8 and bytes
+# Western European letters occur alone or in pairs among ASCII ones. Longer runs, the byte pairs of UTF-8 and bytes
 # without a letter mean another encoding, or damage.
 _EXCEL_LINE = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:[ \t]*(?:#|//|%)[^\n]*\n)+")
@@ -68,9 +68,9 @@ class OtherDialectError(Exception):
 
 
 def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
-    """Find compression, encoding, line ends and separator from the first bytes; what is unusual is in `notes`.
+    """Detect compression, encoding, line ends and separator from the first bytes; anything unusual is in `notes`.
 
-    Raises DataError for what is no table of text or could be read in two ways, UsageError for unusable settings.
+    Raises DataError if it is not a text table or could be read in two ways, UsageError for unusable settings.
     """
     head = raw.head()
     notes: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
         Dialect(",", "utf-8", settings.encoding is not None, is_gzip, notes=notes), raw, head, settings.encoding
     )
     if dialect.encoding == "utf-8" and is_binary(head):
-        raise raw.bad("is not a table of text: its bytes are no text.", fix="give a CSV, TSV or Parquet file.")
+        raise raw.bad("is not a text table: its bytes are not text.", fix="give a CSV, TSV or Parquet file.")
     try:
         sample = next(utf8_pieces(raw, dialect, SAMPLE_BYTES), b"")
     except OtherDialectError as other:
@@ -114,7 +114,7 @@ def _with_encoding(dialect: Dialect, raw: RawTable, head: bytes, declared: str |
         except (LookupError, ValueError):
             raise UsageError(
                 f"data.encoding={declared} is not a text encoding.",
-                fix="say encoding=utf-8, latin-1, windows-1252, utf-16 or shift_jis, for instance.",
+                fix="set encoding=utf-8, latin-1, windows-1252, utf-16 or shift_jis, for example.",
             ) from None
     for mark, encoding in _BOMS:
         if head.startswith(mark):
@@ -134,12 +134,12 @@ def _with_encoding(dialect: Dialect, raw: RawTable, head: bytes, declared: str |
 
 
 def _with_separator(dialect: Dialect, raw: RawTable, text: str, declared: str | None) -> Dialect:
-    """The separator with which most sampled rows are as wide as the header; the wider header where two fit."""
+    """The separator with which most sampled rows are as wide as the header; if two fit, the wider header."""
     if declared is not None:
         separator = {"tab": "\t", "\\t": "\t"}.get(declared, declared)
         if len(separator) != 1 or not separator.isascii() or separator in '"\n\r\0':
             what = f"data.delimiter={declared!r} is not one plain character."
-            raise UsageError(what, fix="say delimiter=';' or delimiter=tab, for instance.")
+            raise UsageError(what, fix="set delimiter=';' or delimiter=tab, for example.")
         return replace(dialect, separator=separator)
     if len(text) >= SAMPLE_BYTES // 2 and "\n" in text:
         text = text[: text.rindex("\n") + 1]  # the last row may be cut
@@ -153,11 +153,11 @@ def _with_separator(dialect: Dialect, raw: RawTable, text: str, declared: str | 
         ways = f"{SEPARATORS[best]} or by {SEPARATORS[rivals[0]]}"
         raise raw.bad(
             f"its fields may be separated by {ways}: both give rows of the same width.",
-            fix=f"say which: delimiter='{best}' or delimiter='{rivals[0]}'.",
+            fix=f"set it: delimiter='{best}' or delimiter='{rivals[0]}'.",
         )
     if best == ",":
         return dialect
-    note = f"{raw.shown}: fields are separated by {SEPARATORS[best]} (delimiter=... to overrule)."
+    note = f"{raw.shown}: fields are separated by {SEPARATORS[best]} (delimiter=... to override)."
     return dialect.but(note, separator=best)
 
 
@@ -174,7 +174,7 @@ def _refuse_comment(raw: RawTable, text: str) -> None:
 
 
 def _fit(text: str, separator: str) -> tuple[float, int]:
-    """The share of rows as wide as the header, and that width; (0, 1) where the header is one cell."""
+    """The share of rows as wide as the header, and that width; (0, 1) if the header is one cell."""
     widths: list[int] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
@@ -182,7 +182,7 @@ def _fit(text: str, separator: str) -> tuple[float, int]:
                 widths.append(len(row))
             if len(widths) == SAMPLE_ROWS:
                 break
-    except csv.Error:  # a cell beyond csv's own limit: the rows before it are enough to go by
+    except csv.Error:  # a cell beyond csv's own limit: the rows before it are enough
         pass
     if not widths or widths[0] < 2:
         return 0.0, 1
@@ -212,7 +212,7 @@ def utf8_pieces(raw: RawTable, dialect: Dialect, size: int) -> Iterator[bytes]:
         yield text
 
 
-_SAY_ENCODING = "say which encoding it is: encoding=utf-8, windows-1252, windows-1251, shift_jis, gb18030 ..."
+_SAY_ENCODING = "set the encoding: encoding=utf-8, windows-1252, windows-1251, shift_jis, gb18030 ..."
 
 
 def _checked_utf8(raw: RawTable, dialect: Dialect, size: int) -> Iterator[bytes]:
@@ -239,19 +239,19 @@ def _checked_utf8(raw: RawTable, dialect: Dialect, size: int) -> Iterator[bytes]
 
 
 def _not_utf8(raw: RawTable, dialect: Dialect, line: int, byte: int, has_other_letters: bool) -> NoReturn:
-    """Read again as windows-1252 where that may be; DataError where other letters are UTF-8 or it was declared."""
+    """Read again as windows-1252 if that is possible; DataError if other letters are UTF-8 or it was declared."""
     what = f"byte 0x{byte:02X} in line {line} is not UTF-8"
     if dialect.is_declared:
         raise raw.bad(f"{what}, which was declared.", line=line, fix="leave encoding=... out, or " + _SAY_ENCODING)
     if has_other_letters:
         what = f"{what}, though other letters of the file are."
         raise raw.bad(what, line=line, fix="repair that letter; or " + _SAY_ENCODING)
-    note = f"{raw.shown} is read as windows-1252 (latin-1), because {what} (encoding=... to overrule)."
+    note = f"{raw.shown} is read as windows-1252 (latin-1), because {what} (encoding=... to override)."
     raise OtherDialectError(dialect.but(note, encoding="cp1252"))
 
 
 def _check_western(raw: RawTable, piece: bytes, line: int) -> None:
-    """Raise DataError where windows-1252 is not plausible either: an encoding is stated or refused, never guessed."""
+    """Raise DataError if windows-1252 is not plausible either: an encoding is reported or refused, never guessed."""
     found = _NOT_WESTERN.search(piece)
     if found:
         line += _line_ends(piece[: found.start()])

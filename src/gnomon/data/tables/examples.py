@@ -41,7 +41,7 @@ _SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 @final
 @dataclass(frozen=True, eq=False)
 class TableExamples(Examples):
-    """N rows of a table. The id of an example is its line in the file (its row where there are no lines), from 1."""
+    """N rows of a table. The id of an example is its line in the file (its row if there are no lines), from 1."""
 
     table: Table
     feature_names: tuple[str, ...]
@@ -51,7 +51,7 @@ class TableExamples(Examples):
     stratum: pl.Series | None = None  # of every row of the table
     positions: np.ndarray | None = None  # (N,) rows of the table; None: all of them, in order
     ids: pl.Series | None = None  # of every row of the table; None: their lines
-    source: pl.Series | None = None  # of every row of the table: where it came from; None: nobody asked
+    source: pl.Series | None = None  # of every row of the table: where it came from; None: not asked for
     label_types: Mapping[str, LabelType] = field(default_factory=dict)  # of the targets, as they were given
 
     @staticmethod
@@ -82,7 +82,7 @@ class TableExamples(Examples):
 
     @cached_property
     def index(self) -> pl.DataFrame:
-        """As `Examples.index`; `label` is the class, `stratum` that or the tenth a number falls into; no tags."""
+        """As `Examples.index`; `label` is the class, `stratum` the class or the tenth a number falls into; no tags."""
         is_number = self.stratum is None or self.stratum.dtype.is_numeric()
         return pl.DataFrame(
             {
@@ -113,7 +113,7 @@ class TableExamples(Examples):
         return replace(self, positions=chosen if self.positions is None else self.positions[chosen])
 
     def join(self, other: Self) -> Self:
-        """These rows, then those of `other`, in the columns of these. Raises DataError where `other` lacks one."""
+        """These rows, then those of `other`, in the columns of these. Raises DataError if `other` lacks one."""
         if other.table is self.table:
             return replace(self, positions=np.concatenate([self._positions, other._positions]))
         names = [*self.feature_names, *self.target_names, *filter(None, (self.group, self.time))]
@@ -197,7 +197,7 @@ class TableExamples(Examples):
 
 
 def _two_names(first: str, second: str) -> tuple[str, str]:
-    """Short names that tell two origins apart."""
+    """Short names that distinguish two origins."""
     short = first.rpartition("/")[2], second.rpartition("/")[2]
     if short[0] != short[1]:
         return short
@@ -205,7 +205,7 @@ def _two_names(first: str, second: str) -> tuple[str, str]:
 
 
 def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Series:
-    """One column of two tables, in a type that holds both. Raises DataError where they do not go together."""
+    """One column of two tables, in a type that fits both. Raises DataError if they do not go together."""
     a, b = first.get_column(name), second.get_column(name)
     _check_units(first.table, second.table, name)
     if a.dtype != b.dtype:
@@ -223,7 +223,7 @@ def _chained(first: TableExamples, second: TableExamples, name: str) -> pl.Serie
 
 
 def _check_units(first: Table, second: Table, name: str) -> None:
-    """Raise DataError where one table has another unit or currency in a column than the other."""
+    """Raise DataError if one table has another unit or currency in a column than the other."""
     ours, theirs = (table.kinds[name].number if name in table.kinds else PLAIN for table in (first, second))
     is_written = first.unit == second.unit == "line"
     if is_written and (ours.prefix, ours.suffix) != (theirs.prefix, theirs.suffix):
@@ -231,7 +231,7 @@ def _check_units(first: Table, second: Table, name: str) -> None:
             f"column {quoted(name)} is written like {quoted(theirs.example)} here, "
             f"like {quoted(ours.example)} in {first.origin}."
         )
-        raise DataError(what, where=second.origin, fix="write its numbers alike in both, in the same unit.")
+        raise DataError(what, where=second.origin, fix="write its numbers the same way in both, in the same unit.")
 
 
 def _has_zone(examples: TableExamples, name: str) -> bool:
@@ -266,7 +266,7 @@ def _stratum(target: pl.Series) -> pl.Series:
 
 # --- sources that divide themselves -----------------------------------------------------------------------------------
 def split_files(tree: Tree) -> dict[str, str] | None:
-    """{split: file name} where a folder is a train table with dev or test tables beside it; None where it is not."""
+    """{split: file name} if a folder is a train table with dev or test tables beside it; otherwise None."""
     found: dict[str, str] = {}
     for file in tree.files:
         leaf = file.name.rpartition("/")[2].lower()
@@ -275,7 +275,7 @@ def split_files(tree: Tree) -> dict[str, str] | None:
             continue
         split = _SPLIT_FILES.get(leaf.removesuffix(suffix))
         if split in found:
-            what = f"{display_name(found[split])} and {display_name(file.name)} are both called like {split} data."
+            what = f"{display_name(found[split])} and {display_name(file.name)} are both named like {split} data."
             raise DataError(what, where=tree.origin, fix="keep one of them in the folder.")
         if split is not None:
             found[split] = file.name
@@ -285,7 +285,7 @@ def split_files(tree: Tree) -> dict[str, str] | None:
 def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None = None) -> tuple[Reading, TargetPlan]:
     """Read train, dev and test tables of a folder or archive; types and inputs are decided on train.
 
-    Raises DataError where columns differ, naming them; a test table that only lacks the target is left out and told.
+    Raises DataError if columns differ, naming them; a test table that only lacks the target is skipped with a note.
     """
     files = split_files(tree)
     if files is None:
@@ -304,7 +304,7 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
         extra = sorted(names - set(train.frame.columns))
         shown = display_name(files[split])
         if lacking and set(lacking) <= targets and split == "test":
-            notes.append(f"{shown} has no column {first_names(lacking)}: it can be predicted, not judged; left out.")
+            notes.append(f"{shown} has no column {first_names(lacking)}: it can be predicted, not evaluated; left out.")
             continue
         if lacking or extra:
             parts = [f"lacks {first_names(lacking)}"] * bool(lacking) + [f"adds {first_names(extra)}"] * bool(extra)
@@ -339,6 +339,6 @@ def _names(tree: Tree, name: str, settings: DataSettings) -> list[str]:
 
 
 def located(tree: Tree, name: str) -> tuple[Path, bytes | None]:
-    """Where a member lies, and its content if it is no file of its own: a big table is not to be held as bytes too."""
+    """Where a member is, and its content unless it is a file of its own: big tables are not also kept as bytes."""
     path = Path(tree.origin) / name
     return path, None if path.is_file() else tree.read(name)

@@ -1,4 +1,4 @@
-"""Frames of pandas and Arrow as those of polars: names and types of columns are checked, an index is left out."""
+"""pandas and Arrow frames as polars frames: names and types of columns are checked, an index is left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gnomon.data.source import first_names
 from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.rows import check_names
 
-# What the libraries raise on columns that polars does not know. Its own panics are no Exceptions.
+# What the libraries raise on columns that polars does not support. Its own panics are not Exceptions.
 _NOT_TAKEN = (
     TypeError, ValueError, ArithmeticError, NotImplementedError,
     pl.exceptions.PolarsError, pl.exceptions.PanicException,
@@ -24,7 +24,7 @@ _ARROW_UNKNOWN = ("decimal256", "month_day_nano_interval", "run_end_encoded")  #
 
 
 def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
-    """A polars, pandas or pyarrow frame as a polars one; what is left out is told in `notes`. Raises DataError."""
+    """A polars, pandas or pyarrow frame as a polars one; what is left out is in `notes`. Raises DataError."""
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if isinstance(frame, pl.DataFrame):
@@ -49,7 +49,7 @@ def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
 
 
 def index_columns(metadata: Mapping[Any, Any]) -> tuple[str, ...]:
-    """The columns that hold the index of a pandas frame, as the metadata of its Parquet file or Arrow table say."""
+    """The columns that hold the index of a pandas frame, according to its Parquet or Arrow metadata."""
     text: Any = metadata.get("pandas") or metadata.get(b"pandas")
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         return tuple(name for name in json.loads(text).get("index_columns", ()) if isinstance(name, str))
@@ -57,12 +57,12 @@ def index_columns(metadata: Mapping[Any, Any]) -> tuple[str, ...]:
 
 
 def index_note(origin: str, names: Sequence[str]) -> str:
-    """That an index is not an input, and how it becomes one."""
+    """A note that an index is not an input, and how it becomes one."""
     return f"{origin}: its index ({first_names(names)}) is not used; reset_index() makes it a column."
 
 
 def _plain_pandas(frame: Any, origin: str, notes: list[str]) -> Any:
-    """A pandas frame without its index, with names that are texts, and sparse or very long numbers as usual ones."""
+    """A pandas frame without its index, with text names, and sparse or very long numbers as ordinary ones."""
     names = [str(name) for name in frame.columns]
     check_names(names, origin, can_be_headless=False)
     index = frame.index
@@ -79,20 +79,20 @@ def _plain_pandas(frame: Any, origin: str, notes: list[str]) -> Any:
 
 
 def _which_is_not_taken(frame: Any, error: BaseException, origin: str) -> DataError:
-    """The error naming the first column that cannot be taken over by itself."""
+    """The error naming the first column that cannot be converted."""
     for name in getattr(frame, "columns", ()) if hasattr(frame, "iloc") else ():
         try:
             pl.DataFrame(frame[[name]])
         except _NOT_TAKEN as one:
             return _not_taken(name, f"of the type {frame[name].dtype} ({_first_line(one)})", origin)
-    return DataError(f"cannot be taken over: {_first_line(error)}.", where=origin, fix="give a CSV or Parquet file.")
+    return DataError(f"cannot be converted: {_first_line(error)}.", where=origin, fix="give a CSV or Parquet file.")
 
 
 def _not_taken(name: str, why: str, origin: str) -> DataError:
     return DataError(
-        f"column {quoted(name)} cannot be taken over: it is {why}; perhaps it mixes types.",
+        f"column {quoted(name)} cannot be converted: it is {why}; perhaps it mixes types.",
         where=origin,
-        fix="give it one type of numbers, texts, truths or dates (astype(str), for instance), or leave it out.",
+        fix="give it one type of numbers, text, booleans or dates (astype(str), for example), or leave it out.",
     )
 
 

@@ -1,9 +1,9 @@
-"""What the cells of a column are: numbers, booleans, dates or text, decided from all of them by a declared rule.
+"""What the cells of a column are: numbers, booleans, dates or text, decided from all of them by an explicit rule.
 
-A column is typed only when every cell fits, and numbers and dates only when all of them are written in one form, which
+A column is typed only if every cell fits, and numbers and dates only if all of them are written in one form, which
 is kept: at prediction the same form is read and no other. Otherwise a column stays text, as written. Two exceptions,
-both stated in the notes: spaces around a number are ignored, and in an input column of nothing but numbers, or dates,
-and usual words for "missing" those words are read as missing. A target is never bent that way.
+both reported in the notes: spaces around a number are ignored, and in an input column of only numbers, or dates, and
+usual words for "missing", those words are read as missing. A target never gets such exceptions.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from gnomon.data.tables import dates
 from gnomon.data.tables.numbers import PLAIN, Cells, Look, Marks, NumberForm, form_of, to_numbers
 from gnomon.data.tables.raw import quoted
 
-MAX_CATEGORIES = 10_000  # distinct texts up to which a column is held as codes, and may be an input
-MAX_INTEGER_CLASSES = 20  # different whole numbers up to which they are taken for classes ...
-MIN_ROWS_A_CLASS = 4  # ... if there are at least this many rows for each on average
+MAX_CATEGORIES = 10_000  # distinct texts up to which a column is stored as codes, and may be an input
+MAX_INTEGER_CLASSES = 20  # distinct whole numbers up to which they are classes ...
+MIN_ROWS_PER_CLASS = 4  # ... if there are at least this many rows for each on average
 NUMBER_SHARE = 0.9  # of the cells that are numbers, from which the others are named
-MISSING_WORDS = (  # compared in lower case, without spaces around
+MISSING_WORDS = (  # compared in lower case, without surrounding spaces
     "", "na", "n/a", "#n/a", "#na", "<na>", "n.a.", "nan", "-nan", "null", "(null)", "nil", "none", "nat", "missing",
     "unknown", "?", "-", "--", ".", "\\n", "#div/0!", "#value!", "#ref!", "#num!", "#null!", "#name?",
     "0000-00-00", "0000-00-00 00:00:00",
@@ -79,7 +79,7 @@ class Tally:
     others: Cells = field(default_factory=Cells)
 
     def add(self, cells: pl.Series, lines: np.ndarray) -> None:
-        """Take in a chunk of text cells and the lines they stand on."""
+        """Add a chunk of text cells and the lines they are on."""
         self.rows += len(cells)
         is_present = ~cells.is_in(self.missing)
         if not is_present.all():
@@ -98,7 +98,7 @@ class Tally:
         self._add_dates(rest, rest_lines)
 
     def _add_dates(self, cells: pl.Series, lines: np.ndarray) -> None:
-        """Count cells as dates as long as all of them fit one form and none is a number; else as others."""
+        """Count cells as dates as long as all of them fit one form and none is a number; otherwise as others."""
         every = pl.repeat(True, len(cells), eager=True)
         if self.numbers or self.infinite.count:
             self.dates = ()
@@ -115,7 +115,7 @@ class Tally:
         self.others.add(cells, every, lines)
 
     def _add_numbers(self, cells: pl.Series, lines: np.ndarray) -> tuple[pl.Series, np.ndarray]:
-        """Count the numbers and the words for missing; the other cells and their lines come back."""
+        """Count the numbers and the words for missing; returns the other cells and their lines."""
         form = self.demanded.number if self.demanded else PLAIN
         numbers = to_numbers(cells, form)
         is_finite = numbers.is_finite().fill_null(value=False)
@@ -139,7 +139,7 @@ class Tally:
         return rest, rest_lines
 
     def _may_be_dressed(self, cells: pl.Series) -> bool:
-        """Whether the first of some cells look like numbers: words are not to be searched for them one by one."""
+        """Whether the first of some cells look like numbers: words need not be searched for them one by one."""
         digits = cells.head(100).str.contains("[0-9]")
         return self.others.count <= self.numbers and 2 * int(digits.sum()) >= len(digits)
 
@@ -176,7 +176,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a column of text is read, and what a person should know about it."""
+    """How a text column is read, and what a person should know about it."""
 
     name: str
     kind: Kind
@@ -185,7 +185,7 @@ class Decision:
     notes: tuple[str, ...] = ()
     doubt: Doubt | None = None
     kept_word: str = ""  # a usual word for "missing" that is a value of the column, and how often
-    number: Kind | None = None  # of a text that could be read as numbers, and is not because it is to be classes
+    number: Kind | None = None  # of a text that could be read as numbers, but is to be classes
 
 
 def decide(tally: Tally, role: Role, marks: Marks) -> Decision:
@@ -213,7 +213,7 @@ def decide(tally: Tally, role: Role, marks: Marks) -> Decision:
 
 
 def _as_written(tally: Tally) -> Decision:
-    """Of columns that group or order the examples: no cell is bent."""
+    """For columns that group or order the examples: no exceptions."""
     is_plain = tally.numbers + tally.infinite.count == tally.present and not tally.look.dressed.count
     if is_plain and not tally.leading_zeros.count and not tally.too_large.count:
         return _number(tally, "as written", PLAIN)
@@ -223,7 +223,7 @@ def _as_written(tally: Tally) -> Decision:
 
 
 def _numbers(tally: Tally, role: Role, marks: Marks) -> Decision:
-    """A column of nothing but numbers, and perhaps words for missing."""
+    """A column of only numbers, and perhaps words for missing."""
     form = form_of(tally.look, marks)
     for zeros in (tally.leading_zeros, tally.look.leading_zeros):
         if zeros.count:
@@ -242,9 +242,9 @@ def _numbers(tally: Tally, role: Role, marks: Marks) -> Decision:
 
 
 def _are_few(tally: Tally) -> bool:
-    """Whether a target's values are so few that they are classes."""
+    """Whether a target has so few values that they are classes."""
     distinct = len(tally.distinct) if tally.distinct is not None else MAX_CATEGORIES
-    return distinct <= MAX_INTEGER_CLASSES and tally.present >= MIN_ROWS_A_CLASS * distinct
+    return distinct <= MAX_INTEGER_CLASSES and tally.present >= MIN_ROWS_PER_CLASS * distinct
 
 
 def _odd_one(tally: Tally) -> Cells | None:
@@ -307,7 +307,7 @@ def _number(tally: Tally, role: Role, form: NumberForm) -> Decision:
     if tally.words.count:
         notes.append(f"{shown}: {_cells(tally.words)} read as missing ({tally.words.shown}).")
     if tally.infinite.count and role == "input":
-        notes.append(f"{shown}: {_cells(tally.infinite)} not finite and taken as missing ({tally.infinite.shown}).")
+        notes.append(f"{shown}: {_cells(tally.infinite)} not finite, treated as missing ({tally.infinite.shown}).")
     is_whole = not tally.fractions and not tally.infinite.count
     dtype = _smallest(tally.low, tally.high) if is_whole else pl.Float64()
     return Decision(tally.name, Kind("number", number=form), dtype, notes=tuple(notes))
@@ -331,7 +331,7 @@ def _smallest(low: int, high: int) -> pl.DataType:
 
 
 def _dates(tally: Tally) -> Decision:
-    """A column of nothing but dates, and perhaps words for missing; text where their order is not clear."""
+    """A column of only dates, and perhaps words for missing; text if their order is ambiguous."""
     shown, forms = display_name(tally.name), tally.dates or ()
     if len(forms) > 1:
         orders = " or ".join(dates.in_words(form) for form in forms[:3])
@@ -355,7 +355,7 @@ def _text(tally: Tally, why: str) -> Decision:
 
 
 def near_twins(name: str, texts: Iterable[str]) -> str:
-    """A sentence about texts that differ by case, by spaces around them or by their bytes alone; "" if none do."""
+    """A sentence about texts that differ only in case, in spaces around them or in their bytes; "" if there are none."""
 
     def folded(text: str) -> str:
         return unicodedata.normalize("NFKC", text).strip().casefold()
@@ -368,7 +368,10 @@ def near_twins(name: str, texts: Iterable[str]) -> str:
     how = next(filter(None, (look_alike(text, twins[0]) for text in twins[0])), "")
     first += f" ({how})" if how else ""
     more = f" (and {len(twins) - 1} more such groups)" if len(twins) > 1 else ""
-    return f"{display_name(name)}: {first} are kept as different values{more}; if they mean the same, write them alike."
+    return (
+        f"{display_name(name)}: {first} are kept as different values{more}; "
+        "if they mean the same, write them the same way."
+    )
 
 
 # --- cells to values --------------------------------------------------------------------------------------------------

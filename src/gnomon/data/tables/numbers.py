@@ -1,7 +1,7 @@
-"""Numbers as people write them: marks between thousands, a decimal comma, currencies, units, brackets for negatives.
+"""Numbers as people write them: thousands separators, decimal commas, currencies, units, brackets for negatives.
 
-Plain numbers (`-1234.5`, `1e3`) are read without any of this. Where a column is dressed otherwise, its cells are looked
-at one sort after the other (`Look`), and if all of them agree on one form (`NumberForm`), the column is read in it.
+Plain numbers (`-1234.5`, `1e3`) are read without any of this. If a column is formatted otherwise, its cells are
+examined one sort after another (`Look`), and if all of them agree on one form (`NumberForm`), the column is read in it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import polars as pl
 from gnomon.data.tables.raw import quoted
 
 SHOWN_CELLS = 5  # kept of each odd sort, for messages
-MOST_AFFIXES = 3  # currencies or units from which a column is no column of numbers with a unit
-ENOUGH = 20  # cells such as 1.165, beside whole numbers, from which a mark between thousands is as likely as a decimal
+MOST_AFFIXES = 3  # currencies or units from which a column is not a column of numbers with a unit
+ENOUGH = 20  # cells such as 1.165, beside whole numbers, from which a thousands separator is as likely as a decimal
 
-_FIRST = 1000  # cells looked at before all are
-_SPACES = " \u00a0\u2007\u2009\u202f"  # between thousands: also the ones that do not break, figure-wide and thin
+_FIRST = 1000  # cells examined before all are
+_SPACES = " \u00a0\u2007\u2009\u202f"  # thousands separators: also non-breaking, figure and thin spaces
 _APOSTROPHES = "'\u2019"
 _MINUSES = "\u2212\u2013\ufe63\uff0d"  # minus, en dash, small and full-width hyphen
 _CODES = (
@@ -45,13 +45,13 @@ Mark = Literal["", ".", ",", " ", "'", "_"]
 
 @dataclass(frozen=True)
 class NumberForm:
-    """How all numbers of a column are written; as it stands, plainly."""
+    """How all numbers of a column are written; by default, plainly."""
 
     decimal: Literal[".", ","] = "."
     thousands: Mark = ""  # between groups of three digits
     prefix: str = ""  # a currency in front
     suffix: str = ""  # a percent sign, currency or unit behind
-    negative: Literal["", "()", "-"] = ""  # (5) or 5- for -5, beside the sign in front
+    negative: Literal["", "()", "-"] = ""  # (5) or 5- for -5, besides the sign in front
 
     @property
     def is_plain(self) -> bool:
@@ -93,7 +93,7 @@ class Cells:
 
 @dataclass
 class Look:
-    """What the numbers of one column look like, gathered chunk by chunk."""
+    """What the numbers of one column look like, collected chunk by chunk."""
 
     affixes: dict[tuple[str, str], Cells] = field(default_factory=dict)  # (prefix, suffix), of numbers that have one
     bare: Cells = field(default_factory=Cells)  # without either
@@ -102,11 +102,11 @@ class Look:
     groups: dict[str, Cells] = field(default_factory=dict)  # mark -> with that mark between thousands, beyond doubt
     open_points: Cells = field(default_factory=Cells)  # 1.165: a decimal point, or one between thousands
     open_commas: Cells = field(default_factory=Cells)  # 1,165: likewise
-    plain: int = 0  # that need no dress to be read
+    plain: int = 0  # readable without any of this
     whole: int = 0  # without any mark
     brackets: Cells = field(default_factory=Cells)  # (5)
     trailing: Cells = field(default_factory=Cells)  # 5-
-    minuses: Cells = field(default_factory=Cells)  # another letter than the hyphen for the sign
+    minuses: Cells = field(default_factory=Cells)  # a sign other than the hyphen
     leading_zeros: Cells = field(default_factory=Cells)
     dressed: Cells = field(default_factory=Cells)  # not plain
 
@@ -114,7 +114,7 @@ class Look:
         """Plain numbers, of which `bare` knows: those with a point or an exponent, and how many have neither."""
         self.plain += len(fractions) + whole
         self.whole += whole
-        for some in (fractions.head(_FIRST), fractions):  # the first of them settle nearly every column
+        for some in (fractions.head(_FIRST), fractions):  # the first ones settle nearly every column
             if not len(some) or self.points.count:
                 return
             is_open = some.str.contains(_OPEN_POINT)
@@ -122,7 +122,7 @@ class Look:
         self.open_points.add(fractions, is_open, lines)
 
     def add_dressed(self, cells: pl.Series, lines: np.ndarray) -> pl.Series:
-        """Take in cells that are no plain numbers; which of them are numbers all the same."""
+        """Add cells that are not plain numbers; returns which of them are numbers all the same."""
         simple = cells.str.contains(_SIMPLE_COMMA)
         if simple.any():
             self._add_simple(cells, simple, lines)
@@ -139,7 +139,7 @@ class Look:
         """Numbers with a comma and nothing else."""
         self.bare.add(cells, simple, lines)
         self.dressed.add(cells, simple, lines)
-        if self.commas.count:  # what the others mean is settled
+        if self.commas.count:  # the meaning of the others is settled
             return
         is_open = simple & cells.str.contains(_OPEN_COMMA)
         self.open_commas.add(cells, is_open, lines)
@@ -189,12 +189,12 @@ class Look:
 
     @property
     def decimals(self) -> set[str]:
-        """The decimal marks that are in it beyond doubt."""
+        """The decimal marks that are certain."""
         return {mark for mark, cells in ((".", self.points), (",", self.commas)) if cells.count}
 
 
 def _parts(cells: pl.Series) -> pl.DataFrame:
-    """Sign, prefix, body, suffix ... of every cell; null where it looks like no number."""
+    """Sign, prefix, body, suffix ... of every cell; null where it does not look like a number."""
     return cells.str.strip_chars().str.extract_groups(_DRESSED).struct.unnest()
 
 
@@ -205,7 +205,7 @@ def _look_dressed(cells: pl.Series) -> bool:
 
 
 def _bodies() -> list[tuple[str, str, str]]:
-    """(pattern, what a mark in it is, the mark between thousands) of the digits of a number; no two fit one cell."""
+    """(pattern, meaning of its mark, the thousands separator) for the digits of a number; no two fit one cell."""
     found = [(r"^\d+$", "whole", "")]
     for mark in (" ", "'", "_"):
         grouped = rf"^\d{{1,3}}(?:{mark}\d{{3}})+"
@@ -229,14 +229,14 @@ _BODIES = _bodies()
 
 @dataclass(frozen=True)
 class Marks:
-    """What is known about the numbers of a whole file: its separator and, where its columns agree, its decimal mark."""
+    """What is known about the numbers of a whole file: its separator and, if its columns agree, its decimal mark."""
 
     separator: str
     decimal: str = ""  # "." or ",", as set or as other columns show it; "": unknown
 
 
 def common_mark(looks: list[Look], separator: str, declared: str | None) -> Marks:
-    """The decimal mark that is in the file beyond doubt, if there is one alone; or the declared one."""
+    """The decimal mark that is certain for the file, if there is only one; or the declared one."""
     if declared is not None:
         return Marks(separator, declared)
     decimals = set().union(*(look.decimals for look in looks if len(look.decimals) == 1))
@@ -257,7 +257,7 @@ def form_of(look: Look, marks: Marks) -> NumberForm | str:
 
 
 def _torn_affixes(look: Look) -> str:
-    """Where not all numbers have the same currency or unit: which have another."""
+    """If not all numbers have the same currency or unit: which ones differ."""
     if not look.affixes or (len(look.affixes) == 1 and not look.bare.count):
         return ""
     sorts = sorted([*look.affixes.values(), look.bare], key=lambda cells: -cells.count)
@@ -268,7 +268,7 @@ def _torn_affixes(look: Look) -> str:
 
 
 def _torn_marks(look: Look) -> str:
-    """Where a mark means two things, or two marks mean one: the cells that show it."""
+    """If a mark means two things, or two marks mean one: the cells that show it."""
     if look.points.count and look.commas.count:
         return f"some of its numbers have a decimal comma ({look.commas.shown}), some a point ({look.points.shown})"
     if len(look.groups) > 1:
@@ -291,7 +291,7 @@ def _torn_negatives(look: Look) -> str:
 
 
 def _settled(look: Look, marks: Marks) -> tuple[str, str] | str:
-    """(the decimal mark, the mark between thousands); or why it is not clear what those of 1.165 or 1,165 are."""
+    """(the decimal mark, the thousands separator); or why it is ambiguous what those of 1.165 or 1,165 are."""
     decimal, group = next(iter(look.decimals), ""), next(iter(look.groups), "")
     for mark, other, cells in ((".", ",", look.open_points), (",", ".", look.open_commas)):
         if not cells.count or mark in (decimal, group):
@@ -302,7 +302,7 @@ def _settled(look: Look, marks: Marks) -> tuple[str, str] | str:
             is_decimal = marks.decimal == mark
         elif marks.separator != "," and look.whole and cells.count >= ENOUGH:
             line, cell = cells.first[0]
-            return f"{quoted(cell)} in line {line} may be a thousand or a fraction: say decimal=. or decimal=,"
+            return f"{quoted(cell)} in line {line} may be a thousand or a fraction: set decimal=. or decimal=,"
         else:
             is_decimal = mark == "." or marks.separator != ","
         if is_decimal:
@@ -316,7 +316,7 @@ def _settled(look: Look, marks: Marks) -> tuple[str, str] | str:
 
 # --- cells to numbers -------------------------------------------------------------------------------------------------
 def to_numbers(cells: pl.Series, form: NumberForm) -> pl.Series:
-    """Float64: null where a cell is no number of that form; infinite where it says so or is beyond float64."""
+    """Float64: null where a cell is not a number of that form; infinite where it says so or exceeds float64."""
     if form.is_plain:
         plain = cells.cast(pl.Float64, strict=False)
         if plain.null_count():

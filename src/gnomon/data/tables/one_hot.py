@@ -1,4 +1,4 @@
-"""Several target columns that are one: a 1 in the column of each row's class and 0 in the others."""
+"""Several target columns that are really one: a 1 in the column of each row's class and 0 in the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEPARATORS = "_ .:/-"  # between the name of a target and that of a class
 
 
 def why_not_one_hot(table: Table, names: Sequence[str]) -> str:
-    """Why the columns are no one-hot target, with the first row that shows it; "" where they are one."""
+    """Why the columns are not a one-hot target, with the first row that shows it; "" if they are one."""
     for name in names:
         column = table.frame[name]
         if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
@@ -38,9 +38,9 @@ def why_not_one_hot(table: Table, names: Sequence[str]) -> str:
 def one_class_each(
     parts: Mapping[str, Table], settings: DataSettings
 ) -> tuple[dict[str, Table], DataSettings, tuple[str, ...]]:  # fmt: skip
-    """The tables with one column of classes in the place of their one-hot targets, and the settings that name it.
+    """The tables with one column of classes instead of their one-hot targets, and the settings that name it.
 
-    Tables with one target are left as they are. Raises DataError where several targets are not one-hot.
+    Tables with one target are unchanged. Raises DataError if several targets are not one-hot.
     """
     first = next(iter(parts.values()))
     names = target_names(first.frame.columns, settings)
@@ -49,12 +49,12 @@ def one_class_each(
     for part in parts.values():
         why = why_not_one_hot(part, names)
         if why:
-            what = f"{len(names)} columns are to be predicted, and they are not one class a row: {why}."
+            what = f"{len(names)} target columns do not make one class per row: {why}."
             raise DataError(what, where=part.origin, fix="predict one column, or each of them: task=multi_task.")
     name, classes = _named(names, first.frame.columns)
     found = {split: _with_classes(part, names, name, classes) for split, part in parts.items()}
     note = (
-        f"The columns {first_names(names)} hold one 1 a row (one-hot) and are taken for the classes of one target "
+        f"The columns {first_names(names)} have a single 1 per row (one-hot) and are read as the classes of one target "
         "(task=multi_task to predict each of them)."
     )
     return found, settings.model_copy(update={"target": (name,)}), (note,)

@@ -22,7 +22,7 @@ PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
-_STRANGERS = (  # what else is found under the name of a table: how it begins, what it is, what to do
+_STRANGERS = (  # other kinds of files that are named like tables: how they begin, what they are, what to do
     (b"PK\x03\x04", "a zip archive", "unpack it and give the table inside."),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook", "save the sheet as CSV in the spreadsheet program."),
     (b"%PDF", "a PDF document", "give the data behind it as CSV or Parquet."),
@@ -53,7 +53,7 @@ class RawTable:
         return DataError(what, where=self.shown if line is None else f"{self.shown} line {line}", fix=fix)
 
     def identity(self) -> tuple[int, ...]:
-        """What tells whether the file was replaced or written to between two readings. Raises DataError."""
+        """What shows whether the file was replaced or written to between two reads. Raises DataError."""
         if self.content is not None:
             return ()
         try:
@@ -68,11 +68,11 @@ class RawTable:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The raw bytes. Raises DataError where the file cannot be read."""
+        """The raw bytes. Raises DataError if the file cannot be read."""
         if self.content is not None:
             yield io.BytesIO(self.content)
             return
-        self.identity()  # a pipe or a device would block for ever: looked at before it is opened
+        self.identity()  # a pipe or a device would block for ever: checked before it is opened
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -92,7 +92,7 @@ class RawTable:
                 try:
                     piece = stream.read(size)
                 except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                    what = f"the gzip file is cut off or damaged ({reason_of(error).lower()})."
+                    what = f"the gzip file is truncated or damaged ({reason_of(error).lower()})."
                     raise self.bad(what, fix="make or download the file again.") from None
                 except OSError as error:
                     raise self.bad(
@@ -104,22 +104,22 @@ class RawTable:
 
 
 def refuse_strangers(raw: RawTable, head: bytes) -> None:
-    """Raise DataError where the first bytes are plainly no table, saying what the file is."""
+    """Raise DataError if the first bytes clearly belong to something else, saying what the file is."""
     for magic, what, fix in _STRANGERS:
         if head.startswith(magic):
             if what == "a zip archive" and re.search(rb"xl/|\[Content_Types\]\.xml", head):
                 what, fix = "an Excel workbook", "save the sheet as CSV in the spreadsheet program."
-            raise raw.bad(f"is not a table of text: it is {what}.", fix=fix)
+            raise raw.bad(f"is not a text table: it is {what}.", fix=fix)
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:64].lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<table")):
-        what = "is not a table of text: it is an HTML or XML page (perhaps the error page of a download)."
+        what = "is not a text table: it is an HTML or XML page (perhaps the error page of a download)."
         raise raw.bad(what, fix="download the file itself, or save the table as CSV.")
     if re.match(rb'\{\s*"|\[\s*[\[{]', start):
-        raise raw.bad("is not a table of text: it is JSON.", fix="convert it to CSV or Parquet.")
+        raise raw.bad("is not a text table: it is JSON.", fix="convert it to CSV or Parquet.")
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether these first bytes are no text in any encoding that ASCII is a part of."""
+    """Whether these first bytes are not text in any encoding that extends ASCII."""
     try:
         head.decode()
     except UnicodeDecodeError as error:
@@ -129,6 +129,6 @@ def is_binary(head: bytes) -> bool:
 
 
 def quoted(text: object) -> str:
-    """A cell, a name or the beginning of a row for a message: short, in quotes, nothing unprintable."""
+    """A cell, a name or the start of a row for a message: short, in quotes, printable."""
     text = str(text)
     return f"'{display_name(text[:SHOWN_CHARACTERS])}{'...' if len(text) > SHOWN_CHARACTERS else ''}'"

@@ -1,7 +1,7 @@
 """Text tables as checked rows, block by block: quotes and the width of every row, before anything parses them.
 
-polars fills short rows and other readers shift long ones. Here every row is measured, on whole blocks at a time, so
-that five million rows cost seconds and never more memory than a few blocks.
+polars fills short rows and other readers shift long ones. Here every row is measured, a whole block at a time, so
+that five million rows take seconds and never more memory than a few blocks.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Block:
 
 @dataclass
 class Walk:
-    """Where the walk over a file stands, and what it has met: for messages."""
+    """The position of the walk over a file, and what it has met: for messages."""
 
-    lines: int = 0  # line ends before the present buffer
-    quoted_line: int = 0  # where a cell in quotes was first met; 0: nowhere yet
+    lines: int = 0  # line ends before the current buffer
+    quoted_line: int = 0  # where a quoted cell was first met; 0: nowhere yet
     blank_lines: int = 0
     first_blank: int = 0
-    waiting: int = 0  # blank lines that may yet turn out to be the end
+    waiting: int = 0  # blank lines that may turn out to be the end
     first_waiting: int = 0
 
     def line_of(self, codes: np.ndarray, position: int) -> int:
-        """The line of the file on which a byte of the present buffer stands."""
+        """The line of the file that a byte of the current buffer is on."""
         return self.lines + 1 + int((codes[:position] == NEWLINE).sum())
 
     def skip_blank(self, lines: np.ndarray, is_blank: np.ndarray) -> None:
-        """Blank lines at the very end are no more than a habit of editors: only those before a later row count."""
+        """Blank lines at the very end are a habit of editors: only those before a later row count."""
         blank = lines[is_blank]
         if not self.waiting and len(blank):
             self.first_waiting = int(blank[0])
@@ -79,17 +79,17 @@ class Walk:
 
 
 def check_names(names: Sequence[str], where: str, *, can_be_headless: bool) -> None:
-    """Raise DataError for column names that are empty, given twice, or numbers: a first row that is no header."""
+    """Raise DataError for column names that are empty, given twice, or numbers: a first row that is not a header."""
     numbers = [name for name in names if re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", name)]
     are_mostly_fractions = any("." in name for name in numbers) and 2 * len(numbers) >= len(names)
     if can_be_headless and numbers and (len(numbers) == len(names) or are_mostly_fractions):
-        what = f"the first row should name the columns, but it holds numbers ({quoted(', '.join(names))})."
+        what = f"the first row should name the columns, but it has numbers ({quoted(', '.join(names))})."
         raise DataError(what, where=where, fix="add a first line with the column names.")
     seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if not name.strip():
             what = f"column {position} of {len(names)} has no name."
-            fix = "name the column in the first line, or take the column out."
+            fix = "name the column in the first line, or remove the column."
             if position == 1:  # the index of a data frame, mostly
                 fix = (
                     "write the file without row names (pandas: to_csv(index=False), R: row.names=FALSE), or name them."
@@ -119,7 +119,7 @@ def read_header(raw: RawTable, dialect: Dialect) -> Header:
 def blocks(raw: RawTable, dialect: Dialect, header: Header, walk: Walk, block_bytes: int) -> Iterator[Block]:
     """The rows below the header, each as wide as the header.
 
-    Raises DataError naming the line; OtherDialectError where the file must be read again in another dialect.
+    Raises DataError naming the line; OtherDialectError if the file must be read again in another dialect.
     """
     every = _blocks(raw, dialect, len(header.names), walk, block_bytes)
     first = next(every, None)
@@ -139,7 +139,7 @@ def _first_row(text: bytes, dialect: Dialect) -> bytes:
 
 
 def _blocks(raw: RawTable, dialect: Dialect, width: int | None, walk: Walk, block_bytes: int) -> Iterator[Block]:
-    """Cut the text at the ends of rows and check each part; `width` None yields the first row alone."""
+    """Cut the text at the ends of rows and check each part; `width` None yields only the first row."""
     rest, above = b"", dialect.lines_above
     walk.lines += above
     for piece in itertools.chain(utf8_pieces(raw, dialect, block_bytes), [None]):
@@ -166,7 +166,7 @@ def _refuse_rest(raw: RawTable, dialect: Dialect, walk: Walk, rest: bytes) -> No
         what = f"the quote that opens in line {line} is never closed."
         raise raw.bad(what, line=line, fix="close the quote, or double it if it belongs to the text.")
     line = walk.lines + 1
-    what = f"line {line} is longer than {MAX_ROW_BYTES // 2**20} MiB: this is no table of text."
+    what = f"line {line} is longer than {MAX_ROW_BYTES // 2**20} MiB: this is not a text table."
     raise raw.bad(what, line=line, fix="check how the file was made.")
 
 
@@ -176,12 +176,12 @@ def _checked(raw: RawTable, dialect: Dialect, width: int | None, walk: Walk, buf
     nul = buffer.find(b"\0")
     if nul >= 0:
         line = walk.line_of(codes, nul)
-        what = f"line {line} holds a NUL byte: the file is no text, or it is damaged."
-        raise raw.bad(what, line=line, fix="make the file again, or take the byte out.")
+        what = f"line {line} holds a NUL byte: the file is not text, or it is damaged."
+        raise raw.bad(what, line=line, fix="create the file again, or remove the byte.")
     breaks, separators = np.flatnonzero(codes == NEWLINE), np.flatnonzero(codes == ord(dialect.separator))
     ends, is_inside = breaks, None
     if dialect.has_quotes and b'"' in buffer:
-        # odd number of quotes before and at a byte: it stands inside quotes; uint8 wraps at 256, which is even
+        # odd number of quotes before and at a byte: it is inside quotes; uint8 wraps at 256, which is even
         is_inside = (np.cumsum(codes == QUOTE, dtype=np.uint8) & 1).view(bool)
         ends, separators = breaks[~is_inside[breaks]], separators[~is_inside[separators]]
     if not len(ends):
@@ -216,14 +216,14 @@ def _refuse_width(raw: RawTable, row: bytes, line: int, found: int, width: int) 
     begin = quoted(row.decode("utf-8", "replace").rstrip("\r"))
     fields = "1 field" if found == 1 else f"{found} fields"
     what = f"the row {begin} has {fields}, the header has {width}."
-    fix = "correct the row (put a field with separators in quotes), or say delimiter=... ."
+    fix = "correct the row (put a field with separators in quotes), or set delimiter=..."
     if width == 1:
-        fix = "let the column names be the first line (take out what stands above them), or say delimiter=... ."
+        fix = "make the column names the first line (remove what is above them), or set delimiter=..."
     raise raw.bad(what, line=line, fix=fix)
 
 
 def _check_quotes(raw: RawTable, dialect: Dialect, walk: Walk, codes: np.ndarray) -> None:
-    """Quotes must enclose whole cells. Where none has done so yet, they are plain characters: read again."""
+    """Quotes must enclose whole cells. If none has done so yet, they are plain characters: read again."""
     quotes = np.flatnonzero(codes == QUOTE)
     opens, closes = quotes[0::2], quotes[1::2]
     before = np.where(opens > 0, codes[np.maximum(opens, 1) - 1], NEWLINE)
@@ -242,9 +242,9 @@ def _check_quotes(raw: RawTable, dialect: Dialect, walk: Walk, codes: np.ndarray
         rest = codes[closes[pair] + 1 : closes[pair] + 21].tobytes().decode("utf-8", "replace")
         what = f"the cell in quotes that begins in line {line} is followed by {quoted(rest)}, not by a separator."
     elif walk.quoted_line:
-        what = f"a quote stands inside a cell of line {line}, while line {walk.quoted_line} has a cell in quotes."
+        what = f"there is a quote inside a cell of line {line}, while line {walk.quoted_line} has a cell in quotes."
     else:
-        note = f"{raw.shown}: quotes stand inside cells (line {line} is the first) and are read as plain characters."
+        note = f"{raw.shown}: there are quotes inside cells (line {line} is the first), read as plain characters."
         raise OtherDialectError(dialect.but(note, has_quotes=False))
     raise raw.bad(
         what, line=line, fix="close the quote, or double a quote that belongs to the text and quote the cell."
@@ -252,7 +252,7 @@ def _check_quotes(raw: RawTable, dialect: Dialect, walk: Walk, codes: np.ndarray
 
 
 def _check_no_quoted_cell(raw: RawTable, dialect: Dialect, walk: Walk, text: bytes) -> None:
-    """Where quotes are plain characters no cell may begin with one: it would be unclear what it means."""
+    """If quotes are plain characters, no cell may begin with one: its meaning would be ambiguous."""
     found = re.search(rb"(?:^|[\n" + re.escape(dialect.separator.encode()) + rb'])"', text)
     if found:
         line = walk.lines + text.count(b"\n", 0, found.end()) + 1
@@ -268,8 +268,8 @@ def _check_returns(raw: RawTable, walk: Walk, codes: np.ndarray, is_inside: np.n
     alone = returns[codes[returns + 1] != NEWLINE]
     if len(alone):
         line = walk.line_of(codes, int(alone[0]))
-        what = f"line {line} holds a carriage return that ends no line."
-        raise raw.bad(what, line=line, fix="give the file one kind of line end (dos2unix, mac2unix).")
+        what = f"line {line} has a carriage return that does not end a line."
+        raise raw.bad(what, line=line, fix="use one kind of line end in the file (dos2unix, mac2unix).")
 
 
 def _without(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> bytes:

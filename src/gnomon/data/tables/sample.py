@@ -1,4 +1,4 @@
-"""A table with numbers, truths, categories, dates and gaps whose targets follow a known rule."""
+"""A table with numbers, booleans, categories, dates and gaps whose targets follow a known rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GAP_SHARE = 0.08  # of area and city cells that are missing
 
 
 def make_mixed_table(num_rows: int, seed: int) -> pl.DataFrame:
-    """Rows of area, rooms, garden, city, built; to predict: price (a number), level (a class), sold (true or false).
+    """Rows of area, rooms, garden, city, built; targets: price (a number), level (a class), sold (true or false).
 
     price = 2 area + 12 rooms + 20 garden + city + 3 (decades since 1950) + noise N(0, 8^2), with the values before
     gaps were made; level is low, middle or high at 240 and 320; sold is known for three rows in four and means a

@@ -17,9 +17,9 @@ from gnomon.data.source import display_name, first_names, look_alike
 from gnomon.data.tables.kinds import Decision, Doubt, Kind, Role, near_twins
 from gnomon.data.tables.raw import quoted
 
-USUAL_TARGETS = ("target", "label", "class", "y")  # taken for the target where exactly one column is called so
+USUAL_TARGETS = ("target", "label", "class", "y")  # the target if exactly one column has such a name
 INDEX_NAMES = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")  # what pandas calls an index in a file
-SEVERAL_TARGETS = "target_"  # without such a column, all whose names begin so are the targets
+SEVERAL_TARGETS = "target_"  # otherwise, all columns whose names start with this are the targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +27,19 @@ class Table:
     """Typed columns, N rows.
 
     Whole numbers are Int8 .. Int64, other numbers Float32 or Float64, truths Boolean, dates Date or Datetime, text Enum
-    (up to MAX_CATEGORIES different ones, sorted) or String; null is missing.
+    (up to MAX_CATEGORIES distinct ones, sorted) or String; null is missing.
     """
 
     frame: pl.DataFrame
     lines: (
         np.ndarray
-    )  # (N,) uint32: the line of the file a row starts on; the row's number from 1 where there are no lines
+    )  # (N,) uint32: the line of the file a row starts on; the row's number from 1 if there are no lines
     unit: str  # what `lines` counts: "line" or "row"
     origin: str  # for messages
     kinds: Mapping[str, Kind]
     notes: tuple[str, ...] = ()
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # text columns that are nearly numbers
-    numbers: Mapping[str, Kind] = field(default_factory=dict)  # targets held as classes that could be read as numbers
+    numbers: Mapping[str, Kind] = field(default_factory=dict)  # class targets that could be read as numbers
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -63,9 +63,9 @@ def target_names(names: Sequence[str], settings: DataSettings) -> tuple[str, ...
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """What to do about a column that is not there."""
+    """What to do about a missing column."""
     if len(names) == 1:
-        return f"there is one column only, {quoted(names[0])}: say delimiter=... if it is several."
+        return f"there is only one column, {quoted(names[0])}: set delimiter=... if there should be several."
     twin = look_alike(name, names)
     if twin:
         return f"{twin}: write both alike."
@@ -86,13 +86,13 @@ def missing_cells(settings: DataSettings) -> tuple[str, ...]:
 def used_columns(
     names: Sequence[str], settings: DataSettings, demanded: Mapping[str, Kind], origin: str
 ) -> tuple[list[str], tuple[str, ...]]:
-    """The columns that are not ignored, and notes about the others. Raises UsageError for one that is not there.
+    """The columns that are not ignored, and notes about the others. Raises UsageError for an unknown one.
 
     What pandas calls an index that was written with the data is ignored as well, unless it is asked for or `demanded`.
     """
     unknown = [name for name in settings.ignore if name not in names]
     if unknown:
-        what = f"data.ignore names {quoted(unknown[0])}, which is no column."
+        what = f"data.ignore names {quoted(unknown[0])}, which is not a column."
         raise UsageError(what, where=origin, fix=nearest(unknown[0], names))
     ignored = [name for name in names if name in settings.ignore]
     asked = {*target_names(names, settings), settings.group, settings.time, *demanded, *ignored}
@@ -106,7 +106,7 @@ def used_columns(
 
 
 def check_demanded(names: Sequence[str], demanded: Mapping[str, Any], origin: str) -> None:
-    """Raise DataError where columns that were trained on are not there."""
+    """Raise DataError if columns that were trained on are missing."""
     lacking = [name for name in demanded if name not in names]
     if lacking:
         what = f"has no column {first_names([quoted(name) for name in lacking])}, which the model was trained on."
@@ -132,12 +132,12 @@ def finished(
 
 
 def _kept_words(columns: Mapping[str, str]) -> list[str]:
-    """Sentences about usual words for "missing" that are values of columns of text, one a word."""
+    """Sentences about usual words for "missing" that are values of text columns, one per word."""
     found: dict[str, list[str]] = {}
     for name, word in columns.items():
         found.setdefault(word, []).append(name)
     return [
-        f"{quoted(word)} is a value of its own in {first_names(names)}: say missing={display_name(word)} if it means "
-        "that the value is not known."
+        f"{quoted(word)} is a value of its own in {first_names(names)}: set missing={display_name(word)} if it means "
+        "that the value is unknown."
         for word, names in found.items()
     ]

@@ -13,14 +13,14 @@ import polars as pl
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
 from gnomon.data.source import display_name, first_names
-from gnomon.data.tables.kinds import MAX_INTEGER_CLASSES, MIN_ROWS_A_CLASS, near_twins
+from gnomon.data.tables.kinds import MAX_INTEGER_CLASSES, MIN_ROWS_PER_CLASS, near_twins
 from gnomon.data.tables.numbers import to_numbers
 from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
 
-LARGEST = 1e100  # numbers beyond have squares, or sums of squares, that float64 cannot hold
-MIN_ROWS_FOR_IDS = 20  # below, different values in every row may be chance
-LEAK_SAMPLE = 100_000  # rows on which a suspicion is tried before all are looked at
+LARGEST = 1e100  # squares of larger numbers, or their sums, exceed float64
+MIN_ROWS_FOR_IDS = 20  # with fewer, distinct values in every row may be chance
+LEAK_SAMPLE = 100_000  # rows on which a suspicion is tested before all are
 
 TargetKind = Literal["classes", "number"]
 Form = Literal["classification", "regression"]
@@ -33,12 +33,12 @@ class Target:
     name: str
     kind: TargetKind
     class_names: tuple[str, ...] = ()  # of classes: sorted, whole numbers by size
-    missing: int = 0  # rows without it; 0 where it is the only target
+    missing: int = 0  # rows without it; 0 if it is the only target
 
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """The targets and inputs of a table, and sentences about what was chosen, left out or looks like a leak."""
+    """The targets and inputs of a table, and sentences about what was chosen, dropped or looks like a leak."""
 
     targets: tuple[Target, ...]
     features: tuple[str, ...]
@@ -57,25 +57,25 @@ class TargetPlan:
 def plan_targets(
     table: Table, settings: DataSettings, *, form: Form | None = None, others: Mapping[str, Table] | None = None
 ) -> TargetPlan:
-    """Decide what is predicted from what. `form` overrules whether a single target is classes or a number.
+    """Decide what is predicted from what. `form` decides whether a single target is classes or a number.
 
     `others` are further parts of the same data by name ("dev", "test"): their targets are checked too, and classes
-    found there alone are added and told. Raises UsageError where the target is not clear, DataError naming the lines
-    where it cannot be used.
+    found only there are added with a note. Raises UsageError if the target is unclear, DataError naming the lines
+    if it cannot be used.
     """
     names, others = table.frame.columns, others or {}
     wanted = _wanted(table, settings)
     for key, name in (("group", settings.group), ("time", settings.time)):
         if name is not None and name not in names:
-            raise UsageError(f"data.{key}={name} is no column.", where=table.origin, fix=nearest(name, names))
+            raise UsageError(f"data.{key}={name} is not a column.", where=table.origin, fix=nearest(name, names))
     if settings.time is not None and table.kinds[settings.time].name == "text":
-        what = f"the column {quoted(settings.time)} holds text, which has no order in time."
+        what = f"the column {quoted(settings.time)} is text, which has no order in time."
         raise DataError(what, where=table.origin, fix="write its times as 2024-12-31 or as numbers.")
     if len(table) < 2:
-        raise DataError("there is one row only.", where=table.origin, fix="add rows: four are the least.")
+        raise DataError("there is only one row.", where=table.origin, fix="add rows: at least four.")
     notes = []
     if settings.target is None:
-        notes.append(f"The target is {display_name(wanted[0])}, by its name (target=... to overrule).")
+        notes.append(f"The target is {display_name(wanted[0])}, by its name (target=... to override).")
     targets = []
     for name in wanted:
         target, about = _target(table, name, form, is_only=len(wanted) == 1)
@@ -93,8 +93,8 @@ def plan_targets(
 
 
 def with_number_targets(table: Table) -> Table:
-    """The table with those targets as numbers that are written with units or marks, and so few that they are classes
-    where nobody asks for a number."""
+    """The table with those targets as numbers that are written with units or marks, and have so few values that they
+    are classes unless somebody asks for a number."""
     frame, kinds = table.frame, dict(table.kinds)
     for name, kind in table.numbers.items():
         frame = frame.with_columns(to_numbers(frame[name].cast(pl.String), kind.number).alias(name))
@@ -107,15 +107,15 @@ def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
     wanted = target_names(names, settings)
     if not wanted:
         usual = [name for name in names if name.strip().lower() in USUAL_TARGETS]
-        several = f"{len(usual)} columns could be meant ({first_names(usual)})"
+        several = f"{len(usual)} columns are possible ({first_names(usual)})"
         none = f"none is called {', '.join(USUAL_TARGETS[:-1])} or {USUAL_TARGETS[-1]}"
         what = (
-            f"the column to predict is not given, and {several if usual else none}; "
+            f"the target column is not given, and {several if usual else none}; "
             f"the columns are {first_names(names, 20)}."
         )
         example = display_name((usual or names)[-1])
         raise UsageError(
-            what, where=table.origin, fix=f"say target=COLUMN, for instance {shlex.quote(f'target={example}')}."
+            what, where=table.origin, fix=f"set target=COLUMN, for example {shlex.quote(f'target={example}')}."
         )
     for name in wanted:
         if name not in names:
@@ -123,33 +123,33 @@ def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
                 f"there is no column {quoted(name)} to predict.", where=table.origin, fix=nearest(name, names)
             )
         if name in (settings.group, settings.time):
-            what = f"{quoted(name)} is to be predicted and to divide the examples (data.group or data.time)."
+            what = f"{quoted(name)} cannot be both the target and data.group or data.time."
             raise UsageError(what, fix="give the target, the group and the time different columns.")
     return wanted
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tuple[Target, list[str]]:
-    """The kind of one target. Raises DataError naming lines where it cannot be learnt."""
+    """The kind of one target. Raises DataError naming lines if it cannot be learned."""
     column = table.frame[name]
     doubt = table.doubts.get(name)
     if doubt is not None and doubt.is_about_missing and form != "classification":
         what = f"the target {quoted(name)} is numbers, but {doubt.shown}."
-        fix = "correct such cells, or take their rows out."
+        fix = "correct such cells, or remove their rows."
         if not is_only:
-            fix = "correct such cells, or say missing=CELL if that cell means unknown."
+            fix = "correct such cells, or set missing=CELL if that cell means unknown."
         raise DataError(what, where=table.origin, fix=fix)
     _check_present(table, name, is_only=is_only)
     present = column.drop_nulls()
     kind = _target_kind(present, form)
     missing = column.null_count()
-    notes = [f"{display_name(name)}: {missing:,} of {len(column):,} rows lack it; they teach nothing about it."] * bool(
-        missing
-    )
+    notes = [
+        f"{display_name(name)}: {missing:,} of {len(column):,} rows lack it; they are not used to learn it."
+    ] * bool(missing)
     if kind == "number":
         if not column.dtype.is_numeric():
             what = f"the target {quoted(name)} is not numbers: {doubt.shown if doubt else _first_word(table, name)}."
-            fix = "correct the cell, or take the row out." if doubt else "leave task=... out to predict classes."
+            fix = "correct the cell, or remove the row." if doubt else "leave task=... out to predict classes."
             raise DataError(what, where=table.origin, fix=fix)
         if present.n_unique() < 2:
             what = f"the target {quoted(name)} is {present[0]} in every row: there is nothing to learn."
@@ -157,7 +157,7 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
         return Target(name, "number", missing=missing), notes
     names = _class_names(present)
     if len(names) < 2:
-        what = f"the target {quoted(name)} has one class only ({quoted(names[0])}) in {len(present):,} rows."
+        what = f"the target {quoted(name)} has only one class ({quoted(names[0])}) in {len(present):,} rows."
         raise DataError(what, where=table.origin, fix="predict another column, or add rows of a second class.")
     if len(names) > max(2, len(present) // 2):
         what = f"the target {quoted(name)} has {len(names):,} classes in {len(present):,} rows."
@@ -165,37 +165,37 @@ def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tup
         if doubt:
             what, fix = (
                 f"the target {quoted(name)} is numbers, but {doubt.shown}.",
-                "correct the cell, or take the row out.",
+                "correct the cell, or remove the row.",
             )
         elif column.dtype.is_numeric():
             fix = "leave task=... out to predict it as a number."
         raise DataError(what, where=table.origin, fix=fix)
     if column.dtype.is_numeric() and form is None:
-        notes.append(f"{display_name(name)}: its {len(names)} different whole numbers are taken for classes.")
+        notes.append(f"{display_name(name)}: its {len(names)} distinct whole numbers are interpreted as classes.")
     counts = present.value_counts()
     single = counts.filter(pl.col("count") == 1)[name].to_list()
     if single:
-        notes.append(f"{display_name(name)}: classes with one row only: {first_names([*map(str, single)])}.")
+        notes.append(f"{display_name(name)}: classes with only one row: {first_names([*map(str, single)])}.")
     return Target(name, "classes", names, missing), [*notes, *filter(None, [near_twins(name, names)])]
 
 
 def _check_present(table: Table, name: str, *, is_only: bool) -> None:
-    """Raise DataError for targets that are infinite, or missing where nothing else could be learnt from the row."""
+    """Raise DataError for targets that are infinite, or missing if nothing else could be learned from the row."""
     column = table.frame[name]
     if column.dtype.is_float() and (column.abs() > LARGEST).any() and not column.is_infinite().any():
         rows = (column.abs() > LARGEST).fill_null(value=False).arg_true().to_numpy()
         what = f"the target {quoted(name)} is beyond {LARGEST:g} in {_rows(len(rows))}: {table.where(rows)}."
-        raise DataError(what, where=table.origin, fix="correct these rows, take them out, or use another unit.")
+        raise DataError(what, where=table.origin, fix="correct these rows, remove them, or use another unit.")
     if column.dtype.is_float() and column.is_infinite().any():
         rows = column.is_infinite().fill_null(value=False).arg_true().to_numpy()
         what = f"the target {quoted(name)} is not finite in {_rows(len(rows))}: {table.where(rows)}."
-        raise DataError(what, where=table.origin, fix="correct these rows, or take them out.")
+        raise DataError(what, where=table.origin, fix="correct these rows, or remove them.")
     if column.null_count() == len(column):
         raise DataError(f"the target {quoted(name)} is empty in every row.", where=table.origin, fix="fill it in.")
     if is_only and column.null_count():
         rows = column.is_null().arg_true().to_numpy()
         what = f"the target {quoted(name)} is missing (empty or NaN) in {_rows(len(rows))}: {table.where(rows)}."
-        raise DataError(what, where=table.origin, fix="fill it in, or take these rows out.")
+        raise DataError(what, where=table.origin, fix="fill it in, or remove these rows.")
 
 
 def _first_word(table: Table, name: str) -> str:
@@ -215,7 +215,7 @@ def _target_kind(present: pl.Series, form: Form | None) -> TargetKind:
     if present.dtype.is_float() and not bool((present % 1 == 0).all()):
         return "number"
     distinct = present.n_unique()
-    is_few = distinct <= MAX_INTEGER_CLASSES and len(present) >= MIN_ROWS_A_CLASS * distinct
+    is_few = distinct <= MAX_INTEGER_CLASSES and len(present) >= MIN_ROWS_PER_CLASS * distinct
     return "classes" if is_few else "number"
 
 
@@ -248,7 +248,7 @@ def _with_other(target: Target, part: str, other: Table, *, is_only: bool) -> tu
     if not new:
         return target, []
     shown = display_name(target.name)
-    note = f"{shown}: classes of {part} that train never shows, so they cannot be learnt: {first_names(new)}."
+    note = f"{shown}: classes of {part} that are not in train, so they cannot be learned: {first_names(new)}."
     return replace(target, class_names=(*target.class_names, *new)), [note]
 
 
@@ -258,8 +258,8 @@ def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list
     kept: list[str] = []
     out: dict[str, list[str]] = {
         "no value at all": [],
-        "one value only": [],
-        "another value in every row, like an id": [],
+        "only one value": [],
+        "unique in every row, looks like an ID": [],
     }
     empty, constant, ids = out.values()
     for name in names:
@@ -274,10 +274,10 @@ def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list
             kept.append(name)
     reasons = {why: first_names(found, 10) for why, found in out.items() if found}
     if not kept:
-        why = "; ".join(f"{found}: {why}" for why, found in reasons.items()) or "there is none beside the target"
+        why = "; ".join(f"{found}: {why}" for why, found in reasons.items()) or "there is none besides the target"
         what = f"no column is left to learn from ({why})."
-        raise DataError(what, where=table.origin, fix="add columns that say something about the target.")
-    notes = [f"Left out, because they hold {why}: {found}." for why, found in reasons.items()]
+        raise DataError(what, where=table.origin, fix="add columns that are informative about the target.")
+    notes = [f"Dropped ({why}): {found}." for why, found in reasons.items()]
     return tuple(kept), notes
 
 
@@ -287,7 +287,7 @@ def _is_constant(column: pl.Series) -> bool:
 
 
 def _is_like_an_id(column: pl.Series) -> bool:
-    """Text that never repeats, or whole numbers that count the rows: either tells rows apart and nothing else."""
+    """Text that never repeats, or whole numbers that count the rows: both identify rows and nothing else."""
     if len(column) < MIN_ROWS_FOR_IDS or column.null_count():
         return False
     if column.dtype in (pl.String, pl.Enum):
@@ -310,7 +310,7 @@ def _leaks(table: Table, target: str, features: Sequence[str]) -> list[str]:
             shown = display_name(name)
             why = f"{shown} {how} {display_name(target)} in every row"
             notes.append(
-                f"Leak? {why}; leave it out (ignore={shown}) unless it is known before the prediction is wanted."
+                f"Leak? {why}; leave it out (ignore={shown}) unless it is known before the prediction is made."
             )
     return notes
 
@@ -329,7 +329,7 @@ def _gives_away(pair: pl.DataFrame) -> str:
             return ""
         x, y = x - x.mean(), y - y.mean()
         if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9 * np.abs(y).max():
-            return "is a straight-line function of"
+            return "is a linear function of"
     classes = target.n_unique()
     if classes * 2 > len(pair) or feature.n_unique() != classes or classes < 2:
         return ""

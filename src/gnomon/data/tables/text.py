@@ -1,4 +1,4 @@
-"""Read a text table in two walks: the first measures rows and tallies cells, the second converts them."""
+"""Read a text table in two passes: the first measures rows and counts cells, the second converts them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gnomon.data.tables.table import Table, check_demanded, finished, missing_ce
 
 
 def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
-    """The table in a text file; of the first rows alone where `is_peek`. Raises DataError, UsageError."""
+    """The table in a text file; only its first rows if `is_peek`. Raises DataError, UsageError."""
     before = raw.identity()
     block_bytes = SAMPLE_BYTES if is_peek else BLOCK_BYTES
     dialect = find_dialect(raw, settings)
@@ -39,7 +39,7 @@ def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], 
             for decision in decisions:
                 values = to_values(cells[decision.name], decision, missing, keep_infinite=decision.name in targets)
                 parts[decision.name].append(values)
-    except (pl.exceptions.PolarsError, OtherDialectError):  # what fitted in the first walk no longer does
+    except (pl.exceptions.PolarsError, OtherDialectError):  # what fitted in the first pass no longer does
         raise _changed(raw) from None
     frame = pl.DataFrame([_joined(parts.pop(decision.name)) for decision in decisions])
     if raw.identity() != before or len(frame) != len(survey.lines):
@@ -49,12 +49,12 @@ def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], 
 
 
 def _changed(raw: RawTable) -> DataError:
-    return raw.bad("changed while it was read.", fix="wait until it is finished, then start again.")
+    return raw.bad("changed while it was being read.", fix="wait until it is finished, then start again.")
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """What the first walk over a text table found."""
+    """The result of the first pass over a text table."""
 
     header: Header
     tallies: tuple[Tally, ...]
@@ -85,7 +85,7 @@ def _some(every: Iterator[Block], *, is_peek: bool) -> Iterator[Block]:
 
 
 def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: Sequence[str]) -> pl.DataFrame:
-    """The cells of a block as text, by name. The rows were measured before: polars only cuts them up."""
+    """The cells of a block as text, by name. The rows were measured before: polars only splits them."""
     wanted = set(used)
     try:
         cells = pl.read_csv(
@@ -97,7 +97,7 @@ def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: 
             columns=[place for place, name in enumerate(header.names) if name in wanted],
         )
     except pl.exceptions.PolarsError as error:
-        what = f"cannot be cut into cells: {str(error).splitlines()[0]}"
+        what = f"cannot be split into cells: {str(error).splitlines()[0]}"
         raise raw.bad(what, line=int(block.lines[0]), fix="check the quotes from this line on.") from None
     if len(cells) != len(block.lines):
         what = f"{len(block.lines):,} rows were counted from this line on, but {len(cells):,} were read."
@@ -116,7 +116,7 @@ def _joined(parts: list[pl.Series]) -> pl.Series:
 def _decisions(
     origin: str, tallies: Sequence[Tally], settings: DataSettings, kinds: Mapping[str, Kind], separator: str
 ) -> list[Decision]:
-    """How each column is read: as demanded, or by the rule. Raises DataError for what does not fit a demand."""
+    """How each column is read: as required, or by the rule. Raises DataError for cells that do not fit."""
     names = [tally.name for tally in tallies]
     check_demanded(names, kinds, origin)
     targets = target_names(names, settings)

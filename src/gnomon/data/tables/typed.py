@@ -1,4 +1,4 @@
-"""Tables whose columns come with types: Parquet files and frames. Their types are believed, text stays text."""
+"""Tables whose columns come with types: Parquet files and frames. Their types are trusted, text stays text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
-from gnomon.data.source import display_name
+from gnomon.data.source import counted, display_name
 from gnomon.data.tables import dates
 from gnomon.data.tables.frames import as_polars, index_columns, index_note
 from gnomon.data.tables.kinds import (
@@ -30,12 +30,12 @@ from gnomon.data.tables.rows import check_names
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
 
 PEEK_ROWS = 10_000
-LOOKED_AT = 100  # texts, for whether they are numbers or dates, before all are looked at
-FEW_CLASSES = MAX_INTEGER_CLASSES  # texts of a target up to which nobody would take them for numbers
+LOOKED_AT = 100  # texts examined for numbers or dates before all are
+FEW_CLASSES = MAX_INTEGER_CLASSES  # distinct texts of a target up to which nobody would mistake them for numbers
 
 
 def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
-    """The table in a Parquet file; of the first rows alone where `is_peek`. Raises DataError, UsageError."""
+    """The table in a Parquet file; only its first rows if `is_peek`. Raises DataError, UsageError."""
 
     def source() -> Any:
         return raw.path if raw.content is None else io.BytesIO(raw.content)
@@ -48,7 +48,7 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
         notes.append(f"{raw.shown} is a Parquet file, whatever its name says.")
     before = raw.identity()
     try:
-        with raw.open() as file:  # by its path, polars would follow * and [ to other files
+        with raw.open() as file:  # given a path, polars would expand * and [ to other files
             names = list(pl.read_parquet_schema(file))
         with raw.open() as file:
             index = [name for name in index_columns(pl.read_parquet_metadata(file)) if name in names]
@@ -58,10 +58,10 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
             notes.append(index_note(raw.shown, unused))
         table = _typed([name for name in names if name not in unused], column, raw.shown, settings, kinds, notes)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        what = f"the Parquet file is cut off or damaged ({_first_line(error)})."
+        what = f"the Parquet file is truncated or damaged ({_first_line(error)})."
         raise raw.bad(what, fix="make or download the file again.") from None
     if raw.identity() != before:
-        raise raw.bad("changed while it was read.", fix="wait until it is finished, then start again.")
+        raise raw.bad("changed while it was being read.", fix="wait until it is finished, then start again.")
     return table
 
 
@@ -104,7 +104,7 @@ def _typed(
         kind = Kind("date", dates.ZONED) if has_zone else _kind_of(series)
         if name in kinds:
             series = as_demanded(series, kinds[name], missing, origin, notes, has_zone=has_zone)
-        columns.append(series.rechunk())  # with chunks that differ, every select would copy all columns
+        columns.append(series.rechunk())  # with differing chunks, every select would copy all columns
         decisions.append(Decision(name, kinds.get(name, kind), series.dtype))
     if not columns or not len(columns[0]):
         raise DataError("has columns but no rows.", where=origin, fix="add at least one row of data.")
@@ -113,7 +113,7 @@ def _typed(
 
 
 def _plain(series: pl.Series, role: Role, missing: tuple[str, ...], origin: str, notes: list[str]) -> pl.Series:
-    """A column in one of the types of `Table`; a type that is none of them is refused by name."""
+    """A column in one of the types of `Table`; any other type is refused by name."""
     dtype, name = series.dtype, display_name(series.name)
     if dtype.is_decimal() or dtype == pl.Null:
         return series.cast(pl.Float64)
@@ -126,31 +126,31 @@ def _plain(series: pl.Series, role: Role, missing: tuple[str, ...], origin: str,
     if dtype in (pl.Date, pl.Datetime):
         return _instants(series, role, origin, notes)
     if dtype == pl.Duration:
-        notes.append(f"{name}: lengths of time are read as seconds.")
+        notes.append(f"{name}: durations are read as seconds.")
         return series.cast(pl.Duration("us")).dt.total_microseconds().cast(pl.Float64) / 1e6
     if dtype == pl.Time:
         notes.append(f"{name}: times of day are read as seconds since midnight.")
         return series.cast(pl.Int64).cast(pl.Float64) / 1e9
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         return _texts(series.cast(pl.String), role, missing, notes)
-    what = f"column {quoted(series.name)} has the type {dtype}, which is neither number, text, truth nor date."
-    raise DataError(what, where=origin, fix="take the column out (ignore=...), or turn it into numbers or text.")
+    what = f"column {quoted(series.name)} has the type {dtype}, which is not a number, text, boolean or date."
+    raise DataError(what, where=origin, fix="leave the column out (ignore=...), or convert it to numbers or text.")
 
 
 def _finite(series: pl.Series, role: Role, notes: list[str]) -> pl.Series:
     name = display_name(series.name)
     if series.is_nan().any():
-        notes.append(f"{name}: {int(series.is_nan().sum()):,} NaN cells are read as missing.")
+        notes.append(f"{name}: {counted(int(series.is_nan().sum()), 'NaN cell')} read as missing.")
         series = series.fill_nan(None)
     if role == "input" and series.is_infinite().any():
         is_infinite = series.is_infinite().fill_null(value=False)
-        notes.append(f"{name}: {int(is_infinite.sum()):,} cells are not finite and taken as missing.")
+        notes.append(f"{name}: {counted(int(is_infinite.sum()), 'infinite cell')} treated as missing.")
         series = series.set(is_infinite, None)
     return series
 
 
 def _whole(series: pl.Series, role: Role, missing: tuple[str, ...], notes: list[str]) -> pl.Series:
-    """Whole numbers in the narrowest type; beyond 64 bits as texts, as from a CSV: mostly they are ids or hashes."""
+    """Whole numbers in the narrowest type; beyond 64 bits as text, as from a CSV: usually they are ids or hashes."""
     low, high = series.min() or 0, series.max() or 0
     if low >= -(2**63) and high < 2**63:  # type: ignore[operator]  # whole numbers
         return series.cast(pl.Int64).shrink_dtype()
@@ -165,27 +165,27 @@ def _whole(series: pl.Series, role: Role, missing: tuple[str, ...], notes: list[
 
 
 def _instants(series: pl.Series, role: Role, origin: str, notes: list[str]) -> pl.Series:
-    """Dates of the years 1 to 9999; times without a zone, in UTC where they had one."""
+    """Dates of the years 1 to 9999; times without a zone, in UTC if they had one."""
     if series.dtype == pl.Datetime:
         zone = series.dtype.time_zone  # type: ignore[attr-defined]  # a Datetime has one, or None
         series = dates.in_utc(series) if zone is not None else series
         if zone not in (None, "UTC"):
-            notes.append(f"{display_name(series.name)} is read as instants: its times in {zone} are turned into UTC.")
+            notes.append(f"{display_name(series.name)}: its times in {zone} are converted to UTC.")
         series = series.cast(pl.Datetime("us"))
     is_beyond = ~series.dt.year().is_between(1, 9999).fill_null(value=True)
     if not is_beyond.any():
         return series
     row = int(is_beyond.arg_max() or 0)
-    cells = f"{int(is_beyond.sum()):,} cells lie outside the years 1 to 9999 (the first is row {row + 1})"
+    cells = f"{counted(int(is_beyond.sum()), 'cell')} outside the years 1 to 9999 (the first is row {row + 1})"
     if role != "input":
         what = f"column {quoted(series.name)}: {cells}."
-        raise DataError(what, where=origin, fix="correct these dates, or take their rows out.")
-    notes.append(f"{display_name(series.name)}: {cells} and are taken as missing.")
+        raise DataError(what, where=origin, fix="correct these dates, or remove their rows.")
+    notes.append(f"{display_name(series.name)}: {cells}, treated as missing.")
     return series.set(is_beyond, None)
 
 
 def _texts(text: pl.Series, role: Role, missing: tuple[str, ...], notes: list[str]) -> pl.Series:
-    """Texts stay texts; those that look like numbers or dates are told."""
+    """Text stays text; if it looks like numbers or dates, a note says so."""
     is_missing = text.is_in(missing).fill_null(value=False)
     text = text.set(is_missing, None) if is_missing.any() else text
     distinct = text.drop_nulls().unique(maintain_order=True)
@@ -196,14 +196,16 @@ def _texts(text: pl.Series, role: Role, missing: tuple[str, ...], notes: list[st
     )
     if sort:
         such = quoted(distinct[0])
-        notes.append(f"{display_name(text.name)} holds {sort}, but its type is text: it stays text ({such}, say).")
+        notes.append(
+            f"{display_name(text.name)} contains {sort}, but its type is text: it stays text ({such}, for example)."
+        )
     return text.cast(pl.Enum(distinct.sort())) if len(distinct) <= MAX_CATEGORIES else text
 
 
 def _looks_like(distinct: pl.Series) -> str:
     """ "numbers", "dates" or "": what all of some texts could be read as."""
     tally = Tally(distinct.name, ())
-    for some in (distinct.head(LOOKED_AT), distinct):  # the first of them settle nearly every column
+    for some in (distinct.head(LOOKED_AT), distinct):  # the first ones settle nearly every column
         tally = Tally(distinct.name, ())
         tally.add(some, np.arange(len(some)))
         if tally.others.count or tally.words.count == tally.present:
@@ -244,7 +246,7 @@ def as_demanded(
     if kind.number.prefix or kind.number.suffix:
         example = quoted(kind.number.example)
         notes.append(
-            f"{display_name(name)}: numbers are taken as they are; in training they were written like {example}."
+            f"{display_name(name)}: numbers are used as they are; in training they were written like {example}."
         )
     return series.cast(pl.Int8) if kind.name == "number" and dtype == pl.Boolean else series
 
