@@ -308,7 +308,7 @@ def test_a_typo_among_numbers_leaves_the_column_text_and_names_the_cell(table):
 def test_infinity_in_an_input_is_missing_and_stated(table):
     read = table("n,x\n1.5,1\ninf,2\n-inf,3\n1e999,4\n2,5\n")
     assert read.frame["n"].to_list() == [1.5, None, None, None, 2.0]
-    assert any("n: 3 infinite cells" in note for note in read.notes)
+    assert any("n: 3 cells are not finite" in note for note in read.notes)
 
 
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
@@ -359,7 +359,9 @@ def test_excels_line_about_the_separator_is_followed_and_said(table, line, end):
     read = table(end.join([line, "a,b;c", "1,5;x", "2,5;y", ""]))
     assert read.frame.rows() == [(1.5, "x"), (2.5, "y")]
     assert read.lines.tolist() == [3, 4]
-    assert any("its first line is Excel's and says that semicolons separate the fields" in note for note in read.notes)
+    assert any(
+        "its first line is Excel's sep=, which says that semicolons separate the fields" in note for note in read.notes
+    )
     message = refusal(table, end.join([line, "a;b", "1;2", "1;2;3", ""]))
     assert "line 4" in message
 
@@ -368,9 +370,9 @@ def test_a_comment_above_the_header_is_said(table):
     for comment in ("# made by x, on Monday\n", "# one\n# two\n", "// one\n"):
         message = refusal(table, comment + "a,b,c\n1,2,3\n4,5,6\n")
         assert "line 1: begins with a comment ('" in message
-        assert "take such lines out" in message
+        assert "remove such lines" in message
     assert table("#a,b\n1,x\n2,y\n").frame.columns == ["#a", "b"]  # a name may begin so
-    assert "take out what stands above them" in refusal(table, "Sales of May\na,b\n1,2\n")
+    assert "remove what is above them" in refusal(table, "Sales of May\na,b\n1,2\n")
 
 
 def test_row_names_written_by_pandas_are_said_with_the_way_to_leave_them_out(table):
@@ -379,7 +381,7 @@ def test_row_names_written_by_pandas_are_said_with_the_way_to_leave_them_out(tab
     assert "to_csv(index=False)" in message
     read = table("Unnamed: 0,a,label\n0,1,x\n5,2,y\n")
     assert read.frame.columns == ["a", "label"]
-    assert any("Unnamed: 0 is the index of a data frame" in note for note in read.notes)
+    assert any("Unnamed: 0 is a data frame's index" in note for note in read.notes)
     assert table("Unnamed: 0,a,label\n0,1,x\n5,2,y\n", group="Unnamed: 0").frame.width == 3
 
 

@@ -256,7 +256,7 @@ def test_an_index_whose_metadata_are_lost_is_known_by_its_name(tmp_path):
     pl.DataFrame({"__index_level_0__": [3, 5], "a": [1, 2]}).write_parquet(tmp_path / "u.parquet")
     table = read_table(tmp_path / "u.parquet", DataSettings())
     assert table.frame.columns == ["a"]
-    assert any("__index_level_0__ is the index of a data frame" in note for note in table.notes)
+    assert any("__index_level_0__ is a data frame's index" in note for note in table.notes)
 
 
 @pytest.mark.parametrize("name", ["t*.parquet", "t[1].parquet", "t?.parquet"])

@@ -99,7 +99,7 @@ def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
     excel = _EXCEL_LINE.match(text)
     if excel:
         shown = SEPARATORS.get(excel[1], f"'{excel[1]}'")
-        note = f"{raw.shown}: its first line is Excel's and says that {shown} separate the fields."
+        note = f"{raw.shown}: its first line is Excel's sep=, which says that {shown} separate the fields."
         return _with_separator(
             dialect.but(note, lines_above=1), raw, text[excel.end() :], settings.delimiter or excel[1]
         )
@@ -169,8 +169,8 @@ def _refuse_comment(raw: RawTable, text: str) -> None:
     for separator in SEPARATORS:
         (share, width), (whole, _) = _fit(text[found.end() :], separator), _fit(text, separator)
         if width > 1 and share > whole:
-            what = f"begins with a comment ({quoted(found[0].partition(chr(10))[0])}), not with the names of columns."
-            raise raw.bad(what, line=1, fix="take such lines out: grep -v '^#' FILE > NEW.")
+            what = f"begins with a comment ({quoted(found[0].partition(chr(10))[0])}), not with the column names."
+            raise raw.bad(what, line=1, fix="remove such lines: grep -v '^#' FILE > NEW.")
 
 
 def _fit(text: str, separator: str) -> tuple[float, int]:

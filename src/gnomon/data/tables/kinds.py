@@ -355,7 +355,7 @@ def _text(tally: Tally, why: str) -> Decision:
 
 
 def near_twins(name: str, texts: Iterable[str]) -> str:
-    """A sentence about texts that differ only in case, in spaces around them or in their bytes; "" if there are none."""
+    """A sentence about texts that differ only in case, outer spaces or bytes; "" if there are none."""
 
     def folded(text: str) -> str:
         return unicodedata.normalize("NFKC", text).strip().casefold()

@@ -90,10 +90,8 @@ def check_names(names: Sequence[str], where: str, *, can_be_headless: bool) -> N
         if not name.strip():
             what = f"column {position} of {len(names)} has no name."
             fix = "name the column in the first line, or remove the column."
-            if position == 1:  # the index of a data frame, mostly
-                fix = (
-                    "write the file without row names (pandas: to_csv(index=False), R: row.names=FALSE), or name them."
-                )
+            if position == 1:  # usually the index of a data frame
+                fix = "leave row names out (pandas: to_csv(index=False), R: row.names=FALSE), or name their column."
             raise DataError(what, where=where, fix=fix)
         if name in seen:
             what = f"two columns are called {quoted(name)}: column {seen[name]} and column {position}."

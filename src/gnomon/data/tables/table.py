@@ -68,7 +68,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
         return f"there is only one column, {quoted(names[0])}: set delimiter=... if there should be several."
     twin = look_alike(name, names)
     if twin:
-        return f"{twin}: write both alike."
+        return f"{twin}: write both the same way."
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {quoted(near[0])}?" if near else f"the columns are {first_names(names, 20)}."
 
@@ -100,7 +100,7 @@ def used_columns(
     notes = [f"{origin}: not used, as set by data.ignore: {first_names(ignored)}."] * bool(ignored)
     if index:
         notes.append(
-            f"{origin}: {first_names(index)} is the index of a data frame, not used; rename the column to use it."
+            f"{origin}: {first_names(index)} is a data frame's index and not used; rename the column to use it."
         )
     return [name for name in names if name not in {*ignored, *index}], tuple(notes)
 
