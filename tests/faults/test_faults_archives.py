@@ -265,6 +265,16 @@ def test_a_tar_that_is_all_promise_is_refused(tmp_path):
     refused(tmp_path / "b.tar", "more than 20,000,000,000 bytes")
 
 
+@pytest.mark.parametrize("size", [-1, -512, -(2**62)])
+def test_a_tar_with_a_negative_size_is_refused(tmp_path, size):
+    header = bytearray(member("x").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" + size.to_bytes(11, "big", signed=True)  # base 256, GNU's form for large numbers
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(1024))
+    refused(tmp_path / "a.tar", f"x has the size {size:,}")
+
+
 PEAK_SCRIPT = """
 import sys
 from gnomon.core.errors import ArtefactError

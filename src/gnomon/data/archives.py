@@ -375,6 +375,8 @@ def _tar_members(file: IO[bytes], checker: _Checker) -> Iterator[tuple[str, tupl
     with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every member it has seen: 1 KB each
+            if member.size < 0:
+                raise checker.refuse(member.name, f"has the size {member.size:,}")
             if not (member.isreg() or member.isdir()) or member.issparse():
                 kind = "a link" if member.issym() or member.islnk() else "a special or sparse file"
                 raise checker.refuse(member.name, f"is {kind}")

@@ -119,3 +119,16 @@ def test_mnist_and_fashion_mnist_as_they_are(real_data):
     fashion = read(real_data / "fashion-mnist").splits
     assert {split: len(part) for split, part in fashion.items()} == {"train": 60_000, "test": 10_000}
     assert set(fashion["train"].index["stratum"].value_counts()["count"]) == {6_000}
+
+
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 0, 2**32 - 1), (0, 5, 4)])
+def test_a_header_of_nothing_however_large_is_refused(tmp_path, shape):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte: the header promises .* values: nothing"):
+        read(write(tmp_path, struct.pack(">BBBBIII", 0, 0, 8, 3, *shape)))
+
+
+@pytest.mark.parametrize("label", [1e308, 2.0**60, float("nan"), 0.5])
+def test_labels_that_are_no_classes_are_refused(tmp_path, label):
+    labels = np.array([label, *LABELS[1:]], ">f8")
+    with pytest.raises(DataError, match=r"which is no class|missing targets|fractions"):
+        read(write(tmp_path, labels=idx(labels, 14)))

@@ -17,6 +17,8 @@ from gnomon.data.images.whites import Whites
 from gnomon.data.labels import label_type, named, one_hot_indices
 from gnomon.data.source import Arrays, counted
 
+LARGEST_CLASS = 2**53  # whole numbers up to here are exact in float64
+
 
 def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
     """How sure it is (0 .. 1), from shapes alone, that this is pictures with a class each; and why."""
@@ -79,6 +81,13 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
         if (targets != np.rint(targets)).any():
             raise DataError(
                 "the targets are fractions, not classes.", where=origin, fix="give whole numbers or names as targets."
+            )
+        large = np.flatnonzero(np.abs(targets) > LARGEST_CLASS)
+        if len(large):
+            raise DataError(
+                f"the target of picture {large[0]} is {targets[large[0]]:g}, which is no class.",
+                where=origin,
+                fix="give whole numbers or names as targets.",
             )
         targets = targets.astype(np.int64)
     if class_names and targets.dtype.kind in "iu":

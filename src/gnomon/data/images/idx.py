@@ -173,7 +173,11 @@ def _header(start: bytes, where: str) -> _Header:
     dims = start[3]
     if len(start) < 4 + 4 * dims:
         raise DataError("the IDX header is cut off.", where=where, fix="get the file again.")
-    return _Header(_TYPES[start[2]], struct.unpack_from(f">{dims}I", start, 4))
+    shape = struct.unpack_from(f">{dims}I", start, 4)
+    if 0 in shape:  # also keeps absurd sizes beside it from being taken for an array of nothing
+        what = f"the header promises {'x'.join(map(str, shape))} values: nothing."
+        raise DataError(what, where=where, fix="get the file again: it is empty or damaged.")
+    return _Header(_TYPES[start[2]], shape)
 
 
 def _unpacked(content: bytes, where: str) -> bytes:
