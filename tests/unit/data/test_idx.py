@@ -123,7 +123,7 @@ def test_mnist_and_fashion_mnist_as_they_are(real_data):
 
 @pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 0, 2**32 - 1), (0, 5, 4)])
 def test_a_header_of_nothing_however_large_is_refused(tmp_path, shape):
-    with pytest.raises(DataError, match="train-images-idx3-ubyte: the header promises .* values: nothing"):
+    with pytest.raises(DataError, match=r"the header promises .* values: nothing"):
         read(write(tmp_path, struct.pack(">BBBBIII", 0, 0, 8, 3, *shape)))
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import ArtefactError, DataError
 from gnomon.data.source import display_name, reason_of
 
 SHOWN_CHARACTERS = 60  # of a row or a cell, in messages
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
+MOST_RATIO = 500  # unfolded to packed, from RATIO_FROM bytes on: a gzip of one letter reaches 1,000, a table rarely 50
+RATIO_FROM = 10**9
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 _STRANGERS = (  # other kinds of files that are named like tables: how they begin, what they are, what to do
@@ -88,6 +90,7 @@ class RawTable:
         """The content (unpacked) in pieces of at most `size` bytes. Raises DataError for damage."""
         with self.open() as file:
             stream: BinaryIO = gzip.GzipFile(fileobj=file) if is_gzip else file  # type: ignore[assignment]
+            unpacked = 0
             while True:
                 try:
                     piece = stream.read(size)
@@ -100,6 +103,13 @@ class RawTable:
                     ) from None
                 if not piece:
                     return
+                unpacked += len(piece)
+                if is_gzip and unpacked > RATIO_FROM and unpacked > MOST_RATIO * file.tell():
+                    raise ArtefactError(
+                        f"refused: its first {file.tell():,} bytes unfold to more than {unpacked:,}.",
+                        where=self.shown,
+                        fix="unpack it yourself, look at it, and give the plain file.",
+                    )
                 yield piece
 
 

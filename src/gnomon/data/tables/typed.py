@@ -28,6 +28,7 @@ from gnomon.data.tables.kinds import (
 from gnomon.data.tables.raw import RawTable, quoted
 from gnomon.data.tables.rows import check_names
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
+from gnomon.data.tables.unfolded import check_size
 
 PEEK_ROWS = 10_000
 LOOKED_AT = 100  # texts examined for numbers or dates before all are
@@ -56,7 +57,11 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
         unused = [name for name in index if name not in wanted]
         if unused:
             notes.append(index_note(raw.shown, unused))
-        table = _typed([name for name in names if name not in unused], column, raw.shown, settings, kinds, notes)
+        names = [name for name in names if name not in unused]
+        if not is_peek:
+            size = before[2] if before else len(raw.content or b"")
+            check_size(raw, source, [name for name in names if name not in settings.ignore], size)
+        table = _typed(names, column, raw.shown, settings, kinds, notes)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         what = f"the Parquet file is truncated or damaged ({_first_line(error)})."
         raise raw.bad(what, fix="make or download the file again.") from None

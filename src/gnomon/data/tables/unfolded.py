@@ -1,0 +1,70 @@
+"""How large a Parquet file becomes in memory, found before it is read: a few MB of it may hold gigabytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from gnomon.core.errors import ArtefactError, MachineError
+from gnomon.data.room import memory_left
+from gnomon.data.tables.raw import RawTable
+
+MOST_RATIO = 1000  # unfolded to stored, from RATIO_FROM bytes on: real tables stay below a hundredth of it
+RATIO_FROM = 10**9
+MOST_MEMORY = 0.5  # of what is left
+LOOKED_AT = 1000  # rows, in a few places, from which the length of texts is estimated
+PLACES = 4
+CODE = 4  # bytes of a text that occurs often, held as a code
+VIEW = 16  # bytes of a text beside its letters
+
+
+def check_size(raw: RawTable, source: Callable[[], Any], names: Sequence[str], file_bytes: int) -> None:
+    """Raise ArtefactError for columns that unfold beyond all measure, MachineError for such as do not fit in memory."""
+    lazy = pl.scan_parquet(source(), glob=False)
+    rows = int(lazy.select(pl.len()).collect().item())
+    if not rows or not names:
+        return
+    schema = lazy.collect_schema()
+    step = max(1, rows // PLACES)
+    texts = [
+        name for name in names if schema[name] in (pl.String, pl.Categorical, pl.Binary) or schema[name].is_nested()
+    ]
+    sample = pl.concat(
+        [lazy.select(texts).slice(start, LOOKED_AT // PLACES) for start in range(0, rows, step)]
+    ).collect()
+    whole = kept = largest = 0
+    for name in names:
+        if name in texts:
+            column = sample[name]
+            each = _letters(column) // max(1, len(column)) + VIEW
+            left = CODE if 2 * column.n_unique() < len(column) else each
+        else:
+            each = left = _bytes_of(schema[name])
+        whole, kept, largest = whole + rows * each, kept + rows * left, max(largest, rows * each)
+    if whole > RATIO_FROM and whole > MOST_RATIO * file_bytes:
+        raise ArtefactError(
+            f"refused: {file_bytes:,} bytes would unfold to about {whole:,}.",
+            where=raw.shown,
+            fix="look at it yourself, and give it as a CSV file, or with fewer rows or columns.",
+        )
+    if kept + largest > MOST_MEMORY * memory_left():
+        needed, left_over = (kept + largest) / 1e9, memory_left() / 1e9
+        raise MachineError(
+            f"{rows:,} rows take about {needed:,.1f} GB of memory, of which {left_over:,.1f} GB are left.",
+            where=raw.shown,
+            fix="leave columns out (ignore=...), or give fewer rows.",
+        )
+
+
+def _letters(column: pl.Series) -> int:
+    """Bytes of all texts, those that are stored once and used often counted as often."""
+    if column.dtype in (pl.String, pl.Categorical):
+        return int(column.cast(pl.String).str.len_bytes().sum() or 0)
+    return int(column.estimated_size())
+
+
+def _bytes_of(dtype: pl.DataType) -> int:
+    """Of one value."""
+    return max(1, int(pl.Series([None], dtype=dtype).new_from_index(0, 8).estimated_size()) // 8)
