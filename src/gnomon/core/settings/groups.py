@@ -28,6 +28,7 @@ from gnomon.core.knobs import (
 )
 from gnomon.core.settings import steps
 from gnomon.core.settings.types import (
+    MOST,
     Group,
     Names,
     OpenGroup,
@@ -340,6 +341,7 @@ class OptimiserSettings(Group):
             search=(Search("powers of two", 2, steps.batches),),
         ),
         ge=0,
+        le=MOST,
     )
     momentum: float = setting(
         0.9,
@@ -397,7 +399,7 @@ class ScheduleSettings(Group):
         gt=0,
     )
     every: int = setting(
-        10, "epochs per stair of staircase", Knob(FIT_TRAIN, when=("schedule.name", ("staircase",))), ge=1
+        10, "epochs per stair of staircase", Knob(FIT_TRAIN, when=("schedule.name", ("staircase",))), ge=1, le=MOST
     )
     table: RateTable | None = setting(
         None,
@@ -427,6 +429,7 @@ class StopSettings(Group):
             search=(Search("whole, log"),),
         ),
         ge=1,
+        le=MOST,
     )
     max_time: Seconds | None = setting(None, "hard limit for the whole fit: 90, 90s, 10m, 1.5h")
     patience: int = setting(
@@ -447,6 +450,7 @@ class StopSettings(Group):
             search=(Search("whole, log"),),
         ),
         ge=0,
+        le=MOST,
     )
 
 
@@ -469,6 +473,7 @@ class MachineSettings(Group):
         "examples of a batch that are in memory at a time (all, or as many as fit): the same step more slowly, but for "
         "batch norm, which measures them",
         ge=1,
+        le=MOST,
     )
     save_every: Seconds = setting(30.0, "seconds of training between checkpoints")
 

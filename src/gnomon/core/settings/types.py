@@ -54,7 +54,8 @@ def _threads(value: Any) -> Any:
 
 
 # No machine trains with more of anything: a larger number is a typo, or a file that was tampered with.
-MOST = 1_000_000_000  # epochs, examples per step, seconds, factors
+MOST = 1_000_000_000  # epochs, examples per step, seconds
+LARGEST = 1e30  # for a factor: float32 ends at 3.4e38
 MOST_UNITS = 1_000_000  # per layer
 MOST_LAYERS = 1_000
 
@@ -78,10 +79,10 @@ Activations = Annotated[tuple[Activation, ...], Field(min_length=1, max_length=M
 def setting(default: Any, description: str, knob: Knob | None = None, **limits: Any) -> Any:
     """A field of a group of settings: its default (None: chosen by task and data size), what it does, its knob.
 
-    A number that has a lower limit and no upper one ends at MOST.
+    A number that has a lower limit and no upper one ends at LARGEST.
     """
     if limits.keys() & {"ge", "gt"} and not limits.keys() & {"le", "lt"}:
-        limits["le"] = MOST
+        limits["le"] = LARGEST
     info = Field(default=default, description=description, **limits)
     info.metadata.append(knob or Knob())
     return info
