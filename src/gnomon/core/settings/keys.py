@@ -378,7 +378,7 @@ def _schema_in(kind: type[Group], leaf: str) -> dict[str, Any]:
 
 
 def _limit(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and value < 10**19 else f"{value:g}"
 
 
 def _takes(schema: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def _threads(value: Any) -> Any:
 
 # No machine trains with more of anything: a larger number is a typo, or a file that was tampered with.
 MOST = 1_000_000_000  # epochs, examples per step, seconds
-LARGEST = 1e30  # for a factor: float32 ends at 3.4e38
+LARGEST = 10**30  # for a factor: float32 ends at 3.4e38
 MOST_UNITS = 1_000_000  # per layer
 MOST_LAYERS = 1_000
 
