@@ -26,6 +26,10 @@ class UsageError(GnomonError):
     code, exit_code = "usage", 2
 
 
+class ArgumentError(UsageError, ValueError):
+    """An argument that cannot be used, where callers go by Python's own errors, as scikit-learn does."""
+
+
 class DataError(GnomonError):
     """The user's data cannot be used as it is."""
 

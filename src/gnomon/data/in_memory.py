@@ -28,7 +28,7 @@ _IN_MEMORY = "arrays in memory"
 
 def open_object(thing: Any) -> Source:
     """A source from an object. Raises UsageError for an unsupported kind of object, DataError for invalid contents."""
-    if _is_frame(thing):
+    if is_frame(thing):
         notes: list[str] = []
         frame = _frame(thing, "a frame in memory", notes)
         return Source("frame", "a frame in memory", frame=frame, notes=tuple(notes))
@@ -43,7 +43,7 @@ def open_object(thing: Any) -> Source:
 
 def table_or_path(thing: Any) -> pl.DataFrame | Path:
     """A frame of polars, pandas or Arrow as one of polars, or the path of a table. Raises UsageError."""
-    if _is_frame(thing):
+    if is_frame(thing):
         return _frame(thing, "the table", [])
     if isinstance(thing, str | os.PathLike):
         return Path(thing)
@@ -55,7 +55,7 @@ def _is_array(thing: Any) -> bool:
 
 
 def _is_part_of_a_pair(thing: Any) -> bool:
-    return _is_array(thing) or _is_frame(thing) or (isinstance(thing, list) and bool(thing))
+    return _is_array(thing) or is_frame(thing) or (isinstance(thing, list) and bool(thing))
 
 
 def _is_tensor(thing: Any) -> bool:
@@ -66,7 +66,8 @@ def _is_series(thing: Any) -> bool:
     return type(thing).__name__ == "Series" and hasattr(thing, "to_numpy")
 
 
-def _is_frame(thing: Any) -> bool:
+def is_frame(thing: Any) -> bool:
+    """Whether it is a frame of polars, pandas or Arrow."""
     kind = type(thing).__name__
     return kind == "LazyFrame" or (kind in ("DataFrame", "Table") and hasattr(thing, "__arrow_c_stream__"))
 
@@ -112,7 +113,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
     feature_names: tuple[str, ...] = ()
     if targets is not None and hasattr(inputs, "index") and hasattr(targets, "index"):
         notes += _index_note(inputs, targets)
-    if _is_frame(inputs):
+    if is_frame(inputs):
         import polars as pl
 
         frame = _frame(inputs, "a frame in memory", notes)
@@ -132,7 +133,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
     if targets is not None:
         name = getattr(targets, "name", None)
         target_names = (str(name),) if isinstance(name, str) and name else ()
-        if _is_frame(targets):
+        if is_frame(targets):
             targets = _frame(targets, "the frame of targets", notes)
             target_names = tuple(targets.columns)
         targets = target_array(targets, _IN_MEMORY)
@@ -201,7 +202,7 @@ def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
 # --- targets ----------------------------------------------------------------------------------------------------------
 def target_array(targets: Any, origin: str) -> np.ndarray:
     """(N,) or (N, M) numbers, truths or texts; missing ones are NaN among numbers, otherwise None. Raises DataError."""
-    if _is_frame(targets):
+    if is_frame(targets):
         columns = [_of_series(column, origin) for column in targets]
         return columns[0] if len(columns) == 1 else np.stack([column.astype(object) for column in columns], axis=1)
     if _is_series(targets):

@@ -39,7 +39,10 @@ class NumberHead(Head):
     def fit(cls, train: Examples, settings: Settings) -> Self:
         examples = cast(TableExamples, train)
         targets = examples.targets().to_numpy().astype(np.float64)  # (N, M)
-        mean, std = np.nanmean(targets, axis=0), np.nanstd(targets, axis=0)
+        mean = np.nanmean(targets, axis=0)
+        # Squares of values near 1e-300 are 0. A power of two changes no digit of the others.
+        power = np.exp2(np.frexp(np.nanmax(np.abs(targets - mean), axis=0))[1])
+        std = power * np.nanstd((targets - mean) / power, axis=0)
         std = np.where(std > 0, std, 1.0)
         return cls(examples.target_names, tuple(mean.tolist()), tuple(std.tolist()))
 

@@ -7,17 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from gnomon.core import found
-from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
-from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
-from gnomon.models import CUSTOM, build
 from gnomon.runs.folder import MODEL, Place, RunFolder, find
-from gnomon.runs.records import HistoryRow, SavedTask
-from gnomon.runs.seal import RESTORE, decode_json
+from gnomon.runs.records import HistoryRow
 from gnomon.strategy.diagnosis import Diagnosis
+from gnomon.workflow.system import System
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.workflow.predict import Answers
-
-TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
 
 
 @final
@@ -78,35 +73,20 @@ class Run:
             )
         return dict(self.folder.load_model())
 
-    def _model_file(self, name: str) -> bytes:
-        if name not in self._model_files:
-            raise ArtefactError(f"has no {name}.", where=str(self.path / MODEL), fix=RESTORE)
-        return self._model_files[name]
-
     @cached_property
+    def _system(self) -> System:
+        where = str(self.path / MODEL)
+        return System(self._model_files, where, kind=self._task_class, module=self._given_model, settings=self.settings)
+
+    @property
     def task(self) -> Task:
         """The task with the facts fitted on the training split."""
-        where = str(self.path / MODEL / TASK)
-        saved = read_as(SavedTask, decode_json(self._model_file(TASK), where), where=where, root="task", fix=RESTORE)
-        kind = self._task_class or found.task(saved["task"])
-        if kind.name != saved["task"]:
-            raise UsageError(f"this run's task is {saved['task']}, not {kind.name}.", fix="pass that task's class.")
-        try:
-            return kind.from_facts(saved["facts"])
-        except ArtefactError as error:  # which knows the field, but not where the file lies
-            raise ArtefactError(error.what, where=where, fix=error.fix) from None
+        return self._system.task
 
-    @cached_property
+    @property
     def model(self) -> nn.Module:
         """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in."""
-        from gnomon.training.state import load_model, tensors_from_bytes
-
-        if self._given_model is None and self.settings.model.name == CUSTOM:
-            raise UsageError("this run trained your own model.", fix="pass it: gnomon.load(path, model=...).")
-        model = self._given_model or build(self.task, self.settings)
-        folder = str(self.path / MODEL)
-        load_model(model, tensors_from_bytes(self._model_files, WEIGHTS, folder), f"{folder}/{WEIGHTS}")
-        return model.eval()
+        return self._system.model
 
     @property
     def diagnosis(self) -> Diagnosis:

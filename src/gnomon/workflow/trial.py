@@ -15,18 +15,23 @@ from torch import nn
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
-from gnomon.core.settings import Settings, full_key, with_values
+from gnomon.core.settings import Settings, full_key, refuse_idle, with_values
 from gnomon.core.task import Task
 from gnomon.data.columns import take
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, build_state, train
 from gnomon.training.state import TrainingState, load_model
+from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, build_model, own_threads_and_randomness, watched_threads
 from gnomon.workflow.road.encode import judged_splits, with_judged
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.judge import epoch_judge, measured
+from gnomon.workflow.road.open import settings_for
 from gnomon.workflow.road.settings import fill_settings
 from gnomon.workflow.road.split import TRAIN_RUNG, Prepared
+from gnomon.workflow.road.train import deadline_of
+from gnomon.workflow.road.write import model_files
+from gnomon.workflow.session import here_of
 
 FIXED = ("data.", "split.", "task.name", "goal.", "runs_folder", "run_name")  # what trials of one set have in common
 
@@ -160,3 +165,16 @@ class _Watcher:
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
         self.is_over = self.is_over or not self.keep_going(row)
+
+
+def train_in_memory(source: Any, values: Mapping[str, Any]) -> tuple[dict[str, bytes], int]:
+    """The system that `gnomon.fit` would train with these settings, as the files of `System`, and its epochs.
+
+    Nothing is written. Raises UsageError, DataError, DivergedError.
+    """
+    started = time.monotonic()
+    settings, given = settings_for(values)
+    trials = Trials(prepare(source, settings), settings, given=given)
+    refuse_idle(given, here_of(trials.base), trials.task.kind.title)
+    trial = trials.run(deadline=deadline_of(settings, started))
+    return model_files(trial.task, trial.settings, trial.model), len(trial.history)

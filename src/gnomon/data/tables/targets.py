@@ -328,7 +328,8 @@ def _gives_away(pair: pl.DataFrame) -> str:
         if max(np.abs(x).max(), np.abs(y).max()) > LARGEST:
             return ""
         x, y = x - x.mean(), y - y.mean()
-        if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9 * np.abs(y).max():
+        x, y = x / np.abs(x).max(), y / np.abs(y).max()  # squares of values near 1e-300 would be 0
+        if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9:
             return "is a linear function of"
     classes = target.n_unique()
     if classes * 2 > len(pair) or feature.n_unique() != classes or classes < 2:

@@ -14,6 +14,7 @@ from gnomon.checks.signals import layer_signals
 from gnomon.core.errors import DivergedError
 from gnomon.core.layer_signals import as_rows
 from gnomon.core.seeds import derive
+from gnomon.core.settings import Settings
 from gnomon.data.columns import Columns, length
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
@@ -55,7 +56,7 @@ def train_model(
         record=folder.history.append,
         save=lambda state: folder.save_checkpoint(state.counters.step, state.files()),
         stop_asked=flag.asked,
-        deadline=_deadline(session),
+        deadline=deadline_of(settings, session.started),
         threads=watched_threads(session),
         turned=Nudges(folder, settings, follower.on_nudge),
         rehearse=lambda: rehearse(encoded),
@@ -120,12 +121,12 @@ def _unless_stopped(judge: Callable[[nn.Module], Judged], flag: StopFlag) -> Cal
     return judge_or_stop
 
 
-def _deadline(session: Session) -> float:
+def deadline_of(settings: Settings, started: float) -> float:
     """When the last step must be done to keep to stop.max_time: a fifth of it, at most 20 s, is for evaluation."""
-    limit = session.settings.stop.max_time
+    limit = settings.stop.max_time
     if limit is None:
         return math.inf
-    return session.started + limit - min(20.0, 0.2 * limit)
+    return started + limit - min(20.0, 0.2 * limit)
 
 
 def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState, float], list[dict[str, Any]] | None]:

@@ -1,0 +1,73 @@
+"""A trained system: the files that a run keeps in its folder model/, and the task and the network made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, final
+
+from gnomon.core import found
+from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.plain import read_as
+from gnomon.core.settings import Settings, from_flat
+from gnomon.core.task import Task, TaskKind
+from gnomon.models import CUSTOM, build
+from gnomon.runs.records import SavedTask
+from gnomon.runs.seal import RESTORE, decode_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
+
+
+@final
+class System:
+    """What predicts. Files are read when first used; nothing in them is executed.
+
+    `where` is what messages call their folder. `kind` and `module` are for your own classes; `settings` take the place
+    of those in task.json.
+    """
+
+    def __init__(
+        self, files: Mapping[str, bytes], where: str, *, kind: TaskKind | None = None, module: nn.Module | None = None,
+        settings: Settings | None = None,
+    ) -> None:  # fmt: skip
+        self.files, self.where = dict(files), where
+        self._kind, self._module, self._settings = kind, module, settings
+
+    @cached_property
+    def _saved(self) -> SavedTask:
+        if TASK not in self.files:
+            raise ArtefactError(f"has no {TASK}.", where=self.where, fix=RESTORE)
+        where = f"{self.where}/{TASK}"
+        return read_as(SavedTask, decode_json(self.files[TASK], where), where=where, root="task", fix=RESTORE)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """All settings, filled in."""
+        return self._settings or from_flat(self._saved["settings"])
+
+    @cached_property
+    def task(self) -> Task:
+        """The task with the facts fitted on the training split."""
+        kind = self._kind or found.task(self._saved["task"])
+        if kind.name != self._saved["task"]:
+            raise UsageError(
+                f"this run's task is {self._saved['task']}, not {kind.name}.", fix="pass that task's class."
+            )
+        try:
+            return kind.from_facts(self._saved["facts"])
+        except ArtefactError as error:  # which knows the field, but not where the file lies
+            raise ArtefactError(error.what, where=f"{self.where}/{TASK}", fix=error.fix) from None
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in."""
+        from gnomon.training.state import load_model, tensors_from_bytes
+
+        if self._module is None and self.settings.model.name == CUSTOM:
+            raise UsageError("this run trained your own model.", fix="pass it: gnomon.load(path, model=...).")
+        model = self._module or build(self.task, self.settings)
+        load_model(model, tensors_from_bytes(self.files, WEIGHTS, self.where), f"{self.where}/{WEIGHTS}")
+        return model.eval()
