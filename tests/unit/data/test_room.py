@@ -120,7 +120,7 @@ def test_rows_that_are_asked_for_come_into_memory_and_others_do_not(rows_on_disk
         pytest.skip("this file system lies in memory, or keeps what it is told to forget")
     room.prefetch(mapped, torch.arange(0, 400, 2))
     deadline = time.monotonic() + 20
-    while room.share_in_memory(mapped[::2]) < 0.4 and time.monotonic() < deadline:
+    while room.share_in_memory(mapped) < 0.45 and time.monotonic() < deadline:  # the system reads on by itself
         time.sleep(0.01)
     assert 0.4 < room.share_in_memory(mapped) < 0.95  # every other row; a page at its end is shared with the next
     assert torch.equal(mapped, rows)
