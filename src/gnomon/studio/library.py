@@ -25,7 +25,6 @@ from gnomon.runs.search_folder import SEARCH
 from gnomon.runs.tags import TagStore
 from gnomon.studio.review import Review
 from gnomon.studio.sheets import LiveSheet
-from gnomon.workflow.judge import errors, labels
 from gnomon.workflow.sheet import open_sheet
 
 if TYPE_CHECKING:
@@ -88,7 +87,8 @@ class OpenRun:
 
     def review(self, split: str) -> Review:
         """The review of a split's labels. Raises UsageError for a task without classes, and for train."""
-        from gnomon.workflow.run import Run  # torch comes with it
+        from gnomon.workflow.judge import labels  # torch comes with it
+        from gnomon.workflow.run import Run
 
         if split == "train":
             raise UsageError(
@@ -139,7 +139,8 @@ class Looked:
 
     def _open(self) -> None:
         time.sleep(HEAD_START)
-        from gnomon.workflow.run import Run  # torch comes with it
+        from gnomon.workflow.judge import errors  # torch comes with it
+        from gnomon.workflow.run import Run
 
         try:
             run = Run.open(self.run.path)

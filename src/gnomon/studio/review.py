@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, final
 from gnomon.core.seeds import generator
 from gnomon.runs.tags import Saying
 from gnomon.strategy.labels import VERDICTS, draw_review
-from gnomon.workflow.judge import labels
 
 if TYPE_CHECKING:
     from gnomon.runs.tags import TagStore
@@ -38,6 +37,9 @@ class Review:
     """The rows that `gnomon labels` would write into a sheet, with the verdicts given here."""
 
     def __init__(self, found: Audit, store: TagStore) -> None:
+        from gnomon.workflow.judge import labels  # torch comes with it: the list of runs does not wait for that
+
+        self._labels = labels
         self.found, self.store = found, store
         drawn = draw_review(
             found.suspects, top=labels.TOP, random=labels.RANDOM, rng=generator(0, "label review", found.split)
@@ -85,10 +87,10 @@ class Review:
         for place, position in enumerate(self._positions):
             verdict = known.get(ids[position], "")
             label = self.question_label(position) if verdict == "suggested" else ""
-            said.append(labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label))
+            said.append(self._labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label))
         if not any(one.verdict for one in said):
             return None
-        return labels.judge_review(self.found, said)
+        return self._labels.judge_review(self.found, said)
 
     def question_label(self, position: int) -> str:
         """The class suggested for an example."""
