@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.runs.tags import Saying, TagStore
 from gnomon.workflow.judge import errors
+from gnomon.workflow.judge.mismatch import appearance_of
 from gnomon.workflow.sheet import open_sheet, tag_sheet, tags_of_people
 
 
@@ -70,6 +72,21 @@ def test_pictures_too_dark_to_see_are_named_as_what_to_work_on(picture_run):
     dark = next(one for one in telling if one.name == "dark picture")
     assert dark.share.value > 3 * dark.among_right
     assert dark.ceiling.value == max(one.ceiling.value for one in telling)
+
+
+def test_what_is_shown_as_a_picture_but_is_none_has_no_dark_pictures(picture_run):
+    data = errors.open_data(picture_run)
+    examples, usual = errors.judged_examples(picture_run, data, "dev"), errors.usual_examples(data)
+    pictures = picture_run.task
+    sounds = replace(pictures, kind=replace(pictures.kind, modality="sound"))
+    sheet = open_sheet(picture_run.folder)
+    kinds = {task: {tag.kind for tag in errors.with_looks(sheet, task, examples, usual).tags}
+             for task in (pictures, sounds)}  # fmt: skip
+    assert kinds[pictures] - kinds[sounds] == {"picture"}
+    few = [usual[0], usual[1]]
+    assert "brightness" in appearance_of(pictures, few).names
+    with pytest.raises(UsageError, match="neither pictures, texts nor rows"):
+        appearance_of(sounds, few)
 
 
 def test_near_copies_in_the_other_class_are_named(tmp_path):

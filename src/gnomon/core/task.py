@@ -280,7 +280,7 @@ class TaskKind:
 
     name: str  # the folder's name
     title: str  # what a person calls it: "image classification"
-    modality: str  # of its inputs: "table", "picture", "text", "sound" ...
+    modality: str  # of its inputs: "table", "picture", "text", "sound" ... What is shown as a picture may be a sound.
     target: str  # what is predicted, in a word or two: "a class", "numbers", "boxes"
     reader: Reader
     encoder: type[Encoder]
@@ -304,6 +304,11 @@ class TaskKind:
         checked_keys(facts, parts)
         encoder, head, judge = (checked_facts(part, facts[name]) for name, part in parts.items())
         return Task(self, encoder, head, judge)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its examples are pictures: dark ones, blurred ones, turned ones."""
+        return self.modality == "picture"
 
 
 @final

@@ -88,10 +88,10 @@ def with_looks(
         found = error_tags.from_rows(sheet.table, positions, rows, usual_rows)
     elif here:
         views, usual_views = [task.reader.view(one) for one in here], [task.reader.view(one) for one in usual]
-        if all(view.image is not None for view in (*views, *usual_views)):
+        if task.kind.has_pictures and all(view.image is not None for view in (*views, *usual_views)):
             found = _of_pictures(sheet, positions, [each.image for each in views if each.image is not None],
                                  usual, [each.image for each in usual_views if each.image is not None])  # fmt: skip
-        elif any(view.text for view in views):
+        elif all(isinstance(one.inputs, str) for one in here):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]
             found = error_tags.from_texts(sheet.table, positions, texts, usual_texts)
     embedding = embedding_of(task, model, examples.take(positions)) if model is not None else None

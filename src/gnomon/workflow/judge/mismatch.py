@@ -87,9 +87,9 @@ def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
     if all(isinstance(example.inputs, Mapping) for example in examples):
         return of_mappings([example.inputs for example in examples])
     views = [task.reader.view(example) for example in examples]
-    if all(view.image is not None for view in views):
+    if task.kind.has_pictures and all(view.image is not None for view in views):
         return of_pictures([view.image for view in views if view.image is not None])
-    if all(view.text for view in views):
+    if all(isinstance(example.inputs, str) for example in examples):
         return of_texts([view.text for view in views])
     if all(view.fields for view in views):
         return of_mappings([view.fields for view in views])
