@@ -15,6 +15,7 @@ import torch
 
 import gnomon
 from gnomon import tasks
+from gnomon.core.knobs import CLASSES
 from gnomon.core.seeds import derive
 from gnomon.core.task import Task, TaskKind
 from gnomon.data.columns import Ragged, length
@@ -225,6 +226,23 @@ def check_takes_and_joins_like_a_sequence(made: Made) -> None:
     assert both.index["id"].cast(pl.String).to_list() == [*few.index["id"].cast(pl.String), str(whole.index["id"][1])]
     assert len(both.fingerprints()) == 4
     assert both.fingerprints()[0] == both.fingerprints()[2]
+
+
+def check_classes_can_be_corrected_and_sources_told_apart(made: Made) -> None:
+    train = made.session.prepared.splits["train"]
+    labels = train.index["label"].cast(pl.String)
+    if CLASSES in made.kind.head.abilities:
+        other = train.with_labels(labels.reverse())
+        assert other.index["label"].cast(pl.String).to_list() == labels.reverse().to_list()
+        assert [other[i].target for i in range(len(train))] == labels.reverse().to_list()
+        assert train.index["label"].cast(pl.String).equals(labels)
+        np.testing.assert_array_equal(other.fingerprints(), train.fingerprints())
+    else:
+        with pytest.raises(gnomon.GnomonError):
+            train.with_labels(labels)
+    first, second = train.with_source("lab"), train.take(np.array([0])).with_source("street")
+    sources = first.join(second).index.to_dict(as_series=False).get("source")
+    assert sources in (None, ["lab"] * len(first) + ["street"])
 
 
 def check_shows_an_example(made: Made) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from gnomon.core.errors import DataError
+
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
@@ -66,9 +68,20 @@ class Examples(abc.ABC):
     def fingerprints(self) -> np.ndarray:
         """(N,) uint64: equal for two examples exactly if their inputs are the same bytes or values."""
 
-    @abc.abstractmethod
     def thumbnails(self) -> np.ndarray | None:
         """(N, D) float32: small square grey thumbnails, for finding near-duplicates; None if there are none."""
+        return None
+
+    def with_labels(self, labels: pl.Series) -> Self:
+        """The same examples with these classes: (N,) String. Raises DataError where they do not have one class each."""
+        raise DataError("corrections need one class per example.", fix="correct the data itself.")
+
+    def with_source(self, name: str) -> Self:
+        """The same examples with `name` as the `source` of each, in their index and in that of what they are joined to.
+
+        Examples that keep no source count under their split's.
+        """
+        return self
 
 
 def index_frame(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import Examples
 from gnomon.core.given import read_given
 from gnomon.core.spreadsheet import from_csv
-from gnomon.data.images.examples import ImageExamples
 from gnomon.data.source import display_name, look_alike
-from gnomon.data.tables.examples import TableExamples
 
 
 def read_corrections(path: Path) -> dict[str, str | None]:
@@ -54,47 +51,19 @@ def relabelled(examples: Examples, labels: Mapping[str, str | None]) -> Examples
         return examples
     new = ids.replace_strict(list(labels), list(labels.values()), default=None, return_dtype=pl.String)
     unknown = (known & new.is_null()).to_numpy()
-    if isinstance(examples, ImageExamples):
-        corrected: Examples = _pictures(examples, known, new)
-    elif isinstance(examples, TableExamples) and len(examples.target_names) == 1:
-        corrected = _rows(examples, known, new)
-    else:
-        raise DataError("corrections need one class per example.", fix="correct the data itself.")
+    label = examples.index["label"]
+    if label.null_count() < len(label):
+        _check(new, label.dtype.categories if isinstance(label.dtype, pl.Enum) else label.drop_nulls())
+    corrected = examples.with_labels(new.fill_null(label.cast(pl.String)))
     return corrected.take(np.flatnonzero(~unknown)) if unknown.any() else corrected
 
 
-def _pictures(examples: ImageExamples, known: pl.Series, new: pl.Series) -> ImageExamples:
-    classes = examples.table["label"].drop_nulls().unique().to_list()
-    _check(new, classes)
-    label = pl.DataFrame({"old": examples.table["label"], "new": new, "known": known}).select(
-        pl.when(pl.col("known") & pl.col("new").is_not_null()).then("new").otherwise("old").alias("label")
-    )["label"]
-    return replace(examples, table=examples.table.with_columns(label, label.alias("stratum")))
-
-
-def _rows(examples: TableExamples, known: pl.Series, new: pl.Series) -> TableExamples:
-    name = examples.target_names[0]
-    column = examples.table.frame[name]
-    if not isinstance(column.dtype, pl.Enum):
-        raise DataError("the target is a number, not a class.", where=name, fix="correct the data itself.")
-    _check(new, column.dtype.categories.to_list())
-    texts = column.cast(pl.String).to_list()
-    positions = np.arange(len(column)) if examples.positions is None else examples.positions
-    for place in np.flatnonzero(known.to_numpy()):
-        label = new[int(place)]
-        if label is not None:
-            texts[int(positions[place])] = label
-    corrected = pl.Series(name, texts, dtype=column.dtype)
-    table = replace(examples.table, frame=examples.table.frame.with_columns(corrected))
-    return replace(examples, table=table, stratum=None if examples.stratum is None else corrected)
-
-
-def _check(new: pl.Series, classes: list[str]) -> None:
-    strange = sorted(set(new.drop_nulls().to_list()) - set(classes))
+def _check(new: pl.Series, classes: pl.Series) -> None:
+    strange = sorted(set(new.drop_nulls()) - set(classes))
     if strange:
-        how = look_alike(strange[0], classes)
+        how = look_alike(strange[0], classes.to_list())
         raise DataError(
-            f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(classes)[:10])}"
+            f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(set(classes))[:10])}"
             f"{f' ({how})' if how else ''}.",
             fix="correct the corrections.",
         )

@@ -74,9 +74,6 @@ class Scenes(Examples):
     def fingerprints(self) -> np.ndarray:
         return pl.Series([self.pictures[i].tobytes() for i in self.positions]).hash().to_numpy()
 
-    def thumbnails(self) -> np.ndarray | None:
-        return None
-
 
 @final
 class SceneReader(Reader):

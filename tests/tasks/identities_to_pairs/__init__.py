@@ -73,9 +73,6 @@ class People(Examples):
         digests = [hashlib.sha256(self.pictures[i].tobytes()).digest()[:8] for i in self.positions]
         return np.array([int.from_bytes(digest, "little") for digest in digests], dtype=np.uint64)
 
-    def thumbnails(self) -> np.ndarray | None:
-        return None
-
 
 @final
 @dataclass(frozen=True)
@@ -119,9 +116,6 @@ class Pairs(Examples):
     def fingerprints(self) -> np.ndarray:
         prints = self.people.fingerprints()
         return prints[self.left] ^ (prints[self.right] << np.uint64(1))
-
-    def thumbnails(self) -> np.ndarray | None:
-        return None
 
 
 @final

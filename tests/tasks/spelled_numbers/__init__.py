@@ -80,9 +80,6 @@ class Lines(Examples):
     def fingerprints(self) -> np.ndarray:
         return pl.Series(self.words, dtype=pl.String).hash().to_numpy()
 
-    def thumbnails(self) -> np.ndarray | None:
-        return None
-
 
 @final
 @dataclass(frozen=True)

@@ -78,6 +78,12 @@ class ImageExamples(Examples):
             table=pl.concat([self.table, other.table], how="diagonal_relaxed", rechunk=True),
         )
 
+    def with_labels(self, labels: pl.Series) -> Self:
+        return replace(self, table=self.table.with_columns(labels.alias("label"), labels.alias("stratum")))
+
+    def with_source(self, name: str) -> Self:
+        return replace(self, table=self.table.with_columns(pl.lit(name).alias("source")))
+
     def sizes(self) -> np.ndarray:
         """(N, 2) int64: heights and widths in pixels, upright, as stored."""
         out = np.empty((len(self), 2), np.int64)

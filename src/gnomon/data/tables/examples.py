@@ -114,7 +114,7 @@ class TableExamples(Examples):
 
     def join(self, other: Self) -> Self:
         """These rows, then those of `other`, in the columns of these. Raises DataError if `other` lacks one."""
-        if other.table is self.table:
+        if other.table is self.table and other.source is self.source:
             return replace(self, positions=np.concatenate([self._positions, other._positions]))
         names = [*self.feature_names, *self.target_names, *filter(None, (self.group, self.time))]
         lacking = [name for name in names if name not in other.table.frame.columns]
@@ -133,6 +133,24 @@ class TableExamples(Examples):
         ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)], rechunk=True)
         source = None if self.source is None or other.source is None else self._sources(other)
         return replace(self, table=table, stratum=stratum, ids=ids, positions=None, source=source)
+
+    def with_labels(self, labels: pl.Series) -> Self:
+        """These rows with other classes; the table that they are rows of is another one then."""
+        if len(self.target_names) != 1:
+            return super().with_labels(labels)
+        name = self.target_names[0]
+        column = self.table.frame[name]
+        if not isinstance(column.dtype, pl.Enum):
+            raise DataError("the target is a number, not a class.", where=name, fix="correct the data itself.")
+        texts = column.cast(pl.String).to_list()
+        for row, label in zip(self._positions, labels, strict=True):
+            texts[int(row)] = label
+        corrected = pl.Series(name, texts, dtype=column.dtype)
+        table = replace(self.table, frame=self.table.frame.with_columns(corrected))
+        return replace(self, table=table, stratum=None if self.stratum is None else corrected)
+
+    def with_source(self, name: str) -> Self:
+        return replace(self, source=pl.Series("source", [name], dtype=pl.String).new_from_index(0, len(self.table)))
 
     def frame(self) -> pl.DataFrame:
         """The input columns of these rows."""
@@ -160,10 +178,6 @@ class TableExamples(Examples):
             part = frame[rows] if self.positions is None else frame[self.positions[rows]]
             hashes[rows] = part.select(comparable).hash_rows(seed=0).to_numpy()
         return hashes
-
-    def thumbnails(self) -> None:
-        """None: two rows that correlate are not copies of each other."""
-        return
 
     @property
     def _ids(self) -> pl.Series:

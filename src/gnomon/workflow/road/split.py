@@ -17,7 +17,6 @@ from gnomon.core.settings import Settings
 from gnomon.core.task import TaskKind
 from gnomon.data.corrections import read_corrections, relabelled
 from gnomon.data.leakage import Leaks, find_leaks
-from gnomon.data.origins import from_source, two_sources
 from gnomon.data.source import Source, counted, first_names, look_alike
 from gnomon.data.splits import automatic_share, carve, divide, divide_two
 from gnomon.workflow.road.read import Read
@@ -69,7 +68,7 @@ def split_examples(read: Read) -> Prepared:
     else:
         notes.extend(read.target.notes)
         bad.extend(read.target.bad)
-        names = two_sources(source.name, judged_on.name)
+        names = _two_names(source.name, judged_on.name)
         with _placed(judged_on.origin):
             splits = divided_in_two(read.reading, read.target, settings, notes, names)
             _require_known_classes(splits)
@@ -151,11 +150,11 @@ def divided_in_two(
 
     The `names` of the two are kept with every example, so that they can be separated again.
     """
-    general = from_source(reading.splits["all"] if "all" in reading.splits else reading.splits["train"], names[0])
+    general = (reading.splits["all"] if "all" in reading.splits else reading.splits["train"]).with_source(names[0])
     unused = [name for name in ("dev", "test") if name in reading.splits]
     if unused:
         notes.append(f"{' and '.join(unused)} of the source are not used: target_data provides dev and test")
-    alike = {name: from_source(_alike(general, part), names[1]) for name, part in target.splits.items()}
+    alike = {name: _alike(general, part).with_source(names[1]) for name, part in target.splits.items()}
     target = replace(target, splits=alike)
     split, seed = settings.split, settings.seed
     if "all" in target.splits:
@@ -176,6 +175,11 @@ def divided_in_two(
     kept, held, carved = carve(train.index, share, seed=seed, name="train_dev")
     notes.extend(carved)
     return {"train": train.take(kept), "train_dev": train.take(held), **judged}
+
+
+def _two_names(first: str, second: str) -> tuple[str, str]:
+    """Names that tell two sources apart."""
+    return (first, second) if first != second else (first, f"{second} (target)")
 
 
 def _alike(general: Examples, wanted: Examples) -> Examples:
