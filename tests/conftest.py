@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small; several run side by side
 os.environ["GNOMON_CACHE"] = "off"  # nothing of a test is kept for the next one
-os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # three small tasks that prove the shape of Task
+os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # small tasks that prove the shape of Task
 os.environ["GNOMON_MODELS"] = str(ROOT / "tests" / "models")  # and the families of theirs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: Ctrl-C could not be tested

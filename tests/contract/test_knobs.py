@@ -75,7 +75,10 @@ def _trials(prepared: Prepared, model: str) -> Trials:
 
 
 def _differ(one: Trial, other: Trial) -> bool:
+    """Other weights are kept, or the losses on the way were others: the epoch that is kept may be the first."""
     before, after = one.model.state_dict(), other.model.state_dict()
+    if [row["train_loss"] for row in one.history] != [row["train_loss"] for row in other.history]:
+        return True
     if before.keys() != after.keys() or len(one.history) != len(other.history):
         return True
     return any(before[n].shape != after[n].shape or not torch.equal(before[n], after[n]) for n in before)
