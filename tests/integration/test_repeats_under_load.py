@@ -16,6 +16,7 @@ from gnomon.training import threads
 @pytest.fixture
 def busy_machine(monkeypatch):
     """Two programs that never rest, two threads for torch, and a watch that would look at the load all the time."""
+    monkeypatch.setattr(threads, "PER_THREAD", 5e6)  # two threads for steps that take no minutes
     monkeypatch.setattr(threads, "WINDOW", 0.05)
     monkeypatch.setattr(threads, "SETTLED", 0.1)
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]

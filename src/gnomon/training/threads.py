@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 Chosen = int | Literal["adaptive"] | None  # as the settings have it
-PER_THREAD = 5e6  # multiply-adds of a step's forward pass that one more thread is worth its waiting for
+PER_THREAD = 2e7  # multiply-adds of a step's forward pass that one more thread is worth its waiting for
 WINDOW = 1.0  # seconds of steps that a pace is taken over
 SETTLED = 30.0  # seconds between two tries of the other number
 STARVED = 0.8  # share of the chosen threads' CPU time below which the processors are being shared
@@ -19,8 +19,9 @@ STARVED = 0.8  # share of the chosen threads' CPU time below which the processor
 def threads_for(multiply_adds: float, cores: int) -> int:
     """The number for steps of this size (forward, all examples of the batch) on so many cores: never by timing.
 
-    Another number adds in another order and ends with other weights. Below 10 million multiply-adds one thread is the
-    faster choice (measured on two cores); every 5 million more take one more, up to all cores.
+    Another number adds in another order and ends with other weights. Two threads take turns waiting for each other,
+    and while they wait they spin: at 15 million multiply-adds a step takes 0.6 ms on one thread and 0.45 ms on two
+    cores that nobody else uses, but 7 to 200 ms where other programs want them (docs/log.md). So two from 40 million.
     """
     return max(1, min(cores, int(multiply_adds / PER_THREAD)))
 

@@ -101,9 +101,9 @@ def test_a_step_is_timed(machine):
 
 @pytest.mark.parametrize(
     ("multiply_adds", "cores", "number"),
-    [(0, 8, 1), (9.9e6, 8, 1), (10e6, 8, 2), (10e6, 1, 1), (15.4e6, 2, 2), (24.9e6, 8, 4), (1e12, 64, 64)],
+    [(0, 8, 1), (39e6, 8, 1), (40e6, 8, 2), (40e6, 1, 1), (61e6, 2, 2), (99e6, 8, 4), (1e12, 64, 64)],
 )
-def test_a_thread_for_every_five_million_multiply_adds_but_no_more_than_cores(multiply_adds, cores, number):
+def test_a_thread_for_every_twenty_million_multiply_adds_but_no_more_than_cores(multiply_adds, cores, number):
     assert threads.threads_for(multiply_adds, cores) == number
 
 
