@@ -345,13 +345,13 @@ def a_device():
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
-@case("data", "pets: there is one class only (cat, 10 pictures)", "another class", fix=more_pets)
+@case("data", "pets: there is only one class (cat, 10 pictures)", "another class", fix=more_pets)
 def one_class():
     pets(classes=("cat",))
     return ["fit", "pets"]
 
 
-@case("data", "6 of 6 classes have one picture only", fix=lambda: (pets(classes=tuple("abcdef")), peek_pets())[1])
+@case("data", "6 of 6 classes have only one picture", fix=lambda: (pets(classes=tuple("abcdef")), peek_pets())[1])
 def classes_of_one_picture():
     pets(each=1, classes=tuple("abcdef"))
     return ["fit", "pets"]
@@ -370,7 +370,7 @@ def one_picture():
     return ["fit", "cat.png"]
 
 
-@case("data", "none of 8 pictures can be read: a/0.png (not an image (the content is text))", "open in a viewer")
+@case("data", "0 of 8 pictures can be read: a/0.png (not an image (the content is text))", "open in a viewer")
 def nothing_readable():
     for name in "ab":
         for i in range(4):
@@ -389,7 +389,7 @@ def more_unreadable_than_a_twentieth():
     return ["fit", "pets"]
 
 
-@case("data", "class emu keeps 1 of its 2 pictures", "emu/0.png (empty (0 bytes))", "repair")
+@case("data", "class emu has only 1 of its 2 pictures", "emu/0.png (empty (0 bytes))", "repair")
 def a_class_that_is_nearly_unreadable():
     pets(each=60)
     pets(each=2, classes=("emu",))
@@ -419,10 +419,10 @@ one_bad_of_ten("zero.png", b"", "empty (0 bytes)")
 one_bad_of_ten("text.png", b"this is no picture", "not an image (the content is text)")
 one_bad_of_ten("page.jpg", b"<!DOCTYPE html><html>404</html>", "not an image (the content is HTML)")
 one_bad_of_ten("bomb.png", png_of_size(60_000, 60_000), "3,600,000,000 pixels, more than max_pixels=50,000,000 allows")
-one_bad_of_ten("cut.png", png_of(noise(7))[:70], "cut off")
+one_bad_of_ten("cut.png", png_of(noise(7))[:70], "truncated")
 
 
-@case("data", "pets: found dev and test but no pictures of classes under train", "add train/",
+@case("data", "pets: found dev and test but no class folders with pictures under train", "add train/",
       fix=lambda: (pets(root="pets/train"), peek_pets())[1])  # fmt: skip
 def no_train_folder():
     pets(root="pets/dev")
@@ -430,7 +430,7 @@ def no_train_folder():
     return ["fit", "pets"]
 
 
-@case("data", "pets: dev has 1 class that train has no pictures of: emu",
+@case("data", "pets: dev has 1 class without pictures in train: emu",
       fix=lambda: (pets(root="pets/train", classes=("emu",)), peek_pets())[1])  # fmt: skip
 def a_class_in_dev_alone():
     pets(root="pets/train")
@@ -438,7 +438,7 @@ def a_class_in_dev_alone():
     return ["fit", "pets"]
 
 
-@case("data", "pets: the folders dev and val mean the same split",
+@case("data", "pets: the folders dev and val are the same split",
       fix=lambda: (shutil.rmtree("pets/val"), peek_pets())[1])  # fmt: skip
 def two_dev_folders():
     for part in ("train", "dev", "val"):
@@ -999,7 +999,7 @@ def one_of_two_pictures_that_does_not_exist():
     return ["predict", str(picture_run()), "pets/cat/0.png", "nope.png"]
 
 
-@with_runs("data", "bad.png: nothing in 1 picture can be read: bad.png (not an image (the content is text))")
+@with_runs("data", "bad.png: 0 of 1 picture can be read: bad.png (not an image (the content is text))")
 def a_picture_that_cannot_be_read():
     put("bad.png", "nope")
     return ["predict", str(picture_run()), "bad.png"]
@@ -1094,8 +1094,8 @@ def an_empty_manifest():
 
 
 # --- odd, but it works ----------------------------------------------------------------------------------------------
-@works("16 bits a value: scaled by 1/257 to 8: 1 (cat/16.png)", "CMYK turned into RGB: 1 (cat/cmyk.jpg)",
-       "a palette turned into colours: 1 (dog/pal.png)")  # fmt: skip
+@works("16 bits per value: divided by 257 to get 8: 1 (cat/16.png)", "CMYK converted to RGB: 1 (cat/cmyk.jpg)",
+       "a palette converted to RGB: 1 (dog/pal.png)")  # fmt: skip
 def sixteen_bits_cmyk_and_palette():
     pets()
     Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save("pets/cat/16.png")
@@ -1104,14 +1104,14 @@ def sixteen_bits_cmyk_and_palette():
     return peek_pets()
 
 
-@works("unreadable cat/3.png: cut off")
+@works("unreadable cat/3.png: truncated")
 def one_cut_picture_of_forty():
     pets(each=20)
     cut("pets/cat/3.png")
     return peek_pets()
 
 
-@works("classes of one picture", "1 (bird)")
+@works("classes with one picture", "1 (bird)")
 def a_class_of_one_picture():
     pets()
     picture("pets/bird/0.png", 77)
@@ -1125,7 +1125,7 @@ def train_and_test_without_dev():
     return peek_pets()
 
 
-@works("everything lies inside test/", "12 train · 4 dev · 4 test")
+@works("everything is inside test/", "12 train · 4 dev · 4 test")
 def a_test_folder_alone():
     pets(root="pets/test")
     return peek_pets()

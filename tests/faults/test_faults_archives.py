@@ -205,11 +205,11 @@ def test_an_encrypted_member_is_refused(tmp_path):
 # --- bombs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_member_that_unfolds_more_than_a_hundredfold_is_refused(tmp_path):
+def test_a_member_that_unpacks_to_more_than_a_hundredfold_is_refused(tmp_path):
     refused(make_zip(tmp_path / "a.zip", {"x": bytes(10**7)}), r"would unpack 9,\d\d\d bytes to 10,000,000")
 
 
-def test_a_small_member_may_unfold_more_than_a_hundredfold(tmp_path):
+def test_a_small_member_may_unpack_to_more_than_a_hundredfold(tmp_path):
     tree = open_archive(str(make_zip(tmp_path / "a.zip", {"x": bytes(900_000)})))
     assert tree.read("x") == bytes(900_000)
 
@@ -250,7 +250,7 @@ def test_a_directory_that_claims_too_many_entries_is_refused_before_it_is_loaded
 
 
 @pytest.mark.parametrize("suffix", ["tar.gz", "tar.bz2", "tar.xz"])
-def test_a_compressed_tar_that_unfolds_without_end_is_stopped_on_the_way(tmp_path, suffix):
+def test_a_compressed_tar_that_unpacks_without_end_is_stopped_on_the_way(tmp_path, suffix):
     path = make_tar(tmp_path / f"a.{suffix}", *plain_members({"x": bytes(5 * 10**6)}))
     limits = Limits(stream_ratio_from=10**6)
     refused(path, "expands more than 100-fold", limits)

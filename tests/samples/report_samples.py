@@ -86,7 +86,7 @@ def record(**changes: Any) -> ReportRecord:
             splits={"train": 4000, "dev": 500, "test": 500},
             classes={"cat": {"train": 2000, "dev": 250}, "dog": {"train": 2000, "dev": 250}},
             notes=("three pictures turned",),
-            bad=(BadInput("cat/7.jpg", "cut off"),),
+            bad=(BadInput("cat/7.jpg", "truncated"),),
             leaks=("12 examples of dev are in train",),
         ),
         layers=(Layer("head", "linear", "2", 130, 128, 2), Layer("end", "softmax", "2", 0, None, None)),

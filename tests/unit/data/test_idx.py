@@ -58,7 +58,7 @@ def test_gzipped_files_in_a_folder_below_and_other_spellings_are_read(tmp_path):
 def test_of_a_plain_and_a_gzipped_twin_the_plain_one_is_read(tmp_path):
     write(tmp_path)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"not even gzip")
-    assert "other files, left aside: 1 (train-images-idx3-ubyte.gz)" in read(tmp_path).notes
+    assert "other files, ignored: 1 (train-images-idx3-ubyte.gz)" in read(tmp_path).notes
 
 
 def test_other_types_are_scaled_and_said(tmp_path):
@@ -73,8 +73,8 @@ def test_other_types_are_scaled_and_said(tmp_path):
     (idx(PICTURES), idx(LABELS[:19]), "20 pictures in train-images-idx3-ubyte, but 19 labels in train-l"),
     (b"<html>404</html>", idx(LABELS), "not an IDX file"),
     (b"", idx(LABELS), "not an IDX file"),
-    (b"\0\0\x08\x03\0\0", idx(LABELS), "header is cut off"),
-    (gzip.compress(idx(PICTURES))[:-9], idx(LABELS), "gzip is cut off or damaged"),
+    (b"\0\0\x08\x03\0\0", idx(LABELS), "header is truncated"),
+    (gzip.compress(idx(PICTURES))[:-9], idx(LABELS), "gzip file is truncated or damaged"),
     (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 9), idx(LABELS), "promises 4294967295x4294967295x9"),
 ])  # fmt: skip
 def test_files_that_do_not_fit_their_header_or_each_other_are_named(tmp_path, pictures, labels, what):
@@ -83,27 +83,27 @@ def test_files_that_do_not_fit_their_header_or_each_other_are_named(tmp_path, pi
     assert caught.value.where.startswith(str(tmp_path))
 
 
-def test_a_gzip_that_would_unfold_without_end_is_refused_from_its_header(tmp_path):
+def test_a_gzip_that_would_unpack_without_end_is_refused_from_its_header(tmp_path):
     header = struct.pack(">BBBBIII", 0, 0, 8, 3, 60_000, 300, 300)
-    with pytest.raises(ArtefactError, match="would unfold to 5,400,000,016"):
+    with pytest.raises(ArtefactError, match="would unpack to 5,400,000,016"):
         read(write(tmp_path, gzip.compress(header + bytes(10**6))))
 
 
 def test_a_file_over_the_limit_is_refused_whatever_its_ratio(tmp_path, monkeypatch):
     monkeypatch.setattr("gnomon.data.images.idx.MOST_BYTES", 415)
-    with pytest.raises(ArtefactError, match="would unfold to 416"):
+    with pytest.raises(ArtefactError, match="would unpack to 416"):
         read(write(tmp_path, gzip.compress(idx(PICTURES))[:415]))
 
 
 def test_labels_without_pictures_are_named(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))
-    with pytest.raises(DataError, match="train-labels-idx1-ubyte has no images beside it"):
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte has no images next to it"):
         read(tmp_path)
 
 
 def test_classes_that_only_test_has_are_named(tmp_path):
     write(tmp_path)
-    with pytest.raises(DataError, match="test has 1 class that train has no pictures of: 9"):
+    with pytest.raises(DataError, match="test has 1 class without pictures in train: 9"):
         read(write(tmp_path, idx(PICTURES[:2]), idx(np.array([0, 9], np.uint8)), prefix="t10k-"))
 
 

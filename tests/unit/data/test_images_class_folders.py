@@ -83,7 +83,7 @@ def test_a_folder_round_everything_is_looked_through_and_said(tmp_path):
     names = [f"pets/v1/{split}/{kind}/{i}.png" for split in ("train", "test") for kind in "ab" for i in range(2)]
     reading = read(lay_out(tmp_path, *names))
     assert list(reading.splits) == ["train", "test"]
-    assert said(reading, "everything lies inside pets/v1/: looked through")
+    assert said(reading, "everything is inside pets/v1/: read from there")
 
 
 def test_the_same_from_a_zip_that_is_not_unpacked(tmp_path):
@@ -127,26 +127,26 @@ def test_files_beside_the_classes_are_left_aside_and_said(tmp_path):
     (tmp_path / "README.txt").write_text("hello")
     reading = read(tmp_path)
     assert len(reading.splits["all"]) == 4
-    assert said(reading, "pictures in no class folder, left aside: 1 (cover.png)")
-    assert said(reading, "files that are not pictures, left aside: 1 (README.txt)")
+    assert said(reading, "pictures in no class folder, ignored: 1 (cover.png)")
+    assert said(reading, "files that are not pictures, ignored: 1 (README.txt)")
 
 
 def test_a_test_folder_without_classes_is_left_aside_and_said(tmp_path):
     reading = read(lay_out(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/3.png", "train/b/4.png", "test/5.png"))
     assert list(reading.splits) == ["train"]
-    assert said(reading, "left aside: 1 (test/5.png)")
+    assert said(reading, "ignored: 1 (test/5.png)")
 
 
 @pytest.mark.parametrize(("names", "what"), [
     (["1.png", "2.png", "3.png"], "found 3 pictures but no class folders: 1.png, 2.png, 3.png"),
-    (["cat/1.png", "cat/2.png"], r"one class only \(cat, 2 pictures\)"),
+    (["cat/1.png", "cat/2.png"], r"only one class \(cat, 2 pictures\)"),
     (["1.png"], "found 1 picture but no class folders"),
     (["train/1.png", "test/2.png"], "found 2 pictures but no class folders"),
-    (["test/a/1.png", "val/b/2.png"], "no pictures of classes under train"),
-    (["train/a/1.png", "val/a/2.png", "valid/a/3.png"], "the folders val and valid mean the same split"),
-    ([f"{i}/1.png" for i in range(12)], "12 of 12 classes have one picture only"),
+    (["test/a/1.png", "val/b/2.png"], "no class folders with pictures under train"),
+    (["train/a/1.png", "val/a/2.png", "valid/a/3.png"], "the folders val and valid are the same split"),
+    ([f"{i}/1.png" for i in range(12)], "12 of 12 classes have only one picture"),
     (["train/a/1.png", "train/a/3.png", "train/b/2.png", "train/b/5.png", "dev/A/4.png"],
-     "dev has 1 class that train has no pictures of: A"),
+     "dev has 1 class without pictures in train: A"),
 ])  # fmt: skip
 def test_layouts_that_cannot_be_learnt_from_are_explained(tmp_path, names, what):
     with pytest.raises(DataError, match=what) as caught:
@@ -162,7 +162,9 @@ def test_a_folder_without_pictures_is_explained(tmp_path):
 
 def test_a_class_with_one_picture_is_said(tmp_path):
     reading = read(lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png", "rare/5.png"))
-    assert said(reading, "classes of one picture, which can be trained on or judged on but not both: 1 (rare)")
+    assert said(
+        reading, "classes with one picture, which can be used for training or for evaluation but not both: 1 (rare)"
+    )
 
 
 def test_the_same_picture_in_two_classes_is_said(tmp_path):
@@ -207,7 +209,9 @@ def test_a_class_that_bad_files_leave_with_one_picture_ends_it(tmp_path):
     with_bad(tmp_path, 0, 60)
     lay_out(tmp_path, "rare/1.png")
     (tmp_path / "rare/2.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"class rare keeps 1 of its 2 pictures; 1 cannot be read: rare/2.png \(empty"):
+    with pytest.raises(
+        DataError, match=r"class rare has only 1 of its 2 pictures; 1 cannot be read: rare/2.png \(empty"
+    ):
         read(tmp_path)
 
 
@@ -215,7 +219,7 @@ def test_converted_pictures_are_counted_with_their_names(tmp_path):
     lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png")
     (tmp_path / "a/2.png").rename(tmp_path / "a/2.jpg")
     (tmp_path / "b/4.png").rename(tmp_path / "b/4.bmp")
-    assert read(tmp_path).notes == ("named for another format than the content has: 2 (a/2.jpg, b/4.bmp)",)
+    assert read(tmp_path).notes == ("named like another format than the content has: 2 (a/2.jpg, b/4.bmp)",)
 
 
 # --- predicting -----------------------------------------------------------------------------------------------------
@@ -234,7 +238,7 @@ def test_pictures_to_predict_need_no_folders_and_bad_ones_are_listed(tmp_path):
 
 def test_nothing_readable_to_predict_ends_it(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"nothing in 1 picture can be read: 3.png \(empty"):
+    with pytest.raises(DataError, match=r"0 of 1 picture can be read: 3.png \(empty"):
         images.read_unlabelled(open_source(tmp_path), DataSettings(), images.Whites())
 
 

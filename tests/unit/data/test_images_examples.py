@@ -241,10 +241,10 @@ def test_four_channels_are_colour_and_transparency():
 
 
 @pytest.mark.parametrize(("array", "what"), [
-    (np.full((2, 3, 3), np.nan), "picture 0 holds values that are not numbers"),
+    (np.full((2, 3, 3), np.nan), "picture 0 has NaN or infinite values"),
     (np.full((2, 3, 3), -0.5), "from -0.5 to -0.5"),
-    (np.full((2, 3, 3), 1e9), "none of 0..1"),
-    (np.zeros((2, 3, 3, 2)), "not pictures"),
+    (np.full((2, 3, 3), 1e9), "not 0..1"),
+    (np.zeros((2, 3, 3, 2)), "not a set of pictures"),
     (np.zeros((2, 3, 3), complex), "not numbers"),
 ])  # fmt: skip
 def test_arrays_that_are_no_pictures_are_refused(array, what):
@@ -271,8 +271,8 @@ def test_targets_become_class_names_as_text(targets, classes):
     (np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), "not one-hot: example 2 has 2 ones"),
     (np.full((4, 2), 0.5), "neither one class each nor one-hot: 0.5 in example 0"),
     (np.array(["a", None, "b", "a"], object), "missing targets: 1, the first of picture 1"),
-    (np.zeros(4), "one class only"),
-    (np.arange(4), "4 of 4 classes have one picture only"),
+    (np.zeros(4), "only one class"),
+    (np.arange(4), "4 of 4 classes have only one picture"),
 ])  # fmt: skip
 def test_targets_that_are_no_classes_are_refused(targets, what):
     with pytest.raises(DataError, match=what):

@@ -90,7 +90,7 @@ def test_where_a_folder_divides_itself_train_alone_says_what_white_is(tmp_path):
     write_tiffs(tmp_path / "dev", pictures * 3, classes)
     reading = TASK.reader.read(open_source(tmp_path), DataSettings())
     assert reading.splits["train"].whites == Whites(floating=1.0)
-    assert any("above white" in note for note in reading.notes)
+    assert any("above the training set's white" in note for note in reading.notes)
 
 
 def test_pictures_of_another_source_are_brought_to_the_scale_of_the_first():
@@ -122,9 +122,9 @@ def test_values_out_of_the_range_of_training_are_said_and_far_out_ones_refused()
     task, _ = trained((pictures, classes))
     pixels, said = encoded(task, pictures * 2)
     assert pixels.max() == 255
-    assert "4 pictures with values above 1, white in training: cut to white" in said
+    assert "4 pictures with values above 1 (white in training): clipped to white" in said
     assert "nearly black" in encoded(task, pictures[::2])[1]
-    with pytest.raises(DataError, match=r"run to 255, but 1 is white in the training set\. Fix: .* 0\.\.1"):
+    with pytest.raises(DataError, match=r"go up to 255, but white is 1 in the training set\. Fix: .* 0\.\.1"):
         encoded(task, pictures * 255)
 
 
@@ -135,9 +135,9 @@ def test_files_far_out_of_the_range_of_training_are_not_read_and_said(tmp_path):
     write_tiffs(tmp_path / "new", np.stack([pictures[1], pictures[1] * 200, pictures[1] * 2]), "aaa")
     reading = task.reader.read_inputs(open_source(tmp_path / "new"), DataSettings(), task.encoder)
     assert [(one.where, one.why) for one in reading.bad] == [
-        ("a/1.tif", "values up to 200, though 1 is white in the training set: another scale")
+        ("a/1.tif", "values up to 200, but white is 1 in the training set: another scale")
     ]
-    assert "values above white in the training set: cut to white: 1 (a/2.tif)" in reading.notes
+    assert "values above the training set's white: clipped to white: 1 (a/2.tif)" in reading.notes
 
 
 def test_the_second_pair_of_idx_files_is_on_the_scale_of_the_first(tmp_path):
@@ -162,7 +162,7 @@ def test_a_run_of_before_scales_were_kept_reads_bytes_and_refuses_the_rest():
         encoded(old, pictures.astype(np.float32))
 
 
-# --- files of 16 bits a value ---------------------------------------------------------------------------------------
+# --- files of 16 bits per value ---------------------------------------------------------------------------------------
 
 
 def tiff(array: np.ndarray, order: str) -> bytes:
@@ -191,7 +191,7 @@ def test_16_bit_tiffs_of_either_byte_order_are_read(tmp_path, order):
 
 
 def png(colour: int, row: bytes, transparent: bytes) -> bytes:
-    """A PNG of three pixels of 16 bits a value with a transparent colour. Source: PNG, section 11.3.1.1 (tRNS)."""
+    """A PNG of three pixels of 16 bits per value with a transparent colour. Source: PNG, section 11.3.1.1 (tRNS)."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

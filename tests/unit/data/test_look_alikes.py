@@ -59,7 +59,7 @@ def test_a_class_of_dev_that_looks_like_one_of_train_is_refused_with_its_bytes(t
     for folder in (f"train/{COMPOSED}", "train/tea", f"dev/{DECOMPOSED}", "dev/tea"):
         for i in range(2):
             put(tmp_path / folder / f"{i}.png")
-    with pytest.raises(DataError, match=f"dev has 1 class that train has no pictures of.*{HOW}"):
+    with pytest.raises(DataError, match=f"dev has 1 class without pictures in train.*{HOW}"):
         images.read_labelled(open_source(tmp_path), DataSettings())
 
 

@@ -1,4 +1,4 @@
-"""Pictures: class folders, IDX files, archives of either, arrays; the one door to them all."""
+"""Pictures: class folders, IDX files, archives of either, arrays; the single entry point to them all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ImageExamples", "Whites", "as_png", "claim", "moments", "read_labell
 
 
 def claim(source: Source) -> Claim | None:
-    """How sure it is, without decoding anything, that the source is pictures with a class each."""
+    """How certain it is, without decoding anything, that the source is pictures with a class each."""
     if source.arrays is not None:
         certainty, why = looks_like_pictures(source.arrays)
     elif source.tree is not None:
@@ -41,22 +41,22 @@ def read_labelled(source: Source, settings: DataSettings) -> Reading:
 
 
 def read_unlabelled(source: Source, settings: DataSettings, whites: Whites) -> Reading:
-    """All pictures on the scale of the training set, under the key "all", whatever folders they lie in."""
+    """All pictures on the scale of the training set, under the key "all", whatever folders they are in."""
     if source.arrays is not None:
         return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin, whites))
     return _with_notes(source, read_pictures(_tree(source), settings, whites))
 
 
 def _refuse_columns(source: Source, settings: DataSettings) -> None:
-    """Raise UsageError for settings that would be without effect, and what was wanted by them not done."""
+    """Raise UsageError for settings that would have no effect, so that nobody relies on them."""
     for key in ("target", "group", "time", "ignore"):
         value = getattr(settings, key)
         if value:
             raise UsageError(
                 f"data.{key} names columns of a table ({', '.join([value] if isinstance(value, str) else value)}), "
-                "and these are pictures.",
+                "but these are pictures.",
                 where=source.origin,
-                fix=f"leave data.{key} out: the folder that a picture lies in is its class.",
+                fix=f"leave data.{key} out: the folder that a picture is in is its class.",
             )
 
 

@@ -21,7 +21,7 @@ LARGEST_CLASS = 2**53  # whole numbers up to here are exact in float64
 
 
 def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
-    """How sure it is (0 .. 1), from shapes alone, that this is pictures with a class each; and why."""
+    """How certain it is (0 .. 1), from shapes alone, that this is pictures with a class each; and why."""
     shape = arrays.inputs.shape
     if len(shape) == 3 or (len(shape) == 4 and shape[3] in CHANNELS):
         why = f"an array of {counted(shape[0], 'picture')}, {shape[1]}x{shape[2]}"
@@ -32,7 +32,7 @@ def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
 def read_arrays(arrays: Arrays, origin: str) -> Reading:
     """Pictures with classes, under the key "all". Raises DataError for values or targets that cannot be used."""
     if arrays.targets is None:
-        raise DataError("there are pictures but no targets.", where=origin, fix="hand over (X, y).")
+        raise DataError("there are pictures but no targets.", where=origin, fix="give (X, y).")
     found = as_bytes(arrays.inputs, origin)
     pictures, count = ArrayStore(found.pixels, arrays.inputs, found.whites), len(found.pixels)
     targets, about = one_class_each(arrays.targets, origin)
@@ -52,20 +52,20 @@ def read_arrays_to_predict(arrays: Arrays, origin: str, whites: Whites) -> Readi
 
 
 def numbered(count: int, split: str = "all") -> pl.Series:
-    """Ids: `image 17`, or `test image 17` where the source divides itself."""
+    """Ids: `image 17`, or `test image 17` if the source has splits of its own."""
     prefix = "image" if split == "all" else f"{split} image"
     return pl.select(pl.format(prefix + " {}", pl.int_range(count)).alias("id")).to_series()
 
 
 def one_class_each(targets: np.ndarray, origin: str) -> tuple[np.ndarray, list[str]]:
-    """(N,) from (N,), (N, 1) or one-hot (N, K) targets, and what is to be said. Raises DataError for other shapes."""
+    """(N,) from (N,), (N, 1) or one-hot (N, K) targets, and notes. Raises DataError for other shapes."""
     targets = np.asarray(targets)
     if targets.ndim < 2 or (targets.ndim == 2 and targets.shape[1] == 1):
         return targets.reshape(-1), []
     found = one_hot_indices(targets)
     if isinstance(found, str):
         raise DataError(f"{found}.", where=origin, fix="give one class for each picture.")
-    return found, [f"targets of shape {'x'.join(map(str, targets.shape))} are one-hot: taken for one class each"]
+    return found, [f"targets of shape {'x'.join(map(str, targets.shape))} are one-hot: read as one class each"]
 
 
 def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, origin: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pictures in class folders, with or without train/dev/test above them: recognised by names alone, read completely."""
+"""Pictures in class folders, with or without train/dev/test above them: recognised by names alone, read in full."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SHOWN_BAD = 3
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A picture file and what its place says."""
+    """A picture file and what its place means."""
 
     file: File
     split: str  # "all", "train", "dev" or "test"
     class_name: str
-    folder: str  # below the class folder, "" mostly
+    folder: str  # below the class folder, usually ""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class _Layout:
 
 
 def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
-    """How sure it is (0 .. 1), from names alone, that this is pictures in class folders; and why."""
+    """How certain it is (0 .. 1), from names alone, that this is pictures in class folders; and why."""
     layout = _layout(tree)
     pictures = len(layout.placed) + len(layout.outside)
     if pictures == 0:
         return 0.0, "no pictures"
     if 2 * pictures < pictures + len(layout.others):
-        return 0.0, f"files that are not pictures: {len(layout.others):,}, beside {counted(pictures, 'picture')}"
+        return 0.0, f"files that are not pictures: {len(layout.others):,} besides {counted(pictures, 'picture')}"
     why_not = _other_layout(tree, layout)
     if why_not:
         return 0.0, why_not
@@ -74,14 +74,14 @@ def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
 
 
 def _other_layout(tree: Tree, layout: _Layout) -> str:
-    """What else these pictures are, when they are something else: masks, boxes."""
+    """What else these pictures could be: with masks, with boxes."""
     names = [file.name for file in tree.files]
     folders = {part.lower() for name in names for part in name.split("/")[:-1]}
     if folders & _MASK_FOLDERS and folders & _PICTURE_FOLDERS:
         found = sorted(folders & (_MASK_FOLDERS | _PICTURE_FOLDERS))
         return f"folders named {', '.join(found)}: pictures with masks or annotations, not classes"
     if folders & _MASK_FOLDERS and any(name.lower().endswith(_ANNOTATION_SUFFIXES) for name in layout.others):
-        return "annotation files beside the pictures, not classes"
+        return "annotation files next to the pictures, not classes"
     pictures = [placed.file.name for placed in layout.placed] + [file.name for file in layout.outside]
     stems = {name.rpartition("/")[2].rpartition(".")[0] for name in pictures}
     sidecars = {
@@ -96,14 +96,14 @@ def _other_layout(tree: Tree, layout: _Layout) -> str:
         for name in pictures:
             suffixes[name.rpartition(".")[0]].add(name.rpartition(".")[2].lower())
         if 2 * sum(len(kinds) > 1 for kinds in suffixes.values()) > len(suffixes):
-            return "pictures in pairs of one name and two formats: pictures with masks, not classes"
+            return "pairs of pictures with one name and two formats: pictures with masks, not classes"
     return ""
 
 
 def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     """Every picture, by split ("all" where the source is undivided) and class.
 
-    Raises DataError when nothing can be learnt from it: no pictures, no class folders, one class, too many bad files.
+    Raises DataError when nothing can be learned from it: no pictures, no class folders, one class, too many bad files.
     """
     layout = _layout(tree)
     _require_classes(tree, layout)
@@ -121,7 +121,7 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     }
     check_divided(splits, tree.origin)
     to_learn = splits.get("all") or splits["train"]
-    notes = [*tree.notes, *layout.notes, *_left_aside(layout), *remarks(found)]
+    notes = [*tree.notes, *layout.notes, *_ignored(layout), *remarks(found)]
     notes += check_classes(dict(Counter(to_learn.index["label"].to_list())), tree.origin)
     whole = ImageExamples.of(found.store, found.readable, index_of(*_columns(kept)))
     return Reading(splits, tuple(notes + same_picture_twice(whole)), found.bad)
@@ -134,7 +134,7 @@ def read_pictures(tree: Tree, settings: DataSettings, whites: Whites) -> Reading
     """
     files = [file for file in tree.files if is_picture_name(file.name)]
     if not files and len(tree.files) == 1:
-        files = [tree.files[0]]  # given by name, it is to be tried whatever it is called
+        files = [tree.files[0]]  # given by name: try it, whatever its name is
     if not files:
         raise DataError(
             f"there are no pictures in {counted(len(tree.files), 'file')}.",
@@ -144,7 +144,7 @@ def read_pictures(tree: Tree, settings: DataSettings, whites: Whites) -> Reading
     found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings), whites=whites)
     if not len(found.readable):
         raise DataError(
-            f"nothing in {counted(len(files), 'picture')} can be read: {_shown(found.bad)}.",
+            f"0 of {counted(len(files), 'picture')} can be read: {_shown(found.bad)}.",
             where=tree.origin,
             fix="give pictures that open in a viewer.",
         )
@@ -154,7 +154,7 @@ def read_pictures(tree: Tree, settings: DataSettings, whites: Whites) -> Reading
 
 
 def least_side(settings: DataSettings) -> int:
-    """Pixels of the shorter side to keep: twice what is asked for, so that the last resize has something to average."""
+    """Pixels of the shorter side to keep: twice what is needed, so that the last resize has something to average."""
     return max(LEAST_SIDE, 2 * (settings.image_size or 0))
 
 
@@ -164,7 +164,7 @@ def check_bad(bad: Sequence[BadInput], total: int, origin: str, settings: DataSe
         share = len(bad) / total
         if len(bad) == total:
             raise DataError(
-                f"none of {counted(total, 'picture')} can be read: {_shown(bad)}.",
+                f"0 of {counted(total, 'picture')} can be read: {_shown(bad)}.",
                 where=origin,
                 fix="give pictures that open in a viewer.",
             )
@@ -172,7 +172,7 @@ def check_bad(bad: Sequence[BadInput], total: int, origin: str, settings: DataSe
             f"{len(bad):,} of {total:,} pictures cannot be read ({share:.1%}; max_bad allows {settings.max_bad:.1%}): "
             f"{_shown(bad)}.",
             where=origin,
-            fix=f"repair or remove them, or go on without them by max_bad={min(1.0, share + 0.005):.2f}.",
+            fix=f"repair or remove them, or continue without them: max_bad={min(1.0, share + 0.005):.2f}.",
         )
 
 
@@ -183,7 +183,7 @@ def _require_two_left(
     for class_name, count in before.items():
         if after[class_name] < min(2, count):
             raise DataError(
-                f"class {class_name} keeps {after[class_name]} of its {count:,} pictures; "
+                f"class {class_name} has only {after[class_name]} of its {count:,} pictures; "
                 f"{len(bad):,} cannot be read: {_shown(bad)}.",
                 where=origin,
                 fix="repair those files, or remove the class.",
@@ -196,7 +196,7 @@ def _shown(bad: Sequence[BadInput]) -> str:
 
 
 def remarks(found: Scan) -> list[str]:
-    """What was done to pictures while decoding, counted."""
+    """What was done to pictures while decoding, with counts."""
     return [listed(what, names) for what, names in sorted(found.remarks.items())]
 
 
@@ -221,7 +221,7 @@ def _require_classes(tree: Tree, layout: _Layout) -> None:
         raise DataError(
             f"there are no pictures in {counted(len(tree.files), 'file')}{others}.",
             where=tree.origin,
-            fix="give a folder that holds a folder of pictures for each class.",
+            fix="give a folder that contains a folder of pictures for each class.",
         )
     if not layout.placed:
         raise DataError(
@@ -232,23 +232,23 @@ def _require_classes(tree: Tree, layout: _Layout) -> None:
         )
 
 
-def _left_aside(layout: _Layout) -> list[str]:
+def _ignored(layout: _Layout) -> list[str]:
     notes = []
     if layout.outside:
-        notes.append(listed("pictures in no class folder, left aside", [file.name for file in layout.outside]))
+        notes.append(listed("pictures in no class folder, ignored", [file.name for file in layout.outside]))
     if layout.others:
-        notes.append(listed("files that are not pictures, left aside", layout.others))
+        notes.append(listed("files that are not pictures, ignored", layout.others))
     return notes
 
 
 def _layout(tree: Tree) -> _Layout:
-    """Where every picture belongs. Raises DataError where the folders contradict one another."""
+    """Where every picture belongs. Raises DataError where the folders contradict each other."""
     pictures = [file for file in tree.files if is_picture_name(file.name)]
     others = tuple(file.name for file in tree.files if not is_picture_name(file.name))
     top = _top(pictures)
     parts = {file.name: file.name[len(top) :].split("/") for file in pictures}
     splits = _split_folders({part[0] for part in parts.values() if len(part) > 1}, tree.origin)
-    notes = [f"everything lies inside {display_name(top)}: looked through"] if top else []
+    notes = [f"everything is inside {display_name(top)}: read from there"] if top else []
     placed, outside = [], []
     for file in pictures:
         *folders, _ = parts[file.name]
@@ -260,10 +260,12 @@ def _layout(tree: Tree) -> _Layout:
         else:
             outside.append(file)
     if any(one.folder for one in placed):
-        notes.append("folders lie inside class folders: the first level is the class, deeper ones are the tag `folder`")
+        notes.append(
+            "there are folders inside class folders: the first level is the class, deeper ones are the tag `folder`"
+        )
     if splits and not any(one.split == "train" for one in placed) and placed:
         raise DataError(
-            f"found {' and '.join(sorted(splits))} but no pictures of classes under train.",
+            f"found {' and '.join(sorted(splits))} but no class folders with pictures under train.",
             where=tree.origin,
             fix="add train/ with a folder for each class.",
         )
@@ -271,7 +273,7 @@ def _layout(tree: Tree) -> _Layout:
 
 
 def _top(pictures: Sequence[File]) -> str:
-    """The folders above everything, not counting one that directly holds pictures: that one is a class."""
+    """The folders above everything, excluding one that directly contains pictures: that one is a class."""
     top = common_folder([file.name for file in pictures])
     if top and all("/" not in file.name[len(top) :] for file in pictures):
         top = top.removesuffix("/").rpartition("/")[0]
@@ -287,7 +289,7 @@ def _split_folders(top_folders: set[str], origin: str) -> Mapping[str, str]:
     alike = [folder for folder in sorted(splits) if [*splits.values()].count(splits[folder]) > 1]
     if alike:
         raise DataError(
-            f"the folders {' and '.join(alike)} mean the same split.",
+            f"the folders {' and '.join(alike)} are the same split.",
             where=origin,
             fix="put their pictures into one folder: train, dev or test.",
         )

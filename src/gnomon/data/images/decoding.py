@@ -1,4 +1,4 @@
-"""One picture from its bytes: allowed formats, limits from the header, every odd kind of pixel handled on purpose."""
+"""One picture from its bytes: allowed formats, limits from the header, every kind of pixel handled on purpose."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ _UNREAD = frozenset(
     {"heic", "heif", "svg", "psd", "jp2", "avif", "tga", "ico", "eps", "dcm", "cr2", "nef", "dng", "exr"}
 )
 
-BYTES_A_PIXEL = 4  # a file larger than this many bytes for each allowed pixel is not looked into
+BYTES_PER_PIXEL = 4  # a file with more bytes than this per allowed pixel is not opened
 LEAST_SIDE = 256  # pixels of the shorter side that are always kept
-BIG = 4_000_000  # pixels from which a picture is turned in strips, and only one at a time
+BIG = 4_000_000  # pixels from which a picture is rotated in strips, and only one at a time
 WHITE = 255
 
-TRANSPARENT = "transparency laid over white"
-PALETTE = "a palette turned into colours"
-CMYK = "CMYK turned into RGB"
-OTHER_COLOURS = "YCbCr or Lab turned into RGB"
-DEEP = "16 bits a value: scaled by 1/257 to 8"
-DEEP_DARK = "16 bits a value, but none over 4,095: scaled by 1/257 they are dark"
-FLOATS_ONE = "floating point values within 0..1: times 255"
-FLOATS_BYTE = "floating point values within 0..255: rounded"
-FLOATS_DEEP = "floating point values within 0..65,535: divided by 257"
-CUT = "values above white in the training set: cut to white"
-NEARLY_BLACK = "below a 64th of white in the training set: nearly black on its scale"
-ROTATED = "turned upright as EXIF says"
-BAD_EXIF = "unreadable EXIF: taken as upright"
-ANIMATED = "several frames or pages: the first is used"
-MISNAMED = "named for another format than the content has"
+TRANSPARENT = "transparent pixels put on white"
+PALETTE = "palette converted to RGB"
+CMYK = "CMYK converted to RGB"
+OTHER_COLOURS = "YCbCr or Lab converted to RGB"
+DEEP = "16 bits per value: divided by 257 to get 8"
+DEEP_DARK = "16 bits per value, but none above 4,095: dark when divided by 257"
+FLOATS_ONE = "floats in 0..1: multiplied by 255"
+FLOATS_BYTE = "floats in 0..255: rounded"
+FLOATS_DEEP = "floats in 0..65,535: divided by 257"
+CUT = "values above the training set's white: clipped to white"
+NEARLY_BLACK = "below 1/64 of the training set's white: nearly black on that scale"
+ROTATED = "rotated upright as EXIF says"
+BAD_EXIF = "unreadable EXIF: assumed upright"
+ANIMATED = "several frames or pages: the first one is used"
+MISNAMED = "named like another format than the content has"
 
-# What Pillow and its plugins raise on damaged or hostile bytes. Not MemoryError: that is the machine's fault.
+# What Pillow and its plugins raise on damaged or malicious bytes. Not MemoryError: that is the machine's fault.
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
     RuntimeError, EOFError, BufferError, struct.error, zlib.error, Warning,
@@ -71,18 +71,18 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, upright, its shorter side brought down to at least the pixels kept."""
+    """A decoded picture, upright, shrunk so that its shorter side still has at least the pixels to keep."""
 
     pixels: np.ndarray  # (H, W) or (H, W, 3) uint8; gray wherever all three channels agree
-    height: int  # as stored, before being brought down
+    height: int  # as stored, before shrinking
     width: int
     remarks: tuple[str, ...]  # what was done to it
-    values: Range | None = None  # those stored, where white is not 255 by itself: of more than 8 bits
+    values: Range | None = None  # the stored ones, where white is not simply 255: more than 8 bits
     is_float: bool = False
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether the name promises a picture, of a format that is read or of one that is not."""
+    """Whether the name is that of a picture, in a format that can be read or one that cannot."""
     suffix = _suffix(name)
     return suffix in _FORMAT_OF or suffix in _UNREAD
 
@@ -94,15 +94,15 @@ def _suffix(name: str) -> str:
 
 @contextmanager
 def decoder_guard(max_pixels: int) -> Iterator[None]:
-    """Round any number of `decode` calls in any threads: Pillow's pixel limit is ours, its bomb warning an error."""
+    """Around any number of `decode` calls in any threads: Pillow's pixel limit is ours, its bomb warning an error."""
     from PIL import Image
 
-    # Warning filters and the limit belong to the process, so the first one in sets them and the last one out restores.
+    # Warning filters and the limit are per process, so the first one in sets them and the last one out restores them.
     with _guard.lock:
         if _guard.inside == 0:
             _guard.caught = warnings.catch_warnings()
             _guard.caught.__enter__()
-            warnings.simplefilter("ignore")  # corrupt EXIF and the like: what matters comes back as an exception
+            warnings.simplefilter("ignore")  # corrupt EXIF and so on: what matters comes back as an exception
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             logging.getLogger("PIL").addHandler(_guard.silence)  # else its complaints go to the terminal
             _guard.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
@@ -133,11 +133,11 @@ _one_big = threading.Lock()
 def decode(
     content: bytes, name: str, *, max_pixels: int, least_side: int = LEAST_SIDE, whites: Whites | None = None
 ) -> Picture:
-    """Decode completely. Call it inside `decoder_guard`.
+    """Decode completely. Call it within `decoder_guard`.
 
-    `least_side`: the shorter side keeps at least that many pixels; larger pictures are averaged down by a whole
-    factor, the same for the same picture always. `whites` are those of the training set; without them 65,535 is white
-    in integers of more than 8 bits, and floating point values are taken by their own range. Raises UnreadableError.
+    `least_side`: the shorter side keeps at least that many pixels; larger pictures are averaged down by an integer
+    factor, always the same one for the same picture. `whites` are those of the training set; without them 65,535 is
+    white in integers of more than 8 bits, and floats are scaled by their own range. Raises UnreadableError.
     """
     from PIL import Image
 
@@ -172,7 +172,7 @@ def _picture(image: Image.Image, name: str, least_side: int, whites: Whites | No
     if getattr(image, "is_animated", False) and image.format != "MPO":
         remarks.append(ANIMATED)
     width, height = image.size
-    if kind == "JPEG":  # decodes straight to a half, a quarter or an eighth, never below what is asked for
+    if kind == "JPEG":  # decodes directly to 1/2, 1/4 or 1/8, never below what is needed
         scale = least_side / min(width, height)
         image.draft(None, (int(np.ceil(width * scale)), int(np.ceil(height * scale))))
     deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -194,7 +194,7 @@ def _picture(image: Image.Image, name: str, least_side: int, whites: Whites | No
     return Picture(_gray_if_gray(pixels), height, width, tuple(remarks), values, image.mode == "F")
 
 
-# EXIF 2.32, tag 0x0112: where the stored first row and first column lie in the upright picture.
+# EXIF 2.32, tag 0x0112: where the stored first row and first column are in the upright picture.
 _UPRIGHT = {
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -207,7 +207,7 @@ _UPRIGHT = {
 
 
 def _orientation(image: Image.Image, remarks: list[str]) -> int:
-    try:  # a TIFF says 1 by now: Pillow turns it while loading
+    try:  # for a TIFF it is 1 by now: Pillow rotates it while loading
         return int(image.getexif().get(0x0112, 1))
     except _DECODER_ERRORS:
         remarks.append(BAD_EXIF)
@@ -215,7 +215,7 @@ def _orientation(image: Image.Image, remarks: list[str]) -> int:
 
 
 def _eight_bits(image: Image.Image, least_side: int, convert: Any) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8, brought down by a whole factor; a strip at a time, so that no second copy is made."""
+    """(H, W) or (H, W, 3) uint8, shrunk by an integer factor; strip by strip, so that no second copy is made."""
     factor = max(1, min(image.size) // least_side)
     rows = max(1, BIG // image.width // factor) * factor
     if rows >= image.height:
@@ -233,12 +233,12 @@ def _array(image: Image.Image, factor: int) -> np.ndarray:
 
 
 def _conversion(image: Image.Image, deep: bool, remarks: list[str]) -> Any:
-    """A function from a strip of `image` to an L or RGB one; says in `remarks` what it does."""
+    """A function from a strip of `image` to an L or RGB one; adds what it does to `remarks`."""
     mode = image.mode
     if deep:
         remarks.append(DEEP)  # Pillow has kept the upper eight bits already
         hidden = image.info.get("transparency")
-        if isinstance(hidden, tuple):  # but not of the colour that is to be transparent
+        if isinstance(hidden, tuple):  # but not of the colour that should be transparent
             image.info["transparency"] = tuple(value >> 8 for value in hidden)
     if mode in ("P", "PA"):
         remarks.append(PALETTE)
@@ -265,7 +265,7 @@ def _over_white(strip: Image.Image) -> Image.Image:
 
 
 def _native(image: Image.Image) -> Image.Image:
-    """16-bit grays in the byte order of the machine: Pillow reads the others, and cannot work on them."""
+    """16-bit grays in the byte order of the machine: Pillow reads the other order but cannot process it."""
     from PIL import Image
 
     if image.mode in ("I", "F", "I;16"):
@@ -276,13 +276,13 @@ def _native(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> Range:
-    """Of 16-bit, 32-bit and floating point grays. Raises UnreadableError where they cannot be brightnesses."""
+    """The values of 16-bit, 32-bit and floating point grays. Raises UnreadableError if they are not brightnesses."""
     if image.mode == "F":
         values = Range()
         for strip in _strips(image, max(1, BIG // image.width)):
             found = np.asarray(strip)
             if not np.isfinite(found).all():
-                raise UnreadableError("floating point values that are not numbers (NaN or infinite)")
+                raise UnreadableError("floats that are NaN or infinite")
             values |= Range(float(found.min()), float(found.max()), bool((found == np.rint(found)).all()))
     else:
         low, high = cast("tuple[float, float]", image.getextrema())
@@ -301,7 +301,7 @@ def _scaling(image: Image.Image, values: Range, whites: Whites | None, remarks: 
     white = white_of_file(values, whites, is_float=is_float)
     if values.high > OTHER_SCALE * white:
         raise UnreadableError(
-            f"values up to {values.high:,g}, though {white:,g} is white in the training set: another scale"
+            f"values up to {values.high:,g}, but white is {white:,g} in the training set: another scale"
         )
     remarks.append(_scaled(white, values, is_float=is_float))
     if values.high > white:
@@ -328,17 +328,17 @@ def _scaled(white: float, values: Range, *, is_float: bool) -> str:
     """What was done, in words."""
     if is_float:
         usual = {1.0: FLOATS_ONE, float(WHITE): FLOATS_BYTE, LARGEST: FLOATS_DEEP}
-        return usual.get(white, f"floating point values within 0..{white:,g}: times 255/{white:,g}")
+        return usual.get(white, f"floats in 0..{white:,g}: multiplied by 255/{white:,g}")
     if white == LARGEST:
         return DEEP if values.high > 4095 else DEEP_DARK
-    return f"16 bits a value, of which 0..{white:,g} are used: scaled by 255/{white:,g} to 8"
+    return f"16 bits per value, of which 0..{white:,g} are used: multiplied by 255/{white:,g}"
 
 
 def _gray_if_gray(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels
     red = pixels[..., 0]
-    if (red[0] != pixels[0, :, 1]).any():  # the first row settles most photographs
+    if (red[0] != pixels[0, :, 1]).any():  # the first row decides for most photographs
         return pixels
     if (red == pixels[..., 1]).all() and (red == pixels[..., 2]).all():
         return np.ascontiguousarray(red)
@@ -353,7 +353,7 @@ _PPM = re.compile(rb"P[1-7fF][\s#]")
 
 
 def _fault(content: bytes, name: str, error: Exception) -> str:
-    """Why Pillow could not: cut off, damaged, another format, or no picture at all."""
+    """Why Pillow could not: truncated, damaged, another format, or not a picture at all."""
     kind = next((kind for magic, kind in _MAGIC if content.startswith(magic)), None)
     if kind is None and _PPM.match(content):
         kind = "PPM"
@@ -369,7 +369,7 @@ def _fault(content: bytes, name: str, error: Exception) -> str:
         "WEBP": len(content) >= 8 + int.from_bytes(content[4:8], "little"),
     }.get(kind, "truncated" not in message.lower() and not isinstance(error, EOFError | struct.error))
     if not ended:
-        return f"cut off: the {kind} ends too early"
+        return f"truncated: the {kind} ends too early"
     if "cannot identify" in message:
         return f"damaged {kind}"
     return f"damaged {kind} ({display_name(message)[:120]})"
@@ -385,4 +385,4 @@ def _what_else(content: bytes) -> str:
         return "the content is zeros"
     if all(byte >= 32 or byte in b"\t\r\n\f" for byte in content[:512]):
         return "the content is text"
-    return "the content is of no known kind"
+    return "the content is of an unknown kind"

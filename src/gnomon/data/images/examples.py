@@ -1,4 +1,4 @@
-"""Labelled (or unlabelled) pictures as Examples, and what every reader of pictures agrees on."""
+"""Labelled (or unlabelled) pictures as Examples, and what every picture reader shares."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gnomon.data.images.whites import Whites
 from gnomon.data.labels import LabelType
 from gnomon.data.source import counted, first_names, listed, look_alike
 
-VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each of a channel
-FEW = 1e-6  # a standard deviation below this is a picture of one colour
+VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each value of a channel
+FEW = 1e-6  # below this standard deviation a picture counts as one colour
 
 
 @final
 @dataclass(frozen=True)
 class ImageExamples(Examples):
-    """N pictures. Example i is picture positions[i] of stores[store[i]]; row i of `table` says the rest about it."""
+    """N pictures. Example i is picture positions[i] of stores[store[i]]; row i of `table` has the rest about it."""
 
     stores: tuple[Store, ...]
     store: np.ndarray  # (N,) int64
     positions: np.ndarray  # (N,) int64
     table: pl.DataFrame  # the index: id, label (class name or null), stratum, group, time, tags
-    label_type: LabelType = "text"  # of the classes, as they were given
+    label_type: LabelType = "text"  # of the classes, as given
 
     @staticmethod
     def of(
@@ -98,20 +98,20 @@ class ImageExamples(Examples):
 
     @property
     def whites(self) -> Whites:
-        """What white is where pictures are not of bytes: that of the source which came first."""
+        """What white is where pictures are not made of bytes: that of the source that came first."""
         return self.stores[0].whites
 
     @property
     def is_bytes(self) -> bool:
-        """Whether every picture has 8 bits a value, so that white is 255 in all of them."""
+        """Whether every picture has 8 bits per value, so that white is 255 in all of them."""
         return all(store.is_bytes for store in self.stores)
 
     def pixels(self, height: int, width: int, channels: int, whites: Whites | None = None) -> np.ndarray:
         """(N, height, width, channels) uint8, C-contiguous; channels is 1 (gray) or 3.
 
-        Each side is resized by itself, with antialiasing; nothing is cropped. The same picture gives the same values
-        in every call and in every company, on the scale of `whites` (None: their own). Raises DataError for pictures
-        whose values are far beyond it.
+        Each side is resized on its own, with antialiasing; nothing is cropped. The same picture gives the same values
+        in every call, whatever other pictures are with it, on the scale of `whites` (None: their own). Raises
+        DataError for pictures whose values are far beyond it.
         """
         whites = self.whites if whites is None else whites
         by_store = list(self._by_store())
@@ -144,7 +144,7 @@ class ImageExamples(Examples):
         return out
 
     def _by_store(self) -> list[tuple[Store, np.ndarray]]:
-        """(store, the rows that live in it), for the stores that have any."""
+        """(store, the rows that are in it), for the stores that have any."""
         if len(self.stores) == 1:
             return [(self.stores[0], np.arange(len(self)))]
         rows_of = [(store, np.flatnonzero(self.store == i)) for i, store in enumerate(self.stores)]
@@ -152,7 +152,7 @@ class ImageExamples(Examples):
 
 
 def _grown(thumbnails: np.ndarray, side: tuple[int, ...]) -> np.ndarray:
-    """Thumbnails of another size beside larger ones: the nearest pixel."""
+    """Thumbnails of another size next to larger ones: the nearest pixel."""
     height, width = thumbnails.shape[1:]
     if (height, width) == side:
         return thumbnails
@@ -162,7 +162,7 @@ def _grown(thumbnails: np.ndarray, side: tuple[int, ...]) -> np.ndarray:
 def index_of(
     ids: Sequence[str] | pl.Series, classes: Sequence[str | None] | None, folders: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """The index of pictures: no groups, no times; `folders` become the tag "folder" when they tell pictures apart."""
+    """The index of pictures: no groups, no times; `folders` become the tag "folder" if they differ between pictures."""
     index = index_frame(ids, label=classes)
     if folders is not None and len(set(folders)) > 1:
         index = index.with_columns(pl.Series("tag.folder", folders, dtype=pl.String))
@@ -170,24 +170,26 @@ def index_of(
 
 
 def check_classes(counts: dict[str, int], origin: str) -> list[str]:
-    """Notes on the classes of the examples trained on. Raises DataError when they cannot be learnt from."""
+    """Notes on the classes of the training examples. Raises DataError if they cannot be learned from."""
     total = sum(counts.values())
     if len(counts) < 2:
         raise DataError(
-            f"there is one class only ({first_names([*counts])}, {counted(total, 'picture')}); it takes two.",
+            f"there is only one class ({first_names([*counts])}, {counted(total, 'picture')}); two are needed.",
             where=origin,
             fix="add a folder with pictures of another class.",
         )
     single = [name for name, count in counts.items() if count == 1]
     if 2 * len(single) > len(counts):
         raise DataError(
-            f"{len(single):,} of {len(counts):,} classes have one picture only: nothing is left to judge them on.",
+            f"{len(single):,} of {len(counts):,} classes have only one picture: nothing is left to evaluate them on.",
             where=origin,
             fix="check that the folders are classes, or add pictures to them.",
         )
     notes = []
     if single:
-        notes.append(listed("classes of one picture, which can be trained on or judged on but not both", single))
+        notes.append(
+            listed("classes with one picture, which can be used for training or for evaluation but not both", single)
+        )
     return notes + _near_twins(counts)
 
 
@@ -204,7 +206,7 @@ def _near_twins(names: dict[str, int]) -> list[str]:
 
 
 def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
-    """Raises DataError when dev or test holds classes that train does not."""
+    """Raises DataError when dev or test has classes that train does not have."""
     if "train" not in splits:
         return
     known = set(splits["train"].index["label"].unique())
@@ -213,15 +215,15 @@ def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
         if strange:
             how = look_alike(strange[0], known)
             raise DataError(
-                f"{name} has {counted(len(strange), 'class', 'classes')} that train has no pictures of: "
+                f"{name} has {counted(len(strange), 'class', 'classes')} without pictures in train: "
                 f"{first_names(strange)}{f' ({how})' if how else ''}.",
                 where=origin,
-                fix=f"spell class folders alike, add those classes to train, or take them out of {name}.",
+                fix=f"spell class folders the same way, add those classes to train, or remove them from {name}.",
             )
 
 
 def same_picture_twice(examples: ImageExamples) -> list[str]:
-    """Notes on exact copies that carry different classes: one of the two labels must be wrong."""
+    """Notes on exact copies with different classes: one of the two labels must be wrong."""
     table = examples.index.select("id", "label").with_columns(print=pl.Series(examples.fingerprints()))
     torn = (
         table.group_by("print", maintain_order=True)
@@ -238,7 +240,7 @@ def moments(
     examples: ImageExamples, height: int, width: int, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of pixel values in [0, 1]; a channel of one value has deviation 1."""
-    counts = np.zeros((channels, 256), np.int64)  # of each value: exact, whatever the number of pixels
+    counts = np.zeros((channels, 256), np.int64)  # per value: exact, whatever the number of pixels
     few = max(1, VALUES_AT_ONCE // (height * width * channels))
     for start in range(0, len(examples), few):
         chunk = examples.take(np.arange(start, min(start + few, len(examples))))

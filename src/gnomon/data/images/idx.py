@@ -32,7 +32,7 @@ from gnomon.data.source import Tree, counted, display_name, first_names, listed
 _NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_BYTES = 8 * 10**9  # of one file, unpacked
-MOST_RATIO = 200  # unpacked to packed, from RATIO_FROM bytes on: a gzip of nothing but zeros reaches 1,000
+MOST_RATIO = 200  # unpacked to packed, from RATIO_FROM bytes on: a gzip file of zeros reaches 1,000
 RATIO_FROM = 2 * 10**8
 
 
@@ -46,18 +46,18 @@ class _Pair:
 
 
 def looks_like_idx(tree: Tree) -> tuple[float, str]:
-    """How sure it is (0 .. 1), from names alone, that this is IDX pictures with labels; and why."""
+    """How certain it is (0 .. 1), from names alone, that this is IDX pictures with labels; and why."""
     found = _by_stem(tree)
     complete = [stem for stem, kinds in found.items() if {"images", "labels"} <= set(kinds)]
     if complete:
         return 0.97, f"IDX files: {', '.join(display_name(stem).strip('-._') or 'one pair' for stem in complete)}"
-    return (0.3, "IDX files, but not pictures and labels both") if found else (0.0, "no IDX files")
+    return (0.3, "IDX files, but not both pictures and labels") if found else (0.0, "no IDX files")
 
 
 def read_idx(tree: Tree) -> Reading:
-    """Pictures and labels; train-* with t10k-* or test-* divides itself, one pair alone is undivided.
+    """Pictures and labels; train-* with t10k-* or test-* has splits of its own, a single pair has none.
 
-    Raises DataError naming the file whose header does not fit its size, or the two whose counts differ.
+    Raises DataError naming the file whose header does not fit its size, or the two files whose counts differ.
     """
     found = _by_stem(tree)
     pairs = [_pair(tree, stem, kinds) for stem, kinds in found.items()]
@@ -69,14 +69,14 @@ def read_idx(tree: Tree) -> Reading:
         raise DataError(
             f"several pairs of IDX files for {twice[0]}: {first_names([pair.images for pair in pairs], 5)}.",
             where=tree.origin,
-            fix="keep one set to a folder.",
+            fix="keep one set per folder.",
         )
     used = {name for pair in pairs for name in (pair.images, pair.labels)}
     others = [file.name for file in tree.files if file.name not in used]
     if others:
-        notes.append(listed("other files, left aside", others))
+        notes.append(listed("other files, ignored", others))
     splits: dict[str, ImageExamples] = {}
-    for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]:  # train first: it says what white is
+    for pair in sorted(pairs, key=lambda pair: pair.split)[::-1]:  # train first: it determines what white is
         splits[pair.split] = _examples(tree, pair, notes, splits["train"].whites if "train" in splits else None)
     check_divided(splits, tree.origin)
     trained_on = splits.get("all") or splits["train"]
@@ -87,7 +87,7 @@ def read_idx(tree: Tree) -> Reading:
 
 
 def _by_stem(tree: Tree) -> dict[str, dict[str, str]]:
-    """{"t10k-": {"images": name, "labels": name}}; of a plain and a gzipped twin the plain one."""
+    """{"t10k-": {"images": name, "labels": name}}; if a file is there plain and gzipped, the plain one."""
     found: dict[str, dict[str, str]] = {}
     for file in tree.files:
         match = _NAME.fullmatch(file.name)
@@ -102,7 +102,7 @@ def _pair(tree: Tree, stem: str, kinds: dict[str, str]) -> _Pair:
     for kind, other in (("images", "labels"), ("labels", "images")):
         if kind not in kinds:
             raise DataError(
-                f"{display_name(kinds[other])} has no {kind} beside it.",
+                f"{display_name(kinds[other])} has no {kind} next to it.",
                 where=tree.origin,
                 fix=f"put the file {display_name(stem)}{kind}-idx{1 if kind == 'labels' else 3}-ubyte into the folder.",
             )
@@ -129,7 +129,7 @@ def _examples(tree: Tree, pair: _Pair, notes: list[str], whites: Whites | None) 
 
 
 def read_idx_file(tree: Tree, name: str) -> np.ndarray:
-    """One file as an array of the shape its header gives. Raises DataError where header and size do not agree."""
+    """One file as an array of the shape in its header. Raises DataError if header and size do not agree."""
     where = f"{tree.origin}: {display_name(name)}"
     size = next(file.size for file in tree.files if file.name == name)
     if size > MOST_BYTES:
@@ -144,7 +144,7 @@ def read_idx_file(tree: Tree, name: str) -> np.ndarray:
             f"the header promises {'x'.join(map(str, header.shape))} values ({expected:,} bytes), "
             f"but there are {len(content):,}.",
             where=where,
-            fix="get the file again: it is cut off or damaged.",
+            fix="get the file again: it is truncated or damaged.",
         )
     array = np.frombuffer(content, header.dtype, offset=header.offset).reshape(header.shape)
     return array.view(np.uint8) if header.dtype == ">u1" else array.astype(np.dtype(header.dtype).newbyteorder("="))
@@ -172,7 +172,7 @@ def _header(start: bytes, where: str) -> _Header:
         )
     dims = start[3]
     if len(start) < 4 + 4 * dims:
-        raise DataError("the IDX header is cut off.", where=where, fix="get the file again.")
+        raise DataError("the IDX header is truncated.", where=where, fix="get the file again.")
     shape = struct.unpack_from(f">{dims}I", start, 4)
     if 0 in shape:  # also keeps absurd sizes beside it from being taken for an array of nothing
         what = f"the header promises {'x'.join(map(str, shape))} values: nothing."
@@ -181,7 +181,7 @@ def _header(start: bytes, where: str) -> _Header:
 
 
 def _unpacked(content: bytes, where: str) -> bytes:
-    """Read no further than the header promises and one byte more, so that nothing unfolds without end."""
+    """Read only what the header promises and one byte more, so that no file unpacks without end."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             start = file.read(64)
@@ -189,11 +189,13 @@ def _unpacked(content: bytes, where: str) -> bytes:
             promised = header.offset + header.bytes
             if promised > MOST_BYTES or (promised > RATIO_FROM and promised > MOST_RATIO * len(content)):
                 raise ArtefactError(
-                    f"refused: {len(content):,} bytes would unfold to {promised:,}.",
+                    f"refused: {len(content):,} bytes would unpack to {promised:,}.",
                     where=where,
-                    fix="unpack it yourself, look at it, and give the plain file.",
+                    fix="unpack it yourself, check it, and give the plain file.",
                 )
             rest = file.read(max(0, promised - len(start)) + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"the gzip is cut off or damaged ({error}).", where=where, fix="get the file again.") from None
+        raise DataError(
+            f"the gzip file is truncated or damaged ({error}).", where=where, fix="get the file again."
+        ) from None
     return start + rest

@@ -1,4 +1,4 @@
-"""Arrays of numbers as pictures of bytes, on the scale of a training set."""
+"""Numeric arrays as pictures of bytes, on the scale of a training set."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Bytes:
 def as_bytes(array: np.ndarray, origin: str, whites: Whites | None = None) -> Bytes:
     """An array of pictures as bytes. Bytes stay as they are and are not copied.
 
-    Other numbers are scaled so that white becomes 255. Without the `whites` of a training set the range that the array
-    fills says what white is: 1, 16 (whole numbers), 255, 4,095 (whole numbers) or 65,535. Raises DataError for NaN,
+    Other numbers are scaled so that white becomes 255. Without the `whites` of a training set the range of the array
+    determines white: 1, 16 (whole numbers), 255, 4,095 (whole numbers) or 65,535. Raises DataError for NaN,
     negative or larger values, and for shapes that are not pictures.
     """
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in CHANNELS) or 0 in array.shape:
         raise DataError(
-            f"an array of shape {'x'.join(map(str, array.shape))} is not pictures.",
+            f"an array of shape {'x'.join(map(str, array.shape))} is not a set of pictures.",
             where=origin,
             fix="give (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4), N at least 1.",
         )
@@ -49,7 +49,7 @@ def as_bytes(array: np.ndarray, origin: str, whites: Whites | None = None) -> By
         notes += _check(array, values, white_of(array, whites), origin, is_known=is_known)
         pixels = scaled(array, whites)
     if array.ndim == 4 and array.shape[3] == 4:
-        notes.append("the fourth channel is taken for transparency, laid over white")
+        notes.append("the fourth channel is read as transparency; transparent pixels are put on white")
         pixels = _over_white(pixels)
     return Bytes(pixels[..., 0] if array.ndim == 4 and array.shape[3] == 1 else pixels, whites, tuple(notes))
 
@@ -65,7 +65,7 @@ def white_of(array: np.ndarray, whites: Whites) -> float:
 
 
 def scaled(array: np.ndarray, whites: Whites) -> np.ndarray:
-    """The same shape in uint8; what is beyond white is white."""
+    """The same shape in uint8; values beyond white become white."""
     white = white_of(array, whites)
     out = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), _CHUNK):
@@ -75,28 +75,30 @@ def scaled(array: np.ndarray, whites: Whites) -> np.ndarray:
 
 
 def _check(array: np.ndarray, values: Range, white: float, origin: str, *, is_known: bool) -> list[str]:
-    """What is said of the scale. Raises DataError for values that are on no scale, or on another one than `white`'s."""
+    """Notes about the scale. Raises DataError for values that are on no scale, or on another one than `white`'s."""
     if values.low < 0 or values.high > LARGEST:
         raise DataError(
-            f"pixel values run from {values.low:g} to {values.high:g}; none of 0..1, 0..255 or 0..65,535.",
+            f"pixel values range from {values.low:g} to {values.high:g}, which is not 0..1, 0..255 or 0..65,535.",
             where=origin,
-            fix="hand over pictures before any normalisation; gnomon normalises by the training split.",
+            fix="give pictures before any normalisation; gnomon normalises by the training split.",
         )
     if values.high > OTHER_SCALE * white:
         raise DataError(
-            f"pixel values of type {array.dtype} run to {values.high:,g}, but {white:,g} is white in the training set.",
+            f"{array.dtype} pixel values go up to {values.high:,g}, but white is {white:,g} in the training set.",
             where=origin,
-            fix=f"hand over pictures on the scale of the training set: 0..{white:,g}.",
+            fix=f"give pictures on the scale of the training set: 0..{white:,g}.",
         )
     rounded = ": rounded" if white == BYTE and not values.is_whole else ""
-    how = {1.0: ": times 255", BYTE: rounded, LARGEST: ": divided by 257"}.get(white, f": times 255/{white:,.0f}")
-    found = f"pixel values of type {array.dtype} from {values.low:g} to {values.high:,g}"
-    notes = [f"{found}, taken for 0..{white:,.0f}{' as in training' if is_known else ''}{how}"]
+    how = {1.0: ": multiplied by 255", BYTE: rounded, LARGEST: ": divided by 257"}.get(
+        white, f": multiplied by 255/{white:,.0f}"
+    )
+    found = f"{array.dtype} pixel values from {values.low:g} to {values.high:,g}"
+    notes = [f"{found}, scale 0..{white:,.0f}{' as in training' if is_known else ''}{how}"]
     if values.high > white:
         over = sum(int((picture > white).any()) for picture in array)
-        notes.append(f"{counted(over, 'picture')} with values above {white:,g}, white in training: cut to white")
+        notes.append(f"{counted(over, 'picture')} with values above {white:,g} (white in training): clipped to white")
     elif is_known and values.high < DIM * white:
-        notes.append(f"no pixel value reaches a 64th of {white:,g}, white in training: nearly black on its scale")
+        notes.append(f"no pixel value reaches 1/64 of {white:,g} (white in training): nearly black on that scale")
     return notes
 
 
@@ -107,7 +109,7 @@ def _range(array: np.ndarray, origin: str) -> Range:
         if array.dtype.kind == "f" and not np.isfinite(chunk).all():
             wrong = np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1)) + start
             raise DataError(
-                f"picture {wrong[0]} holds values that are not numbers (NaN or infinite).",
+                f"picture {wrong[0]} has NaN or infinite values.",
                 where=origin,
                 fix="repair or drop such pictures.",
             )

@@ -1,4 +1,4 @@
-"""Where pictures live: files that are decoded when looked at (and remembered while they fit), or one array."""
+"""Where pictures are stored: files that are decoded when needed (and cached while they fit), or one array."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput
-from gnomon.data.images.decoding import BYTES_A_PIXEL, Picture, UnreadableError, decode, decoder_guard
+from gnomon.data.images.decoding import BYTES_PER_PIXEL, Picture, UnreadableError, decode, decoder_guard
 from gnomon.data.images.scaling import on_scale, white_of
 from gnomon.data.images.whites import Range, Whites, white_of_file
 from gnomon.data.room import memory_left
 from gnomon.data.source import File, Tree, display_name
 
-MEMORY = 10**9  # bytes of decoded pictures that a store remembers; no more than a quarter of what is left
-THUMBNAIL = 16  # pixels a side
+MEMORY = 10**9  # bytes of decoded pictures that a store caches; at most a quarter of what is free
+THUMBNAIL = 16  # pixels per side
 THREADS_FROM = 16_384  # bytes: decoding smaller files is mostly Python, where a second thread only costs time
-_GROUP = 64  # pictures a thread takes at a time
-_CHUNK = 4_096  # pictures of an array turned into floats at a time
+_GROUP = 64  # pictures per thread at a time
+_CHUNK = 4_096  # pictures of an array converted to floats at a time
 
 
 class Store(Protocol):
     """M pictures. Positions are int64 arrays into them."""
 
     whites: Whites
-    """What white is in those that are not of bytes; the pictures are shown, and compared, on this scale."""
+    """What white is in those that are not made of bytes; pictures are shown, and compared, on this scale."""
 
     @property
     def is_bytes(self) -> bool:
-        """Whether every picture has 8 bits a value, so that no scale is needed."""
+        """Whether every picture has 8 bits per value, so that no scale is needed."""
 
     def sizes(self, positions: np.ndarray) -> np.ndarray:
         """(N, 2) int64: heights and widths in pixels, upright, as stored."""
@@ -54,12 +54,12 @@ class Store(Protocol):
         """(N,) uint64."""
 
     def thumbnails(self, positions: np.ndarray) -> np.ndarray:
-        """(N, h, w) float32 grays of at most THUMBNAIL a side, not yet standardised."""
+        """(N, h, w) float32 grays of at most THUMBNAIL per side, not yet standardised."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What decoding every file of a list once has shown."""
+    """What decoding every file of a list once has found."""
 
     store: FileStore
     readable: np.ndarray  # (R,) int64 positions into the files
@@ -77,7 +77,7 @@ class FileStore:
         self.whites = whites or Whites()
         self._tree, self._files = tree, files
         self._max_pixels, self._least_side = max_pixels, least_side
-        self._values: dict[int, tuple[Range, bool]] = {}  # of pictures of more than 8 bits a value; floating or not
+        self._values: dict[int, tuple[Range, bool]] = {}  # of pictures with more than 8 bits per value; floats or not
         self._sizes = np.zeros((len(files), 2), np.int64)
         self._colour = np.zeros(len(files), bool)
         self._prints = np.zeros(len(files), np.uint64)
@@ -90,11 +90,11 @@ class FileStore:
         return not self._values
 
     def look_at_all(self, trained_on: np.ndarray | None = None) -> list[tuple[str, ...] | UnreadableError]:
-        """Decode every file once; keep size, colour, fingerprint, thumbnail, and while there is room the picture.
+        """Decode every file once; keep size, colour, fingerprint, thumbnail and, while it fits, the picture.
 
-        Gives for each file the remarks on it, or why it cannot be read. Where what white is has not been handed over,
-        the files `trained_on` (positions; None: all) say it, and pictures that were decoded on another scale are
-        decoded again.
+        Returns the remarks on each file, or why it cannot be read. Unless white is given, it is determined from the
+        files `trained_on` (positions; None: all), and pictures that were decoded on another scale are decoded
+        again.
         """
         outcomes: list[tuple[str, ...] | UnreadableError] = [()] * len(self._files)
 
@@ -128,7 +128,7 @@ class FileStore:
         return picture.remarks
 
     def _found_whites(self, trained_on: Sequence[int]) -> Whites:
-        """As the pictures trained on show it: one for all integers, one for all floating point values."""
+        """From the training pictures: one value for all integers, one for all floats."""
         found: dict[bool, Range] = {}
         for position in trained_on:
             if position in self._values:
@@ -137,7 +137,7 @@ class FileStore:
         return Whites(*(found[is_float].white() if is_float in found else None for is_float in (False, True)))
 
     def _is_other_scale(self, position: int, whites: Whites) -> bool:
-        """Whether a picture comes out otherwise by the store's own whites than by `whites`."""
+        """Whether a picture looks different with the store's own whites than with `whites`."""
         if position not in self._values or whites == self.whites:
             return False
         values, is_float = self._values[position]
@@ -176,8 +176,8 @@ class FileStore:
 
     def _decode(self, position: int, whites: Whites) -> Picture:
         file = self._files[position]
-        if file.size > BYTES_A_PIXEL * self._max_pixels + 2**20:
-            raise UnreadableError(f"{file.size:,} bytes, more than a picture of max_pixels={self._max_pixels:,} takes")
+        if file.size > BYTES_PER_PIXEL * self._max_pixels + 2**20:
+            raise UnreadableError(f"{file.size:,} bytes, more than a picture of max_pixels={self._max_pixels:,} needs")
         try:
             content = self._tree.read(file.name)
         except DataError as error:
@@ -192,11 +192,11 @@ class FileStore:
             raise DataError(
                 f"{error.why}.",
                 where=display_name(self._files[position].name),
-                fix="give pictures on the scale of those that were trained on.",
+                fix="give pictures on the scale of the training pictures.",
             ) from None
 
     def _again(self, position: int) -> np.ndarray:
-        """A picture that was readable when it was scanned and did not fit into memory."""
+        """A picture that could be read when it was scanned and did not fit into memory."""
         try:
             pixels = self._decode(position, self.whites).pixels
         except UnreadableError as error:
@@ -206,13 +206,13 @@ class FileStore:
                 return pixels
             why = "it has changed"
         raise DataError(
-            f"a picture was readable when the run began and is not any more: {why}.",
+            f"a picture could be read when the run began but no longer: {why}.",
             where=display_name(self._files[position].name),
-            fix="start again with the data at rest.",
+            fix="start again, and leave the data unchanged meanwhile.",
         )
 
     def _each(self, work: Callable[[int, int], None], positions: np.ndarray) -> None:
-        """`work(i, positions[i])` for every i, in threads where that pays."""
+        """`work(i, positions[i])` for every i, in threads where it is worth it."""
         mean = np.mean([self._files[i].size for i in positions[:: len(positions) // 100 + 1]] or [0])
         threads = min(len(os.sched_getaffinity(0)), 8) if mean >= THREADS_FROM and len(positions) > 1 else 1
 
@@ -238,7 +238,7 @@ def scan(
 ) -> Scan:  # fmt: skip
     """Decode every file once. What cannot be read is in `bad`, by display name and reason.
 
-    Where what white is is not known from a training, the files `trained_on` (positions; None: all) say it.
+    If white is not known from training, the files `trained_on` (positions; None: all) determine it.
     """
     store = FileStore(tree, files, max_pixels=max_pixels, least_side=least_side, whites=whites)
     outcomes = store.look_at_all(trained_on)
@@ -305,7 +305,7 @@ class ArrayStore:
 
 
 def fingerprint(pixels: np.ndarray) -> int:
-    """64 bits over shape and values."""
+    """64 bits from shape and values."""
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=8)
     digest.update(np.ascontiguousarray(pixels).data)
     return int.from_bytes(digest.digest(), "little")
@@ -335,7 +335,7 @@ def _thumbnails(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @functools.lru_cache(256)
 def _areas(length: int, cells: int) -> np.ndarray:
-    """(cells, length) float32: the share of each pixel in each of `cells` equal parts of a line; rows add up to 1."""
+    """(cells, length) float32: fraction of each pixel in each of `cells` equal parts of a line; rows add up to 1."""
     edges = np.arange(cells + 1) * (length / cells)
     starts = np.arange(length)
     shared = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
