@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import signal
 import sys
 import traceback
 from collections.abc import Collection, Sequence
@@ -12,7 +11,7 @@ from importlib.metadata import version
 from gnomon.cli.commands import COMMANDS, help_text
 from gnomon.cli.failures import as_gnomon_error, report
 from gnomon.cli.words import FLAGS, parse
-from gnomon.core.errors import StoppedError, UsageError
+from gnomon.core.errors import UsageError
 
 PYTHON_ONLY = {"source", "follower", "preset", "tell"}  # parameters of verbs that are no settings
 
@@ -45,9 +44,6 @@ def run_command(arguments: Sequence[str]) -> int:
 
             full_key(next(iter(values.keys() & PYTHON_ONLY)))
         return COMMANDS[name](words, values, as_json)
-    except KeyboardInterrupt:
-        report(StoppedError("stopped.", fix="run the command again.", signal_number=signal.SIGINT), as_json=as_json)
-        return 128 + signal.SIGINT
     except (BrokenPipeError, SystemExit):  # rich exits with SystemExit if the reader of stdout has gone away
         return 141
     except Exception as error:  # noqa: BLE001  the one place where every failure becomes a message
