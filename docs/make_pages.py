@@ -29,6 +29,9 @@ NOT_SET = {
     "schedule.decay",
     "stop.max_time",
     "goal.human",
+    "own.module",
+    "own.loss",
+    "own.augmentation",
 }
 
 ABOUT_SETTINGS = """# Settings

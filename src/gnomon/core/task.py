@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
 from gnomon.core.knobs import TARGET_DATA, Here
+from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
 if TYPE_CHECKING:
@@ -192,6 +193,11 @@ class Head(abc.ABC):
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """(B,): one value per example, the mean over its own scored units, before any averaging over examples."""
 
+    def wanted(self, outputs: Any, batch: Batch) -> Any:
+        """What the outputs are to come near to, on their own scale: what a loss of the user's own is called with."""
+        named = {name: batch[name] for name in self.columns}
+        return named if len(named) > 1 else next(iter(named.values()))
+
     def losses_and_gradient(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """`losses`, and the gradient of each by its own outputs, (B, ...), without autograd."""
         raise NotImplementedError
@@ -320,6 +326,8 @@ class Task:
     encoder: Encoder
     head: Head
     judge: Judge
+    loss: Loss | None = None  # the user's own, in place of the head's
+    augmentation: Augmentation | None = None  # likewise, after the encoder's
 
     @property
     def name(self) -> str:
@@ -350,7 +358,10 @@ class Task:
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only: inputs (and what moves with them) changed at random, targets smoothed."""
-        return self.head.soften(self.encoder.augment(batch, settings, generator), settings)
+        batch = self.encoder.augment(batch, settings, generator)
+        if self.augmentation is not None:
+            batch = checked_batch(self.augmentation(dict(batch), generator), batch, self.augmentation)
+        return self.head.soften(batch, settings)
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> Any:
         """One forward pass."""
@@ -358,7 +369,15 @@ class Task:
 
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """(B,): one value per example."""
-        return self.head.losses(outputs, batch)
+        if self.loss is None:
+            return self.head.losses(outputs, batch)
+        size = len(next(iter(batch.values())))
+        return checked_losses(self.loss(outputs, self.head.wanted(outputs, batch)), self.loss, size)
+
+    @property
+    def gives_gradient(self) -> bool:
+        """Whether the head's `losses_and_gradient` are those of `losses`."""
+        return self.head.gives_gradient and self.loss is None
 
     def calibrate(self, evaluation: Evaluation) -> Task:
         """The task with what can only be set after training, from dev."""

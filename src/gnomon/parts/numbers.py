@@ -68,11 +68,15 @@ class NumberHead(Head):
         return outputs  # (B, M) in standard deviations from the mean
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        known = ~batch["target"].isnan()
-        mean, std = (batch["target"].new_tensor(values) for values in (self.mean, self.std))
-        wanted = ((batch["target"] - mean) / std).to(outputs.dtype)
+        wanted = self.wanted(outputs, batch)
+        known = ~wanted.isnan()
         squares = (outputs - wanted.masked_fill(~known, 0)).square().masked_fill(~known, 0)
         return squares.sum(dim=1) / known.sum(dim=1).clamp_min(1)
+
+    def wanted(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(B, M) in standard deviations from the mean, NaN where unknown."""
+        mean, std = (batch["target"].new_tensor(values) for values in (self.mean, self.std))
+        return ((batch["target"] - mean) / std).to(outputs.dtype)
 
 
 @final

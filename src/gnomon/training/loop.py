@@ -88,7 +88,7 @@ def build_state(job: Job, model: nn.Module) -> TrainingState:
     optimiser = Optimiser(parameters, settings.optimiser, settings.regularise, length(job.columns))
     augmentation = torch.Generator(device=job.device).manual_seed(derive(settings.seed, "augment"))
     average = parameters.copies() if settings.regularise.ema else []
-    by_hand = DenseSteps.of(model, job.device) if job.task.head.gives_gradient else None
+    by_hand = DenseSteps.of(model, job.device) if job.task.gives_gradient else None
     return TrainingState(model, parameters, optimiser, augmentation, average, by_hand=by_hand)
 
 

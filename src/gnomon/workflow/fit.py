@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from gnomon.core.errors import UsageError
+from gnomon.core.own import Augmentation, Loss, Own, asked_for
 from gnomon.core.settings import fill, from_flat, full_key
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
@@ -43,6 +44,8 @@ def fit(
     task: TaskKind | str | Mapping[str, Any] | None = None,
     model: nn.Module | str | Mapping[str, Any] | None = None,
     resume: Place | None = None,
+    loss: Loss | None = None,
+    augment_with: Augmentation | None = None,
     follower: Any = None,
     preset: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -51,9 +54,11 @@ def fit(
 
     `source`: a path (folder, archive, table, IDX files), the name of a bundled set, arrays or lists X with their
     targets y, a polars or pandas frame, a torch Dataset. `target`: the targets, or the name of the column that holds
-    them. `model` may be your own module: for pictures it gets (B, C, H, W) float32 in
-    [0, 1], for tables (B, D) numbers and (B, C) category codes or None. Settings by their short or full names:
-    epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
+    them. `model` may be your own module: for pictures it gets (B, C, H, W) float32 in [0, 1], for tables (B, D) numbers
+    and (B, C) category codes or None. `loss(outputs, target)`: (B,) losses in place of gnomon's; `augment_with(batch,
+    generator)`: a training batch (named tensors) changed at random, after what augment= does (nothing unless given).
+    Settings by their short or full names: epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
+    `follower` hears what happens, by any of the methods of `workflow.road.follow.Follower`: on_epoch(row), for one.
     `preset` has settings (full keys) that the caller fills in if the user leaves them unset.
     `resume` continues a stopped run exactly from its last checkpoint, and returns a finished one unchanged; `source`
     is then only needed for data in memory.
@@ -61,9 +66,10 @@ def fit(
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
     """
     follower, started = listening(follower, Silent()), time.monotonic()
-    custom = model if isinstance(model, nn.Module) else None
+    own = Own(model if isinstance(model, nn.Module) else None, _function("loss", loss),
+              _function("augment_with", augment_with))  # fmt: skip
     source, values = with_target(source, target, settings)
-    if custom is not None:
+    if own.module is not None:
         values["model.name"] = CUSTOM
     elif model is not None:
         values["model"] = model
@@ -71,19 +77,21 @@ def fit(
         values["task"], task = task, None
     with watched() as flag:
         if resume is not None:
-            return _resume(resume, source, task, custom, values, follower, flag, started)
+            return _resume(resume, source, task, own, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="give data: gnomon fit DATA, or gnomon fit digits.")
         values, wants_found_rate = _without_auto(values)
-        chosen = findable(fill(from_flat(values), preset or {}))
+        values |= own.names()
+        unasked = {"regularise.augment": "none"} if own.augmentation is not None else {}
+        chosen = findable(fill(from_flat(values), {**(preset or {}), **unasked}))
         follower.on_phase("reading")
         opened = open_data(source, chosen)
         recognised = recognise(opened, task)
         read = read_examples(recognised)
         prepared = split_examples(read)
-        fitted = fit_facts(prepared, chosen)
+        fitted = fit_facts(prepared, chosen, own)
         filled = refuse_idle_settings(fill_settings(fitted, chosen, given_keys(values)))
-        session = build_model(filled, custom, started)
+        session = build_model(filled, own.module, started)
         if wants_found_rate or is_worth_a_test(session):
             follower.on_phase("looking for a learning rate")
             session = with_found_rate(session)
@@ -91,6 +99,13 @@ def fit(
         folder = RunFolder.create(place, session.task.name, name, card_of(session))
         with folder.lock():
             return _train_and_judge(folder, session, follower, flag)
+
+
+def _function(name: str, thing: Any) -> Any:
+    """As it came. Raises UsageError for what cannot be called."""
+    if thing is not None and not callable(thing):
+        raise UsageError(f"{name}={thing!r} is not a function.", fix=f"pass the function itself, in Python: {name}=f.")
+    return thing
 
 
 def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -104,7 +119,7 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _resume(
-    path: Place, source: Any, task: TaskKind | None, custom: nn.Module | None, values: Mapping[str, Any],
+    path: Place, source: Any, task: TaskKind | None, own: Own, values: Mapping[str, Any],
     follower: Follower, flag: StopFlag, started: float,
 ) -> Run:  # fmt: skip
     """Continue a run from its last checkpoint."""
@@ -117,10 +132,13 @@ def _resume(
     flag.fix = _how_to_continue(folder)
     with folder.lock():
         settings, given = folder.load_settings()
-        if settings.model.name == CUSTOM and custom is None:
+        missing = asked_for(settings, own, "pass it: gnomon.fit(resume=..., {}).")
+        if missing is not None:
+            raise missing
+        if settings.model.name == CUSTOM and own.module is None:  # a run of gnomon 0.1, which kept no name
             raise UsageError("this run trained your own model.", fix="pass it: gnomon.fit(resume=..., model=...).")
         if _is_finished(folder):
-            return Run(folder, task, custom)
+            return Run(folder, task, own)
         follower.on_phase("reading")
         prepared = prepare_again(
             folder, source, settings, task,
@@ -128,7 +146,7 @@ def _resume(
             moved=f"put it back, or say where it is now: gnomon fit DATA --resume {shlex.quote(str(folder.path))}",
         )  # fmt: skip
         prepared = replace(prepared, why=folder.load_data()["why"])
-        session = open_session(prepared, settings, given, custom, started)
+        session = open_session(prepared, settings, given, own, started)
         return _train_and_judge(folder, session, follower, flag, resumed=True)
 
 
@@ -152,7 +170,7 @@ def _train_and_judge(
             follower.on_phase("judging")
             judged = judge_splits(session, state)
             follower.on_phase("writing the report")
-            run = Run(folder, judged.task.kind, session.model)
+            run = Run(folder, judged.task.kind, Own(session.model, session.task.loss))
             write_run(judged, run)
             return run
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.own import GNOMONS, Loss, Own
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
 from gnomon.runs.folder import MODEL, Place, RunFolder, find
@@ -28,15 +29,16 @@ if TYPE_CHECKING:
 class Run:
     """One execution and its folder. Files are read, and checked against the manifest, when first used."""
 
-    def __init__(self, folder: RunFolder, task: TaskKind | None, model: nn.Module | None) -> None:
+    def __init__(self, folder: RunFolder, task: TaskKind | None = None, own: Own = GNOMONS) -> None:
         self.folder = folder
-        self._task_class = task
-        self._given_model = model
+        self._task_class, self._own = task, own
 
     @staticmethod
-    def open(path: Place, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
-        """The run in that folder. `task` and `model` are only needed for your own classes."""
-        return Run(RunFolder.open(path), task, model)
+    def open(
+        path: Place, *, task: TaskKind | None = None, model: nn.Module | None = None, loss: Loss | None = None
+    ) -> Run:
+        """The run in that folder. `task`, `model` and `loss` are only needed where they are your own."""
+        return Run(RunFolder.open(path), task, Own(module=model, loss=loss))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -76,7 +78,7 @@ class Run:
     @cached_property
     def _system(self) -> System:
         where = str(self.path / MODEL)
-        return System(self._model_files, where, kind=self._task_class, module=self._given_model, settings=self.settings)
+        return System(self._model_files, where, kind=self._task_class, own=self._own, settings=self.settings)
 
     @property
     def task(self) -> Task:
@@ -143,14 +145,15 @@ class Run:
         return test(self, source)
 
 
-def load(run: Place, *, task: TaskKind | None = None, model: nn.Module | None = None) -> Run:
+def load(run: Place, *, task: TaskKind | None = None, model: nn.Module | None = None, loss: Loss | None = None) -> Run:
     """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError.
 
-    `task` and `model` are needed only for classes of your own. A run that is open already comes back as it is.
+    `task` and `model` are needed only if they are your own, and so is `loss`, to evaluate (not to predict). A run that
+    is open already comes back as it is.
     """
-    if isinstance(run, Run) and task is None and model is None:
+    if isinstance(run, Run) and task is None and model is None and loss is None:
         return run
-    return Run(find(run, "runs"), task, model)
+    return Run(find(run, "runs"), task, Own(module=model, loss=loss))
 
 
 def predict(run: Place, source: Any, *, out: str | Path | None = None) -> Answers:

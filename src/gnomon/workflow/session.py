@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from gnomon.core.knobs import Here
+from gnomon.core.own import GNOMONS, Own
 from gnomon.core.settings import Settings
 from gnomon.workflow.road.build import Session, build_model
 from gnomon.workflow.road.facts import fit_facts
@@ -21,8 +20,8 @@ def open_session(
     prepared: Prepared,
     settings: Settings,
     given: frozenset[str] = frozenset(),
-    custom: nn.Module | None = None,
+    own: Own = GNOMONS,
     started: float | None = None,
 ) -> Session:
-    """Fit the task's facts on train, fill the settings in, build the model (or take `custom`)."""
-    return build_model(fill_settings(fit_facts(prepared, settings), settings, given), custom, started)
+    """Fit the task's facts on train, fill the settings in, build the model (or take the user's `own` parts)."""
+    return build_model(fill_settings(fit_facts(prepared, settings, own), settings, given), own.module, started)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 from gnomon.core import found
 from gnomon.core.errors import ArtefactError, UsageError
+from gnomon.core.own import GNOMONS, Missing, Own
 from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings, from_flat
 from gnomon.core.task import Task, TaskKind
@@ -25,16 +27,16 @@ TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
 class System:
     """What predicts. Files are read when first used; nothing in them is executed.
 
-    `where` is what messages call their folder. `kind` and `module` are for your own classes; `settings` take the place
+    `where` is what messages call their folder. `kind` and `own` are for what is yours; `settings` take the place
     of those in task.json.
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], where: str, *, kind: TaskKind | None = None, module: nn.Module | None = None,
+        self, files: Mapping[str, bytes], where: str, *, kind: TaskKind | None = None, own: Own = GNOMONS,
         settings: Settings | None = None,
     ) -> None:  # fmt: skip
         self.files, self.where = dict(files), where
-        self._kind, self._module, self._settings = kind, module, settings
+        self._kind, self._own, self._settings = kind, own, settings
 
     @cached_property
     def _saved(self) -> SavedTask:
@@ -56,8 +58,11 @@ class System:
             raise UsageError(
                 f"this run's task is {self._saved['task']}, not {kind.name}.", fix="pass that task's class."
             )
+        name, loss = self.settings.own.loss, self._own.loss
+        if name is not None and loss is None:
+            loss = Missing(name, "pass it: gnomon.load(path, loss=...).")
         try:
-            return kind.from_facts(self._saved["facts"])
+            return replace(kind.from_facts(self._saved["facts"]), loss=loss)
         except ArtefactError as error:  # which knows the field, but not where the file lies
             raise ArtefactError(error.what, where=f"{self.where}/{TASK}", fix=error.fix) from None
 
@@ -66,8 +71,11 @@ class System:
         """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in."""
         from gnomon.training.state import load_model, tensors_from_bytes
 
-        if self._module is None and self.settings.model.name == CUSTOM:
-            raise UsageError("this run trained your own model.", fix="pass it: gnomon.load(path, model=...).")
-        model = self._module or build(self.task, self.settings)
+        if self._own.module is None and self.settings.model.name == CUSTOM:
+            raise UsageError(
+                f"this run trained your own model {self.settings.own.module or ''}".rstrip() + ".",
+                fix="pass it: gnomon.load(path, model=...).",
+            )
+        model = self._own.module or build(self.task, self.settings)
         load_model(model, tensors_from_bytes(self.files, WEIGHTS, self.where), f"{self.where}/{WEIGHTS}")
         return model.eval()

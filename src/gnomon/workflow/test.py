@@ -9,6 +9,7 @@ import torch
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.own import Missing
 from gnomon.core.seeds import derive
 from gnomon.training.evaluate import evaluate
 from gnomon.workflow.prepare import prepare_again
@@ -30,6 +31,8 @@ def test(run: Run, source: Any = None) -> Evaluation:
             where=str(run.path),
             fix="fit again with split.test=0.1, or with a test folder.",
         )
+    if isinstance(run.task.loss, Missing):  # before the opening is counted
+        run.task.loss()
     prepared = prepare_again(
         run.folder, source, run.settings, run.task.kind,
         in_memory="pass it: run.test(data).", moved="put it back there.",

@@ -486,6 +486,14 @@ class GoalSettings(Group):
     )
 
 
+class OwnParts(Group):
+    """What you made and passed to `gnomon.fit` in Python, by name: it is recorded here, and asked for again."""
+
+    module: str | None = setting(None, "class of your own network: fit(model=...)")
+    loss: str | None = setting(None, "name of your own loss: fit(loss=...)")
+    augmentation: str | None = setting(None, "name of your own augmentation: fit(augment_with=...)")
+
+
 def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -507,3 +515,4 @@ class Settings(Group):
     stop: StopSettings = StopSettings()
     machine: MachineSettings = MachineSettings()
     goal: GoalSettings = GoalSettings()
+    own: OwnParts = OwnParts()

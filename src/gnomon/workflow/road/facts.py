@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gnomon.core.own import GNOMONS, Own, asked_for
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.strategy.ladder import check_human
@@ -18,9 +19,16 @@ class Fitted:
     task: Task
 
 
-def fit_facts(prepared: Prepared, settings: Settings) -> Fitted:
-    """The task with its facts. Raises UsageError for a human-level error that is impossible in its unit."""
+def fit_facts(prepared: Prepared, settings: Settings, own: Own = GNOMONS) -> Fitted:
+    """The task with its facts, and with the user's own loss and augmentation.
+
+    Raises UsageError for a human-level error that is impossible in its unit, and for own parts that the settings name
+    and that were not passed.
+    """
+    missing = asked_for(settings, own, "pass it: gnomon.fit(data, {}); verbs that train more than once take none.")
+    if missing is not None:
+        raise missing
     train = prepared.splits["train"]
-    task = prepared.task.from_train(train, settings)
+    task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human(settings.goal.human or (), task.judge.error_unit)
     return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task)
