@@ -1095,7 +1095,7 @@ def an_empty_manifest():
 
 # --- odd, but it works ----------------------------------------------------------------------------------------------
 @works("16 bits per value: divided by 257 to get 8: 1 (cat/16.png)", "CMYK converted to RGB: 1 (cat/cmyk.jpg)",
-       "a palette converted to RGB: 1 (dog/pal.png)")  # fmt: skip
+       "palette converted to RGB: 1 (dog/pal.png)")  # fmt: skip
 def sixteen_bits_cmyk_and_palette():
     pets()
     Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save("pets/cat/16.png")

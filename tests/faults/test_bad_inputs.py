@@ -107,7 +107,7 @@ def world(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("case", bad_inputs.WITH_RUNS, ids=lambda case: case.name)
-def test_a_bad_input_beside_runs_is_refused_and_its_fix_works(case, world, tmp_path, monkeypatch, capsys):
+def test_a_bad_input_next_to_runs_is_refused_and_its_fix_works(case, world, tmp_path, monkeypatch, capsys):
     shutil.copytree(world, tmp_path / "copy", symlinks=True)
     monkeypatch.chdir(tmp_path / "copy")
     words = case.make()
@@ -118,7 +118,7 @@ def test_a_bad_input_beside_runs_is_refused_and_its_fix_works(case, world, tmp_p
 
 
 @pytest.mark.parametrize("case", bad_inputs.WORKS, ids=lambda case: case.name)
-def test_an_odd_input_that_can_be_used_is_used_and_said(case, tmp_path, capsys):
+def test_an_odd_input_that_can_be_used_is_used_with_a_note(case, tmp_path, capsys):
     words = case.make()
     before = snapshot(tmp_path, leave="runs")
     code, out, err = gnomon(capsys, *words)
@@ -129,7 +129,7 @@ def test_an_odd_input_that_can_be_used_is_used_and_said(case, tmp_path, capsys):
 
 
 @pytest.mark.skipif("torch" in sys.modules and sys.modules["torch"].cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused_before_training(capsys, tmp_path):
+def test_a_missing_gpu_is_refused_before_training(capsys, tmp_path):
     bad_inputs.pets()
     code, out, err = gnomon(capsys, "fit", "pets", "device=cuda")
     assert (code, out) == (2, "")
@@ -153,7 +153,7 @@ def test_divergence_names_step_and_a_rate_with_which_it_does_not(capsys):
     assert gnomon(capsys, *words, rate)[0] == 0
 
 
-def test_a_finished_run_is_said_to_be_finished_even_when_its_data_is_gone(capsys, tmp_path):
+def test_a_finished_run_is_called_finished_even_if_its_data_is_gone(capsys, tmp_path):
     bad_inputs.pets()
     assert gnomon(capsys, "fit", "pets", "epochs=1", "model=logistic")[0] == 0
     run = (tmp_path / "runs" / "latest").resolve()
@@ -189,7 +189,7 @@ NAMES = (
 )  # fmt: skip
 
 
-def test_hostile_names_work_end_to_end_and_control_nobody(capsys, tmp_path):
+def test_hostile_names_work_end_to_end_and_control_no_terminal(capsys, tmp_path):
     bad_inputs.pets(each=6)
     for i, name in enumerate(NAMES):
         bad_inputs.picture("pets/cat/plain.png", 500 + i)
@@ -298,14 +298,14 @@ def shell(command: str, **environment: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}], ids=str)
-def test_a_terminal_without_utf_8_is_no_error(environment):
+def test_a_terminal_without_utf_8_is_not_an_error(environment):
     code, out, err = shell("gnomon show Köln-東京-\U0001f600", **environment)
     assert (code, out) == (2, "")
     assert_error_form(err, "usage", ("does not exist",))
     assert shell("gnomon --help; gnomon settings", **environment)[0] == 0
 
 
-def test_a_reader_that_goes_away_and_streams_that_are_closed_are_no_errors():
+def test_a_reader_that_goes_away_and_closed_streams_are_not_errors():
     code, out, err = shell("gnomon settings | head -n 1")
     assert (code in (0, 141), len(out.splitlines()), err) == (True, 1, "")
     assert shell("gnomon settings >&-") == (0, "", "")
@@ -316,7 +316,7 @@ def test_a_reader_that_goes_away_and_streams_that_are_closed_are_no_errors():
     assert_error_form(err, "machine", ("the disk is full",))
 
 
-def test_an_error_in_a_process_of_its_own_has_the_same_form():
+def test_an_error_in_a_subprocess_has_the_same_form():
     bad_inputs.pets(each=3)
     code, out, err = shell("gnomon fit pest")
     assert (code, out) == (2, "")

@@ -114,7 +114,7 @@ def test_several_threads_may_read_at_the_same_time(tmp_path, suffix):
     assert wrong == []
 
 
-def test_hidden_files_litter_and_leading_dots_are_handled_as_in_folders(tmp_path):
+def test_hidden_and_junk_files_and_leading_dots_are_handled_as_in_folders(tmp_path):
     members = {"./a/1.txt": b"1", "__MACOSX/._1": b"x", "a/.DS_Store": b"x", "Thumbs.db": b"x"}
     for path in (make_zip(tmp_path / "a.zip", members), make_tar(tmp_path / "a.tar", *plain_members(members))):
         tree = open_archive(str(path))
@@ -139,7 +139,7 @@ def test_zip_names_packed_as_plain_bytes_are_read_as_utf8_else_as_code_page_437(
     assert {file.name for file in open_archive(str(path)).files} == {"café.txt", "cafeé.txt"}
 
 
-def test_backslashes_of_windows_packers_part_folders(tmp_path):
+def test_backslashes_of_windows_archives_separate_folders(tmp_path):
     info = zipfile.ZipInfo("train\\cat\\1.png")
     info.create_system = 0  # MS-DOS, APPNOTE.TXT 4.4.2
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -187,7 +187,7 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path, mode, what):
     refused(tmp_path / "a.zip", what)
 
 
-def test_a_name_that_is_in_it_twice_is_refused(tmp_path):
+def test_a_duplicate_name_is_refused(tmp_path):
     path = make_zip(tmp_path / "a.zip", {"a/x": b"1", "a/y": b"2"})
     path.write_bytes(path.read_bytes().replace(b"a/y", b"a/x"))
     refused(path, "a/x appears twice")
@@ -257,7 +257,7 @@ def test_a_compressed_tar_that_unpacks_without_end_is_stopped_on_the_way(tmp_pat
     assert len(open_archive(str(path)).files) == 1
 
 
-def test_a_tar_that_is_all_promise_is_refused(tmp_path):
+def test_a_tar_with_huge_declared_sizes_is_refused(tmp_path):
     header = member("x", size=15 * 10**9).tobuf(tarfile.GNU_FORMAT)
     (tmp_path / "a.tar").write_bytes(header + bytes(1024))
     refused(tmp_path / "a.tar", "damaged, truncated")
@@ -313,7 +313,7 @@ def test_an_archive_inside_an_archive_is_not_opened(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["zip", *TARS])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
-def test_an_archive_cut_short_is_refused_or_its_members_are_named(tmp_path, suffix, share):
+def test_a_truncated_archive_is_refused_or_its_members_are_named(tmp_path, suffix, share):
     path, members = tmp_path / f"a.{suffix}", {f"{i}": os.urandom(3000) for i in range(5)}
     whole = (make_zip(path, members) if suffix == "zip" else make_tar(path, *plain_members(members))).read_bytes()
     end = len(whole) if suffix != "tar" else 5 * 3584  # a tar ends in padding that may go
@@ -338,7 +338,7 @@ def test_a_damaged_member_is_named_and_the_others_are_read(tmp_path):
     ("a.tgz", bytes(5000)),
     ("a.zip", b"PK\x03\x04" + bytes(100)), ("a.tar.xz", b"\xfd7zXZ\x00junk"), ("a.tar.bz2", b"BZh9junk"),
 ])  # fmt: skip
-def test_what_is_no_archive_is_refused(tmp_path, name, content):
+def test_files_that_are_not_archives_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(GnomonError) as caught:
         open_source(tmp_path / name)
@@ -355,7 +355,7 @@ def test_a_tar_that_is_replaced_after_it_was_listed_is_noticed(tmp_path):
         tree.read("a/1.txt")
 
 
-def test_no_room_for_a_temporary_copy_is_the_machines_fault(tmp_path, monkeypatch):
+def test_no_room_for_a_temporary_copy_is_an_error_of_the_machine(tmp_path, monkeypatch):
     path = make_tar(tmp_path / "a.tar.gz", *plain_members(MIXED))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(MachineError, match="cannot create a temporary file"):
@@ -371,7 +371,7 @@ mutations = st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 255)), mi
 
 @settings(max_examples=100, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutations, st.sampled_from(["zip", "tar", "tar.gz"]))
-def test_whatever_bytes_an_archive_holds_it_is_read_or_refused(tmp_path, changes, suffix):
+def test_an_archive_of_any_bytes_is_read_or_refused(tmp_path, changes, suffix):
     path = tmp_path / f"a.{suffix}"
     content = bytearray(
         (make_zip(path, MIXED) if suffix == "zip" else make_tar(path, *plain_members(MIXED))).read_bytes()

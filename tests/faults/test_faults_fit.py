@@ -80,7 +80,7 @@ def assert_error_form(job, code: int, pattern: str) -> None:
 
 # --- full disks -------------------------------------------------------------------------------------------------------
 @needs_mounts
-def test_a_full_disk_is_said_with_its_figures_and_room_made_the_run_goes_on(data, finished, tmp_path):
+def test_a_full_disk_is_reported_with_numbers_and_the_run_continues_after_making_room(data, finished, tmp_path):
     """The smallest disk that holds the card and one checkpoint, but not all that comes after."""
     before = fits.tree_state(data)
     disk = tmp_path / "disk"
@@ -101,7 +101,7 @@ def test_a_full_disk_is_said_with_its_figures_and_room_made_the_run_goes_on(data
 
 
 @pytest.mark.parametrize("size", [20_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (3_000, 400_000))])
-def test_a_limit_on_file_sizes_is_said_with_its_figures(data, finished, tmp_path, size):
+def test_a_file_size_limit_is_reported_with_numbers(data, finished, tmp_path, size):
     hook = {"limit": "RLIMIT_FSIZE", "size": size}
     job = start(data, tmp_path / "runs", jobs=tmp_path, hook=hook)
     assert_error_form(job, 4, r"/.*: cannot be written: file too large; [\d,]+ bytes needed, [\d,]+ free\.")
@@ -114,7 +114,7 @@ def test_a_limit_on_file_sizes_is_said_with_its_figures(data, finished, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
-def test_any_failing_file_operation_is_said_and_the_run_goes_on_later(data, finished, tmp_path, number):
+def test_any_failing_file_operation_is_reported_and_the_run_continues_later(data, finished, tmp_path, number):
     names = tmp_path / "names"
     job = start(data, tmp_path / "counted", jobs=tmp_path, hook={"count": str(names)})
     assert job.wait() == 0
@@ -134,7 +134,7 @@ def test_any_failing_file_operation_is_said_and_the_run_goes_on_later(data, fini
 
 
 @needs_mounts
-def test_read_only_runs_folder_is_said_and_read_only_data_is_fine(data, finished, tmp_path):
+def test_a_read_only_runs_folder_is_reported_and_read_only_data_is_fine(data, finished, tmp_path):
     mounted, runs = tmp_path / data.name, tmp_path / "runs"
     shutil.copytree(data, mounted)
     before = fits.tree_state(mounted)
@@ -158,7 +158,7 @@ def test_read_only_runs_folder_is_said_and_read_only_data_is_fine(data, finished
 
 
 @needs_mounts
-def test_a_run_on_a_disk_that_became_read_only_stops_rather_than_go_on_unsaved(data, tmp_path):
+def test_a_run_on_a_disk_that_became_read_only_stops_rather_than_continue_unsaved(data, tmp_path):
     job = start(data, tmp_path / "runs", jobs=tmp_path, hook={"operation": 80, "errno": errno.EROFS})
     assert_error_form(job, 4, rf"{tmp_path}/runs/.*: cannot be written: read-only file system")
 
@@ -222,7 +222,7 @@ def test_a_flipped_bit_is_refused_by_whatever_reads_that_file(data, finished, tm
     assert [bad.name for bad in RunFolder.open(run).check().bad] == [name] if name != "manifest.json" else True
 
 
-def test_a_damaged_newest_checkpoint_is_left_out_aloud_and_an_older_one_used(data, finished, tmp_path):
+def test_a_damaged_newest_checkpoint_is_reported_and_an_older_one_used(data, finished, tmp_path):
     job = start(
         data, tmp_path / "runs", jobs=tmp_path,
         hook={"call": "gnomon.training.loop:step", "number": 5, "signal": int(signal.SIGTERM)},
@@ -349,14 +349,14 @@ def quiet(process: subprocess.Popen) -> str:
     return complaint
 
 
-def test_a_reader_that_goes_away_is_no_error(data, tmp_path):
+def test_a_reader_that_goes_away_is_not_an_error(data, tmp_path):
     job = start(data, tmp_path / "runs", jobs=tmp_path, hook={"reader": "gone"})
     assert job.wait() in (0, 141)
     assert job.stderr == ""
     assert gnomon("fit", "--resume", fits.only_run(tmp_path / "runs"), jobs=tmp_path).wait() == 0
 
 
-def test_ascii_no_home_and_forty_columns_change_nothing_but_the_looks(data, finished, tmp_path):
+def test_ascii_no_home_and_forty_columns_change_only_the_looks(data, finished, tmp_path):
     odd = tmp_path / "d\xe4ta \u202e\n"
     shutil.copytree(data, odd)
     poor = {"HOME": None, "COLUMNS": "40"}
@@ -388,7 +388,7 @@ def test_the_real_command_in_a_pipe_whose_reader_goes_away(data, tmp_path):
     {"PYTHONIOENCODING": "latin-1"},
     {"TZ": "Pacific/Kiritimati"},
 ])  # fmt: skip
-def test_the_real_command_on_a_poor_terminal_changes_nothing_but_the_looks(data, finished, tmp_path, environment):
+def test_the_real_command_on_a_limited_terminal_changes_only_the_looks(data, finished, tmp_path, environment):
     odd = tmp_path / "d\xe4ta \u202e\n"
     shutil.copytree(data, odd)
     without_home = {key: value for key, value in os.environ.items() if key != "HOME"}
@@ -403,7 +403,7 @@ def test_the_real_command_on_a_poor_terminal_changes_nothing_but_the_looks(data,
 
 
 @pytest.mark.slow
-def test_a_terminal_of_forty_columns_shows_progress_without_harm(data, tmp_path):
+def test_a_forty_column_terminal_shows_progress_correctly(data, tmp_path):
     """A real terminal (a pty), narrow: the moving line comes and goes, and the command ends well."""
     import pty
     import struct

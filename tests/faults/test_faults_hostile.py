@@ -148,20 +148,20 @@ def tried(chosen: list[Artefact], run: Path, verbs: dict[str, list[str]], **name
     return count
 
 
-def test_a_damaged_artefact_is_named_by_whichever_light_verb_meets_it(whole, other, data):
+def test_a_damaged_artefact_is_named_by_every_light_verb(whole, other, data):
     count = tried(drawn(whole, 300, seed=0), whole, LIGHT, OTHER=other, DATA=data)
     assert set(count) == set(LIGHT)
 
 
-def test_a_damaged_artefact_is_named_by_whichever_heavy_verb_meets_it(whole, other, data):
+def test_a_damaged_artefact_is_named_by_every_heavy_verb(whole, other, data):
     tried(drawn(whole, 12, seed=1), whole, HEAVY, OTHER=other, DATA=data)
 
 
-def test_a_damaged_checkpoint_is_named_by_a_fit_that_goes_on_from_it(stopped):
+def test_a_damaged_checkpoint_is_named_by_a_fit_that_continues_from_it(stopped):
     tried(drawn(stopped, 40, seed=2, part="checkpoints"), stopped, {"fit": ["fit", "--resume", "RUN"]})
 
 
-def test_a_damaged_search_is_named_by_whatever_goes_on_with_it(search):
+def test_a_damaged_search_is_named_by_whatever_continues_it(search):
     tried(drawn(search, 60, seed=3), search, OF_A_SEARCH)
 
 
@@ -226,7 +226,7 @@ def asked(run: Path, chosen: list[Artefact], place: Path) -> Counter:
     return seen
 
 
-def test_eighty_hostile_runs_are_listed_and_shown_as_far_as_they_can_be(whole, tmp_path):
+def test_eighty_hostile_runs_are_listed_and_shown_as_far_as_possible(whole, tmp_path):
     seen = asked(whole, drawn(whole, 80, seed=7), tmp_path)
     assert seen[200] > 200
     assert seen[424] > 20
@@ -237,7 +237,7 @@ def test_every_kind_of_hostile_file_that_the_list_or_a_page_reads_is_answered(wh
     asked(whole, drawn(whole, 8, seed=8, part=file), tmp_path)
 
 
-def test_no_request_is_a_fault_of_the_server_with_hostile_runs_behind_it(whole, tmp_path):
+def test_no_request_is_a_server_error_with_hostile_runs(whole, tmp_path):
     client, _, _ = studio_over(whole, drawn(whole, 80, seed=9), tmp_path)
     listed(client)
     assert {200, 404, 424} <= set(fuzz(client, 120))

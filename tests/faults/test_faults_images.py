@@ -283,7 +283,7 @@ def test_a_path_as_long_as_paths_may_be_is_read_or_named(tmp_path):
         open_source(str(here / ("x" * 200)) + "/" + "y" * 200)
 
 
-def test_links_pipes_and_litter_among_the_pictures(tmp_path):
+def test_links_pipes_and_junk_files_among_the_pictures(tmp_path):
     data = good(tmp_path / "data", 8)
     (data / "a/loop").symlink_to("..")
     (data / "a/out.png").symlink_to("/etc/hostname")
@@ -373,7 +373,7 @@ def test_a_picture_replaced_behind_the_same_size_and_time_is_known_by_its_pixels
     assert caught.value.where == "b/3.bmp"
 
 
-def test_pictures_kept_in_memory_do_not_mind_that_their_files_go(tmp_path):
+def test_pictures_in_memory_survive_the_loss_of_their_files(tmp_path):
     part = read(good(tmp_path, 6)).splits["all"]
     before = part.pixels(8, 8, 3)
     for path in tmp_path.rglob("*.png"):
@@ -384,7 +384,7 @@ def test_pictures_kept_in_memory_do_not_mind_that_their_files_go(tmp_path):
 # --- many -----------------------------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_classes_of_one_end_with_the_count(tmp_path):
+def test_ten_thousand_classes_with_one_picture_are_refused_with_the_count(tmp_path):
     content = encoded(noise(0, 4, 4), "PNG")
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         for i in range(10_000):

@@ -208,7 +208,7 @@ def test_a_kill_before_any_file_operation_leaves_the_old_or_the_new(fresh, actio
     assert number > 4
 
 
-def test_a_kill_while_a_run_is_made_leaves_no_half_run(tmp_path):
+def test_a_kill_while_a_run_is_created_leaves_no_half_run(tmp_path):
     for number in itertools.count():
         runs = tmp_path / f"{number}"
 
@@ -487,7 +487,7 @@ FAULTS = {
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("action", ["checkpoint", "same step again", "model again", "data again", "history"])
-def test_a_fault_at_any_call_is_told_and_costs_nothing_saved(fresh, monkeypatch, action, fault, for_ever):
+def test_a_fault_at_any_call_is_reported_and_costs_nothing_saved(fresh, monkeypatch, action, fault, for_ever):
     names, number = FAULTS[fault]
     done = fresh()
     before = state(done)
@@ -530,7 +530,7 @@ def test_a_fault_at_any_call_is_told_and_costs_nothing_saved(fresh, monkeypatch,
     assert at >= 1
 
 
-def test_a_full_disk_is_told_with_path_bytes_and_fix_and_leaves_no_partial_file(fresh, monkeypatch):
+def test_a_full_disk_is_reported_with_path_bytes_and_fix_and_leaves_no_partial_file(fresh, monkeypatch):
     run = fresh()
     with run.lock():
 
@@ -576,7 +576,7 @@ def test_after_a_failed_sync_the_old_file_is_never_synced_again(fresh, monkeypat
     assert (run.path / "report.html").read_bytes() == b"<html>"
 
 
-def test_a_file_size_limit_is_told_and_leaves_the_old_checkpoint(fresh):
+def test_a_file_size_limit_is_reported_and_leaves_the_old_checkpoint(fresh):
     run = fresh()
 
     def work() -> None:
@@ -622,7 +622,7 @@ def in_a_private_mount(mount: str, script: str, folder: Path) -> subprocess.Comp
     return subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, env=environment)
 
 
-def test_a_disk_that_is_really_full_costs_only_the_checkpoint_that_did_not_fit(tmp_path):
+def test_a_really_full_disk_costs_only_the_checkpoint_that_did_not_fit(tmp_path):
     result = in_a_private_mount(f"mount -t tmpfs -o size=280k none '{tmp_path}'", FULL_DISK, tmp_path)
     assert result.returncode == 0, result.stderr
     codes, text, left, step, after_freeing, num_bad = json.loads(result.stdout)
@@ -631,7 +631,7 @@ def test_a_disk_that_is_really_full_costs_only_the_checkpoint_that_did_not_fit(t
     assert (left, step, after_freeing, num_bad) == ([], 2, 10, 0)
 
 
-def test_a_read_only_disk_is_told(tmp_path):
+def test_a_read_only_disk_is_reported(tmp_path):
     script = FULL_DISK.split("codes =")[0]
     mount = f"mount --bind '{tmp_path}' '{tmp_path}' && mount -o remount,ro,bind '{tmp_path}'"
     result = in_a_private_mount(mount, script, tmp_path)
@@ -721,7 +721,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(fresh):
 
 
 # --- each other -------------------------------------------------------------------------------------------------------
-def test_of_twenty_processes_one_gets_the_run_and_the_others_hear_who(fresh, tmp_path):
+def test_one_of_twenty_processes_gets_the_run_and_the_others_learn_which(fresh, tmp_path):
     run = fresh()
     gate, told = tmp_path / "gate", tmp_path / "told"
     told.mkdir()
@@ -790,7 +790,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_killed_holder(tmp_path):
         os.kill(int(ready.read_text()), signal.SIGKILL)
 
 
-def test_twenty_runs_made_at_once_get_a_folder_each(tmp_path):
+def test_twenty_runs_created_at_once_get_one_folder_each(tmp_path):
     gate = tmp_path / "gate"
 
     def work() -> None:

@@ -57,7 +57,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_way_out_gets_the_same_answer_and_no_secret(planted, tmp_path, place):
+def test_every_path_traversal_gets_the_same_answer_and_no_secret(planted, tmp_path, place):
     client = samples.Client(tmp_path / "runs")
     own = samples.run_id(planted.path)
     answers = set()
@@ -85,7 +85,7 @@ def test_a_run_of_another_folder_has_no_id_here(planted, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400", "x", "", "9" * 5000])
-def test_numbers_that_are_none_are_no_fault_of_the_server(planted, tmp_path, value):
+def test_things_that_are_not_numbers_are_not_server_errors(planted, tmp_path, value):
     client = samples.Client(tmp_path / "runs")
     here = f"/runs/{samples.run_id(planted.path)}"
     for path in (f"{here}?smooth={value}&log={value}", f"{here}/errors/dev?low={value}&high={value}&page={value}",
@@ -99,7 +99,7 @@ def say(client, place, position):
     return client.ask(f"{place}/errors/dev/say", "POST", json.dumps(body).encode())
 
 
-def test_a_database_that_vanishes_under_it_is_told_and_used_again_when_it_is_back(planted, tmp_path):
+def test_a_vanished_database_is_reported_and_used_again_when_it_is_back(planted, tmp_path):
     client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
     assert say(client, place, 1)[0] == 200
     files = list(planted.path.glob("tags.sqlite*"))
@@ -114,7 +114,7 @@ def test_a_database_that_vanishes_under_it_is_told_and_used_again_when_it_is_bac
     assert len(TagStore(planted.path).in_force("dev")) == 2
 
 
-def test_a_database_that_is_none_is_told(planted, tmp_path):
+def test_a_file_that_is_not_a_database_is_reported(planted, tmp_path):
     (planted.path / "tags.sqlite").write_bytes(b"no database at all, and long enough for a header" * 9)
     client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
     status, _, body = client.ask(f"{place}/errors/dev", headers={"accept": "text/html"})
@@ -152,7 +152,7 @@ print(json.dumps(told))
 """
 
 
-def test_runs_that_can_only_be_read_are_shown_and_a_tag_is_said_not_to_be_saved(tmp_path):
+def test_read_only_runs_are_shown_and_a_tag_that_cannot_be_saved_is_reported(tmp_path):
     if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("needs the right to mount (unshare -m)")
     for name in ("a tagged one", "plain"):
@@ -210,7 +210,7 @@ def test_the_token_is_in_the_link_alone_and_the_port_is_this_machines(process, t
                 and token.encode() in path.read_bytes()]  # fmt: skip
 
 
-def test_it_ends_within_seconds_of_the_signal_with_connections_open(process):
+def test_it_stops_within_seconds_of_the_signal_with_connections_open(process):
     link = json.loads(process.stdout.readline())["link"]
     port = int(link.partition("127.0.0.1:")[2].partition("/")[0])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
@@ -290,7 +290,7 @@ def test_a_slow_request_that_gets_done_in_time_is_answered_and_its_connection_ke
             time.sleep(1.1)  # the deadline is for requests, not for the rest between them
 
 
-def test_whoever_does_not_take_its_answer_is_closed(planted, tmp_path, monkeypatch):
+def test_a_client_that_does_not_read_its_answer_is_closed(planted, tmp_path, monkeypatch):
     monkeypatch.setattr(deadline, "ANSWER_SECONDS", 0.3)
     with (
         listening(tmp_path / "runs") as (port, _),
@@ -304,7 +304,7 @@ def test_whoever_does_not_take_its_answer_is_closed(planted, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_sixteen_who_tag_through_the_studio_lose_nothing_and_a_kill_loses_no_answered_tag(process, planted):
+def test_sixteen_users_tagging_in_the_studio_lose_nothing_and_a_kill_loses_no_answered_tag(process, planted):
     link = json.loads(process.stdout.readline())["link"]
     base = link.partition("/enter")[0]
     cookie = fetched(link)[1]["set-cookie"].partition(";")[0]

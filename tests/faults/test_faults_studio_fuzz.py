@@ -18,13 +18,13 @@ def client(tmp_path) -> samples.Client:
     return samples.Client(runs)
 
 
-def test_no_request_made_from_the_route_table_is_a_fault_of_the_server(client):
+def test_no_request_from_the_route_table_is_a_server_error(client):
     seen = fuzz(client, 300)
     assert {200, 404} <= set(seen)
 
 
 @pytest.mark.slow
-def test_no_request_of_ten_thousand_is_a_fault_of_the_server(client):
+def test_none_of_ten_thousand_requests_is_a_server_error(client):
     seen = fuzz(client, 10_000)
     assert seen[200] > 1_000  # it got behind the guard and into the pages
     assert {403, 404, 405, 413, 415, 422} <= set(seen)

@@ -90,7 +90,7 @@ def test_a_byte_order_mark_is_stated_and_not_part_of_the_first_name(table):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_and_32_are_found_and_stated(table, encoding):
+def test_utf_16_and_32_are_found_with_a_note(table, encoding):
     read = table("city,x\nMünchen,1\nŁódź,2\n".encode(encoding))
     assert read.frame.rows() == [("München", 1), ("Łódź", 2)]
     assert any("UTF-16" in note or "UTF-32" in note for note in read.notes)
@@ -108,13 +108,13 @@ def test_one_broken_letter_in_a_utf_8_file_is_refused_not_guessed(table):
     assert "0xFC" in message
 
 
-def test_an_encoding_that_is_not_western_is_refused_until_it_is_said(table):
+def test_a_non_western_encoding_is_refused_until_it_is_set(table):
     cyrillic = "город,x\nМосква,1\n".encode("windows-1251")
     assert "windows-1252 (latin-1) does not fit" in refusal(table, cyrillic)
     assert table(cyrillic, encoding="windows-1251").frame.rows() == [("Москва", 1)]
 
 
-def test_declared_utf_8_that_is_none_is_refused(table):
+def test_declared_utf_8_that_is_not_is_refused(table):
     assert "which was declared" in refusal(table, "a,b\nMünchen,1\n".encode("latin-1"), encoding="utf-8")
 
 
@@ -143,7 +143,7 @@ def test_text_after_a_closing_quote_is_refused(table):
     assert "followed by 'x" in refusal(table, 'a,b\n"1"x,2\n')
 
 
-def test_quotes_inside_cells_of_an_unquoted_file_are_plain_characters_and_said(table):
+def test_quotes_inside_cells_of_an_unquoted_file_are_plain_characters_with_a_note(table):
     read = table('size,n\n5" pipe,1\n3" pipe,2\n')
     assert read.frame["size"].to_list() == ['5" pipe', '3" pipe']
     assert any("plain characters" in note and "line 2" in note for note in read.notes)
@@ -159,14 +159,14 @@ def test_quotes_inside_cells_of_a_quoted_file_are_refused(table):
     assert "line 3" in message
 
 
-def test_carriage_returns_alone_are_found_and_stated(table):
+def test_carriage_returns_alone_are_found_with_a_note(table):
     read = table("a,b\r1,x\r2,y\r")
     assert read.frame.rows() == [(1, "x"), (2, "y")]
     assert read.lines.tolist() == [2, 3]
     assert any("carriage return alone" in note for note in read.notes)
 
 
-def test_windows_line_ends_are_read_without_remark(table):
+def test_windows_line_ends_are_read_without_a_note(table):
     read = table("a,b\r\n1,x\r\n2,y\r\n")
     assert read.frame.rows() == [(1, "x"), (2, "y")]
     assert read.notes == ()
@@ -184,7 +184,7 @@ def test_blank_lines_between_rows_are_stated_and_those_at_the_end_are_not(table)
     assert "1 blank line is not a row (the first is line 3)" in read.notes[0]
 
 
-def test_blank_lines_of_windows_files_vanish_whole(table):
+def test_blank_lines_of_windows_files_are_removed_completely(table):
     read = table("a,b\r\nu,x\r\n\r\n\r\nv,y\r\n")
     assert read.frame.rows() == [("u", "x"), ("v", "y")]
     assert read.lines.tolist() == [2, 5]
@@ -192,13 +192,13 @@ def test_blank_lines_of_windows_files_vanish_whole(table):
 
 # --- separators and decimals ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
-def test_other_separators_are_found_and_stated(table, separator, word):
+def test_other_separators_are_found_with_a_note(table, separator, word):
     read = table(f"a{separator}b\n1{separator}x\n2{separator}y\n")
     assert read.frame.rows() == [(1, "x"), (2, "y")]
     assert any(word in note for note in read.notes)
 
 
-def test_decimal_commas_are_found_and_stated(table):
+def test_decimal_commas_are_found_with_a_note(table):
     read = table("price;city\n1,5;a\n22,25;b\n3;c\n")
     assert read.frame["price"].to_list() == [1.5, 22.25, 3.0]
     assert any("price is read with decimal commas (line 2 holds '1,5')" in note for note in read.notes)
@@ -210,7 +210,7 @@ def test_decimal_commas_mixed_with_points_stay_text(table):
     assert any("price stays text" in note for note in read.notes)
 
 
-def test_two_separators_that_fit_equally_are_not_guessed(table):
+def test_two_equally_good_separators_are_not_guessed(table):
     message = refusal(table, "city, country;people\nParis, France;2\nOslo, Norway;1\n")
     assert "commas or by semicolons" in message
     read = table("city, country;people\nParis, France;2\nOslo, Norway;1\n", delimiter=";")
@@ -272,7 +272,7 @@ def test_an_empty_class_is_refused_with_its_lines(table):
         plan_targets(read, DataSettings())
 
 
-def test_leading_zeros_are_kept_and_stated(table):
+def test_leading_zeros_are_kept_with_a_note(table):
     read = table("code,x\n007,1\n042,2\n100,3\n")
     assert read.frame["code"].to_list() == ["007", "042", "100"]
     assert any("code stays text: line 2 holds '007'" in note for note in read.notes)
@@ -293,7 +293,7 @@ def test_usual_words_for_missing_in_a_column_of_numbers_are_missing_and_counted(
     assert any("n: 2 cells are read as missing (line 40 holds 'NA')" in note for note in read.notes)
 
 
-def test_words_for_missing_are_missing_however_few_the_numbers_beside_them_are(table):
+def test_words_for_missing_are_missing_however_few_numbers_there_are(table):
     cells = ["1.5", "2", "NA", "3", "-", "?", "#N/A"]
     read = table("n,x\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(cells)))
     assert read.frame["n"].to_list() == [1.5, 2, None, 3, None, None, None]
@@ -307,7 +307,7 @@ def test_a_typo_among_numbers_leaves_the_column_text_and_names_the_cell(table):
     assert any("line 32 holds '12O', though 30 of its 31 cells are numbers" in note for note in read.notes)
 
 
-def test_infinity_in_an_input_is_missing_and_stated(table):
+def test_infinity_in_an_input_is_missing_with_a_note(table):
     read = table("n,x\n1.5,1\ninf,2\n-inf,3\n1e999,4\n2,5\n")
     assert read.frame["n"].to_list() == [1.5, None, None, None, 2.0]
     assert any("n: 3 cells are not finite" in note for note in read.notes)
@@ -357,7 +357,7 @@ def test_a_date_that_does_not_exist_leaves_the_column_text(table):
 # --- lines above the header, row names --------------------------------------------------------------------------------
 @pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_excels_line_about_the_separator_is_followed_and_said(table, line, end):
+def test_excels_separator_line_is_followed_with_a_note(table, line, end):
     read = table(end.join([line, "a,b;c", "1,5;x", "2,5;y", ""]))
     assert read.frame.rows() == [(1.5, "x"), (2.5, "y")]
     assert read.lines.tolist() == [3, 4]
@@ -368,7 +368,7 @@ def test_excels_line_about_the_separator_is_followed_and_said(table, line, end):
     assert "line 4" in message
 
 
-def test_a_comment_above_the_header_is_said(table):
+def test_a_comment_above_the_header_is_reported(table):
     for comment in ("# made by x, on Monday\n", "# one\n# two\n", "// one\n"):
         message = refusal(table, comment + "a,b,c\n1,2,3\n4,5,6\n")
         assert "line 1: begins with a comment ('" in message
@@ -377,7 +377,7 @@ def test_a_comment_above_the_header_is_said(table):
     assert "remove what is above them" in refusal(table, "Sales of May\na,b\n1,2\n")
 
 
-def test_row_names_written_by_pandas_are_said_with_the_way_to_leave_them_out(table):
+def test_row_names_written_by_pandas_are_noted_with_the_way_to_leave_them_out(table):
     message = refusal(table, ",a,label\n0,1,x\n1,2,y\n")
     assert "column 1 of 3 has no name" in message
     assert "to_csv(index=False)" in message
@@ -421,7 +421,7 @@ def test_other_files_named_csv_are_named_for_what_they_are(table, content, what)
     assert what in refusal(table, content)
 
 
-def test_gzip_is_unpacked_and_stated_when_the_name_does_not_say_so(table, tmp_path):
+def test_gzip_is_unpacked_with_a_note_if_the_name_does_not_say_so(table, tmp_path):
     content = gzip.compress(b"a,b\n1,x\n2,y\n")
     read = table(content)
     assert read.frame.rows() == [(1, "x"), (2, "y")]
@@ -431,7 +431,7 @@ def test_gzip_is_unpacked_and_stated_when_the_name_does_not_say_so(table, tmp_pa
     assert read_table(named, DataSettings()).notes == ()
 
 
-def test_a_gzip_file_that_is_cut_off_is_refused(table):
+def test_a_truncated_gzip_file_is_refused(table):
     content = gzip.compress(os.urandom(5000).hex().encode())
     assert "truncated or damaged" in refusal(table, content[: len(content) // 2])
 
@@ -447,7 +447,7 @@ def test_a_sparse_file_of_4_gigabytes_is_refused_in_little_memory(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 2**10  # KiB
 
 
-def test_a_parquet_file_that_unfolds_beyond_all_measure_is_refused(tmp_path, monkeypatch):
+def test_a_parquet_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(unfolded, "RATIO_FROM", 10**6)
     path = tmp_path / "a.parquet"
     pl.DataFrame({"x": pl.repeat(1, 10**6, dtype=pl.Int64, eager=True)}).write_parquet(path)
@@ -460,7 +460,7 @@ def test_a_parquet_file_that_unfolds_beyond_all_measure_is_refused(tmp_path, mon
     assert len(peek_table(path, DataSettings())) == 10_000
 
 
-def test_a_parquet_file_that_memory_does_not_hold_is_refused(tmp_path, monkeypatch):
+def test_a_parquet_file_larger_than_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(unfolded, "memory_left", lambda: 10**6)
     path = tmp_path / "a.parquet"
     pl.DataFrame({"x": np.random.default_rng(0).normal(size=10**5), "y": [0, 1] * 50_000}).write_parquet(path)
@@ -468,7 +468,7 @@ def test_a_parquet_file_that_memory_does_not_hold_is_refused(tmp_path, monkeypat
         read_table(path, DataSettings())
 
 
-def test_a_gzip_that_unfolds_beyond_all_measure_is_refused(tmp_path, monkeypatch):
+def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(raw, "RATIO_FROM", 10**6)
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,1\n" * 10**6))
@@ -488,7 +488,7 @@ def test_a_pipe_never_blocks(tmp_path):
         read_table(tmp_path / "data.csv", DataSettings())
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "data.csv", DataSettings())
 
@@ -520,7 +520,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
         read_table(path, DataSettings())
 
 
-def test_a_parquet_file_of_another_name_is_read_and_stated(tmp_path):
+def test_a_parquet_file_of_another_name_is_read_with_a_note(tmp_path):
     path = tmp_path / "data.csv"
     pl.DataFrame({"a": [1, 2], "b": ["x", "y"]}).write_parquet(path)
     read = read_table(path, DataSettings())

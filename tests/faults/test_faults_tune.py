@@ -97,7 +97,7 @@ def undisturbed(tmp_path_factory) -> dict[int, tuple]:
     return trials_of(place)
 
 
-def test_a_driver_killed_loses_no_finished_trial_and_resumes_to_the_same_search(tmp_path, undisturbed):
+def test_a_killed_driver_loses_no_finished_trial_and_resumes_to_the_same_search(tmp_path, undisturbed):
     job = start(tmp_path)
     wait_for(tmp_path, 3, job)
     job.send(signal.SIGKILL)
@@ -115,7 +115,7 @@ def test_a_driver_killed_loses_no_finished_trial_and_resumes_to_the_same_search(
     assert json.loads(again.stdout)["trials"][FINISHED] >= 1
 
 
-def test_a_ledger_torn_by_power_loss_is_cut_and_the_search_goes_on(tmp_path, undisturbed):
+def test_a_ledger_torn_by_power_loss_is_truncated_and_the_search_continues(tmp_path, undisturbed):
     job = start(tmp_path)
     wait_for(tmp_path, 4, job)
     job.send(signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_ledger_torn_by_power_loss_is_cut_and_the_search_goes_on(tmp_path, und
     assert trials_of(tmp_path) == undisturbed
 
 
-def test_ctrl_c_says_how_to_go_on_and_a_second_search_cannot_use_the_folder_meanwhile(tmp_path):
+def test_ctrl_c_says_how_to_continue_and_a_second_search_cannot_use_the_folder_meanwhile(tmp_path):
     job = start(tmp_path)
     wait_for(tmp_path, 2, job)
     path = SearchFolder.newest(tmp_path / "runs").path
@@ -152,7 +152,7 @@ def test_several_workers_find_what_one_finds(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
-def test_a_worker_killed_is_replaced_and_its_trial_made_again(tmp_path, undisturbed):
+def test_a_killed_worker_is_replaced_and_its_trial_repeated(tmp_path, undisturbed):
     job = start(tmp_path, workers=3, epochs=40)
     wait_for(tmp_path, 1, job)
     victims = workers_of(job.pid)
@@ -166,7 +166,7 @@ def test_a_worker_killed_is_replaced_and_its_trial_made_again(tmp_path, undistur
 
 
 @pytest.mark.slow
-def test_a_driver_killed_takes_its_workers_with_it_and_loses_no_finished_trial(tmp_path, undisturbed):
+def test_a_killed_driver_takes_its_workers_with_it_and_loses_no_finished_trial(tmp_path, undisturbed):
     job = start(tmp_path, workers=3)
     wait_for(tmp_path, 2, job)
     workers = workers_of(job.pid)
@@ -187,7 +187,7 @@ def test_a_driver_killed_takes_its_workers_with_it_and_loses_no_finished_trial(t
 
 
 @pytest.mark.slow
-def test_a_trial_that_always_kills_its_worker_is_given_up_and_the_search_goes_on(tmp_path, monkeypatch):
+def test_a_trial_that_always_kills_its_worker_is_given_up_and_the_search_continues(tmp_path, monkeypatch):
     """Memory runs out, a driver crashes: a worker that makes trial 3 is shot each time it begins."""
     from gnomon.workflow.tune import workers
 
@@ -208,7 +208,7 @@ def test_a_trial_that_always_kills_its_worker_is_given_up_and_the_search_goes_on
 
 @needs_mounts
 @pytest.mark.slow
-def test_a_full_disk_ends_the_search_with_every_trial_that_was_said_and_it_goes_on_with_room(tmp_path):
+def test_a_full_disk_ends_the_search_with_every_reported_trial_and_it_continues_with_room(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     fits.server().shell(f"mount -t tmpfs -o size=300k tmpfs {disk}", tmp_path)

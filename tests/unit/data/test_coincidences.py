@@ -34,14 +34,14 @@ def leaks_of(train, dev):
 
 
 @pytest.mark.parametrize("columns", [4, 6])  # 256 and 4,096 different rows: all of dev is in train, and about a fifth
-def test_rows_of_few_values_are_no_copies_and_that_is_said(columns):
+def test_rows_with_few_values_do_not_count_as_copies_with_a_note(columns):
     leaks = leaks_of(answers(1000, 0, columns=columns), answers(500, 1, columns=columns))
     assert leaks.count("dev", "train") == 0
     assert len(leaks.copies_in_train) == 0
     assert "may equal one of train by chance: rows with so few values often do" in leaks.notes[-1]
 
 
-def test_answers_that_depend_on_one_another_are_no_copies_either():
+def test_answers_that_depend_on_each_other_are_not_copies_either():
     rng = np.random.default_rng(0)
     level = rng.integers(4, size=(1500, 1))
     levels = np.where(rng.random((1500, 6)) < 0.9, level, rng.integers(4, size=(1500, 6)))
@@ -55,7 +55,7 @@ def test_copies_among_rows_of_few_values_are_found():
     assert leaks.count("dev", "train") >= 150
 
 
-def test_copies_of_rows_with_real_numbers_are_found_also_where_every_row_is_there_twice():
+def test_copies_of_rows_with_real_numbers_are_found_even_if_every_row_occurs_twice():
     twice = answers(600, 0, columns=2, real=2)
     both = pl.concat([twice, twice]).sample(fraction=1, shuffle=True, seed=0)
     leaks = leaks_of(both[:800], both[800:])

@@ -33,7 +33,7 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "wanted"), [("rows", ("ant", "bee")), ("pictures", ("cat", "dog"))])
-def test_the_named_example_and_no_other_has_its_new_label(kind, wanted, request):
+def test_only_the_named_example_has_its_new_label(kind, wanted, request):
     examples = request.getfixturevalue(kind)
     place = next(i for i in range(len(examples)) if examples[i].target == wanted[0])
     before = [examples[i].target for i in range(len(examples))]
@@ -47,14 +47,14 @@ def test_the_named_example_and_no_other_has_its_new_label(kind, wanted, request)
 
 
 @pytest.mark.parametrize("kind", ["rows", "pictures"])
-def test_an_example_whose_label_nobody_knows_is_left_out(kind, request):
+def test_an_example_with_unknown_label_is_left_out(kind, request):
     examples = request.getfixturevalue(kind)
     found = relabelled(examples, {examples[1].id: None})
     assert len(found) == len(examples) - 1
     assert examples[1].id not in found.index["id"].cast(pl.String).to_list()
 
 
-def test_a_label_that_is_no_class_is_refused(rows, pictures):
+def test_a_label_that_is_not_a_class_is_refused(rows, pictures):
     for examples in (rows, pictures):
         with pytest.raises(DataError, match="'wasp' is not a class"):
             relabelled(examples, {examples[0].id: "wasp"})
@@ -67,7 +67,7 @@ def test_numbers_are_not_corrected(tmp_path):
         relabelled(train, {train[0].id: "0.5"})
 
 
-def test_a_file_of_corrections_is_read_with_its_marks_taken_off(tmp_path):
+def test_a_corrections_file_is_read_without_its_marks(tmp_path):
     (tmp_path / "c.csv").write_text("id,given,label\n7,ant,bee\n'=a.png,ant,'=bee()\n9,ant,\n")
     assert read_corrections(tmp_path / "c.csv") == {"7": "bee", "=a.png": "=bee()", "9": None}
     (tmp_path / "twice.csv").write_text("id,label\n7,bee\n7,ant\n")
@@ -90,7 +90,7 @@ def test_a_file_of_corrections_is_read_with_its_marks_taken_off(tmp_path):
     ("id,id,label\n7,7,bee\n", "two columns are called 'id'"),
     ("", "there is no column id"),
 ])  # fmt: skip
-def test_ragged_rows_and_columns_that_are_there_twice_are_refused(tmp_path, content, what):
+def test_ragged_rows_and_duplicate_columns_are_refused(tmp_path, content, what):
     (tmp_path / "c.csv").write_text(content)
     with pytest.raises(DataError, match=what):
         read_corrections(tmp_path / "c.csv")
@@ -101,7 +101,7 @@ def test_corrections_that_a_spreadsheet_saved_with_semicolons_are_read(tmp_path)
     assert read_corrections(tmp_path / "c.csv") == {"7": "bee"}
 
 
-def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
+def test_irregular_files_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(UsageError, match=r"is not a file|cannot be read"):

@@ -156,7 +156,7 @@ def through(thing, settings):
 
 @pytest.mark.parametrize("part", "ITGO")
 @pytest.mark.parametrize(("library", "column", "parts"), COLUMNS)
-def test_a_column_of_any_type_plays_its_part_or_is_refused_by_name(library, column, parts, part):
+def test_a_column_of_any_type_is_used_or_refused_by_name(library, column, parts, part):
     frame = frame_of(library, column, with_target=part != "T")
     options = {"I": {}, "T": {"target": "odd"}, "G": {"group": "odd"}, "O": {"time": "odd"}}[part]
     settings = from_flat({"target": "label", **options})

@@ -38,7 +38,7 @@ def test_numbers_are_scaled_as_scikit_learn_scales_them():
     np.testing.assert_allclose(encoded, StandardScaler().fit_transform(x), atol=1e-6)
 
 
-def test_missing_numbers_are_filled_with_the_median_marked_and_said():
+def test_missing_numbers_are_filled_with_the_median_and_marked_with_a_note():
     x = np.array([[1.0], [np.nan], [3.0], [10.0], [np.nan]])
     features, notes = fit(a=[1.0, None, 3.0, 10.0, None])
     encoded, _ = encode_features(pl.DataFrame({"a": [1.0, None, 3.0, 10.0, None]}), features)
@@ -49,7 +49,7 @@ def test_missing_numbers_are_filled_with_the_median_marked_and_said():
     assert any("a (2 by 3)" in note and "of 5 training rows" in note for note in notes)
 
 
-def test_a_gap_that_train_never_had_is_filled_and_has_no_mark():
+def test_a_missing_value_where_train_had_none_is_filled_without_a_mark():
     features, _ = fit(a=[1.0, 2.0, 6.0])
     encoded, _ = encode_features(pl.DataFrame({"a": [None, 2.0]}, schema={"a": pl.Float64}), features)
     assert encoded.shape == (2, 1)
@@ -73,7 +73,7 @@ def test_categories_are_sorted_counted_from_1_and_unknown_ones_are_0():
     assert encode_features(as_enum, features)[1][:, 0].tolist() == [0, 1, 0]
 
 
-def test_columns_that_vary_nowhere_in_train_and_free_text_are_left_out_and_said():
+def test_constant_columns_and_free_text_are_dropped_with_a_note():
     features, notes = fit(
         same=[1.0] * 60,
         gap=pl.Series([None] * 60, dtype=pl.Float64),
@@ -100,7 +100,7 @@ def test_large_and_tiny_numbers_stay_finite():
     assert encoded[0, 0] == pytest.approx((1 - 1 / 6) / np.std([1, -1, 0.5]), rel=1e-5)
 
 
-def test_infinity_at_prediction_is_filled_like_a_gap():
+def test_infinity_at_prediction_is_filled_like_a_missing_value():
     features, _ = fit(a=[1.0, 2.0, 6.0])
     encoded, _ = encode_features(pl.DataFrame({"a": [float("inf"), 2.0, float("nan")]}), features)
     assert encoded[0, 0] == encoded[1, 0] == encoded[2, 0]
@@ -128,13 +128,13 @@ def test_a_value_that_does_not_fit_is_refused_with_its_row(trained, given, messa
         encode_features(pl.DataFrame({"a": given}), features)
 
 
-def test_refusals_name_ids_where_they_are_known():
+def test_errors_name_ids_if_they_are_known():
     features, _ = fit(a=[1.0, 2.0])
     with pytest.raises(DataError, match="in row 41"):
         encode_features(pl.DataFrame({"a": ["3", "tall"]}), features, ids=pl.Series([40, 41]))
 
 
-def test_text_that_fits_is_converted_by_what_was_fitted():
+def test_text_is_converted_by_the_fitted_features():
     features, _ = fit(n=[1.0, 2.0, 6.0], t=[True, False, True], c=["7", "8", "7"])
     frame = pl.DataFrame({"n": ["2", " NA "], "t": ["TRUE", "false"], "c": [8, 9]})
     typed = pl.DataFrame({"n": [2.0, None], "t": [True, False], "c": ["8", None]})
@@ -157,14 +157,14 @@ def test_text_that_fits_is_converted_by_what_was_fitted():
         {"name": 5},
     ],
 )
-def test_saved_features_are_taken_back_strictly(change):
+def test_saved_features_are_loaded_strictly(change):
     good = json.loads(json.dumps(Feature("a", "number", 1.0, 2.0, 1.5).to_json()))
     assert Feature.from_json(good) == Feature("a", "number", 1.0, 2.0, 1.5)
     with pytest.raises(ArtefactError, match="saved features are damaged"):
         Feature.from_json({**good, **change})
 
 
-def test_a_category_needs_distinct_categories():
+def test_category_names_must_be_distinct():
     good = Feature("a", "category", categories=("x", "y")).to_json()
     for categories in ([], ["x", "x"], "xy", ["x", 1]):
         with pytest.raises(ArtefactError):
@@ -207,7 +207,7 @@ def said_of(train: pl.DataFrame, new: pl.DataFrame) -> str:
     return "\n".join(unlike_training(new, features, lambda rows: f"row {rows[0] + 1}"))
 
 
-def test_categories_and_gaps_that_training_never_had_are_counted_and_said():
+def test_categories_and_missing_values_new_since_training_are_counted():
     train = pl.DataFrame({"city": ["Bonn", "Rome"] * 10, "area": range(20)})
     new = pl.DataFrame({"city": ["Bonn", "Oslo", "Rome", "Oslo"], "area": [1, None, 3, 4]})
     said = said_of(train, new)
@@ -217,7 +217,7 @@ def test_categories_and_gaps_that_training_never_had_are_counted_and_said():
     assert said_of(train, train) == ""
 
 
-def test_a_column_of_nothing_but_unknown_categories_is_said_first_and_loudly():
+def test_a_column_with_only_unknown_categories_is_warned_about_first():
     train = pl.DataFrame({"area": [None, *range(19)], "city": ["Bonn", "Rome"] * 10})
     said = said_of(train, pl.DataFrame({"area": [1, None], "city": ["BONN", None]}))
     first, second = said.splitlines()

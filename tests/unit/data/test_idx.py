@@ -33,14 +33,14 @@ def read(folder):
     return images.read_labelled(open_source(folder), DataSettings())
 
 
-def test_a_pair_alone_is_undivided(tmp_path):
+def test_a_single_pair_is_not_split(tmp_path):
     part = read(write(tmp_path, prefix="t10k-")).splits["all"]
     np.testing.assert_array_equal(part.pixels(5, 4, 1)[..., 0], PICTURES)
     assert part.index["stratum"].to_list() == [str(i % 4) for i in range(20)]
     assert part[17].id == "image 17"
 
 
-def test_train_and_t10k_divide_themselves(tmp_path):
+def test_train_and_t10k_are_split_already(tmp_path):
     write(tmp_path)
     reading = read(write(tmp_path, idx(PICTURES[:8]), idx(LABELS[:8]), prefix="t10k-"))
     assert {split: len(part) for split, part in reading.splits.items()} == {"train": 20, "test": 8}
@@ -55,13 +55,13 @@ def test_gzipped_files_in_a_folder_below_and_other_spellings_are_read(tmp_path):
     np.testing.assert_array_equal(read(tmp_path).splits["all"].pixels(5, 4, 1)[..., 0], PICTURES)
 
 
-def test_of_a_plain_and_a_gzipped_twin_the_plain_one_is_read(tmp_path):
+def test_a_plain_file_is_preferred_to_its_gzipped_twin(tmp_path):
     write(tmp_path)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"not even gzip")
     assert "other files, ignored: 1 (train-images-idx3-ubyte.gz)" in read(tmp_path).notes
 
 
-def test_other_types_are_scaled_and_said(tmp_path):
+def test_other_types_are_scaled_with_a_note(tmp_path):
     shorts = (PICTURES.astype(int) * 100 % 30_000).astype(">i2")
     reading = read(write(tmp_path, idx(shorts, 0x0B)))
     assert "divided by 257" in reading.notes[0]
@@ -77,7 +77,7 @@ def test_other_types_are_scaled_and_said(tmp_path):
     (gzip.compress(idx(PICTURES))[:-9], idx(LABELS), "gzip file is truncated or damaged"),
     (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 9), idx(LABELS), "promises 4294967295x4294967295x9"),
 ])  # fmt: skip
-def test_files_that_do_not_fit_their_header_or_each_other_are_named(tmp_path, pictures, labels, what):
+def test_files_inconsistent_with_their_header_or_each_other_are_named(tmp_path, pictures, labels, what):
     with pytest.raises(DataError, match=what) as caught:
         read(write(tmp_path, pictures, labels))
     assert caught.value.where.startswith(str(tmp_path))
@@ -122,13 +122,13 @@ def test_mnist_and_fashion_mnist_as_they_are(real_data):
 
 
 @pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 0, 2**32 - 1), (0, 5, 4)])
-def test_a_header_of_nothing_however_large_is_refused(tmp_path, shape):
+def test_a_header_with_a_zero_dimension_is_refused(tmp_path, shape):
     with pytest.raises(DataError, match=r"the header promises .* values: nothing"):
         read(write(tmp_path, struct.pack(">BBBBIII", 0, 0, 8, 3, *shape)))
 
 
 @pytest.mark.parametrize("label", [1e308, 2.0**60, float("nan"), 0.5])
-def test_labels_that_are_no_classes_are_refused(tmp_path, label):
+def test_labels_that_are_not_classes_are_refused(tmp_path, label):
     labels = np.array([label, *LABELS[1:]], ">f8")
     with pytest.raises(DataError, match=r"which is no class|missing targets|fractions"):
         read(write(tmp_path, labels=idx(labels, 14)))

@@ -54,7 +54,7 @@ def classes(examples) -> list[str]:
     return examples.index["stratum"].to_list()
 
 
-def test_a_folder_a_class(tmp_path):
+def test_one_folder_per_class(tmp_path):
     reading = read(lay_out(tmp_path, "cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png"))
     assert list(reading.splits) == ["all"]
     assert classes(reading.splits["all"]) == ["cat", "cat", "dog", "dog"]
@@ -74,19 +74,19 @@ def test_train_dev_test_above_the_classes(tmp_path, train, dev, test):
 
 
 @pytest.mark.parametrize("kinds", [("train", "bus", "car"), ("train", "test", "bus")])
-def test_classes_called_train_or_test_beside_others_are_classes(tmp_path, kinds):
+def test_classes_called_train_or_test_among_others_are_classes(tmp_path, kinds):
     reading = read(lay_out(tmp_path, *(f"{kind}/{i}.png" for kind in kinds for i in range(2))))
     assert set(classes(reading.splits["all"])) == set(kinds)
 
 
-def test_a_folder_round_everything_is_looked_through_and_said(tmp_path):
+def test_an_outer_folder_is_skipped_with_a_note(tmp_path):
     names = [f"pets/v1/{split}/{kind}/{i}.png" for split in ("train", "test") for kind in "ab" for i in range(2)]
     reading = read(lay_out(tmp_path, *names))
     assert list(reading.splits) == ["train", "test"]
     assert said(reading, "everything is inside pets/v1/: read from there")
 
 
-def test_the_same_from_a_zip_that_is_not_unpacked(tmp_path):
+def test_a_zip_is_read_without_unpacking(tmp_path):
     folder = lay_out(
         tmp_path / "plain", "c/train/a/1.png", "c/train/b/2.png", "c/train/b/3.png", "c/test/a/4.png", "c/test/b/5.png"
     )
@@ -106,7 +106,7 @@ def test_class_names_stay_text(tmp_path):
     assert set(classes(reading.splits["all"])) == set(kinds)
 
 
-def test_class_names_that_look_alike_are_kept_apart_and_said(tmp_path):
+def test_class_names_that_look_alike_are_kept_apart_with_a_note(tmp_path):
     kinds = ["cat", "Cat", " cat", "é", "e\u0301"]
     reading = read(lay_out(tmp_path, *(f"{kind}/{i}.png" for kind in kinds for i in range(2))))
     assert len(set(classes(reading.splits["all"]))) == 5
@@ -114,7 +114,7 @@ def test_class_names_that_look_alike_are_kept_apart_and_said(tmp_path):
     assert said(reading, "'e\u0301', 'é'")
 
 
-def test_folders_inside_class_folders_become_a_tag_and_are_said(tmp_path):
+def test_folders_inside_class_folders_become_a_tag_with_a_note(tmp_path):
     reading = read(lay_out(tmp_path, "cat/indoor/1.png", "cat/outdoor/2.png", "dog/indoor/3.png", "dog/4.png"))
     assert classes(reading.splits["all"]) == ["cat", "cat", "dog", "dog"]
     assert reading.splits["all"].index["tag.folder"].to_list() == ["indoor", "outdoor", "", "indoor"]
@@ -122,7 +122,7 @@ def test_folders_inside_class_folders_become_a_tag_and_are_said(tmp_path):
     assert said(reading, "the first level is the class")
 
 
-def test_files_beside_the_classes_are_left_aside_and_said(tmp_path):
+def test_files_outside_the_classes_are_ignored_with_a_note(tmp_path):
     lay_out(tmp_path, "cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png", "cover.png")
     (tmp_path / "README.txt").write_text("hello")
     reading = read(tmp_path)
@@ -131,7 +131,7 @@ def test_files_beside_the_classes_are_left_aside_and_said(tmp_path):
     assert said(reading, "files that are not pictures, ignored: 1 (README.txt)")
 
 
-def test_a_test_folder_without_classes_is_left_aside_and_said(tmp_path):
+def test_a_test_folder_without_classes_is_ignored_with_a_note(tmp_path):
     reading = read(lay_out(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/3.png", "train/b/4.png", "test/5.png"))
     assert list(reading.splits) == ["train"]
     assert said(reading, "ignored: 1 (test/5.png)")
@@ -148,7 +148,7 @@ def test_a_test_folder_without_classes_is_left_aside_and_said(tmp_path):
     (["train/a/1.png", "train/a/3.png", "train/b/2.png", "train/b/5.png", "dev/A/4.png"],
      "dev has 1 class without pictures in train: A"),
 ])  # fmt: skip
-def test_layouts_that_cannot_be_learnt_from_are_explained(tmp_path, names, what):
+def test_layouts_that_cannot_be_learned_from_are_explained(tmp_path, names, what):
     with pytest.raises(DataError, match=what) as caught:
         read(lay_out(tmp_path, *names))
     assert caught.value.where == str(tmp_path)
@@ -160,14 +160,14 @@ def test_a_folder_without_pictures_is_explained(tmp_path):
         read(tmp_path)
 
 
-def test_a_class_with_one_picture_is_said(tmp_path):
+def test_a_class_with_one_picture_is_reported(tmp_path):
     reading = read(lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png", "rare/5.png"))
     assert said(
         reading, "classes with one picture, which can be used for training or for evaluation but not both: 1 (rare)"
     )
 
 
-def test_the_same_picture_in_two_classes_is_said(tmp_path):
+def test_the_same_picture_in_two_classes_is_reported(tmp_path):
     lay_out(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png")
     put_picture(tmp_path / "b/copy.png", noise(0))
     put_picture(tmp_path / "a/copy.png", noise(1))  # twice in one class: no contradiction
@@ -194,7 +194,7 @@ def test_a_few_bad_files_are_listed_and_the_rest_is_read(tmp_path):
     ]
 
 
-def test_too_many_bad_files_end_it_with_counts_reasons_and_the_way_on(tmp_path):
+def test_too_many_bad_files_are_an_error_with_counts_reasons_and_a_fix(tmp_path):
     with pytest.raises(DataError) as caught:
         read(with_bad(tmp_path, 4))
     assert caught.value.what.startswith(
@@ -205,7 +205,7 @@ def test_too_many_bad_files_end_it_with_counts_reasons_and_the_way_on(tmp_path):
     assert len(read(tmp_path, max_bad=0.1).bad) == 4
 
 
-def test_a_class_that_bad_files_leave_with_one_picture_ends_it(tmp_path):
+def test_a_class_with_one_readable_picture_left_is_an_error(tmp_path):
     with_bad(tmp_path, 0, 60)
     lay_out(tmp_path, "rare/1.png")
     (tmp_path / "rare/2.png").write_bytes(b"")
@@ -236,7 +236,7 @@ def test_pictures_to_predict_need_no_folders_and_bad_ones_are_listed(tmp_path):
     assert single.splits["all"][0].id == str(tmp_path / "1.png")
 
 
-def test_nothing_readable_to_predict_ends_it(tmp_path):
+def test_nothing_readable_to_predict_is_an_error(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"0 of 1 picture can be read: 3.png \(empty"):
         images.read_unlabelled(open_source(tmp_path), DataSettings(), images.Whites())
@@ -294,7 +294,7 @@ def test_cifar_is_read_in_its_zip(real_data):
 
 
 @pytest.mark.real
-def test_faces_are_twenty_people_of_ten(real_data):
+def test_faces_have_twenty_people_with_ten_pictures_each(real_data):
     part = read(real_data / "faces").splits["all"]
     assert set(part.index["stratum"].value_counts()["count"]) == {10}
     assert part.sizes().tolist() == [[112, 92]] * 200

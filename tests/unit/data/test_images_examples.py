@@ -51,7 +51,7 @@ def test_an_example_is_what_a_person_sees(four):
     np.testing.assert_array_equal(example.inputs, noise(20, 30, 3, seed=2))
 
 
-def test_the_index_has_the_columns_everyone_counts_on(four):
+def test_the_index_has_the_columns_everyone_relies_on(four):
     assert four.index.columns == ["id", "label", "stratum", "group", "time"]
     assert four.index["stratum"].to_list() == ["a", "a", "b", "b"]
     assert four.index["group"].null_count() == len(four) == 4
@@ -151,11 +151,11 @@ def test_pictures_that_do_not_fit_into_memory_are_decoded_again_to_the_same_pixe
     np.testing.assert_array_equal(forgotten.fingerprints(), remembered.fingerprints())
 
 
-def test_a_picture_is_the_same_alone_and_in_company(four):
+def test_a_picture_is_the_same_alone_and_with_others(four):
     np.testing.assert_array_equal(four.pixels(7, 9, 3)[2], four.take(np.array([2])).pixels(7, 9, 3)[0])
 
 
-def test_fingerprints_tell_pictures_and_shapes_apart():
+def test_fingerprints_differ_between_pictures_and_between_shapes():
     array = noise(3, 4, 6)
     array[2] = array[0]
     prints = from_array(array, np.array([0, 1, 0])).fingerprints()
@@ -165,7 +165,7 @@ def test_fingerprints_tell_pictures_and_shapes_apart():
     assert turned.fingerprints()[0] != prints[0]
 
 
-def test_thumbnails_have_mean_zero_and_deviation_one_so_that_products_correlate():
+def test_thumbnails_have_mean_0_and_standard_deviation_1():
     array = noise(3, 40, 50)
     array[2] = np.clip(array[0].astype(int) // 2 + 60, 0, 255)  # the same picture, darker and flatter
     thumbnails = from_array(array, np.array([0, 1, 0])).thumbnails()
@@ -178,7 +178,7 @@ def test_thumbnails_have_mean_zero_and_deviation_one_so_that_products_correlate(
     assert abs(correlation[0, 1]) < 0.4
 
 
-def test_thumbnails_see_through_resizing_and_jpeg(tmp_path):
+def test_thumbnails_are_robust_to_resizing_and_jpeg(tmp_path):
     rows, columns = np.mgrid[0:1:90j, 0:1:120j]
     scene = np.rint(127 + 60 * np.sin(9 * rows) + 60 * np.cos(14 * columns * rows)).astype(np.uint8)
     put_picture(tmp_path / "a/1.png", scene)
@@ -219,13 +219,13 @@ def test_moments_are_those_of_all_pixels():
     (np.array([0, 40_000, 65_535], np.uint16), [0, 156, 255], "divided by 257"),
     (np.array([False, True, True]), [0, 255, 255], "0..1"),
 ])  # fmt: skip
-def test_arrays_of_other_numbers_are_scaled_by_their_range_and_said(values, expected, said):
+def test_arrays_of_other_numbers_are_scaled_by_their_range_with_a_note(values, expected, said):
     found = as_bytes(values.reshape(1, 1, 3), "x")
     np.testing.assert_array_equal(found.pixels[0, 0], expected)
     assert said in found.notes[0]
 
 
-def test_bytes_are_taken_as_they_are_without_a_copy():
+def test_bytes_are_used_as_they_are_without_a_copy():
     array = noise(3, 4, 4)
     found = as_bytes(array, "x")
     assert found.pixels is array
@@ -247,7 +247,7 @@ def test_four_channels_are_colour_and_transparency():
     (np.zeros((2, 3, 3, 2)), "not a set of pictures"),
     (np.zeros((2, 3, 3), complex), "not numbers"),
 ])  # fmt: skip
-def test_arrays_that_are_no_pictures_are_refused(array, what):
+def test_arrays_that_are_not_pictures_are_refused(array, what):
     with pytest.raises(DataError, match=what):
         as_bytes(array, "x")
 
@@ -274,7 +274,7 @@ def test_targets_become_class_names_as_text(targets, classes):
     (np.zeros(4), "only one class"),
     (np.arange(4), "4 of 4 classes have only one picture"),
 ])  # fmt: skip
-def test_targets_that_are_no_classes_are_refused(targets, what):
+def test_targets_that_are_not_classes_are_refused(targets, what):
     with pytest.raises(DataError, match=what):
         from_array(noise(4, 8, 8), targets)
 

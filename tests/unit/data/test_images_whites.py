@@ -56,7 +56,7 @@ def test_a_picture_of_an_array_is_the_same_alone_and_in_a_batch(high, dtype):
 @pytest.mark.parametrize(
     ("high", "white"), [(1.0, 1), (16, 16), (16.5, 255), (255, 255), (300, 4_095), (4_095, 4_095), (4_096, 65_535)]
 )
-def test_white_is_the_least_usual_value_that_covers_all_pictures(high, white):
+def test_white_is_the_smallest_usual_value_that_covers_all_pictures(high, white):
     pictures, classes = np.zeros((4, 2, 2)), np.arange(4) % 2
     pictures[3, 0, 0] = high
     task, examples = trained((pictures, classes))
@@ -84,7 +84,7 @@ def test_files_of_one_set_share_one_scale_which_prediction_keeps(tmp_path, high,
         np.testing.assert_array_equal(encoded(task, tmp_path / "set" / name)[0][0, ..., 0], pixels)
 
 
-def test_where_a_folder_divides_itself_train_alone_says_what_white_is(tmp_path):
+def test_in_a_folder_with_splits_train_alone_determines_white(tmp_path):
     pictures, classes = dark_and_bright(1, np.float32)
     write_tiffs(tmp_path / "train", pictures, classes)
     write_tiffs(tmp_path / "dev", pictures * 3, classes)
@@ -110,14 +110,14 @@ def test_the_same_numbers_in_a_narrower_type_are_the_same_pictures():
         np.testing.assert_array_equal(encoded(task, pictures.astype(dtype))[0], expected)
 
 
-def test_bytes_mean_0_to_255_where_floats_of_0_to_1_were_trained_on():
+def test_bytes_mean_0_to_255_when_training_had_floats_from_0_to_1():
     pictures, classes = dark_and_bright(1, np.float64)
     task, examples = trained((pictures, classes))
     as_bytes = np.rint(pictures * 255).astype(np.uint8)
     np.testing.assert_array_equal(encoded(task, as_bytes)[0], task.encoder.encode(examples)["image"].numpy())
 
 
-def test_values_out_of_the_range_of_training_are_said_and_far_out_ones_refused():
+def test_values_out_of_the_range_of_training_are_noted_and_far_out_ones_refused():
     pictures, classes = dark_and_bright(1, np.float64)
     task, _ = trained((pictures, classes))
     pixels, said = encoded(task, pictures * 2)
@@ -128,7 +128,7 @@ def test_values_out_of_the_range_of_training_are_said_and_far_out_ones_refused()
         encoded(task, pictures * 255)
 
 
-def test_files_far_out_of_the_range_of_training_are_not_read_and_said(tmp_path):
+def test_files_far_out_of_the_range_of_training_are_listed_as_bad(tmp_path):
     pictures, classes = dark_and_bright(1, np.float32)
     write_tiffs(tmp_path / "set", pictures, classes)
     task, _ = trained(tmp_path / "set")
@@ -151,7 +151,7 @@ def test_the_second_pair_of_idx_files_is_on_the_scale_of_the_first(tmp_path):
     np.testing.assert_array_equal(splits["test"][1].inputs, np.rint(pictures[1] // 100 * (255 / 4_095)))
 
 
-def test_a_run_of_before_scales_were_kept_reads_bytes_and_refuses_the_rest():
+def test_a_run_older_than_saved_scales_reads_bytes_and_refuses_the_rest():
     pictures, classes = dark_and_bright(255, np.uint8)
     task, examples = trained((pictures, classes))
     facts = task.facts()
@@ -211,7 +211,7 @@ def png(colour: int, row: bytes, transparent: bytes) -> bytes:
         ),
     ],
 )
-def test_16_bits_with_a_transparent_colour_are_laid_on_white_as_8_bits_are(content, expected):
+def test_16_bit_pictures_with_a_transparent_colour_are_put_on_white_like_8_bit_ones(content, expected):
     with images.decoding.decoder_guard(100):
         picture = images.decoding.decode(content, "a.png", max_pixels=100)
     np.testing.assert_array_equal(picture.pixels, [expected])

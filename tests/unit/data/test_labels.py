@@ -34,7 +34,7 @@ EVEN = (X[:, 0] > 0).astype(int)
         (pl.Series(["a", "b"], dtype=pl.Enum(["a", "b"])), "text"),
     ],
 )
-def test_the_type_of_labels_is_that_of_what_was_given(labels, kind):
+def test_labels_keep_the_type_they_were_given_in(labels, kind):
     assert label_type(labels) == kind
 
 
@@ -94,7 +94,7 @@ def test_labels_of_frames_and_files_come_back_as_they_were_given(tmp_path, dtype
     assert fitted(tmp_path / "t.csv")[1].to_list() == written
 
 
-def test_each_of_several_targets_comes_back_as_it_was_given():
+def test_each_of_several_targets_comes_back_as_given():
     targets = {"a": EVEN, "b": ["u", "v", "w"] * 20, "c": X[:, 1] > 0}
     task, shown, _ = fitted(pl.DataFrame({"x": X[:, 0], **targets}), target="a,b,c")
     assert json.loads(shown[7]) == {"a": int(EVEN[7]), "b": "v", "c": bool(X[7, 1] > 0)}
@@ -131,7 +131,7 @@ def test_columns_that_are_not_one_hot_are_several_targets():
         fitted((X, targets), task="tabular_classification")
 
 
-def test_tables_that_divide_themselves_may_be_one_hot(tmp_path):
+def test_tables_with_splits_may_be_one_hot(tmp_path):
     classes = np.arange(40) % 2
     frame = pl.DataFrame({"x": X[:40, 0], "target_a": classes, "target_b": 1 - classes})
     for name in ("train", "dev"):
@@ -152,12 +152,12 @@ def test_tables_that_divide_themselves_may_be_one_hot(tmp_path):
         (np.ones((2, 2, 2)), "shape 2x2x2"),
     ],
 )
-def test_what_is_not_one_hot_is_told_with_an_example(targets, why):
+def test_what_is_not_one_hot_is_reported_with_an_example(targets, why):
     assert why in one_hot_indices(targets)
 
 
 @pytest.mark.parametrize("labels", [EVEN * 2 + 1, EVEN.astype(bool)], ids=["int", "bool"])
-def test_predictions_and_judged_tables_have_the_labels_that_were_given(tmp_path, monkeypatch, labels):
+def test_predictions_and_evaluated_tables_have_the_given_labels(tmp_path, monkeypatch, labels):
     monkeypatch.chdir(tmp_path)
     run = gnomon.fit((X, labels), epochs=2)
     assert set(run.predict(X)["prediction"].to_list()) <= set(labels.tolist())

@@ -155,7 +155,7 @@ def test_the_sharp_picture_is_found_from_its_blurred_copy_in_train():
     assert find_leaks({"train": pictures(train, "t"), "dev": pictures(TRAIN[:40], "d")}).count("dev", "train") >= 38
 
 
-def test_a_picture_of_which_half_is_another_is_no_copy():
+def test_a_picture_half_of_which_differs_is_not_a_copy():
     halves = np.concatenate([TRAIN[:40, :, :16], DEV[:40, :, 16:]], axis=2)
     assert find_leaks({"train": pictures(TRAIN, "t"), "dev": pictures(halves, "d")}).count("dev", "train") == 0
 
@@ -170,32 +170,32 @@ def test_a_mirrored_picture_is_another_picture():
     assert len(leaks.pairs) == 0
 
 
-def test_pictures_of_one_colour_are_not_near_anything():
+def test_pictures_of_one_colour_are_near_duplicates_of_nothing():
     flat = np.full((5, 32, 32), 7, dtype=np.float32)
     assert len(find_leaks({"train": pictures(TRAIN, "t"), "dev": pictures(flat, "d")}).pairs) == 0
     train = np.concatenate([TRAIN, flat + 1])
     assert len(find_leaks({"train": pictures(train, "t"), "dev": pictures(DEV, "d")}).pairs) == 0
 
 
-def test_what_has_no_thumbnails_is_compared_exactly_only():
+def test_data_without_thumbnails_is_compared_only_exactly():
     train = pictures(TRAIN, "t", is_picture=False)
     dev = pictures(np.concatenate([TRAIN[:1], TRAIN[1:5] * 0.5]), "d", is_picture=False)
     assert find_leaks({"train": train, "dev": dev}).pairs["kind"].to_list() == ["exact"]
 
 
-def test_pictures_of_few_pixels_are_compared_exactly_only():
+def test_pictures_with_few_pixels_are_compared_only_exactly():
     train, dev = scenes(300, seed=1, side=8), scenes(300, seed=1, side=8)[:9] * 0.5
     assert len(find_leaks({"train": pictures(train, "t"), "dev": pictures(dev, "d")}).pairs) == 0
 
 
-def test_beyond_the_budget_a_sample_of_the_smaller_split_is_compared_and_said(monkeypatch):
+def test_beyond_the_budget_a_sample_of_the_smaller_split_is_compared_with_a_note(monkeypatch):
     monkeypatch.setattr(leakage, "MOST_COMPARED", 300 * 10)
     leaks = find_leaks({"train": pictures(TRAIN, "t"), "dev": pictures(TRAIN[:40] * 0.5, "d")})
     assert leaks.count("dev", "train", "near") == 10
     assert leaks.notes[-1] == "Near-duplicates of dev in train: a sample of 10 of 40 examples of dev was compared."
 
 
-def test_the_nearest_are_found_by_stretches_as_by_sorting():
+def test_the_nearest_are_found_in_chunks_as_by_sorting():
     correlation = np.random.default_rng(0).normal(size=(4, 6000)).astype(np.float32)
     correlation[0, -3:] = 9  # in the last stretch, which is not whole
     found = leakage._nearest(correlation)

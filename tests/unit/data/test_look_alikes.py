@@ -33,11 +33,11 @@ HOW = "bytes 65 cc 81 in place of c3 a9"  # e and U+0301; U+00E9
         ("a\u00a0b", "a b", "bytes c2 a0 in place of 20"),
     ],
 )
-def test_the_bytes_that_differ_are_told(name, other, how):
+def test_the_bytes_that_differ_are_reported(name, other, how):
     assert how in look_alike(name, ["b", other])
 
 
-def test_names_that_differ_in_print_are_not_alike():
+def test_names_that_look_different_are_not_alike():
     assert look_alike("cafe", [COMPOSED, "Cafe", "caf"]) == ""
     assert look_alike(COMPOSED, [COMPOSED]) == ""
 
@@ -47,7 +47,7 @@ def put(path):
     Image.fromarray(np.random.default_rng(len(str(path))).integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
 
 
-def test_class_folders_that_look_alike_are_kept_apart_and_told(tmp_path):
+def test_class_folders_that_look_alike_are_kept_apart_with_a_note(tmp_path):
     for folder in (COMPOSED, DECOMPOSED, "tea"):
         for i in range(2):
             put(tmp_path / folder / f"{i}.png")
@@ -71,7 +71,7 @@ def test_a_class_of_the_target_data_that_looks_like_one_of_the_source_is_refused
         gnomon.fit(tmp_path / "a", target_data=str(tmp_path / "b"), epochs=1, runs_folder=str(tmp_path / "runs"))
 
 
-def test_categories_and_columns_that_look_alike_are_told():
+def test_categories_and_columns_that_look_alike_are_reported():
     rows = "".join(f"{(COMPOSED, DECOMPOSED, 'tea')[i % 3]},{i % 7}\n" for i in range(30))
     table = read_table("t.csv", DataSettings(), content=f"drink,label\n{rows}".encode())
     assert any("are kept as different values" in note and "in place of" in note for note in table.notes)
@@ -81,14 +81,14 @@ def test_categories_and_columns_that_look_alike_are_told():
         read_table("t.csv", DataSettings(), content=f"{DECOMPOSED},x\n1,2\n".encode(), kinds={COMPOSED: Kind("number")})
 
 
-def test_an_unknown_category_that_looks_like_a_known_one_is_told():
+def test_an_unknown_category_that_looks_like_a_known_one_is_reported():
     features, _ = fit_features(pl.DataFrame({"drink": [COMPOSED, "tea"] * 5}), ["drink"])
     new = pl.DataFrame({"drink": ["tea", DECOMPOSED]})
     (note,) = unlike_training(new, features, lambda rows: f"row {rows[0] + 1}")
     assert HOW in note
 
 
-def test_a_correction_that_looks_like_a_class_is_told():
+def test_a_correction_that_looks_like_a_class_is_reported():
     examples = images.read_labelled(open_source((np.zeros((4, 4, 4), np.uint8), [COMPOSED, "tea"] * 2)), DataSettings())
     with pytest.raises(DataError, match=HOW):
         relabelled(examples.splits["all"], {"image 1": DECOMPOSED})

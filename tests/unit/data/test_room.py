@@ -26,7 +26,7 @@ def test_a_mapped_tensor_is_written_read_and_gathered_from_like_any_other(tmp_pa
     assert torch.equal(mapped.index_select(0, indices), rows[indices])
 
 
-def test_no_file_is_left_behind_from_the_first_moment_on(tmp_path):
+def test_no_file_is_left_behind_at_any_moment(tmp_path):
     mapped = room.empty((10,), torch.uint8, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(mapped) == 10
@@ -42,13 +42,13 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_of_the_process_bounds_what_is_left(monkeypatch):
+def test_a_process_limit_limits_free_memory(monkeypatch):
     gigabyte = 1 << 30
     monkeypatch.setattr(room.resource, "getrlimit", lambda _which: (gigabyte, gigabyte))
     assert room.memory_left() < gigabyte
 
 
-def test_a_control_group_bounds_what_is_left(tmp_path, monkeypatch):
+def test_a_cgroup_limits_free_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("900\n")
@@ -56,7 +56,7 @@ def test_a_control_group_bounds_what_is_left(tmp_path, monkeypatch):
     assert room.memory_left() == 450  # 1000 - 900 and the 350 that files only borrow
 
 
-def test_the_control_group_that_a_process_is_in_and_those_above_it_bound_what_is_left(tmp_path, monkeypatch):
+def test_the_cgroup_of_a_process_and_its_parents_limit_free_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "CGROUP", tmp_path)
     monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
     (tmp_path / "own").write_text("9:memory:/job/step\n3:cpuset,cpu:/elsewhere\n0::/slice/scope\n")
@@ -85,7 +85,7 @@ def test_a_run_from_files_is_the_run_from_memory(tmp_path, monkeypatch):
     assert not [path for path in other.path.rglob("*") if path.name.startswith(".columns-")]
 
 
-def test_little_memory_sends_the_columns_to_the_folder(tmp_path, monkeypatch):
+def test_with_little_memory_the_columns_go_to_the_folder(tmp_path, monkeypatch):
     opened = from_flat({"model": "dense"})
     prepared = prepare("digits", opened)
     task = prepared.task.from_train(prepared.splits["train"], opened)
@@ -114,7 +114,7 @@ def rows_on_disk(tmp_path):
     return room.over(path, rows.shape, rows.dtype), rows
 
 
-def test_rows_that_are_asked_for_come_into_memory_and_others_do_not(rows_on_disk):
+def test_prefetched_rows_come_into_memory_and_others_do_not(rows_on_disk):
     mapped, rows = rows_on_disk
     if room.share_in_memory(mapped) > 0.5:
         pytest.skip("this file system lies in memory, or keeps what it is told to forget")
@@ -127,7 +127,7 @@ def test_rows_that_are_asked_for_come_into_memory_and_others_do_not(rows_on_disk
     assert room.share_in_memory(mapped) == 1
 
 
-def test_rows_of_columns_in_files_are_gathered_and_taken_as_from_memory(rows_on_disk, tmp_path, monkeypatch):
+def test_rows_of_columns_in_files_are_gathered_as_from_memory(rows_on_disk, tmp_path, monkeypatch):
     mapped, rows = rows_on_disk
     columns = {"a": mapped, "b": torch.arange(400)}
     in_files = InFiles(columns, ("a",), tmp_path)
@@ -141,7 +141,7 @@ def test_rows_of_columns_in_files_are_gathered_and_taken_as_from_memory(rows_on_
         assert torch.equal(taken["b"], indices)
 
 
-def test_what_lies_in_memory_is_not_asked_for(rows_on_disk, tmp_path, monkeypatch):
+def test_what_is_in_memory_is_not_prefetched(rows_on_disk, tmp_path, monkeypatch):
     mapped, _ = rows_on_disk
     asked = []
     monkeypatch.setattr(room, "prefetch", lambda _column, rows: asked.append(len(rows)))

@@ -94,7 +94,7 @@ def test_a_path_hides_the_set_of_its_name_and_says_so(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.TSV", "t.parquet", "t.csv.gz", "t.pq"])
-def test_tables_are_handed_on_by_path(tmp_path, name):
+def test_tables_are_passed_on_by_path(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"a,b\n1,2\n")
     source = open_source(path)
@@ -143,7 +143,7 @@ def test_several_files_are_one_tree_and_one_path_in_a_list_is_that_path(tmp_path
         open_source([tmp_path / "t.csv", tmp_path / "a.png"])
 
 
-def test_empty_and_unfit_paths_are_named(tmp_path):
+def test_empty_and_unusable_paths_are_named(tmp_path):
     with pytest.raises(DataError, match="no files in it"):
         open_source(tmp_path)
     (tmp_path / ".hidden").write_text("x")
@@ -162,7 +162,7 @@ def test_empty_and_unfit_paths_are_named(tmp_path):
         open_source(tmp_path / "a.7z")
 
 
-def test_a_gzip_that_is_no_table_is_one_file(tmp_path):
+def test_a_gzip_that_is_not_a_table_is_one_file(tmp_path):
     path = tmp_path / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(b"x"))
     assert len(open_source(path).tree.files) == 1
@@ -203,7 +203,7 @@ def names_of(source):
 
 
 @pytest.mark.parametrize("place", ["runs", "old/runs of may", "a/b/c"])
-def test_run_folders_are_never_data_wherever_they_lie(tmp_path, place):
+def test_run_folders_are_never_data_wherever_they_are(tmp_path, place):
     put(tmp_path, "cat/1.png", "dog/2.png", f"{place}/peek/cat.png", f"{place}/lr/x.png")
     put(tmp_path, *(f"{place}/{kind}/20260101-x/{name}" for kind in ("image_classification", "tune") for name in RUN))
     source = open_source(tmp_path)
@@ -223,7 +223,7 @@ def test_the_runs_folder_is_never_data_even_before_it_holds_a_run(tmp_path, monk
     assert names_of(open_source(tmp_path / "runs", "runs")) == ["peek/x.png"]  # given by name, it is looked into
 
 
-def test_data_beside_runs_that_lie_in_its_own_folder_is_kept(tmp_path):
+def test_data_next_to_runs_in_its_own_folder_is_kept(tmp_path):
     put(tmp_path, "table.csv", *(f"tabular_classification/r/{name}" for name in RUN))
     assert names_of(open_source(tmp_path, str(tmp_path))) == ["table.csv"]
 

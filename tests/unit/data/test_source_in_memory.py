@@ -36,7 +36,7 @@ def test_half_precision_tensors_are_read():
     np.testing.assert_array_equal(open_source(torch.tensor(X, dtype=torch.bfloat16)).arrays.inputs, X)
 
 
-def test_channels_first_pictures_are_turned_and_said():
+def test_channels_first_pictures_are_transposed_with_a_note():
     source = open_source((torch.zeros(4, 3, 8, 9), Y))
     assert source.arrays.inputs.shape == (4, 8, 9, 3)
     assert "interpreted as (N, C, H, W)" in source.notes[0]
@@ -60,7 +60,7 @@ def test_a_frame_of_numbers_with_a_series_of_targets_keeps_its_names():
         open_source((pd.DataFrame({"a": ["x"] * 4}), Y))
 
 
-def test_a_torch_data_set_is_read_item_by_item():
+def test_a_torch_dataset_is_read_item_by_item():
     dataset = torch.utils.data.TensorDataset(torch.arange(12.0).reshape(4, 3), torch.tensor(Y))
     arrays = open_source(dataset).arrays
     np.testing.assert_array_equal(arrays.inputs, X)
@@ -80,7 +80,7 @@ class Pictures(torch.utils.data.Dataset):
         return Image.new("RGB", (self.sizes[i], 5), (i, 0, 0)), i % 2
 
 
-def test_a_data_set_of_pillow_pictures_keeps_its_class_names():
+def test_a_dataset_of_pillow_pictures_keeps_its_class_names():
     arrays = open_source(Pictures([6, 6, 6])).arrays
     assert arrays.inputs.shape == (3, 5, 6, 3)
     assert arrays.class_names == ("cat", "dog")
@@ -93,7 +93,7 @@ def test_items_of_different_shapes_are_named():
 
 
 @pytest.mark.parametrize("thing", [None, 3, {"a": 1}, {1, 2}, object(), [], (X, Y, Y), iter([1]), [1, 2, 3]])
-def test_things_that_are_no_source_are_refused_with_what_is_accepted(thing):
+def test_things_that_are_not_a_source_are_refused_with_what_is_accepted(thing):
     with pytest.raises(UsageError, match="a polars or pandas frame"):
         open_source(thing)
 
@@ -108,7 +108,7 @@ def test_arrays_that_cannot_be_used_are_named(thing, what):
 
 
 # --- masks, types, targets ------------------------------------------------------------------------------------------
-def test_masked_values_are_missing_and_said():
+def test_masked_values_are_missing_with_a_note():
     mask = np.zeros(X.shape, bool)
     mask[1, 0] = mask[3, 2] = True
     source = open_source((np.ma.masked_array(np.where(mask, -9999.0, X), mask=mask), Y))
@@ -173,7 +173,7 @@ def test_targets_of_items_may_be_one_hot():
     np.testing.assert_array_equal(arrays.targets, np.eye(2)[[0, 1, 0, 1]])
 
 
-def test_a_data_set_without_a_length_is_refused():
+def test_a_dataset_without_a_length_is_refused():
     class Stream(torch.utils.data.IterableDataset):
         def __iter__(self):
             yield X[0], 0
@@ -215,7 +215,7 @@ def test_targets_of_every_kind_become_plain_ones(targets, expected):
     (np.array([None] * 4, object), "all targets are missing"), ([[1], [2, 3], [4], [5]], "is not an array"),
     (np.array([{}, {}, {}, {}], object), "a type that cannot be a class"),
 ])  # fmt: skip
-def test_targets_that_are_none_are_refused_with_an_example(targets, what):
+def test_things_that_are_not_targets_are_refused_with_an_example(targets, what):
     with pytest.raises(DataError, match=what):
         open_source((X, targets))
 
@@ -224,21 +224,21 @@ def test_targets_that_are_none_are_refused_with_an_example(targets, what):
     X.astype(">f8"), X.astype(np.longdouble), X[::-1][::-1], np.asfortranarray(X), X.tolist(),
     torch.tensor(X).to_sparse(),
 ])  # fmt: skip
-def test_inputs_in_odd_memory_are_read(inputs):
+def test_arrays_with_unusual_memory_layout_are_read(inputs):
     found = open_source((inputs, Y)).arrays.inputs
     np.testing.assert_array_equal(found, X)
     assert found.dtype.isnative
     assert found.dtype == np.float64
 
 
-def test_indexes_that_differ_are_said():
+def test_indexes_that_differ_are_reported():
     frame = pd.DataFrame(X, index=[3, 2, 1, 0])
     assert any("paired by position" in note for note in open_source((frame, pd.Series(Y))).notes)
     paired = open_source((frame, pd.Series(Y, index=[3, 2, 1, 0])))
     assert not any("paired by position" in note for note in paired.notes)
 
 
-def test_the_index_inside_an_arrow_table_is_left_out_and_said():
+def test_the_index_inside_an_arrow_table_is_left_out_with_a_note():
     table = pa.Table.from_pandas(pd.DataFrame({"a": [1, 2]}, index=[5, 9]))
     assert "__index_level_0__" in table.column_names
     source = open_source(table)

@@ -38,12 +38,12 @@ def counts(index, positions) -> dict[str, int]:
     return dict(index[positions]["stratum"].value_counts().iter_rows())
 
 
-def test_small_sets_are_divided_60_20_20():
+def test_small_sets_are_split_60_20_20():
     division = auto(index_of(["a"] * 50 + ["b"] * 50))
     assert (len(division.train), len(division.dev), len(division.test)) == (60, 20, 20)
 
 
-def test_a_million_examples_are_divided_98_1_1():
+def test_a_million_examples_are_split_98_1_1():
     index = pl.DataFrame({"id": np.arange(1_000_000, dtype=np.uint64)}).with_columns(
         stratum=pl.lit(None, pl.String), group=pl.lit(None, pl.String), time=pl.lit(None, pl.String)
     )
@@ -75,14 +75,14 @@ def test_largest_remainders_round_up():
     assert counts(index, division.dev) == {"a": 1, "b": 1, "c": 1}
 
 
-def test_no_class_rounds_up_for_dev_and_for_test_while_another_does_for_neither():
+def test_rounding_up_for_dev_and_test_is_spread_over_classes():
     # 10 classes of 12: 2.4 each for dev and for test, 24 in all, so four classes give a third one to each
     index = index_of([f"class {i // 12}" for i in range(120)])
     division = auto(index)
     assert sorted(counts(index, division.train).values()) == [7] * 8 + [8] * 2
 
 
-def test_a_class_with_one_example_is_trained_on_and_said():
+def test_a_class_with_one_example_is_trained_on_with_a_note():
     index = index_of(["a"] * 20 + ["rare"])
     for seed in range(20):
         division = auto(index, seed=seed)
@@ -113,7 +113,7 @@ def test_splitmix_gives_its_published_numbers():
     assert given.tolist() == [0xE220A8397B1DCDAF, 6457827717110365317]
 
 
-def test_the_draw_is_the_same_for_ever():
+def test_the_draw_never_changes():
     # the rule written out for one id: a later NumPy or polars must divide alike
     def key(text: str) -> int:
         total = sum(_in_python(byte + (place << 8) + stream) for place, byte in enumerate(text.encode()))
@@ -183,13 +183,13 @@ def test_a_class_of_one_group_is_trained_on():
         assert "Classes found in only one group are trained on, never evaluated." in division.notes
 
 
-def test_identities_are_divided_although_each_class_is_one_group():
+def test_identities_are_split_although_each_class_is_one_group():
     names = [f"person {i // 10}" for i in range(200)]
     division = auto(index_of(names, group=names))
     assert (len(division.train), len(division.dev), len(division.test)) == (120, 40, 40)
 
 
-def test_sizes_that_groups_make_impossible_are_said():
+def test_sizes_that_groups_make_impossible_are_noted():
     division = auto(index_of(["a"] * 30, group=[f"{i // 10}" for i in range(30)]))
     assert [len(part) for part in (division.train, division.dev, division.test)] == [10, 10, 10]
     assert division.notes[0] == "test has 33.3% of the examples instead of 20.0%: groups are few or large."
@@ -200,7 +200,7 @@ def test_one_group_cannot_be_divided():
         auto(index_of(["a"] * 30, group=["only"] * 30))
 
 
-def test_two_groups_make_train_and_dev_when_test_is_not_asked_for():
+def test_two_groups_make_train_and_dev_without_a_test_split():
     index = index_of(["a"] * 30, group=["x"] * 20 + ["y"] * 10)
     division = auto(index)
     assert (len(division.train), len(division.dev), len(division.test)) == (20, 10, 0)
@@ -209,7 +209,7 @@ def test_two_groups_make_train_and_dev_when_test_is_not_asked_for():
         auto(index, test=0.2)
 
 
-def test_classes_of_one_cannot_be_divided():
+def test_classes_with_one_example_cannot_be_split():
     with pytest.raises(DataError, match=r"5 examples in 5 classes cannot be split"):
         auto(index_of(list("abcde")))
 
@@ -235,7 +235,7 @@ def test_time_goes_from_train_to_dev_to_test():
     assert division.notes == ("Split by time: dev from 60, test from 80.",)
 
 
-def test_equal_times_are_never_parted():
+def test_equal_times_are_never_split_apart():
     # on paper: dev should start at 60 and test at 80; the nearest new days start at 65 and 85
     time = ["2024-01-01"] * 65 + ["2024-01-02"] * 20 + ["2024-01-03"] * 15
     division = auto(index_of(["a"] * 100, time=time), by_time=True)
@@ -248,7 +248,7 @@ def test_one_time_cannot_be_divided_by_time():
         auto(index_of(["a"] * 9, time=[3] * 9), by_time=True)
 
 
-def test_two_times_make_no_test_split_unless_it_is_asked_for():
+def test_two_times_make_no_test_split_unless_requested():
     index = index_of(["a"] * 9, time=[1] * 6 + [2] * 3)
     division = auto(index, by_time=True)
     assert (len(division.train), len(division.dev), len(division.test)) == (6, 3, 0)
@@ -269,12 +269,12 @@ def test_group_and_time_that_contradict_each_other_are_refused():
         auto(index, by_time=True)
 
 
-def test_group_and_time_that_agree_are_both_kept():
+def test_consistent_group_and_time_are_both_kept():
     index = index_of(["a"] * 100, time=list(range(100)), group=[f"day {i // 10}" for i in range(100)])
     assert len(auto(index, by_time=True).train) == 60
 
 
-def test_carving_holds_out_in_proportion_and_by_name():
+def test_carving_holds_out_proportionally_and_by_name():
     index = index_of(["a"] * 80 + ["b"] * 20)
     rest, held, notes = carve(index, 0.1, seed=0, name="train_dev")
     assert counts(index, held) == {"a": 8, "b": 2}
@@ -283,12 +283,12 @@ def test_carving_holds_out_in_proportion_and_by_name():
     assert carve(index, 0.1, seed=0, name="other")[1].tolist() != held.tolist()
 
 
-def test_carving_nothing_is_refused():
+def test_carving_out_nothing_is_refused():
     with pytest.raises(UsageError, match="share of 0 cannot be held out"):
         carve(index_of(["a"] * 10), 0.0, seed=0, name="train_dev")
 
 
-def test_web_and_mobile_pictures_are_divided_as_in_the_notes():
+def test_web_and_mobile_pictures_are_split_as_in_the_notes():
     # the notes' example: 200,000 web + 10,000 mobile pictures; train gets 205,000, dev and test 2,500 mobile ones each
     web, mobile = index_of(["cat", "no cat"] * 100_000), index_of(["cat", "no cat"] * 5_000)
     division = divide_two(web, mobile, dev=None, test=None, train_dev=None, seed=0)
@@ -301,7 +301,7 @@ def test_web_and_mobile_pictures_are_divided_as_in_the_notes():
     assert len(division.target_train_dev) == pytest.approx(61, abs=40)
 
 
-def test_a_small_target_set_is_all_judged():
+def test_a_small_target_set_is_used_only_for_evaluation():
     division = divide_two(index_of(["a"] * 5000), index_of(["a"] * 600), dev=None, test=None, train_dev=None, seed=0)
     assert (len(division.target_dev), len(division.target_test), len(division.target_train)) == (300, 300, 0)
     assert len(division.source_train_dev) == 300
@@ -312,7 +312,7 @@ def test_a_small_target_set_without_test_is_all_dev():
     assert (len(division.target_dev), len(division.target_test)) == (600, 0)
 
 
-def test_groups_of_the_source_are_never_judged():
+def test_groups_of_the_source_are_never_used_for_evaluation():
     source = index_of(["a"] * 100, group=[f"speaker {i % 10}" for i in range(100)])
     target = index_of(["a"] * 100, group=[f"speaker {i % 20}" for i in range(100)])
     division = divide_two(source, target, dev=0.2, test=0.2, train_dev=None, seed=0)

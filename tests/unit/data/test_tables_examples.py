@@ -31,7 +31,7 @@ def mixed() -> TableExamples:
     return examples_of(make_mixed_table(200, seed=0), target=("level",))
 
 
-def test_an_example_is_what_the_row_says():
+def test_an_example_has_the_values_of_its_row():
     content = b"size,colour,label\n1.5,red,a\n2.5,,b\n\n3,blue,a\n4,red,b\n"
     table = read_table("data.csv", DataSettings(), content=content)
     examples = TableExamples.planned(table, plan_targets(table, DataSettings()))
@@ -59,7 +59,7 @@ def test_the_stratum_of_a_number_is_its_tenth():
     assert np.bincount(stratum.to_numpy()).tolist() == [50] * 10
 
 
-def test_several_targets_have_no_stratum_and_keep_their_gaps():
+def test_several_targets_have_no_stratum_and_keep_missing_values():
     examples = examples_of(make_mixed_table(100, seed=0), target=("level", "sold", "price"))
     assert examples.index["stratum"].null_count() == 100
     assert examples.targets().dtypes == [pl.Enum(["high", "low", "middle"]), pl.Enum(["false", "true"]), pl.Float64]
@@ -129,7 +129,7 @@ def test_joined_rows_of_two_files_have_different_ids(tmp_path):
     assert both.index["id"].to_list() == ["a.csv:2", "a.csv:3", "a.csv:4", "b.csv:2", "b.csv:3", "b.csv:4"]
 
 
-def test_a_table_that_lacks_a_column_does_not_join():
+def test_a_table_without_a_column_cannot_be_joined():
     first = examples_of(pl.DataFrame({"n": [1, 2, 4], "c": ["u", "v", "u"], "y": ["p", "q", "p"]}))
     second = examples_of(pl.DataFrame({"n": [1, 2, 4], "y": ["p", "q", "p"]}))
     with pytest.raises(DataError, match="has no column c"):
@@ -150,7 +150,7 @@ def folder(tmp_path):
 TRAIN = "x,c,label\n" + "".join(f"{i * 37 % 50},{'uvw'[i % 3]},{'ab'[i * 7 % 5 % 2]}\n" for i in range(40))
 
 
-def test_a_folder_of_train_and_test_tables_divides_itself(folder):
+def test_a_folder_with_train_and_test_tables_is_split_already(folder):
     tree = folder(train=TRAIN, valid="x,c,label\n3.5,u,a\n4,new,b\n", test="label,c,x\nb,u,7\n", notes="a,b\n1,2\n")
     assert split_files(tree) == {"train": "train.csv", "dev": "valid.csv", "test": "test.csv"}
     reading, plan = read_split_tables(tree, DataSettings())
@@ -172,7 +172,7 @@ def test_an_archive_of_tables_is_read_like_a_folder(folder, tmp_path):
     assert "test.csv:2" in reading.splits["test"].index["id"].to_list()
 
 
-def test_a_folder_without_a_train_table_or_with_nothing_beside_it_does_not_divide_itself(folder):
+def test_a_folder_without_a_train_table_or_with_nothing_else_is_not_split(folder):
     assert split_files(folder(train=TRAIN)) is None
 
 
@@ -181,14 +181,14 @@ def test_two_tables_for_one_split_are_refused(folder):
         split_files(folder(train=TRAIN, val=TRAIN, valid=TRAIN))
 
 
-def test_tables_with_different_columns_are_refused_naming_them(folder):
+def test_tables_with_different_columns_are_refused_by_name(folder):
     with pytest.raises(DataError, match="it lacks c and adds d"):
         read_split_tables(folder(train=TRAIN, dev="x,d,label\n1,2,a\n"), DataSettings())
     with pytest.raises(DataError, match="it adds extra"):
         read_split_tables(folder(train=TRAIN, dev="x,c,extra,label\n1,u,2,a\n"), DataSettings())
 
 
-def test_a_test_table_without_target_is_left_out_and_said(folder):
+def test_a_test_table_without_target_is_left_out_with_a_note(folder):
     tree = folder(train=TRAIN, dev="x,c,label\n3,u,a\n4,v,b\n", test="x,c\n1,u\n")
     reading, _ = read_split_tables(tree, DataSettings())
     assert set(reading.splits) == {"train", "dev"}
@@ -200,7 +200,7 @@ def test_a_cell_that_does_not_fit_train_is_refused_with_file_and_line(folder):
         read_split_tables(folder(train=TRAIN, dev="x,c,label\n1,u,a\ntall,u,b\n"), DataSettings())
 
 
-def test_a_class_that_train_never_showed_is_told(folder):
+def test_a_class_that_train_never_showed_is_reported(folder):
     reading, plan = read_split_tables(folder(train=TRAIN, dev="x,c,label\n1,u,a\n2,u,z\n"), DataSettings())
     assert plan.targets[0].class_names == ("a", "b", "z")
     assert any("classes of dev that are not in train, so they cannot be learned: z" in note for note in reading.notes)

@@ -89,7 +89,7 @@ FORMS = {
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("name", FORMS)
-def test_numbers_that_agree_on_one_form_are_read_and_said(name, separator):
+def test_numbers_in_one_format_are_read_with_a_note(name, separator):
     table = column([FORMS[name](v) for v in VALUES], separator=separator)
     assert table.frame["v"].to_list() == VALUES
     plain = ("a plus", "an exponent", "a trailing point")
@@ -112,12 +112,12 @@ FRACTIONS = {
 
 @pytest.mark.parametrize("separator", [",", ";"])
 @pytest.mark.parametrize("name", FRACTIONS)
-def test_fractions_that_agree_on_one_form_are_read(name, separator):
+def test_fractions_in_one_format_are_read(name, separator):
     table = column([FRACTIONS[name](v) for v in VALUES], separator=separator)
     assert table.frame["v"].to_list() == pytest.approx([v / 4 for v in VALUES])
 
 
-def test_points_mark_thousands_where_another_column_has_decimal_commas():
+def test_points_separate_thousands_if_another_column_has_decimal_commas():
     rng = random.Random(0)
     prices = [rng.choice([rng.randint(300, 999), rng.randint(1000, 4000)]) for _ in range(300)]
     sizes = [f"{rng.uniform(20, 200):.1f}".replace(".", ",") for _ in prices]
@@ -142,14 +142,14 @@ def test_points_mark_thousands_where_another_column_has_decimal_commas():
         (["007 kg", "012 kg"], ["'007 kg'", "whose leading zero would be lost"]),
     ],
 )
-def test_a_column_that_does_not_agree_stays_text_and_shows_cells(cells, shown):
+def test_an_inconsistent_column_stays_text_and_shows_cells(cells, shown):
     table = column(cells)
     assert table.frame["v"].to_list() == cells
     assert "v stays text" in said(table)
     assert all(part in said(table) for part in shown)
 
 
-def test_the_odd_cell_among_dressed_numbers_is_shown():
+def test_the_odd_cell_among_formatted_numbers_is_shown():
     cells = [*(f"${i}.50" for i in range(30)), "free"]
     table = column(cells)
     assert table.frame["v"].to_list() == cells
@@ -185,7 +185,7 @@ def test_what_only_looks_a_bit_like_numbers_stays_text(cells):
 OPEN = [f"{i}.{i + 130}" for i in range(1, 25)] + ["523", "77"]  # 1.131, 2.132 ...: thousands, or thousandths?
 
 
-def test_where_nothing_says_what_a_mark_is_it_is_not_guessed_and_a_setting_says_it():
+def test_an_ambiguous_separator_is_not_guessed_but_set_by_a_setting():
     table = column(OPEN)
     assert table.kinds["v"].name == "text"
     assert "v stays text: '1.131' in line 2 may be a thousand or a fraction: set decimal=. or decimal=," in said(table)
@@ -198,7 +198,7 @@ def test_where_nothing_says_what_a_mark_is_it_is_not_guessed_and_a_setting_says_
     assert column(commas, more=";0.5").frame["v"][0] == 1131  # another column says what points are
 
 
-def test_columns_that_group_or_order_are_read_plainly_or_stay_text():
+def test_group_and_time_columns_are_read_as_plain_values_or_stay_text():
     text = "id,when,x\n" + "".join(f'"{1000 + i:,}",{i},a\n' for i in range(9))
     table = read(text, group="id", time="when")
     assert table.frame["id"][0] == "1,000"
@@ -247,14 +247,14 @@ def test_a_cell_that_does_not_fit_the_form_of_training_is_refused_not_guessed(tr
         predicted(features, [trained[0], odd])
 
 
-def test_typed_numbers_fit_every_form_and_a_unit_is_said():
+def test_typed_numbers_fit_every_format_and_a_unit_is_noted():
     features = features_of(column(["45%", "7%"] * 2))
     table = table_from_frame(pl.DataFrame({"v": [45.0, 7.0]}), DataSettings(), kinds=kinds_of(features))
     assert table.frame["v"].to_list() == [45, 7]
     assert "v: numbers are used as they are; in training they were written like '1234.5%'" in said(table)
 
 
-def test_features_of_runs_from_before_forms_were_kept_read_plain_numbers():
+def test_features_of_runs_older_than_saved_formats_read_plain_numbers():
     facts = Feature("v", "number", 1.0, 2.0, 1.5).to_json()
     del facts["form"]
     from gnomon.core.facts import checked_facts
@@ -280,7 +280,7 @@ def test_usual_words_for_missing_are_missing_in_columns_of_numbers_and_dates(wor
         assert f"{name}: {2 * share} cells are read as missing (line 2 holds '{word}')" in said(table)
 
 
-def test_such_words_among_others_are_kept_and_the_setting_that_changes_it_is_said():
+def test_such_words_among_others_are_kept_and_the_setting_to_change_it_is_named():
     table = read("city,kind,x\n" + "".join(f"{c},{c},{i}\n" for i, c in enumerate(["NA", "Rome", "Oslo"] * 3)))
     assert table.frame["city"][0] == "NA"
     assert "'NA' is a value of its own in city, kind: set missing=NA if it means that the value is unknown." in said(
@@ -315,7 +315,7 @@ MOMENTS = [
 
 @pytest.mark.parametrize("time", TIMES)
 @pytest.mark.parametrize("day", DAYS)
-def test_dates_that_agree_on_one_form_are_read_as_python_writes_them(day, time):
+def test_dates_in_one_format_are_read_as_python_formats_them(day, time):
     table = read("v;w\n" + "".join(f'"{moment.strftime(day + time)}";x\n' for moment in MOMENTS), delimiter=";")
     expected = MOMENTS if time else [moment.date() for moment in MOMENTS]
     assert table.frame["v"].to_list() == expected
@@ -332,13 +332,13 @@ def test_dates_that_agree_on_one_form_are_read_as_python_writes_them(day, time):
         (["1/2/2024 5:06 PM", "3/4/2024 7:00 AM"], "day/month/year or month/day/year"),
     ],
 )
-def test_dates_of_unclear_order_stay_text_and_are_said(cells, words):
+def test_dates_of_unclear_order_stay_text_with_a_note(cells, words):
     table = column(cells * 2)
     assert table.kinds["v"].name == "text"
     assert f"v stays text: its dates may be {words}" in said(table)
 
 
-def test_orders_two_digit_years_and_zones_are_said():
+def test_orders_two_digit_years_and_zones_are_noted():
     assert "v is read as month/day/year, with the years 00 to 69 as 2000 to 2069." in said(
         column(["12/31/24", "1/2/23"])
     )
@@ -368,7 +368,7 @@ def test_iso_dates_are_read_whatever_the_form_of_training_was():
     assert predicted(features, ["2024-12-31"]) == predicted(features, ["31/12/2024"])
 
 
-def test_an_instant_is_the_same_input_in_every_zone():
+def test_a_time_is_the_same_input_in_every_zone():
     moments = pd.Series(pd.date_range("2024-03-30", periods=6, freq="11h", tz="Europe/Berlin"))
     frames = [pd.DataFrame({"v": moments.dt.tz_convert(zone)}) for zone in ("Europe/Berlin", "America/New_York", "UTC")]
     tables = [table_from_frame(frame, DataSettings()) for frame in frames]
@@ -387,7 +387,7 @@ def test_an_instant_is_the_same_input_in_every_zone():
         table_from_frame(frames[0], DataSettings(), kinds=kinds_of(other))
 
 
-def test_dates_outside_the_years_1_to_9999_are_gaps_in_inputs_and_refused_elsewhere():
+def test_dates_outside_the_years_1_to_9999_are_missing_in_inputs_and_refused_elsewhere():
     far = pl.Series("d", [0, 10**7, 5], dtype=pl.Int32).cast(pl.Date)
     table = table_from_frame(pl.DataFrame({"d": far, "y": [1, 2, 3]}), DataSettings())
     assert table.frame["d"].to_list() == [datetime.date(1970, 1, 1), None, datetime.date(1970, 1, 6)]
@@ -407,7 +407,7 @@ def test_a_target_written_with_marks_or_units_is_a_number(write):
     assert "price" in said(table)
 
 
-def test_a_few_such_values_are_classes_as_written_and_numbers_only_where_asked_for():
+def test_a_few_such_values_are_classes_as_written_and_numbers_only_on_request():
     rows = "".join(f"{i * i},{(38, 42, 44)[i % 3]}mm\n" for i in range(60))
     settings = DataSettings(target=("size",))
     table = read("x,size\n" + rows, target=("size",))
@@ -418,7 +418,7 @@ def test_a_few_such_values_are_classes_as_written_and_numbers_only_where_asked_f
     assert asked.frame["size"].to_list()[:3] == [38, 42, 44]
 
 
-def test_texts_of_a_frame_that_look_like_numbers_or_dates_are_said():
+def test_texts_of_a_frame_that_look_like_numbers_or_dates_are_reported():
     frame = pl.DataFrame({"a": ["$5", "$7"], "b": ["2024-01-02", "2024-01-03"], "c": ["x", "y"]})
     notes = said(table_from_frame(frame, DataSettings()))
     assert "a contains numbers, but its type is text" in notes
@@ -426,6 +426,6 @@ def test_texts_of_a_frame_that_look_like_numbers_or_dates_are_said():
     assert "c contains" not in notes
 
 
-def test_a_demanded_kind_without_a_form_reads_plain_numbers_only():
+def test_a_required_kind_without_a_format_reads_only_plain_numbers():
     with pytest.raises(DataError, match=r"holds numbers, but line 2 holds '\$5'"):
         read("n,x\n$5,1\n", kinds={"n": Kind("number")})

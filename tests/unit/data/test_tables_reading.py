@@ -34,34 +34,34 @@ def test_the_ends_of_each_whole_type_are_kept(cells, dtype):
     assert tuple(column) == cells
 
 
-def test_words_for_true_and_false_mixed_in_writing_stay_text():
+def test_booleans_written_in_several_ways_stay_text():
     assert read("a,b\ntrue,1\nFalse,2\n").frame["a"].to_list() == ["true", "False"]
 
 
-def test_a_target_of_truths_keeps_its_writing():
+def test_a_boolean_target_stays_as_written():
     assert read("a,label\n1,True\n2,False\n").frame["label"].to_list() == ["True", "False"]
 
 
-def test_columns_that_group_or_order_are_never_bent():
+def test_group_and_time_columns_are_never_reinterpreted():
     cells = [*map(str, range(30)), "NA"]
     text = "patient,x\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells))
     assert read(text, group="patient").frame["patient"].to_list() == cells
     assert read(text).frame["patient"].to_list() == [*range(30), None]
 
 
-def test_cells_named_as_missing_are_missing_beside_the_empty_one():
+def test_cells_named_as_missing_are_missing_like_empty_ones():
     table = read("a,b\nx,1\n-999,2\n,3\ny,-999\n", missing=("-999",))
     assert table.frame.rows() == [("x", 1), (None, 2), (None, 3), ("y", None)]
 
 
-def test_spaces_around_numbers_are_ignored_and_stated():
+def test_spaces_around_numbers_are_ignored_with_a_note():
     table = read("a, b\n1, 2.5\n3, 4.5\n")
     assert table.frame.columns == ["a", " b"]
     assert table.frame[" b"].to_list() == [2.5, 4.5]
     assert any("spaces around numbers" in note for note in table.notes)
 
 
-def test_ignored_columns_are_gone_and_said():
+def test_ignored_columns_are_gone_with_a_note():
     table = read("a,b,c\n1,2,3\n", ignore=("b",))
     assert table.frame.columns == ["a", "c"]
     assert any("data.ignore: b" in note for note in table.notes)
@@ -83,7 +83,7 @@ def test_many_different_texts_are_held_as_strings(monkeypatch):
     assert table.frame.dtypes == [pl.String, pl.Enum(["x", "y", "z"])]
 
 
-def test_every_row_of_a_long_file_is_there(tmp_path):
+def test_every_row_of_a_long_file_is_read(tmp_path):
     frame = make_mixed_table(3000, seed=1)
     frame.write_csv(tmp_path / "a.csv")
     table = read_table(tmp_path / "a.csv", DataSettings())
@@ -131,35 +131,35 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
 
 
 # --- demanded kinds ---------------------------------------------------------------------------------------------------
-def test_a_demanded_text_keeps_its_writing():
+def test_a_required_text_stays_as_written():
     assert read("zip,x\n12345,1\n", kinds={"zip": Kind("text")}).frame["zip"].to_list() == ["12345"]
 
 
-def test_a_demanded_number_may_be_missing_by_a_usual_word_and_nothing_else():
+def test_a_required_number_may_be_missing_only_by_a_usual_word():
     assert read("n,x\nNA,1\n2,3\n", kinds={"n": Kind("number")}).frame["n"].to_list() == [None, 2]
     with pytest.raises(DataError, match="column 'n' holds numbers, but line 3 holds 'tall'"):
         read("n,x\n2,1\ntall,3\n", kinds={"n": Kind("number")})
 
 
-def test_a_demanded_date_is_read_in_the_form_of_training():
+def test_a_required_date_is_read_in_the_format_of_training():
     kinds = {"d": Kind("date", "%d/%m/%Y")}
     assert read("d,x\n01/02/2024,1\n", kinds=kinds).frame["d"].to_list() == [datetime.date(2024, 2, 1)]
     with pytest.raises(DataError, match="but line 2 holds '2024-13-01'"):
         read("d,x\n2024-13-01,1\n", kinds=kinds)
 
 
-def test_a_demanded_truth_takes_any_one_writing():
+def test_a_required_boolean_may_be_written_in_any_one_way():
     assert read("t,x\nTRUE,1\n", kinds={"t": Kind("boolean")}).frame["t"].to_list() == [True]
     with pytest.raises(DataError, match="but line 3 holds 'perhaps'"):
         read("t,x\ntrue,1\nperhaps,2\n", kinds={"t": Kind("boolean")})
 
 
-def test_a_demanded_column_that_lacks_is_named():
+def test_a_missing_required_column_is_named():
     with pytest.raises(DataError, match="has no column 'age', which"):
         read("aged,x\n1,2\n", kinds={"age": Kind("number")})
 
 
-def test_a_demanded_column_without_any_value_is_all_missing():
+def test_a_required_column_without_any_value_is_all_missing():
     for kind in (Kind("number"), Kind("date", "%Y-%m-%d"), Kind("boolean"), Kind("text")):
         assert read("n,x\n,1\n,2\n", kinds={"n": kind}).frame["n"].null_count() == 2
 
@@ -173,7 +173,7 @@ def test_frames_of_three_libraries_are_the_same_table():
         assert table.frame.dtypes == [pl.Float64, pl.Enum(["x", "y"]), pl.Boolean]
 
 
-def test_a_pandas_index_that_says_something_is_not_dropped_in_silence():
+def test_an_informative_pandas_index_is_not_dropped_silently():
     named = pd.DataFrame({"a": [1, 2]}, index=["u", "v"])
     assert any("index is not used" in note for note in table_from_frame(named, DataSettings()).notes)
     assert table_from_frame(pd.DataFrame({"a": [1, 2]}), DataSettings()).notes == ()
@@ -205,7 +205,7 @@ def test_columns_of_lists_records_or_bytes_are_refused_by_name(values):
     assert len(table_from_frame(pl.DataFrame({"odd": values, "a": [1, 2]}), DataSettings(ignore=("odd",)))) == 2
 
 
-def test_a_frame_is_brought_to_demanded_kinds():
+def test_a_frame_is_converted_to_required_kinds():
     frame = pl.DataFrame({"zip": [12345, 678], "n": ["1.5", "NA"], "d": ["2024-01-02", "2024-01-03"]})
     kinds = {"zip": Kind("text"), "n": Kind("number"), "d": Kind("date", "%Y-%m-%d")}
     table = table_from_frame(frame, DataSettings(), kinds=kinds)
@@ -234,7 +234,7 @@ def filtered(**index) -> pd.DataFrame:
     return frame.set_index(pd.Index([3, 5, 8, 9], **index))
 
 
-def test_the_index_that_pandas_stores_in_parquet_is_no_input(tmp_path):
+def test_the_index_that_pandas_stores_in_parquet_is_not_an_input(tmp_path):
     filtered().to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", DataSettings())
     assert table.frame.columns == ["a", "label"]

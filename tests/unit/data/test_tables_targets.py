@@ -20,7 +20,7 @@ NOISE = np.random.default_rng(0).normal(size=60).round(3).tolist()
 
 
 @pytest.mark.parametrize("name", ["target", "Label", "CLASS", "y"])
-def test_one_usual_name_is_taken_for_the_target_and_said(name):
+def test_one_usual_name_becomes_the_target_with_a_note(name):
     found = plan({"x": NOISE, name: ["a", "b", "c"] * 20})
     assert found.targets[0].name == name
     assert any(f"The target is {name}, by its name" in note for note in found.notes)
@@ -31,7 +31,7 @@ def test_without_a_usual_name_the_columns_are_listed():
         plan({"x": NOISE, "price": NOISE})
 
 
-def test_two_usual_names_are_not_guessed_between():
+def test_two_usual_names_are_not_guessed():
     with pytest.raises(UsageError, match="2 columns are possible"):
         plan({"x": NOISE, "y": NOISE, "label": NOISE})
 
@@ -69,14 +69,14 @@ def test_classes_of_whole_numbers_are_ordered_by_size_and_written_without_a_poin
     assert plan({"x": NOISE, "y": values}).targets[0].class_names == tuple(str(i) for i in range(12))
 
 
-def test_several_targets_may_have_gaps_that_are_counted():
+def test_several_targets_may_have_missing_values_that_are_counted():
     found = plan({"x": NOISE, "a": [1, None, 0] * 20, "b": NOISE[::-1]}, target=("a", "b"))
     assert found.form == "several"
     assert [(target.kind, target.missing) for target in found.targets] == [("classes", 20), ("number", 0)]
     assert any("a: 20 of 60 rows lack it" in note for note in found.notes)
 
 
-def test_a_single_target_with_gaps_is_refused_with_rows_and_count():
+def test_a_single_target_with_missing_values_is_refused_with_rows_and_count():
     values = NOISE.copy()
     for row in (3, 5, 7, 9, 11, 13, 15):
         values[row] = None
@@ -99,7 +99,7 @@ def test_a_constant_number_is_refused():
         plan({"x": NOISE, "y": [2.5] * 60})
 
 
-def test_classes_of_one_row_each_are_refused_and_a_few_are_said():
+def test_classes_with_one_row_are_refused_if_all_and_noted_if_few():
     with pytest.raises(DataError, match="60 classes in 60 rows"):
         plan({"x": NOISE, "y": [f"c{i}" for i in range(60)]})
     found = plan({"x": NOISE, "y": ["a", "b"] * 29 + ["rare", "a"]})
@@ -113,7 +113,7 @@ def test_a_typo_in_a_target_of_numbers_is_named_when_it_makes_classes_of_them():
         plan_targets(table, DataSettings())
 
 
-def test_columns_that_teach_nothing_are_left_out_and_listed():
+def test_uninformative_columns_are_dropped_and_listed():
     found = plan(
         {
             "x": NOISE,
@@ -158,13 +158,13 @@ LABELS = np.random.default_rng(1).choice(["a", "b", "c"], 60).tolist()
         ([3 - 2 * x for x in NOISE], NOISE, "is a linear function of"),
     ],
 )
-def test_an_input_that_gives_the_target_away_is_warned_of(leak, target, how):
+def test_an_input_that_gives_the_target_away_is_warned_about(leak, target, how):
     found = plan({"x": NOISE[::-1], "leak": leak, "y": target})
     assert "leak" in found.features
     assert [note for note in found.notes if "Leak?" in note and f"leak {how} y in every row" in note]
 
 
-def test_honest_inputs_raise_no_alarm():
+def test_inputs_without_leaks_raise_no_alarm():
     rng = np.random.default_rng(2)
     x = rng.normal(size=200)
     columns = {"x": x, "g": rng.choice(["u", "v", "w"], 200), "y": np.where(x + rng.normal(size=200) > 0, "a", "b")}

@@ -33,7 +33,7 @@ def test_files_come_in_name_order_with_their_sizes(tmp_path):
     assert tree.notes == ()
 
 
-def test_hidden_files_and_litter_are_skipped_and_counted(tmp_path):
+def test_hidden_and_junk_files_are_skipped_and_counted(tmp_path):
     fill(tmp_path, "a.png", ".DS_Store", "__MACOSX/a.png", "cat/Thumbs.db", ".git/config", "cat/desktop.ini")
     tree = FolderTree(str(tmp_path))
     assert names_of(tree) == ["a.png"]
@@ -120,7 +120,7 @@ def test_a_tree_deeper_than_python_recurses_is_listed(tmp_path, deep):
     assert names_of(FolderTree(str(tmp_path))) == ["d/" * 1100 + "x.png"]
 
 
-def test_what_lies_deeper_than_a_path_can_say_is_noted(tmp_path, deep):
+def test_files_deeper_than_the_longest_path_are_noted(tmp_path, deep):
     deep("d" * 200, 25)
     fill(tmp_path, "1.png")
     tree = FolderTree(str(tmp_path))
@@ -183,5 +183,5 @@ def test_files_given_one_by_one_keep_their_order_and_count_once(tmp_path):
     (["1", "a/2"], ""),
     ([], ""),
 ])  # fmt: skip
-def test_the_folder_above_everything(names, expected):
+def test_the_top_folder(names, expected):
     assert common_folder(names) == expected
