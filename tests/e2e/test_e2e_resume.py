@@ -222,7 +222,7 @@ PHASES = {  # phase: the call before which the signal comes, and which one of th
     "a save": ("gnomon.runs.writer:_sync_folder", 8),
     "judging": ("gnomon.workflow.fit:judge_splits", 1),
     "saving the model": ("gnomon.workflow.road.write:model_files", 1),
-    "the diagnosis": ("gnomon.workflow.road.write:judge_run", 1),
+    "the diagnosis": ("gnomon.workflow.road.verdict:judge_run", 1),
     "the report": ("gnomon.workflow.road.verdict:report_record", 1),
 }
 BEFORE_THE_RUN = ("reading", "building the model")

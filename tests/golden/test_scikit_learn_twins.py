@@ -34,7 +34,7 @@ def numbers(task, examples):
     if "image" not in inputs:
         return inputs["numbers"].double().numpy(), target
     pixels = inputs["image"].double().numpy() / 255
-    return ((pixels - task.mean) / task.std).reshape(len(pixels), -1), target
+    return ((pixels - task.encoder.mean) / task.encoder.std).reshape(len(pixels), -1), target
 
 
 def at_the_end(run):
@@ -63,7 +63,7 @@ def test_linear_regression_on_diabetes_is_the_closed_form():
     strength = 10.0
     run, task, splits = fitted("diabetes", "linear", l2=strength, learning_rate=0.1, epochs=300)
     inputs, target = numbers(task, splits["train"])
-    wanted = (target[:, 0] - task.mean[0]) / task.std[0]
+    wanted = (target[:, 0] - task.head.mean[0]) / task.head.std[0]
     centre, level = inputs.mean(0), wanted.mean()  # the intercept is not shrunk
     inner = (inputs - centre).T @ (inputs - centre) + strength / 2 * np.eye(inputs.shape[1])
     slopes = np.linalg.solve(inner, (inputs - centre).T @ (wanted - level))

@@ -46,7 +46,10 @@ FAULTS = {  # what is spoilt
 
 
 def diary_of(frame: pl.DataFrame, settings: dict, seed: int) -> list[Entry]:
-    opened = from_flat({**NET, "seed": seed, **settings})
+    values = {**NET, "seed": seed, **settings}
+    if values["model"] == "logistic":  # it has no hidden layers
+        values = {key: value for key, value in values.items() if key not in ("hidden", "dropout")}
+    opened = from_flat(values)
     matched = Matched(Trials(prepare(frame, opened), opened))
     first = matched.outcome({}, seed)
     state, entries = State(), list[Entry]()

@@ -161,7 +161,7 @@ def test_a_source_that_divides_itself_says_what_is_not_used(tmp_path):
     run = gnomon.fit(tmp_path / "studio", target_data=str(phone), **PICTURES)
     card = run.folder.load_data()
     assert card["splits"]["train"] + card["splits"]["train_dev"] == 200
-    assert "dev and test of the source are not used: target_data is what counts" in card["notes"]
+    assert "dev and test of the source are not used: target_data provides dev and test" in card["notes"]
 
 
 def test_pictures_and_a_table_do_not_go_together(tmp_path):
