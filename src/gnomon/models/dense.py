@@ -52,6 +52,10 @@ class TableNet(nn.Module):
         outputs: Tensor = self.head(self.body(numbers))
         return outputs
 
+    def plain_layers(self) -> list[nn.Module] | None:
+        """All there is, in order, where there are no categories: such a net is trained without autograd."""
+        return None if self.embeddings else [self.body, self.head]
+
 
 def dense(
     num_features: int,

@@ -149,12 +149,17 @@ def _layer(linear: nn.Linear) -> _Layer:
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of nested nn.Sequential in order; a module of another kind is one layer."""
-    if type(module) is not nn.Sequential:
+    """Layers in their order: of nested nn.Sequential, and of a module with a method `plain_layers` that lists them.
+
+    That method gives None where the module does more than call them one after the other. Others are one layer each.
+    """
+    named = getattr(module, "plain_layers", None)
+    layers = module if type(module) is nn.Sequential else None if named is None else named()
+    if layers is None:
         yield module
         return
-    for child in module:
-        yield from _leaves(child)
+    for layer in layers:
+        yield from _leaves(layer)
 
 
 def _has_hooks(module: nn.Module) -> bool:

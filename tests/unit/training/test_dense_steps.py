@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from gnomon.models.dense import dense
 from gnomon.nn import losses
 from gnomon.nn.normalise import Normalise
 from gnomon.parts import one_class
@@ -169,6 +170,23 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_anything_else_is_left_to_autograd(name):
     assert DenseSteps.of(flattened(OTHERS[name]()), CPU) is None
+
+
+def test_a_table_without_categories_goes_by_hand_and_one_with_them_does_not():
+    torch.manual_seed(0)
+    model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,)))
+    twin = flattened(copy.deepcopy(model))
+    x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+    steps = DenseSteps.of(model, CPU)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        _, gradient = losses.softmax_cross_entropy_and_gradient(steps(x, None), y)
+        steps.backward(gradient / 8)
+    torch.manual_seed(1)
+    losses.softmax_cross_entropy(twin(x, None), y).mean().backward()
+    for one, two in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad)
+    assert DenseSteps.of(flattened(dense(6, 3, hidden=(5,), category_sizes=(4,))), CPU) is None
 
 
 def test_only_a_cpu_goes_by_hand():
