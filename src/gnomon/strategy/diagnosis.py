@@ -77,3 +77,13 @@ class Diagnosis:
     advice: tuple[Advice, ...]
     notes: tuple[str, ...] = ()  # "train is above dev ...", "leak: 12 examples of dev are in train as well"
     test_openings: int | None = None  # how often the sealed test split was opened; None: no test split, or unknown
+
+    def __str__(self) -> str:
+        from gnomon.strategy.wording import ladder_text  # which is about diagnoses, as notebook is
+
+        return ladder_text(self)
+
+    def _repr_html_(self) -> str:
+        from gnomon.strategy.notebook import diagnosis_html
+
+        return diagnosis_html(self)

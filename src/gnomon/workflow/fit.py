@@ -17,13 +17,14 @@ from gnomon.core.settings import fill, from_flat, full_key
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, Place, RunFolder, find
+from gnomon.workflow.notebook import fit_follower
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.rate import RATE, is_worth_a_test, with_found_rate
 from gnomon.workflow.road.build import Session, build_model, own_threads_and_randomness
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.encode import encode
 from gnomon.workflow.road.facts import fit_facts
-from gnomon.workflow.road.follow import Follower, Silent, listening
+from gnomon.workflow.road.follow import Follower
 from gnomon.workflow.road.judge import judge_splits
 from gnomon.workflow.road.open import findable, given_keys, open_data, with_target
 from gnomon.workflow.road.read import read_examples
@@ -65,7 +66,7 @@ def fit(
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
     """
-    follower, started = listening(follower, Silent()), time.monotonic()
+    follower, started = fit_follower(follower), time.monotonic()
     own = Own(model if isinstance(model, nn.Module) else None, _function("loss", loss),
               _function("augment_with", augment_with))  # fmt: skip
     source, values = with_target(source, target, settings)

@@ -43,6 +43,11 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
+    def _repr_html_(self) -> str:
+        from gnomon.workflow.notebook import run_html
+
+        return run_html(self)
+
     def __fspath__(self) -> str:
         return str(self.path)
 

@@ -29,8 +29,10 @@ from gnomon.workflow.fit import fit
 from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
+from gnomon.workflow.notebook import diary_teller
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
+from gnomon.workflow.road.follow import Silent
 from gnomon.workflow.road.open import given_keys, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
@@ -67,7 +69,7 @@ def improve(
     resume: Place | None = None,
     test: bool | str = False,
     preset: Mapping[str, Any] | None = None,
-    tell: Callable[[Entry], None] = lambda _entry: None,
+    tell: Callable[[Entry], None] | None = None,
     **settings: Any,
 ) -> Improvement:
     """A first system on `source`, improved one knob at a time within `time`: 1800, "30m" (as without it), "1.5h".
@@ -79,6 +81,7 @@ def improve(
     `resume` continues one that was stopped or killed, with its remaining time. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
+    tell = tell or diary_teller()
     started, is_tested = monotonic(), is_yes("test", test)
     if resume is not None and time is not None:
         raise UsageError("a resumed improvement keeps its remaining time; time cannot be changed.", fix="leave it out.")
@@ -240,7 +243,7 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
         elif not is_begun:
             work.folder.save_settings(_as_time_allows(work, changes, given), given)
     try:
-        run = fit(work.source, resume=work.folder.path)
+        run = fit(work.source, resume=work.folder.path, follower=Silent())
     except StoppedError as error:
         raise StoppedError(error.what, fix=flag.fix, signal_number=error.exit_code - 128) from None
     diagnosis = run.diagnosis

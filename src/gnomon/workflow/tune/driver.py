@@ -23,6 +23,7 @@ from gnomon.workflow.fit import fit
 from gnomon.workflow.looks import remember_earlier
 from gnomon.workflow.road.build import Session
 from gnomon.workflow.road.encode import judged_splits
+from gnomon.workflow.road.follow import Silent
 from gnomon.workflow.road.split import TRAIN_RUNG
 from gnomon.workflow.road.verdict import judge_run
 from gnomon.workflow.run import Run
@@ -103,7 +104,7 @@ class Driver:
 
     def _train(self, values: Mapping[str, Any]) -> Run:
         try:
-            return fit(self.source, preset=self.preset, **dict(values))
+            return fit(self.source, preset=self.preset, follower=Silent(), **dict(values))
         except StoppedError as stopped:
             raise StoppedError(
                 "the search was stopped while the best settings were trained; every trial is kept.",

@@ -23,6 +23,7 @@ from gnomon.search.space import Space
 from gnomon.strategy.improve import Decision, Evidence, compare, decide
 from gnomon.strategy.wording import format_gap
 from gnomon.workflow.improve.matched import Matched, Outcome
+from gnomon.workflow.notebook import teller
 from gnomon.workflow.prepare import by_split, prepare, source_of
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.signals import Stopped, watched
@@ -81,7 +82,7 @@ def retest(
     *,
     trials: int | str = TRIALS,
     seeds: int | str = SEEDS,
-    tell: Callable[[str], None] = lambda _line: None,
+    tell: Callable[[str], None] | None = None,
 ) -> Retested:
     """Train the best `trials` of a search and the defaults again, with `seeds` new seeds; say which is best now.
 
@@ -90,6 +91,7 @@ def retest(
     StoppedError.
     """
     trials, seeds = whole("trials", trials, least=1), whole("seeds", seeds, least=1)
+    tell = tell or teller()
     with watched() as flag:
         folder = SearchFolder.newest("runs") if place_of(search) == LATEST else SearchFolder.open(search)
         with folder.lock():

@@ -17,14 +17,14 @@ from gnomon.search.default_space import divided_values, space_of
 from gnomon.strategy.target import Condition, parse_condition, resolve
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
-from gnomon.workflow.road.follow import listening
 from gnomon.workflow.road.open import findable, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.tune.driver import Driver
 from gnomon.workflow.tune.findings import Tuned
-from gnomon.workflow.tune.plan import Follower, Silent, placed, planned, to_json
+from gnomon.workflow.tune.notebook import search_follower
+from gnomon.workflow.tune.plan import Follower, placed, planned, to_json
 from gnomon.workflow.tune.worker import known_measures
 from gnomon.workflow.tune.workers import MOST_WORKERS, processors
 
@@ -64,7 +64,7 @@ def tune(
     Raises UsageError (also if no trial meets the conditions), DataError, MachineError, BusyError, ArtefactError,
     DivergedError (if every trial did), StoppedError.
     """
-    follower, started = listening(follower, Silent()), clock.monotonic()
+    follower, started = search_follower(follower), clock.monotonic()
     trials, workers = (
         None if value is None else whole(key, value) for key, value in (("trials", trials), ("workers", workers))
     )

@@ -1,0 +1,131 @@
+"""In a notebook: one line that moves while a verb works, and what a run looks like when a cell ends with it.
+
+IPython is never imported here: only who runs inside it has a notebook, and there it is loaded already.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+from markupsafe import Markup
+
+from gnomon.core.errors import GnomonError
+from gnomon.strategy.notebook import diagnosis_html
+from gnomon.strategy.wording import format_error
+from gnomon.workflow.road.follow import Follower, Ready, Silent, listening
+
+if TYPE_CHECKING:
+    from gnomon.strategy.improve_diary import Entry
+    from gnomon.workflow.run import Run
+
+SECONDS_BETWEEN_WORDS = 0.2  # a notebook draws a line anew no more often
+
+
+def has_kernel() -> bool:
+    """Whether this is a notebook, or something like one, that can change what a cell shows."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+# --- while a verb works -----------------------------------------------------------------------------------------------
+@final
+class LiveLine:
+    """One line of a cell's output that is changed in its place."""
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+        self.next_word = 0.0
+
+    def say(self, text: str, *, patient: bool = False) -> None:
+        """Show `text` now; if `patient`, only if the last one has been there for a while."""
+        now = time.monotonic()
+        if patient and now < self.next_word:
+            return
+        self.next_word = now + SECONDS_BETWEEN_WORDS
+        shown = {"text/plain": text, "text/html": Markup("<pre>{}</pre>").format(text)}
+        if self.handle is None:
+            self.handle = sys.modules["IPython"].display.display(shown, raw=True, display_id=True)
+        else:
+            self.handle.update(shown, raw=True)
+
+
+@final
+class FitLine:
+    """Follows a fit."""
+
+    def __init__(self) -> None:
+        self.line = LiveLine()
+        self.unit: str | None = None
+        self.epochs = 0
+        self.summary = ""  # of the epochs so far
+        self.best: tuple[float, int] | None = None  # dev error and epoch
+
+    def on_phase(self, text: str) -> None:
+        self.line.say(f"{self.summary}{text} ...")
+
+    def on_ready(self, ready: Ready) -> None:
+        self.unit, self.epochs = ready.task.judge.error_unit, ready.settings.stop.epochs or 0
+
+    def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
+        self.line.say(
+            f"{self.summary}epoch {epoch + 1}/{self.epochs}  batch {batch}/{num_batches}  loss {loss:.3g}", patient=True
+        )
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        if self.best is None or row["best"]:
+            self.best = row["dev_error"], row["epoch"]
+        train, dev, best = (
+            format_error(value, self.unit) for value in (row["train_error"], row["dev_error"], self.best[0])
+        )
+        self.summary = (
+            f"epoch {row['epoch']}/{self.epochs}  train {train}  dev {dev}  best {best} (epoch {self.best[1]})  "
+        )
+        self.line.say(self.summary, patient=row["epoch"] < self.epochs)
+
+    def on_nudge(self, row: Mapping[str, Any]) -> None:
+        self.line.say(f"{self.summary}nudged {row['key']} to {row['new']}")
+
+
+def fit_follower(given: Any) -> Follower:
+    """Who follows a fit: the user's own, else in a notebook one line, else nobody. Raises UsageError as `listening`."""
+    return FitLine() if given is None and has_kernel() else listening(given, Silent())
+
+
+def teller() -> Callable[[str], None]:
+    """Who hears the lines of a verb that nobody else hears."""
+    return LiveLine().say if has_kernel() else _ignore
+
+
+def diary_teller() -> Callable[[Entry], None]:
+    """Likewise the steps of an improvement."""
+    say = teller()
+    return lambda entry: say(entry.text)
+
+
+def _ignore(_text: str) -> None:
+    pass
+
+
+# --- when a cell ends -------------------------------------------------------------------------------------------------
+def run_html(run: Run) -> str:
+    """Where it is, its verdict and ladder, and its curves; a run that has none of these yet says why."""
+    title = Markup("<p><b>{}</b> {}</p>").format(run.path.name, run.folder.task.replace("_", " "))
+    try:
+        return title + diagnosis_html(run.diagnosis) + _curves(run) + Markup("<p>report: {}</p>").format(run.report)
+    except GnomonError as error:
+        return title + Markup("<p>{}</p>").format(error)
+
+
+def _curves(run: Run) -> Markup:
+    from gnomon.figures.encode import data_uri, svg  # matplotlib takes a while to import
+    from gnomon.figures.learning_curves import draw_learning_curves
+
+    diagnosis = run.diagnosis
+    figure = draw_learning_curves(run.history, error_name=diagnosis.error_name, unit=diagnosis.unit)
+    return Markup('<img style="background:white" alt="errors per epoch" src="{}">').format(
+        data_uri(svg(figure), "image/svg+xml")
+    )
