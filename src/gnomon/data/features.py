@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import polars as pl
@@ -22,13 +22,22 @@ FREE_TEXT_SHARE = 0.5  # distinct texts per row from which a column is free text
 FREE_TEXT_LEAST = 20  # ... and how many distinct ones there must be
 UNKNOWN = 0  # the code of a missing category and of one that training never saw
 
+COLUMNS_AT_ONCE = 256  # of numbers, looked at together ...
+VALUES_AT_ONCE = 2**24  # ... as long as they take no more than 128 MiB
+
+Item = TypeVar("Item")
 FeatureKind = Literal["number", "boolean", "category", "date"]
 MICROSECONDS_A_DAY = 86_400_000_000
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
 class HasColumns(Protocol):
-    """A polars frame, or the examples of a table: anything that returns a column by name."""
+    """A polars frame, or the examples of a table: anything that returns columns by name."""
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]: ...
+
+    def select(self, names: Sequence[str], /) -> pl.DataFrame: ...
 
     def get_column(self, name: str) -> pl.Series: ...
 
@@ -116,27 +125,59 @@ def fit_features(
     features: list[Feature] = []
     filled: list[str] = []
     left_out: dict[str, list[str]] = {}
-    for name in names:
-        column = train.get_column(name)
-        found = _fit(column, (kinds or {}).get(name, Kind("text")))
+    for found, name, missing in _each_fitted(train, names, kinds or {}):
         if isinstance(found, str):
             left_out.setdefault(found, []).append(name)
             continue
         features.append(found)
         if found.has_missing and found.kind != "category":
-            missing = int(_numbers(column, found, None).null_count())
             filled.append(f"{display_name(name)} ({missing:,} by {found.fill:.6g})")
     notes = [
         f"Left out of the inputs because of {why}: {first_names(columns, 10)}." for why, columns in left_out.items()
     ]
     if filled:
         rows = f"of {len(train):,} training rows"
-        notes.append(f"Missing cells {rows} are filled with the median, and marked: {', '.join(filled)}.")
+        notes.append(f"Missing cells {rows} are filled with the median, and marked: {first_names(filled, 20)}.")
     if not features:
         raise DataError(
             "no column is left to learn from: " + " ".join(notes), fix="add columns that differ between rows."
         )
     return tuple(features), tuple(notes)
+
+
+def _each_fitted(
+    train: HasColumns, names: Sequence[str], kinds: Mapping[str, Kind]
+) -> Iterator[tuple[Feature | str, str, int]]:
+    """Each column's feature, or why it cannot be one; its name; how many of its cells are missing or not finite."""
+    schema, text = train.schema, Kind("text")
+    for some in _blocks(names, len(train)):
+        numeric = [name for name in some if schema[name].is_numeric()]
+        values = dict(zip(numeric, _values(train, numeric).T, strict=True)) if numeric else {}
+        for name in some:
+            written = kinds.get(name, text)
+            if name in values:
+                draft = Feature(name, "number", date_format=written.date_format, form=written.number)
+                present = values[name][~np.isnan(values[name])]
+                is_empty = not len(present) and train.get_column(name).null_count() == len(train)
+                found = "no value in the training split" if is_empty else _fit_numbers(draft, present, len(train))
+                yield found, name, len(train) - len(present)
+                continue
+            column = train.get_column(name)
+            yield _fit(column, written), name, column.null_count()
+
+
+def _blocks(items: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
+    """The columns in parts that take no more than VALUES_AT_ONCE as numbers."""
+    width = max(1, min(COLUMNS_AT_ONCE, VALUES_AT_ONCE // max(1, rows)))
+    for start in range(0, len(items), width):
+        yield items[start : start + width]
+
+
+def _values(examples: HasColumns, names: Sequence[str]) -> np.ndarray:
+    """(N, len(names)) float64 of numeric columns, NaN if missing or not finite."""
+    values = examples.select(names).select(pl.all().cast(pl.Float64)).to_numpy(writable=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def _fit(column: pl.Series, written: Kind) -> Feature | str:
@@ -145,10 +186,13 @@ def _fit(column: pl.Series, written: Kind) -> Feature | str:
         return "no value in the training split"
     if column.dtype in (pl.String, pl.Enum, pl.Categorical):
         return _fit_category(column)
-    kind: FeatureKind = "number" if column.dtype.is_numeric() else "boolean" if column.dtype == pl.Boolean else "date"
+    kind: FeatureKind = "boolean" if column.dtype == pl.Boolean else "date"
     draft = Feature(column.name, kind, date_format=written.date_format, form=written.number)
-    values = _numbers(column, draft, None)
-    present = values.drop_nulls().to_numpy()
+    return _fit_numbers(draft, _numbers(column, draft, None).drop_nulls().to_numpy(), len(column))
+
+
+def _fit_numbers(draft: Feature, present: np.ndarray, rows: int) -> Feature | str:
+    """The feature with the facts of its finite values, of which it has `rows` where none is missing."""
     if not len(present):
         return "no finite value in the training split"
     low, high = float(present.min()), float(present.max())
@@ -158,8 +202,7 @@ def _fit(column: pl.Series, written: Kind) -> Feature | str:
     mean, std = float((present / size).mean() * size), float((present / size).std() * size)
     if not 0 < std < math.inf:
         return "values too close together or too far apart for float64"
-    fill, has_missing = float(np.median(present)), bool(values.null_count())
-    return replace(draft, mean=mean, std=std, fill=fill, has_missing=has_missing)
+    return replace(draft, mean=mean, std=std, fill=float(np.median(present)), has_missing=len(present) < rows)
 
 
 def _fit_category(column: pl.Series) -> Feature | str:
@@ -188,21 +231,40 @@ def encode_features(
     categorical = [feature for feature in features if feature.kind == "category"]
     numbers = np.zeros((count, len(names)), np.float32)
     codes = np.zeros((count, len(categorical)), np.int64)
-    place = 0
+    place, code, plain = 0, 0, list[tuple[Feature, int]]()
+    schema = examples.schema
     for feature in features:
-        column = _column(examples, feature.name)
         if feature.kind == "category":
-            codes[:, categorical.index(feature)] = _codes(column, feature)
+            codes[:, code] = _codes(_column(examples, feature.name), feature)
+            code += 1
             continue
-        values = _numbers(column, feature, ids)
-        with np.errstate(over="ignore"):  # values beyond float64 become float32's largest number
-            scaled = (values.fill_null(feature.fill).to_numpy() - feature.mean) / feature.std
-        numbers[:, place] = np.clip(scaled, -FLOAT32_LIMIT, FLOAT32_LIMIT)
-        place += 1
-        if feature.has_missing:
-            numbers[:, place] = values.is_null().to_numpy()
-            place += 1
+        if feature.kind == "number" and feature.name in schema and schema[feature.name].is_numeric():
+            plain.append((feature, place))
+        else:
+            values = _numbers(_column(examples, feature.name), feature, ids).to_numpy(writable=True)
+            _put(numbers, values.reshape(-1, 1), [(feature, place)])
+        place += 1 + feature.has_missing
+    for some in _blocks(plain, count):
+        _put(numbers, _values(examples, [feature.name for feature, _ in some]), some)
     return numbers, codes
+
+
+def _put(numbers: np.ndarray, values: np.ndarray, features: Sequence[tuple[Feature, int]]) -> None:
+    """Values (N, F), NaN if missing, scaled into the places of their features; what is missing is marked beside them.
+
+    `values` is used up.
+    """
+    fill, mean, std = (np.array([getattr(one, fact) for one, _ in features]) for fact in ("fill", "mean", "std"))
+    is_missing = np.isnan(values)
+    np.copyto(values, fill, where=is_missing)
+    with np.errstate(over="ignore"):  # values beyond float64 become float32's largest number
+        values -= mean
+        values /= std
+    np.clip(values, -FLOAT32_LIMIT, FLOAT32_LIMIT, out=values)
+    numbers[:, [place for _, place in features]] = values
+    marked = [i for i, (feature, _) in enumerate(features) if feature.has_missing]
+    if marked:
+        numbers[:, [features[i][1] + 1 for i in marked]] = is_missing[:, marked]
 
 
 def unlike_training(
@@ -213,10 +275,14 @@ def unlike_training(
     Categories that training never saw, and missing cells in columns that had none. `where` names rows.
     """
     alarms, notes = [], []
+    known = [feature.name for feature in features if feature.name in examples.schema]
+    nulls = examples.select(known).null_count().row(0, named=True) if known else {}
     for feature in features:
+        missing = int(nulls.get(feature.name, 0))
+        if not missing and feature.kind != "category":
+            continue
         column = _column(examples, feature.name)
         name, rows = display_name(feature.name), len(column)
-        missing = column.null_count()
         if missing and not feature.has_missing:
             first = where([int(column.is_null().arg_max() or 0)])
             read = "counts as unknown" if feature.kind == "category" else f"is read as the median, {feature.fill:.6g}"

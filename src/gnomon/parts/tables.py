@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -164,6 +165,17 @@ def is_table(source: Source) -> bool:
 
 
 def planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
+    """As `_planned_form`; several tasks ask for it one after the other, and a wide table takes its time."""
+    global _planned
+    if _planned is None or _planned[0]() is not source or _planned[1] != settings:
+        _planned = weakref.ref(source), settings, _planned_form(source, settings)
+    return _planned[2]
+
+
+_planned: tuple[weakref.ref[Source], DataSettings, tuple[str, str]] | None = None  # what was asked for last
+
+
+def _planned_form(source: Source, settings: DataSettings) -> tuple[str, str]:
     """The kind of targets in the table, judging from its first rows, and why: "classification", "regression", "several
     classes", "several numbers", or "unclear" when reading it will say what is wrong."""
     try:

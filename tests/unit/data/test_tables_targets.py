@@ -176,7 +176,7 @@ def test_values_that_are_all_different_on_both_sides_raise_no_alarm():
 
 
 def test_a_leak_is_found_in_a_table_sorted_by_class(monkeypatch):
-    monkeypatch.setattr("gnomon.data.tables.targets.LEAK_SAMPLE", 40)
+    monkeypatch.setattr("gnomon.data.tables.giveaways.LEAK_SAMPLE", 40)
     labels = sorted(LABELS * 20)
     found = plan({"x": NOISE * 20, "leak": [f"is {c}" for c in labels], "y": labels})
     assert [note for note in found.notes if "Leak? leak" in note]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -159,6 +159,15 @@ class TableExamples(Examples):
     def targets(self) -> pl.DataFrame:
         """The target columns of these rows."""
         return self._rows(self.table.frame.select(self.target_names))
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The types of all columns of the table."""
+        return self.table.frame.schema
+
+    def select(self, names: Sequence[str], /) -> pl.DataFrame:
+        """Some columns of these rows."""
+        return self._rows(self.table.frame.select(names))
 
     def get_column(self, name: str) -> pl.Series:
         """One column of these rows."""

@@ -37,7 +37,7 @@ Role = Literal["input", "target", "as written"]
 
 BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
-_LEADING_ZERO = r"^\s*[+-]?0[0-9]"
+LEADING_ZERO = r"^\s*[+-]?0[0-9]"
 _INTEGER = r"^\s*[+-]?[0-9]+\s*$"
 
 
@@ -66,7 +66,8 @@ class Tally:
     low: int = 0
     high: int = 0
     fractions: int = 0  # numbers that are not whole numbers of 64 bits
-    distinct: set[str] | None = field(default_factory=set)  # None: more than MAX_CATEGORIES
+    distinct: set[str] | None = field(default_factory=set)  # None: more than MAX_CATEGORIES, or not all of them kept
+    is_plain: bool = True  # nothing but plain numbers and missing cells so far, of which `distinct` does not know
     dates: tuple[str, ...] | None = None  # the forms that all cells fit; None: no cell yet
     booleans: tuple[tuple[str, str], ...] = BOOLEANS
     look: Look = field(default_factory=Look)
@@ -78,8 +79,41 @@ class Tally:
     dated: Cells = field(default_factory=Cells)  # dates, as long as all cells fit one form
     others: Cells = field(default_factory=Cells)
 
+    @property
+    def takes_plain(self) -> bool:
+        """Whether `add_plain` may be used for a chunk of plain numbers."""
+        is_number = self.demanded is None or (self.demanded.name == "number" and self.demanded.number.is_plain)
+        return is_number and not self.others.count and not self.dated.count
+
+    def add_plain(
+        self, rows: int, present: int, whole: int, low: int, high: int, first: tuple[int, str] | None,
+        point: tuple[int, str] | None,
+    ) -> None:  # fmt: skip
+        """Take in a chunk of plain finite numbers and missing cells by its counts, as `add` would."""
+        self.rows += rows
+        if not present:
+            return
+        if not self.is_plain:
+            self.distinct = None
+        self.present += present
+        self.numbers += present
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.fractions += present - whole
+        self.booleans, self.dates = (), ()
+        self.look.plain += present
+        self.look.whole += whole
+        self.look.points.count += present > whole
+        if point is not None and not self.look.points.first:
+            self.look.points.first.append(point)
+        self.look.bare.count += present
+        if first is not None and not self.look.bare.first:
+            self.look.bare.first.append(first)
+
     def add(self, cells: pl.Series, lines: np.ndarray) -> None:
         """Add a chunk of text cells and the lines they are on."""
+        if self.is_plain and self.present:
+            self.distinct = None
+        self.is_plain = False
         self.rows += len(cells)
         is_present = ~cells.is_in(self.missing)
         if not is_present.all():
@@ -87,15 +121,25 @@ class Tally:
         if not len(cells):
             return
         self.present += len(cells)
-        if self.distinct is not None:
-            found = cells.unique()
-            if len(found) <= MAX_CATEGORIES:
-                self.distinct.update(found.to_list())
-            self.distinct = None if max(len(found), len(self.distinct)) > MAX_CATEGORIES else self.distinct
+        if self.demanded is not None and self.demanded.name == "text":
+            self._add_distinct(cells)
+            return
         first = cells[0]
         self.booleans = tuple(pair for pair in self.booleans if first in pair and cells.is_in(pair).all())
         rest, rest_lines = self._add_numbers(cells, lines)
+        if len(rest) or self.look.dressed.count or self.leading_zeros.count or self.too_large.count:
+            self._add_distinct(cells)
+        else:
+            self.distinct = None  # of numbers nobody asks for them
         self._add_dates(rest, rest_lines)
+
+    def _add_distinct(self, cells: pl.Series) -> None:
+        if self.distinct is None:
+            return
+        found = cells.unique()
+        if len(found) <= MAX_CATEGORIES:
+            self.distinct.update(found.to_list())
+        self.distinct = None if max(len(found), len(self.distinct)) > MAX_CATEGORIES else self.distinct
 
     def _add_dates(self, cells: pl.Series, lines: np.ndarray) -> None:
         """Count cells as dates as long as all of them fit one form and none is a number; otherwise as others."""
@@ -147,7 +191,7 @@ class Tally:
         count = int(is_finite.sum())
         self.numbers += count
         self.look.bare.add(cells, is_finite, lines)
-        self.leading_zeros.add(cells, is_finite & cells.str.contains(_LEADING_ZERO), lines)
+        self.leading_zeros.add(cells, is_finite & cells.str.contains(LEADING_ZERO), lines)
         whole = cells.cast(pl.Int64, strict=False)
         if whole.null_count() < len(whole):
             self.low, self.high = min(self.low, int(whole.min())), max(self.high, int(whole.max()))  # type: ignore[arg-type]
@@ -394,3 +438,11 @@ def to_values(cells: pl.Series, decision: Decision, missing: tuple[str, ...], *,
     if not keep_infinite:
         numbers = numbers.set(numbers.is_infinite().fill_null(value=False), None)
     return numbers.cast(decision.dtype)
+
+
+def coded(series: pl.Series) -> pl.Series:
+    """Texts as codes if they are few; those of a column that long looked like numbers were not counted before."""
+    if series.dtype != pl.String:
+        return series
+    distinct = series.drop_nulls().unique()
+    return series.cast(pl.Enum(distinct.sort())) if len(distinct) <= MAX_CATEGORIES else series

@@ -37,7 +37,7 @@ _DRESSED = (
 )
 _SIMPLE_COMMA = r"^[-+]?(?:0|[1-9][0-9]*),[0-9]+$"
 _OPEN_COMMA = r"^[-+]?[1-9][0-9]{0,2},[0-9]{3}$"
-_OPEN_POINT = r"^\s*[-+]?[1-9][0-9]{0,2}\.[0-9]{3}\s*$"
+OPEN_POINT = r"^\s*[-+]?[1-9][0-9]{0,2}\.[0-9]{3}\s*$"
 _LEADING_ZERO = r"^0[0-9]"
 
 Mark = Literal["", ".", ",", " ", "'", "_"]
@@ -117,7 +117,7 @@ class Look:
         for some in (fractions.head(_FIRST), fractions):  # the first ones settle nearly every column
             if not len(some) or self.points.count:
                 return
-            is_open = some.str.contains(_OPEN_POINT)
+            is_open = some.str.contains(OPEN_POINT)
             self.points.add(some, ~is_open & some.str.contains(".", literal=True), lines)
         self.open_points.add(fractions, is_open, lines)
 

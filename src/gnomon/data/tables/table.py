@@ -19,6 +19,7 @@ from gnomon.data.tables.raw import quoted
 
 USUAL_TARGETS = ("target", "label", "class", "y")  # the target if exactly one column has such a name
 INDEX_NAMES = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")  # what pandas calls an index in a file
+MOST_NOTES = 50  # about single columns of a table
 SEVERAL_TARGETS = "target_"  # otherwise, all columns whose names start with this are the targets
 
 
@@ -107,7 +108,8 @@ def used_columns(
 
 def check_demanded(names: Sequence[str], demanded: Mapping[str, Any], origin: str) -> None:
     """Raise DataError if columns that were trained on are missing."""
-    lacking = [name for name in demanded if name not in names]
+    there = set(names)
+    lacking = [name for name in demanded if name not in there]
     if lacking:
         what = f"has no column {first_names([quoted(name) for name in lacking])}, which the model was trained on."
         raise DataError(what, where=origin, fix=f"add or rename the column: {nearest(lacking[0], names)}")
@@ -118,6 +120,10 @@ def finished(
 ) -> Table:
     """The table with all its notes: the file's, the columns', and those about values that look alike."""
     twins = [near_twins(s.name, s.dtype.categories) for s in frame if isinstance(s.dtype, pl.Enum)]
+    about = [note for decision in decisions for note in decision.notes]
+    if len(about) > MOST_NOTES:
+        rest = [decision.name for decision in decisions if decision.notes][MOST_NOTES:]
+        about = [*about[:MOST_NOTES], f"Such notes could be made of {len(rest):,} more columns: {first_names(rest)}."]
     kept = _kept_words({decision.name: decision.kept_word for decision in decisions if decision.kept_word})
     return Table(
         frame,
@@ -125,7 +131,7 @@ def finished(
         unit,
         origin,
         {decision.name: decision.kind for decision in decisions},
-        (*notes, *(note for decision in decisions for note in decision.notes), *kept, *filter(None, twins)),
+        (*notes, *about, *kept, *list(filter(None, twins))[:MOST_NOTES]),
         {decision.name: decision.doubt for decision in decisions if decision.doubt},
         {decision.name: decision.number for decision in decisions if decision.number},
     )

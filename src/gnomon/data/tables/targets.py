@@ -5,22 +5,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
 from gnomon.data.source import display_name, first_names
+from gnomon.data.tables.giveaways import LARGEST, giveaways
 from gnomon.data.tables.kinds import MAX_INTEGER_CLASSES, MIN_ROWS_PER_CLASS, near_twins
 from gnomon.data.tables.numbers import to_numbers
 from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
 
-LARGEST = 1e100  # squares of larger numbers, or their sums, exceed float64
 MIN_ROWS_FOR_IDS = 20  # with fewer, distinct values in every row may be chance
-LEAK_SAMPLE = 100_000  # rows on which a suspicion is tested before all are
+AT_ONCE = 256  # columns: what polars spends on planning grows with the square of their number
 
 TargetKind = Literal["classes", "number"]
 Form = Literal["classification", "regression"]
@@ -88,7 +87,7 @@ def plan_targets(
     features, about = _features(table, [name for name in names if name not in {*wanted, *places}])
     notes += about
     for target in targets:
-        notes += _leaks(table, target.name, features)
+        notes += giveaways(table, target.name, features)
     return TargetPlan(tuple(targets), features, settings.group, settings.time, tuple(notes))
 
 
@@ -262,13 +261,14 @@ def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list
         "unique in every row, looks like an ID": [],
     }
     empty, constant, ids = out.values()
+    facts, schema = _facts(table.frame.select(names)), table.frame.schema
     for name in names:
-        column = table.frame[name]
-        if column.null_count() == len(column):
+        nulls, low, high, values = facts[name]
+        if nulls == len(table):
             empty.append(name)
-        elif _is_constant(column):
+        elif values == 1 or (values is None and low == high):
             constant.append(name)
-        elif _is_like_an_id(column):
+        elif _is_like_an_id(table.frame, name, schema[name], facts[name]):
             ids.append(name)
         else:
             kept.append(name)
@@ -281,57 +281,29 @@ def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list
     return tuple(kept), notes
 
 
-def _is_constant(column: pl.Series) -> bool:
-    present = column.drop_nulls()
-    return bool((present == present[0]).all())
+Facts = tuple[int, Any, Any, int | None]  # missing cells, least and largest value, number of different texts
 
 
-def _is_like_an_id(column: pl.Series) -> bool:
+def _facts(frame: pl.DataFrame) -> dict[str, Facts]:
+    found: dict[str, Facts] = {}
+    for start in range(0, frame.width, AT_ONCE):
+        some = pl.DataFrame(frame.get_columns()[start : start + AT_ONCE])
+        nulls = some.null_count().row(0, named=True)
+        texts = [name for name, dtype in some.schema.items() if dtype in (pl.String, pl.Enum)]
+        others = [name for name in some.columns if name not in set(texts)]
+        hows = (pl.col(others).min(), pl.col(others).max())
+        low, high = (some.select(how).row(0, named=True) if others else {} for how in hows)
+        values = some.select(pl.col(texts).drop_nulls().n_unique()).row(0, named=True) if texts else {}
+        found |= {name: (nulls[name], low.get(name), high.get(name), values.get(name)) for name in some.columns}
+    return found
+
+
+def _is_like_an_id(frame: pl.DataFrame, name: str, dtype: pl.DataType, facts: Facts) -> bool:
     """Text that never repeats, or whole numbers that count the rows: both identify rows and nothing else."""
-    if len(column) < MIN_ROWS_FOR_IDS or column.null_count():
+    nulls, low, high, values = facts
+    if len(frame) < MIN_ROWS_FOR_IDS or nulls:
         return False
-    if column.dtype in (pl.String, pl.Enum):
-        return column.n_unique() == len(column)
-    if not column.dtype.is_integer():
-        return False
-    span = int(column.max()) - int(column.min())  # type: ignore[arg-type]
-    return span == len(column) - 1 and column.n_unique() == len(column)
-
-
-def _leaks(table: Table, target: str, features: Sequence[str]) -> list[str]:
-    """Sentences about inputs that give the target away: the same values, or another name for each."""
-    notes = []
-    every = max(1, len(table) // LEAK_SAMPLE)  # rows between two of the sample
-    for name in features:
-        both = pl.DataFrame({"target": table.frame[target], "input": table.frame[name]})
-        sample = both.gather_every(every).drop_nulls()
-        how = _gives_away(sample) and (_gives_away(both.drop_nulls()) if every > 1 else _gives_away(sample))
-        if how:
-            shown = display_name(name)
-            why = f"{shown} {how} {display_name(target)} in every row"
-            notes.append(
-                f"Leak? {why}; leave it out (ignore={shown}) unless it is known before the prediction is made."
-            )
-    return notes
-
-
-def _gives_away(pair: pl.DataFrame) -> str:
-    if len(pair) < MIN_ROWS_FOR_IDS:
-        return ""
-    target, feature = pair["target"], pair["input"]
-    if target.dtype.is_numeric() and feature.dtype.is_numeric():
-        x, y = feature.cast(pl.Float64).to_numpy(), target.cast(pl.Float64).to_numpy()
-        if np.array_equal(x, y):
-            return "equals"
-        if np.ptp(x) == 0 or np.ptp(y) == 0:
-            return ""
-        if max(np.abs(x).max(), np.abs(y).max()) > LARGEST:
-            return ""
-        x, y = x - x.mean(), y - y.mean()
-        x, y = x / np.abs(x).max(), y / np.abs(y).max()  # squares of values near 1e-300 would be 0
-        if np.abs(y - x * (x @ y) / (x @ x)).max() <= 1e-9:
-            return "is a linear function of"
-    classes = target.n_unique()
-    if classes * 2 > len(pair) or feature.n_unique() != classes or classes < 2:
-        return ""
-    return "is another name for" if pair.n_unique() == classes else ""
+    if values is not None:
+        return values == len(frame)
+    is_span = dtype.is_integer() and int(high) - int(low) == len(frame) - 1
+    return is_span and frame[name].n_unique() == len(frame)

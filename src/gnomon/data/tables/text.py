@@ -12,36 +12,46 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
 from gnomon.data.tables.dialect import SAMPLE_BYTES, Dialect, OtherDialectError, find_dialect
-from gnomon.data.tables.kinds import Decision, Kind, Tally, decide, demand, to_values
+from gnomon.data.tables.kinds import Decision, Kind, Tally, coded, decide, demand, to_values
 from gnomon.data.tables.numbers import common_mark
+from gnomon.data.tables.plain import convert_block, tally_block
 from gnomon.data.tables.raw import RawTable
 from gnomon.data.tables.rows import BLOCK_BYTES, Block, Header, Walk, blocks, read_header
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
+
+BYTES_A_COLUMN = 2**14  # of a block, at least, while it does not grow beyond four usual ones
 
 
 def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
     """The table in a text file; only its first rows if `is_peek`. Raises DataError, UsageError."""
     before = raw.identity()
-    block_bytes = SAMPLE_BYTES if is_peek else BLOCK_BYTES
     dialect = find_dialect(raw, settings)
     survey = None
     while survey is None:
         try:
-            survey = _survey(raw, dialect, settings, kinds, block_bytes, is_peek=is_peek)
+            survey = _survey(raw, dialect, settings, kinds, is_peek=is_peek)
         except OtherDialectError as other:
             dialect = other.dialect
     decisions = _decisions(raw.shown, survey.tallies, settings, kinds, dialect.separator)
     targets, missing = target_names(survey.header.names, settings), missing_cells(settings)
     parts: dict[str, list[pl.Series]] = {decision.name: [] for decision in decisions}
+    by_name = {decision.name: decision for decision in decisions}
+    plain = [by_name[t.name] for t in survey.tallies if t.is_plain and by_name[t.name].dtype.is_numeric()]
+    at_once = {decision.name for decision in plain}
+    others = [decision for decision in decisions if decision.name not in at_once]
     try:
-        for block in _some(blocks(raw, dialect, survey.header, Walk(), block_bytes), is_peek=is_peek):
+        size = _block_bytes(survey.header, is_peek=is_peek)
+        for block in _some(blocks(raw, dialect, survey.header, Walk(), size), is_peek=is_peek):
             cells = _parse(raw, block, survey.header, dialect, list(parts))
-            for decision in decisions:
-                values = to_values(cells[decision.name], decision, missing, keep_infinite=decision.name in targets)
+            for values in convert_block(cells, plain, missing):
+                parts[values.name].append(values)
+            for decision in others:
+                column = cells[decision.name].fill_null("")
+                values = to_values(column, decision, missing, keep_infinite=decision.name in targets)
                 parts[decision.name].append(values)
     except (pl.exceptions.PolarsError, OtherDialectError):  # what fitted in the first pass no longer does
         raise _changed(raw) from None
-    frame = pl.DataFrame([_joined(parts.pop(decision.name)) for decision in decisions])
+    frame = pl.DataFrame([coded(_joined(parts.pop(decision.name))) for decision in decisions])
     if raw.identity() != before or len(frame) != len(survey.lines):
         raise _changed(raw)
     notes = (*dialect.notes, *survey.walk.notes(raw), *survey.notes)
@@ -64,20 +74,24 @@ class _Survey:
 
 
 def _survey(
-    raw: RawTable, dialect: Dialect, settings: DataSettings, kinds: Mapping[str, Kind], block_bytes: int, *,
+    raw: RawTable, dialect: Dialect, settings: DataSettings, kinds: Mapping[str, Kind], *,
     is_peek: bool,
 ) -> _Survey:  # fmt: skip
     header, walk, lines = read_header(raw, dialect), Walk(), []
     used, notes = used_columns(header.names, settings, kinds, raw.shown)
     tallies = tuple(Tally(name, missing_cells(settings), kinds.get(name)) for name in used)
-    for block in _some(blocks(raw, dialect, header, walk, block_bytes), is_peek=is_peek):
-        cells = _parse(raw, block, header, dialect, used)
-        for tally in tallies:
-            tally.add(cells[tally.name], block.lines)
+    size = _block_bytes(header, is_peek=is_peek)
+    for block in _some(blocks(raw, dialect, header, walk, size), is_peek=is_peek):
+        tally_block(_parse(raw, block, header, dialect, used), block.lines, tallies, missing_cells(settings))
         lines.append(block.lines.astype(np.uint32))
     if not lines:
         raise raw.bad("has column names but no rows.", fix="add at least one row of data.")
     return _Survey(header, tallies, np.concatenate(lines), walk, notes)
+
+
+def _block_bytes(header: Header, *, is_peek: bool) -> int:
+    """What is read at a time: more of wide tables, each column of a block costing some time of its own."""
+    return SAMPLE_BYTES if is_peek else max(BLOCK_BYTES, min(4 * BLOCK_BYTES, BYTES_A_COLUMN * len(header.names)))
 
 
 def _some(every: Iterator[Block], *, is_peek: bool) -> Iterator[Block]:
@@ -85,8 +99,9 @@ def _some(every: Iterator[Block], *, is_peek: bool) -> Iterator[Block]:
 
 
 def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: Sequence[str]) -> pl.DataFrame:
-    """The cells of a block as text, by name. The rows were measured before: polars only splits them."""
+    """The cells of a block as text, empty ones as null. The rows were measured before: polars only splits them."""
     wanted = set(used)
+    places = [place for place, name in enumerate(header.names) if name in wanted]
     try:
         cells = pl.read_csv(
             block.text,
@@ -94,7 +109,7 @@ def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: 
             schema=dict.fromkeys(header.names, pl.String),
             separator=dialect.separator,
             quote_char='"' if dialect.has_quotes else None,
-            columns=[place for place, name in enumerate(header.names) if name in wanted],
+            columns=places if len(places) < len(header.names) else None,
         )
     except pl.exceptions.PolarsError as error:
         what = f"cannot be split into cells: {str(error).splitlines()[0]}"
@@ -102,7 +117,7 @@ def _parse(raw: RawTable, block: Block, header: Header, dialect: Dialect, used: 
     if len(cells) != len(block.lines):
         what = f"{len(block.lines):,} rows were counted from this line on, but {len(cells):,} were read."
         raise raw.bad(what, line=int(block.lines[0]), fix="check the quotes from this line on.")
-    return cells.fill_null("")
+    return cells
 
 
 def _joined(parts: list[pl.Series]) -> pl.Series:

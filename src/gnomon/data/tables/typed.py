@@ -31,6 +31,8 @@ from gnomon.data.tables.table import Table, check_demanded, finished, missing_ce
 from gnomon.data.tables.unfolded import check_size
 
 PEEK_ROWS = 10_000
+AT_ONCE = 256  # columns read together ...
+CELLS_AT_ONCE = 2**22  # ... as long as they have no more cells
 LOOKED_AT = 100  # texts examined for numbers or dates before all are
 FEW_CLASSES = MAX_INTEGER_CLASSES  # distinct texts of a target up to which nobody would mistake them for numbers
 
@@ -40,9 +42,6 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
 
     def source() -> Any:
         return raw.path if raw.content is None else io.BytesIO(raw.content)
-
-    def column(name: str) -> pl.Series:  # one at a time: what a column needs on its way is freed before the next
-        return pl.read_parquet(source(), columns=[name], n_rows=PEEK_ROWS if is_peek else None, glob=False).to_series()
 
     notes = []
     if not has_parquet_name(raw.path):
@@ -58,16 +57,40 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
         if unused:
             notes.append(index_note(raw.shown, unused))
         names = [name for name in names if name not in unused]
+        used = [name for name in names if name not in settings.ignore]
         if not is_peek:
-            size = before[2] if before else len(raw.content or b"")
-            check_size(raw, source, [name for name in names if name not in settings.ignore], size)
-        table = _typed(names, column, raw.shown, settings, kinds, notes)
+            check_size(raw, source, used, before[2] if before else len(raw.content or b""))
+        columns = _ParquetColumns(source, used, PEEK_ROWS if is_peek else None)
+        table = _typed(names, columns.take, raw.shown, settings, kinds, notes)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         what = f"the Parquet file is truncated or damaged ({_first_line(error)})."
         raise raw.bad(what, fix="make or download the file again.") from None
     if raw.identity() != before:
         raise raw.bad("changed while it was being read.", fix="wait until it is finished, then start again.")
     return table
+
+
+class _ParquetColumns:
+    """The columns of a Parquet file, in order: a few at a time, fewer of long ones, freed as they are taken.
+
+    Opening the file takes the longer the more columns it has, and a column needs memory of its own on its way.
+    """
+
+    def __init__(self, source: Callable[[], Any], names: Sequence[str], most_rows: int | None) -> None:
+        rows = int(pl.scan_parquet(source(), glob=False).select(pl.len()).collect().item())
+        self._source, self._most_rows = source, most_rows
+        self._at_once = max(1, min(AT_ONCE, CELLS_AT_ONCE // max(1, rows)))
+        self._place_of = {name: place for place, name in enumerate(names)}
+        self._names, self._ready = names, dict[str, pl.Series]()
+
+    def take(self, name: str) -> pl.Series:
+        """The column, which is then no longer kept."""
+        if name not in self._ready:
+            place = self._place_of[name]
+            some = list(self._names[place : place + self._at_once])
+            frame = pl.read_parquet(self._source(), columns=some, n_rows=self._most_rows, glob=False)
+            self._ready = {column.name: column for column in frame.get_columns()}
+        return self._ready.pop(name)
 
 
 def has_parquet_name(path: Path) -> bool:
@@ -84,7 +107,8 @@ def table_from_frame(
     """A polars, pandas or pyarrow frame as a table: by its own types, text kept as text. Raises DataError."""
     notes: list[str] = []
     found = as_polars(frame, origin, notes)
-    return _typed(found.columns, found.get_column, origin, settings, kinds or {}, notes)
+    columns = {column.name: column for column in found.get_columns()}  # by name, polars looks through all of them
+    return _typed(found.columns, columns.__getitem__, origin, settings, kinds or {}, notes)
 
 
 def _typed(

@@ -31,12 +31,13 @@ def check_size(raw: RawTable, source: Callable[[], Any], names: Sequence[str], f
     texts = [
         name for name in names if schema[name] in (pl.String, pl.Categorical, pl.Binary) or schema[name].is_nested()
     ]
+    are_texts = set(texts)
     sample = pl.concat(
         [lazy.select(texts).slice(start, LOOKED_AT // PLACES) for start in range(0, rows, step)]
     ).collect()
     whole = kept = largest = 0
     for name in names:
-        if name in texts:
+        if name in are_texts:
             column = sample[name]
             each = _letters(column) // max(1, len(column)) + VIEW
             left = CODE if 2 * column.n_unique() < len(column) else each

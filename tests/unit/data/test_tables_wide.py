@@ -1,0 +1,120 @@
+"""Tables of thousands of columns: the same values as column by column, in a time that grows with their number alone."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnomon.core.settings import DataSettings
+from gnomon.data.features import encode_features, fit_features
+from gnomon.data.tables import plan_targets, read_table
+from gnomon.data.tables.kinds import Tally
+
+# fmt: off
+CELLS = ["0", "7", "-12", "+5", "1.5", "2.250", "1.165", "12.3e2", "007", "", "NA", "x", "1,5", " 3",
+         "99999999999999999999",          "2024-01-02", "true", "inf", "nan", "$5", "-0.0", "1e400"]
+# fmt: on
+
+
+def read(rows, **options):
+    names = [f"c{i}" for i in range(len(rows[0]))]
+    text = ",".join(names) + "\n" + "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
+    return read_table("t.csv", DataSettings(**options), content=text.encode())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(CELLS), min_size=6, max_size=6), min_size=2, max_size=9), st.booleans())
+def test_columns_read_at_once_are_those_read_one_by_one(rows, in_blocks):
+    with pytest.MonkeyPatch.context() as patch:
+        if in_blocks:
+            patch.setattr("gnomon.data.tables.text.BLOCK_BYTES", 64)
+            patch.setattr("gnomon.data.tables.text.BYTES_A_COLUMN", 1)
+        at_once = read(rows)
+        patch.setattr(Tally, "takes_plain", False)
+        one_by_one = read(rows)
+    assert at_once.frame.equals(one_by_one.frame)
+    assert at_once.frame.schema == one_by_one.frame.schema
+    assert at_once.kinds == one_by_one.kinds
+    assert at_once.notes == one_by_one.notes
+
+
+def test_many_columns_are_encoded_as_each_of_them_alone():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 700)) * 10.0 ** rng.integers(-9, 9, 700)
+    values[rng.random(values.shape) < 0.05] = np.nan
+    frame = pl.DataFrame(values, schema=[f"c{i}" for i in range(700)]).fill_nan(None)
+    features, _ = fit_features(frame, frame.columns)
+    numbers, _ = encode_features(frame, features)
+    place = 0
+    for i, name in enumerate(frame.columns):
+        (alone,), _ = fit_features(frame, [name])
+        assert alone == features[i]
+        present = frame[name].drop_nulls().to_numpy()
+        assert alone.mean == pytest.approx(present.mean(), rel=1e-9, abs=1e-12 * np.abs(present).max())
+        width = 1 + alone.has_missing
+        np.testing.assert_array_equal(numbers[:, place : place + width], encode_features(frame, [alone])[0])
+        place += width
+
+
+def test_leaks_among_many_columns_are_found():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=60).round(3)
+    frame = pl.DataFrame(rng.normal(size=(60, 600)), schema=[f"c{i}" for i in range(600)])
+    gaps = [None if i == 7 else one for i, one in enumerate((3 - 2 * target).tolist())]
+    columns = {
+        "y": target,
+        "same": target,
+        "line": 5 * target + 1,
+        "gaps": gaps,
+        "noisy": target + rng.normal(size=60) / 1000,
+    }
+    table = read_csv_of(frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()}))
+    said = "\n".join(plan_targets(table, DataSettings(target=("y",))).notes)
+    assert "same equals y" in said
+    assert "line is a linear function of y" in said
+    assert "gaps is a linear function of y" in said
+    assert "noisy" not in said
+    classes = rng.integers(0, 3, 60)
+    named = np.array(["red", "green", "blue"])[classes]
+    holes = [None if i == 9 else one for i, one in enumerate(named.tolist())]
+    columns = {"y": classes, "word": named, "holes": holes, "chance": rng.integers(0, 3, 60)}
+    table = read_csv_of(frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()}))
+    said = "\n".join(plan_targets(table, DataSettings(target=("y",))).notes)
+    assert "word is another name for y" in said
+    assert "holes is another name for y" in said
+    assert "chance" not in said
+
+
+def read_csv_of(frame):
+    return read_table("t.csv", DataSettings(target=("y",)), content=frame.write_csv().encode())
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_time_a_column_takes_does_not_grow_with_their_number(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    seconds = {}
+    for width in (250, 2_500):
+        frame = pl.DataFrame(rng.normal(size=(200, width)).round(3), schema=[f"c{i}" for i in range(width)])
+        frame = frame.with_columns(y=pl.Series(rng.integers(0, 2, 200)))
+        path = tmp_path / f"{width}.{kind}"
+        frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
+        start = time.process_time()
+        table = read_table(path, DataSettings(target=("y",)))
+        plan = plan_targets(table, DataSettings(target=("y",)))
+        features, _ = fit_features(table.frame, plan.features)
+        encode_features(table.frame, features)
+        seconds[width] = time.process_time() - start
+    assert seconds[2_500] < 4 * 10 * max(seconds[250], 0.02)
+
+
+def test_notes_about_thousands_of_columns_are_summed_up():
+    rows = [[f"${i + j}" for j in range(300)] for i in range(30)]
+    table = read(rows)
+    assert table.frame.dtypes[0].is_numeric()
+    assert len(table.notes) == 51
+    assert table.notes[-1] == "Such notes could be made of 250 more columns: c50, c51, c52 and 247 more."
