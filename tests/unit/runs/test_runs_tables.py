@@ -86,5 +86,5 @@ def test_a_small_file_of_many_rows_is_refused_before_it_unfolds():
     )
     data = parquet(many)
     assert len(data) < 200_000
-    with pytest.raises(ArtefactError, match="would unpack to 20,000,000 rows"):
+    with pytest.raises(ArtefactError, match="would unfold to 20,000,000 rows"):
         tables.read_splits(data, "f")
