@@ -10,7 +10,7 @@ THRESHOLDS = (1 << 30, 32 << 20)  # bytes; older glibc takes no M_MMAP_THRESHOLD
 
 
 def keep_freed_memory() -> bool:
-    """Raise glibc's thresholds for the whole process; False where there is no glibc. Costs resident memory."""
+    """Raise glibc's thresholds for the whole process; False if there is no glibc. Costs resident memory."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -23,9 +23,9 @@ ACTIVATIONS: dict[type[nn.Module], tuple[Function, Function]] = {
     nn.Tanh: (lambda _, z: z.tanh_(), lambda _, d, a: ops.aten.tanh_backward.default(d, a)),
     nn.Sigmoid: (lambda _, z: z.sigmoid_(), lambda _, d, a: ops.aten.sigmoid_backward.default(d, a)),
 }
-FIRST = (Normalise, nn.Flatten, nn.Identity)  # what may stand before the dense layers: nothing there has a gradient
-# Multiply-adds of a product from which oneDNN is the faster one. With AVX-512 it makes 200 GF/s on one core where
-# MKL, which takes AVX2 on processors that are not Intel's, makes 107; a call costs 11 microseconds, one of mm 4.
+FIRST = (Normalise, nn.Flatten, nn.Identity)  # what may come before the dense layers: none of it has a gradient
+# Multiply-adds of a product from which oneDNN is faster. With AVX-512 it makes 200 GF/s on one core where MKL, which
+# uses AVX2 on processors that are not Intel's, makes 107; a call costs 11 microseconds, one of mm 4.
 LARGE_PRODUCT = 1_000_000
 HAS_ONEDNN = (
     torch.backends.mkldnn.is_available()
@@ -37,7 +37,7 @@ _linear: Any = ops.mkldnn._linear_pointwise.default if HAS_ONEDNN else None  # w
 
 @dataclass
 class _Layer:
-    """One dense layer with what follows it, and what its last forward pass left for the way back."""
+    """One dense layer with what follows it, and what its last forward pass left for the backward pass."""
 
     weight: Tensor  # (out, in); these four are views into the flat buffers
     bias: Tensor | None  # (out,)
@@ -54,8 +54,8 @@ class _Layer:
 class DenseSteps:
     """The forward and the backward pass of a training step, without autograd.
 
-    The numbers are autograd's but for rounding, dropout draws what torch's layer would draw, and the same threads on
-    the same machine give the same bits. Called as the model is; `backward` then takes the gradient of the outputs and
+    The numbers are autograd's up to rounding, dropout draws what torch's layer would draw, and the same threads on
+    the same machine give the same bits. Called like the model; `backward` then takes the gradient of the outputs and
     adds to the `.grad` of every parameter.
     """
 
@@ -64,7 +64,7 @@ class DenseSteps:
 
     @staticmethod
     def of(model: nn.Module, device: torch.device) -> DenseSteps | None:
-        """None where `model` is anything else than such a stack on a CPU with gradients for all its parameters."""
+        """None if `model` is anything but such a stack on a CPU with gradients for all its parameters."""
         if device.type != "cpu" or any(parameter.grad is None for parameter in model.parameters()):
             return None
         first, layers = list[nn.Module](), list[_Layer]()
@@ -82,7 +82,7 @@ class DenseSteps:
                 return None
         return DenseSteps(model, first, layers) if layers and not any(map(_has_hooks, model.modules())) else None
 
-    def __getattr__(self, name: str) -> Any:  # a task may ask the model for what it is made of
+    def __getattr__(self, name: str) -> Any:  # a task may ask the model for its parts
         return getattr(self.model, name)
 
     def __call__(self, inputs: Tensor, *_nothing: None) -> Tensor:
@@ -93,7 +93,7 @@ class DenseSteps:
         return inputs
 
     def backward(self, d: Tensor) -> None:
-        """From the gradient of the outputs (B, out) to those of all parameters; nobody needs the inputs' own."""
+        """From the gradient of the outputs (B, out) to those of all parameters; that of the inputs is unused."""
         for layer in reversed(self.layers):
             d = _backward(layer, d)
             if layer is not self.layers[0]:
@@ -113,12 +113,12 @@ def _forward(layer: _Layer, inputs: Tensor) -> Tensor:
 
 
 def _backward(layer: _Layer, d: Tensor) -> Tensor:
-    """From d (B, out), the gradient of what the layer puts out, to that of its product: dW = d^T x, db = sum of d."""
+    """From d (B, out), the gradient of the layer's output, to that of its product: dW = d^T x, db = sum of d."""
     if layer.mask is not None:
         d = d * layer.mask
     if layer.activation is not None:
         d = ACTIVATIONS[type(layer.activation)][1](layer.activation, d, layer.outputs)
-    assert layer.inputs is not None  # set on the way forward
+    assert layer.inputs is not None  # set in the forward pass
     if _is_large(d, layer.weight):
         layer.weight_gradient.add_(_product(d.t(), layer.inputs.t(), None))
     else:

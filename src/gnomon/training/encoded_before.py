@@ -1,4 +1,4 @@
-"""Encoded inputs too large for memory, kept in the user's cache under a hash of all that goes into them."""
+"""Encoded inputs too large for memory, kept in the user's cache under a hash of everything they depend on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gnomon.runs import writer
 from gnomon.runs.cache import Cache, Entry, own_cache
 
 Place = Callable[[Sequence[int], torch.dtype], Tensor]  # an uninitialised tensor of this shape and type
-LIBRARIES = ("numpy", "pillow", "polars", "torch")  # that decoding, resizing and hashing are left to
+LIBRARIES = ("numpy", "pillow", "polars", "torch")  # that decode, resize and hash
 DTYPES = {
     str(dtype): dtype
     for dtype in (
@@ -37,9 +37,9 @@ DTYPES = {
 def through_cache(
     task: Task, examples: Examples, size: int, encode: Callable[[Place], Columns], tell: Callable[[str], None]
 ) -> Columns | None:
-    """The inputs as they were encoded before, else as `encode` lays them into the cache; None where there is none.
+    """The inputs as encoded before, else as `encode` writes them into the cache; None if there is no cache.
 
-    Either way the values are the same. Two processes that want the same wait for each other.
+    Either way the values are the same. Two processes that want the same inputs wait for each other.
     """
     cache, key = own_cache(), key_of(task, examples)
     if cache is None or key is None:
@@ -50,16 +50,16 @@ def through_cache(
     with cache.making(key, size) as folder:
         if folder is None:
             return None
-        found = _found(cache, key, tell)  # another process may have been at it
+        found = _found(cache, key, tell)  # another process may have made it meanwhile
         if found is not None:
             return found
         return _made(cache, key, folder, encode, tell)
 
 
 def key_of(task: Task, examples: Examples) -> str | None:
-    """64 hex digits: the same for the same inputs in the same order, encoded by the same code with the same facts.
+    """64 hex digits: the same for the same inputs in the same order, encoded by the same code with the same statistics.
 
-    None for an encoder whose code cannot be read (made in a notebook, say).
+    None for an encoder whose code cannot be read (made in a notebook, for example).
     """
     code = _code(type(task.encoder))
     if code is None:
@@ -72,7 +72,7 @@ def key_of(task: Task, examples: Examples) -> str | None:
 
 
 def _code(kind: type[Encoder]) -> str | None:
-    """A hash of every source file that encoding may pass through: changed code must not meet what it did not make."""
+    """A hash of every source file that encoding may use: changed code must not use results of the old code."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:
         return None
@@ -89,7 +89,7 @@ def _found(cache: Cache, key: str, tell: Callable[[str], None]) -> Columns | Non
     entry = cache.find(key)
     columns = None if entry is None else _columns(entry)
     if columns is not None:
-        tell(f"{_size(columns)} of encoded examples lie in {cache.path}: an earlier run has kept them")
+        tell(f"{_size(columns)} of encoded examples are in {cache.path}, kept by an earlier run")
     return columns
 
 
@@ -108,14 +108,14 @@ def _made(
         dense = {name: column for name, column in columns.items() if isinstance(column, Tensor)}
         facts = [[name, str(column.dtype), list(column.shape)] for name, column in dense.items()]
         cache.keep(key, folder, {"columns": facts})
-    except MachineError:  # the disk is full, or broken: the caller has another place
+    except MachineError:  # the disk is full or broken: the caller has another place
         return None
-    tell(f"{_size(columns)} of encoded examples lie in {cache.path}, since memory is short; the next run finds them")
+    tell(f"{_size(columns)} of encoded examples are kept in {cache.path}, as memory is short; the next run reuses them")
     return columns
 
 
 def _columns(entry: Entry) -> Columns | None:
-    """The columns of an entry; None where it does not hold what this gnomon writes."""
+    """The columns of an entry; None if it does not have what this gnomon writes."""
     found: dict[str, Tensor] = {}
     try:
         for number, (name, dtype, shape) in enumerate(entry.facts["columns"]):

@@ -1,4 +1,4 @@
-"""Judge a model on one split, batch by batch: what is kept is one row per example, never the outputs."""
+"""Evaluate a model on one split, batch by batch: one row per example is kept, never the outputs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from gnomon.data.columns import Columns, InFiles, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
-CHUNK = 8192  # examples encoded at a time, at most
-CHUNK_BYTES = 64 << 20  # that they take, at most (of examples so large that a batch takes more: one batch)
-BATCH = 512  # examples a forward pass in evaluation, at most; no gradients are kept, so more fit than in training
-MOST_OUTPUT = 128 << 20  # bytes of any layer's output in it; two or three are there at a time
+CHUNK = 8192  # most examples encoded at a time
+CHUNK_BYTES = 64 << 20  # most bytes of them (if one batch is larger: one batch)
+BATCH = 512  # most examples per forward pass in evaluation; no gradients are kept, so more fit than in training
+MOST_OUTPUT = 128 << 20  # most bytes of any layer's output in it; two or three are there at a time
 
 
 def encode_whole(
     task: Task, examples: Examples, folder: Path | None = None, tell: Callable[[str], None] = lambda _text: None
 ) -> Columns:
-    """All examples encoded, inputs and targets, a chunk at a time into tensors allocated once.
+    """All examples encoded, inputs and targets, chunk by chunk into tensors allocated once.
 
-    With a `folder`, what would take more than half of the memory that is left lies in files, which the system reads as
-    they are needed: inputs in the user's cache, for the next one who encodes the same, else in the folder, until the
-    process ends. `tell` hears a sentence about it.
+    With a `folder`, what would take more than half of the free memory goes into files, which the system reads as they
+    are needed: inputs into the user's cache, to be reused when the same is encoded again, else into the folder, until
+    the process ends. `tell` gets a sentence about it.
     """
     total = len(examples)
     if total <= BATCH:
@@ -60,12 +60,12 @@ def encode_whole(
 
 
 def bytes_of(columns: Columns) -> int:
-    """Of the dense ones."""
+    """Of the dense columns."""
     return sum(column.nbytes for column in columns.values() if isinstance(column, torch.Tensor))
 
 
 def _whole(encode: Callable[[Examples], Columns], examples: Examples, place: Place) -> Columns:
-    """All examples encoded, a chunk at a time; dense columns into tensors that `place` gives."""
+    """All examples encoded, chunk by chunk; dense columns go into tensors from `place`."""
     total, done, whole, ragged = len(examples), 0, dict[str, torch.Tensor](), list[Columns]()
     for chunk in _chunks(encode, examples):
         ragged.append({name: column for name, column in chunk.items() if not isinstance(column, torch.Tensor)})
@@ -80,7 +80,7 @@ def _whole(encode: Callable[[Examples], Columns], examples: Examples, place: Pla
 
 
 def _chunks(encode: Callable[[Examples], Columns], examples: Examples) -> Iterator[Columns]:
-    """The examples encoded, some thousands at a time, fewer of large ones; whole batches but in the last."""
+    """The examples encoded, some thousands at a time, fewer of large ones; whole batches except in the last chunk."""
     each = bytes_of(encode(examples.take(np.arange(1)))) if len(examples) > BATCH else 0
     rows = min(CHUNK, max(BATCH, CHUNK_BYTES // max(each, 1) // BATCH * BATCH))
     for start in range(0, len(examples), rows):
@@ -95,10 +95,10 @@ def evaluate(
     task: Task, model: nn.Module, examples: Examples, *, split: str, source: str, device: torch.device,
     columns: Columns | None = None, thorough: bool = True,
 ) -> Evaluation:  # fmt: skip
-    """One row per example of `examples`, which are already what the split is judged on (Task.judged).
+    """One row per example of `examples`, which are already prepared for evaluation (Task.judged).
 
     `columns` are the examples encoded beforehand; without them chunks are encoded on the way and dropped. `source` is
-    that of examples whose index does not say where they came from. Not `thorough`: the judge may decode more cheaply.
+    used for examples whose index has no source. If not `thorough`, the task may decode more cheaply.
     """
     decode = task.judge.predict if thorough else task.judge.predict_quickly
     rows = _Rows(task, len(examples))
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.device) -> pl.DataFrame:
-    """Columns id, prediction, confidence and what the task adds; targets are not looked at."""
+    """Columns id, prediction, confidence and what the task adds; targets are not used."""
     found = _Answers(task, len(examples))
     with judging(model):
         for outputs, batch in outputs_of(task, model, examples, device=device):
@@ -123,14 +123,14 @@ def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.d
 def outputs_of(
     task: Task, model: nn.Module, examples: Examples, *, device: torch.device
 ) -> Iterator[tuple[Any, Batch]]:
-    """What the model gives for each batch of inputs, to be asked for inside `judging(model)`."""
+    """What the model gives for each batch of inputs, to be iterated within `judging(model)`."""
     for batch in _batches(task, model, _chunks(task.encoder.encode, examples), device):
         yield task.outputs(model, batch), batch
 
 
 @contextmanager
 def judging(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside; the mode of before afterwards."""
+    """Evaluation mode and no gradients inside; the previous mode afterwards."""
     modes = {module: module.training for module in model.modules()}  # frozen parts are in evaluation mode anyway
     model.eval()
     try:
@@ -151,9 +151,10 @@ def _batches(task: Task, model: nn.Module, chunks: Iterator[Columns], device: to
 
 
 def _batch_size(task: Task, model: nn.Module, one: Batch) -> int:
-    """BATCH, or the largest power of two with which no output of a layer takes more than MOST_OUTPUT.
+    """BATCH, or the largest power of two with which no layer's output takes more than MOST_OUTPUT.
 
-    By what the model gives for one example, and not by the memory there is: the same model judges in the same batches.
+    From what the model gives for one example, not from the free memory: the same model always evaluates in the same
+    batches.
     """
     if model not in _widest:
         sizes = [1]
@@ -176,8 +177,8 @@ _widest: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # bytes of the
 
 
 class _Joined:
-    """Parts put end to end. Arrays go straight into one of N rows: thousands of small ones, kept while the large ones
-    of every batch come and go, would leave the heap in pieces that no later batch fits into."""
+    """Concatenated parts. Arrays go straight into one of N rows: thousands of small ones, kept while the large ones of
+    every batch come and go, would fragment the heap so that later batches do not fit."""
 
     def __init__(self, total: int) -> None:
         self.total, self.filled = total, 0
@@ -190,7 +191,7 @@ class _Joined:
             return
         if self.array is None:
             self.array = np.empty((self.total, *part.shape[1:]), part.dtype)
-        elif self.array.dtype != part.dtype:  # texts of other lengths, say
+        elif self.array.dtype != part.dtype:  # texts of other lengths, for example
             self.array = self.array.astype(np.result_type(self.array, part))
         self.array[self.filled : self.filled + len(part)] = part
         self.filled += len(part)
@@ -200,7 +201,7 @@ class _Joined:
 
 
 class _Answers:
-    """What is kept of the predictions of every batch."""
+    """What is kept of each batch's predictions."""
 
     def __init__(self, task: Task, total: int) -> None:
         self.task, self.total = task, total
@@ -229,7 +230,7 @@ class _Answers:
 
 
 class _Rows:
-    """What is kept of every batch while a split is judged."""
+    """What is kept of each batch while a split is evaluated."""
 
     def __init__(self, task: Task, total: int) -> None:
         self.task = task

@@ -14,11 +14,11 @@ class FlatParameters:
     """The trainable parameters of `model`, moved into one buffer of weights and one of all other parameters.
 
     Weights (tensors of two or more dims: matrices, kernels, embeddings) are what weight decay, L2 and L1 act on;
-    biases and the scales of normalisation layers are the others. Groups that the model names (nn/groups.py) have
+    biases and the scales of normalisation layers are the others. Groups named by the model (nn/groups.py) have
     buffers of their own, one for each pair of rate factor and decay. Frozen parameters are in none and get no gradient;
-    a tied one is there once. The model's parameters become views into the buffers and keep shape and memory format, as
+    a tied one is in one once. The model's parameters become views into the buffers and keep shape and memory format, as
     do their gradients, so the model works and saves as before. Measured on two CPU cores, one fused Adam step on two
-    buffers costs less than on the parameters one by one, and much less in deep nets, where every call costs its
+    buffers costs less than on the individual parameters, and much less in deep nets, where every call has its
     overhead.
     """
 
@@ -51,7 +51,7 @@ class FlatParameters:
         return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(_gradient(b)) for b in self.buffers]))
 
     def clip(self, *, norm: float, value: float) -> None:
-        """Shrink the gradient to at most `norm`, then its entries to at most `value`; 0 leaves either alone."""
+        """Shrink the gradient to at most `norm`, then its entries to at most `value`; 0 turns either off."""
         if norm > 0:
             scale = (norm / (self.gradient_norm() + 1e-6)).clamp(max=1.0)
             for buffer in self.buffers:
@@ -61,7 +61,7 @@ class FlatParameters:
                 _gradient(buffer).clamp_(-value, value)
 
     def copies(self) -> list[Tensor]:
-        """The values now, detached."""
+        """The current values, detached."""
         return [buffer.detach().clone() for buffer in self.buffers]
 
     def load(self, values: Iterable[Tensor]) -> None:

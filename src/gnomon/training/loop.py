@@ -1,4 +1,4 @@
-"""The one loop: every task, every model, every device."""
+"""The training loop: one for every task, model and device."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
-from gnomon.training.samplers import Epoch, Sampler, batch_end, batches_an_epoch, every_example
+from gnomon.training.samplers import Epoch, Sampler, batch_end, batches_per_epoch, every_example
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.training.threads import Threads
 
 HARMLESS_RATE = 1e-3  # a learning rate with which hardly anything diverges
-SECONDS_BETWEEN_WORDS = 0.1  # how often whoever watches hears of a step
+SECONDS_BETWEEN_REPORTS = 0.1  # how often a watcher hears about steps
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What one look at the splits gave, for the epoch's row."""
+    """The result of one evaluation, for the epoch's row."""
 
     train_error: float
-    dev_error: float  # what the best epoch is chosen by
+    dev_error: float  # the best epoch is chosen by it
     row: Mapping[str, Any]  # more columns of the row: intervals, train_dev_error
 
 
 class Watcher(Protocol):
-    """Whoever follows a run: a terminal, a test, a page."""
+    """Whatever follows a run: a terminal, a test, a page."""
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         """Called at most ten times a second."""
@@ -50,32 +50,32 @@ class Watcher(Protocol):
         """One row of the history."""
 
 
-def _as_they_were(_step: int) -> None:
-    """Nobody turns a knob."""
+def _unchanged(_step: int) -> None:
+    """No setting changes."""
 
 
 def _nothing() -> None:
-    """Nothing is rehearsed."""
+    """No rehearsal."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and who is told. `id_of` gives the id of the example at a position of train."""
+    """What is trained, on what, and who is notified. `id_of` gives the id of the example at a position of train."""
 
     task: Task
     settings: Settings  # filled in
     columns: Columns  # train, encoded
     device: torch.device
     id_of: Callable[[int], str]
-    judge: Callable[[nn.Module], Judged | None]  # None: a stop was asked before it was through
+    judge: Callable[[nn.Module], Judged | None]  # None: a stop was requested before it was done
     watcher: Watcher
     record: Callable[[Mapping[str, Any]], None]  # keeps a row of the history
     save: Callable[[TrainingState], None]  # commits a checkpoint
-    stop_asked: Callable[[], bool]  # a signal has come
-    deadline: float = math.inf  # on time.monotonic()'s clock: the step that passes it is the last
+    stop_asked: Callable[[], bool]  # a signal has arrived
+    deadline: float = math.inf  # on time.monotonic()'s clock: the first step to pass it is the last
     threads: Threads = field(default_factory=lambda: Threads(torch.get_num_threads()))
-    turned: Callable[[int], Settings | None] = _as_they_were  # settings that hold from this step on, if they changed
-    rehearse: Callable[[], None] = _nothing  # tries the judging once, after the very first step
+    turned: Callable[[int], Settings | None] = _unchanged  # settings valid from this step on, if they changed
+    rehearse: Callable[[], None] = _nothing  # tries the evaluation once, after the very first step
     look: Callable[[TrainingState, float], list[dict[str, Any]] | None] | None = (
         None  # signals, at the last step's rate
     )
@@ -93,11 +93,11 @@ def build_state(job: Job, model: nn.Module) -> TrainingState:
 
 
 def train(job: Job, state: TrainingState) -> None:
-    """Train from where `state` stands to the end of the last epoch, a stop, or the deadline.
+    """Train from `state` to the end of the last epoch, a stop, or the deadline.
 
-    `state.best` holds the weights to keep. Raises DivergedError on a loss that is not finite, with that step not
-    applied. When a stop is asked, the state is saved and the loop returns with `counters.finished` False; one that
-    comes while an epoch is judged leaves the state as it was before, and a resumed run judges it then.
+    `state.best` has the weights to keep. Raises DivergedError on a loss that is not finite, without applying that
+    step. When a stop is requested, the state is saved and the loop returns with `counters.finished` False; if it comes
+    during the evaluation of an epoch, the state stays as it was before, and a resumed run does the evaluation.
     """
     counters = state.counters
     epochs, save_every = job.settings.stop.epochs or 1, job.settings.machine.save_every
@@ -112,10 +112,10 @@ def train(job: Job, state: TrainingState) -> None:
             batch_size = job.settings.optimiser.batch_size or total
             indices = epoch.order[counters.seen : epoch.end_after(counters.seen, batch_size)]
             loss = step(job, state, indices, _rate(job, state))
-            if counters.step == 1:  # and not before it: what judging imports would only delay the start
+            if counters.step == 1:  # not before it: the imports of the evaluation would only delay the start
                 job.rehearse()
             now = time.monotonic()
-            if now - last_told >= SECONDS_BETWEEN_WORDS:
+            if now - last_told >= SECONDS_BETWEEN_REPORTS:
                 job.watcher.on_step(counters.epoch, *_place(job, state), loss)
                 last_told = now
             if now >= job.deadline:
@@ -130,7 +130,7 @@ def train(job: Job, state: TrainingState) -> None:
                 job.save(state)
                 last_save = time.monotonic()
         if not _end_epoch(job, state):
-            counters.finished = False  # its row is still to come
+            counters.finished = False  # its row is still missing
             job.save(state)
             return
         if not counters.finished and time.monotonic() >= job.deadline:
@@ -146,15 +146,15 @@ def train(job: Job, state: TrainingState) -> None:
 
 
 def _plan(job: Job, counters: Counters) -> Epoch:
-    """The order of the epoch that stands at `counters`, the same however often it is asked for."""
-    if not counters.seen:  # a size turned in the middle of an epoch changes no order
+    """The order of the epoch at `counters`, the same however often it is computed."""
+    if not counters.seen:  # a batch size changed in the middle of an epoch does not change the order
         counters.planned_size = job.settings.optimiser.batch_size or length(job.columns)
     sampler: Sampler = job.task.kind.sampler or every_example
     return sampler(job.columns, job.settings.seed, counters.epoch, counters.planned_size)
 
 
 def _turned(job: Job, state: TrainingState, step: int) -> Job:
-    """The job with the settings that hold at this step."""
+    """The job with the settings valid at this step."""
     settings = job.turned(step)
     if settings is None:
         return job
@@ -163,7 +163,7 @@ def _turned(job: Job, state: TrainingState, step: int) -> Job:
 
 
 def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
-    """The scalar that is differentiated: losses averaged by the scored units of each example."""
+    """The scalar that is differentiated: losses averaged over the scored units of all examples."""
     weight = batch.get("weight")
     if weight is None:
         return losses.mean()
@@ -171,15 +171,15 @@ def mean_loss(losses: Tensor, batch: Batch) -> Tensor:
 
 
 def _place(job: Job, state: TrainingState) -> tuple[int, int]:
-    """How far the epoch is, in batches of the present size, and how many of those it has."""
+    """How far the epoch is, in batches of the current size, and how many of those it has."""
     total = length(job.columns) if state.plan is None else len(state.plan.order)
     batch_size = job.settings.optimiser.batch_size or total
-    num_batches = batches_an_epoch(total, batch_size)
+    num_batches = batches_per_epoch(total, batch_size)
     return min(-(-state.counters.seen // batch_size), num_batches), num_batches
 
 
 def _rate(job: Job, state: TrainingState, *, steps_ago: int = 0) -> float:
-    """The rate of the next step, or of one before it. Counted in steps of the present batch size."""
+    """The rate of the next step, or of one before it. Counted in steps of the current batch size."""
     settings = job.settings
     place, num_batches = _place(job, state)
     return learning_rate_at(
@@ -222,7 +222,7 @@ def _gradients(job: Job, state: TrainingState, batch: Batch) -> tuple[Tensor, Te
     """The gradients of the batch's loss, in the buffers; its losses (B,) and their mean, detached.
 
     A batch that does not fit into memory is halved until it does; the parts' gradients add up to the same. The size
-    that was found is kept for the rest of the run.
+    found is kept for the rest of the run.
     """
     while True:
         size = len(next(iter(batch.values())))
@@ -240,7 +240,7 @@ def _gradients(job: Job, state: TrainingState, batch: Batch) -> tuple[Tensor, Te
 
 
 def _parts(batch: Batch, size: int, most: int) -> Iterator[Batch]:
-    """The batch in parts of `most` examples; a last one of one example joins the part before it."""
+    """The batch in parts of `most` examples; a last part with one example joins the part before it."""
     start = 0
     while start < size:
         end = batch_end(start, size, most) if most > 1 else start + 1
@@ -251,14 +251,14 @@ def _parts(batch: Batch, size: int, most: int) -> Iterator[Batch]:
 def _add_gradients(task: Task, state: TrainingState, batch: Batch, whole: Batch | None) -> tuple[Tensor, Tensor]:
     """The gradients of the batch's loss added to the buffers; the losses (B,) and the loss, detached.
 
-    The loss is the mean over the batch, or, of one part of a `whole` batch, this part's share of the mean over all.
+    The loss is the mean over the batch or, for a part of a `whole` batch, this part's share of the mean over all.
     """
     if state.by_hand is None:
         losses = task.losses(task.outputs(state.model, batch), batch)
         loss = mean_loss(losses, batch) if whole is None else (losses * _shares(batch, whole)).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return losses.detach(), loss.detach()
-    by_hand: Any = state.by_hand  # called as the model is
+    by_hand: Any = state.by_hand  # called like the model
     with torch.no_grad():
         losses, gradient = task.head.losses_and_gradient(task.outputs(by_hand, batch), batch)
         shares = _shares(batch, whole or batch)
@@ -267,14 +267,14 @@ def _add_gradients(task: Task, state: TrainingState, batch: Batch, whole: Batch 
 
 
 def _shares(batch: Batch, whole: Batch) -> Tensor | float:
-    """What each example of `batch` counts in the mean over the whole batch: (B,), or one number for all."""
+    """The weight of each example of `batch` in the mean over the whole batch: (B,), or one number for all."""
     if "weight" not in whole:
         return 1 / len(next(iter(whole.values())))
     return batch["weight"] / whole["weight"].sum().clamp_min(1e-12)
 
 
 def _move_average(state: TrainingState, decay: float) -> None:
-    """v_t / (1 - beta^t) without a second buffer: the newest weights get the share (1 - beta) / (1 - beta^t)."""
+    """v_t / (1 - beta^t) without a second buffer: the newest weights get the weight (1 - beta) / (1 - beta^t)."""
     share = (1 - decay) / (1 - decay ** (state.counters.step + 1))
     with torch.no_grad():
         for average, buffer in zip(state.average, state.parameters.buffers, strict=True):
@@ -282,9 +282,9 @@ def _move_average(state: TrainingState, decay: float) -> None:
 
 
 def _end_epoch(job: Job, state: TrainingState) -> bool:
-    """Judge, write the row, keep the best weights, move on to the next epoch (after a whole one).
+    """Evaluate, write the row, keep the best weights, go to the next epoch (after a whole one).
 
-    False, and nothing of that, when the judging was cut short by a stop.
+    False, with nothing done, if the evaluation was interrupted by a stop.
     """
     counters, settings = state.counters, job.settings
     live = state.parameters.copies() if state.average else []
@@ -331,24 +331,24 @@ def _end_epoch(job: Job, state: TrainingState) -> bool:
 
 
 def _diverged(job: Job, state: TrainingState, batch: Batch, losses: Tensor, indices: Tensor) -> DivergedError:
-    """Name the step, the first layer whose output is not finite, and the examples."""
+    """An error that names the step, the first layer whose output is not finite, and the examples."""
     wrong = (~torch.isfinite(losses)).nonzero().flatten().tolist()
-    examples = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "none by itself"
+    examples = ", ".join(job.id_of(int(indices[i])) for i in wrong[:3]) or "no single one"
     examples += f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
     is_all = len(wrong) == len(indices)
     layer = first_bad_layer(state.model, lambda: job.task.outputs(state.model, batch))
     step, rate = state.counters.step, job.settings.optimiser.learning_rate or 0.0
     return DivergedError(
-        f"the loss is not a finite number at step {step + 1} (epoch {state.counters.epoch + 1}); "
+        f"the loss is not finite at step {step + 1} (epoch {state.counters.epoch + 1}); "
         f"first in {f'layer {layer}' if layer else 'the loss itself'}; examples: {examples}"
         f"{' (all of the batch)' if is_all else ''}. The step was not applied.",
         fix=f"start again with learning_rate={min(rate / 10, HARMLESS_RATE):g} (it was {rate:g})"
-        + ("." if is_all else ", or look at those examples."),
+        + ("." if is_all else ", or check those examples."),
     )
 
 
 def first_bad_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
-    """The name of the first layer whose parameters or output hold a number that is not finite; None when none does."""
+    """The name of the first layer whose parameters or output have a non-finite number; None if there is none."""
     found: list[str] = []
 
     def look(name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -17,7 +17,7 @@ Members = tuple[list[Tensor], list[Tensor], dict[str, list[Tensor]], list[Tensor
 
 
 class Optimiser:
-    """One update rule with its regularisation terms; `step(learning_rate)` applies the gradients that are there.
+    """One update rule with its regularisation terms; `step(learning_rate)` applies the current gradients.
 
     Decoupled weight decay shrinks the weights by learning_rate * weight_decay before the update (Loshchilov and
     Hutter 2019). The loss terms lambda/(2 m) * sum(w^2) and lambda/m * sum(|w|) enter through their gradients,
@@ -38,7 +38,7 @@ class Optimiser:
         self.members = {rate: self._of_rate(rate) for rate in dict.fromkeys(parameters.rates)}
 
     def _of_rate(self, rate: float) -> Members:
-        """What the buffers with this factor on the learning rate bring to one call of a kernel."""
+        """What the buffers with this factor on the learning rate pass to one call of a kernel."""
         places = [i for i, one in enumerate(self.parameters.rates) if one == rate]
         slots = {name: [self.state[i][name] for i in places] for name in self.state[places[0]]}
         buffers = [self.parameters.buffers[i].detach() for i in places]
@@ -62,7 +62,7 @@ class Optimiser:
         self.parameters.zero_gradients()
 
     def penalty(self) -> Tensor:
-        """The value of the L2 and L1 loss terms now, a scalar tensor."""
+        """The current value of the L2 and L1 loss terms, a scalar tensor."""
         terms = [
             0.5 * self.l2 * buffer.detach().square().sum() + self.l1 * buffer.detach().abs().sum()
             for buffer, _ in self.parameters.decaying
@@ -72,8 +72,8 @@ class Optimiser:
     def _update(self, learning_rate: float, members: Members) -> None:
         """torch's own kernels, fused where there is one, called without the optimizer classes.
 
-        Those import the compiler when they are made, which costs more than a second before the first step; around
-        Adam's kernel even torch's function costs 25 microseconds a step, a twentieth of one of W1. Momentum
+        Those import the compiler when they are created, which costs more than a second before the first step; around
+        Adam's kernel even torch's function costs 25 microseconds per step, a twentieth of one of W1. Momentum
         is torch's v = beta v + g; the notes' v = beta v + (1 - beta) g is the same path at 1/(1 - beta) times the rate.
         """
         settings, buffers, gradients, slots, counts = self.settings, *members
@@ -104,7 +104,7 @@ class Optimiser:
         return slots | {f"{i}.step": count for i, count in enumerate(self.counts)}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` gave. Raises ArtefactError where it does not fit."""
+        """Restore what `tensors` gave. Raises ArtefactError if it does not fit."""
         own = self.tensors()
         if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
             raise ArtefactError(
@@ -116,7 +116,7 @@ class Optimiser:
             tensor.copy_(tensors[name])
 
 
-SLOTS: Mapping[str, tuple[str, ...]] = {  # what each rule remembers, a tensor as long as the parameters each
+SLOTS: Mapping[str, tuple[str, ...]] = {  # what each rule remembers, one tensor as long as the parameters for each name
     "sgd": (),
     "momentum": ("velocity",),
     "nesterov": ("velocity",),
@@ -128,5 +128,5 @@ SLOTS: Mapping[str, tuple[str, ...]] = {  # what each rule remembers, a tensor a
 
 def _name(settings: OptimiserSettings) -> str:
     if settings.name is None:
-        raise ValueError("the optimiser's name is still open; fill the settings first")
+        raise ValueError("the optimiser's name is not set yet; fill in the settings first")
     return settings.name

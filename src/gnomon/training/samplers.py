@@ -1,7 +1,7 @@
 """The order of the examples in an epoch, and where its batches end: pure functions of the data, seed and epoch.
 
-So a resumed run needs no history: it draws the same order and goes on where it stood. A task whose batches should not
-be drawn evenly names a sampler (`TaskKind.sampler`).
+So a resumed run needs no history: it draws the same order and continues where it was. A task whose batches should not
+be drawn uniformly names a sampler (`TaskKind.sampler`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from torch import Tensor
 from gnomon.core.seeds import derive, generator
 from gnomon.data.columns import Columns, Ragged, length
 
-POOL = 50  # batches that are sorted by length together: more pad less, and are less of a mixture
+POOL = 50  # batches sorted by length together: a larger pool needs less padding but mixes less
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Positions of examples in the order in which they are seen, and where each batch ends.
+    """Positions of examples in the order they are seen, and where each batch ends.
 
-    `ends` None: batches of the present size, which may change while the epoch lasts.
+    `ends` None: batches of the current size, which may change during the epoch.
     """
 
     order: Tensor  # (number of examples seen,) int64
     ends: Tensor | None = None  # (number of batches,) int64, rising to len(order)
 
     def end_after(self, seen: int, batch_size: int) -> int:
-        """Where the batch ends that begins after the first `seen` examples."""
+        """Where the batch that begins after the first `seen` examples ends."""
         if self.ends is None:
             return batch_end(seen, len(self.order), batch_size)
         return int(self.ends[int(torch.searchsorted(self.ends, seen, right=True))])
@@ -42,12 +42,12 @@ Sampler = Callable[[Columns, int, int, int], Epoch]  # of columns, seed, epoch (
 
 
 def every_example(columns: Columns, seed: int, epoch: int, _batch_size: int) -> Epoch:
-    """All examples, shuffled: what a task gets that names no sampler."""
+    """All examples, shuffled: for a task that names no sampler."""
     return Epoch(shuffled(length(columns), seed, epoch))
 
 
 def by_length(column: str) -> Sampler:
-    """All examples, in batches of nearly one length, so that little is padded; the batches in random order.
+    """All examples, in batches of nearly equal length, so that there is little padding; the batches in random order.
 
     `column` is ragged, or holds the lengths (N,). Source: the bucketing of Khomenko et al. 2016, within pools.
     """
@@ -71,11 +71,11 @@ def by_length(column: str) -> Sampler:
 
 
 def by_identity(column: str, each: int) -> Sampler:
-    """Batches of batch_size // each different identities with `each` examples of every one (fewer where it has fewer).
+    """Batches of batch_size // each different identities with `each` examples of each (fewer if it has fewer).
 
-    `column` (N,) holds the identity as a whole number. An identity with one example is left out, and what remains of
-    the others when they are cut into groups of `each` waits for another epoch, which cuts them differently. Raises
-    ValueError where two identities with two examples cannot be had. Source: Hermans et al. 2017, section 2.
+    `column` (N,) has the identity as a whole number. An identity with one example is left out, and the remainder of
+    the others after cutting them into groups of `each` waits for another epoch, which cuts them differently. Raises
+    ValueError without two identities with two examples. Source: Hermans et al. 2017, section 2.
     """
 
     def sample(columns: Columns, seed: int, epoch: int, batch_size: int) -> Epoch:
@@ -90,7 +90,7 @@ def by_identity(column: str, each: int) -> Sampler:
         groups = [_groups_of(examples, each) for examples in np.split(order, starts[1:])]
         many = max(2, batch_size // each)
         waiting = [(-len(own), float(rng.random()), i) for i, own in enumerate(groups) if own]
-        heapq.heapify(waiting)  # whoever has most groups left comes first, so that the last batches still are mixtures
+        heapq.heapify(waiting)  # identities with most groups left come first, so that the last batches are still mixed
         batches = []
         while len(waiting) >= 2:
             chosen = [heapq.heappop(waiting) for _ in range(min(many, len(waiting)))]
@@ -106,7 +106,7 @@ def by_identity(column: str, each: int) -> Sampler:
 
 
 def _groups_of(examples: np.ndarray, each: int) -> list[np.ndarray]:
-    """Groups of `each`, or all together where there are fewer, but at least two."""
+    """Groups of `each`, or one of all if there are fewer, but with at least two each."""
     if len(examples) < each:
         return [examples] if len(examples) > 1 else []
     return [examples[start : start + each] for start in range(0, len(examples) - each + 1, each)]
@@ -127,7 +127,7 @@ def batch_end(start: int, total: int, batch_size: int) -> int:
     return total if total - end == 1 else end
 
 
-def batches_an_epoch(total: int, batch_size: int) -> int:
+def batches_per_epoch(total: int, batch_size: int) -> int:
     """How many batches `batch_end` makes of `total` examples."""
     whole, rest = divmod(total, batch_size)
     return max(1, whole + (rest > 1) if batch_size > 1 else total - 1)

@@ -7,12 +7,12 @@ import math
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import ScheduleSettings
 
-ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 25 / 1e4  # shares of the highest rate; torch's OneCycleLR has the same
-WARMUP = {"cosine": 0.05, "one-cycle": 0.3}  # share of all steps where the settings leave it open; the others: 0
+ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 25 / 1e4  # fractions of the highest rate; torch's OneCycleLR has the same
+WARMUP = {"cosine": 0.05, "one-cycle": 0.3}  # fraction of all steps unless set; the others: 0
 
 
 def warmup_of(settings: ScheduleSettings) -> float:
-    """The share of all steps that the rate rises over."""
+    """The fraction of all steps over which the rate rises."""
     return WARMUP.get(settings.name or "", 0.0) if settings.warmup is None else settings.warmup
 
 
@@ -21,10 +21,10 @@ def learning_rate_at(
 ) -> float:
     """The rate of step 0, 1, ... `highest` is the rate at its highest.
 
-    Every schedule rises over its warm-up in a straight line, step i of w at (i + 1)/w of what it would be otherwise
+    Every schedule rises linearly during its warm-up, step i of w at (i + 1)/w of what it would otherwise be
     (Goyal et al. 2017, section 2.2). After it the cosine falls to a hundredth of `highest` along half a cosine
     (Loshchilov and Hutter 2017, equation 5). one-cycle rises along half a cosine from highest/25 and falls along
-    another to highest/250,000 at the last step (Smith and Topin 2018; momentum is left as it is). The others count
+    another to highest/250,000 at the last step (Smith and Topin 2018; momentum is not changed). The others count
     whole epochs e from 0 (the notes' formulas): inverse highest/(1 + decay e), exponential highest decay^e, staircase
     highest decay^floor(e/every), root highest decay/sqrt(e) from e = 1 on. discrete takes its rates from a table of
     epochs counted from 1, as the rows of a fit count them. Raises UsageError for discrete without a table.
@@ -58,21 +58,21 @@ def _by_epoch(epoch: int, highest: float, settings: ScheduleSettings) -> float:
             return highest if epoch == 0 else highest * (1.0 if decay is None else decay) / math.sqrt(epoch)
         case "discrete":
             return [rate for first, rate in rate_table(settings) if first <= epoch + 1][-1]
-    raise ValueError("the schedule's name is still open; fill the settings first")
+    raise ValueError("the schedule's name is not set yet; fill in the settings first")
 
 
 def rate_table(settings: ScheduleSettings) -> list[tuple[int, float]]:
-    """(epoch counted from 1, rate from then on). Raises UsageError where there is none."""
+    """(epoch counted from 1, rate from then on). Raises UsageError if there is none."""
     if settings.table is None:
         raise UsageError(
-            "schedule=discrete needs its table of rates.", fix="say schedule.table=1:0.1,30:0.01, for instance."
+            "schedule=discrete needs its table of rates.", fix="set schedule.table=1:0.1,30:0.01, for example."
         )
     pairs = (entry.partition(":") for entry in settings.table)
     return [(int(epoch), float(rate)) for epoch, _, rate in pairs]
 
 
 def _one_cycle(step: int, total: int, rising_share: float) -> float:
-    """The share of the highest rate; the peak lies at step rising_share * total - 1, as in torch."""
+    """The fraction of the highest rate; the peak is at step rising_share * total - 1, as in torch."""
     peak, last = rising_share * total - 1, total - 1
     if step <= peak and peak > 0:
         return _half_cosine(ONE_CYCLE_START, 1.0, step / peak)

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped: numbers as JSON, tensors as safetensors, no pickle."""
+"""Everything a run needs to continue as if it had never stopped: numbers as JSON, tensors as safetensors, no pickle."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from gnomon.training.samplers import Epoch
 
 @dataclass
 class Counters:
-    """Where training stands. `step` counts optimizer updates, `batch` those of `epoch`, all from 0."""
+    """How far training is. `step` counts optimizer updates, `batch` those of `epoch`, all from 0."""
 
     step: Count = 0
     epoch: Count = 0
     batch: Count = 0
     seen: Count = 0  # examples of this epoch so far
     epoch_loss: float = 0.0  # sum over the scored units (the examples, without weights) of this epoch so far
-    epoch_units: Annotated[float, Between(0, 1e300)] = 0.0  # how many those are
-    micro_batch: Count = 0  # examples at a time that fit into memory, where a whole batch did not (0: it does)
+    epoch_units: Annotated[float, Between(0, 1e300)] = 0.0  # how many units those are
+    micro_batch: Count = 0  # examples at a time that fit into memory, if a whole batch did not (0: it does)
     planned_size: Count = 0  # the batch size when this epoch's order was drawn
-    seconds: Seconds = 0.0  # training time so far, over all sittings
+    seconds: Seconds = 0.0  # training time so far, over all sessions
     epoch_seconds: Seconds = 0.0  # of which in this epoch
     best_error: float = float("inf")
     best_epoch: Annotated[int, Between(-1, 2**53)] = -1
     waited: Count = 0  # epochs since the best one
-    looks: Count = 0  # times dev was looked at
+    looks: Count = 0  # evaluations on dev
     finished: bool = False
     ended_because: str = ""
 
 
 @dataclass
 class TrainingState:
-    """The live objects of a run and their trip to bytes and back."""
+    """The live objects of a run, and their conversion to bytes and back."""
 
     model: nn.Module
     parameters: FlatParameters
     optimiser: Optimiser
     augmentation: torch.Generator
-    average: list[Tensor] = field(default_factory=list)  # the moving average of `parameters`, when there is one
+    average: list[Tensor] = field(default_factory=list)  # the moving average of `parameters`, if there is one
     best: dict[str, Tensor] = field(default_factory=dict)  # the model's state at the best epoch
     counters: Counters = field(default_factory=Counters)
-    plan: Epoch | None = None  # of the epoch that is being trained; drawn again by a resumed run
+    plan: Epoch | None = None  # of the current epoch; drawn again by a resumed run
     by_hand: DenseSteps | None = None  # what a step calls in place of `model`, where that is faster
 
     def files(self) -> dict[str, bytes]:
@@ -69,9 +69,9 @@ class TrainingState:
         }
 
     def load(self, files: Mapping[str, bytes], where: str = "") -> None:
-        """Put back what `files`, which are those of the folder `where`, hold.
+        """Restore what is in `files`, which are those of the folder `where`.
 
-        Raises ArtefactError where a file does not fit this model.
+        Raises ArtefactError if a file does not fit this model.
         """
         place = f"{where}/" if where else ""
         load_model(self.model, tensors_from_bytes(files, "model.safetensors", where), f"{place}model.safetensors")
@@ -89,14 +89,14 @@ class TrainingState:
         try:
             torch.set_rng_state(random["torch"])
             self.augmentation.set_state(random["augmentation"])
-        except (RuntimeError, TypeError) as error:  # of the right size, and yet no state of this generator
-            what = f"is no state of a random generator ({error})."
+        except (RuntimeError, TypeError) as error:  # of the right size, but not a state of this generator
+            what = f"is not a state of a random generator ({error})."
             raise ArtefactError(what, where=f"{place}random.safetensors", fix=OTHER) from None
         self.counters = _counters(files.get("state.json", b""), f"{place}state.json")
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Safetensors, always in the plain row-major layout, so that equal values are equal bytes."""
+    """Safetensors, always in plain row-major layout, so that equal values are equal bytes."""
     return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
@@ -125,7 +125,7 @@ def own_tensors(model: nn.Module) -> dict[str, Tensor]:
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str = "model.safetensors") -> None:
     """Copy values into the model's own tensors; what it ties stays tied.
 
-    Raises ArtefactError when names, shapes or values do not suit them.
+    Raises ArtefactError if names, shapes or values do not fit.
     """
     own = own_tensors(model)
     check_like(tensors, own, where)
@@ -135,7 +135,7 @@ def load_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str = "mo
 
 
 def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
-    """Raises ArtefactError for other names, shapes or kinds of numbers than `own` has, and for inf and NaN."""
+    """Raises ArtefactError for names, shapes or kinds of numbers other than those of `own`, and for inf and NaN."""
     odd = sorted(own.keys() ^ tensors.keys()) or [
         name
         for name in own
@@ -148,12 +148,12 @@ def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: 
             fix="load them with the settings and the version of gnomon they were trained with.",
         )
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor.to(own[name].dtype)).all():  # a large float64 is none any more as a float32
-            raise ArtefactError(f"{name} holds a weight that is not a finite number.", where=where, fix=OTHER)
+        if not torch.isfinite(tensor.to(own[name].dtype)).all():  # a large float64 becomes infinite as a float32
+            raise ArtefactError(f"{name} has a weight that is not a finite number.", where=where, fix=OTHER)
 
 
 def _counters(data: bytes, where: str) -> Counters:
-    """The counters in `data`: exactly those there are, each of its type. Raises ArtefactError."""
+    """The counters in `data`: exactly the known ones, each of its type. Raises ArtefactError."""
     try:
         values = parse_json(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""CPU threads: how many a run uses, by a table, so that it repeats at any load; or by the load, when asked to."""
+"""CPU threads: how many a run uses, by a table, so that it repeats at any load; or, on request, by the load."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Literal
 import torch
 
 Chosen = int | Literal["adaptive"] | None  # as the settings have it
-PER_THREAD = 2e7  # multiply-adds of a step's forward pass that one more thread is worth its waiting for
-WINDOW = 1.0  # seconds of steps that a pace is taken over
-SETTLED = 30.0  # seconds between two tries of the other number
+PER_THREAD = 2e7  # multiply-adds of a step's forward pass that make one more thread worth its waiting
+WINDOW = 1.0  # seconds of steps over which the pace is measured
+SETTLED = 30.0  # seconds between two trials of the other number
 STARVED = 0.8  # share of the chosen threads' CPU time below which the processors are being shared
 
 
 def threads_for(multiply_adds: float, cores: int) -> int:
     """The number for steps of this size (forward, all examples of the batch) on so many cores: never by timing.
 
-    Another number adds in another order and ends with other weights. Two threads take turns waiting for each other,
+    Another number adds in another order and leads to other weights. Two threads take turns waiting for each other,
     and while they wait they spin: at 15 million multiply-adds a step takes 0.6 ms on one thread and 0.45 ms on two
-    cores that nobody else uses, but 7 to 200 ms where other programs want them (docs/log.md). So two from 40 million.
+    idle cores, but 7 to 200 ms if other programs use them (docs/log.md). So two from 40 million on.
     """
     return max(1, min(cores, int(multiply_adds / PER_THREAD)))
 
 
 @contextmanager
 def using(chosen: Chosen) -> Iterator[None]:
-    """Inside, torch has as many threads as the setting says (None, adaptive: as it has); those of before afterwards."""
+    """Inside, torch has as many threads as the setting says (None, adaptive: as many as now); afterwards as before."""
     before = torch.get_num_threads()
     if isinstance(chosen, int):
         torch.set_num_threads(chosen)
@@ -43,14 +43,14 @@ class Threads:
 
     The threads of one operator wait for each other, and while they wait they spin. When another program takes one of
     the processors, all of them wait for the one that does not run: steps take three to seven times as long, and one
-    thread is faster than many. On a machine with nothing else to do the number never changes; where it does, the run
+    thread is faster than many. On an otherwise idle machine the number never changes; if it does, the run
     does not repeat bit for bit.
     """
 
     def __init__(self, chosen: int, *, adaptive: bool = False) -> None:
         self.chosen = self.now = chosen
         self.fixed = not adaptive or chosen == 1
-        self.rejected_pace: float | None = None  # steps a second with the other number, while this one is tried
+        self.rejected_pace: float | None = None  # steps per second with the other number, while this one is tried
         self.settled_until = 0.0
         self._open_window()
 
@@ -59,7 +59,7 @@ class Threads:
         return time.monotonic(), 0.0 if self.fixed else time.process_time()
 
     def end_step(self, started: tuple[float, float]) -> float:
-        """Count the step; the seconds it took."""
+        """Count the step and return the seconds it took."""
         now = time.monotonic()
         took = now - started[0]
         if not self.fixed:
@@ -71,7 +71,7 @@ class Threads:
         return took
 
     def _decide(self, now: float) -> None:
-        """At the end of a window: keep the number, try the other one, or end a try."""
+        """At the end of a window: keep the number, try the other one, or end a trial."""
         pace = self.steps / self.seconds
         is_starved = self.cpu_seconds < STARVED * self.now * self.seconds
         if self.rejected_pace is not None:

@@ -22,7 +22,7 @@ from gnomon.nn.groups import set_training
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, Judged, build_state, step
-from gnomon.training.samplers import Sampler, batches_an_epoch, every_example
+from gnomon.training.samplers import Sampler, batches_per_epoch, every_example
 from gnomon.training.state import TrainingState
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, own_threads_and_randomness, watched_threads
@@ -134,7 +134,7 @@ def is_worth_a_test(session: Session) -> bool:
     """Whether `fit` runs a range test unasked: nobody chose a rate, none was tuned for this rule, and it is cheap."""
     settings = session.settings
     total, batch_size = len(session.prepared.splits["train"]), settings.optimiser.batch_size
-    steps = (settings.stop.epochs or 1) * batches_an_epoch(total, batch_size or total)
+    steps = (settings.stop.epochs or 1) * batches_per_epoch(total, batch_size or total)
     is_open = RATE not in session.given and settings.schedule.name != "discrete"
     return is_open and settings.optimiser.name in UNTUNED and steps * CHEAP >= STEPS
 

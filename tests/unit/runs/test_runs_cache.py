@@ -45,7 +45,7 @@ def names(cache: Cache) -> list[str]:
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
-def test_what_was_kept_is_found_with_its_bytes_and_facts(cache):
+def test_a_kept_entry_is_found_with_its_bytes_and_metadata(cache):
     put(cache, KEY, b"some bytes")
     found = Cache(cache.path).find(KEY)
     assert bytes(found.files["0.bin"]) == b"some bytes"
@@ -53,13 +53,13 @@ def test_what_was_kept_is_found_with_its_bytes_and_facts(cache):
     assert cache.find(OTHER) is None
 
 
-def test_what_is_found_cannot_be_written_to(cache):
+def test_found_entries_cannot_be_written_to(cache):
     put(cache, KEY)
     with pytest.raises(TypeError):
         cache.find(KEY).files["0.bin"][0] = 1
 
 
-def test_what_is_in_use_stays_readable_when_it_is_deleted(cache):
+def test_an_entry_in_use_stays_readable_when_deleted(cache):
     put(cache, KEY, b"some bytes")
     found = cache.find(KEY)
     writer.remove(cache.path / KEY)
@@ -93,7 +93,7 @@ def test_an_entry_that_is_a_link_is_not_followed(cache, tmp_path):
     assert cache.find(KEY) is None
 
 
-def test_what_is_not_kept_leaves_nothing(cache):
+def test_an_entry_not_kept_leaves_nothing(cache):
     with suppress(ZeroDivisionError), cache.making(KEY, 1) as place:
         (place / "0.bin").write_bytes(b"half")
         _ = 1 / 0
@@ -104,7 +104,7 @@ def test_what_is_not_kept_leaves_nothing(cache):
 
 
 # --- several processes, and the end of some ---------------------------------------------------------------------------
-def test_of_many_that_want_the_same_one_makes_it_and_the_others_wait_for_it(cache, monkeypatch):
+def test_one_of_many_processes_makes_an_entry_and_the_others_wait(cache, monkeypatch):
     monkeypatch.setattr(caches, "SECONDS_BETWEEN_TRIES", 0.001)
     made, found = [], []
 
@@ -149,7 +149,7 @@ def maker(cache):
     process.communicate()
 
 
-def test_the_work_of_a_killed_process_is_begun_anew(cache, maker):
+def test_the_work_of_a_killed_process_is_restarted(cache, maker):
     maker.send_signal(signal.SIGKILL)
     maker.wait()
     assert cache.find(KEY) is None
@@ -159,7 +159,7 @@ def test_the_work_of_a_killed_process_is_begun_anew(cache, maker):
     assert names(cache) == [KEY]
 
 
-def test_what_killed_processes_left_is_cleared_and_what_living_ones_make_is_not(cache, maker):
+def test_leftovers_of_killed_processes_are_removed_and_files_of_live_ones_kept(cache, maker):
     (cache.path / f"{OTHER}.tmp").mkdir()
     (cache.path / f"{OTHER}.tmp" / "0.bin").write_bytes(b"half")
     (cache.path / f"{OTHER}.tmp-123").mkdir()
@@ -173,7 +173,7 @@ def test_what_killed_processes_left_is_cleared_and_what_living_ones_make_is_not(
 
 
 # --- room -------------------------------------------------------------------------------------------------------------
-def test_the_entries_used_longest_ago_make_room(cache, monkeypatch):
+def test_the_least_recently_used_entries_are_evicted(cache, monkeypatch):
     for key in (KEY, OTHER, THIRD):
         put(cache, key, bytes(1000))
         os.utime(cache.path / key, ns=(0, 10**9 * len(names(cache))))
@@ -184,7 +184,7 @@ def test_the_entries_used_longest_ago_make_room(cache, monkeypatch):
     assert names(cache) == [KEY, THIRD, "d" * 64]
 
 
-def test_what_is_larger_than_its_share_of_the_disk_is_not_kept_and_costs_the_others_nothing(cache, monkeypatch):
+def test_an_entry_over_its_share_of_the_disk_is_not_kept_and_evicts_nothing(cache, monkeypatch):
     put(cache, KEY)
     monkeypatch.setattr(writer, "free_bytes", lambda _path: 100_000)
     with cache.making(OTHER, 30_000) as place:
@@ -192,7 +192,7 @@ def test_what_is_larger_than_its_share_of_the_disk_is_not_kept_and_costs_the_oth
     assert names(cache) == [KEY]
 
 
-def test_a_full_disk_is_told_and_leaves_no_file(cache, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_no_file(cache, monkeypatch):
     def full(*_arguments):
         raise OSError(28, "No space left on device")
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told_and_leaves_no_file(cache, monkeypatch):
     assert names(cache) == []
 
 
-def test_a_disk_without_locks_keeps_nothing(cache, monkeypatch):
+def test_a_disk_without_locks_caches_nothing(cache, monkeypatch):
     def refuse(*_arguments):
         raise OSError(37, "No locks available")
 
@@ -215,7 +215,7 @@ def test_a_disk_without_locks_keeps_nothing(cache, monkeypatch):
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------
-def test_it_lies_where_the_system_wants_caches_and_its_owner_alone_may_enter(tmp_path, monkeypatch):
+def test_it_is_where_the_system_keeps_caches_and_private_to_its_owner(tmp_path, monkeypatch):
     monkeypatch.delenv("GNOMON_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for base, path in [("", "home/.cache/gnomon"), ("elsewhere", "home/.cache/gnomon"), (f"{tmp_path}/x", "x/gnomon")]:
@@ -224,7 +224,7 @@ def test_it_lies_where_the_system_wants_caches_and_its_owner_alone_may_enter(tmp
         assert stat.S_IMODE((tmp_path / path).stat().st_mode) == 0o700
 
 
-def test_it_lies_where_the_user_says_or_nowhere(tmp_path, monkeypatch):
+def test_it_is_where_the_user_says_or_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("GNOMON_CACHE", "here")
     assert own_cache().path == tmp_path / "here"
     monkeypatch.setenv("GNOMON_CACHE", "off")

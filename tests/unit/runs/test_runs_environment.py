@@ -28,7 +28,7 @@ def test_it_names_what_the_run_was_made_with():
     assert abs(age.total_seconds()) < 60
 
 
-def test_it_says_neither_who_nor_where(monkeypatch):
+def test_it_names_neither_user_nor_machine(monkeypatch):
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setattr(sys, "argv", ["/home/alice/bin/gnomon", "fit", "/home/alice/photos"])
     text = json.dumps(describe_environment())
@@ -73,7 +73,7 @@ def test_the_value_after_a_secret_option_is_not_shown(monkeypatch):
     assert command([]) == []
 
 
-def test_a_machine_that_says_little_is_described_all_the_same(monkeypatch):
+def test_a_machine_with_little_information_is_described_all_the_same(monkeypatch):
     def fail(*arguments, **options):
         raise OSError
 

@@ -47,7 +47,7 @@ def test_the_time_in_the_name_is_utc(tmp_path):
     assert run.path.name == "20251231-180000-screws"
 
 
-def test_a_second_run_of_the_same_second_gets_a_number_and_is_the_latest(run, tmp_path):
+def test_a_second_run_in_the_same_second_gets_a_number_and_is_the_latest(run, tmp_path):
     second = RunFolder.create(tmp_path / "runs", "sorting", "screws", now=NOW)
     third = RunFolder.create(tmp_path / "runs", "sorting", "screws", now=NOW)
     assert second.path.name == "20261121-101500-screws-2"
@@ -78,7 +78,7 @@ def test_a_pointer_to_elsewhere_is_refused(run, tmp_path, target):
         find("latest", tmp_path / "runs")
 
 
-def test_what_is_no_run_is_told(run, tmp_path):
+def test_something_that_is_not_a_run_is_reported(run, tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         RunFolder.open(tmp_path / "none")
     with pytest.raises(UsageError, match="has no runs yet"):
@@ -103,7 +103,7 @@ def test_a_manifest_that_does_not_say_what_the_run_is_is_refused(run):
     ("a\nb\x1b[31m\u202ec", "a-b-[31m-c"), ("", "run"), ("...", "run"), ("\udcff", "run"), ("für 猫", "für-猫"),
     ("x" * 300, "x" * 200), ("é" * 300, "é" * 100), ('a:b*c?"d', "a-b-c--d"),
 ])  # fmt: skip
-def test_names_are_made_fit_for_every_file_system(text, name):
+def test_names_are_made_valid_for_every_file_system(text, name):
     assert safe_name(text) == name
 
 
@@ -123,7 +123,7 @@ def test_a_run_of_any_name_can_be_made_and_opened(tmp_path):
 
 
 # --- saving and loading -----------------------------------------------------------------------------------------------
-def test_what_is_saved_comes_back(run):
+def test_saved_values_come_back(run):
     settings = from_flat({"epochs": 3, "learning_rate": 0.02})
     run.save_settings(settings, ["stop.epochs"])
     run.save_environment(ENVIRONMENT)
@@ -169,7 +169,7 @@ def test_saving_the_same_again_writes_nothing(run, monkeypatch):
     run.save_data({"a": 1})
 
 
-def test_what_is_not_there_yet_is_told_with_the_way_to_get_it(run):
+def test_a_missing_artefact_is_reported_with_the_way_to_get_it(run):
     with pytest.raises(UsageError, match=r"has no diagnosis\.json yet.*gnomon fit --resume"):
         run.load_diagnosis()
     with pytest.raises(UsageError, match=r"has no predictions/dev\.parquet yet"):
@@ -180,7 +180,7 @@ def test_what_is_not_there_yet_is_told_with_the_way_to_get_it(run):
     assert run.best_checkpoint() is None
 
 
-def test_a_saved_file_that_is_gone_is_named(run):
+def test_a_missing_saved_file_is_named(run):
     run.save_data({"a": 1})
     (run.path / "data.json").unlink()
     with pytest.raises(ArtefactError, match=r"data\.json: is missing"):
@@ -189,7 +189,7 @@ def test_a_saved_file_that_is_gone_is_named(run):
     assert run.load_data() == card()
 
 
-def test_report_and_figures_are_free_to_go(run):
+def test_report_and_figures_may_be_deleted(run):
     assert run.save_report("<html>").read_text() == "<html>"
     assert run.save_figure("confusion matrix.svg", b"<svg>").name == "confusion-matrix.svg"
     shutil.rmtree(run.path / "figures")
@@ -197,7 +197,7 @@ def test_report_and_figures_are_free_to_go(run):
     assert run.check().bad == ()
 
 
-def test_a_table_that_is_no_parquet_is_refused(run):
+def test_a_table_that_is_not_parquet_is_refused(run):
     run._save("predictions/dev.parquet", b"PAR1 but not really PAR1")
     with pytest.raises(ArtefactError, match=r"dev\.parquet: is not a Parquet table"):
         run.load_predictions("dev")
@@ -210,7 +210,7 @@ def test_json_that_could_not_be_read_back_is_not_written(run, monkeypatch):
     assert not (run.path / "data.json").exists()
 
 
-def test_a_reader_beside_a_writer_gets_the_old_or_the_new(run, monkeypatch):
+def test_a_reader_during_a_write_gets_the_old_or_the_new(run, monkeypatch):
     run.save_data(card("1"))
     other, real, done = RunFolder.open(run.path), reader.verified, []
 
@@ -243,7 +243,7 @@ def test_a_run_is_changed_only_under_its_lock(tmp_path, change):
     assert sorted(tmp_path.rglob("*")) == sorted([*before, run.path / "lock"])
 
 
-def test_taking_the_lock_clears_what_was_left_and_nothing_else(tmp_path):
+def test_taking_the_lock_removes_leftovers_and_nothing_else(tmp_path):
     run = RunFolder.create(tmp_path, "sorting", "screws")
     with run.lock():
         run.save_checkpoint(5, {"a": b"1"})
@@ -287,7 +287,7 @@ def test_order_is_by_saving_not_by_step_name_or_clock(run):
     assert steps(run) == [50, 60]
 
 
-def test_what_was_just_written_is_never_deleted(run):
+def test_a_just_written_entry_is_never_deleted(run):
     run.save_checkpoint(9, {"a": b"1"}, is_best=True)
     for step in (8, 7, 6):
         run.save_checkpoint(step, {"a": b"2"}, keep=1)
@@ -307,7 +307,7 @@ def test_impossible_checkpoints_are_refused(run, step, keep):
         run.save_checkpoint(step, {"a": b""}, keep=keep)
 
 
-def test_a_checkpoint_without_its_step_is_left_out_and_said(run):
+def test_a_checkpoint_without_its_step_is_ignored_with_a_note(run):
     run.save_checkpoint(1, {"a": b"1"})
     writer.commit_folder(run.path / "checkpoints" / "00000002", {"a": b"2"}, {"step": "2"})
     checkpoint = run.latest_checkpoint()
@@ -426,14 +426,14 @@ def test_every_journal_is_read_by_check_and_a_torn_or_damaged_one_listed(run, na
     assert [(bad.name, bad.why[:17]) for bad in run.check().bad] == [(path.name, "line 1 is damaged")]
 
 
-def test_a_run_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_run_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "runs").write_bytes(b"")
     with pytest.raises(MachineError) as told:
         RunFolder.create(tmp_path / "runs", "sorting", "screws")
     assert told.value.fix
 
 
-def test_a_manifest_can_be_read_by_people_and_any_json_reader(run):
+def test_a_manifest_is_readable_by_people_and_any_json_reader(run):
     run.save_data({"a": 1})
     manifest = json.loads((run.path / "manifest.json").read_text())
     assert manifest["task"] == "sorting"

@@ -45,7 +45,7 @@ def test_any_record_comes_back_from_its_line(record):
 
 
 @given(st.data())
-def test_a_line_with_any_one_bit_flipped_is_not_believed(data):
+def test_a_line_with_any_one_bit_flipped_is_rejected(data):
     line = encode_line({"step": 3, "text": "a b"})
     place = data.draw(st.integers(0, len(line) * 8 - 1))
     flipped = bytearray(line)
@@ -66,12 +66,12 @@ def test_a_journal_never_written_is_empty(tmp_path):
 
 
 @pytest.mark.parametrize("record", [{}, {"crc": 1}])
-def test_records_that_could_not_be_told_apart_are_refused(journal, record):
+def test_ambiguous_records_are_refused(journal, record):
     with pytest.raises(ValueError, match="at least one key, and none called 'crc'"):
         journal.append(record)
 
 
-def test_cut_at_every_byte_the_whole_lines_are_kept_and_writing_goes_on(journal, tmp_path):
+def test_truncated_at_any_byte_whole_lines_are_kept_and_writing_continues(journal, tmp_path):
     data = (tmp_path / "history.jsonl").read_bytes()
     ends = [number + 1 for number, byte in enumerate(data) if byte == ord("\n")]
     for size in range(len(data) + 1):
@@ -84,7 +84,7 @@ def test_cut_at_every_byte_the_whole_lines_are_kept_and_writing_goes_on(journal,
         assert Journal(tmp_path, "torn.jsonl").read() == [*RECORDS[:whole], {"step": 99}]
 
 
-def test_a_last_line_with_pages_of_zeros_is_a_torn_one(journal, tmp_path):
+def test_a_last_line_with_pages_of_zeros_counts_as_torn(journal, tmp_path):
     path = tmp_path / "history.jsonl"
     data = path.read_bytes()
     path.write_bytes(data + encode_line({"step": 4, "text": "x" * 50})[:20] + bytes(30) + b"\n")
@@ -103,7 +103,7 @@ def test_a_damaged_line_is_named_by_number(journal, tmp_path, line):
         journal.read()
 
 
-def test_a_newline_that_became_something_else_is_damage_not_a_torn_line(journal, tmp_path):
+def test_a_changed_newline_is_damage_not_a_torn_line(journal, tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
     with pytest.raises(ArtefactError, match="line 4 is damaged"):
@@ -125,7 +125,7 @@ def test_the_first_records_are_kept_for_a_resume(journal, tmp_path):
     assert journal.read() == [*RECORDS[:2], {"step": 2}]
 
 
-def test_records_that_are_gone_are_noticed(journal, tmp_path):
+def test_missing_records_are_noticed(journal, tmp_path):
     with pytest.raises(ArtefactError, match="has 4 records where the run has written 5"):
         journal.keep_first(5)
     (tmp_path / "history.jsonl").unlink()
@@ -143,7 +143,7 @@ def test_a_line_nested_too_deeply_is_damage_not_a_crash(tmp_path):
         Journal(tmp_path, "deep.jsonl").read()
 
 
-def test_whoever_may_not_write_does_not(tmp_path):
+def test_without_permission_nothing_is_written(tmp_path):
     def refuse():
         raise RuntimeError("not now")
 

@@ -32,7 +32,7 @@ def test_a_second_lock_is_refused_naming_the_holder_and_the_run(tmp_path):
     try_lock(tmp_path / "lock")
 
 
-def test_an_error_inside_lets_go_of_the_lock(tmp_path):
+def test_an_error_inside_releases_the_lock(tmp_path):
     with pytest.raises(ValueError, match="inside"), RunLock(tmp_path / "lock"):
         raise ValueError("inside")
     try_lock(tmp_path / "lock")
@@ -84,7 +84,7 @@ def test_a_holder_on_another_machine_or_of_another_user_is_named(tmp_path, monke
             try_lock(path)
 
 
-def test_a_full_disk_costs_the_note_not_the_lock(tmp_path, monkeypatch):
+def test_a_full_disk_loses_the_note_but_keeps_the_lock(tmp_path, monkeypatch):
     def full(descriptor, data):
         raise OSError(28, "no space left on device")
 
@@ -94,7 +94,7 @@ def test_a_full_disk_costs_the_note_not_the_lock(tmp_path, monkeypatch):
         try_lock(tmp_path / "lock")
 
 
-def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch):
     def refuse(descriptor, how):
         raise OSError(37, "No locks available")
 

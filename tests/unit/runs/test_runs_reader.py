@@ -58,7 +58,7 @@ def test_a_hard_link_is_refused(root, tmp_path):
 @pytest.mark.parametrize(
     "name", ["../secret", "c/../../secret", "/etc/passwd", "c/../c/a.bin", "c/./../../root-other/x"]
 )
-def test_ways_out_of_the_run_are_refused(root, name):
+def test_paths_out_of_the_run_are_refused(root, name):
     refused(root, name, match="outside of its run")
 
 
@@ -84,7 +84,7 @@ def test_a_larger_file_than_expected_is_not_read(root):
         reader.read_file(root, "c/a.bin", limit=6)
 
 
-def test_a_file_exchanged_while_it_is_opened_is_refused(root, monkeypatch):
+def test_a_file_swapped_while_it_is_opened_is_refused(root, monkeypatch):
     real = os.open
 
     def exchange(path, flags, *more):
@@ -108,7 +108,7 @@ def test_a_link_put_there_after_the_check_is_refused(root, monkeypatch):
     (OSError(24, "too many open files"), MachineError, "ulimit -n"),
     (OSError(5, "Input/output error"), ArtefactError, "Input/output error"),
 ])  # fmt: skip
-def test_what_the_system_says_is_told(root, monkeypatch, error, kind, match):
+def test_errors_of_the_system_are_passed_on(root, monkeypatch, error, kind, match):
     def fail(*arguments):
         raise error
 
@@ -152,7 +152,7 @@ def test_a_manifest_without_files_is_refused(root, files):
         reader.read_folder(root, "c")
 
 
-def test_a_later_format_is_told_as_such(root):
+def test_a_later_format_is_reported_as_such(root):
     with_manifest(root, format=2)
     with pytest.raises(
         ArtefactError, match=r"has format 2; this gnomon reads format 1\. Fix: use the gnomon that wrote it"
@@ -160,7 +160,7 @@ def test_a_later_format_is_told_as_such(root):
         reader.read_folder(root, "c")
 
 
-def test_a_nested_before_is_accepted_only_one_deep_in_what_it_allows(root):
+def test_a_nested_before_is_accepted_only_one_level_deep(root):
     good = reader.read_manifest(root, f"c/{MANIFEST}")["files"]["a.bin"]
     other = {"size": 1, "sha256": "0" * 64}
     assert reader.verified(root, "c/a.bin", {**other, "before": good}) == b"content"
@@ -203,7 +203,7 @@ def test_a_sealed_value_comes_back_and_any_flipped_bit_is_found(value, data):
         decode_sealed(bytes(flipped), "x")
 
 
-def test_damage_that_json_reads_over_is_found():
+def test_damage_that_json_parsing_misses_is_found():
     sealed = encode_sealed({"name": "é"})
     assert b"\\u00e9" in sealed
     with pytest.raises(ArtefactError, match="damaged"):

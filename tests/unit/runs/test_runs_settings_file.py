@@ -32,7 +32,7 @@ some_settings = st.fixed_dictionaries(
 
 
 @given(some_settings)
-def test_any_settings_come_back_with_what_was_given(values):
+def test_any_settings_come_back_with_those_the_user_set(values):
     settings = from_flat(values)
     text = to_toml(settings, values)
     again, given_keys = from_toml(text.encode(), "settings.toml")
@@ -41,7 +41,7 @@ def test_any_settings_come_back_with_what_was_given(values):
     assert tomllib.loads(text)["given"] == [key for key in flat(settings) if key in values]
 
 
-def test_each_value_stands_under_its_meaning_and_who_chose_it():
+def test_each_value_is_listed_with_its_meaning_and_source():
     lines = to_toml(from_flat({"learning_rate": 0.01, "epochs": 7}), ["optimiser.learning_rate"]).splitlines()
     assert lines[lines.index("learning_rate = 0.01") - 1].endswith("(given by you)")
     assert lines[lines.index("epochs = 7") - 1].endswith("(chosen by gnomon)")

@@ -26,7 +26,7 @@ def column(name, values, dtype=None):
     return GOOD.with_columns(pl.Series(name, values, dtype=dtype))
 
 
-def test_what_a_run_saves_is_taken():
+def test_what_a_run_saves_is_accepted():
     more = GOOD.with_columns(pl.lit("x").alias("tag.t"), pl.lit(0.5, pl.Float32).alias("p.cat"), pl.lit(1).alias("own"))
     nothing = more.with_columns(pl.lit(None, pl.Float64).alias("confidence"), pl.lit(math.nan).alias("loss"))
     for table in (GOOD, more, nothing, GOOD.with_columns(pl.col("id").cum_count().cast(pl.UInt32))):
@@ -58,7 +58,7 @@ def test_what_a_run_saves_is_taken():
         (column("own", [[1], [2], [3]]), "column own is of type List"),
     ],
 )
-def test_a_table_of_predictions_that_is_none_is_refused_by_column(table, told):
+def test_an_invalid_table_of_predictions_is_refused_by_column(table, told):
     with pytest.raises(ArtefactError, match=rf"f: is not the table it should be: .*{told}"):
         tables.read_predictions(parquet(table), "f")
 
@@ -75,12 +75,12 @@ def test_splits_and_leaks_are_of_known_splits():
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"x" * 1000])
-def test_what_is_no_parquet_is_refused(data):
+def test_files_that_are_not_parquet_are_refused(data):
     with pytest.raises(ArtefactError, match="is not a Parquet table"):
         tables.read_splits(data, "f")
 
 
-def test_a_small_file_of_many_rows_is_refused_before_it_unfolds():
+def test_a_small_file_with_many_rows_is_refused_before_it_is_unpacked():
     many = pl.DataFrame(
         {"id": pl.repeat("a", 20_000_000, eager=True), "split": pl.repeat("dev", 20_000_000, eager=True)}
     )

@@ -30,19 +30,19 @@ def words(store, split="dev"):
     return {(one.saying.example, one.saying.kind, one.saying.tag): one.saying.value for one in store.in_force(split)}
 
 
-def test_reading_what_nobody_wrote_makes_no_file(store, tmp_path):
+def test_reading_a_missing_file_does_not_create_it(store, tmp_path):
     assert (store.tags(), store.in_force("dev"), store.since(0)) == ({}, [], (0, []))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_last_word_wins_and_the_history_has_them_all(store):
+def test_the_last_event_wins_and_the_history_has_all(store):
     store.say([tagged("a", value="1")], "ann")
     store.say([tagged("a", value="0")], "bob")
     assert words(store) == {("a", "tag", "dog"): "0"}
     assert [(each["who"], each["value"]) for each in store.history("dev", "a")] == [("ann", "1"), ("bob", "0")]
 
 
-def test_undo_takes_back_ones_own_last_word_and_leaves_that_of_others(store):
+def test_undo_reverts_ones_own_last_event_and_not_that_of_others(store):
     store.say([tagged("a", value="1")], "ann")
     store.say([tagged("a", value="0")], "bob")
     assert [one.example for one in store.undo("ann")] == ["a"]
@@ -53,7 +53,7 @@ def test_undo_takes_back_ones_own_last_word_and_leaves_that_of_others(store):
     assert [each["undone"] for each in store.history("dev", "a") if each["kind"] == "tag"] == [1, 1]
 
 
-def test_what_was_said_at_once_is_undone_at_once(store):
+def test_events_recorded_together_are_undone_together(store):
     store.say([tagged("a"), tagged("b"), Saying("dev", "c", "look")], "ann")
     store.say([Saying("dev", "d", "look")], "ann")
     store.undo("ann")
@@ -69,7 +69,7 @@ def test_undo_of_a_change_brings_back_what_was_before(store):
     assert words(store) == {("a", "comment", ""): "first"}
 
 
-def test_tags_begin_where_they_were_made_and_end_and_come_back(store):
+def test_tags_begin_where_they_were_created_and_can_end_and_return(store):
     store.say([Saying("dev", "a", "look")], "ann")
     store.say([Saying("", "", "new", "dog")], "ann")
     assert store.tags() == {"dog": 2}
@@ -79,7 +79,7 @@ def test_tags_begin_where_they_were_made_and_end_and_come_back(store):
     assert store.tags() == {"dog": 2}
 
 
-def test_others_learn_what_changed_since(store):
+def test_other_readers_get_what_changed_since(store):
     store.say([tagged("a")], "ann")
     here, _ = store.since(0)
     store.say([tagged("b")], "bob")
@@ -95,7 +95,7 @@ def test_splits_do_not_mix(store):
     assert set(words(store, "train")) == {("a", "look", "")}
 
 
-def test_any_text_comes_back_as_it_was(store):
+def test_any_text_comes_back_unchanged(store):
     odd = ["", "a\0b", "'; DROP TABLE events; --", "\u202eevil", "x" * 300, "\n\t", "😀"]
     store.say([tagged(one) for one in odd], "ann")
     assert {key[0] for key in words(store)} == set(odd)
@@ -106,7 +106,7 @@ def test_a_text_without_end_is_refused(store):
         store.say([Saying("dev", "a", "comment", "", "x" * (MAX_TEXT + 1))], "ann")
 
 
-def test_a_file_that_is_no_file_of_tags_is_refused(store, tmp_path):
+def test_a_file_that_is_not_a_tags_file_is_refused(store, tmp_path):
     (tmp_path / "tags.sqlite").write_bytes(b"this is not a database, and is long enough to be looked at" * 20)
     with pytest.raises(ArtefactError, match="not a file of tags"):
         store.tags()
@@ -170,7 +170,7 @@ def writers(folder, number, count):
     return [subprocess.Popen([sys.executable, "-c", WRITER, str(folder), f"w{i}", str(count)]) for i in range(number)]
 
 
-def test_four_processes_that_begin_at_once_lose_nothing(tmp_path):
+def test_four_processes_starting_at_once_lose_nothing(tmp_path):
     assert [each.wait(60) for each in writers(tmp_path, 4, 50)] == [0] * 4
     assert len(words(TagStore(tmp_path))) == 200
 
@@ -184,7 +184,7 @@ def test_sixteen_writers_of_a_thousand_tags_lose_none_and_wait_for_each_other(tm
     assert is_sound(store.path)
 
 
-def test_a_killed_writer_leaves_a_sound_file_with_all_it_had_said(tmp_path):
+def test_a_killed_writer_leaves_an_intact_file_with_all_it_had_acknowledged(tmp_path):
     (writer,) = writers(tmp_path, 1, 10**6)
     end = time.monotonic() + 30
     while TagStore(tmp_path).since(0)[0] < 20 and time.monotonic() < end:
@@ -247,13 +247,13 @@ def test_a_cell_of_another_type_or_size_is_named_and_not_shown(tmp_path, cell):
         store.since(0), store.history("dev", "a")
 
 
-def test_a_text_for_a_place_is_named(tmp_path):
+def test_a_text_in_place_of_a_position_is_named(tmp_path):
     store = spoilt(tmp_path, "UPDATE events SET undone = 'no', kind = 'tag'")
     with pytest.raises(ArtefactError, match="a undone is a text"):
         store.history("dev", "a")
 
 
-def test_work_that_does_not_end_is_ended(tmp_path, monkeypatch):
+def test_work_that_does_not_finish_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(tags, "LONGEST", 0.3)
     store, start = spoilt(tmp_path), time.monotonic()
     with pytest.raises(ArtefactError, match=r"takes more than 0\.3 s to read"), store._reading() as connection:

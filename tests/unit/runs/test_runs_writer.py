@@ -77,7 +77,7 @@ def test_a_failed_write_keeps_the_old_content(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a"]
 
 
-def test_the_room_of_a_disk_is_not_told_of_a_path_that_cannot_be(tmp_path):
+def test_no_free_space_is_reported_for_an_impossible_path(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(MachineError) as caught:
         writer.write_bytes(tmp_path / "a" / "b", b"new")
@@ -92,7 +92,7 @@ def test_a_link_is_replaced_not_followed(tmp_path):
     assert not (tmp_path / "a").is_symlink()
 
 
-def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
+def test_a_file_in_the_way_of_a_folder_is_reported(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(MachineError, match="is a file, not a folder"):
         writer.write_bytes(tmp_path / "a" / "b", b"x")
@@ -100,7 +100,7 @@ def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
         writer.make_folder(tmp_path / "a")
 
 
-def test_a_folder_that_cannot_be_synced_by_its_file_system_is_let_pass(tmp_path, monkeypatch):
+def test_a_folder_its_file_system_cannot_sync_is_accepted(tmp_path, monkeypatch):
     real = os.fsync
 
     def sync(descriptor):
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_synced_by_its_file_system_is_let_pass(tmp_path,
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
-def test_a_committed_folder_reads_back_with_its_facts(tmp_path):
+def test_a_committed_folder_reads_back_with_its_metadata(tmp_path):
     writer.commit_folder(tmp_path / "c", {"a": b"1", "b": b""}, {"step": 7})
     folder = reader.read_folder(tmp_path, "c")
     assert folder.files == {"a": b"1", "b": b""}
@@ -130,7 +130,7 @@ def test_names_that_leave_the_folder_are_refused_before_anything_is_written(tmp_
     assert names(tmp_path) == []
 
 
-def test_when_the_last_rename_fails_the_old_folder_is_back(tmp_path, monkeypatch):
+def test_when_the_last_rename_fails_the_old_folder_is_restored(tmp_path, monkeypatch):
     writer.commit_folder(tmp_path / "c", {"a": b"old"})
     real, seen = os.replace, []
 
@@ -183,7 +183,7 @@ def test_removing_takes_files_links_and_folders_and_follows_nothing(tmp_path):
     assert names(outside) == ["kept"]
 
 
-def test_leftovers_are_told_by_name():
+def test_leftovers_are_recognised_by_name():
     assert [
         name for name in (".tmp-1-ab", "000120.tmp-77", "a.tmp-b", "tmp-1", "model") if writer.is_leftover(name)
     ] == [
@@ -192,7 +192,7 @@ def test_leftovers_are_told_by_name():
     ]
 
 
-def test_a_pointer_moves_in_one_step_and_becomes_text_where_links_cannot_be_made(tmp_path, monkeypatch):
+def test_a_pointer_moves_atomically_and_becomes_text_without_links(tmp_path, monkeypatch):
     writer.point(tmp_path / "latest", "a")
     writer.point(tmp_path / "latest", "b")
     assert os.readlink(tmp_path / "latest") == "b"
@@ -202,14 +202,14 @@ def test_a_pointer_moves_in_one_step_and_becomes_text_where_links_cannot_be_made
     assert names(tmp_path) == ["latest"]
 
 
-def test_a_folder_in_the_place_of_the_pointer_is_told(tmp_path):
+def test_a_folder_in_place_of_the_pointer_is_reported(tmp_path):
     (tmp_path / "latest").mkdir()
     with pytest.raises(MachineError, match="is a directory"):
         writer.point(tmp_path / "latest", "a")
     assert names(tmp_path) == ["latest"]
 
 
-def test_the_failed_end_of_a_line_is_taken_back(tmp_path, monkeypatch):
+def test_the_failed_end_of_a_line_is_undone(tmp_path, monkeypatch):
     writer.append_line(tmp_path / "log", b"one")
     real, calls = os.write, []
 
@@ -232,13 +232,13 @@ def test_an_unknown_fault_still_says_what_to_do(tmp_path, monkeypatch):
     assert told.value.fix.startswith("look at what is at that path")
 
 
-def test_a_second_io_error_is_told(tmp_path, monkeypatch):
+def test_a_second_io_error_is_reported(tmp_path, monkeypatch):
     fail(monkeypatch, "write", errno.EIO, times=2)
     with pytest.raises(MachineError, match="input/output error"):
         writer.write_bytes(tmp_path / "a", b"x")
     assert names(tmp_path) == []
 
 
-def test_free_bytes_looks_at_the_nearest_folder_there_is(tmp_path):
+def test_free_bytes_uses_the_nearest_existing_folder(tmp_path):
     there = os.statvfs(tmp_path)
     assert writer.free_bytes(tmp_path / "not" / "yet") == pytest.approx(there.f_bavail * there.f_frsize, rel=0.05)

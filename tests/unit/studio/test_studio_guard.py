@@ -55,7 +55,7 @@ def test_the_routes_are_these(client):
     }  # fmt: skip
 
 
-def test_what_is_public_is_what_this_page_says():
+def test_the_public_names_are_those_listed_here():
     assert {path for _, path in PUBLIC} == PUBLIC_PATHS
 
 
@@ -76,7 +76,7 @@ def test_every_route_by_every_method_refuses(client, place, attack):
     assert set(allowed) <= (about_tokens if passes_public else set())
 
 
-def test_a_right_request_passes(client, place):
+def test_a_valid_request_passes(client, place):
     assert client.ask("/")[0] == 200
     assert client.ask(place, headers={"sec-fetch-site": "same-origin"})[0] == 200
     assert client.ask(place, headers={"sec-fetch-site": "none"})[0] == 200  # typed, or a bookmark
@@ -112,7 +112,7 @@ def test_no_page_has_a_script_or_style_of_its_own(client, place):
         assert all("src=" in part for part in page.split("<script")[1:])
 
 
-def test_a_launch_link_lets_in_one_browser_once(client):
+def test_a_launch_link_works_for_one_browser_once(client):
     token = client.doorkeeper.new_token()
     status, headers, body = client.ask(f"/enter?token={token}", cookie=None)
     assert status == 200
@@ -148,16 +148,16 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(client, place):
     assert status >= 400
 
 
-def test_other_peoples_names_are_not_ours():
+def test_foreign_host_names_are_refused():
     assert host_names("127.0.0.1", 80) == {"127.0.0.1:80", "localhost:80", "[::1]:80"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "::"])
-def test_an_address_that_others_reach_is_refused(host, tmp_path):
+def test_an_address_reachable_by_others_is_refused(host, tmp_path):
     with pytest.raises(UsageError, match=r"i_know=yes|every address"):
         open_studio([tmp_path], host=host)
 
 
-def test_every_address_at_once_is_refused_even_if_meant(tmp_path):
+def test_listening_on_all_addresses_is_always_refused(tmp_path):
     with pytest.raises(UsageError, match="every address at once"):
         open_studio([tmp_path], host="0.0.0.0", knows=True)

@@ -25,14 +25,14 @@ def posted(client, path, value, method="POST"):
     return status, json.loads(found)
 
 
-def test_the_list_has_each_run_with_its_error_and_what_holds_it_back(client, place):
+def test_the_list_has_each_run_with_its_error_and_largest_gap(client, place):
     page = body(client, "/")
     assert f'href="{place}"' in page
     assert "10.0\u00a0%" in page
     assert "epochs=3" in page
 
 
-def test_a_search_is_no_run(planted, tmp_path):
+def test_a_search_is_not_a_run(planted, tmp_path):
     from gnomon.studio.library import Library
 
     assert len(Library([tmp_path / "runs"]).cards()[0]) == 1
@@ -60,7 +60,7 @@ def test_a_run_shows_its_ladder_matrix_settings_and_curves(client, place):
     assert f"{place}/errors/dev?target=cat&amp;prediction=dog" in page
 
 
-def test_a_run_that_has_not_ended_shows_its_curves_and_asks_again(client, tmp_path):
+def test_an_unfinished_run_shows_its_curves_and_refreshes(client, tmp_path):
     run = samples.plant(tmp_path / "runs", samples.predictions(30, 3), name="going", finished=False)
     here = f"/runs/{samples.run_id(run.path)}"
     with run.lock():  # a fit holds it
@@ -71,7 +71,7 @@ def test_a_run_that_has_not_ended_shows_its_curves_and_asks_again(client, tmp_pa
         assert "epoch 4" in body(client, f"{here}/live?was=running")
 
 
-def test_the_sheet_shows_errors_with_truth_and_answer(client, place):
+def test_the_sheet_shows_errors_with_label_and_prediction(client, place):
     page = body(client, f"{place}/errors/dev")
     assert page.count("<article") == 30
     assert "30 of 300 are wrong" in page
@@ -85,11 +85,11 @@ def test_a_sheet_whose_data_is_gone_says_so_and_shows_the_rest(client, place):
     assert page.count("<article") == 30
 
 
-def test_test_is_not_for_looking_at(client, place):
+def test_test_examples_are_not_shown(client, place):
     assert client.ask(f"{place}/errors/test")[0] == 404
 
 
-def test_a_tag_is_made_set_counted_undone_and_kept(client, place, planted, tmp_path):
+def test_a_tag_is_created_set_counted_undone_and_kept(client, place, planted, tmp_path):
     where = f"{place}/errors/dev"
     assert posted(client, f"{where}/tags", {"name": "dog"})[0] == 200
     first = int(re.search(r'data-position="(\d+)"', body(client, where))[1])
@@ -122,7 +122,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("wrong", NONSENSE)
-def test_what_makes_no_sense_is_refused_and_not_written(client, place, planted, wrong):
+def test_invalid_requests_are_refused_and_not_written(client, place, planted, wrong):
     status, _, _ = client.ask(f"{place}/errors/dev/say", "POST", json.dumps(wrong).encode())
     assert status in (404, 422)
     assert not (planted.path / "tags.sqlite").exists()
@@ -133,7 +133,7 @@ def test_a_tag_of_a_name_that_is_taken_is_refused(client, place):
     assert posted(client, f"{place}/errors/dev/tags", {"name": "  "})[0] == 422
 
 
-def test_an_example_shows_everything_ever_said_about_it(client, place):
+def test_an_example_shows_its_whole_tag_history(client, place):
     say = f"{place}/errors/dev/say"
     posted(client, say, {"sayings": [{"position": 3, "kind": "comment", "value": "is a fox"}]})
     posted(client, f"{place}/errors/dev/undo", {})
@@ -142,7 +142,7 @@ def test_an_example_shows_everything_ever_said_about_it(client, place):
     assert "(undone)" in page
 
 
-def test_every_tag_is_a_link_to_its_examples_and_their_union_is_none(client, place):
+def test_every_tag_except_the_total_links_to_its_examples(client, place):
     for name in ("dog", "blurred"):
         posted(client, f"{place}/errors/dev/tags", {"name": name})
     sayings = [{"position": 3, "kind": "tag", "tag": name, "value": "1"} for name in ("dog", "blurred", "label wrong")]
@@ -176,13 +176,13 @@ def test_two_runs_show_what_was_fixed_and_broken(client, planted, place, tmp_pat
     assert body(client, link).count("<article") == int(shown["broken"])
 
 
-def test_runs_on_other_data_are_said_not_to_compare(client, planted, tmp_path):
+def test_runs_on_other_data_are_marked_as_not_comparable(client, planted, tmp_path):
     other = samples.plant(tmp_path / "runs", samples.predictions(50, 5, ids=[f"z{i}" for i in range(50)]), name="other")
     page = body(client, f"/compare?run={samples.run_id(planted.path)}&run={samples.run_id(other.path)}")
     assert "no example of one is an example of the other" in page
 
 
-def test_csv_has_a_row_an_error_and_a_column_a_tag(client, place):
+def test_csv_has_one_row_per_error_and_one_column_per_tag(client, place):
     posted(client, f"{place}/errors/dev/tags", {"name": "=dog"})
     lines = body(client, f"{place}/sheet-dev.csv").splitlines()
     assert len(lines) == 31
@@ -201,7 +201,7 @@ def test_smoothing_is_the_bias_corrected_average():
     assert found.y == pytest.approx([1.0, 1.25 / 0.75, 2.125 / 0.875])
 
 
-def test_a_drawing_of_nothing_is_nothing_and_of_odd_numbers_is_a_drawing():
+def test_a_plot_of_nothing_is_empty_and_odd_numbers_can_be_plotted():
     def draw(values, **how):
         curve = curves.Curve("<b>", "a", range(len(values)), values)
         return curves.draw([curve], title="t", write=str, **how)
@@ -220,7 +220,7 @@ def test_a_smoothed_curve_keeps_its_zeros_until_the_logarithm():
     assert (smooth.count("M"), smooth.count("L")) == (1, 2)
 
 
-def test_a_run_that_is_gone_is_told_kindly_to_a_person_and_alike_for_all(client, place, planted):
+def test_a_missing_run_gets_a_friendly_page_the_same_for_all(client, place, planted):
     page = {"accept": "text/html"}
     assert client.ask(place, headers=page)[0] == 200
     planted.path.rename(planted.path.with_name("elsewhere"))
@@ -232,7 +232,7 @@ def test_a_run_that_is_gone_is_told_kindly_to_a_person_and_alike_for_all(client,
     assert client.ask(f"{place}/errors/dev/say", "POST", b'{"sayings": [{"position": 1, "kind": "look"}]}')[0] == 404
 
 
-def test_a_run_that_was_judged_anew_is_shown_anew(client, place, planted):
+def test_a_re_evaluated_run_is_shown_anew(client, place, planted):
     assert "30 of 300 are wrong" in body(client, f"{place}/errors/dev")
     with planted.lock():
         planted.save_predictions("dev", samples.predictions(300, 45))
@@ -246,7 +246,7 @@ def test_a_filter_is_in_the_address_so_that_a_reload_keeps_it(client, place):
     assert headers["hx-replace-url"] == "/?q=digits&sort=error"
 
 
-def test_of_many_runs_the_newest_are_read_first_and_the_rest_when_asked_again(tmp_path):
+def test_of_many_runs_the_newest_are_read_first_and_the_rest_later(tmp_path):
     from gnomon.studio.library import Library
 
     for day in (20, 21, 22):
@@ -261,7 +261,7 @@ def test_of_many_runs_the_newest_are_read_first_and_the_rest_when_asked_again(tm
     assert 'hx-trigger="every 200ms"' in page
 
 
-def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(client, place, planted):
+def test_damaged_predictions_are_reported_by_name_and_the_rest_of_the_run_is_shown(client, place, planted):
     (path,) = planted.path.glob("predictions/dev.parquet")
     path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
     page = {"accept": "text/html"}
@@ -272,7 +272,7 @@ def test_damaged_predictions_are_told_by_name_and_the_rest_of_the_run_is_shown(c
     assert client.ask("/", headers=page)[0] == 200
 
 
-def test_a_list_that_is_as_it_was_is_not_drawn_anew(client, tmp_path):
+def test_an_unchanged_list_is_not_redrawn(client, tmp_path):
     again = re.search(r'hx-get="([^"]*part=list[^"]*)"', body(client, "/"))[1].replace("&amp;", "&")
     assert client.ask(again)[0] == 204
     samples.plant(tmp_path / "runs", samples.predictions(300, 60), name="another")

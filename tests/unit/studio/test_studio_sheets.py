@@ -23,7 +23,7 @@ def share(live, name):
     return next(one for one in live.counts().mine if one.name == name)
 
 
-def test_the_sheet_offers_every_error_once_in_an_order_that_is_random_and_always_the_same(live, planted):
+def test_the_sheet_lists_every_error_once_in_a_fixed_random_order(live, planted):
     positions = live.positions(Filter())
     wrong = np.flatnonzero(live.sheet.table["error"].to_numpy() > 0)
     assert sorted(positions) == wrong.tolist()
@@ -31,7 +31,7 @@ def test_the_sheet_offers_every_error_once_in_an_order_that_is_random_and_always
     assert LiveSheet(open_sheet(planted), TagStore(planted.path)).positions(Filter()).tolist() == positions.tolist()
 
 
-def test_each_filter_lets_through_what_it_says(live):
+def test_each_filter_shows_what_it_says(live):
     table = live.sheet.table
     assert len(live.positions(Filter(show="all"))) == 300
     assert len(live.positions(Filter(show="right"))) == 270
@@ -46,7 +46,7 @@ def test_each_filter_lets_through_what_it_says(live):
     assert sure == sorted(sure, reverse=True)
 
 
-def test_a_filter_by_tag_takes_those_of_people_and_of_the_machine(live):
+def test_a_filter_by_tag_includes_human_and_automatic_tags(live):
     live.say([Saying("", "", "new", "dog")], "ann")
     first = live.positions(Filter())[:3]
     say(live, first)
@@ -67,7 +67,7 @@ def test_counts_move_as_one_tags(live):
     assert found.share.low < 0.2 < found.share.high
 
 
-def test_rows_looked_at_before_a_tag_began_are_not_yet_looked_at_for_it(live):
+def test_rows_reviewed_before_a_tag_began_are_not_reviewed_for_it(live):
     order = live.positions(Filter())
     live.say([Saying("dev", live.sheet.ids[p], "look") for p in order[:10]], "ann")
     live.say([Saying("", "", "new", "dog")], "ann")
@@ -77,7 +77,7 @@ def test_rows_looked_at_before_a_tag_began_are_not_yet_looked_at_for_it(live):
     assert share(live, "label wrong").looked == 11
 
 
-def test_undo_takes_the_counts_back(live):
+def test_undo_restores_the_counts(live):
     live.say([Saying("", "", "new", "dog")], "ann")
     order = live.positions(Filter())
     say(live, order[:3])
@@ -87,7 +87,7 @@ def test_undo_takes_the_counts_back(live):
     assert share(live, "dog") == before
 
 
-def test_two_who_tag_the_same_sheet_see_each_other(live, planted):
+def test_two_people_tagging_the_same_sheet_see_each_other(live, planted):
     other = LiveSheet(open_sheet(planted), TagStore(planted.path))
     here = other.seq
     live.say([Saying("", "", "new", "dog")], "ann")
@@ -101,12 +101,12 @@ def test_two_who_tag_the_same_sheet_see_each_other(live, planted):
     assert live.rows([position])[0].mine == ()
 
 
-def test_keys_go_to_tags_in_the_order_they_were_made(live):
+def test_keys_are_given_to_tags_in_order_of_creation(live):
     live.say([Saying("", "", "new", name) for name in ("dog", "blurred")], "ann")
     assert live.keys == {"dog": "1", "blurred": "2", "label wrong": "w"}
 
 
-def test_no_two_tags_have_one_key_and_none_has_a_key_that_does_something_else(live):
+def test_no_two_tags_share_a_key_and_none_has_a_reserved_key(live):
     live.say([Saying("", "", "new", f"tag {number}") for number in range(40)], "ann")
     assert live.keys["tag 9"] == "0"
     assert len(set(live.keys.values())) == len(live.keys)
@@ -126,7 +126,7 @@ def test_no_two_tags_have_one_key_and_none_has_a_key_that_does_something_else(li
         {"show": [""]},
     ],
 )
-def test_values_that_make_no_sense_are_as_if_not_given(query, live):
+def test_invalid_values_are_ignored(query, live):
     wanted = Filter.of(query)
     assert (wanted.low, wanted.order, wanted.show) == (None, "random", "errors")
     assert len(live.positions(wanted)) == 30

@@ -126,7 +126,7 @@ def test_gradients_are_autograds_with_dropout_and_weights(library, target, monke
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-6 * float(two.grad.abs().max()))
 
 
-def test_gradients_are_added_to_those_that_are_there():
+def test_gradients_are_added_to_existing_ones():
     torch.manual_seed(0)
     model = flattened(nn.Sequential(nn.Linear(300, 200), nn.ReLU(), nn.Linear(200, 3)))
     x, y = torch.randn(64, 300), torch.randint(0, 3, (64,))
@@ -168,11 +168,11 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_anything_else_is_left_to_autograd(name):
+def test_everything_else_is_left_to_autograd(name):
     assert DenseSteps.of(flattened(OTHERS[name]()), CPU) is None
 
 
-def test_a_table_without_categories_goes_by_hand_and_one_with_them_does_not():
+def test_a_table_without_categories_is_trained_without_autograd_and_one_with_them_is_not():
     torch.manual_seed(0)
     model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,)))
     twin = flattened(copy.deepcopy(model))
@@ -189,7 +189,7 @@ def test_a_table_without_categories_goes_by_hand_and_one_with_them_does_not():
     assert DenseSteps.of(flattened(dense(6, 3, hidden=(5,), category_sizes=(4,))), CPU) is None
 
 
-def test_only_a_cpu_goes_by_hand():
+def test_only_a_cpu_trains_without_autograd():
     model = flattened(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
     assert DenseSteps.of(model, torch.device("cuda")) is None
     assert DenseSteps.of(model, CPU) is not None

@@ -62,7 +62,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_runs_in_memory_from_a_file_to_the_cache_and_from_it_end_with_the_same_bits(encoded, monkeypatch):
+def test_runs_from_memory_a_file_and_the_cache_end_with_the_same_bits(encoded, monkeypatch):
     laid = weights(gnomon.fit("digits", **SETTINGS))
     first = encoded()
     assert first > 0
@@ -77,7 +77,7 @@ def test_runs_in_memory_from_a_file_to_the_cache_and_from_it_end_with_the_same_b
     assert same(in_memory, taken)
 
 
-def test_what_was_encoded_is_not_encoded_again(digits, tmp_path, encoded):
+def test_encoded_examples_are_not_encoded_again(digits, tmp_path, encoded):
     prepared, task = digits
     train = prepared.splits["train"]
     one = evaluate.encode_whole(task, train, tmp_path)
@@ -88,7 +88,7 @@ def test_what_was_encoded_is_not_encoded_again(digits, tmp_path, encoded):
     assert torch.equal(one["target"], other["target"])
 
 
-def test_a_search_finds_what_a_fit_has_encoded(encoded):
+def test_a_search_reuses_what_a_fit_has_encoded(encoded):
     run = gnomon.fit("digits", **SETTINGS)
     before = encoded()
     trials = Trials(prepare("digits", from_flat(SETTINGS)), from_flat(SETTINGS))
@@ -97,17 +97,17 @@ def test_a_search_finds_what_a_fit_has_encoded(encoded):
     assert len(found.history) == len(run.history)
 
 
-def test_people_are_told_where_it_lies(digits, tmp_path):
+def test_a_message_says_where_it_is(digits, tmp_path):
     prepared, task = digits
     told = []
     for _ in range(2):
         evaluate.encode_whole(task, prepared.splits["train"], tmp_path, told.append)
     assert [f"{tmp_path}/cache" in text for text in told] == [True, True]
-    assert "the next run finds them" in told[0]
-    assert "an earlier run has kept them" in told[1]
+    assert "the next run reuses them" in told[0]
+    assert "kept by an earlier run" in told[1]
 
 
-def test_the_key_is_the_same_for_the_same_and_another_for_anything_that_changes_the_result(digits, monkeypatch):
+def test_the_key_changes_with_anything_that_changes_the_result(digits, monkeypatch):
     prepared, task = digits
     train = prepared.splits["train"]
     again = prepare("digits", from_flat(SETTINGS))
@@ -148,7 +148,7 @@ def test_a_changed_cell_or_picture_of_the_source_is_another_key(tmp_path):
     assert len(keys) == 1 + len(prepare((pictures, labels), opened).splits["train"])
 
 
-def test_code_that_cannot_be_read_is_not_kept_for(digits, monkeypatch):
+def test_code_that_cannot_be_read_is_not_cached(digits, monkeypatch):
     prepared, task = digits
     monkeypatch.setattr(PictureEncoder, "__module__", "__main__of_a_notebook")
     assert key_of(task, prepared.splits["train"]) is None

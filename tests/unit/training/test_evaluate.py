@@ -35,13 +35,13 @@ def lengths_of_batches(session, monkeypatch, most, **options):
     return seen, table
 
 
-def test_a_wide_output_makes_batches_small_and_a_narrow_one_leaves_them(session, monkeypatch):
+def test_a_wide_output_makes_batches_small_and_a_narrow_one_does_not(session, monkeypatch):
     assert lengths_of_batches(session, monkeypatch, 1 << 30)[0] == [1, 512, 512, 55]
     assert lengths_of_batches(session, monkeypatch, 100 * 4 * 8 * 8 * 4)[0] == [1, *[64] * 16, 55]  # 100 fit: 64
     assert lengths_of_batches(session, monkeypatch, 1)[0] == [1] * 1080
 
 
-def test_encoded_beforehand_or_on_the_way_the_batches_and_answers_are_the_same(session, monkeypatch):
+def test_encoding_beforehand_or_on_the_way_gives_the_same_batches_and_predictions(session, monkeypatch):
     columns = encode_whole(session.task, session.prepared.splits["train"])
     monkeypatch.setattr(evaluating, "CHUNK_BYTES", 1)  # chunks of 512
     one, ours = lengths_of_batches(session, monkeypatch, 30_000)
@@ -50,13 +50,13 @@ def test_encoded_beforehand_or_on_the_way_the_batches_and_answers_are_the_same(s
     assert ours.equals(theirs)
 
 
-def test_nothing_is_predicted_as_nothing(session):
+def test_predicting_no_examples_gives_no_rows(session):
     nobody = session.prepared.splits["dev"].take(np.empty(0, dtype=np.int64))
     assert len(predict(session.task, session.model, session.prepared.splits["dev"], device=CPU)) == 359
     assert len(predict(session.task, session.model, nobody, device=CPU)) == 0
 
 
-def test_what_torch_says_when_there_is_no_memory_is_understood():
+def test_torchs_out_of_memory_errors_are_recognised():
     with pytest.raises(RuntimeError) as told:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(told.value)

@@ -100,7 +100,7 @@ def test_frozen_parameters_have_no_gradient_no_buffer_and_no_state():
     assert state == 2 * sum(buffer.numel() for buffer in flat.buffers)
 
 
-def test_frozen_parts_keep_what_they_measured_and_drop_nothing():
+def test_frozen_parts_keep_their_statistics_and_drop_nothing():
     model, _, _ = trained("adamw")
     assert not any(module.training for module in model.frozen.modules())
     assert model.mix.training

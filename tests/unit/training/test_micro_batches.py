@@ -70,7 +70,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(session, weighted, micro_ba
         assert "micro_batch" not in two  # which is for what the machine made necessary
 
 
-def test_the_training_loss_is_the_mean_over_what_is_scored(session):
+def test_the_training_loss_is_the_mean_over_scored_units(session):
     """With a rate of next to nothing, batches of 7 and a last one of 4: by hand, over all examples by their weight."""
     rows = []
     job = job_of(session, weighted=True, rows=rows, learning_rate=1e-12, augment="none", epochs=1)
@@ -93,7 +93,7 @@ def short_of_memory(model, most: int):
     return model
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved_to_the_same_step(session):
+def test_a_batch_that_does_not_fit_into_memory_is_halved_with_the_same_step(session):
     rows = []
     job = job_of(session, rows=rows)
     state = build_state(job, short_of_memory(fresh_model(session.task, job.settings).double(), 3))
@@ -112,7 +112,7 @@ def test_one_example_that_does_not_fit_is_an_error(session):
         step(job, state, torch.arange(5), 0.1)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(session):
+def test_other_errors_are_not_mistaken_for_out_of_memory(session):
     job = job_of(session)
     state = build_state(job, fresh_model(session.task, job.settings))
     job = dataclasses.replace(job, columns={**job.columns, "image": job.columns["image"][:, :5]})
@@ -121,7 +121,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(session):
     assert state.counters == Counters()
 
 
-def test_no_part_has_one_example_alone_for_batch_norm_needs_two(tmp_path):
+def test_no_part_has_a_single_example_as_batch_norm_needs_two(tmp_path):
     kind = tasks.load("image_classification")
     source = kind.reader.write_sample(tmp_path, seed=0)
     opened = from_flat({"task": kind.name, "batch_size": 7, "epochs": 1, "normalisation": "batch", "micro_batch": 3})

@@ -81,7 +81,7 @@ def test_there_is_an_equation_for_every_rule():
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_rule_walks_the_path_of_its_equation_and_of_torch(name):
+def test_an_update_rule_follows_its_equation_and_torch(name):
     rule, build = RULES[name]
     ours, twin = small_net(), small_net()
     flat = FlatParameters(ours)

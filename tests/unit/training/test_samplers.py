@@ -52,7 +52,7 @@ def test_by_length_sees_every_example_once_in_batches_of_the_size(lengths, seed,
     assert batches_of(again, size) == batches
 
 
-def test_by_length_pads_a_twentieth_of_what_shuffled_batches_pad():
+def test_by_length_needs_a_twentieth_of_the_padding_of_shuffled_batches():
     """Lengths 1 to 100, evenly. A shuffled batch of 32 is padded to about 97, of a mean of 50.5: half is padding."""
     lengths = torch.from_numpy(np.random.default_rng(0).integers(1, 101, 6400))
 
@@ -100,7 +100,7 @@ def test_by_identity_mixes_different_identities_with_several_examples_each(sizes
     assert len(alone) <= 1  # whoever has groups left when nobody else has
 
 
-def test_by_identity_uses_the_rests_in_other_epochs():
+def test_by_identity_uses_the_remainders_in_other_epochs():
     identity = torch.arange(10).repeat_interleave(5)
     seen = set()
     for epoch in range(12):
@@ -108,7 +108,7 @@ def test_by_identity_uses_the_rests_in_other_epochs():
     assert len(seen) == 50
 
 
-def test_what_a_task_gets_that_names_no_sampler_is_the_order_it_always_had():
+def test_a_task_without_a_sampler_keeps_its_order():
     epoch = every_example({"x": torch.zeros(11, 2)}, 5, 3, 4)
     assert epoch.order.tolist() == shuffled(11, 5, 3).tolist()
     assert [len(batch) for batch in batches_of(epoch, 4)] == [4, 4, 3]
@@ -125,7 +125,7 @@ def session(tmp_path_factory):
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 5])
 @pytest.mark.parametrize("sampler", [by_identity("target", 2), by_length("size")], ids=["identity", "length"])
-def test_a_stopped_run_goes_on_in_the_same_batches(session, sampler, stop_at):
+def test_a_stopped_run_continues_with_the_same_batches(session, sampler, stop_at):
     task = dataclasses.replace(session.task, kind=dataclasses.replace(session.task.kind, sampler=sampler))
     columns = dict(encode_whole(task, session.prepared.splits["train"]))
     columns["size"] = columns["image"].flatten(1).sum(dim=1)

@@ -86,14 +86,14 @@ def test_the_cosine_equals_the_equation_at_every_step():
 
 
 @pytest.mark.parametrize("name", ["constant", "inverse", "exponential", "staircase", "root", "discrete"])
-def test_a_warm_up_rises_in_equal_parts_of_what_the_schedule_gives_without_it(name):
+def test_a_warm_up_rises_linearly_to_the_rate_of_the_schedule(name):
     more = {"table": "1:0.1"} if name == "discrete" else {}
     with_it, without = rates(name=name, warmup=0.1, **more), rates(name=name, **more)
     assert with_it[:8] == pytest.approx([(i + 1) / 8 * rate for i, rate in enumerate(without[:8])])
     assert with_it[8:] == without[8:]
 
 
-def test_only_cosine_and_one_cycle_rise_unless_told_to():
+def test_only_cosine_and_one_cycle_warm_up_by_default():
     assert warmup_of(ScheduleSettings(name="cosine")) == 0.05
     assert warmup_of(ScheduleSettings(name="one-cycle")) == 0.3
     assert warmup_of(ScheduleSettings(name="inverse")) == 0.0
@@ -101,12 +101,12 @@ def test_only_cosine_and_one_cycle_rise_unless_told_to():
 
 
 @pytest.mark.parametrize("table", ["2:0.1", "1:0.1,1:0.2", "1:0.1,0.01", "1:-0.1", "1:0", "1:inf", "1:1e", "", "a:0.1"])
-def test_a_table_of_rates_that_is_none_is_refused_with_an_example(table):
+def test_an_invalid_table_of_rates_is_refused_with_an_example(table):
     with pytest.raises(UsageError, match=r"schedule\.table.*such as 1:0\.1,30:0\.01"):
         from_flat({"schedule.table": table})
 
 
-def test_a_table_of_rates_is_kept_as_it_is_written_in_a_file():
+def test_a_table_of_rates_is_kept_as_written_in_a_file():
     settings = from_flat({"schedule.table": " 1:0.10, 30:1e-2"})
     assert settings.schedule.table == ("1:0.1", "30:0.01")
     assert value_of(from_flat({"schedule.table": list(settings.schedule.table)}), "schedule.table") == (

@@ -38,13 +38,13 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
-def test_a_quiet_machine_keeps_its_threads(machine):
+def test_an_idle_machine_keeps_its_threads(machine):
     watch = threads.Threads(2, adaptive=True)
     machine.run(watch, 120)
     assert machine.now == 2
 
 
-def test_beside_a_busy_program_one_thread_is_used_until_it_ends(machine):
+def test_next_to_a_busy_program_one_thread_is_used_until_it_ends(machine):
     watch = threads.Threads(2, adaptive=True)
     machine.busy = True
     machine.run(watch, 5)
@@ -58,7 +58,7 @@ def test_beside_a_busy_program_one_thread_is_used_until_it_ends(machine):
     assert machine.now == 2
 
 
-def test_a_try_of_all_threads_on_a_busy_machine_is_given_up(machine):
+def test_a_trial_of_all_threads_on_a_busy_machine_is_given_up(machine):
     watch = threads.Threads(2, adaptive=True)
     machine.busy = True
     shares = []
@@ -69,7 +69,7 @@ def test_a_try_of_all_threads_on_a_busy_machine_is_given_up(machine):
     assert not all(shares[5:])  # it was tried
 
 
-def test_threads_that_wait_for_something_else_are_not_taken_away(machine):
+def test_threads_waiting_for_something_else_are_kept(machine):
     """A step that idles (a disk, a lock) looks starved; one thread turns out slower, and all come back."""
     watch = threads.Threads(2, adaptive=True)
 
@@ -85,7 +85,7 @@ def test_threads_that_wait_for_something_else_are_not_taken_away(machine):
     assert machine.now == 2
 
 
-def test_unless_it_is_asked_for_the_number_is_kept(machine):
+def test_by_default_the_number_of_threads_is_kept(machine):
     watch = threads.Threads(2)
     machine.busy = True
     machine.run(watch, 60)
@@ -107,7 +107,7 @@ def test_a_thread_for_every_twenty_million_multiply_adds_but_no_more_than_cores(
     assert threads.threads_for(multiply_adds, cores) == number
 
 
-def test_the_number_of_before_comes_back():
+def test_the_previous_number_is_restored():
     before = torch.get_num_threads()
     with threads.using(before + 1):
         assert torch.get_num_threads() == before + 1

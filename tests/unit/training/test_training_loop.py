@@ -19,7 +19,7 @@ from gnomon.reference.averages import weighted_averages
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.flat import FlatParameters
 from gnomon.training.loop import Job, Judged, build_state, step, train
-from gnomon.training.samplers import batch_end, batches_an_epoch, shuffled
+from gnomon.training.samplers import batch_end, batches_per_epoch, shuffled
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
 from gnomon.workflow.road.follow import Silent
@@ -174,7 +174,7 @@ def test_a_dense_net_is_trained_without_autograd_to_the_same_weights(session):
 
 @pytest.mark.parametrize("name", ["convnet", "dense"])
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9, 14])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at, name):
+def test_a_stopped_run_continues_as_if_it_had_not_stopped(session, stop_at, name):
     settings = with_values(session.settings, {**EVERYTHING, "model.name": name, "model.normalisation": "none"})
 
     def fresh():
@@ -205,7 +205,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(session, stop_at, name):
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
-def test_a_batch_size_turned_in_mid_epoch_holds_from_there_and_every_example_is_seen_once(session):
+def test_a_batch_size_changed_in_mid_epoch_holds_from_there_and_every_example_is_seen_once(session):
     settings = with_values(session.settings, {"schedule.name": "constant"})
     sizes: list[int] = []
     model = fresh_model(session.task, settings)
@@ -223,7 +223,7 @@ def test_a_batch_size_turned_in_mid_epoch_holds_from_there_and_every_example_is_
     assert second[:3] == [7, 7, 7]
 
 
-def test_a_schedule_goes_on_from_where_it_was_when_the_batch_size_doubles(session):
+def test_a_schedule_continues_where_it_was_when_the_batch_size_doubles(session):
     """Half way through the epochs the cosine is half way down, whatever the size of a step."""
     settings = with_values(session.settings, {"schedule.warmup": 0.0, "epochs": 4, "batch_size": 4})
     rows: list[dict] = []
@@ -241,7 +241,7 @@ def test_a_schedule_goes_on_from_where_it_was_when_the_batch_size_doubles(sessio
         assert row["learning_rate"] == pytest.approx(share * settings.optimiser.learning_rate, rel=1e-6)
 
 
-def test_a_loss_that_is_no_number_names_step_layer_and_example_and_is_not_applied(session):
+def test_a_non_finite_loss_names_step_layer_and_example_and_is_not_applied(session):
     columns = encode_whole(session.task, session.prepared.splits["train"])
     model = fresh_model(session.task, session.settings)
     job = job_of(session, session.settings, columns=columns)
@@ -255,13 +255,13 @@ def test_a_loss_that_is_no_number_names_step_layer_and_example_and_is_not_applie
 
 
 @given(total=st.integers(1, 300), size=st.integers(0, 70))
-def test_batches_cover_every_example_once_and_none_has_one_alone(total, size):
+def test_batches_cover_every_example_once_and_none_has_one_example(total, size):
     size = size or total
     bounds = [0]
     while bounds[-1] < total:
         bounds.append(batch_end(bounds[-1], total, size))
     assert bounds[-1] == total
-    assert len(bounds) == 1 + batches_an_epoch(total, size)
+    assert len(bounds) == 1 + batches_per_epoch(total, size)
     lengths = np.diff(bounds)
     assert (lengths > 0).all()
     if total > 1 and size != 1:

@@ -73,7 +73,7 @@ def seen_by(model) -> list[torch.Tensor]:
     return seen
 
 
-def test_training_sees_random_parts_and_judging_the_centre(session):
+def test_training_sees_random_crops_and_evaluation_the_centre(session):
     train_split, dev = session.prepared.splits["train"], session.prepared.splits["dev"]
     columns = encode_whole(session.task, train_split)
     job = Job(
@@ -106,7 +106,7 @@ def test_training_sees_random_parts_and_judging_the_centre(session):
     assert np.isfinite(first.table["loss"].to_numpy()).all()
 
 
-def test_the_layer_table_is_of_what_the_model_takes(session):
+def test_the_layer_table_starts_at_the_models_input(session):
     first = next(
         row for row in layers_of(session.task, session.model, session.prepared.splits["train"]) if row.parameters
     )

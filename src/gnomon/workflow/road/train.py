@@ -20,7 +20,7 @@ from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.writer import free_bytes
 from gnomon.training.loop import Job, Judged, build_state, mean_loss, train
-from gnomon.training.samplers import batches_an_epoch
+from gnomon.training.samplers import batches_per_epoch
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.nudge import Nudges
 from gnomon.workflow.road.build import Session, watched_threads
@@ -140,7 +140,7 @@ def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState,
     rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values
     epochs = session.settings.stop.epochs or 1
     fewest, most = STEPS_BETWEEN_LOOKS
-    steps = epochs * batches_an_epoch(total, session.settings.optimiser.batch_size or total)
+    steps = epochs * batches_per_epoch(total, session.settings.optimiser.batch_size or total)
     between = min(most, max(fewest, steps // LOOKS))
 
     def loss(model: nn.Module) -> torch.Tensor:
