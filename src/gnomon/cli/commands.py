@@ -99,7 +99,14 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     answers = run_predict(words[0], source, out=out)
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
-        _print_json({"predictions": answers.table.to_dicts(), "bad": bad, "notes": list(answers.notes)})
+        _print_json(
+            {
+                "predictions": answers.table.to_dicts(),
+                "bad": bad,
+                "notes": list(answers.notes),
+                "warnings": list(answers.alarms),
+            }
+        )
     else:
         print_answers(answers, out)
     return 0

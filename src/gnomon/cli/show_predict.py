@@ -18,6 +18,8 @@ SHOWN = 50
 
 def print_answers(answers: Answers, out: str | None) -> None:
     console = Console(file=sys.stdout, highlight=False)
+    for alarm in answers.alarms:
+        console.print(f"  WARNING: {printable(alarm)}", markup=False, style="bold")
     table = Table(box=None, pad_edge=True, header_style="bold")
     for name in ("id", "prediction", "confidence"):
         table.add_column(name, justify="right" if name == "confidence" else "left", overflow="fold")

@@ -115,9 +115,11 @@ class Reading:
     """What was read from a source.
 
     `splits` has the key "all" for a source without splits, or some of "train", "dev", "test" if the source has its
-    own. `notes` are sentences a person should see (what was recognised, converted, dropped or imputed, and why).
+    own. `notes` are sentences a person should see (what was recognised, converted, dropped or imputed, and why),
+    `alarms` those that say why the answers are worth little.
     """
 
     splits: Mapping[str, Examples]
     notes: tuple[str, ...] = ()
     bad: tuple[BadInput, ...] = ()
+    alarms: tuple[str, ...] = ()

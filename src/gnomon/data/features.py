@@ -269,10 +269,11 @@ def _put(numbers: np.ndarray, values: np.ndarray, features: Sequence[tuple[Featu
 
 def unlike_training(
     examples: HasColumns, features: Sequence[Feature], where: Callable[[Sequence[int]], str]
-) -> tuple[str, ...]:
-    """Sentences about inputs to predict about which the model cannot have learned anything; the worst first.
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Alarms and notes about inputs to predict about which the model cannot have learned anything.
 
-    Categories that training never saw, and missing cells in columns that had none. `where` names rows.
+    Categories that training never saw (an alarm if a column has no others), and missing cells in columns that had none.
+    `where` names rows.
     """
     alarms, notes = [], []
     known = [feature.name for feature in features if feature.name in examples.schema]
@@ -310,7 +311,7 @@ def unlike_training(
                 f"{name}: {count:,} of {rows:,} rows have a value that did not occur in training ({cell} is the "
                 "first): it counts as unknown."
             )
-    return (*alarms, *notes)
+    return tuple(alarms), tuple(notes)
 
 
 def _column(examples: HasColumns, name: str) -> pl.Series:

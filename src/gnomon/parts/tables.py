@@ -240,15 +240,15 @@ def read_inputs(source: Source, settings: DataSettings, features: Sequence[Featu
     plain = settings.model_copy(update={"target": None, "group": None, "time": None, "ignore": ()})
     if source.arrays is not None:
         frame = _inputs_frame(source.arrays)
-        table = table_from_frame(frame, plain, origin=source.origin, kinds=kinds)
+        table = table_from_frame(frame, plain, origin=source.origin, kinds=kinds, only_kinds=True)
     elif source.frame is not None:
-        table = table_from_frame(source.frame, plain, origin=source.origin, kinds=kinds)
+        table = table_from_frame(source.frame, plain, origin=source.origin, kinds=kinds, only_kinds=True)
     else:
         path, content = _located(source)
-        table = read_table(path, plain, content=content, kinds=kinds)
+        table = read_table(path, plain, content=content, kinds=kinds, only_kinds=True)
     examples = TableExamples.to_predict(table, tuple(feature.name for feature in features))
-    unlike = unlike_training(examples, features, table.where)
-    return Reading({"all": examples}, (*unlike, *source.notes, *table.notes))
+    alarms, notes = unlike_training(examples, features, table.where)
+    return Reading({"all": examples}, (*notes, *source.notes, *table.notes), alarms=alarms)
 
 
 def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]:

@@ -33,13 +33,14 @@ class Answers:
     table: pl.DataFrame
     notes: tuple[str, ...]
     bad: tuple[BadInput, ...]
+    alarms: tuple[str, ...] = ()  # why the answers are worth little
 
 
 def answer(task: Task, model: nn.Module, source: Any, settings: Settings) -> Answers:
     """Read `source` as the task reads inputs (targets are not needed) and predict it. Raises UsageError, DataError."""
     reading = task.reader.read_inputs(open_source(source, settings.runs_folder), settings.data, task.encoder)
     table = evaluate.predict(task, model, reading.splits["all"], device=torch.device("cpu"))
-    return Answers(table, reading.notes, reading.bad)
+    return Answers(table, reading.notes, reading.bad, reading.alarms)
 
 
 def class_probabilities(task: Task, model: nn.Module, source: Any, settings: Settings) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -127,8 +128,14 @@ class Run:
         return answer(self.task, self.model, source, self.settings)
 
     def predict(self, source: Any) -> pl.DataFrame:
-        """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds."""
-        return self.answers(source).table
+        """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
+
+        Warns (UserWarning) where the inputs are such that the answers are worth little; `answers` has all notes.
+        """
+        found = self.answers(source)
+        for alarm in found.alarms:
+            warnings.warn(alarm, stacklevel=2)
+        return found.table
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""

@@ -204,7 +204,8 @@ def test_a_file_to_predict_is_encoded_like_the_file_of_training(tmp_path):
 # --- unlike training --------------------------------------------------------------------------------------------------
 def said_of(train: pl.DataFrame, new: pl.DataFrame) -> str:
     features, _ = fit_features(train, train.columns)
-    return "\n".join(unlike_training(new, features, lambda rows: f"row {rows[0] + 1}"))
+    alarms, notes = unlike_training(new, features, lambda rows: f"row {rows[0] + 1}")
+    return "\n".join([*alarms, *notes])
 
 
 def test_categories_and_missing_values_new_since_training_are_counted():

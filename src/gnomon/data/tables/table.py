@@ -85,12 +85,15 @@ def missing_cells(settings: DataSettings) -> tuple[str, ...]:
 
 
 def used_columns(
-    names: Sequence[str], settings: DataSettings, demanded: Mapping[str, Kind], origin: str
+    names: Sequence[str], settings: DataSettings, demanded: Mapping[str, Kind], origin: str, *, only_demanded: bool
 ) -> tuple[list[str], tuple[str, ...]]:
     """The columns that are not ignored, and notes about the others. Raises UsageError for an unknown one.
 
     What pandas calls an index that was written with the data is ignored as well, unless it is asked for or `demanded`.
     """
+    if only_demanded:
+        check_demanded(names, demanded, origin)
+        return [name for name in names if name in demanded], ()
     unknown = [name for name in settings.ignore if name not in names]
     if unknown:
         what = f"data.ignore names {quoted(unknown[0])}, which is not a column."

@@ -22,14 +22,16 @@ from gnomon.data.tables.table import Table, check_demanded, finished, missing_ce
 BYTES_A_COLUMN = 2**14  # of a block, at least, while it does not grow beyond four usual ones
 
 
-def read_text(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
+def read_text(
+    raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool, only_kinds: bool
+) -> Table:  # fmt: skip
     """The table in a text file; only its first rows if `is_peek`. Raises DataError, UsageError."""
     before = raw.identity()
     dialect = find_dialect(raw, settings)
     survey = None
     while survey is None:
         try:
-            survey = _survey(raw, dialect, settings, kinds, is_peek=is_peek)
+            survey = _survey(raw, dialect, settings, kinds, is_peek=is_peek, only_kinds=only_kinds)
         except OtherDialectError as other:
             dialect = other.dialect
     decisions = _decisions(raw.shown, survey.tallies, settings, kinds, dialect.separator)
@@ -75,10 +77,10 @@ class _Survey:
 
 def _survey(
     raw: RawTable, dialect: Dialect, settings: DataSettings, kinds: Mapping[str, Kind], *,
-    is_peek: bool,
+    is_peek: bool, only_kinds: bool,
 ) -> _Survey:  # fmt: skip
     header, walk, lines = read_header(raw, dialect), Walk(), []
-    used, notes = used_columns(header.names, settings, kinds, raw.shown)
+    used, notes = used_columns(header.names, settings, kinds, raw.shown, only_demanded=only_kinds)
     tallies = tuple(Tally(name, missing_cells(settings), kinds.get(name)) for name in used)
     size = _block_bytes(header, is_peek=is_peek)
     for block in _some(blocks(raw, dialect, header, walk, size), is_peek=is_peek):

@@ -37,7 +37,9 @@ LOOKED_AT = 100  # texts examined for numbers or dates before all are
 FEW_CLASSES = MAX_INTEGER_CLASSES  # distinct texts of a target up to which nobody would mistake them for numbers
 
 
-def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool) -> Table:
+def read_parquet(
+    raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind], *, is_peek: bool, only_kinds: bool
+) -> Table:  # fmt: skip
     """The table in a Parquet file; only its first rows if `is_peek`. Raises DataError, UsageError."""
 
     def source() -> Any:
@@ -57,11 +59,11 @@ def read_parquet(raw: RawTable, settings: DataSettings, kinds: Mapping[str, Kind
         if unused:
             notes.append(index_note(raw.shown, unused))
         names = [name for name in names if name not in unused]
-        used = [name for name in names if name not in settings.ignore]
+        used = [name for name in names if (name in kinds if only_kinds else name not in settings.ignore)]
         if not is_peek:
             check_size(raw, source, used, before[2] if before else len(raw.content or b""))
         columns = _ParquetColumns(source, used, PEEK_ROWS if is_peek else None)
-        table = _typed(names, columns.take, raw.shown, settings, kinds, notes)
+        table = _typed(names, columns.take, raw.shown, settings, kinds, notes, only_kinds=only_kinds)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         what = f"the Parquet file is truncated or damaged ({_first_line(error)})."
         raise raw.bad(what, fix="make or download the file again.") from None
@@ -102,13 +104,14 @@ def _first_line(error: BaseException) -> str:
 
 
 def table_from_frame(
-    frame: Any, settings: DataSettings, *, origin: str = "the frame", kinds: Mapping[str, Kind] | None = None
-) -> Table:
+    frame: Any, settings: DataSettings, *, origin: str = "the frame", kinds: Mapping[str, Kind] | None = None,
+    only_kinds: bool = False,
+) -> Table:  # fmt: skip
     """A polars, pandas or pyarrow frame as a table: by its own types, text kept as text. Raises DataError."""
     notes: list[str] = []
     found = as_polars(frame, origin, notes)
     columns = {column.name: column for column in found.get_columns()}  # by name, polars looks through all of them
-    return _typed(found.columns, columns.__getitem__, origin, settings, kinds or {}, notes)
+    return _typed(found.columns, columns.__getitem__, origin, settings, kinds or {}, notes, only_kinds=only_kinds)
 
 
 def _typed(
@@ -118,11 +121,13 @@ def _typed(
     settings: DataSettings,
     kinds: Mapping[str, Kind],
     notes: list[str],
+    *,
+    only_kinds: bool,
 ) -> Table:
     if not names:
         raise DataError("has no columns.", where=origin, fix="give a table with columns and at least one row.")
     check_names(names, origin, can_be_headless=False)
-    used, ignored = used_columns(names, settings, kinds, origin)
+    used, ignored = used_columns(names, settings, kinds, origin, only_demanded=only_kinds)
     check_demanded(used, kinds, origin)
     targets, missing = target_names(names, settings), missing_cells(settings)
     columns, decisions = [], []
