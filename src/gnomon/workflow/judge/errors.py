@@ -18,7 +18,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.runs.folder import Place
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import MAX_TEXT, Saying, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
@@ -253,6 +253,12 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
             value = _mark(line[tag], f"{path}, row {number}, column {tag}")
             if value is not None and (tag not in mine or int(value) != _cell(mine[tag], sheet.position_of[example])):
                 sayings.append(Saying(sheet.split, example, "tag", tag, value))
+    for one in (*new, *sayings):
+        if max(len(one.tag), len(one.value)) > MAX_TEXT:
+            what = (
+                f"a tag or comment has at most {MAX_TEXT:,} characters; that of {one.example or 'a column'} has more."
+            )
+            raise DataError(what, where=str(path), fix="shorten it.")
     if new or sayings:
         store.say([*new, *sayings], who)
     return len(sayings)
