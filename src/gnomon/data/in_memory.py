@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
+import math
 import numbers
 import os
 from collections.abc import Iterable, Sequence
@@ -19,26 +21,33 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ACCEPTED = (
-    "give a path, the name of a set, an array, (X, y), a polars or pandas frame, a list of files, or a data set with "
-    "len() and items (input, target)."
+    "give a path, the name of a set, an array, (X, y), a polars or pandas frame, a dict of columns, a list of files, "
+    "or a data set or list with items (input, target)."
 )
+TARGET_KEYS = {"target", "label", "labels", "y"}  # of an item that is a dict of two entries
+MOST_DENSE = 1 << 31  # bytes that a sparse array may take once its zeros are written out
 _CHANNELS = (1, 3, 4)
 _IN_MEMORY = "arrays in memory"
 
 
 def open_object(thing: Any) -> Source:
     """A source from an object. Raises UsageError for an unsupported kind of object, DataError for invalid contents."""
-    if is_frame(thing):
+    if is_frame(thing) or _are_columns(thing):
         notes: list[str] = []
         frame = _frame(thing, "a frame in memory", notes)
         return Source("frame", "a frame in memory", frame=frame, notes=tuple(notes))
     if _is_array(thing):
         return _of_arrays(thing, None)
-    if isinstance(thing, list | tuple) and len(thing) == 2 and all(map(_is_part_of_a_pair, thing)):
-        return _of_arrays(*thing)
-    if _is_dataset(thing):
+    if _are_pairs(thing) or _is_dataset(thing):
         return _of_dataset(thing)
-    raise UsageError(f"cannot read a {type(thing).__name__}.", fix=_ACCEPTED)
+    if isinstance(thing, list | tuple) and len(thing) == 2 and _may_be_inputs(thing[0]):
+        return _of_arrays(*thing)
+    fix = _ACCEPTED
+    if hasattr(thing, "dataset"):
+        fix = "give the data set that it loads: loader.dataset."
+    elif hasattr(thing, "__iter__") and not isinstance(thing, str | bytes | dict | list | tuple | set | io.IOBase):
+        fix = f"{_ACCEPTED} This can be walked through only: give list(...) of it."
+    raise UsageError(f"cannot read a {type(thing).__name__}.", fix=fix)
 
 
 def table_or_path(thing: Any) -> pl.DataFrame | Path:
@@ -51,15 +60,35 @@ def table_or_path(thing: Any) -> pl.DataFrame | Path:
 
 
 def _is_array(thing: Any) -> bool:
-    return isinstance(thing, np.ndarray) or _is_tensor(thing) or _is_series(thing)
+    return isinstance(thing, np.ndarray) or _is_tensor(thing) or _is_series(thing) or _is_sparse(thing)
 
 
-def _is_part_of_a_pair(thing: Any) -> bool:
-    return _is_array(thing) or is_frame(thing) or (isinstance(thing, list) and bool(thing))
+def _may_be_inputs(thing: Any) -> bool:
+    return _is_array(thing) or is_frame(thing) or _are_columns(thing) or isinstance(thing, list | tuple)
+
+
+def _are_pairs(thing: Any) -> bool:
+    """A list of items (input, target), as a data set has them."""
+    return isinstance(thing, list) and bool(thing) and all(isinstance(one, tuple) and len(one) == 2 for one in thing)
+
+
+def _are_columns(thing: Any) -> bool:
+    """A dict of columns, by name."""
+    return (
+        isinstance(thing, dict)
+        and bool(thing)
+        and all(isinstance(name, str) for name in thing)
+        and all(hasattr(one, "__len__") and not isinstance(one, str | bytes | dict) for one in thing.values())
+    )
+
+
+def _is_sparse(thing: Any) -> bool:
+    """A sparse array or matrix of SciPy."""
+    return hasattr(thing, "toarray") and hasattr(thing, "nnz") and hasattr(thing, "dtype")
 
 
 def _is_tensor(thing: Any) -> bool:
-    return all(hasattr(thing, name) for name in ("detach", "cpu", "numpy", "shape"))
+    return all(hasattr(type(thing), name) for name in ("detach", "cpu", "numpy", "shape"))
 
 
 def _is_series(thing: Any) -> bool:
@@ -91,12 +120,10 @@ def _frame(thing: Any, origin: str, notes: list[str]) -> pl.DataFrame:
 def _numpy(thing: Any, origin: str) -> np.ndarray:
     """The values as an array in the machine's byte order; a mask stays one. Raises DataError."""
     if _is_tensor(thing):
-        thing = thing.detach().cpu()
-        thing = thing.to_dense() if str(getattr(thing, "layout", "torch.strided")) != "torch.strided" else thing
-        try:
-            return np.asarray(thing.numpy())
-        except TypeError:  # NumPy has no bfloat16
-            return np.asarray(thing.float().numpy())
+        return _of_tensor(thing, origin)
+    if _is_sparse(thing):
+        _refuse_large(thing.shape, thing.dtype.itemsize, origin)
+        thing = thing.toarray()
     try:
         found = np.ma.asarray(thing) if np.ma.isMaskedArray(thing) else np.asarray(thing)
     except ValueError as error:  # lists of different lengths
@@ -108,22 +135,43 @@ def _numpy(thing: Any, origin: str) -> np.ndarray:
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
+def _of_tensor(tensor: Any, origin: str) -> np.ndarray:
+    try:
+        if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided":
+            _refuse_large(tensor.shape, tensor.element_size(), origin)
+            tensor = tensor.to_dense()
+        tensor = tensor.detach().cpu()
+        try:
+            return np.asarray(tensor.numpy())
+        except TypeError:  # NumPy has no bfloat16
+            return np.asarray(tensor.float().numpy())
+    except (NotImplementedError, RuntimeError) as error:  # on the device meta, nested: there are no values to take
+        what = f"the tensor cannot be read: {str(error).partition(chr(10))[0]}"
+        raise DataError(what, where=origin, fix="give a dense tensor of numbers.") from None
+
+
+def _refuse_large(shape: Sequence[int], itemsize: int, origin: str) -> None:
+    size = math.prod(shape) * itemsize
+    if size > MOST_DENSE:
+        raise DataError(
+            f"the sparse array of {'x'.join(map(str, shape))} takes {size / 1e9:,.1f} GB with its zeros written out.",
+            where=origin,
+            fix="keep fewer columns: the most telling ones, or those of a truncated SVD.",
+        )
+
+
 def _of_arrays(inputs: Any, targets: Any) -> Source:
     notes: list[str] = []
     feature_names: tuple[str, ...] = ()
     if targets is not None and hasattr(inputs, "index") and hasattr(targets, "index"):
         notes += _index_note(inputs, targets)
-    if is_frame(inputs):
+    if is_frame(inputs) or _are_columns(inputs):
         import polars as pl
 
         frame = _frame(inputs, "a frame in memory", notes)
         feature_names = tuple(frame.columns)
-        texts = [name for name, dtype in frame.schema.items() if not (dtype.is_numeric() or dtype == pl.Boolean)]
-        if texts:
-            raise UsageError(
-                f"a frame with columns that are not numbers ({', '.join(texts[:3])}) needs its target inside it.",
-                fix="give one frame with the target as a column, and target=NAME.",
-            )
+        if targets is not None and any(not (dtype.is_numeric() or dtype == pl.Boolean) for dtype in frame.dtypes):
+            return _of_frame(frame, targets, notes)
         is_whole = all(dtype.is_integer() for dtype in frame.dtypes) and not any(frame.null_count().row(0))
         array = frame.to_numpy() if is_whole else frame.select(pl.all().cast(pl.Float64)).to_numpy()
     else:
@@ -131,20 +179,45 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
     array = _channels_last(_checked(array, notes), notes)
     target_names: tuple[str, ...] = ()
     if targets is not None:
-        name = getattr(targets, "name", None)
-        target_names = (str(name),) if isinstance(name, str) and name else ()
-        if is_frame(targets):
-            targets = _frame(targets, "the frame of targets", notes)
-            target_names = tuple(targets.columns)
-        targets = target_array(targets, _IN_MEMORY)
-        if len(targets) != len(array):
-            raise DataError(
-                f"{counted(len(array), 'input')} but {counted(len(targets), 'target')}.",
-                where=_IN_MEMORY,
-                fix="give one target per input.",
-            )
+        targets, target_names = _targets_for(len(array), targets, notes)
     arrays = Arrays(array, targets, target_names, feature_names=feature_names)
     return Source("arrays", _IN_MEMORY, arrays=arrays, notes=tuple(notes))
+
+
+def _targets_for(count: int, targets: Any, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The targets of so many inputs, and their names where they have any. Raises DataError."""
+    name = getattr(targets, "name", None)
+    names = (str(name),) if isinstance(name, str) and name else ()
+    if is_frame(targets):
+        targets = _frame(targets, "the frame of targets", notes)
+        names = tuple(targets.columns)
+    found = target_array(targets, _IN_MEMORY)
+    if len(found) != count:
+        raise DataError(
+            f"{counted(count, 'input')} but {counted(len(found), 'target')}.",
+            where=_IN_MEMORY,
+            fix="give one target per input.",
+        )
+    return found, names
+
+
+def _of_frame(frame: pl.DataFrame, targets: Any, notes: list[str]) -> Source:
+    """A frame of mixed columns, with its targets as further columns."""
+    import polars as pl
+
+    found, names = _targets_for(len(frame), targets, notes)
+    columns = found.reshape(len(found), -1).T
+    if not names:
+        names = ("target",) if len(columns) == 1 else tuple(f"target {i}" for i in range(len(columns)))
+    taken = next((name for name in names if name in frame.columns), None)
+    if taken is not None:
+        raise DataError(
+            f"the frame has a column called {taken!r}, and so are the targets beside it.", where=_IN_MEMORY,
+            fix="leave that column out, or give the frame alone and target=NAME.",
+        )  # fmt: skip
+    parts = zip(names, columns, strict=True)
+    whole = frame.with_columns(pl.Series(name, one.tolist() if one.dtype == object else one) for name, one in parts)
+    return Source("frame", "a frame in memory", frame=whole, targets=names, notes=tuple(notes))
 
 
 def _index_note(inputs: Any, targets: Any) -> list[str]:
@@ -157,13 +230,24 @@ def _index_note(inputs: Any, targets: Any) -> list[str]:
 
 def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
     """Numbers, one example per row, masked ones as NaN. Raises DataError for any other array."""
-    if array.ndim == 0 or len(array) == 0:
+    if array.ndim == 0:
+        what = f"{array.item()!r} is a single value, not examples."
+        raise DataError(what, where=_IN_MEMORY, fix="give (N, D): one row per example.")
+    if len(array) == 0:
         raise DataError("the array is empty.", where=_IN_MEMORY, fix="give at least one example.")
     if array.ndim == 1:
         raise DataError(
             f"one-dimensional inputs ({counted(len(array), 'value')}) are not examples.",
             where=_IN_MEMORY,
             fix="give (N, D): one row per example.",
+        )
+    if array.dtype.kind == "O":
+        array = _of_python_numbers(array)
+    if array.dtype.kind == "c":
+        raise DataError(
+            "complex numbers cannot be learnt from.",
+            where=_IN_MEMORY,
+            fix="give their real and imaginary parts as columns.",
         )
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -184,6 +268,13 @@ def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
         )
     notes.append(f"masked values count as missing: {masked:,} of {array.size:,}")
     return _filled(array)
+
+
+def _of_python_numbers(array: np.ndarray) -> np.ndarray:
+    """An array of Python objects as numbers; as it came if one of them is not a number."""
+    values = array.reshape(-1).tolist()
+    are_numbers = all(one is None or isinstance(one, numbers.Real | decimal.Decimal) for one in values)
+    return array.astype(np.float64) if are_numbers else array
 
 
 def _filled(array: Any) -> np.ndarray:
@@ -208,6 +299,8 @@ def target_array(targets: Any, origin: str) -> np.ndarray:
     if _is_series(targets):
         return _of_series(targets, origin)
     found = _numpy(targets, origin)
+    if isinstance(targets, list | tuple) and found.ndim == 1 and found.dtype.kind == "U":
+        return _of_objects(list(targets), origin)  # NumPy makes text of a number among texts
     if found.ndim == 0 or found.ndim > 2:
         shape = "x".join(map(str, found.shape)) or "a single value"
         raise DataError(f"the targets have shape {shape}.", where=origin, fix="give one target per input.")
@@ -217,6 +310,8 @@ def target_array(targets: Any, origin: str) -> np.ndarray:
         objects = found.data.astype(object)
         objects[np.ma.getmaskarray(found)] = None
         found = objects
+    if found.dtype.kind == "u" and found.size and found.max() >= 2**63:
+        return found.astype(str)  # ids or hashes: as text they stay exact
     if found.dtype.kind in "biufU":
         return found
     if found.dtype.kind == "O":
@@ -306,11 +401,11 @@ def _of_dataset(dataset: Any) -> Source:
     types: dict[str, int] = {}  # of the inputs, and the first item of each
     targets: list[Any] = []
     for i in range(count):
-        one, target = _pair(dataset[i], i, origin)
+        one, target = _pair(_item(dataset, i), i, origin)
         types.setdefault(str(one.dtype), i)
         if inputs is None:
             inputs = np.empty((count, *one.shape), one.dtype)
-        if one.shape != inputs.shape[1:] or one.dtype.kind not in "biuf":
+        if one.shape != inputs.shape[1:]:
             raise DataError(
                 f"item {i} is {_shape(one)} of type {one.dtype}, the first one {_shape(inputs[0])}.",
                 where=origin,
@@ -333,15 +428,30 @@ def _of_dataset(dataset: Any) -> Source:
     return Source("dataset", origin, arrays=arrays, notes=tuple(notes))
 
 
+def _item(dataset: Any, i: int) -> Any:
+    """One item. Raises UsageError for a data set that can only be walked through; its own errors are its own."""
+    try:
+        return dataset[i]
+    except NotImplementedError:
+        what = f"the items of a {type(dataset).__name__} cannot be asked for by number."
+        raise UsageError(what, fix="give list(data set).") from None
+
+
 def _pair(item: Any, i: int, origin: str) -> tuple[np.ndarray, Any]:
     """The input of an item as an array, and its target or None."""
+    if isinstance(item, dict) and len(item) == 2 and item.keys() & TARGET_KEYS:
+        key = next(iter(item.keys() & TARGET_KEYS))
+        item = (next(value for name, value in item.items() if name != key), item[key])
     is_pair = isinstance(item, tuple | list) and len(item) == 2
     if isinstance(item, dict) or (isinstance(item, tuple) and not is_pair):
-        kind = "a dict" if isinstance(item, dict) else f"a tuple of {len(item)}"
+        kind = f"a dict of {', '.join(map(str, item))}" if isinstance(item, dict) else f"a tuple of {len(item)}"
         raise DataError(f"item {i} is {kind}.", where=origin, fix="make items (input, target), or the input alone.")
     one = _numpy(item[0] if is_pair else item, origin)
     if isinstance(one, np.ma.MaskedArray):
         one = _filled(one)
+    if one.dtype.kind not in "biuf":
+        what = f"item {i} is {_shape(one)} of type {one.dtype}, not numbers."
+        raise DataError(what, where=origin, fix="make all inputs numbers of one shape, or give the folder of files.")
     return one, item[1] if is_pair else None
 
 

@@ -65,6 +65,7 @@ class Source:
     tree: Tree | None = None
     table: str | None = None  # path of a CSV, TSV or Parquet file
     frame: pl.DataFrame | None = None
+    targets: tuple[str, ...] = ()  # columns of the frame that were passed as its targets
     arrays: Arrays | None = None
     notes: tuple[str, ...] = ()  # what opening it decided: converted tensors, a path that hides a set of the same name
 

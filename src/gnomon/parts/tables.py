@@ -270,6 +270,8 @@ def _whole(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]
         settings = settings if settings.target else settings.model_copy(update={"target": targets})
         return table_from_frame(frame, settings, origin=source.origin), settings
     if source.frame is not None:
+        if source.targets and not settings.target:
+            settings = settings.model_copy(update={"target": source.targets})
         return table_from_frame(source.frame, settings, origin=source.origin), settings
     path, content = _located(source)
     return read_table(path, settings, content=content), settings

@@ -56,8 +56,9 @@ def test_a_frame_of_numbers_with_a_series_of_targets_keeps_its_names():
     arrays = open_source((pd.DataFrame(X, columns=list("abc")), pd.Series(Y, name="kind"))).arrays
     assert (arrays.feature_names, arrays.target_names) == (("a", "b", "c"), ("kind",))
     np.testing.assert_array_equal(arrays.inputs, X)
-    with pytest.raises(UsageError, match="target as a column"):
-        open_source((pd.DataFrame({"a": ["x"] * 4}), Y))
+    beside = open_source((pd.DataFrame({"a": ["x", "y", "x", "y"]}), pd.Series(Y, name="kind")))
+    assert beside.targets == ("kind",)
+    assert beside.frame.columns == ["a", "kind"]
 
 
 def test_a_torch_dataset_is_read_item_by_item():

@@ -25,6 +25,8 @@ _ARROW_UNKNOWN = ("decimal256", "month_day_nano_interval", "run_end_encoded")  #
 
 def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
     """A polars, pandas or pyarrow frame as a polars one; what is left out is in `notes`. Raises DataError."""
+    if isinstance(frame, dict):  # of columns
+        frame = _of_columns(frame, origin)
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if isinstance(frame, pl.DataFrame):
@@ -46,6 +48,21 @@ def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
     if len(kept) < found.width:
         notes.append(index_note(origin, [name for name in found.columns if name in index]))
     return found.select(kept)
+
+
+def _of_columns(columns: Mapping[str, Any], origin: str) -> pl.DataFrame:
+    """Arrays, series or lists by name as a frame. Raises DataError."""
+    check_names(list(columns), origin, can_be_headless=False)
+    try:
+        return pl.DataFrame({name: pl.Series(name, column) for name, column in columns.items()})
+    except _NOT_TAKEN as error:
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{name} {length:,}" for name, length in list(lengths.items())[:4])
+            raise DataError(
+                f"the columns differ in length: {shown}.", where=origin, fix="make them equally long."
+            ) from None
+        raise DataError(f"the columns cannot be read: {error}.", where=origin, fix="give a polars frame.") from None
 
 
 def index_columns(metadata: Mapping[Any, Any]) -> tuple[str, ...]:
