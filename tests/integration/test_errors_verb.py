@@ -166,6 +166,8 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
         ("id,dog\nnobody,1\n", "the example 'nobody' is not in dev"),
         ("name,dog\na,1\n", "there is no column id"),
         ("id,dog\n{id},maybe\n", "'maybe' is neither yes nor no"),
+        (f"id,{'x' * 3000}\n{{id}},1\n", "a tag or comment has at most 2,000 characters; that of a column"),
+        (f"id,comment\n{{id}},{'x' * 3000}\n", "a tag or comment has at most 2,000 characters; that of"),
         ("id,dog\n{id}\n", "line 2 has 1 cells, the header 2"),
         ("", "there is no column id"),
     ],
