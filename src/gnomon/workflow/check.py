@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import fresh_model
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.session import here_of, open_session
+from gnomon.workflow.words import DataWords, spelled_out
 
 # The settings that do something here: the checks train a little in their own way.
 ACTING = ("data.", "split.", "task.", "model.", "init.", "seed", "machine.", "regularise.dropout")
@@ -33,7 +34,8 @@ class Checked:
         return all(finding.passed for finding in self.findings)
 
 
-def check(source: Any, target: Any = None, **settings: Any) -> Checked:
+@spelled_out(DataWords)
+def check(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Checked:
     """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs.
 
     Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, ArtefactError.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
@@ -36,8 +36,10 @@ from gnomon.workflow.road.write import write_run
 from gnomon.workflow.run import Run
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched
+from gnomon.workflow.words import FitWords, spelled_out
 
 
+@spelled_out(FitWords)
 def fit(
     source: Any = None,
     target: Any = None,
@@ -49,7 +51,7 @@ def fit(
     augment_with: Augmentation | None = None,
     follower: Any = None,
     preset: Mapping[str, Any] | None = None,
-    **settings: Any,
+    **settings: Unpack[FitWords],
 ) -> Run:
     """Train a first system on `source` and measure what limits it. Returns the finished Run.
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final, get_args
+from typing import Any, Unpack, final, get_args
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.settings import Settings, full_key, value_of, with_values
 from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, Place, RunFolder, find
 from gnomon.runs.journal import Journal
 from gnomon.runs.records import Nudge, NudgeKey, NudgeRequest
+from gnomon.workflow.words import NudgeWords, spelled_out
 
 REQUESTS = "nudge_requests.jsonl"  # in the run's folder
 KEYS = get_args(NudgeKey)
@@ -35,7 +36,8 @@ class Nudged:
     step: int | None = None
 
 
-def nudge(run: Place, *, patience: float = PATIENCE, **settings: Any) -> list[Nudged]:
+@spelled_out(NudgeWords)
+def nudge(run: Place, *, patience: float = PATIENCE, **settings: Unpack[NudgeWords]) -> list[Nudged]:
     """Turn learning_rate, weight_decay or batch_size of a run while it trains; "latest" is the newest in ./runs.
 
     Waits up to `patience` seconds for the run to apply it. Raises UsageError as `request` does.

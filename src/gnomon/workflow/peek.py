@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.card import class_counts
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.road.split import Prepared
+from gnomon.workflow.words import DataWords, spelled_out
 
 SHOWN = 9
 ACTING = ("data.", "split.", "task.", "seed", "runs_folder")  # the settings that do something here
@@ -29,7 +30,8 @@ class Peek:
     picture: Path  # RUNS/peek/NAME.png
 
 
-def peek(source: Any, target: Any = None, **settings: Any) -> Peek:
+@spelled_out(DataWords)
+def peek(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Peek:
     """Read and split `source` as `fit` would with these settings, and draw nine examples of train.
 
     Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, ArtefactError.

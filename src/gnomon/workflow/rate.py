@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from torch import nn
@@ -30,6 +30,7 @@ from gnomon.workflow.road.encode import on_device
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import watched
+from gnomon.workflow.words import DataWords, spelled_out
 
 RATE = "optimiser.learning_rate"
 # The settings that do something in a range test: it has rates of its own, and is no longer than it is.
@@ -77,7 +78,8 @@ class Found:
         return self.test.suggested
 
 
-def lr(source: Any, target: Any = None, **settings: Any) -> Found:
+@spelled_out(DataWords)
+def lr(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Found:
     """Sweep the learning rate over `source` as `fit` would train on it, and draw RUNS/lr/NAME.png.
 
     Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, MachineError, StoppedError.

@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from sklearn.datasets import load_diabetes, load_wine
 
 import gnomon
 from gnomon.cli.commands import COMMANDS
+from gnomon.core import found
+from gnomon.core.settings import keys
 from gnomon.runs.folder import RunFolder
+from gnomon.workflow import words
 
 X, Y = load_wine(return_X_y=True)
 QUICK = {"epochs": 2, "test": 0.2}
@@ -65,6 +69,22 @@ def test_editors_and_type_checkers_see_every_name_that_is_imported_lazily():
     assert set(gnomon.__all__) <= set(dir(gnomon))
 
 
+@pytest.mark.parametrize("verb", sorted(TAKE_SETTINGS - {"nudge"}))
+def test_editors_complete_every_setting_by_its_short_name(verb):
+    families = [found.family(name).settings for name in found.family_names()]
+    short = {keys.short_key(row.key) for row in keys.rows()} | set(keys.GROUPS)
+    short |= {name for one in families if one.__module__.startswith("gnomon.") for name in one.model_fields}
+    short -= {"own", "module", "loss", "augmentation"}  # passed as objects: model=, loss=, augment_with=
+    function = getattr(gnomon, verb)
+    code = function.__code__
+    of_its_own = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    parameters = inspect.signature(function).parameters
+    assert parameters.keys() - of_its_own - {"settings"} == short - of_its_own  # by inspection, as notebooks do
+    (rest,) = [one for one in parameters.values() if one.kind is one.VAR_KEYWORD]
+    typed = rest.annotation.removeprefix("Unpack[").removesuffix("]")  # as editors do
+    assert set(typing.get_type_hints(getattr(words, typed))) == short - of_its_own
+
+
 def test_importing_gnomon_loads_nothing_heavy():
     code = (
         "import sys, gnomon; print([name for name in ('numpy', 'polars', 'pydantic', 'torch') if name in sys.modules])"
@@ -110,6 +130,8 @@ def test_a_target_by_name_is_the_setting_of_that_name():
     by_place = gnomon.fit(table, "target", epochs=1)
     assert by_place.settings.data.target == ("target",)
     assert same_weights(by_place, gnomon.fit(table, target="target", epochs=1))
+    columns = {name: table[name].to_numpy() for name in table.columns}
+    assert same_weights(gnomon.fit(columns, ["target"], epochs=1), by_place)
     both = table.assign(other=table["target"] * 2)
     assert gnomon.fit(both, ["target", "other"], epochs=1).settings.data.target == ("target", "other")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -39,6 +39,7 @@ from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.trial import Trial, Trials
+from gnomon.workflow.words import ImproveWords, spelled_out
 
 DIARY_PAGE, DIARY_PICTURE = "diary.md", "diary.svg"
 
@@ -61,6 +62,7 @@ class Improvement:
         return frozenset(state_of(self.diary).unproven)
 
 
+@spelled_out(ImproveWords)
 def improve(
     source: Any = None,
     target: Any = None,
@@ -70,7 +72,7 @@ def improve(
     test: bool | str = False,
     preset: Mapping[str, Any] | None = None,
     tell: Callable[[Entry], None] | None = None,
-    **settings: Any,
+    **settings: Unpack[ImproveWords],
 ) -> Improvement:
     """A first system on `source`, improved one knob at a time within `time`: 1800, "30m" (as without it), "1.5h".
 

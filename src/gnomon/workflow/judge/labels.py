@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -41,6 +41,7 @@ from gnomon.workflow.prepare import prepare, source_of
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import here_of
+from gnomon.workflow.words import LabelsWords, spelled_out
 
 PROBABILITY = "p."
 FOLDS = 5
@@ -104,6 +105,7 @@ class Findings:
     num_corrected: int
 
 
+@spelled_out(LabelsWords)
 def labels(
     source: Any,
     target: Any = None,
@@ -116,7 +118,7 @@ def labels(
     review: str | Path | None = None,
     corrected: str | Path | None = None,
     difference: float | str | None = None,
-    **settings: Any,
+    **settings: Unpack[LabelsWords],
 ) -> Findings:
     """Likely wrong labels of a run's split, or of data; a review sheet out, or one read back and what follows from it.
 

@@ -66,7 +66,8 @@ def with_target(source: Any, target: Any, settings: Mapping[str, Any]) -> tuple[
 def _are_columns(source: Any, target: Sequence[Any]) -> bool:
     if not target or not all(isinstance(name, str) for name in target):
         return False
-    return isinstance(source, str | os.PathLike) or set(target) <= set(getattr(source, "columns", ()))
+    columns = source if isinstance(source, Mapping) else getattr(source, "columns", ())
+    return isinstance(source, str | os.PathLike) or set(target) <= set(columns)
 
 
 def given_keys(values: Mapping[str, Any]) -> frozenset[str]:

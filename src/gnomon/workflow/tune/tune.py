@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time as clock
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from gnomon.core.errors import UsageError
 from gnomon.core.options import duration, is_yes, whole
@@ -27,6 +27,7 @@ from gnomon.workflow.tune.notebook import search_follower
 from gnomon.workflow.tune.plan import Follower, placed, planned, to_json
 from gnomon.workflow.tune.worker import known_measures
 from gnomon.workflow.tune.workers import MOST_WORKERS, processors
+from gnomon.workflow.words import TuneWords, spelled_out
 
 TRIALS = 40
 SAMPLERS = ("zoom", "random", "grid", "tpe")
@@ -34,6 +35,7 @@ HINT = "; a column to split by time is given as data.time=COLUMN"  # what else t
 REPEATS = 3  # seeds with which the best settings, and the defaults, are trained again
 
 
+@spelled_out(TuneWords)
 def tune(
     source: Any = None,
     target: Any = None,
@@ -48,7 +50,7 @@ def tune(
     resume: Place | None = None,
     follower: Any = None,
     preset: Mapping[str, Any] | None = None,
-    **settings: Any,
+    **settings: Unpack[TuneWords],
 ) -> Tuned:
     """Search for the settings with the lowest dev error on `source`, and train with them.
 

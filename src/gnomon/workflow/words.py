@@ -1,0 +1,142 @@
+"""The short names of settings as keyword arguments of the verbs, so that editors complete and check them.
+
+A setting that only a task or a family of your own declares is passed in its group: model={"name": "mine", "depth": 3}.
+A verb that has a parameter of its own by one of these names (`time`, `split` ...) takes the setting by its full one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict, TypeVar, cast, final
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+@final
+class _Default:
+    """What stands for a setting's own default where a signature is shown."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def spelled_out(words: Any) -> Callable[[Verb], Verb]:
+    """Show the words among the keyword parameters of a verb: editors read `Unpack`, notebooks look at signatures."""
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_Default()) for name in words.__annotations__
+    ]
+
+    def shown(verb: Verb) -> Verb:
+        signature = inspect.signature(verb)
+        *given, rest = signature.parameters.values()
+        cast("Any", verb).__signature__ = signature.replace(parameters=[*given, *more, rest])
+        return verb
+
+    return shown
+
+
+class SettingWords(TypedDict, total=False):
+    """Settings that every verb on data takes, in the order of the page of settings."""
+
+    seed: Any
+    run_name: Any
+    runs_folder: Any
+    data: Any  # the group as a dict, as for the other groups below
+    target_data: Any
+    group: Any
+    ignore: Any
+    delimiter: Any
+    encoding: Any
+    decimal: Any
+    missing: Any
+    image_size: Any
+    max_bad: Any
+    max_pixels: Any
+    dev: Any
+    train_dev: Any
+    duplicates: Any
+    hidden: Any
+    channels: Any
+    activation: Any
+    normalisation: Any
+    width: Any
+    zero_gamma: Any
+    init: Any
+    scale: Any
+    regularise: Any
+    weight_decay: Any
+    l2: Any
+    l1: Any
+    dropout: Any
+    label_smoothing: Any
+    augment: Any
+    ema: Any
+    optimiser: Any
+    learning_rate: Any
+    batch_size: Any
+    momentum: Any
+    beta2: Any
+    epsilon: Any
+    clip_norm: Any
+    clip_value: Any
+    schedule: Any
+    warmup: Any
+    decay: Any
+    every: Any
+    table: Any
+    stop: Any
+    epochs: Any
+    max_time: Any
+    patience: Any
+    machine: Any
+    device: Any
+    threads: Any
+    allocator: Any
+    micro_batch: Any
+    save_every: Any
+    goal: Any
+    human: Any
+
+
+class FitWords(SettingWords, total=False):
+    labels: Any
+    time: Any
+    split: Any
+    test: Any
+
+
+class DataWords(FitWords, total=False):
+    """Of peek, check and lr."""
+
+    task: Any
+    model: Any
+
+
+class TuneWords(SettingWords, total=False):
+    labels: Any
+    split: Any
+    test: Any
+    task: Any
+    model: Any
+
+
+class ImproveWords(SettingWords, total=False):
+    labels: Any
+    split: Any
+    task: Any
+    model: Any
+
+
+class LabelsWords(SettingWords, total=False):
+    labels: Any
+    time: Any
+    test: Any
+    task: Any
+    model: Any
+
+
+class NudgeWords(TypedDict, total=False):
+    learning_rate: Any
+    weight_decay: Any
+    batch_size: Any
