@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import repeats
 import torch
 
 import gnomon
@@ -51,3 +52,10 @@ def test_a_run_that_follows_the_load_says_so():
     assert run.settings.machine.threads == "adaptive"
     assert any("threads=adaptive" in note for note in run.folder.load_data()["notes"])
     assert torch.get_num_threads() == 2  # what was before came back
+
+
+@pytest.mark.slow
+def test_a_command_beside_a_restless_program_ends_with_the_same_weights_killed_or_not():
+    ended = repeats.runs(4, 2)
+    assert sum(one.kills > 0 for one in ended) >= 2
+    assert len({one.weights for one in ended}) == 1
