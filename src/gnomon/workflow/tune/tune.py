@@ -72,11 +72,11 @@ def tune(
     )
     repeats, stop_early = whole("repeats", repeats), is_yes("stop_early", stop_early)
     seconds = None if time is None else duration("time", time, HINT)
-    source, settings = with_target(source, target, settings)
+    source, values = with_target(source, target, settings)
     with watched() as flag:
         if resume is not None:
             changed = [
-                *settings,
+                *values,
                 *(name for name, value in (("trials", trials), ("time", seconds)) if value is not None),
             ]
             changed += ["satisfy"] if satisfy else []
@@ -89,7 +89,7 @@ def tune(
         if source is None:
             raise UsageError("there is nothing to search on.", fix="give data: gnomon tune DATA.")
         _check(trials, sampler)
-        fixed, varied = divided_values(settings)
+        fixed, varied = divided_values(values)
         opened = findable(fill(from_flat(fixed), preset or {}))
         follower.on_phase("reading")
         prepared = prepare(source, opened)
