@@ -18,10 +18,12 @@ from benchmarks.workload import BATCH, LEARNING_RATE, Workload
 Timed = tuple[list[float], float]  # seconds of each epoch, mean loss of the last one (nan where the stack keeps none)
 
 
-def gnomon_with(allocator: str, *, own_module: bool = False) -> Callable[[Workload, int], Timed]:
+def gnomon_with(
+    allocator: str, *, own_module: bool = False, threads: int | None = None
+) -> Callable[[Workload, int], Timed]:
     """`gnomon.fit` with the network named by settings, or with the module that the other torch stacks train.
 
-    allocator="keep" is what the command line does.
+    allocator="keep" is what the command line does; threads=None lets gnomon's table choose.
     """
 
     def run(work: Workload, epochs: int) -> Timed:
@@ -58,6 +60,7 @@ def gnomon_with(allocator: str, *, own_module: bool = False) -> Callable[[Worklo
                 **({"model": work.build_torch()} if own_module else {**work.gnomon, "dropout": ()}),
                 epochs=epochs,
                 batch_size=BATCH,
+                threads=threads,
                 optimiser="adam",
                 learning_rate=LEARNING_RATE,
                 schedule="constant",
@@ -283,6 +286,7 @@ def _loader(work: Workload) -> Any:
 
 STACKS: dict[str, Callable[[Workload, int], Timed]] = {
     "gnomon": gnomon_with("keep"),
+    "gnomon, 2 threads": gnomon_with("keep", threads=2),
     "gnomon, your module": gnomon_with("keep", own_module=True),
     "gnomon, allocator=system": gnomon_with("system"),
     "Lightning": lightning,
