@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gnomon.core.craft import Craft
     from gnomon.core.errors import GnomonError
     from gnomon.core.evaluation import Evaluation
     from gnomon.core.example import Example, Examples
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.judge.mismatch import mismatch
     from gnomon.workflow.judge.pipeline import pipeline
     from gnomon.workflow.judge.plan import plan
+    from gnomon.workflow.made import Made
     from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
     from gnomon.workflow.rate import lr
@@ -35,11 +37,13 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "Craft": "gnomon.core.craft",
     "Diagnosis": "gnomon.strategy.diagnosis",
     "Evaluation": "gnomon.core.evaluation",
     "Example": "gnomon.core.example",
     "Examples": "gnomon.core.example",
     "GnomonError": "gnomon.core.errors",
+    "Made": "gnomon.workflow.made",
     "Run": "gnomon.workflow.run",
     "Settings": "gnomon.core.settings",
     "Task": "gnomon.core.task",
@@ -67,11 +71,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Craft",
     "Diagnosis",
     "Evaluation",
     "Example",
     "Examples",
     "GnomonError",
+    "Made",
     "Run",
     "Settings",
     "Task",

@@ -25,6 +25,7 @@ from gnomon.data.in_memory import is_frame, table_or_path
 from gnomon.data.opening import open_source
 from gnomon.training.evaluate import judging, outputs_of
 from gnomon.workflow.fit import fit
+from gnomon.workflow.made import with_ladder
 from gnomon.workflow.predict import classes_of
 from gnomon.workflow.system import System
 from gnomon.workflow.trial import train_in_memory
@@ -113,7 +114,7 @@ class _Network(BaseEstimator):
             if self.runs_folder is None:
                 files, self.n_iter_ = train_in_memory(table, values)
             else:
-                run = fit(table, **values, runs_folder=os.fspath(self.runs_folder))
+                run = with_ladder(fit(table, **values, runs_folder=os.fspath(self.runs_folder)))
                 files, self.n_iter_, self.run_folder_ = dict(run.folder.load_model()), len(run.history), str(run.path)
         self._system = System(files, type(self).__name__)
         return self

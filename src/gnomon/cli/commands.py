@@ -73,14 +73,18 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
     with imported_quickly():
         from gnomon.cli.screen import Screen
         from gnomon.cli.settings_from_file import with_settings_file
+        from gnomon.cli.show_craft import made_as_json, print_made
         from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
         from gnomon.workflow.fit import fit as run_fit
+        from gnomon.workflow.made import Made
 
     with Screen(quiet=as_json) as screen:
         follower = Terminal(screen)
         run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **with_settings_file(values))
     if as_json:
-        _print_json(fit_as_json(run))
+        _print_json(made_as_json(run) if isinstance(run, Made) else fit_as_json(run))
+    elif isinstance(run, Made):
+        print_made(run, was_finished=not follower.has_begun)
     else:
         print_result(run, was_finished=not follower.has_begun)
     return 0
@@ -352,12 +356,16 @@ def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Layers and settings of a run:  gnomon show RUN"""
+    """Layers and settings of a run, or what a craft made and measured:  gnomon show RUN"""
     _no_settings(values, "show", "none")
+    from gnomon.cli.show_craft import made_as_json, print_made
     from gnomon.cli.show_data import print_shown, shown_as_json
+    from gnomon.workflow.made import Made
     from gnomon.workflow.show import show as run_show
 
     shown = run_show(_one(words, "RUN", "show", "runs/latest"))
+    if isinstance(shown, Made):
+        return _report(as_json, made_as_json, print_made, shown)
     return _report(as_json, shown_as_json, print_shown, shown)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gnomon.cli.screen import Screen
+from gnomon.cli.show_craft import MeasureRows
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
 from gnomon.cli.text import clock, error_text, printable, rounded
 from gnomon.core.evaluation import SPLITS
@@ -20,7 +21,7 @@ from gnomon.strategy.wording import split_name
 from gnomon.workflow.nudge import in_words
 
 if TYPE_CHECKING:
-    from gnomon.workflow.road.follow import Ready
+    from gnomon.workflow.road.follow import Begun, Ready
     from gnomon.workflow.run import Run
 
 BAR = 22  # characters
@@ -41,6 +42,7 @@ class Terminal:
         self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
         self.micro_batch = 0  # examples at a time, when a whole batch does not fit into memory
         self.troubles: set[str] = set()  # signal problems already reported
+        self.rows: MeasureRows | None = None  # of a craft, in place of errors
 
     def on_phase(self, text: str) -> None:
         self.screen.moving(f"  {text} ...")
@@ -54,6 +56,15 @@ class Terminal:
             self.screen.line(line)
         self.screen.line()
         self.screen.line(self._header(), style="bold")
+        self.epoch_began = time.monotonic()
+
+    def on_begun(self, begun: Begun) -> None:
+        self.has_begun, self.epochs = True, begun.settings.stop.epochs or 0
+        self.rows = MeasureRows(begun)
+        for line in self.rows.opening():
+            self.screen.line(line)
+        self.screen.line()
+        self.screen.line(self.rows.header(), style="bold")
         self.epoch_began = time.monotonic()
 
     def on_nudge(self, row: Mapping[str, Any]) -> None:
@@ -72,6 +83,10 @@ class Terminal:
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
         self.epoch_began = time.monotonic()
+        if self.rows is not None:
+            self.screen.row(self.rows.row(row), row["epoch"] / max(self.epochs, 1))
+            self.screen.moving("")
+            return
         self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
         self._tell_troubles(row)
         if row.get("micro_batch", 0) != self.micro_batch:

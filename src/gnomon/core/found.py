@@ -1,7 +1,8 @@
-"""Tasks and model families are found by name: nothing registers itself, nothing is imported before it is asked for.
+"""Tasks, crafts and model families are found by name: nothing registers itself, nothing is imported before its turn.
 
 A task is a folder of gnomon/tasks, or of a folder named in GNOMON_TASKS; its module's `TASK` is the kind of task. A
-family is a file of gnomon/models, or of a folder named in GNOMON_MODELS; its module's `FAMILY` says which names it
+craft is a folder of gnomon/crafts, or of one named in GNOMON_CRAFTS; its module's `CRAFT` is the craft. A family is a
+file of gnomon/models, or of a folder named in GNOMON_MODELS; its module's `FAMILY` says which names it
 answers to.
 """
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from gnomon.core.craft import Craft
     from gnomon.core.family import Family
     from gnomon.core.task import TaskKind
 
@@ -39,6 +41,34 @@ def task(name: str) -> TaskKind:
         raise UsageError(f"there is no task named {name!r}.", fix=_instead(name, sorted(places), "tasks"))
     kind: TaskKind = _module("tasks", name, places[name]).TASK
     return kind
+
+
+def craft_names() -> tuple[str, ...]:
+    """Every craft there is, in alphabetical order."""
+    return tuple(sorted(_places("GNOMON_CRAFTS", "crafts")))
+
+
+def craft(name: str) -> Craft:
+    """The craft of that name. Raises UsageError naming the crafts there are."""
+    places = _places("GNOMON_CRAFTS", "crafts")
+    if name not in places:
+        raise UsageError(f"there is no craft named {name!r}.", fix=_instead(name, sorted(places), "crafts"))
+    found: Craft = _module("crafts", name, places[name]).CRAFT
+    return found
+
+
+def work_names() -> tuple[str, ...]:
+    """Every task and every craft."""
+    return tuple(sorted({*task_names(), *craft_names()}))
+
+
+def work(name: str) -> TaskKind | Craft:
+    """What `task=NAME` names: a task, or a craft. Raises UsageError naming what there is."""
+    if name in craft_names() and name not in task_names():
+        return craft(name)
+    if name not in task_names() and craft_names():
+        raise UsageError(f"there is no task or craft named {name!r}.", fix=_instead(name, work_names(), "names"))
+    return task(name)
 
 
 def family_names() -> tuple[str, ...]:

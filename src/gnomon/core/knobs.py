@@ -23,6 +23,7 @@ DRAWN_WEIGHTS = "drawn weights"  # the weights are drawn when training starts, n
 HIDDEN_LAYERS = "hidden layers"
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
+EXAMPLES = "examples"  # there are examples that are divided, learned from and judged: everywhere but in a craft
 
 NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
@@ -34,6 +35,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     HIDDEN_LAYERS: "it acts on models with hidden layers",
     DROPOUT: "it acts on models with hidden layers",
     TARGET_DATA: "it needs target_data",
+    EXAMPLES: "it needs examples that are learned from and judged",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gnomon.report.record import ReportRecord
+    from gnomon.report.record import CraftRecord, ReportRecord
 
 
 def build(record: ReportRecord) -> str:
@@ -13,3 +13,10 @@ def build(record: ReportRecord) -> str:
     from gnomon.report import page  # Jinja and Matplotlib are loaded only when a page is made
 
     return page.build(record)
+
+
+def build_craft(record: CraftRecord) -> str:
+    """The whole page of a craft's run."""
+    from gnomon.report import page
+
+    return page.build_craft(record)

@@ -26,7 +26,7 @@ from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import format_count, ladder_rows, split_name
 
 if TYPE_CHECKING:
-    from gnomon.report.record import ReportRecord
+    from gnomon.report.record import CraftRecord, ReportRecord
     from gnomon.strategy.diagnosis import Rung
 
 MAX_CHARACTERS = 2_000  # of any one text
@@ -43,6 +43,7 @@ MAX_ROWS = {  # of each list on the page; the page counts what is cut
     "metrics": 100,
     "mistakes": 48,
     "notes": 100,
+    "outputs": 100,
     "settings": 500,
     "signals": 12,
     "pairs": 40,
@@ -162,6 +163,16 @@ def write(record: ReportRecord, drawn: pictures.Pictures) -> str:
             pairs=_pairs(record),
             **style(),
         )
+    )
+
+
+def build_craft(record: CraftRecord) -> str:
+    """The whole page of a craft's run: what it measured, what it made."""
+    first, last = record.history[0]["measures"], record.history[-1]["measures"]
+    rows = [{**one, "first": first[one["name"]], "last": last[one["name"]]} for one in record.measures]
+    template = _environment().get_template("craft.html")
+    return template.render(
+        record=record, made_by=record.gnomon_version, rows=rows, curves=pictures.of_measures(record), **style()
     )
 
 

@@ -16,12 +16,13 @@ from gnomon.figures.ladder import draw_ladder, is_known
 from gnomon.figures.layer_signals import draw_layer_signals
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.figures.learning_curves import draw_learning_curves
+from gnomon.figures.measures import draw_measures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gnomon.core.task import View
-    from gnomon.report.record import ReportRecord
+    from gnomon.report.record import CraftRecord, ReportRecord
 
 THUMBNAIL = 160  # pixels per side
 PIXELATED = 64  # smaller pictures are enlarged with sharp pixels
@@ -77,6 +78,11 @@ def of(record: ReportRecord) -> Pictures:
         of_task=of_task,
         num_left_out=len(record.figures) - len(of_task),
     )
+
+
+def of_measures(record: CraftRecord) -> Picture:
+    """The measures of a craft by epoch."""
+    return _drawn(draw_measures(record.history, record.measures))
 
 
 def _of_probes(record: ReportRecord) -> Picture | None:

@@ -124,3 +124,27 @@ class ReportRecord:
     two_way: TwoWay | None = None  # general and target data, trained on or not, if train-dev was measured
     probes: Probes | None = None  # what changes to this system would gain, if measured
     diary: Sequence[Entry] = ()  # how the system was improved step by step, if it was
+
+
+@dataclass(frozen=True, kw_only=True)
+class CraftRecord:
+    """The run of a craft, ready to be shown: measures in place of a ladder."""
+
+    title: str  # the run's name
+    craft: str  # "word vectors"
+    gnomon_version: str
+    run_path: str
+    command_line: str
+    started: str  # UTC, as text
+    seconds: float
+    origin: str
+    summary: str  # what it was made of
+    why: str
+    notes: Sequence[str]
+    measures: Sequence[Mapping[str, Any]]  # name, unit, better
+    history: Sequence[Mapping[str, Any]]  # at least one row, as figures.measures takes it
+    outputs: Sequence[tuple[str, int]]  # file, bytes
+    views: Sequence[tuple[str, View]]
+    settings: Sequence[SettingLine]
+    environment: Mapping[str, Any]
+    reproduce: Sequence[Command]

@@ -6,7 +6,7 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
   splits.parquet  leaks.parquet  predictions/<split>.parquet
   probes.json                     what changes to it would give, where that was measured
   history.jsonl  openings.jsonl  diary.jsonl  nudges.jsonl   records that only grow (of a search: ledger.jsonl)
-  checkpoints/STEP/  model/       committed folders with a manifest each
+  checkpoints/STEP/  model/       committed folders with a manifest each; outputs/ in the run of a craft
   figures/  report.html           for people; may be deleted
   lock                            who is at work here
 """
@@ -32,7 +32,16 @@ from gnomon.runs import checkpoints, reader, settings_file, writer
 from gnomon.runs.checkpoints import Checkpoint
 from gnomon.runs.journal import Journal
 from gnomon.runs.lock import RunLock
-from gnomon.runs.records import DataCard, Environment, HistoryRow, Opening, Outcome
+from gnomon.runs.records import (
+    CraftCard,
+    CraftOutcome,
+    DataCard,
+    Environment,
+    HistoryRow,
+    MeasuredRow,
+    Opening,
+    Outcome,
+)
 from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json, encode_sealed
 from gnomon.strategy import saved
 
@@ -52,7 +61,8 @@ NUDGES, LEDGER = "nudges.jsonl", "ledger.jsonl"
 LEDGER_LIMIT = 1 << 30  # bytes: a line of it may hold the error of each of a million dev examples
 OPENED = "openings"  # in the manifest: how often the test split was opened
 JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
-PREDICTIONS, FIGURES, REPORT = "predictions", "figures", "report.html"
+PREDICTIONS, FIGURES, REPORT, OUTPUTS = "predictions", "figures", "report.html", "outputs"
+CRAFT = "craft"  # what the manifest of such a run has as its kind; those of tasks have none
 LATEST = "latest"
 
 Place = str | os.PathLike[str]  # a run or a search, or the path of one
@@ -82,11 +92,13 @@ class RunFolder:
     Loading raises ArtefactError naming the file that is missing, damaged, linked or too large; saving MachineError.
     """
 
-    def __init__(self, path: Path, *, task: str, name: str, created: str) -> None:
+    def __init__(self, path: Path, *, task: str, name: str, created: str, kind: str = "") -> None:
         self.path, self.task, self.name, self.created = path, task, name, created
+        self.is_craft = kind == CRAFT
         self._is_locked = False
         locked = self._require_lock
-        self.history: Journal[HistoryRow] = Journal(path, HISTORY, HistoryRow, before_writing=locked)
+        self._history: Journal[HistoryRow] = Journal(path, HISTORY, HistoryRow, before_writing=locked)
+        self.measured: Journal[MeasuredRow] = Journal(path, HISTORY, MeasuredRow, before_writing=locked)
         self.openings: Journal[Opening] = Journal(path, OPENINGS, Opening, before_writing=locked)
         self.diary: Journal[dict[str, Any]] = Journal(path, DIARY, before_writing=locked)  # see `load_diary`
 
@@ -102,6 +114,8 @@ class RunFolder:
         run_name: str,
         files: Mapping[str, writer.Data] | None = None,
         now: datetime | None = None,
+        *,
+        kind: str = "",
     ) -> Self:
         """Make runs/<task>/<time>-<name>/, with -2, -3 ... behind it where that exists, and point `latest` at it.
 
@@ -114,6 +128,7 @@ class RunFolder:
         stem = f"{now:%Y%m%d-%H%M%S}-{safe_name(run_name)}"
         tries = (parent / (stem if number == 1 else f"{stem}-{number}") for number in itertools.count(1))
         about = {"task": task, "name": run_name, "created": now.isoformat(timespec="seconds")}
+        about |= {"kind": kind} if kind else {}
         path = next(path for path in tries if writer.commit_new_folder(path, files or {}, about))
         writer.point(runs / LATEST, str(path.relative_to(runs)))
         return cls(path, **about)
@@ -136,7 +151,16 @@ class RunFolder:
         about = {key: manifest.get(key) for key in ("task", "name", "created")}
         if not all(isinstance(value, str) for value in about.values()):
             raise ArtefactError("does not say task, name and time.", where=str(real / MANIFEST), fix=RESTORE)
-        return cls(real, **about)  # type: ignore[arg-type]  # strings, as just checked
+        return cls(real, **about, kind=str(manifest.get("kind", "")))  # type: ignore[arg-type]  # strings, as just checked
+
+    def require_ladder(self) -> None:
+        """Raises UsageError for the run of a craft, which has measures where other runs have a ladder."""
+        if self.is_craft:
+            raise UsageError(
+                f"was made by the craft {self.task}, which measures something else than errors: it has no ladder.",
+                where=str(self.path),
+                fix=f"gnomon show {self.path} has its measures and outputs.",
+            )
 
     # --- one at a time ------------------------------------------------------------------------------------------------
     @contextmanager
@@ -166,7 +190,14 @@ class RunFolder:
                 for child in [child for child in folder.iterdir() if writer.is_leftover(child.name)]:
                     writer.remove(child)
         writer.settle_folder(self.path / MODEL)
+        writer.settle_folder(self.path / OUTPUTS)
         checkpoints.settle(self.path)
+
+    @property
+    def history(self) -> Journal[HistoryRow]:
+        """A row per epoch. Raises UsageError for the run of a craft, whose rows are those of `measured`."""
+        self.require_ladder()
+        return self._history
 
     # --- settings, environment, data, diagnosis -----------------------------------------------------------------------
     def save_settings(self, settings: Settings, given: Collection[str] = ()) -> None:
@@ -190,14 +221,24 @@ class RunFolder:
         self._save_json(DATA, card)
 
     def load_data(self) -> DataCard:
+        self.require_ladder()
         return self.load_record(DATA, DataCard)
+
+    def load_craft(self) -> CraftCard:
+        """data.json of a craft's run."""
+        return self.load_record(DATA, CraftCard)
 
     def save_outcome(self, outcome: Mapping[str, Any]) -> None:
         """How training went: steps, best epoch, seconds, layers."""
         self._save_json(OUTCOME, outcome)
 
     def load_outcome(self) -> Outcome:
+        self.require_ladder()
         return self.load_record(OUTCOME, Outcome)
+
+    def load_craft_outcome(self) -> CraftOutcome | None:
+        """None while it is being made."""
+        return self.load_record(OUTCOME, CraftOutcome) if OUTCOME in self._manifest()["files"] else None
 
     def save_diagnosis(self, diagnosis: Diagnosis) -> None:
         self._save_json(DIAGNOSIS, saved.to_json(diagnosis))
@@ -277,8 +318,21 @@ class RunFolder:
         return reader.read_folder(self.path, self._model_folder()).files
 
     def _model_folder(self) -> str:
-        moved = MODEL + writer.REPLACED
-        return moved if not (self.path / MODEL).exists() and (self.path / moved).exists() else MODEL
+        return self._whole(MODEL)
+
+    def _whole(self, name: str) -> str:
+        """The committed folder of that name; where it lies if a crash came while it was replaced."""
+        moved = name + writer.REPLACED
+        return moved if not (self.path / name).exists() and (self.path / moved).exists() else name
+
+    def save_outputs(self, files: Mapping[str, writer.Data]) -> None:
+        """Commit what a craft made, in place of what it made before."""
+        self._require_lock()
+        writer.commit_folder(self.path / OUTPUTS, files)
+
+    def load_outputs(self) -> Mapping[str, bytes]:
+        """What a craft made, by file name."""
+        return reader.read_folder(self.path, self._whole(OUTPUTS)).files
 
     # --- predictions --------------------------------------------------------------------------------------------------
     def save_predictions(self, split: str, table: pl.DataFrame) -> None:
@@ -357,6 +411,7 @@ class RunFolder:
         for folder in (
             *(f"{checkpoints.FOLDER}/{name}" for name in checkpoints.names(self.path)),
             self._model_folder(),
+            self._whole(OUTPUTS),
         ):
             if os.path.lexists(self.path / folder):
                 yield from reader.faults(self.path, folder)
@@ -404,6 +459,7 @@ class RunFolder:
     def _load(self, name: str, *, limit: int | None = None) -> bytes:
         entry = self._manifest()["files"].get(name)
         if entry is None:
+            self.require_ladder()
             raise UsageError(
                 f"has no {name} yet.", where=str(self.path), fix=f"let the run finish: gnomon fit --resume {self.path}"
             )
@@ -427,16 +483,19 @@ def card_files(
     given: Collection[str],
     environment: Mapping[str, Any],
     data: Mapping[str, Any],
-    splits: pl.DataFrame,
-    leaks: pl.DataFrame,
+    splits: pl.DataFrame | None = None,
+    leaks: pl.DataFrame | None = None,
 ) -> dict[str, bytes]:
-    """The files that a run has from the start, for `RunFolder.create`; the arguments are those of its save methods."""
+    """The files that a run has from the start, for `RunFolder.create`; the arguments are those of its save methods.
+
+    A craft divides nothing and has no tables of splits and leaks.
+    """
+    tables = {SPLITS_TABLE: splits, LEAKS_TABLE: leaks}
     return {
         SETTINGS: settings_file.to_toml(settings, given).encode(),
         ENVIRONMENT: _json(ENVIRONMENT, environment),
         DATA: _json(DATA, data),
-        SPLITS_TABLE: _parquet(splits),
-        LEAKS_TABLE: _parquet(leaks),
+        **{name: _parquet(table) for name, table in tables.items() if table is not None},
     }
 
 

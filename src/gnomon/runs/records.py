@@ -130,6 +130,58 @@ class NudgeRequest(TypedDict):
     value: int | float
 
 
+# --- crafts -----------------------------------------------------------------------------------------------------------
+class MeasureCard(TypedDict):
+    """A measure of a craft, as core.craft.Measure."""
+
+    name: str
+    unit: str
+    better: Literal["less", "more", "neither"]
+
+
+class CraftCard(TypedDict):
+    """data.json of a craft's run: what it works on, and what it measures."""
+
+    source: str
+    reopen: str | None  # where it can be opened again; None for what was in memory
+    name: str
+    craft: str  # its title
+    why: str  # it was taken for this craft's
+    summary: str
+    fingerprint: str
+    notes: list[str]
+    measures: Annotated[list[MeasureCard], NOT_EMPTY]
+
+
+class MeasuredRow(TypedDict):
+    """history.jsonl of a craft's run: an epoch."""
+
+    epoch: Count
+    step: Count
+    losses: dict[str, Measured]  # of each player, the mean over the epoch
+    measures: dict[str, Measured]
+    learning_rate: Finite
+    seconds: Seconds
+
+
+class OutputFile(TypedDict):
+    """A file that a craft made."""
+
+    name: str
+    bytes: Count
+
+
+class CraftOutcome(TypedDict):
+    """outcome.json of a craft's run."""
+
+    seconds: Seconds
+    steps: Count
+    ended_because: str
+    parameters: Count
+    outputs: list[OutputFile]
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
 class SavedTask(TypedDict):
     """task.json, beside the weights: the task, its facts fitted on train, and all settings."""
 

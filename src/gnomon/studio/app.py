@@ -149,7 +149,8 @@ def _add_runs(app: FastAPI, library: Library) -> None:
     @app.get("/runs/{name}")
     def run(name: str, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
         found, card = _run(library, name), _card(library, name)
-        return HTMLResponse(pages.run(found, card, smooth=_smoothing(smooth), log=log))
+        page = pages.made if found.folder.is_craft else pages.run
+        return HTMLResponse(page(found, card, smooth=_smoothing(smooth), log=log))
 
     @app.get("/runs/{name}/live")
     def live(name: str, smooth: float = 0.0, log: bool = False, was: str = "") -> Response:

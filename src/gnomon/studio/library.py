@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
+from gnomon.figures.text import error_text
 from gnomon.runs import reader
 from gnomon.runs.folder import LOCK, RunFolder
 from gnomon.runs.lock import is_held_here
@@ -58,6 +59,7 @@ class RunCard:
     seconds: float | None
     epochs: int
     so_far: float | None = None  # dev error after the newest epoch of a run that is not judged yet
+    made: str = ""  # of a craft's run, which has no errors: its first measure now, in words
     fault: str = ""
 
 
@@ -291,8 +293,32 @@ def _stamp(path: Path) -> object:
     return None
 
 
+def _craft_card(name: str, folder: RunFolder) -> RunCard:
+    card, outcome, history = folder.load_craft(), folder.load_craft_outcome(), folder.measured.read()
+    settings, given = folder.load_settings(as_saved=True)
+    main = card["measures"][0]
+    value = history[-1]["measures"].get(main["name"], math.nan) if history else math.nan
+    return RunCard(
+        id=name,
+        name=folder.name,
+        task=folder.task,
+        created=folder.created,
+        state="finished" if outcome else "running" if is_held_here(folder.path / LOCK) else "stopped",
+        error=None,
+        train_error=None,
+        unit=None,
+        verdict="",
+        settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
+        seconds=outcome["seconds"] if outcome else None,
+        epochs=len(history),
+        made=f"{main['name']} {error_text(value, main['unit'] or None)}" if history else "not measured yet",
+    )
+
+
 def _read_card(name: str, path: Path) -> RunCard:
     folder = RunFolder.open(path)
+    if folder.is_craft:
+        return _craft_card(name, folder)
     files = reader.read_manifest(path)["files"]
     settings, given = folder.load_settings(as_saved=True)
     diagnosis = folder.load_diagnosis() if "diagnosis.json" in files else None

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -142,6 +142,28 @@ def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
         history=found.folder.history.read(), matrix=_matrix(found) if diagnosis else None,
         sureness=_sureness(found) if diagnosis else None, splits=_splits(found),
         smooth=smooth, log=log, **_nudges(found), **_drawn([(card, found)], smooth, log), **_tried(found, settings),
+    )  # fmt: skip
+
+
+def made(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
+    """The run of a craft: what it measured, what it made."""
+    about, outcome, history = found.folder.load_craft(), found.folder.load_craft_outcome(), found.folder.measured.read()
+    settings, given = found.folder.load_settings()
+    epochs = [float(row["epoch"]) for row in history]
+    rows = []
+    for measure in about["measures"]:
+        values = [curves.finite(row["measures"].get(measure["name"])) for row in history]
+        unit = measure["unit"] or None
+        write: Callable[[float], str] = partial(words.error_text, unit=unit)
+        line = [curves.Curve("measured", "train", epochs, values)] if history else []
+        drawn = curves.draw(line, title=f"{measure['name']} by epoch", write=write, log=log, beta=smooth)
+        rows.append({**measure, "first": values[0] if values else None, "last": values[-1] if values else None,
+                     "unit": unit, "curve": drawn})  # fmt: skip
+    lines = [(row.key, _shown(all_settings.value_of(settings, row.key)), row.description)
+             for row in all_settings.rows(settings) if row.key in given]  # fmt: skip
+    return _render(
+        "made.html", run=found, card=card, about=about, outcome=outcome, rows=rows, settings=lines, smooth=smooth,
+        log=log, environment=found.folder.load_environment(),
     )  # fmt: skip
 
 

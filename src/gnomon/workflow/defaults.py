@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.core import found
+from gnomon.core.craft import Craft
 from gnomon.core.errors import UsageError
 from gnomon.core.family import Family
+from gnomon.core.knobs import Here, Knob
 from gnomon.core.settings import SettingRow, Settings, from_flat, rows, value_of
+from gnomon.workflow import craft
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.session import here_of, open_session
@@ -37,14 +40,27 @@ class ModelLine:
 
 
 def settings(task: str | None = None, model: str | None = None) -> list[SettingLine]:
-    """Every setting, in the order of the page. With a task (and a model) filled in. Raises UsageError."""
+    """Every setting, in the order of the page. With a task (and a model), or a craft, filled in. Raises UsageError."""
     if task is None:
         plain = Settings() if model is None else from_flat({"model": model})
         return [SettingLine(row, value_of(plain, row.key), "") for row in rows(plain)]
+    kind = found.work(task)
+    if isinstance(kind, Craft):
+        with tempfile.TemporaryDirectory() as folder:
+            here, filled = craft.filled_for_sample(kind, Path(folder) / "sample")
+        return [
+            SettingLine(row, value_of(filled, row.key), here.why_idle(knob)) for row, knob in _standing(here, filled)
+        ]
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(_sample(task, folder), from_flat({"task": task, **({"model": model} if model else {})}))
     here, filled = here_of(session), session.settings
     return [SettingLine(row, value_of(filled, row.key), here.why_idle(row.knob)) for row in rows(filled)]
+
+
+def _standing(here: Here, filled: Settings) -> list[tuple[SettingRow, Knob]]:
+    """Each setting with its knob as it stands there."""
+    table = {knob.key: knob for knob in here.knobs}
+    return [(row, table[row.key]) for row in rows(filled)]
 
 
 def models_of(task: str | None = None) -> list[ModelLine]:

@@ -11,12 +11,15 @@ from typing import Any, Unpack
 
 from torch import nn
 
+from gnomon.core.craft import Craft
 from gnomon.core.errors import UsageError
 from gnomon.core.own import Augmentation, Loss, Own, asked_for
 from gnomon.core.settings import fill, from_flat, full_key
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, Place, RunFolder, find
+from gnomon.workflow import craft
+from gnomon.workflow.made import Made
 from gnomon.workflow.notebook import fit_follower
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.rate import RATE, is_worth_a_test, with_found_rate
@@ -28,7 +31,7 @@ from gnomon.workflow.road.follow import Follower
 from gnomon.workflow.road.judge import judge_splits
 from gnomon.workflow.road.open import findable, given_keys, open_data, with_target
 from gnomon.workflow.road.read import read_examples
-from gnomon.workflow.road.recognise import recognise
+from gnomon.workflow.road.recognise import Commission, recognise_work
 from gnomon.workflow.road.settings import fill_settings, refuse_idle_settings
 from gnomon.workflow.road.split import split_examples
 from gnomon.workflow.road.train import train_model
@@ -44,7 +47,7 @@ def fit(
     source: Any = None,
     target: Any = None,
     *,
-    task: TaskKind | str | Mapping[str, Any] | None = None,
+    task: TaskKind | Craft | str | Mapping[str, Any] | None = None,
     model: nn.Module | str | Mapping[str, Any] | None = None,
     resume: Place | None = None,
     loss: Loss | None = None,
@@ -52,8 +55,10 @@ def fit(
     follower: Any = None,
     preset: Mapping[str, Any] | None = None,
     **settings: Unpack[FitWords],
-) -> Run:
+) -> Run | Made:
     """Train a first system on `source` and measure what limits it. Returns the finished Run.
+
+    Data that a craft claims (core/craft.py) is made into something instead, which is returned as Made.
 
     `source`: a path (folder, archive, table, IDX files), the name of a bundled set, arrays or lists X with their
     targets y, a polars or pandas frame, a torch Dataset. `target`: the targets, or the name of the column that holds
@@ -76,7 +81,7 @@ def fit(
         values["model.name"] = CUSTOM
     elif model is not None:
         values["model"] = model
-    if task is not None and not isinstance(task, TaskKind):
+    if task is not None and not isinstance(task, TaskKind | Craft):
         values["task"], task = task, None
     with watched() as flag:
         if resume is not None:
@@ -89,7 +94,9 @@ def fit(
         chosen = findable(fill(from_flat(values), {**(preset or {}), **unasked}))
         follower.on_phase("reading")
         opened = open_data(source, chosen)
-        recognised = recognise(opened, task)
+        recognised = recognise_work(opened, task)
+        if isinstance(recognised, Commission):
+            return craft.start(recognised, given_keys(values), follower, flag, started)
         read = read_examples(recognised)
         prepared = split_examples(read)
         fitted = fit_facts(prepared, chosen, own)
@@ -122,18 +129,20 @@ def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _resume(
-    path: Place, source: Any, task: TaskKind | None, own: Own, values: Mapping[str, Any],
+    path: Place, source: Any, task: TaskKind | Craft | None, own: Own, values: Mapping[str, Any],
     follower: Follower, flag: StopFlag, started: float,
-) -> Run:  # fmt: skip
+) -> Run | Made:  # fmt: skip
     """Continue a run from its last checkpoint."""
     if values and set(values) - {"model.name"}:
         raise UsageError(
             f"a resumed run keeps its settings; {', '.join(values)} cannot be changed.",
             fix="leave them out, or start a new run with them.",
         )
-    folder = find(path, "runs")
+    folder, kind = find(path, "runs"), task if isinstance(task, TaskKind) else None
     flag.fix = _how_to_continue(folder)
     with folder.lock():
+        if folder.is_craft:
+            return craft.resume(folder, source, follower, flag, started)
         settings, given = folder.load_settings()
         missing = asked_for(settings, own, "pass it: gnomon.fit(resume=..., {}).")
         if missing is not None:
@@ -141,10 +150,10 @@ def _resume(
         if settings.model.name == CUSTOM and own.module is None:  # a run of gnomon 0.1, which kept no name
             raise UsageError("this run trained your own model.", fix="pass it: gnomon.fit(resume=..., model=...).")
         if _is_finished(folder):
-            return Run(folder, task, own)
+            return Run(folder, kind, own)
         follower.on_phase("reading")
         prepared = prepare_again(
-            folder, source, settings, task,
+            folder, source, settings, kind,
             in_memory="pass it: gnomon.fit(data, resume=...).",
             moved=f"put it back, or say where it is now: gnomon fit DATA --resume {shlex.quote(str(folder.path))}",
         )  # fmt: skip

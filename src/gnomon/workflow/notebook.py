@@ -15,10 +15,12 @@ from markupsafe import Markup
 from gnomon.core.errors import GnomonError
 from gnomon.strategy.notebook import diagnosis_html
 from gnomon.strategy.wording import format_error
-from gnomon.workflow.road.follow import Follower, Ready, Silent, listening
+from gnomon.workflow.road.follow import Begun, Follower, Ready, Silent, listening
 
 if TYPE_CHECKING:
+    from gnomon.core.craft import Measure
     from gnomon.strategy.improve_diary import Entry
+    from gnomon.workflow.made import Made
     from gnomon.workflow.run import Run
 
 SECONDS_BETWEEN_WORDS = 0.2  # a notebook draws a line anew no more often
@@ -63,6 +65,7 @@ class FitLine:
         self.epochs = 0
         self.summary = ""  # of the epochs so far
         self.best: tuple[float, int] | None = None  # dev error and epoch
+        self.measure: Measure | None = None  # of a craft, the one to look at
 
     def on_phase(self, text: str) -> None:
         self.line.say(f"{self.summary}{text} ...")
@@ -70,12 +73,20 @@ class FitLine:
     def on_ready(self, ready: Ready) -> None:
         self.unit, self.epochs = ready.task.judge.error_unit, ready.settings.stop.epochs or 0
 
+    def on_begun(self, begun: Begun) -> None:
+        self.measure, self.epochs = begun.craft.measures[0], begun.settings.stop.epochs or 0
+
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         self.line.say(
             f"{self.summary}epoch {epoch + 1}/{self.epochs}  batch {batch}/{num_batches}  loss {loss:.3g}", patient=True
         )
 
     def on_epoch(self, row: Mapping[str, Any]) -> None:
+        if self.measure is not None:
+            value = format_error(row["measures"][self.measure.name], self.measure.unit or None)
+            self.summary = f"epoch {row['epoch']}/{self.epochs}  {self.measure.name} {value}  "
+            self.line.say(self.summary, patient=row["epoch"] < self.epochs)
+            return
         if self.best is None or row["best"]:
             self.best = row["dev_error"], row["epoch"]
         train, dev, best = (
@@ -118,6 +129,22 @@ def run_html(run: Run) -> str:
         return title + diagnosis_html(run.diagnosis) + _curves(run) + Markup("<p>report: {}</p>").format(run.report)
     except GnomonError as error:
         return title + Markup("<p>{}</p>").format(error)
+
+
+def made_html(made: Made) -> str:
+    """Where it is, what it measured, what it made."""
+    title = Markup("<p><b>{}</b> {}</p>").format(made.path.name, made.folder.task.replace("_", " "))
+    try:
+        units = {one["name"]: one["unit"] or None for one in made.card["measures"]}
+        rows = [
+            Markup("<tr><th>{}</th><td>{}</td></tr>").format(name, format_error(value, units.get(name)))
+            for name, value in made.measures.items()
+        ]
+        files = [one["name"] for one in made.outcome["outputs"]] if made.outcome else []
+    except GnomonError as error:
+        return title + Markup("<p>{}</p>").format(error)
+    made_files = Markup("<p>outputs: {}</p>").format(", ".join(files) or "none yet")
+    return title + Markup("<table>{}</table>").format(Markup("").join(rows)) + made_files
 
 
 def _curves(run: Run) -> Markup:

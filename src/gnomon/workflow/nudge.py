@@ -51,6 +51,7 @@ def request(folder: RunFolder, values: Mapping[str, Any], *, patience: float = P
     A stopped run applies them when it is resumed. Raises UsageError for a setting that cannot be nudged, an invalid
     value, or a finished run.
     """
+    folder.require_ladder()
     settings = folder.load_settings()[0]
     wanted = checked(settings, values)
     if (folder.path / OUTCOME).exists():

@@ -161,11 +161,13 @@ def load(run: Place, *, task: TaskKind | None = None, model: nn.Module | None = 
     """Reopen a run: its folder, or "latest" for the newest one in ./runs. Raises UsageError, ArtefactError.
 
     `task` and `model` are needed only if they are your own, and so is `loss`, to evaluate (not to predict). A run that
-    is open already comes back as it is.
+    is open already comes back as it is. What a craft made is refused: gnomon.show reopens it.
     """
     if isinstance(run, Run) and task is None and model is None and loss is None:
         return run
-    return Run(find(run, "runs"), task, Own(module=model, loss=loss))
+    folder = find(run, "runs")
+    folder.require_ladder()
+    return Run(folder, task, Own(module=model, loss=loss))
 
 
 def predict(run: Place, source: Any, *, out: str | Path | None = None) -> Answers:

@@ -9,7 +9,7 @@ from gnomon.core import settings as all_settings
 from gnomon.core.layer_signals import findings_of
 from gnomon.runs.folder import Place
 from gnomon.runs.records import LayerRow, SignalRow
-from gnomon.workflow.run import load
+from gnomon.workflow.made import Made, reopen
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,11 @@ class Shown:
     findings: list[str]  # what is wrong with them
 
 
-def show(run: Place) -> Shown:
-    """What the run consists of, from its folder alone. Raises UsageError, ArtefactError."""
-    run = load(run)
+def show(run: Place) -> Shown | Made:
+    """What the run consists of, from its folder alone; of a craft, what it made. Raises UsageError, ArtefactError."""
+    run = reopen(run)
+    if isinstance(run, Made):
+        return run
     settings, given = run.folder.load_settings()
     rows = [
         (row.key, all_settings.value_of(settings, row.key), row.key in given, row.description)

@@ -74,7 +74,7 @@ def _declared(group: str, name: str | None) -> type[OwnSettings]:
     """What the task or the family of that name declares as its own. Raises UsageError for an unknown name."""
     if name is None:
         return OwnSettings
-    return found.family(name).settings if group == "model" else found.task(name).settings
+    return found.family(name).settings if group == "model" else found.work(name).settings
 
 
 def _own_rows(group: str, chosen: OpenGroup) -> list[SettingRow]:
@@ -140,7 +140,7 @@ def _owner(group: str, leaf: str) -> type[OwnSettings] | None:
 
 def _owners(group: str, leaf: str) -> list[type[OwnSettings]]:
     """What declares model.LEAF or task.LEAF, the one that searches it in the most ways first."""
-    names = found.family_names() if group == "model" else found.task_names() if group == "task" else ()
+    names = {"model": found.family_names, "task": found.work_names}.get(group, tuple)()
     declared = dict.fromkeys(_declared(group, name) for name in names)
     owners = [one for one in declared if leaf in one.model_fields]
     return sorted(owners, key=lambda one: -len(_row(f"{group}.{leaf}", one.model_fields[leaf]).knob.search))
@@ -183,7 +183,7 @@ def full_key(key: str) -> str:
 
 def _own_keys() -> frozenset[str]:
     """Of every task and every family."""
-    names = {"model": found.family_names(), "task": found.task_names()}
+    names = {"model": found.family_names(), "task": found.work_names()}
     return frozenset(
         f"{group}.{leaf}" for group in OPEN_GROUPS for name in names[group]
         for leaf in _declared(group, name).model_fields
@@ -285,8 +285,8 @@ def refuse_idle(given: Collection[str], here: Here, what: str) -> None:
         if why:
             model = here.settings.get("model.name")
             raise UsageError(
-                f"{table[key].short}={_shown(here.settings.get(key))} would have no effect here: {why}; this is {what} "
-                f"with model={model}.",
+                f"{table[key].short}={_shown(here.settings.get(key))} would have no effect here: {why}; this is {what}"
+                f"{f' with model={model}' if model else ''}.",
                 fix="leave it out.",
             )
 

@@ -29,6 +29,7 @@ from gnomon.workflow.fit import fit
 from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
+from gnomon.workflow.made import with_ladder
 from gnomon.workflow.notebook import diary_teller
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
@@ -245,7 +246,7 @@ def _finish(work: Work, flag: StopFlag, trial: Trial | None) -> None:
         elif not is_begun:
             work.folder.save_settings(_as_time_allows(work, changes, given), given)
     try:
-        run = fit(work.source, resume=work.folder.path, follower=Silent())
+        run = with_ladder(fit(work.source, resume=work.folder.path, follower=Silent()))
     except StoppedError as error:
         raise StoppedError(error.what, fix=flag.fix, signal_number=error.exit_code - 128) from None
     diagnosis = run.diagnosis

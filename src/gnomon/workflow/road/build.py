@@ -50,7 +50,7 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     task, settings, train_split = filled.task, filled.settings, filled.prepared.splits["train"]
     if settings.machine.allocator == "keep":
         keep_freed_memory()
-    device = _device(settings.machine.device)
+    device = device_of(settings.machine.device)
     model = custom if custom is not None else fresh_model(task, settings)
     layers = layers_of(task, model, train_split)
     settings = fill(settings, {"machine.threads": _threads(layers, settings, len(train_split))})
@@ -86,7 +86,8 @@ def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
     return threads_for(multiply_adds * min(batch, num_train), torch.get_num_threads())
 
 
-def _device(wanted: str) -> torch.device:
+def device_of(wanted: str) -> torch.device:
+    """The device of a setting. Raises UsageError where there is none."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError("machine.device=cuda, but torch sees no CUDA device.", fix="leave machine.device out.")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

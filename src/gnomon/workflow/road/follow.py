@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar, cast
 
 from gnomon.checks.shapes_and_cost import LayerRow
+from gnomon.core.craft import Craft, Material
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
@@ -31,6 +32,21 @@ class Ready:
     resumed_at: int | None = None  # step
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What is known just before the first step of a craft."""
+
+    craft: Craft
+    material: Material
+    settings: Settings
+    given: frozenset[str]
+    why: str
+    parameters: int
+    folder: Path
+    notes: tuple[str, ...]
+    resumed_at: int | None = None  # step
+
+
 class Follower(Watcher, Protocol):
     """Listens to a fit."""
 
@@ -39,6 +55,9 @@ class Follower(Watcher, Protocol):
 
     def on_ready(self, ready: Ready) -> None:
         """Training is about to start."""
+
+    def on_begun(self, begun: Begun) -> None:
+        """A craft is about to start: its rows have `measures` in place of errors."""
 
     def on_nudge(self, row: Mapping[str, Any]) -> None:
         """A setting was changed during training: a row of the diary."""
@@ -54,6 +73,9 @@ class Silent:
         pass
 
     def on_ready(self, ready: Ready) -> None:
+        pass
+
+    def on_begun(self, begun: Begun) -> None:
         pass
 
     def on_nudge(self, row: Mapping[str, Any]) -> None:

@@ -1,12 +1,13 @@
-"""Recognise which task a source is for: every task says how well it fits; the best match takes it."""
+"""Recognise which task or craft a source is for: each says how well it fits; the best match takes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from gnomon.core import found
-from gnomon.core.errors import DataError
-from gnomon.core.task import TaskKind
+from gnomon.core.craft import Craft
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.task import Claim, TaskKind
 from gnomon.data.source import TABLE_SUFFIXES, Source
 from gnomon.workflow.road.open import Opened
 
@@ -23,17 +24,41 @@ class Recognised:
     why: str  # why the source was interpreted as this task's
 
 
-def recognise(opened: Opened, task: TaskKind | None = None) -> Recognised:
-    """The task that fits the source best. `task`, or the settings' task, overrides. Raises DataError."""
+@dataclass(frozen=True)
+class Commission:
+    """A source with the craft that makes something of it."""
+
+    opened: Opened
+    craft: Craft
+    why: str
+
+
+def recognise(opened: Opened, task: TaskKind | Craft | None = None) -> Recognised:
+    """The task that fits the source best. `task`, or the settings' task, overrides.
+
+    Raises DataError, and UsageError where a craft fits it better: its work is not judged by errors.
+    """
+    best = recognise_work(opened, task)
+    if isinstance(best, Commission):
+        raise UsageError(
+            f"this is for {best.craft.title} ({best.why}), a craft: what it makes is measured, not judged by errors.",
+            where=opened.source.origin,
+            fix="gnomon fit makes it; task=NAME takes the data for a task.",
+        )
+    return best
+
+
+def recognise_work(opened: Opened, work: TaskKind | Craft | None = None) -> Recognised | Commission:
+    """The task or craft that fits the source best. `work`, or the settings' task, overrides. Raises DataError."""
     source, settings = opened.source, opened.settings
-    chosen = task or (found.task(settings.task.name) if settings.task.name is not None else None)
+    chosen = work or (found.work(settings.task.name) if settings.task.name is not None else None)
     if chosen is not None:
-        given = chosen.reader.claim(source, settings.data)
-        return Recognised(opened, chosen, given.why if given is not None else source.summary().removeprefix("found "))
+        given = _claim(chosen, opened)
+        return _taken(opened, chosen, source.summary().removeprefix("found ") if given is None else given.why)
     claims = []
-    for name in found.task_names():
-        candidate = found.task(name)
-        claim = candidate.reader.claim(source, settings.data)
+    for name in found.work_names():
+        candidate = found.work(name)
+        claim = _claim(candidate, opened)
         if claim is not None and claim.certainty >= LEAST_CERTAIN:
             claims.append((claim, name, candidate))
     if not claims:
@@ -41,7 +66,16 @@ def recognise(opened: Opened, task: TaskKind | None = None) -> Recognised:
     claim, _, candidate = min(claims, key=lambda each: (-each[0].certainty, each[1]))
     if claim.fault is not None:
         claim.fault()
-    return Recognised(opened, candidate, claim.why)
+    return _taken(opened, candidate, claim.why)
+
+
+def _claim(work: TaskKind | Craft, opened: Opened) -> Claim | None:
+    claimant = work.reader if isinstance(work, TaskKind) else work
+    return claimant.claim(opened.source, opened.settings.data)
+
+
+def _taken(opened: Opened, work: TaskKind | Craft, why: str) -> Recognised | Commission:
+    return Recognised(opened, work, why) if isinstance(work, TaskKind) else Commission(opened, work, why)
 
 
 def _what_to_give(source: Source) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
+from gnomon.core.settings import Settings
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
@@ -50,10 +51,7 @@ def report_record(
         started=f"{environment['time'][:16].replace('T', ' ')} UTC",
         seconds=outcome["seconds"],
         diagnosis=diagnosis,
-        settings=[
-            SettingLine(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
-            for row in all_settings.rows(settings)
-        ],
+        settings=setting_lines(settings, given),
         environment=environment,
         data=_data_card(card),
         layers=[Layer(**row) for row in outcome["layers"]],
@@ -84,6 +82,14 @@ def report_record(
             Command(f"gnomon show {run.path}", "layers and settings in the terminal"),
         ],
     )
+
+
+def setting_lines(settings: Settings, given: Collection[str]) -> list[SettingLine]:
+    """Every setting as the page shows it."""
+    return [
+        SettingLine(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
+        for row in all_settings.rows(settings)
+    ]
 
 
 def mistakes(table: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from gnomon.search.stopping import bars
 from gnomon.strategy.target import resolve
 from gnomon.workflow.fit import fit
 from gnomon.workflow.looks import remember_earlier
+from gnomon.workflow.made import with_ladder
 from gnomon.workflow.road.build import Session
 from gnomon.workflow.road.encode import judged_splits
 from gnomon.workflow.road.follow import Silent
@@ -104,7 +105,7 @@ class Driver:
 
     def _train(self, values: Mapping[str, Any]) -> Run:
         try:
-            return fit(self.source, preset=self.preset, follower=Silent(), **dict(values))
+            return with_ladder(fit(self.source, preset=self.preset, follower=Silent(), **dict(values)))
         except StoppedError as stopped:
             raise StoppedError(
                 "the search was stopped while the best settings were trained; every trial is kept.",
