@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small; several run si
 os.environ["GNOMON_CACHE"] = "off"  # nothing of a test is kept for the next one
 os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # small tasks that prove the shape of Task
 os.environ["GNOMON_MODELS"] = str(ROOT / "tests" / "models")  # and the families of theirs
+os.environ["GNOMON_CRAFTS"] = str(ROOT / "tests" / "crafts")  # two small crafts that prove the shape of Craft
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: Ctrl-C could not be tested
     signal.signal(signal.SIGINT, signal.default_int_handler)

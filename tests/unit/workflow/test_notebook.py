@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from sklearn.datasets import load_wine
 
 import gnomon
+from gnomon import crafts
 from gnomon.strategy.diagnosis import Advice, Diagnosis, Gap, Rung, Verdict
 from gnomon.workflow import notebook
 from gnomon.workflow.improve.improve import improve
@@ -105,6 +106,17 @@ def test_a_run_shows_its_verdict_ladder_and_curve():
     (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
     assert image["src"].startswith("data:image/svg+xml;base64,")
     assert len(page.text) < 4_000
+
+
+def test_a_craft_in_a_notebook_tells_its_first_measure_and_shows_what_it_made(shown, tmp_path):
+    source = crafts.load("forgers").write_sample(tmp_path / "numbers", seed=0)
+    made = gnomon.fit(source, epochs=2)
+    last = shown[-1]["data"]["text/plain"]
+    assert last.startswith("epoch 2/2  distance of the quantiles ")
+    assert last.endswith("writing the report ...")
+    page = Page(made._repr_html_())
+    assert "taken for true" in page.text
+    assert page.text.endswith("outputs: made.txt")
 
 
 def test_a_run_without_a_diagnosis_says_so_instead_of_failing(tmp_path):
