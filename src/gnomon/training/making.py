@@ -18,7 +18,7 @@ from gnomon.core.plain import Count, Seconds, parse_json, read_as
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
 from gnomon.training.flat import FlatParameters
-from gnomon.training.loop import HARMLESS_RATE, SECONDS_BETWEEN_WORDS, Watcher
+from gnomon.training.loop import HARMLESS_RATE, SECONDS_BETWEEN_REPORTS, Watcher
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import OTHER, check_like, load_model, own_tensors, tensors_from_bytes, tensors_to_bytes
@@ -130,7 +130,7 @@ def make(job: MakingJob, state: MakingState) -> None:
         while counters.batch < steps:
             loss = _step(job, state)
             now = time.monotonic()
-            if now - last_told >= SECONDS_BETWEEN_WORDS:
+            if now - last_told >= SECONDS_BETWEEN_REPORTS:
                 job.watcher.on_step(counters.epoch, counters.batch, steps, loss)
                 last_told = now
             if now >= job.deadline:
