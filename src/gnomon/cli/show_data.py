@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -156,21 +157,32 @@ def settings_as_json(lines: list[SettingLine], _task: str | None) -> dict[str, A
 
 
 def print_models(lines: list[ModelLine], task: str | None) -> None:
+    """A block per family: what it is, its models, its settings. With a task, a line per model with its size."""
     console = _console()
-    width = max(len(line.name) for line in lines)
-    sizes = f"{'parameters':>12}{'multiply-adds':>16}" if task is not None else ""
-    header = f"  {'model':<{width}}  {'inputs':<16}{sizes}  what, and where it is from"
-    console.print(header, style="bold", markup=False)
+    families: dict[str, list[ModelLine]] = {}
     for line in lines:
-        counts = ("-" if one is None else f"{one:,}" for one in (line.parameters, line.multiply_adds))
-        size = "{:>12}{:>16}".format(*counts) if task is not None else ""
-        about = f"{line.family.title}; {line.family.source}"
-        takes = ", ".join(line.family.takes)
-        console.print(f"  {line.name:<{width}}  {takes:<16}{size}  {about}", markup=False)
-        if line.own:
-            console.print(f"  {'':<{width}}  {'':<16}{' ' * len(sizes)}  settings: {', '.join(line.own)}", markup=False)
+        families.setdefault(line.family.title, []).append(line)
+    for title, members in families.items():
+        family, own = members[0].family, members[0].own
+        console.print(f"  {title}", style="bold", markup=False)
+        console.print(f"    source    {family.source}", markup=False)
+        console.print(f"    inputs    {', '.join(family.takes)}", markup=False)
+        if task is None:
+            names = textwrap.wrap(", ".join(line.name for line in members), 100)
+            console.print(f"    models    {(chr(10) + ' ' * 14).join(names)}", markup=False)
+        if own:
+            console.print(f"    settings  {', '.join(own)}", markup=False)
+        for line in members if task is not None else ():
+            parameters, multiply_adds = (
+                "-" if one is None else f"{one:,}" for one in (line.parameters, line.multiply_adds)
+            )
+            console.print(
+                f"    {line.name:<16}{parameters:>12} parameters{multiply_adds:>16} multiply-adds", markup=False
+            )
+    note = "choose one with model=NAME"
     if task is not None:
-        console.print(f"\n  sizes as on the sample data of {task}; gnomon show RUN has those of a run", markup=False)
+        note = f"sizes on the sample data of {task}; gnomon show RUN has those of a run"
+    console.print(f"\n  {note}", markup=False)
 
 
 def models_as_json(lines: list[ModelLine], _task: str | None) -> dict[str, Any]:
