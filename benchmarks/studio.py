@@ -37,12 +37,12 @@ WRITERS, WORDS = 16, 1_000
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import TagEvent, TagStore
 
 store, seconds = TagStore(Path(sys.argv[1])), []
 for number in range(int(sys.argv[3])):
     began = time.perf_counter()
-    store.say([Saying("dev", f"{sys.argv[2]}-{number}", "tag", "label wrong", "1")], sys.argv[2])
+    store.record([TagEvent("dev", f"{sys.argv[2]}-{number}", "tag", "label wrong", "1")], sys.argv[2])
     seconds.append(time.perf_counter() - began)
 print(json.dumps(seconds))
 """
@@ -132,10 +132,10 @@ def measured(runs: Path, place: str, repeats: int) -> dict[str, list[float]]:
         found["the same, with the table read from disk"] = cold
         for number in range(TAGS):
             studio.ask("POST", f"{sheet}/tags", {"name": f"tag {number}"})
-        sayings = [
-            {"sayings": [{"position": n, "kind": "tag", "tag": "tag 1", "value": "1"}]} for n in range(5 * repeats)
+        events = [
+            {"events": [{"position": n, "kind": "tag", "tag": "tag 1", "value": "1"}]} for n in range(5 * repeats)
         ]
-        found["setting a tag"] = [studio.ask("POST", f"{sheet}/say", one) for one in sayings]
+        found["setting a tag"] = [studio.ask("POST", f"{sheet}/record", one) for one in events]
         found["undo"] = [studio.ask("POST", f"{sheet}/undo", {}) for _ in range(repeats)]
         found["another page of examples"] = [
             studio.ask("GET", f"{sheet}?part=grid&page={1 + n % (WRONG // PAGE)}") for n in range(repeats)

@@ -129,7 +129,7 @@ def keep(page, name: str) -> None:
 def press(page, keys: str) -> None:
     """One key after the other, each answered before the next."""
     for key in keys:
-        with page.expect_response(lambda answer: "/say" in answer.url or "/undo" in answer.url):
+        with page.expect_response(lambda answer: "/record" in answer.url or "/undo" in answer.url):
             page.keyboard.press({"_": "Space"}.get(key, key))
 
 
@@ -145,7 +145,7 @@ def test_a_person_finds_tags_and_names_the_worst_tag_with_the_keyboard_alone(stu
         page.keyboard.press("j")
     wait_for_count(page, "nine-like", "10 of 10")
     new_tag(page, "cut off")
-    sync_api.expect(page.locator("#counts tr", has_text="cut off")).to_contain_text("not yet looked at")
+    sync_api.expect(page.locator("#counts tr", has_text="cut off")).to_contain_text("not reviewed yet")
     press(page, "2" + "_" * 9)  # tags the eleventh, then looks at it and eight more
     wait_for_count(page, "cut off", "1 of 9")
     wait_for_count(page, "label wrong", "0 of 19")
@@ -253,7 +253,7 @@ def test_sixty_payloads_as_class_file_run_tag_and_comment_do_nothing(studio, tmp
     for text in texts:
         page.keyboard.press("c")
         page.fill("#ask-text", text)
-        with page.expect_response(lambda answer: "/say" in answer.url):
+        with page.expect_response(lambda answer: "/record" in answer.url):
             page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     page.wait_for_selector("#large[open]")
@@ -340,12 +340,12 @@ def test_two_runs_are_compared_from_the_list(studio, own_digits):
     for key in "jxjx":
         page.keyboard.press(key)
     assert page.locator("#runs input:checked").count() == 2
-    page.get_by_role("button", name="Compare the ticked ones").click()
+    page.get_by_role("button", name="Compare selected").click()
     page.wait_for_selector("#examples img")
     assert "on the same 359 examples" in page.inner_text("#main")
-    page.locator("section", has_text="Fixed").get_by_role("link", name="open them").click()
+    page.locator("section", has_text="Fixed").get_by_role("link", name="open all").click()
     page.wait_for_selector("#cards .card")
-    assert "wrong before, right now" in page.inner_text("#grid")
+    assert "wrong before, now right" in page.inner_text("#grid")
 
 
 @pytest.mark.slow
@@ -416,7 +416,7 @@ def test_a_page_of_another_name_for_this_machine_gets_and_changes_nothing(studio
     assert len(got) > 5
     told = opened.stop()
     assert "refused" in told
-    assert "this server has another name" in told
+    assert "wrong host name" in told
     assert not list(own_digits.rglob("tags.sqlite"))
 
 
@@ -446,7 +446,7 @@ def test_tags_whose_file_is_gone_or_locked_away_are_said_not_to_be_saved(studio,
     for path in file.parent.glob("tags.sqlite*"):
         path.rename(path.with_name(f"kept-{path.name}"))
     page.keyboard.press("1")
-    page.wait_for_selector("#banner:has-text('the file with the tags is gone')")
+    page.wait_for_selector("#banner:has-text('the file with the tags has disappeared')")
     for path in file.parent.glob("kept-*"):
         path.rename(path.with_name(path.name.removeprefix("kept-")))
     press(page, "1")

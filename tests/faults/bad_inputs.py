@@ -1075,7 +1075,7 @@ def flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
-@with_runs("artefact", "model/weights.safetensors: is damaged", "make the run again")
+@with_runs("artefact", "model/weights.safetensors: is damaged", "repeat the run")
 def damaged_weights():
     flipped(picture_run() / "model" / "weights.safetensors")
     return ["predict", str(picture_run()), "pets/cat/0.png"]

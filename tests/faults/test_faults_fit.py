@@ -233,7 +233,7 @@ def test_a_damaged_newest_checkpoint_is_reported_and_an_older_one_used(data, fin
     flip(newest / "optimizer.safetensors")
     job = gnomon("fit", "--resume", run, jobs=tmp_path)
     assert job.wait() == 0, job.stderr
-    assert f"a checkpoint is left out: {newest}/optimizer.safetensors is damaged" in job.stdout
+    assert f"ignored a damaged checkpoint: {newest}/optimizer.safetensors is damaged" in job.stdout
     assert f"resumed    at step {int(older.name)}" in job.stdout
     fits.assert_same(run, fits.result(finished))
 
@@ -254,7 +254,7 @@ def test_a_history_that_lost_rows_is_not_continued(data, finished, tmp_path):
     shutil.copytree(finished, run)
     (run / "history.jsonl").unlink()
     job = gnomon("fit", "--resume", run, jobs=tmp_path)
-    assert_error_form(job, 6, re.escape(f"{run}/history.jsonl: has 0 records where the run has written 2."))
+    assert_error_form(job, 6, re.escape(f"{run}/history.jsonl: has 0 records, but the run wrote 2."))
 
 
 @pytest.mark.parametrize("change", [

@@ -24,7 +24,7 @@ from studio_fuzz import fuzz
 import gnomon
 from gnomon.cli import main
 from gnomon.runs.journal import Journal
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import TagEvent, TagStore
 
 FITTED = ["target=label", "model=dense", "hidden=8", "epochs=2"]
 SLOWEST = 20.0  # seconds that one command may take on one damaged run
@@ -70,9 +70,9 @@ def whole(data) -> Path:
     assert called(["test", "latest"])[0] == 0
     run = gnomon.load("latest")
     ids = run.evaluation("dev").table["id"].cast(str).to_list()
-    sayings = [Saying("", "", "new", "odd"), Saying("dev", ids[0], "tag", "odd", "1"),
-               Saying("dev", ids[1], "comment", "", "hm")]  # fmt: skip
-    TagStore(run.path).say(sayings, "ann")
+    events = [TagEvent("", "", "new", "odd"), TagEvent("dev", ids[0], "tag", "odd", "1"),
+               TagEvent("dev", ids[1], "comment", "", "hm")]  # fmt: skip
+    TagStore(run.path).record(events, "ann")
     nudge = {"step": 3, "key": "optimiser.learning_rate", "old": 0.1, "new": 0.05, "time": "2026", "request": "a"}
     Journal(run.path, "nudges.jsonl").append(nudge)
     return run.path
@@ -185,7 +185,7 @@ def test_every_damaged_checkpoint_and_every_damaged_search_is_named(stopped, sea
 ROUTES = ["", "/live", "/errors/dev", "/errors/train?show=all", "/errors/dev/changes", "/sheet-dev.csv",
           "/examples/dev/0", "/errors/dev?versus=GOOD&change=broken"]  # fmt: skip
 COMPARISONS = ["/compare?run=GOOD&run=BAD", "/compare?run=BAD&run=GOOD&smooth=0.9&log=true"]
-SAYING = json.dumps({"sayings": [{"position": 0, "kind": "comment", "value": "x"}]}).encode()
+EVENT = json.dumps({"events": [{"position": 0, "kind": "comment", "value": "x"}]}).encode()
 
 
 def studio_over(run: Path, chosen: list[Artefact], place: Path) -> tuple[samples.Client, str, list[str]]:
@@ -220,7 +220,7 @@ def asked(run: Path, chosen: list[Artefact], place: Path) -> Counter:
             status, _, body = client.ask(path.replace("GOOD", good), headers={"accept": "text/html"})
             seen[status] += 1
             assert status in (200, 404, 409, 424, 503), (path, status, str(artefact)[:200], body[:300])
-        status, _, body = client.ask(f"/runs/{name}/errors/dev/say", "POST", SAYING)
+        status, _, body = client.ask(f"/runs/{name}/errors/dev/record", "POST", EVENT)
         assert status in (200, 404, 409, 422, 424, 503), (status, str(artefact)[:200], body[:300])
     assert client.ask(f"/runs/{good}", headers={"accept": "text/html"})[0] == 200
     return seen

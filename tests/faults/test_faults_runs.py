@@ -637,7 +637,7 @@ def test_a_read_only_disk_is_reported(tmp_path):
     result = in_a_private_mount(mount, script, tmp_path)
     assert "MachineError" in result.stderr
     assert "read-only file system" in result.stderr
-    assert "Fix: mount that disk for writing" in result.stderr
+    assert "Fix: mount that disk writable" in result.stderr
 
 
 # --- flipped bits -----------------------------------------------------------------------------------------------------

@@ -94,24 +94,24 @@ def test_things_that_are_not_numbers_are_not_server_errors(planted, tmp_path, va
 
 
 # --- scenarios 20 and 48: the file under it ---------------------------------------------------------------------------
-def say(client, place, position):
-    body = {"sayings": [{"position": position, "kind": "tag", "tag": "label wrong", "value": "1"}]}
-    return client.ask(f"{place}/errors/dev/say", "POST", json.dumps(body).encode())
+def record(client, place, position):
+    body = {"events": [{"position": position, "kind": "tag", "tag": "label wrong", "value": "1"}]}
+    return client.ask(f"{place}/errors/dev/record", "POST", json.dumps(body).encode())
 
 
 def test_a_vanished_database_is_reported_and_used_again_when_it_is_back(planted, tmp_path):
     client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(planted.path)}"
-    assert say(client, place, 1)[0] == 200
+    assert record(client, place, 1)[0] == 200
     files = list(planted.path.glob("tags.sqlite*"))
     for path in files:
         path.rename(path.with_name(f"kept-{path.name}"))
-    status, _, body = say(client, place, 2)
+    status, _, body = record(client, place, 2)
     assert status == 503
-    assert "the file with the tags is gone" in json.loads(body)["fault"]
+    assert "the file with the tags has disappeared" in json.loads(body)["fault"]
     for path in files:
         path.with_name(f"kept-{path.name}").rename(path)
-    assert say(client, place, 3)[0] == 200
-    assert len(TagStore(planted.path).in_force("dev")) == 2
+    assert record(client, place, 3)[0] == 200
+    assert len(TagStore(planted.path).current("dev")) == 2
 
 
 def test_a_file_that_is_not_a_database_is_reported(planted, tmp_path):
@@ -127,22 +127,22 @@ import json, subprocess, sys
 from pathlib import Path
 import studio_samples as samples
 
-runs, body = Path(sys.argv[1]), json.dumps({"sayings": [{"position": 1, "kind": "comment", "value": "hazy"}]}).encode()
+runs, body = Path(sys.argv[1]), json.dumps({"events": [{"position": 1, "kind": "comment", "value": "hazy"}]}).encode()
 
 def mounted(how):
     subprocess.run(["mount", "-o", f"remount,{how},bind", runs], check=True)
 
 def both(client, run):
     place = f"/runs/{samples.run_id(run)}/errors/dev"
-    said, _, answer = client.ask(place + "/say", "POST", body)
+    said, _, answer = client.ask(place + "/record", "POST", body)
     seen, _, page = client.ask(place + "?show=all&text=000001")
     return [said, json.loads(answer).get("fault", ""), seen, b"hazy" in page]
 
 subprocess.run(["mount", "--bind", runs, runs], check=True)
 tagged, plain = sorted(path.parent for path in runs.glob("*/*/manifest.json"))
-say = "import sys; from pathlib import Path; from gnomon.runs.tags import Saying, TagStore;" \
-      "TagStore(Path(sys.argv[1])).say([Saying('dev', sys.argv[2], 'comment', '', 'hazy')], 'ann')"
-subprocess.run([sys.executable, "-c", say, tagged, "dog/000001.png"], check=True)
+record = "import sys; from pathlib import Path; from gnomon.runs.tags import TagEvent, TagStore;" \
+      "TagStore(Path(sys.argv[1])).record([TagEvent('dev', sys.argv[2], 'comment', '', 'hazy')], 'ann')"
+subprocess.run([sys.executable, "-c", record, tagged, "dog/000001.png"], check=True)
 mounted("ro")
 client = samples.Client(runs)
 told = [both(client, tagged), both(client, plain)]
@@ -163,7 +163,7 @@ def test_read_only_runs_are_shown_and_a_tag_that_cannot_be_saved_is_reported(tmp
     assert done.returncode == 0, done.stderr[-800:]
     told = json.loads(done.stdout)
     assert [one[0] for one in told] == [503, 503, 200, 200]
-    assert all("its folder can only be read" in fault for status, fault, *_ in told if status == 503)
+    assert all("its folder is read-only" in fault for status, fault, *_ in told if status == 503)
     assert [one[2] for one in told] == [200] * 4  # the sheet is shown all the same,
     assert [one[3] for one in told] == [True, False, True, True]  # with what was said before
 
@@ -308,11 +308,11 @@ def test_sixteen_users_tagging_in_the_studio_lose_nothing_and_a_kill_loses_no_an
     link = json.loads(process.stdout.readline())["link"]
     base = link.partition("/enter")[0]
     cookie = fetched(link)[1]["set-cookie"].partition(";")[0]
-    place = f"{base}/runs/{samples.run_id(planted.path)}/errors/dev/say"
+    place = f"{base}/runs/{samples.run_id(planted.path)}/errors/dev/record"
 
     def tag(number: int) -> int:
-        saying = {"position": number % 60, "kind": "comment", "value": str(number)}
-        return fetched(place, cookie, json.dumps({"sayings": [saying]}).encode())[0]
+        event = {"position": number % 60, "kind": "comment", "value": str(number)}
+        return fetched(place, cookie, json.dumps({"events": [event]}).encode())[0]
 
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(tag, range(800)))

@@ -16,7 +16,7 @@ import pytest
 
 from gnomon.core.errors import ArtefactError, DataError, MachineError, UsageError
 from gnomon.core.settings import DataSettings
-from gnomon.data.tables import peek_table, plan_targets, raw, read_table, unfolded
+from gnomon.data.tables import parquet_size, peek_table, plan_targets, raw, read_table
 from gnomon.data.tables import rows as rows_module
 
 
@@ -448,23 +448,23 @@ def test_a_sparse_file_of_4_gigabytes_is_refused_in_little_memory(tmp_path):
 
 
 def test_a_parquet_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unfolded, "RATIO_FROM", 10**6)
+    monkeypatch.setattr(parquet_size, "RATIO_FROM", 10**6)
     path = tmp_path / "a.parquet"
     pl.DataFrame({"x": pl.repeat(1, 10**6, dtype=pl.Int64, eager=True)}).write_parquet(path)
-    with pytest.raises(ArtefactError, match=r"a\.parquet: refused: [\d,]+ bytes would unfold to about 8,"):
+    with pytest.raises(ArtefactError, match=r"a\.parquet: refused: [\d,]+ bytes would unpack to about 8,"):
         read_table(path, DataSettings())
     text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(10**5, np.int32)), pa.array(["x" * 500]))
     pq.write_table(pa.table({"x": text}), path)
-    with pytest.raises(ArtefactError, match=r"refused: [\d,]+ bytes would unfold to about 51,600,000"):
+    with pytest.raises(ArtefactError, match=r"refused: [\d,]+ bytes would unpack to about 51,600,000"):
         read_table(path, DataSettings())
     assert len(peek_table(path, DataSettings())) == 10_000
 
 
 def test_a_parquet_file_larger_than_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unfolded, "memory_left", lambda: 10**6)
+    monkeypatch.setattr(parquet_size, "memory_left", lambda: 10**6)
     path = tmp_path / "a.parquet"
     pl.DataFrame({"x": np.random.default_rng(0).normal(size=10**5), "y": [0, 1] * 50_000}).write_parquet(path)
-    with pytest.raises(MachineError, match=r"100,000 rows take about 0\.0 GB"):
+    with pytest.raises(MachineError, match=r"100,000 rows need about 0\.0 GB"):
         read_table(path, DataSettings())
 
 
@@ -472,7 +472,7 @@ def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(raw, "RATIO_FROM", 10**6)
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,1\n" * 10**6))
-    with pytest.raises(ArtefactError, match=r"a\.csv\.gz: refused: its first [\d,]+ bytes unfold to more than"):
+    with pytest.raises(ArtefactError, match=r"a\.csv\.gz: refused: its first [\d,]+ bytes unpack to more than"):
         read_table(path, DataSettings())
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 import gnomon
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import TagEvent, TagStore
 from gnomon.workflow.judge import errors
 from gnomon.workflow.judge.mismatch import appearance_of
 from gnomon.workflow.sheet import open_sheet, tag_sheet, tags_of_people
@@ -58,7 +58,7 @@ def picture_run(tmp_path_factory):
 def test_rows_with_missing_values_are_named_as_what_to_work_on(table_run):
     found = errors.errors(table_run)
     assert found.note == ""
-    best = next(one for one in found.shares if one.is_telling)
+    best = next(one for one in found.shares if one.is_specific)
     assert best.name in ("missing values", "a is missing")
     # of 20 % rows with a hole half are wrong by chance: about all of the error that an easy problem has
     assert best.share.value > 0.6
@@ -68,7 +68,7 @@ def test_rows_with_missing_values_are_named_as_what_to_work_on(table_run):
 
 def test_pictures_too_dark_to_see_are_named_as_what_to_work_on(picture_run):
     found = errors.errors(picture_run)
-    telling = [one for one in found.shares if one.is_telling and one.kind == "picture"]
+    telling = [one for one in found.shares if one.is_specific and one.kind == "picture"]
     dark = next(one for one in telling if one.name == "dark picture")
     assert dark.share.value > 3 * dark.among_right
     assert dark.ceiling.value == max(one.ceiling.value for one in telling)
@@ -110,7 +110,7 @@ def test_near_copies_in_the_other_class_are_named(tmp_path):
     assert sum(has_twin_in_train) > 5
     found = next(one for one in errors.errors(run).shares if one.name == tag.name)
     assert found.share.value > 0.8  # whatever it answers, one of the two is wrong; all else is easy
-    assert found.is_telling
+    assert found.is_specific
 
 
 def test_the_ceilings_are_of_the_ladders_error(table_run):
@@ -122,7 +122,7 @@ def test_the_ceilings_are_of_the_ladders_error(table_run):
 
 
 def test_the_test_split_is_refused_and_train_is_not(table_run):
-    with pytest.raises(UsageError, match="cannot be measured on them"):
+    with pytest.raises(UsageError, match="could no longer be measured on test"):
         errors.errors(table_run, "test")
     with pytest.raises(UsageError, match="unknown split 'deaf'"):
         errors.errors(table_run, "deaf")
@@ -148,7 +148,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(table_run, tmp_path):
     assert errors.read_sheet(sheet, store, path) == 0  # the same once more changes nothing
     tags = {tag.name: tag for tag in tags_of_people(sheet, store)}
     night = tags["=seen at night"]
-    assert (int(night.tagged.sum()), int(night.looked.sum())) == (1, 2)
+    assert (int(night.tagged.sum()), int(night.reviewed.sum())) == (1, 2)
     assert int(tags["label wrong"].tagged.sum()) == 1
     again = tmp_path / "again.csv"
     errors.write_sheet(sheet, store, again)
@@ -189,9 +189,11 @@ def test_a_fits_report_has_automatic_tags_and_report_yes_adds_those_of_people(pi
     assert "confident mistake" in page
     assert "dark picture" not in page  # nobody has looked at the pictures yet
     sheet, store = open_sheet(picture_run.folder), TagStore(picture_run.path)
-    looked = [sheet.id_of(int(position)) for position in sheet.order[:5]]
-    store.say([Saying("", "", "new", "<b>hazy")], "ann")
-    store.say([Saying("dev", one, "tag", "<b>hazy", str(int(place < 2))) for place, one in enumerate(looked)], "ann")
+    reviewed = [sheet.id_of(int(position)) for position in sheet.order[:5]]
+    store.record([TagEvent("", "", "new", "<b>hazy")], "ann")
+    store.record(
+        [TagEvent("dev", one, "tag", "<b>hazy", str(int(place < 2))) for place, one in enumerate(reviewed)], "ann"
+    )
     assert main(["errors", run, "report=yes"]) == 0
     assert "report.html" in capsys.readouterr().out
     page = picture_run.report.read_text()
@@ -252,7 +254,7 @@ def test_the_command_prints_a_table_or_one_object(table_run, capsys, tmp_path):
     assert main(["errors", run, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["tags"]
-    assert value["tags"][0].keys() >= {"name", "share", "ceiling", "left", "among_right", "is_telling"}
+    assert value["tags"][0].keys() >= {"name", "share", "ceiling", "left", "among_right", "is_specific"}
     assert main(["errors", run, f"out={tmp_path / 'e.csv'}"]) == 2  # is there already
     assert "not overwritten" in capsys.readouterr().err
     assert main(["errors", run, "rows=wrong"]) == 2

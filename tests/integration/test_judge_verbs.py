@@ -87,7 +87,7 @@ def test_compare_takes_predictions_made_elsewhere(tmp_path, answer):
         table.write_csv(tmp_path / f"{name}.csv")
     code, found = answer("compare", tmp_path / "good.csv", tmp_path / "bad.csv")
     assert (code, found["winner"]) == (0, "good.csv")
-    assert found["against"][0]["told"]
+    assert found["against"][0]["is_significant"]
     code, found = answer("compare", tmp_path / "good.csv", tmp_path / "bad.csv", "latency_ms <= 5")
     assert (code, found["error"]["what"]) == (2, "unknown metric 'latency_ms'.")
 
@@ -190,7 +190,7 @@ def test_planted_flips_come_back_as_corrections(flipped, answer, tmp_path):
     )
     assert code == 0
     review = found["review"]
-    assert review["looked"] == 100
+    assert review["reviewed"] == 100
     in_train = run.folder.load_splits().filter(pl.col("split") == "train")["id"].to_list()
     assert review["wrong"]["low"] <= len(wrong & set(in_train)) / len(in_train) <= review["wrong"]["high"]
     assert review["cleaning"]["fix"] is True
@@ -267,7 +267,7 @@ def test_two_cameras_differ_and_the_harmless_shift_is_called_harmless(cameras, a
     assert code == 0
     assert found["auc"]["low"] > 0.9
     assert {"brightness", "grain", "sharpness", "darkest twentieth"} & {one["name"] for one in found["columns"][:5]}
-    assert found["felt"]["is_felt"] is not True  # both classes stay as easy as they were
+    assert found["effect"]["is_harmful"] is not True  # both classes stay as easy as they were
     assert len(found["most_dev_like"]) == 8
 
 

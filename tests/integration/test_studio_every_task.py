@@ -23,7 +23,7 @@ def run(request, tmp_path_factory):
 def test_the_sheet_goes_out_and_comes_back(run, tmp_path):
     found = errors.errors(run)
     assert found.note == ""
-    assert sum(one.tagged <= one.looked <= one.errors for one in found.shares) == len(found.shares)
+    assert sum(one.tagged <= one.reviewed <= one.errors for one in found.shares) == len(found.shares)
     store, path = TagStore(run.path), tmp_path / "sheet.csv"
     assert errors.write_sheet(found.sheet, store, path, rows="all") == len(found.sheet.table)
     assert errors.read_sheet(found.sheet, store, path) == 0
@@ -31,7 +31,7 @@ def test_the_sheet_goes_out_and_comes_back(run, tmp_path):
 
 def test_every_page_of_the_studio_is_shown(run):
     client, here = samples.Client(run.path.parent.parent), f"/runs/{samples.run_id(run.path)}"
-    looked = client.library.run(samples.run_id(run.path)).looked("dev")
+    looked = client.library.run(samples.run_id(run.path)).examples("dev")
     assert looked.wait(60), looked.fault
     for path in ("", "/live", "/errors/dev", "/errors/dev?look=list&show=all&order=error", "/errors/dev?low=10&text=1",
                  "/errors/dev?part=machine", "/errors/train", "/examples/dev/0", "/sheet-dev.csv"):  # fmt: skip

@@ -42,7 +42,7 @@ def posted(client, path: str, value: object) -> str:
 
 
 def test_pictures_are_redrawn_and_probabilities_shown(client, place, run):
-    assert client.library.run(place.rpartition("/")[2]).looked("dev").wait(60)
+    assert client.library.run(place.rpartition("/")[2]).examples("dev").wait(60)
     page = body(client, f"{place}/errors/dev")
     position = re.search(r'data-position="(\d+)"', page)[1]
     assert f'src="{place}/pictures/dev/{position}.png"' in page
@@ -52,7 +52,7 @@ def test_pictures_are_redrawn_and_probabilities_shown(client, place, run):
     assert "Probabilities" in body(client, f"{place}/examples/dev/{position}")
     machine = body(client, f"{place}/errors/dev?part=machine")
     for _ in range(600):
-        if "looking at the examples" not in machine:
+        if "searching the examples" not in machine:
             break
         time.sleep(0.1)
         machine = body(client, f"{place}/errors/dev?part=machine")
@@ -62,27 +62,27 @@ def test_pictures_are_redrawn_and_probabilities_shown(client, place, run):
 
 def test_labels_are_reviewed_one_by_one_and_undone(client, place):
     here = f"{place}/labels/dev"
-    assert "0 of 200 looked at" in body(client, here)
+    assert "0 of 200 reviewed" in body(client, here)
     for number, verdict in enumerate(VERDICTS):
-        after = posted(client, f"{here}/say", {"place": number, "verdict": verdict})
-    assert "4 of 200 looked at" in after
+        after = posted(client, f"{here}/record", {"place": number, "verdict": verdict})
+    assert "4 of 200 reviewed" in after
     assert "5 of 200" in after  # the next one
     assert "wrong labels in all of dev" in after
-    assert "3 of 200 looked at" in posted(client, f"{here}/undo", {})
-    assert "you looked at 0" in body(client, f"{place}/errors/dev")  # who reviews a label does not look for tags
-    assert client.ask(f"{here}/say", "POST", b'{"place": 200, "verdict": "given"}')[0] == 404
-    assert client.ask(f"{here}/say", "POST", b'{"place": 0, "verdict": "wrong"}')[0] == 422
+    assert "3 of 200 reviewed" in posted(client, f"{here}/undo", {})
+    assert "0 reviewed" in body(client, f"{place}/errors/dev")  # reviewing a label is not reviewing for tags
+    assert client.ask(f"{here}/record", "POST", b'{"place": 200, "verdict": "given"}')[0] == 404
+    assert client.ask(f"{here}/record", "POST", b'{"place": 0, "verdict": "wrong"}')[0] == 422
     assert client.ask(f"{place}/labels/train")[0] == 404
 
 
 def test_only_the_models_own_answer_is_shown_as_its_answer(client, place):
     here, said = f"{place}/labels/dev", set()
     for number in range(40):
-        page = posted(client, f"{here}/say", {"place": number, "verdict": "given"}).replace("&#39;", "'")
+        page = posted(client, f"{here}/record", {"place": number, "verdict": "given"}).replace("&#39;", "'")
         given, words, suggested = re.search(
-            r"as given, ([\d.e-]+)\s%.*?>(as the model says|the model's next guess), ([\d.e-]+)\s%", page, re.DOTALL
+            r"as given, ([\d.e-]+)\s%.*?>(as predicted|the model's second choice), ([\d.e-]+)\s%", page, re.DOTALL
         ).groups()
-        assert (words == "as the model says") == (float(suggested) > float(given))
+        assert (words == "as predicted") == (float(suggested) > float(given))
         said.add(words)
     assert len(said) == 2
     for _ in range(40):
@@ -93,14 +93,14 @@ def test_the_diary_of_an_improvement_is_on_the_page(client, place, run):
     with run.folder.lock():
         run.folder.diary.append({"event": "began", "text": "<b>began", "seconds": 1.0, "facts": {"limit": 9.0}})
     page = body(client, place)
-    assert "How it came about" in page
+    assert "How it was improved" in page
     assert "&lt;b&gt;began" in page
 
 
 def test_a_running_run_is_nudged_and_a_finished_one_is_not(client, place, samples_run):
     going, name = samples_run
     status, _, found = client.ask(f"{place}/nudge", "POST", b'{"key": "optimiser.learning_rate", "value": "0.01"}')
-    assert (status, json.loads(found)["fault"]) == (422, "this run is not training now")
+    assert (status, json.loads(found)["fault"]) == (422, "this run is not training")
     other = samples.Client(going.path.parent.parent)
     with going.lock():
         assert (
@@ -116,7 +116,7 @@ def test_the_best_of_several_is_chosen_by_a_metric_among_those_that_meet_the_con
     ids = f"run={place.rpartition('/')[2]}&run={samples.run_id(other.path)}"
     page = body(client, f"/compare?{ids}&metric=accuracy&where=size_mb%20%3C%3D%20100")
     best = max((run, other), key=lambda one: 1 - one.evaluation("dev").table["error"].mean())
-    assert f"{best.path.name} is the best by accuracy" in page or f"{best.folder.name} is the best by accuracy" in page
+    assert f"{best.path.name} is best by accuracy" in page or f"{best.folder.name} is best by accuracy" in page
     assert "does not meet" not in page  # both are small enough
     assert "None of them meets every condition" in body(client, f"/compare?{ids}&metric=error&where=size_mb%20%3C%200")
     assert "warning" in body(client, f"/compare?{ids}&metric=beauty")

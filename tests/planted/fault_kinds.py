@@ -258,7 +258,7 @@ def first_tag(seed: int, place: Path, *, turned: str) -> str:
     run = gnomon.fit(
         place / "pictures", model="logistic", epochs=6, augment="none", seed=seed, runs_folder=str(place / "runs")
     )
-    telling = [one for one in errors(run).shares if one.is_telling]
+    telling = [one for one in errors(run).shares if one.is_specific]
     return telling[0].name if telling else ""
 
 

@@ -118,7 +118,7 @@ def record(**changes: Any) -> ReportRecord:
             shares=(
                 TagShare("behind a fence", "yours", "", 8, 20, 50, Interval(0.4, 0.25, 0.57, "Wilson"),
                          Interval(0.04, 0.025, 0.057, "Wilson"), Interval(0.06, 0.043, 0.075, "Wilson"), None),
-                TagShare("cat taken for dog", "confusion", "", 10, 50, 50, Interval(0.2, 0.2, 0.2, "all"),
+                TagShare("cat predicted as dog", "confusion", "", 10, 50, 50, Interval(0.2, 0.2, 0.2, "all"),
                          Interval(0.02, 0.02, 0.02, "all"), Interval(0.08, 0.08, 0.08, "all"), None),
                 TagShare("camera: phone", "slice", "", 25, 50, 50, Interval(0.5, 0.5, 0.5, "all"),
                          Interval(0.05, 0.05, 0.05, "all"), Interval(0.05, 0.05, 0.05, "all"), 0.5),

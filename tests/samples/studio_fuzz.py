@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 METHODS = ("GET", "GET", "GET", "POST", "POST", "DELETE", "HEAD", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY")
 WORDS = ["", "dev", "train", "train_dev", "test", "errors", "right", "all", "random", "sure", "unsure", "error", "id",
-         "any", "looked", "new", "cat", "dog", "label wrong", "camera: phone", "fixed", "broken", "still", "grid",
+         "any", "reviewed", "new", "cat", "dog", "label wrong", "camera: phone", "fixed", "broken", "still", "grid",
          "list", "opening", "question", "newest", "name", "task", "state", "stop.epochs", "accuracy", "size_mb <= 100",
          "running", "true", "null", "studio.js", "sheet-dev.csv"]  # fmt: skip
 NUMBERS = ["0", "1", "29", "299", "300", "-1", "0.5", "1e3", "1e999", "nan", "-0", "9" * 30, "0x1", "٣", "1_0", " 1 "]
@@ -21,7 +21,7 @@ TEXTS = st.one_of(st.sampled_from([*WORDS, *NUMBERS, "..", "%2e%2e", "\0", "<b>"
 PARAMETERS = ("q", "sort", "group", "part", "smooth", "log", "was", "look", "show", "order", "seen", "target",
               "prediction", "tag", "low", "high", "text", "versus", "change", "page", "since", "rows", "at", "run",
               "metric", "where", "token")  # fmt: skip
-FIELDS = ("sayings", "position", "kind", "tag", "value", "name", "place", "verdict", "key", "since", "extra")
+FIELDS = ("events", "position", "kind", "tag", "value", "name", "place", "verdict", "key", "since", "extra")
 HEADERS = {
     "accept": ["text/html", "application/json", "*/*", "", "x" * 300],
     "accept-encoding": ["gzip", "br;q=2", "\x7f"],
@@ -41,12 +41,12 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
     max_leaves=8,
 )
-SAYINGS = st.fixed_dictionaries(
+EVENTS = st.fixed_dictionaries(
     {"position": st.integers(0, 305), "kind": st.sampled_from(["look", "tag", "comment", "review", "new"])},
     optional={"tag": TEXTS, "value": st.sampled_from(["0", "1"]) | TEXTS},
 )
 BODIES = st.one_of(
-    st.fixed_dictionaries({"sayings": st.lists(SAYINGS, max_size=3)}),
+    st.fixed_dictionaries({"events": st.lists(EVENTS, max_size=3)}),
     st.fixed_dictionaries({"name": TEXTS}),
     st.fixed_dictionaries({"place": st.integers(-1, 300), "verdict": st.sampled_from(["given", "neither"]) | TEXTS}),
     st.fixed_dictionaries({"key": st.sampled_from(["optimiser.learning_rate"]) | TEXTS, "value": TEXTS}),

@@ -99,9 +99,9 @@ class Client:
 
     def __init__(self, runs: Path, port: int = 8765) -> None:
         self.library = Library([runs])
-        self.app, self.doorkeeper = create(self.library, host="127.0.0.1", port=port)
+        self.app, self.sessions = create(self.library, host="127.0.0.1", port=port)
         self.port = port
-        self.secret = self.doorkeeper.enter(self.doorkeeper.new_token())
+        self.secret = self.sessions.enter(self.sessions.new_token())
 
     def ask(
         self, path: str, method: str = "GET", body: bytes | None = None, *, headers: dict[str, str] | None = None,

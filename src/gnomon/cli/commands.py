@@ -63,7 +63,7 @@ def _one(words: list[str], what: str, command: str, example: str) -> str:
 
 
 def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Train on DATA and diagnose:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
+    """Train on DATA and diagnose the result:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
 
     DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
     settings=FILE uses the settings chosen in a settings.toml, of another run or of a search.
@@ -117,7 +117,7 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """The ladder of a run:  gnomon diagnose RUN [human=0.01]   or   gnomon diagnose --predictions TABLE
+    """Show the ladder of a run, with verdict and advice:  gnomon diagnose RUN [human=0.01]   or   --predictions TABLE
 
     TABLE (Parquet or CSV, from any source) has the columns split, target, prediction and one row per example.
     human=PEOPLE.csv measures people from their answers: an id column and one column per person.
@@ -146,7 +146,7 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Open the sealed test split of a run; every opening is counted:  gnomon test RUN"""
+    """Open the sealed test split of a run; each opening is counted:  gnomon test RUN"""
     _no_settings(values, "test", "none")
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
     from gnomon.workflow.run import load
@@ -161,7 +161,7 @@ def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """What the errors have in common, and what fixing each kind could gain:  gnomon errors RUN [split=dev]
+    """Show what the errors have in common, and what fixing each kind could gain:  gnomon errors RUN [split=dev]
 
     out=errors.csv writes the errors (rows=right or rows=all: other examples) with one column per tag; tags=errors.csv
     imports the tags you filled in. report=yes rewrites the run's report.html with the current tags.
@@ -175,7 +175,7 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """The best of several runs by one metric, among those that meet conditions:  gnomon compare RUN RUN ...
+    """Choose the best of several runs by one metric, under conditions:  gnomon compare RUN RUN ...
 
     gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy weight.CLASS=10
     A table of predictions (CSV or Parquet, with a dev split) can take the place of a run.
@@ -187,7 +187,7 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """How many dev and test examples it takes:  gnomon plan error=0.1 [other=0.09 | within=0.01 | below=0.12]
+    """How many dev and test examples you need:  gnomon plan error=0.1 [other=0.09 | within=0.01 | below=0.12]
 
     other= compares two errors, within= measures one that precisely, below= shows it to be under a bound, examples=
     says what that many can detect. alpha=0.05 is the false alarm rate, power=0.8 the chance of detecting a difference,
@@ -200,7 +200,7 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """A learning rate to train with, from a range test:  gnomon lr DATA [key=value ...]"""
+    """Find a learning rate by a range test:  gnomon lr DATA [key=value ...]"""
     source = _one(words, "DATA", "lr", "digits")
     from gnomon.cli.rate import found_as_json, print_found
     from gnomon.workflow.rate import lr as run_lr
@@ -212,7 +212,7 @@ def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Change a setting of a run while it trains:  gnomon nudge RUN learning_rate=0.001
 
-    weight_decay= and batch_size= can be changed too. The run applies it at its next step and records it in a diary.
+    weight_decay= and batch_size= can be changed too. The run applies the value at its next step and records it.
     """
     run = _one(words, "RUN", "nudge", "runs/latest learning_rate=0.001")
     from gnomon.cli.nudge import nudged_as_json, print_nudged, run_nudge
@@ -222,7 +222,7 @@ def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Likely wrong labels, and what a reviewed sample says about all:  gnomon labels RUN|DATA [out=review.csv]
+    """Find likely wrong labels, and estimate how many there are:  gnomon labels RUN|DATA [out=review.csv]
 
     out= writes a sheet with top=100 suspects and random=100 others from split=dev (or train, with folds=5 models);
     review=review.csv reads it back, corrected=labels.csv writes the corrections.
@@ -236,9 +236,9 @@ def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Runs, their ladders and their errors as a local web page:  gnomon studio [RUNS] [port=8765] [browser=yes]
+    """Browse runs, ladders and errors in a local web page:  gnomon studio [RUNS] [port=8765] [browser=yes]
 
-    RUNS are folders of runs (default runs/). Only this machine can reach it, with the link it prints.
+    RUNS are folders of runs (default: runs/). Only this machine can reach the page, by the link that is printed.
     """
     from gnomon.cli.studio import run_studio
 
@@ -246,7 +246,7 @@ def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """How a run's training examples differ from its dev examples, and whether it hurts:  gnomon mismatch RUN"""
+    """Show how training and dev examples differ, and whether it hurts:  gnomon mismatch RUN"""
     _no_settings(values, "mismatch", "none")
     run = _one(words, "RUN", "mismatch", "runs/latest")
     from gnomon.cli.mismatch import mismatch_as_json, print_mismatch
@@ -269,7 +269,7 @@ def probe(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Turn one knob at a time, keep what a test on dev supports:  gnomon improve DATA|RUN time=30m [key=value ...]
+    """Change one setting at a time, keep what a test on dev supports:  gnomon improve DATA|RUN time=30m [key=value ...]
 
     gnomon improve --resume RUN continues one that was stopped. test=yes opens the test split, once, at the end.
     """
@@ -282,7 +282,7 @@ def improve(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Which stage of a pipeline to work on, from a table of its answers:  gnomon pipeline TABLE
+    """Find the stage of a pipeline to work on, from a table of its answers:  gnomon pipeline TABLE
 
     TABLE (Parquet or CSV) has target, prediction and, in the order of the stages, either prediction.STAGE (the final
     answer if every stage up to STAGE is replaced by the truth) or STAGE and STAGE.truth.
@@ -297,7 +297,7 @@ def pipeline(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Search settings in trials, coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value]
+    """Search for better settings, coarse to fine:  gnomon tune DATA [trials=40] [time=30m] [workers=2] [key=value]
 
     A range (learning_rate=1e-4..1e-1) or choices (schedule=cosine,constant) make a setting vary, one value fixes it.
     satisfy="latency_ms <= 10, size_mb <= 5" are conditions on the best; repeats=3 trains it and the defaults again with
@@ -314,9 +314,9 @@ def tune(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Are an older search's settings still the best on today's data:  gnomon retest SEARCH [DATA] [seeds=3]
+    """Check whether an older search's settings are still the best:  gnomon retest SEARCH [DATA] [seeds=3]
 
-    Its best trials=4 and the defaults are trained again with new seeds. DATA is where the data is now.
+    Its best trials=4 and the defaults are trained again with new seeds, on DATA if the data has moved.
     """
     from gnomon.cli.retest import print_retested, run_retest
 
@@ -331,7 +331,7 @@ def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """How DATA is interpreted and split, and why, with nine examples as a picture:  gnomon peek DATA"""
+    """Show how DATA is interpreted and split, and draw nine examples:  gnomon peek DATA"""
     source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
     from gnomon.workflow.peek import peek as run_peek
@@ -341,7 +341,7 @@ def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Does this train at all? Initial loss, memorising, gradients, shuffled labels:  gnomon check DATA"""
+    """Test in seconds whether anything can be learned from DATA:  gnomon check DATA"""
     source = _one(words, "DATA", "check", "digits")
     from gnomon.cli.show_data import print_checked
     from gnomon.workflow.check import check as run_check
@@ -356,7 +356,7 @@ def check(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Layers and settings of a run, or what a craft made and measured:  gnomon show RUN"""
+    """Show the layers and settings of a run, or what a craft made and measured:  gnomon show RUN"""
     _no_settings(values, "show", "none")
     from gnomon.cli.show_craft import made_as_json, print_made
     from gnomon.cli.show_data import print_shown, shown_as_json
@@ -370,10 +370,10 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Claims of the field, tested on this machine:  gnomon gallery [NAME | all] [seeds=N]
+    """Test well-known claims of the field on this machine:  gnomon gallery [NAME | all] [seeds=N]
 
     Without a NAME it lists the claims. With one it runs the experiment, shows what was measured and whether the
-    claim holds here, and writes page, figure and numbers to gallery/NAME/ (never over an older one).
+    claim holds here, and writes page, figure and numbers to gallery/NAME/ (an existing folder is kept).
     """
     from gnomon.cli.gallery import run_gallery
 
@@ -381,9 +381,9 @@ def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Every setting, its value and what it does:  gnomon settings [TASK] [model=NAME]
+    """List all settings with their values and effects:  gnomon settings [TASK] [model=NAME]
 
-    With a task, values as it fills them in, and which settings do nothing there. A model brings settings of its own.
+    With TASK: the values that it fills in, and which settings have no effect there. model=NAME adds those of the model.
     """
     model = values.pop("model", None)
     _no_settings(values, "settings", "model")
@@ -395,9 +395,9 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def models(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Models to choose from, with their source and settings:  gnomon models [TASK]
+    """List the models to choose from:  gnomon models [TASK]
 
-    With a task, those that take its inputs, with parameters and multiply-adds on its sample data.
+    With TASK: the models for its inputs, with parameters and multiply-adds on its sample data.
     """
     _no_settings(values, "models", "none")
     from gnomon.cli.show_data import models_as_json, print_models
@@ -428,7 +428,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them
         "pipeline": pipeline,
     },
     "make it better": {"probe": probe, "improve": improve, "tune": tune, "retest": retest, "nudge": nudge},
-    "see": {"show": show, "studio": studio, "models": models, "settings": settings, "gallery": gallery},
+    "explore": {"show": show, "studio": studio, "models": models, "settings": settings, "gallery": gallery},
 }
 COMMANDS: Mapping[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 

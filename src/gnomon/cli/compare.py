@@ -155,7 +155,7 @@ def comparison_as_json(found: Comparison) -> dict[str, Any]:
         "against": [
             {
                 "other": one.other, **asdict(one.test), "difference": _plain(one.test.difference),
-                "corrected_p_value": one.p_value, "told": one.p_value < 0.05,
+                "corrected_p_value": one.p_value, "is_significant": one.p_value < 0.05,
             }
             for one in found.against
         ],

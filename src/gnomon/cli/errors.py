@@ -28,7 +28,7 @@ def print_errors(found: Found) -> None:
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     console.print(f"  {_headline(sheet)}", markup=False)
     if found.shares:
-        ordered = sorted(found.shares, key=lambda one: not one.is_telling)
+        ordered = sorted(found.shares, key=lambda one: not one.is_specific)
         shown = ordered[:SHOWN]
         width = min(NAME_WIDTH, max(len(printable(one.name)) for one in shown))
         console.print(
@@ -66,7 +66,7 @@ def _headline(sheet: Sheet) -> str:
 def _line(one: TagShare, width: int, unit: str | None) -> str:
     name = printable(one.name)
     name = name if len(name) <= width else f"{name[: width - 1]}…"
-    count = f"{one.tagged:,} of {one.looked:,}"
+    count = f"{one.tagged:,} of {one.reviewed:,}"
     among = "" if one.among_right is None else f"{100 * one.among_right:.1f} %"
     return (
         f"{name:<{width}}  {count:>12}  {100 * one.share.value:>5.1f} %  {_ends(one.share):>14}  "
@@ -82,11 +82,11 @@ def _advice(found: Found) -> list[str]:
     """The tag to look at first: the highest ceiling among those that are more common among errors."""
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     lines = []
-    telling = [one for one in found.shares if one.is_telling]
-    if telling:
-        best = telling[0]
+    specific = [one for one in found.shares if one.is_specific]
+    if specific:
+        best = specific[0]
         lines.append(
-            f"first {printable(best.name)}: fixing it would take {split_name(sheet.split)} from "
+            f"start with: {printable(best.name)}. Fixing all of it would take {split_name(sheet.split)} from "
             f"{format_error(sheet.error, unit)} to {format_error(best.left.value, unit)} at best"
         )
     elif found.shares:
@@ -112,7 +112,7 @@ def errors_as_json(found: Found) -> dict[str, Any]:
         "error": sheet.error,
         "examples": len(sheet.table),
         "errors": sheet.errors.count,
-        "tags": [asdict(one) | {"is_telling": one.is_telling} for one in found.shares],
+        "tags": [asdict(one) | {"is_specific": one.is_specific} for one in found.shares],
         "note": found.note,
         **done,
     }

@@ -40,7 +40,7 @@ def _bug(error: Exception) -> GnomonError:
 
 def report(failure: GnomonError, *, as_json: bool) -> None:
     """Two lines on stderr, or one JSON object on stdout."""
-    with suppress(OSError):  # nobody listens: the exit code still says it
+    with suppress(OSError):  # stdout is closed: the exit code still reports it
         if as_json:
             about = {"code": failure.code, "what": failure.what, "where": failure.where, "fix": failure.fix}
             sys.stdout.write(json.dumps({"error": about, "exit_code": failure.exit_code}, ensure_ascii=False) + "\n")

@@ -26,10 +26,10 @@ def run_improve(
     """`time` is a duration, `test` is yes or no, everything else a setting of the first system."""
     from gnomon.workflow.improve.improve import improve
 
-    return improve(thing, resume=resume, preset=preset, tell=_teller(quiet=quiet), **values)
+    return improve(thing, resume=resume, preset=preset, tell=_step_printer(quiet=quiet), **values)
 
 
-def _teller(*, quiet: bool) -> Callable[[Entry], None]:
+def _step_printer(*, quiet: bool) -> Callable[[Entry], None]:
     """Prints one line per step, to stderr if stdout is for JSON."""
     console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
 

@@ -59,7 +59,7 @@ def _headline(audit: Audit) -> str:
 
 def _reviewed_lines(reviewed: Reviewed, total: int) -> list[str]:
     verdicts = ", ".join(f"{count} {name}" for name, count in reviewed.verdicts.items())
-    lines = [f"reviewed {reviewed.looked:,}: {verdicts}"]
+    lines = [f"reviewed {reviewed.num_reviewed:,}: {verdicts}"]
     if reviewed.precision is not None:
         lines.append(f"of the top suspects, {_percent(reviewed.precision)} have a wrong label")
     lines.append(f"wrong labels overall: {_percent(reviewed.wrong)} of {total:,}, from the weighted sample")
@@ -107,7 +107,7 @@ def labels_as_json(found: Findings) -> dict[str, Any]:
     }
     if reviewed is not None:
         plain["review"] = {
-            "looked": reviewed.looked,
+            "reviewed": reviewed.num_reviewed,
             "verdicts": reviewed.verdicts,
             "wrong": asdict(reviewed.wrong),
             "precision": None if reviewed.precision is None else asdict(reviewed.precision),

@@ -51,7 +51,7 @@ def mismatch_lines(found: Mismatch) -> list[str]:
             "training examples most like dev:   " + _names(found.most_dev_like),
             "training examples least like dev:  " + _names(found.least_dev_like),
         ]
-    return [*lines, "", found.felt.text]
+    return [*lines, "", found.effect.text]
 
 
 def _names(examples: tuple[tuple[str, float], ...]) -> str:
@@ -74,7 +74,7 @@ def _ends(one: Interval) -> str:
 
 
 def mismatch_as_json(found: Mismatch) -> dict[str, Any]:
-    """auc, is_there, columns, tags, most and least dev-like training examples, felt."""
+    """auc, is_there, columns, tags, most and least dev-like training examples, effect."""
     return {
         "auc": asdict(found.shift.auc),
         "is_there": found.shift.is_there,
@@ -82,7 +82,7 @@ def mismatch_as_json(found: Mismatch) -> dict[str, Any]:
         "tags": [asdict(one) for one in found.tags],
         "most_dev_like": [{"id": one, "score": score} for one, score in found.most_dev_like],
         "least_dev_like": [{"id": one, "score": score} for one, score in found.least_dev_like],
-        "felt": asdict(found.felt),
+        "effect": asdict(found.effect),
         "train": found.num_train,
         "dev": found.num_dev,
     }

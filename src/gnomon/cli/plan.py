@@ -45,7 +45,7 @@ def plan_lines(plan: Plan) -> list[str]:
         bound = format_error(first.other or 0, SHARE)
         return [f"{first.unpaired:,} examples show that an error of {error} is below {bound}",
                 f"{often} of the time; an error at the bound passes {wrongly} of the time"]  # fmt: skip
-    if first.question == "told by":
+    if first.question == "detectable":
         return [*(_detected(row) for row in plan.rows), f"{chances}"]
     title = ("to distinguish", "from", "the same examples", "separate examples each")
     rows = [title, *(_cells(row) for row in plan.rows)]

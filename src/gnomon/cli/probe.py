@@ -27,11 +27,11 @@ def run_probe(path: str, values: dict[str, str], *, quiet: bool) -> tuple[Probes
     from gnomon.workflow.run import load
 
     run = load(path)
-    found = probe(run, **values, tell=teller(quiet=quiet))
+    found = probe(run, **values, tell=line_printer(quiet=quiet))
     return found, run.diagnosis
 
 
-def teller(*, quiet: bool) -> Any:
+def line_printer(*, quiet: bool) -> Any:
     """A function that prints one line, to stderr if stdout is for JSON."""
     console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
     return lambda line: console.print(f"  {printable(line)}", markup=False)
@@ -47,10 +47,10 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
         console.print(f"  {forecast_text(one, found.unit)}", markup=False)
     if found.forecasts and is_flat(found.forecasts[0]) and not more_data_is_useless(found):
         console.print("  more data gains little: the curve is flat")
-    told = significant_gains(found.pairs)
+    significant = significant_gains(found.pairs)
     width = max((len(pair.label) for pair in found.pairs), default=0)
     for pair in found.pairs:
-        mark = "  <- helps" if pair.label in told else ""
+        mark = "  <- helps" if pair.label in significant else ""
         line = f"  {pair.label.ljust(width)}  {pair_text(pair, found.unit)}{mark}"
         console.print(printable(line), markup=False, style="bold" if mark else "")
     for note in found.notes:

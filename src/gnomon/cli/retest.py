@@ -12,7 +12,7 @@ from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, format_gap
 
 if TYPE_CHECKING:
-    from gnomon.workflow.tune.retest import Again, Retested
+    from gnomon.workflow.tune.retest import Retested, RetestedSystem
 
 OWN = ("trials", "seeds")
 
@@ -80,7 +80,7 @@ def _changes(found: Retested) -> str:
     return ", ".join(parts) if parts else "unchanged"
 
 
-def _row(one: Again, unit: str | None) -> tuple[str, str, str, str]:
+def _row(one: RetestedSystem, unit: str | None) -> tuple[str, str, str, str]:
     then = "" if one.then is None else format_error(one.then, unit)
     if not one.errors:
         return one.name, then, "-", printable(one.note)

@@ -13,7 +13,7 @@ from gnomon.cli.failures import as_gnomon_error, report
 from gnomon.cli.words import FLAGS, parse
 from gnomon.core.errors import UsageError
 
-PYTHON_ONLY = {"source", "follower", "preset", "tell"}  # parameters of verbs that are no settings
+PYTHON_ONLY = {"source", "follower", "preset", "tell"}  # parameters of verbs that are not settings
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -134,7 +134,7 @@ def print_settings(lines: list[SettingLine], task: str | None) -> None:
         if line.value is None:
             shown = "not set" if task is not None else "(by data)"
         links = f"  [{', '.join(row.links)}]" if row.links else ""
-        idle = f"  (nothing here: {line.idle})" if line.idle else ""
+        idle = f"  (no effect here: {line.idle})" if line.idle else ""
         console.print(f"  {row.key:<28} {shown:<14} {row.description}{links}{idle}", markup=False)
     if task is not None:
         console.print(f"\n  as filled in for {task} on its sample data; other data may get other values", markup=False)

@@ -39,7 +39,7 @@ class Terminal:
         self.epochs = 0
         self.epoch_began = time.monotonic()
         self.highest_rate = 0.0
-        self.looked: list[Mapping[str, Any]] = []  # rows of epochs with signals
+        self.measured: list[Mapping[str, Any]] = []  # rows of epochs with signals
         self.micro_batch = 0  # examples at a time, when a whole batch does not fit into memory
         self.troubles: set[str] = set()  # signal problems already reported
         self.rows: MeasureRows | None = None  # of a craft, in place of errors
@@ -88,7 +88,7 @@ class Terminal:
             self.screen.moving("")
             return
         self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
-        self._tell_troubles(row)
+        self._report_problems(row)
         if row.get("micro_batch", 0) != self.micro_batch:
             self.micro_batch = row["micro_batch"]
             self.screen.line(
@@ -96,12 +96,12 @@ class Terminal:
             )
         self.screen.moving("")
 
-    def _tell_troubles(self, row: Mapping[str, Any]) -> None:
+    def _report_problems(self, row: Mapping[str, Any]) -> None:
         """Report what the signals of this epoch say is wrong, each problem once."""
         if not row.get("signals"):
             return
-        self.looked.append(row)
-        for finding in findings_of(self.looked, highest_rate=self.highest_rate):
+        self.measured.append(row)
+        for finding in findings_of(self.measured, highest_rate=self.highest_rate):
             if finding.trouble not in self.troubles:
                 self.troubles.add(finding.trouble)
                 self.screen.line(f"  signals    {printable(finding.text)}")

@@ -29,7 +29,7 @@ class Evaluation:
     Columns of `table`, in this order:
       id          String or unsigned integer
       source      String   what the example came from (data set, file, distribution); may be constant
-      target      what is true, as a person reads it: String, number, truth, or JSON text for structured truths
+      target      what is true, as a person reads it: String, number, boolean, or JSON text for structured targets
       prediction  the same form as target
       error       Float64  in `unit`; 0 is perfect
       weight      Float64  scored units in the example: 1, or tokens, pixels ...
@@ -50,5 +50,5 @@ class Evaluation:
 
     @property
     def has_classes(self) -> bool:
-        """Whether each target is one class, right or wrong; its labels may be texts, whole numbers or truths."""
+        """Whether each target is one class, right or wrong; its labels may be text, whole numbers or booleans."""
         return self.unit == SHARE and bool(self.table["error"].is_in([0.0, 1.0]).all())

@@ -63,11 +63,11 @@ def findings_of(history: Sequence[Mapping[str, Any]], *, highest_rate: float) ->
 
     A schedule lowers the updates on purpose: they are scaled to the peak rate.
     """
-    looked = [row for row in history if row.get("signals")]
-    if not looked:
+    measured = [row for row in history if row.get("signals")]
+    if not measured:
         return ()
-    first, row = looked[0], looked[-1]
-    left = row["train_loss"] / first["train_loss"] if len(looked) > 1 and first["train_loss"] > 0 else None
+    first, row = measured[0], measured[-1]
+    left = row["train_loss"] / first["train_loss"] if len(measured) > 1 and first["train_loss"] > 0 else None
     share = row["learning_rate"] / highest_rate if highest_rate else 1.0
     return findings(from_rows(row["signals"]), rate_share=share, loss_left=left)
 

@@ -37,7 +37,7 @@ class Own:
         return {key: name_of(thing) for key, thing in made.items() if thing is not None}
 
 
-GNOMONS = Own()  # nothing of the user's own
+NO_OWN = Own()  # nothing of the user's own
 
 
 def asked_for(settings: Settings, own: Own, fix: str) -> UsageError | None:

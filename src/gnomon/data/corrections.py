@@ -19,7 +19,7 @@ def read_corrections(path: Path) -> dict[str, str | None]:
     """{id: right label, or None if nobody knows it} from the columns id and label of a CSV.
 
     A ' in front of a text, which keeps spreadsheets from executing it, is removed. Raises DataError naming the line,
-    UsageError for what is no regular file, or one of an absurd size.
+    UsageError for anything but a regular file, or one of an absurd size.
     """
     where = display_name(str(path))
     fix = "gnomon labels ... corrected=FILE writes one."
@@ -28,9 +28,9 @@ def read_corrections(path: Path) -> dict[str, str | None]:
         names, rows = from_csv(data)
     except (ValueError, UnicodeDecodeError) as error:
         fix = "save it as CSV, UTF-8, with the header id,given,label."
-        raise DataError(f"is no table of corrections: {error}.", where=where, fix=fix) from None
+        raise DataError(f"is not a table of corrections: {error}.", where=where, fix=fix) from None
     if "label" not in names:
-        raise DataError("has not a columns id and label.", where=where, fix="keep the header: id,given,label.")
+        raise DataError("the columns id and label are missing.", where=where, fix="keep the header: id,given,label.")
     found: dict[str, str | None] = {}
     for row in rows:
         if row["id"] in found:
@@ -65,5 +65,5 @@ def _check(new: pl.Series, classes: pl.Series) -> None:
         raise DataError(
             f"{strange[0]!r} is not a class; the classes are {', '.join(sorted(set(classes))[:10])}"
             f"{f' ({how})' if how else ''}.",
-            fix="correct the corrections.",
+            fix="correct the labels in that file.",
         )

@@ -116,14 +116,14 @@ def _draw_groups(
     """Whole groups, in a random order that mixes the classes evenly, until a part comes closest to its share."""
     group, key = _group_codes(index, stream)
     size = np.bincount(group)  # (G,)
-    main, lonely = _main_stratum(group, codes_of(index["stratum"]), len(size))
+    main, single = _main_stratum(group, codes_of(index["stratum"]), len(size))
     fixed = np.zeros(len(size), dtype=bool)
     if pinned is not None:
         fixed[group[pinned]] = True
     wanted = [max(1, round(share * len(index))) for share in shares]
     notes: list[str] = []
-    kept = fixed | lonely  # a class found in one group alone can be trained on or evaluated, not both
-    if lonely.any() and size[~kept].sum() >= sum(wanted) and (~kept).sum() >= len(wanted):
+    kept = fixed | single  # a class found in one group alone can be trained on or evaluated, not both
+    if single.any() and size[~kept].sum() >= sum(wanted) and (~kept).sum() >= len(wanted):
         notes.append("Classes found in only one group are trained on, never evaluated.")
     else:
         kept = fixed
@@ -185,10 +185,10 @@ def _main_stratum(group: np.ndarray, stratum: np.ndarray, num_groups: int) -> tu
     main = np.empty(num_groups, dtype=np.int64)
     by_count = np.lexsort((-of_stratum, count))
     main[of_group[by_count]] = of_stratum[by_count]  # the last one written, the most frequent, stays
-    lonely = np.zeros(num_groups, dtype=bool)
+    single = np.zeros(num_groups, dtype=bool)
     if num_strata > 1:
-        lonely[of_group[(np.bincount(of_stratum) == 1)[of_stratum]]] = True
-    return main, lonely
+        single[of_group[(np.bincount(of_stratum) == 1)[of_stratum]]] = True
+    return main, single
 
 
 def _mixed_order(key: np.ndarray, main: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class HasColumns(Protocol):
 class Feature:
     """One input column and the facts fitted on the training split.
 
-    A number, truth (0 or 1) or date (days since 1970) x becomes (x - mean) / std, missing x replaced by `fill` first,
+    A number, boolean (0 or 1) or date (days since 1970) x becomes (x - mean) / std, missing x replaced by `fill` first,
     and is followed by 1 if it was missing or else 0 if `has_missing`. A category becomes its position in `categories`
     counted from 1.
     """

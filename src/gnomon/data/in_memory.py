@@ -292,7 +292,7 @@ def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 def target_array(targets: Any, origin: str) -> np.ndarray:
-    """(N,) or (N, M) numbers, truths or texts; missing ones are NaN among numbers, otherwise None. Raises DataError."""
+    """(N,) or (N, M) numbers, booleans or texts; missing: NaN among numbers, otherwise None. Raises DataError."""
     if is_frame(targets):
         columns = [_of_series(column, origin) for column in targets]
         return columns[0] if len(columns) == 1 else np.stack([column.astype(object) for column in columns], axis=1)
@@ -355,7 +355,7 @@ def _of_objects(values: list[Any], origin: str) -> np.ndarray:
         if is_exact:
             return np.array([str(value) for value in values])  # ids or hashes: as texts they stay exact
         return np.array([np.nan if value is None else float(value) for value in values])
-    if set(sorts) == {"truth"}:
+    if set(sorts) == {"boolean"}:
         return np.array(values, object if has_missing else bool)
     if set(sorts) in ({"text"}, {"date"}):
         texts = [value if value is None or isinstance(value, str) else value.isoformat() for value in values]
@@ -377,7 +377,7 @@ def _is_missing(value: Any) -> bool:
 
 def _sort_of(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
-        return "truth"
+        return "boolean"
     if isinstance(value, numbers.Integral):
         return "whole"
     if isinstance(value, numbers.Real | decimal.Decimal):

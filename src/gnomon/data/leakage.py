@@ -178,21 +178,23 @@ def _nothing() -> pl.DataFrame:
 
 
 def _sentences(pairs: pl.DataFrame, couples: list[tuple[str, str]], names: list[str]) -> list[str]:
-    said = []
+    sentences = []
     for other, split in couples:
         found = pairs.filter(split=split, other_split=other)
         if len(found):
             exact, moved = len(found.filter(kind="exact")), int((~found["same_target"]).sum())
-            said.append(
-                f"{_counted(len(found))} of {split} {'is' if len(found) == 1 else 'are'} in {other} as well "
-                f"({exact:,} exactly, {len(found) - exact:,} nearly"
+            sentences.append(
+                f"{_counted(len(found))} of {split} {'is' if len(found) == 1 else 'are'} also in {other} "
+                f"({exact:,} exact, {len(found) - exact:,} nearly identical"
                 + (f"; {moved:,} with another target)." if moved else ").")
             )
     for name in names:
         clashing = len(pairs.filter(split=name, other_split=name))
         if clashing:
-            said.append(f"{_counted(clashing)} of {name} with the same inputs as another one, but a different target.")
-    return said
+            sentences.append(
+                f"{_counted(clashing)} of {name} with the same inputs as another one but a different target."
+            )
+    return sentences
 
 
 def _counted(number: int) -> str:

@@ -48,7 +48,7 @@ def without_runs(tree: Tree, root: str, runs_folder: str | None) -> tuple[Tree, 
         return tree, ()
     number = counted(len(tree.files) - len(kept), "file")
     folders = first_names(sorted({folder.removesuffix("/") for folder in written}))
-    return DataTree(tree, kept), (f"folders that gnomon wrote are no data: {number} in {folders}",)
+    return DataTree(tree, kept), (f"ignored, because gnomon wrote them: {number} in {folders}",)
 
 
 def is_run(folder: str) -> bool:

@@ -32,8 +32,8 @@ def draw_layer_signals(history: Sequence[Mapping[str, Any]]) -> Figure:
 
     `history` has the rows of epochs; those with the key "signals" (core.layer_signals.as_rows) are drawn.
     """
-    looked = [row for row in history if row.get("signals")]
-    names = [signal["layer"] for signal in looked[-1]["signals"]]
+    measured = [row for row in history if row.get("signals")]
+    names = [signal["layer"] for signal in measured[-1]["signals"]]
     colours = mpl.colormaps["viridis_r"]
     figure = new_figure(4.4)
     grid = figure.add_gridspec(2, 2)
@@ -41,10 +41,10 @@ def draw_layer_signals(history: Sequence[Mapping[str, Any]]) -> Figure:
         axes = figure.add_subplot(grid[place // 2, place % 2])
         for i, name in enumerate(names):
             share = i / max(1, len(names) - 1)
-            values = [_value(row["signals"], name, key) for row in looked]
+            values = [_value(row["signals"], name, key) for row in measured]
             axes.plot(
-                [row["epoch"] for row in looked], values, color=colours(0.12 + 0.88 * share), linewidth=1.2,
-                marker="o" if len(looked) <= FEW_LOOKS else None, markersize=3.2, label=label(name, 16),
+                [row["epoch"] for row in measured], values, color=colours(0.12 + 0.88 * share), linewidth=1.2,
+                marker="o" if len(measured) <= FEW_LOOKS else None, markersize=3.2, label=label(name, 16),
             )  # fmt: skip
         _scaled(axes, key)
         axes.set_title(title, fontsize=9)

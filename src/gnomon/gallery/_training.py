@@ -85,7 +85,7 @@ def course(trials: Trials, changes: Mapping[str, Any], *, rows: np.ndarray | Non
 
     job = Job(
         task=session.task, settings=session.settings, columns=columns, device=session.device, id_of=str, judge=judge,
-        watcher=_Nobody(), record=lambda _row: None, save=lambda _state: None, stop_asked=lambda: False,
+        watcher=_NoWatcher(), record=lambda _row: None, save=lambda _state: None, stop_asked=lambda: False,
         threads=watched_threads(session),
     )  # fmt: skip
     has_diverged = False
@@ -118,7 +118,7 @@ def _losses_and_errors(task: Task, model: nn.Module, columns: Columns) -> tuple[
         return losses, task.judge.errors(task.judge.predict(model, outputs, batch).values, batch)
 
 
-class _Nobody:
+class _NoWatcher:
     """Listens to a training and prints nothing."""
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:

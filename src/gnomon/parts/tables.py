@@ -128,7 +128,7 @@ class TableEncoder(Encoder):
         kept = {feature.name for feature in self.features}
         left_out = [_with_a_cell(examples, name) for name in examples.feature_names if name not in kept]
         sentences = {
-            "missing numbers are read as the median of train, and marked as missing": numbers,
+            "missing numbers are filled with the median of train and marked as missing": numbers,
             "a missing category counts as a category of its own": categories,
             "dropped: free text, or the same value in all of train": left_out,
         }

@@ -92,7 +92,7 @@ SECTIONS = (
     ),
     Section(
         "diary",
-        "How it came about",
+        "How it was improved",
         "One knob at a time. A change is proven when a test on dev supports it, corrected for the number of changes "
         "tried; a change that only looks better is on trial; everything else was undone. All changes on trial were "
         "tested together at the end. In the figure, the line is the current system: a filled green dot is a proven "
@@ -209,8 +209,10 @@ def _pairs(record: ReportRecord) -> list[tuple[str, str, bool]]:
     """What was changed, what it gained, whether the gain is significant."""
     if record.probes is None:
         return []
-    told = significant_gains(record.probes.pairs)
-    return [(pair.label, pair_text(pair, record.probes.unit), pair.label in told) for pair in record.probes.pairs]
+    significant = significant_gains(record.probes.pairs)
+    return [
+        (pair.label, pair_text(pair, record.probes.unit), pair.label in significant) for pair in record.probes.pairs
+    ]
 
 
 def _rung(split: str, record: ReportRecord) -> Rung | None:

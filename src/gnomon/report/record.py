@@ -77,7 +77,7 @@ class TagSheet:
     error: float
     examples: int
     errors: int
-    looked: int  # errors that people reviewed
+    reviewed: int  # errors that people reviewed
     shares: Sequence[TagShare]  # highest ceiling first; kind "yours" if people set the tag
     as_of: str = ""  # UTC, as text; "" if nobody has set a tag yet
     note: str = ""  # why something is missing

@@ -1,8 +1,8 @@
-"""The user's cache: large files that take long to make, each folder named by a hash of what they are made from.
+"""The user's cache: large files that take long to create, each folder named by a hash of what they are made from.
 
 ~/.cache/gnomon/              0700; or $XDG_CACHE_HOME/gnomon, or $GNOMON_CACHE ("off": none)
   KEY/                        a committed folder: manifest.json with size and SHA-256 of every file
-  KEY.tmp/                    being made; locked by the process that makes it
+  KEY.tmp/                    being created; locked by the process that does it
 
 All of it may be deleted at any time: what is in use stays readable until its process ends.
 """
@@ -25,8 +25,8 @@ from gnomon.core.errors import ArtefactError, MachineError
 from gnomon.runs import reader, writer
 from gnomon.runs.seal import MANIFEST
 
-SHARE = 0.25  # of what is free on its disk and what it holds: how large the cache may grow
-SECONDS_BETWEEN_TRIES = 0.1  # at the lock of an entry that another process makes
+SHARE = 0.25  # of the disk's free space plus the cache's own size: the limit of the cache
+SECONDS_BETWEEN_TRIES = 0.1  # at the lock of an entry that another process is creating
 
 _NAME = re.compile(r"([0-9a-f]{64})(\.tmp)?")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -34,14 +34,14 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Entry:
-    """Files that were found and verified, mapped read-only, and what their maker noted down about them."""
+    """Files that were found and verified, mapped read-only, with the metadata stored with them."""
 
     files: Mapping[str, mmap.mmap]
     facts: Mapping[str, Any]
 
 
 def own_cache() -> Cache | None:
-    """The cache of this user, made where it is missing; None where it is switched off or nobody else's to write to."""
+    """The cache of this user, created if missing; None if it is switched off or cannot be written."""
     given = os.environ.get("GNOMON_CACHE", "")
     if given == "off":
         return None
@@ -59,13 +59,13 @@ def own_cache() -> Cache | None:
 
 @final
 class Cache:
-    """Entries by key: 64 hex digits that stand for all that goes into them."""
+    """Entries by key: 64 hex digits that stand for everything they depend on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def find(self, key: str) -> Entry | None:
-        """The entry of this key; None where there is none that is whole and undamaged."""
+        """The entry of this key; None if there is no complete and undamaged one."""
         try:
             facts = reader.read_manifest(self.path, f"{key}/{MANIFEST}")
             entries = facts.pop("files")
@@ -77,9 +77,9 @@ class Cache:
 
     @contextmanager
     def making(self, key: str, size: int) -> Iterator[Path | None]:
-        """An empty folder for the files of `key`, about `size` bytes, to be handed to `keep`; it vanishes otherwise.
+        """An empty folder for the files of `key`, about `size` bytes, to be passed to `keep`; otherwise it is removed.
 
-        Waits while another process makes the same, so look again with `find`. None where they cannot be kept.
+        Waits while another process creates the same, so look again with `find`. None if they cannot be kept.
         """
         place = self.path / f"{key}.tmp"
         try:
@@ -99,11 +99,11 @@ class Cache:
             os.close(held)
 
     def keep(self, key: str, place: Path, facts: Mapping[str, Any]) -> None:
-        """Commit what `making` gave room for. Raises MachineError."""
+        """Commit the folder of `making`. Raises MachineError."""
         writer.adopt_folder(place, self.path / key, facts)
 
     def _has_room(self, size: int) -> bool:
-        """Make room for `size` bytes: those that nobody will finish go, then the entries used longest ago."""
+        """Make room for `size` bytes: remove unfinished leftovers, then the entries used longest ago."""
         entries = []
         for path in self.path.iterdir():
             match = _NAME.fullmatch(path.name)
@@ -127,7 +127,7 @@ class Cache:
 
 
 def _hold(place: Path) -> int:
-    """A descriptor on the folder `place`, made where it is missing, that holds its lock. Waits for it."""
+    """A descriptor on the folder `place`, created if missing, that holds its lock. Waits for it."""
     while True:
         writer.make_private_folder(place)
         with suppress(FileNotFoundError):  # finished or given up by another process in between
@@ -144,7 +144,7 @@ def _hold(place: Path) -> int:
 
 
 def _is_locked(descriptor: int) -> bool:
-    """Whether this process has the lock now: no other has."""
+    """Whether this process has the lock now: no other process does."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -153,7 +153,7 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def _is_at(descriptor: int, place: Path) -> bool:
-    """Whether the folder that is open still has this name: it loses it when it is finished, or given up."""
+    """Whether the open folder still has this name: it loses it when it is finished or abandoned."""
     try:
         return os.path.samestat(os.fstat(descriptor), place.lstat())
     except FileNotFoundError:
@@ -161,7 +161,7 @@ def _is_at(descriptor: int, place: Path) -> bool:
 
 
 def _remove_abandoned(place: Path) -> None:
-    """Remove what a process that is gone was making."""
+    """Remove what a dead process was creating."""
     with suppress(OSError):
         descriptor = os.open(place, _OPEN)
         try:

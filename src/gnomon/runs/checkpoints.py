@@ -1,4 +1,4 @@
-"""Checkpoints: folders that appear whole, are believed only when their checksums match, and are rotated by sequence."""
+"""Checkpoints: folders that appear complete or not at all, are used only if their checksums match, and are rotated."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A checkpoint folder whose manifest is good; its files are not looked at yet."""
+    """A checkpoint folder whose manifest is good; its files have not been read yet."""
 
     name: str  # of the folder
     step: int
-    sequence: int  # grows by one with every save of the run, also after a resume from an older step
+    sequence: int  # increases by one with every save of the run, also after a resume from an older step
     is_best: bool
 
 
@@ -67,7 +67,7 @@ def latest(run: Path) -> Checkpoint | None:
 
 
 def best(run: Path) -> Checkpoint | None:
-    """As `latest`, among those that were the best when they were saved."""
+    """Like `latest`, among those that were the best when they were saved."""
     return _first_good(run, best=True)
 
 
@@ -82,7 +82,9 @@ def _first_good(run: Path, *, best: bool) -> Checkpoint | None:
         except ArtefactError as error:
             errors.append(error)
         else:
-            notes = tuple(f"a checkpoint is left out: {each.where} {each.what}" for each in (*errors, *bad.values()))
+            notes = tuple(
+                f"ignored a damaged checkpoint: {each.where} {each.what}" for each in (*errors, *bad.values())
+            )
             return Checkpoint(entry.step, files, entry.is_best, notes)
     faults = [*errors, *reversed(bad.values())]  # the newest first
     if faults:
@@ -98,7 +100,7 @@ def names(run: Path) -> list[str]:
 
 
 def _entries(run: Path) -> tuple[list[_Entry], dict[str, ArtefactError]]:
-    """Checkpoints with a good manifest, newest first, and the faults of the others by name."""
+    """Checkpoints with a good manifest, newest first, and what is wrong with the others, by name."""
     good, bad = [], {}
     for name in names(run):
         try:

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, processor, command. No user names, no host names, no secrets."""
+"""The environment of a run: versions, processor, command. No user names, no host names, no secrets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """The command line without what is nobody's business: the home folder becomes ~, secrets become ***."""
+    """The command line without private details: the home folder becomes ~, secrets become ***."""
     shown = [Path(arguments[0]).name] if arguments else []
     hide_next = False
     for argument in arguments[1:]:
@@ -71,7 +71,7 @@ def _cpu_model() -> str:
 
 
 def _usable_cores() -> int:
-    """Cores this process may run on, which in a container are fewer than the machine has."""
+    """Cores this process may run on, which in a container are fewer than those of the machine."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -1,4 +1,4 @@
-"""A list of records that only grows: JSON lines with a checksum each, a torn end cut off."""
+"""A list of records that only grows: JSON lines with a checksum each; a torn last line is dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 64 << 20  # bytes of a journal that are read: 100,000 epochs with the si
 class Journal(Generic[Record]):
     """The journal `name` in the folder `root`. Every line is on the disk when `append` returns.
 
-    `kind` says what a record is (see `core.plain`), `limit` how many bytes are read.
+    `kind` is the type of a record (see `core.plain`), `limit` the most bytes to read.
     """
 
     def __init__(
@@ -62,20 +62,20 @@ class Journal(Generic[Record]):
         ]
 
     def keep_first(self, count: int) -> None:
-        """Drop all records but the first `count`, and a torn end: what a resumed run will say again.
+        """Drop all records after the first `count`, and a torn end: what a resumed run will write again.
 
-        Raises ArtefactError when there are fewer.
+        Raises ArtefactError if there are fewer.
         """
         self._before_writing()
         records, _, torn = self._parse()
         if len(records) < count:
-            what = f"has {len(records)} records where the run has written {count}."
+            what = f"has {len(records)} records, but the run wrote {count}."
             raise ArtefactError(what, where=str(self.root / self.name), fix=RESTORE)
         if torn or len(records) > count:
             writer.write_bytes(self.root / self.name, b"".join(encode_line(each) + b"\n" for each in records[:count]))
 
     def torn(self) -> str:
-        """What is wrong with the last line, "" if nothing is."""
+        """What is wrong with the last line, "" if it is fine."""
         return self._parse()[2]
 
     def _cut_torn_end(self) -> None:
@@ -84,7 +84,7 @@ class Journal(Generic[Record]):
             writer.write_bytes(self.root / self.name, whole)
 
     def _parse(self) -> tuple[list[dict[str, Any]], bytes, str]:
-        """The records, the bytes that hold them, and what was left out at the end."""
+        """The records, the bytes that hold them, and what was dropped at the end."""
         path = self.root / self.name
         if not path.exists() and not path.is_symlink():
             return [], b"", ""
@@ -103,9 +103,9 @@ class Journal(Generic[Record]):
         return records, data, ""
 
     def _check_is_torn(self, data: bytes, start: int, end: int, number: int) -> None:
-        """A crash leaves a line without its end, or with pages of zeros in it, and only at the very end."""
+        """A crash leaves a line without its end, or with pages of zeros in it, and only as the very last one."""
         is_last = end < 0 or end + 1 == len(data)
-        has_extra = end < 0 and decode_line(data[start:-1]) is not None  # whole, but its newline became something else
+        has_extra = end < 0 and decode_line(data[start:-1]) is not None  # whole, but its newline has changed
         if not is_last or has_extra or (end >= 0 and b"\0" not in data[start:end]):
             raise ArtefactError(
                 f"line {number} is damaged: its checksum does not match.", where=str(self.root / self.name), fix=RESTORE
@@ -113,7 +113,7 @@ class Journal(Generic[Record]):
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:
-    """One line without its newline: the record's JSON with the CRC-32 of what stands before it as last key."""
+    """One line without its newline: the record's JSON with the CRC-32 of the preceding text as last key."""
     if not record or "crc" in record:
         raise ValueError("a record has at least one key, and none called 'crc'")
     body = json.dumps(dict(record), separators=(",", ":")).encode("ascii")[:-1]

@@ -1,4 +1,4 @@
-"""One process at a time on a run: a kernel lock, gone the moment its process is, with a note of who holds it."""
+"""One process at a time per run: a kernel lock that ends with its process, with a note of who holds it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gnomon.runs import reader, writer
 from gnomon.runs.seal import decode_json
 
 PATIENCE = 0.5  # seconds to wait for the holder's note, which is written just after the lock is taken
-LAST_PID = 2**31 - 1  # the largest number that the system takes for one of a process
+LAST_PID = 2**31 - 1  # the largest process ID of the system
 NOTE_LIMIT = 4096  # bytes
 
 _held: set[RunLock] = set()
@@ -38,7 +38,7 @@ class Note:
 class RunLock:
     """`with RunLock(path):` raises BusyError at once if another process, or another lock of this one, holds it.
 
-    The kernel holds the lock, not the file's existence: it ends with the process, however that ends. Children that
+    The kernel holds the lock, not the file's existence: it ends with the process, however it ends. Children that
     are forked while it is held do not keep it alive.
     """
 
@@ -56,7 +56,7 @@ class RunLock:
         except OSError as error:
             os.close(descriptor)
             what = f"cannot be locked: {(error.strerror or str(error)).lower()}."
-            fix = "choose a disk that has locks with runs_folder=FOLDER."
+            fix = "choose a disk with file locks: runs_folder=FOLDER."
             raise MachineError(what, where=str(self.path), fix=fix) from error
         self._descriptor = descriptor
         _held.add(self)
@@ -65,7 +65,7 @@ class RunLock:
             "host": socket.gethostname(),
             "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         }
-        with suppress(OSError):  # a full disk costs the others the name of the holder, nothing more
+        with suppress(OSError):  # with a full disk others do not learn who holds it, nothing more
             writer.overwrite(descriptor, json.dumps(note).encode() + b"\n")
         return self
 
@@ -94,13 +94,13 @@ class RunLock:
         return BusyError(f"is in use by {who}.", where=str(self.path.parent), fix="wait until it ends, or stop it.")
 
     def _note(self) -> Note | None:
-        """What the holder wrote; None while it is not there yet or still that of a process that is gone."""
+        """What the holder wrote; None while there is none yet, or only that of a dead process."""
         note = note_of(self.path)
         return None if note is not None and note.host == socket.gethostname() and not _is_alive(note.pid) else note
 
 
 def note_of(path: Path) -> Note | None:
-    """What the holder of the lock at `path` wrote; None where nothing is written, or no note."""
+    """What the holder of the lock at `path` wrote; None if there is none, or no valid one."""
     try:
         plain = decode_json(reader.read_file(path.parent, path.name, limit=NOTE_LIMIT), str(path))
     except GnomonError:

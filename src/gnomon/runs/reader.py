@@ -1,4 +1,4 @@
-"""Reading a run back: nothing outside its folder, no links, nothing larger than expected, everything checked."""
+"""Reading a run: nothing outside its folder, no links, nothing larger than expected, everything checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_file(root: Path, name: str, *, limit: int | None = None) -> bytes:
     """The content of `root`/`name` (parts separated by "/").
 
     Raises ArtefactError for a missing file, a link of either kind (also a linked folder on the way), a special file,
-    more than `limit` bytes, or anything outside `root`; MachineError without the right to read.
+    more than `limit` bytes, or anything outside `root`; MachineError without permission to read.
     """
     path = contained(root, name)
     try:
@@ -46,7 +46,7 @@ def read_file(root: Path, name: str, *, limit: int | None = None) -> bytes:
         raise ArtefactError("is missing.", where=str(path), fix=RESTORE) from None
     except PermissionError as error:
         raise MachineError(
-            "cannot be read: permission denied.", where=str(path), fix="get the right to read that file."
+            "cannot be read: permission denied.", where=str(path), fix="get permission to read that file."
         ) from error
     except OSError as error:
         if error.errno == errno.EMFILE:
@@ -62,14 +62,14 @@ _NO_LINKS = "copy the run with its files (cp -rL RUN NEW) and use the copy."
 
 
 def contained(root: Path, name: str) -> Path:
-    """`root`/`name`, which need not exist. Raises ArtefactError if the way there leaves `root` or passes a link."""
+    """`root`/`name`, which need not exist. Raises ArtefactError if the path leaves `root` or contains a link."""
     path = root / name
     try:
         real_root, real = os.path.realpath(root), os.path.realpath(path)
     except ValueError:  # a NUL in the name
         raise ArtefactError("is not the name of a file.", where=repr(name), fix=RESTORE) from None
     if os.path.commonpath([real_root, real]) != real_root or real != str(Path(real_root, name)):
-        raise ArtefactError("is reached through a link or lies outside of its run.", where=str(path), fix=_NO_LINKS)
+        raise ArtefactError("is reached through a link or is outside its run.", where=str(path), fix=_NO_LINKS)
     return path
 
 
@@ -89,7 +89,7 @@ def _open_regular(path: Path, limit: int | None) -> Iterator[BufferedReader]:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino):
-            raise ArtefactError("was exchanged while it was opened.", where=str(path), fix=_NO_LINKS)
+            raise ArtefactError("was replaced while it was being opened.", where=str(path), fix=_NO_LINKS)
         if found.st_nlink > 1:
             raise ArtefactError("is a hard link: it has more than one name.", where=str(path), fix=_NO_LINKS)
         if limit is not None and found.st_size > limit:
@@ -117,7 +117,7 @@ def read_manifest(root: Path, name: str = MANIFEST) -> dict[str, Any]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether `entry` is a file's size and SHA-256, perhaps with those of the content "before" it."""
+    """Whether `entry` is a file's size and SHA-256, perhaps with those of the previous content, "before"."""
     if not isinstance(entry, dict):
         return False
     size, digest = entry.get("size"), entry.get("sha256")
@@ -127,7 +127,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def verified(root: Path, name: str, entry: Mapping[str, Any], *, limit: int | None = None) -> bytes:
-    """The content of `root`/`name` if it is what `entry` says, or what it says stood there before.
+    """The content of `root`/`name` if it matches `entry`, or the previous content listed there.
 
     Raises ArtefactError naming the file.
     """
@@ -143,7 +143,7 @@ def verified(root: Path, name: str, entry: Mapping[str, Any], *, limit: int | No
 
 
 def mapped(root: Path, name: str, entry: Mapping[str, Any]) -> mmap.mmap:
-    """As `verified`, for a file too large to be held, of at least one byte: mapped into memory, not to be written."""
+    """Like `verified`, for a file too large for memory, of at least one byte: mapped into memory, read-only."""
     path = contained(root, name)
     try:
         with _open_regular(path, entry["size"]) as file:
@@ -155,7 +155,7 @@ def mapped(root: Path, name: str, entry: Mapping[str, Any]) -> mmap.mmap:
 
 
 def read_folder(root: Path, name: str) -> Folder:
-    """The committed folder `root`/`name`. Raises ArtefactError naming the first file that is not as it was saved."""
+    """The committed folder `root`/`name`. Raises ArtefactError naming the first file that is not as saved."""
     manifest = read_manifest(root, f"{name}/{MANIFEST}")
     entries = manifest.pop("files")
     files = {file: verified(root, f"{name}/{check_name(file)}", entry) for file, entry in entries.items()}
@@ -163,7 +163,7 @@ def read_folder(root: Path, name: str) -> Folder:
 
 
 def faults(root: Path, name: str) -> Iterator[tuple[str, ArtefactError | None]]:
-    """Every file of the committed folder `root`/`name` with its fault, None where it is good."""
+    """Every file of the committed folder `root`/`name` with what is wrong with it, None if it is good."""
     manifest, damage = attempt(lambda: read_manifest(root, f"{name}/{MANIFEST}"))
     yield f"{name}/{MANIFEST}", damage
     for file, entry in (manifest["files"] if manifest else {}).items():
@@ -171,12 +171,12 @@ def faults(root: Path, name: str) -> Iterator[tuple[str, ArtefactError | None]]:
 
 
 def fault(root: Path, name: str, entry: Mapping[str, Any]) -> ArtefactError | None:
-    """Why `root`/`name` is not what `entry` says, None if it is."""
+    """Why `root`/`name` does not match `entry`, None if it does."""
     return attempt(lambda: verified(root, name, entry))[1]
 
 
 def attempt(read: Callable[[], T]) -> tuple[T, None] | tuple[None, ArtefactError]:
-    """What `read` gives, or why it cannot be had."""
+    """What `read` returns, or the error it raises."""
     try:
         return read(), None
     except ArtefactError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from gnomon.core.plain import NAN_TOO, NOT_EMPTY, Between, Count, Entries, Finite, Seconds, Share
 
-Measured = Annotated[float, NAN_TOO]  # what a training that diverged measured is no number
+Measured = Annotated[float, NAN_TOO]  # a diverged training measures NaN
 
 
 class SplitCounts(TypedDict):

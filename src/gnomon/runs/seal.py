@@ -11,10 +11,10 @@ from gnomon.core.errors import ArtefactError
 from gnomon.core.plain import parse_json
 
 MANIFEST = "manifest.json"
-JSON_LIMIT = 64 << 20  # bytes; no JSON file of a run comes near
+JSON_LIMIT = 64 << 20  # bytes; no JSON file of a run is nearly as large
 MANIFEST_LIMIT = 1 << 20  # bytes; a run with a hundred figures has 20,000
 
-RESTORE = "restore the file from a copy, or make the run again."
+RESTORE = "restore the file from a copy, or repeat the run."
 
 
 def encode_json(value: Any) -> bytes:
@@ -22,7 +22,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def decode_json(data: bytes, where: str) -> dict[str, Any]:
-    """The object in `data`. Raises ArtefactError for anything but one JSON object of sane size, depth and numbers."""
+    """The object in `data`. ArtefactError unless it is one JSON object of reasonable size, depth and numbers."""
     if len(data) > JSON_LIMIT:
         raise ArtefactError(f"has {len(data):,} bytes, more than the {JSON_LIMIT:,} allowed.", where=where, fix=RESTORE)
     try:
@@ -30,7 +30,7 @@ def decode_json(data: bytes, where: str) -> dict[str, Any]:
     except ValueError as error:
         raise ArtefactError(f"{error}.", where=where, fix=RESTORE) from None
     if not isinstance(value, dict):
-        raise ArtefactError(f"holds a {type(value).__name__} where an object is expected.", where=where, fix=RESTORE)
+        raise ArtefactError(f"has a {type(value).__name__} instead of an object.", where=where, fix=RESTORE)
     return value
 
 
@@ -41,10 +41,10 @@ def encode_sealed(value: Mapping[str, Any]) -> bytes:
 
 
 def decode_sealed(data: bytes, where: str) -> dict[str, Any]:
-    """What `encode_sealed` was given. Raises ArtefactError if a single bit differs from what it wrote."""
+    """What `encode_sealed` was given. Raises ArtefactError if a single bit differs."""
     value = decode_json(data, where)
     seal = value.pop("seal", None)
-    # Comparing the bytes themselves also catches damage that JSON reads over, such as \u00E9 for \u00e9.
+    # Comparing the bytes themselves also catches damage that JSON parsing misses, such as \u00E9 for \u00e9.
     if encode_sealed(value) != data:
         what = "does not match its own checksum: it is damaged." if seal else "has no checksum of its own."
         raise ArtefactError(what, where=where, fix=RESTORE)

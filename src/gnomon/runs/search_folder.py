@@ -1,9 +1,9 @@
-"""A search and its folder: what it was given, the ledger of its trials, what came of it.
+"""A search and its folder: its configuration, the ledger of its trials, its result.
 
-runs/tune/<time>-<name>/          runs/latest is left where it is: a search is no run
+runs/tune/<time>-<name>/          runs/latest does not move: a search is not a run
   manifest.json  settings.toml  environment.json  data.json  splits.parquet  leaks.parquet   as in a run
   search.json                     what varies, how many trials, by which rule
-  ledger.jsonl                    a line a trial, on the disk before the next one begins; written by one process
+  ledger.jsonl                    one line per trial, on disk before the next one begins; written by one process
   best/settings.toml              the best settings, for `gnomon fit DATA settings=FILE`
   outcome.json  figures/  report.html
 """
@@ -34,10 +34,10 @@ BEST_SETTINGS = "settings.toml"
 
 @final
 class SearchFolder:
-    """One search on disk. Whatever changes it happens inside `with folder.lock():`."""
+    """One search on disk. Changes are made inside `with folder.lock():`."""
 
     def __init__(self, run: RunFolder) -> None:
-        self.run = run  # settings, data card, splits, figures and report are kept as a run keeps them
+        self.run = run  # settings, data card, splits, figures and report are kept as in a run
         self.ledger: Journal[dict[str, Any]] = Journal(run.path, LEDGER, limit=LEDGER_LIMIT)  # see search.ledger
 
     @property
@@ -64,7 +64,7 @@ class SearchFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """The search at `path`. Raises UsageError if it is none, ArtefactError if it is damaged."""
+        """The search at `path`. Raises UsageError if it is not a search, ArtefactError if it is damaged."""
         run = RunFolder.open(path)
         if run.task != KIND:
             fix = f"resume it with: gnomon fit --resume {run.path}"
@@ -89,7 +89,7 @@ class SearchFolder:
             yield
 
     def load_search(self) -> Search:
-        """What the search was given. Raises ArtefactError naming the place."""
+        """The search's configuration. Raises ArtefactError naming the place."""
         where = str(self.path / SEARCH)
         entry = reader.read_manifest(self.path)["files"].get(SEARCH)
         if entry is None:
@@ -98,7 +98,7 @@ class SearchFolder:
         return read_as(Search, plain, where=where, root="search", fix=RESTORE)
 
     def save_best(self, settings: Settings, given: Collection[str]) -> Path:
-        """Commit best/settings.toml; `given` are the keys that the search or the user chose."""
+        """Commit best/settings.toml; `given` are the keys set by the search or the user."""
         text = settings_file.to_toml(settings, given)
         writer.commit_folder(self.path / BEST, {BEST_SETTINGS: text.encode()})
         return self.path / BEST / BEST_SETTINGS
@@ -107,7 +107,7 @@ class SearchFolder:
         self.run.save_outcome(outcome)
 
     def load_outcome(self) -> dict[str, Any] | None:
-        """What came of it; None for a search that did not come to its end."""
+        """Its result; None for an unfinished search."""
         if not os.path.lexists(self.path / OUTCOME):
             return None
         return dict(self.run.load_record(OUTCOME, SearchOutcome))

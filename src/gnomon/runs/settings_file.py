@@ -1,4 +1,4 @@
-"""settings.toml: every setting of a run with its value, what it means, and who chose it."""
+"""settings.toml: every setting of a run with its value, meaning and source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GIVEN = "given"  # the key that lists the settings the user chose
 
 
 def to_toml(settings: core.Settings, given: Collection[str]) -> str:
-    """`settings` as TOML; `given` are the full keys that the user chose. Settings still open (None) are left out."""
+    """`settings` as TOML; `given` are the full keys set by the user. Unset settings (None) are left out."""
     return "\n".join(_lines(settings, given)) + "\n"
 
 
@@ -26,7 +26,7 @@ def _lines(settings: core.Settings, given: Collection[str]) -> Iterator[str]:
     yield "# The settings you chose; the others are defaults, or were chosen by gnomon for this task and data size."
     yield f"{GIVEN} = {_toml(known)}"
     table = ""
-    for row in sorted(core.rows(settings), key=lambda row: "." in row.key):  # keys outside of tables come first
+    for row in sorted(core.rows(settings), key=lambda row: "." in row.key):  # keys outside tables come first
         value = values[row.key]
         if value is None:
             continue
@@ -34,7 +34,7 @@ def _lines(settings: core.Settings, given: Collection[str]) -> Iterator[str]:
         if group != table:
             yield f"\n[{group}]"
             table = group
-        who = "given by you" if row.key in given else "default" if _is_default(value, row) else "chosen by gnomon"
+        who = "set by you" if row.key in given else "default" if _is_default(value, row) else "chosen by gnomon"
         yield f"# {row.description} ({who})"
         yield f"{leaf} = {_toml(value)}"
 
@@ -74,7 +74,7 @@ def _with_surrogates(value: Any) -> Any:
 
 
 def from_toml(data: bytes, where: str, *, as_saved: bool = False) -> tuple[core.Settings, frozenset[str]]:
-    """The settings in a file that `to_toml` wrote, and the full keys that the user chose.
+    """The settings in a file that `to_toml` wrote, and the full keys set by the user.
 
     Known keys, types and ranges only: raises ArtefactError naming the first that is not. `as_saved`: as in
     `core.settings.from_flat`.
@@ -103,9 +103,9 @@ def from_toml(data: bytes, where: str, *, as_saved: bool = False) -> tuple[core.
 
 
 def _of_first_format(values: dict[str, Any], given: Any) -> tuple[dict[str, Any], Any]:
-    """What gnomon 0.1 wrote: the task as a text, and every model with the settings of all models.
+    """Convert what gnomon 0.1 wrote: the task as a text, and every model with the settings of all models.
 
-    Those that its family does not have did nothing, and are left out.
+    Settings that its family does not have had no effect, and are left out.
     """
     model = dict(values.get("model", {}))
     if isinstance(model.get("name"), str) and model["name"] in found.every_family_name():
@@ -119,4 +119,4 @@ def _of_first_format(values: dict[str, Any], given: Any) -> tuple[dict[str, Any]
     return {**values, "task": {"name": values["task"]}, "model": model}, kept if isinstance(given, list) else given
 
 
-_FIX = "restore the file from a copy, or make the run again."
+_FIX = "restore the file from a copy, or repeat the run."

@@ -1,4 +1,4 @@
-"""Parquet tables of a run, read back and checked: the columns they must have, of the types they must be of."""
+"""Parquet tables of a run, read and checked: the required columns, of the required types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gnomon.core.evaluation import SPLITS
 from gnomon.core.plain import LARGEST_FLOAT
 from gnomon.runs.seal import RESTORE
 
-MOST_RATIO, SLACK = 200, 64 << 20  # bytes in memory for each in the file; a table of losses and ids unfolds to 5 to 20
+MOST_RATIO, SLACK = 200, 64 << 20  # bytes in memory per byte in the file; a table of losses and ids unpacks to 5 to 20
 CELL = 8  # bytes that a cell takes at least
 
 TEXTS, FLOATS, NOTHING = cs.string(), cs.float(), cs.by_dtype(pl.Null)
@@ -20,7 +20,7 @@ INTEGERS = cs.by_dtype(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt1
 
 
 def read_predictions(data: bytes, where: str) -> pl.DataFrame:
-    """The table of an Evaluation. Raises ArtefactError naming the column that is not as it should be."""
+    """The table of an Evaluation. Raises ArtefactError naming the column that is wrong."""
     table = _read(data, where)
     tags = [name for name in table.columns if name.startswith("tag.")]
     shares = [name for name in table.columns if name.startswith("p.")]
@@ -45,7 +45,7 @@ def read_predictions(data: bytes, where: str) -> pl.DataFrame:
 
 
 def read_splits(data: bytes, where: str) -> pl.DataFrame:
-    """Who is in which split: split, id, fingerprint. Raises ArtefactError."""
+    """Which example is in which split: split, id, fingerprint. Raises ArtefactError."""
     table = _read(data, where)
     _require(table, where, {"split": TEXTS, "id": TEXTS, "fingerprint": cs.by_dtype(pl.UInt64)})
     _require_splits(table, where, "split")
@@ -53,7 +53,7 @@ def read_splits(data: bytes, where: str) -> pl.DataFrame:
 
 
 def read_leaks(data: bytes, where: str) -> pl.DataFrame:
-    """Pairs of copies across splits, as data.leakage.Leaks.pairs. Raises ArtefactError."""
+    """Pairs of copies across splits, like data.leakage.Leaks.pairs. Raises ArtefactError."""
     table = _read(data, where)
     _require(table, where, dict.fromkeys(("kind", "split", "id", "other_split", "other_id"), TEXTS))
     _require(table, where, {"same_target": cs.boolean(), "similarity": FLOATS}, with_nulls=True)
@@ -66,7 +66,7 @@ def _read(data: bytes, where: str) -> pl.DataFrame:
         lazy = pl.scan_parquet(io.BytesIO(data))
         num_rows, num_columns = lazy.select(pl.len()).collect().item(), len(lazy.collect_schema())
         if num_rows * num_columns * CELL > MOST_RATIO * len(data) + SLACK:
-            raise _refused(where, f"{len(data):,} bytes would unfold to {num_rows:,} rows")
+            raise _refused(where, f"{len(data):,} bytes would unpack to {num_rows:,} rows")
         return pl.read_parquet(io.BytesIO(data)).rechunk()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ArtefactError(f"is not a Parquet table ({error}).", where=where, fix=RESTORE) from None
@@ -80,15 +80,15 @@ def _require(table: pl.DataFrame, where: str, wanted: dict[str, cs.Selector], *,
         if not column.select(selector).columns:
             raise _refused(where, f"the column {name} is of type {column.dtypes[0]}")
         if not with_nulls and column[name].null_count():
-            raise _refused(where, f"the column {name} has gaps")
+            raise _refused(where, f"the column {name} has missing values")
 
 
 def _require_range(table: pl.DataFrame, where: str, name: str, low: float, high: float) -> None:
     values = table[name].drop_nulls()
-    if not values.dtype.is_numeric():  # nothing but gaps
+    if not values.dtype.is_numeric():  # only missing values
         return
     if not values.is_between(low, high).all():
-        raise _refused(where, f"the column {name} holds a value that is not from {low:g} to {high:g}")
+        raise _refused(where, f"the column {name} has a value outside {low:g} to {high:g}")
 
 
 def _require_splits(table: pl.DataFrame, where: str, *names: str) -> None:
@@ -99,4 +99,4 @@ def _require_splits(table: pl.DataFrame, where: str, *names: str) -> None:
 
 
 def _refused(where: str, why: str) -> ArtefactError:
-    return ArtefactError(f"is not the table it should be: {why}.", where=where, fix=RESTORE)
+    return ArtefactError(f"is not a valid table: {why}.", where=where, fix=RESTORE)

@@ -1,4 +1,4 @@
-"""What people say about the examples of a run: tags, comments, reviews. One table that only grows, in SQLite."""
+"""Human input about the examples of a run: tags, comments, reviews. One table that only grows, in SQLite."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from typing import Any, Literal, final
 from gnomon.core.errors import ArtefactError, GnomonError, MachineError
 from gnomon.runs import reader
 
-FILE = "tags.sqlite"  # in the run's folder; SQLite keeps tags.sqlite-wal and -shm beside it while it is in use
+FILE = "tags.sqlite"  # in the run's folder; SQLite keeps tags.sqlite-wal and -shm next to it while it is in use
 FORMAT = 1
 PATIENCE = 10.0  # seconds a writer waits for the others
 MAX_TEXT = 2_000  # characters of a tag's name or a comment
 
-# What a damaged or foreign file may cost. A run of 100,000 examples with 20 tags on each one stays below all three.
-LONGEST = 5.0  # seconds of work that one use may take
-MOST_ROWS = 5_000_000  # of one answer
+# What a damaged or foreign file may cost. A run with 100,000 examples and 20 tags on each stays below all three.
+LONGEST = 5.0  # seconds of work that one operation may take
+MOST_ROWS = 5_000_000  # of one result
 LARGEST_CELL = 1 << 20  # bytes of a text
-STEPS_BETWEEN_LOOKS = 50_000  # of SQLite's machine, about a millisecond, between two looks at the clock
+STEPS_BETWEEN_CHECKS = 50_000  # of SQLite's virtual machine, about a millisecond, between two checks of the clock
 
-Identity = tuple[int, int, bool]  # device, inode, and whether its folder can only be read
+Identity = tuple[int, int, bool]  # device, inode, and whether its folder is read-only
 Kind = Literal["look", "tag", "comment", "review", "new", "drop", "undo"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  batch TEXT NOT NULL,     -- what was said at once is undone at once
+  batch TEXT NOT NULL,     -- events recorded together are undone together
   at TEXT NOT NULL,        -- UTC
   who TEXT NOT NULL,       -- which browser, or the command line
   split TEXT NOT NULL, example TEXT NOT NULL,
@@ -51,8 +51,8 @@ _COLUMNS = ("seq", "batch", "at", "who", "split", "example", "kind", "tag", "val
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
-    """One thing said: about an example, or (with kinds new and drop) that a tag exists, or no longer does."""
+class TagEvent:
+    """One event: about an example, or (with kinds new and drop) that a tag exists or no longer does."""
 
     split: str
     example: str  # its id
@@ -62,19 +62,19 @@ class Saying:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A saying that is in force, and its place in the order of all of them."""
+class RecordedEvent:
+    """An event that is valid now, with its sequence number."""
 
     seq: int
-    saying: Saying
+    event: TagEvent
 
 
 @final
 class TagStore:
     """The tags, comments and reviews of one run. Every write is one transaction; nothing is ever deleted.
 
-    Safe to use from several threads and processes. Raises MachineError where the file cannot be read or written,
-    ArtefactError where it is no such file. Connections are closed when the store is no longer used.
+    Safe to use from several threads and processes. Raises MachineError if the file cannot be read or written,
+    ArtefactError if it is not such a file. Connections are closed when the store is no longer used.
     """
 
     def __init__(self, run: Path) -> None:
@@ -86,13 +86,13 @@ class TagStore:
         weakref.finalize(self, _close_all, self._idle)
 
     # --- writing ------------------------------------------------------------------------------------------------------
-    def say(self, sayings: Sequence[Saying], who: str) -> int:
-        """Write all of them, or none; returns the place of the last one. The last word on an example wins."""
-        for one in sayings:
+    def record(self, events: Sequence[TagEvent], who: str) -> int:
+        """Write all of them, or none; returns the last sequence number. The last event on an example wins."""
+        for one in events:
             if len(one.value) > MAX_TEXT or len(one.tag) > MAX_TEXT:
                 raise ValueError(f"a tag or comment has at most {MAX_TEXT:,} characters")
         batch, now = secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [(batch, now, who, one.split, one.example, one.kind, one.tag, one.value) for one in sayings]
+        rows = [(batch, now, who, one.split, one.example, one.kind, one.tag, one.value) for one in events]
         with self._writing() as connection:
             connection.executemany(
                 "INSERT INTO events (batch, at, who, split, example, kind, tag, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -100,10 +100,10 @@ class TagStore:
             )
             return _last(connection)
 
-    def undo(self, who: str) -> list[Saying]:
-        """Take back what `who` said last and has not taken back yet; returns it, nothing if there is nothing.
+    def undo(self, who: str) -> list[TagEvent]:
+        """Undo what `who` recorded last and has not undone yet; returns it, or nothing if there is nothing.
 
-        What others said about the same examples stays in force.
+        What others recorded about the same examples stays valid.
         """
         with self._writing() as connection:
             found = connection.execute(
@@ -112,7 +112,7 @@ class TagStore:
             ).fetchone()
             if found is None:
                 return []
-            undone = [Saying(*row) for row in self._texts(connection.execute(
+            undone = [TagEvent(*row) for row in self._texts(connection.execute(
                 "SELECT split, example, kind, tag, value FROM events WHERE batch = ? ORDER BY seq", found
             ))]  # fmt: skip
             connection.execute("UPDATE events SET undone = 1 WHERE batch = ?", found)
@@ -126,7 +126,7 @@ class TagStore:
 
     # --- reading ------------------------------------------------------------------------------------------------------
     def tags(self) -> dict[str, int]:
-        """The tags that people made, in the order they did, with the place at which each began."""
+        """The tags created by people, in order, with the sequence number at which each began."""
         with self._reading() as connection:
             if connection is None:
                 return {}
@@ -141,8 +141,8 @@ class TagStore:
                 found.setdefault(tag, seq)
         return found
 
-    def in_force(self, split: str, examples: Iterable[str] | None = None) -> list[Said]:
-        """The last word on every example (and tag) of a split; or of `examples` alone."""
+    def current(self, split: str, examples: Iterable[str] | None = None) -> list[RecordedEvent]:
+        """The last event for every example (and tag) of a split; or only for `examples`."""
         query = (
             "SELECT split, example, kind, tag, value, MAX(seq) FROM events "
             "WHERE undone = 0 AND split = ? AND kind IN ('look', 'tag', 'comment', 'review') {} "
@@ -156,10 +156,10 @@ class TagStore:
             else:
                 rows = [row for example in dict.fromkeys(examples) for row in
                         self._texts(connection.execute(query.format("AND example = ?"), (split, example)))]  # fmt: skip
-        return [Said(row[5], Saying(*row[:5])) for row in rows]
+        return [RecordedEvent(row[5], TagEvent(*row[:5])) for row in rows]
 
     def since(self, seq: int) -> tuple[int, list[tuple[str, str]]]:
-        """The newest place, and the (split, example) that anything was said about after `seq`."""
+        """The newest sequence number, and the (split, example) of all events after `seq`."""
         with self._reading() as connection:
             if connection is None:
                 return 0, []
@@ -167,7 +167,7 @@ class TagStore:
             return _last(connection), [(split, example) for split, example in rows]
 
     def history(self, split: str, example: str) -> list[dict[str, Any]]:
-        """Everything ever said about an example, oldest first, with who said it, when, and whether it was undone."""
+        """All events of an example, oldest first, with who made them, when, and whether they were undone."""
         with self._reading() as connection:
             if connection is None:
                 return []
@@ -185,7 +185,7 @@ class TagStore:
             connection.set_progress_handler(None, 0)
             connection.execute("BEGIN IMMEDIATE")  # a plain BEGIN that reads first cannot wait for another writer
             try:
-                _limit(connection)  # from here on: waiting for others is no fault of the file
+                _limit(connection)  # from here on: waiting for others is not a fault of the file
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
@@ -194,7 +194,7 @@ class TagStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """None where nothing was ever said."""
+        """None if nothing was ever recorded."""
         with self._connection(make=False) as connection:
             if connection is not None:
                 _limit(connection)
@@ -202,7 +202,7 @@ class TagStore:
 
     @contextmanager
     def _connection(self, *, make: bool) -> Iterator[sqlite3.Connection | None]:
-        """A connection to the file that is there now, for the caller alone; kept for the next one if all went well."""
+        """A connection to the current file, for the caller alone; kept for the next one if all went well."""
         with _as_our_errors(self.path):
             identity, connection = self._opened(make=make)
             if connection is None:
@@ -223,7 +223,7 @@ class TagStore:
                 raise _read_only(self.path)
             if self._known is not None:
                 raise MachineError(
-                    "the file with the tags is gone.", where=str(self.path), fix="put it back, or start anew."
+                    "the file with the tags has disappeared.", where=str(self.path), fix="put it back, or start again."
                 )
             if not make:
                 return None, None
@@ -241,10 +241,10 @@ class TagStore:
             return self._idle.pop() if self._idle else None
 
     def _texts(self, answer: sqlite3.Cursor) -> list[tuple[Any, ...]]:
-        """The rows of an answer, once it is sure that they hold what their columns should: SQLite lets in anything."""
+        """The rows of a result, once they are known to match the column types: SQLite accepts anything."""
         rows = answer.fetchmany(MOST_ROWS + 1)
         if len(rows) > MOST_ROWS:
-            raise _no_tags(self.path, f"it holds more than {MOST_ROWS:,} rows")
+            raise _no_tags(self.path, f"it has more than {MOST_ROWS:,} rows")
         names = [column[0] for column in answer.description]
         for row in rows:
             for name, value in zip(names, row, strict=True):
@@ -262,7 +262,7 @@ class TagStore:
 
 
 def _serves(kept: Identity, now: Identity) -> bool:
-    """Whether a connection to `kept` does for what is there now: one for reading alone does not learn to write."""
+    """Whether a connection to `kept` works for the current file: a read-only one cannot become writable."""
     return kept[:2] == now[:2] and (now[2] or not kept[2])
 
 
@@ -272,16 +272,16 @@ def _close_all(idle: list[tuple[Identity | None, sqlite3.Connection]]) -> None:
 
 
 def _limit(connection: sqlite3.Connection) -> None:
-    """End what takes longer than LONGEST from now on with an error."""
+    """Abort whatever takes longer than LONGEST from now on with an error."""
     end = time.monotonic() + LONGEST
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_CHECKS)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         is_new = _checked(connection, path)
-        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives any kill, and is whole after power loss
+        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives any kill, and is intact after power loss
         if is_new:
             _begin_wal(connection)
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
@@ -292,12 +292,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _opened_for_reading(path: Path) -> sqlite3.Connection:
-    """SQLite reads a file in WAL mode only where it can write beside it, unless it is told that nobody changes it."""
+    """SQLite reads a file in WAL mode only if it can write next to it, or is told that nobody changes it."""
     unfinished = path.with_name(f"{path.name}-wal")
     if unfinished.exists() and unfinished.stat().st_size:
         raise MachineError(
-            "its last words lie in a file beside it that only a writable folder lets in.", where=str(path),
-            fix="copy the run to where it can be written.",
+            "its last events are in a file next to it that can be read only in a writable folder.", where=str(path),
+            fix="copy the run to a writable folder.",
         )  # fmt: skip
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
@@ -311,10 +311,10 @@ def _opened_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _checked(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file is empty as yet. Raises ArtefactError for one that holds anything but our table.
+    """Whether the file is still empty. Raises ArtefactError for one with anything but our table.
 
-    A view or a trigger runs whatever its author wrote, for as long as it likes, the moment the table is read or
-    written; so may a virtual table.
+    A view or a trigger runs whatever its author wrote, for any length of time, as soon as the table is read or written;
+    so may a virtual table.
     """
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_CELL)
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -344,7 +344,7 @@ def _checked(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _no_tags(path: Path, why: str) -> ArtefactError:
     return ArtefactError(
-        f"is not a file of tags ({why}).", where=str(path), fix="move it away, or put a copy of it in its place."
+        f"is not a file of tags ({why}).", where=str(path), fix="move it away, or replace it with a good copy."
     )
 
 
@@ -355,18 +355,18 @@ def _kind_of(value: Any) -> str:
 def _can_only_be_read(folder: Path) -> bool:
     try:
         return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not os.access(folder, os.W_OK)
-    except OSError:  # it is gone: another matter
+    except OSError:  # it has disappeared: another matter
         return False
 
 
 def _read_only(path: Path) -> MachineError:
     return MachineError(
-        "cannot be written: its folder can only be read.", where=str(path), fix="get the right to write there."
+        "cannot be written: its folder is read-only.", where=str(path), fix="get permission to write there."
     )
 
 
 def _begin_wal(connection: sqlite3.Connection) -> None:
-    """Of several processes that do this at once SQLite turns some away without waiting."""
+    """If several processes do this at once, SQLite rejects some without waiting."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -397,8 +397,8 @@ def _our_error(error: sqlite3.DatabaseError, path: Path) -> GnomonError:
     if "full" in text:
         return MachineError("cannot be written: the disk is full.", where=str(path), fix="free some space.")
     if "locked" in text:
-        return MachineError("is held by another program.", where=str(path), fix="close that program and try again.")
-    return MachineError(f"cannot be used: {text}.", where=str(path), fix="check the path and its rights.")
+        return MachineError("is locked by another program.", where=str(path), fix="close that program and try again.")
+    return MachineError(f"cannot be used: {text}.", where=str(path), fix="check the path and its permissions.")
 
 
 def is_sound(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The one writer: every byte gnomon puts on a disk goes through here, and arrives whole or not at all."""
+"""The only writer: every byte gnomon puts on a disk goes through here, and arrives completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gnomon.runs.seal import MANIFEST, check_name, encode_json, encode_sealed
 Data = bytes | bytearray | memoryview
 T = TypeVar("T")
 
-REPLACED = ".replaced"  # what a folder is called while its successor moves in
-CHUNK = 1 << 30  # bytes a call; macOS refuses more than 2^31 - 1
+REPLACED = ".replaced"  # suffix of a folder while its replacement moves in
+CHUNK = 1 << 30  # bytes per call; macOS refuses more than 2^31 - 1
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILLED_LATER = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +31,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @final
 class Calls:
-    """The calls that change a disk, and no others: the seam at which tests count, fail and kill."""
+    """The calls that change a disk, and no others: where tests count, fail and kill."""
 
     open = staticmethod(os.open)
     write = staticmethod(os.write)
@@ -51,24 +51,24 @@ calls = Calls()
 
 # --- single files -----------------------------------------------------------------------------------------------------
 def write_bytes(path: Path, data: Data) -> None:
-    """Make or replace `path`; its folder is made if missing. On failure the old file stays. Raises MachineError."""
+    """Create or replace `path`; with its folder if missing. On failure the old file stays; raises MachineError."""
     with _as_machine_error(path, _size(data)):
         _make_folder(path.parent)
         _retried_on_io_error(lambda: _replace_file(path, data))
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_bytes`, in UTF-8; what UTF-8 cannot hold (bytes of odd file names) is written as an escape."""
+    """Like `write_bytes`, in UTF-8; what UTF-8 cannot encode (bytes of odd file names) is written as an escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """As `write_bytes`, in ASCII JSON (odd file names survive); NaN and infinity as Python writes them."""
+    """Like `write_bytes`, in ASCII JSON (odd file names survive); NaN and infinity as Python writes them."""
     write_bytes(path, encode_json(value))
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Add `line` (its newline is added here) at the end of `path`, or nothing. Raises MachineError."""
+    """Append `line` (the newline is added here) to `path`, or nothing. Raises MachineError."""
     with _as_machine_error(path, len(line)):
         size = -1
         descriptor = calls.open(path, _APPEND, 0o666)
@@ -90,7 +90,7 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def allocate(path: Path, size: int) -> None:
-    """Make the new file `path` of `size` bytes, at least 1; the disk's room for them is taken now, not when written."""
+    """Create the file `path` with `size` bytes, at least 1; their disk space is reserved now, not when written."""
     with _as_machine_error(path, size):
         descriptor = calls.open(path, _FILLED_LATER, 0o600)
         try:
@@ -107,14 +107,14 @@ def allocate(path: Path, size: int) -> None:
 
 
 def touch(path: Path) -> None:
-    """Set its time to now, where that is allowed."""
+    """Set its time to now, if allowed."""
     with suppress(OSError):
         calls.utime(path)
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
 def commit_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, Any] | None = None) -> None:
-    """Make or replace the folder `final` with `files` and a manifest of their sizes and SHA-256, all or nothing.
+    """Create or replace the folder `final` with `files` and a manifest of their sizes and SHA-256, all or nothing.
 
     `facts` are plain JSON values kept in the manifest (a step, a sequence number). At every moment either the old or
     the new content can be read back with `reader.read_folder`. Raises MachineError.
@@ -126,14 +126,14 @@ def commit_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, An
 
 
 def commit_new_folder(final: Path, files: Mapping[str, Data], facts: Mapping[str, Any] | None = None) -> bool:
-    """As `commit_folder`, for a folder whose parent exists; False if something of that name is already there."""
+    """Like `commit_folder`, for a folder whose parent exists; False if something with that name already exists."""
     sealed = _with_manifest(files, facts)
     with _as_machine_error(final, sum(map(_size, sealed.values()))):
         return _retried_on_io_error(lambda: _place_folder(final, sealed))
 
 
 def adopt_folder(place: Path, final: Path, facts: Mapping[str, Any] | None = None) -> None:
-    """Make the folder `place`, whose files somebody else has filled, the committed folder `final` beside it.
+    """Turn the folder `place`, whose files are already written, into the committed folder `final` next to it.
 
     What was called `final` is removed. Raises MachineError.
     """
@@ -161,13 +161,13 @@ def settle_folder(final: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` and what is missing above it, durably."""
+    """Create `path` and missing parents, durably."""
     with _as_machine_error(path, 0):
         _make_folder(path)
 
 
 def make_private_folder(path: Path) -> None:
-    """As `make_folder`; a new one may be entered by its owner alone."""
+    """Like `make_folder`; a new one is private to its owner."""
     with _as_machine_error(path, 0):
         _make_folder(path.parent)
         with suppress(FileExistsError):
@@ -176,13 +176,13 @@ def make_private_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in `path` to the disk."""
+    """Sync the names in `path` to the disk."""
     with _as_machine_error(path, 0):
         _sync_folder(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, link or folder; a folder vanishes in one step, before its content goes. Missing is fine."""
+    """Remove a file, link or folder; a folder disappears in one step, before its content does. Missing is fine."""
     with _as_machine_error(path, 0):
         if path.is_dir() and not path.is_symlink():
             doomed = _temporary_folder(path)
@@ -200,7 +200,7 @@ def is_leftover(name: str) -> bool:
 
 
 def point(link: Path, target: str) -> None:
-    """Make or move a symbolic link, in one step; a text file holding `target` where links cannot be made."""
+    """Create or move a symbolic link, in one step; if links are impossible, a text file with `target`."""
     with _as_machine_error(link, 0):
         temporary = _temporary_file(link)
         try:
@@ -218,13 +218,13 @@ def point(link: Path, target: str) -> None:
 
 # --- lock files -------------------------------------------------------------------------------------------------------
 def open_shared(path: Path) -> int:
-    """A descriptor on a file that several processes hold open at once, made if missing: a lock file."""
+    """A descriptor on a file that several processes keep open at once, created if missing: a lock file."""
     with _as_machine_error(path, 0):
         return calls.open(path, _SHARED, 0o666)
 
 
 def overwrite(descriptor: int, data: bytes) -> None:
-    """Replace the content of an open lock file in place. Raises OSError: such content is a courtesy, not a record."""
+    """Replace the content of an open lock file in place. Raises OSError: such content is informative, not a record."""
     calls.truncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     _write_all(descriptor, data)
@@ -232,7 +232,7 @@ def overwrite(descriptor: int, data: bytes) -> None:
 
 # --- how --------------------------------------------------------------------------------------------------------------
 def file_entry(data: Data) -> dict[str, Any]:
-    """What a manifest says about one file."""
+    """The entry of one file in a manifest."""
     return {"size": _size(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -241,7 +241,7 @@ def _size(data: Data) -> int:
 
 
 def _temporary_file(path: Path) -> Path:
-    # Not built from the name of `path`, which may already be as long as a name can be.
+    # Not built from the name of `path`, which may already have the maximum length.
     return path.parent / f".tmp-{os.getpid()}-{secrets.token_hex(4)}"
 
 
@@ -286,7 +286,7 @@ def _replace_folder(final: Path, files: Mapping[str, Data]) -> None:
 def _place_folder(final: Path, files: Mapping[str, Data]) -> bool:
     if os.path.lexists(final):
         return False
-    temporary = _temporary_file(final)  # not by process id alone: two containers have the same ones
+    temporary = _temporary_file(final)  # not only by process ID: two containers may have the same
     try:
         _fill_folder(temporary, files)
         calls.rename(temporary, final)
@@ -313,7 +313,7 @@ def _fill_folder(folder: Path, files: Mapping[str, Data]) -> None:
 
 
 def _write_new(path: Path, data: Data) -> None:
-    """Make `path`, fill it and bring it to the disk."""
+    """Create `path`, fill it and sync it to the disk."""
     descriptor = calls.open(path, _NEW, 0o666)
     try:
         _write_all(descriptor, data)
@@ -326,7 +326,7 @@ def _write_new(path: Path, data: Data) -> None:
 
 
 def _synced_entry(path: Path) -> dict[str, Any]:
-    """Bring a file that was filled before to the disk; what a manifest says about it."""
+    """Sync an already written file to the disk; its entry in a manifest."""
     descriptor = calls.open(path, _AS_IT_IS)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         calls.fsync(descriptor)
@@ -362,7 +362,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def _remove_tree(path: Path) -> None:
-    """Remove a file, link or folder with all in it, never following a link. Missing is fine."""
+    """Remove a file, link or folder with everything in it, never following a link. Missing is fine."""
     if path.is_dir() and not path.is_symlink():
         for child in sorted(path.iterdir()):
             _remove_tree(child)
@@ -372,7 +372,7 @@ def _remove_tree(path: Path) -> None:
 
 
 def _retried_on_io_error(write: Callable[[], T]) -> T:
-    """Once more, into new files, after an I/O error: a second fsync of the old ones would report a false success."""
+    """Repeat it with new files after an I/O error: a second fsync of the old ones would falsely report success."""
     try:
         return write()
     except OSError as error:
@@ -386,14 +386,14 @@ _FIXES = {
     errno.ENOSPC: "free some space on that disk, or choose another with runs_folder=FOLDER.",
     errno.EDQUOT: "free some of your disk quota, or choose another disk with runs_folder=FOLDER.",
     errno.EFBIG: "raise the file size limit (`ulimit -f unlimited`), or choose another disk with runs_folder=FOLDER.",
-    errno.EACCES: "get the right to write there, or choose another folder (for runs: runs_folder=FOLDER).",
-    errno.EPERM: "get the right to write there, or choose another folder (for runs: runs_folder=FOLDER).",
-    errno.EROFS: "mount that disk for writing, or choose another with runs_folder=FOLDER.",
-    errno.EIO: "the disk reports errors: check it, and choose another with runs_folder=FOLDER.",
+    errno.EACCES: "get permission to write there, or choose another folder (for runs: runs_folder=FOLDER).",
+    errno.EPERM: "get permission to write there, or choose another folder (for runs: runs_folder=FOLDER).",
+    errno.EROFS: "mount that disk writable, or choose another with runs_folder=FOLDER.",
+    errno.EIO: "the disk reports errors: check it, or choose another with runs_folder=FOLDER.",
     errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`.",
     errno.ENAMETOOLONG: "choose a shorter path with runs_folder=FOLDER or run_name=NAME.",
 }
-_OTHER_FIX = "look at what is at that path, or choose another (for runs: runs_folder=FOLDER)."
+_OTHER_FIX = "check what is at that path, or choose another (for runs: runs_folder=FOLDER)."
 
 
 @contextmanager
@@ -402,14 +402,14 @@ def _as_machine_error(path: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        has_place = error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)  # else its room says nothing
+        has_place = error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)  # else its free space is irrelevant
         room = f"; {needed:,} bytes needed, {free_bytes(path):,} free" if needed and has_place else ""
         fix = _FIXES.get(error.errno or 0, _OTHER_FIX)
         raise MachineError(f"cannot be written: {reason}{room}.", where=str(path), fix=fix) from error
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that can still be written where `path` is or would be."""
+    """Bytes that can still be written on the disk where `path` is or would be."""
     for folder in (path, *path.absolute().parents):
         with suppress(OSError):
             return shutil.disk_usage(folder).free

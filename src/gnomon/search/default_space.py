@@ -121,18 +121,18 @@ def _given(name: str, text: str, here: Here, aspects: Mapping[str, tuple[str, Se
     )
     if low > high or (low == high and not is_aspect):
         raise UsageError(
-            f"{name}={text} is no range: it does not rise.",
+            f"{name}={text} is not a range: its first end must be below its second.",
             fix=f"give the smaller end first: {name}={high_text}..{low_text}",
         )
     is_whole = isinstance(low, int) and isinstance(high, int)
     scale: Scale = search.scale if search else ("whole" if is_whole else "linear")
     if low <= 0 and (scale.startswith(("log", "powers")) or scale == "whole, log"):
         raise UsageError(
-            f"{name}={text} cannot be searched: it is drawn on a log scale, which has no 0.",
+            f"{name}={text} cannot be searched: its scale is logarithmic, and must not reach 0.",
             fix=f"begin the range above 0, such as {name}={high / 1000:g}..{high:g}.",
         )
     if scale == "powers of two" and 2 ** (int(high).bit_length() - 1) < low:
-        raise UsageError(f"{name}={text} holds no power of two.", fix=f"give a wider range: {name}=16..256.")
+        raise UsageError(f"{name}={text} contains no power of two.", fix=f"give a wider range: {name}=16..256.")
     if scale == "powers of two":
         low, high = 2 ** (int(low) - 1).bit_length(), 2 ** (int(high).bit_length() - 1)
     now = _now(here.settings.get(key), name if is_aspect else "")
@@ -146,17 +146,17 @@ def _end(name: str, key: str, end: str, text: str, *, is_aspect: bool) -> Any:
         number = float(end)
     except ValueError:
         raise UsageError(
-            f"{name}={text} is no range: {end!r} is no number.", fix=f"write it as low..high: {name}=1e-4..1e-1"
+            f"{name}={text} is not a range: {end!r} is not a number.", fix=f"write it as low..high: {name}=1e-4..1e-1"
         ) from None
     if is_aspect:
         if number != int(number) or number < 1:
-            raise UsageError(f"{name}={text} cannot be used: it takes whole numbers from 1 on.", fix=f"{name}=1..4")
+            raise UsageError(f"{name}={text} cannot be used: it must be a whole number from 1 up.", fix=f"{name}=1..4")
         return int(number)
     value = read_value(key, end)
     if isinstance(value, tuple):
         value = value[0]
     if not isinstance(value, int | float):
-        raise UsageError(f"{key} takes no range.", fix=f"give choices with commas between: {name}=a,b")
+        raise UsageError(f"{key} cannot be a range.", fix=f"give choices separated by commas: {name}=a,b")
     return value
 
 
@@ -165,7 +165,9 @@ def _choice(key: str, name: str, text: str, here: Here) -> Dimension:
     read = [read_value(key, part) for part in texts]
     values = tuple(dict.fromkeys(map(_plain, read)))
     if len(values) < 2:
-        raise UsageError(f"{name}={text} leaves nothing to choose.", fix=f"give {name} one value, or two with a comma.")
+        raise UsageError(
+            f"{name}={text} leaves only one choice.", fix=f"give {name} at least two, separated by a comma."
+        )
     now = _plain(here.settings.get(key))
     return Dimension(short_key(key), key, "choice", 1, now if now in values else values[0], choices=values)
 

@@ -108,8 +108,8 @@ def replay(ledger: Ledger, space: Space, where: str) -> float:
     for number, record in enumerate(ledger.lines.read(), start=1):
         rest, root = dict(record), f"line {number}"
         kind = rest.pop("kind", None)
-        told = read_as(_Spent, {"spent": rest.pop("spent", None)}, where=where, root=root, fix=FIX)
-        spent = max(spent, told["spent"])
+        read = read_as(_Spent, {"spent": rest.pop("spent", None)}, where=where, root=root, fix=FIX)
+        spent = max(spent, read["spent"])
         _replay_one(ledger, kind, rest, where, root)
     _check_results([*ledger.results.values(), *ledger.again.values()], space, where)
     return spent
@@ -119,7 +119,7 @@ def _check_results(results: Sequence[Result], space: Space, where: str) -> None:
     """Raises ArtefactError where results are not of one search: points of another space, errors of other examples."""
     sizes = {len(one.errors) for one in results if one.errors is not None}
     if len(sizes) > 1:
-        raise ArtefactError("has trials that were judged on different examples.", where=where, fix=FIX)
+        raise ArtefactError("has trials that were evaluated on different examples.", where=where, fix=FIX)
     for one in results:
         odd = misfit(space, one.point)
         if odd:

@@ -135,10 +135,10 @@ def unpack(text: str) -> np.ndarray:
     try:
         data = unpacking.decompress(base64.b64decode(text, validate=True), MOST_ERRORS * 4)
     except zlib.error as fault:
-        raise ValueError(f"is not packed as errors are ({fault})") from None
+        raise ValueError(f"cannot be unpacked ({fault})") from None
     if not unpacking.eof or len(data) % 4:
-        raise ValueError("is cut off, or unfolds to far more than a dev set has")
+        raise ValueError("is truncated, or unpacks to far more than any dev set")
     errors = np.frombuffer(data, "<f4").copy()
     if not np.isfinite(errors).all():
-        raise ValueError("holds an error that is no number")
+        raise ValueError("contains an error that is not a finite number")
     return errors

@@ -157,7 +157,7 @@ def from_json(plain: Any, where: str = "search.json") -> Space:
         if fault:
             raise ArtefactError(f"space.dimensions[{place}]: {fault}.", where=where, fix=FIX)
     if not space.dimensions or len(set(space.defaults)) < len(space):
-        raise ArtefactError("space.dimensions: expected some, each of another name.", where=where, fix=FIX)
+        raise ArtefactError("space.dimensions: expected at least one, each with its own name.", where=where, fix=FIX)
     return space
 
 
@@ -166,12 +166,12 @@ def _fault(one: Dimension) -> str:
     if one.is_choice:
         return "" if one.default in one.choices else "its default is not one of its choices"
     if not one.low <= one.high:
-        return "its range has no inside"
+        return "its range is empty"
     is_open_below = one.scale in ("log", "whole, log", "powers of two")
     if (is_open_below and one.low < SMALLEST) or (one.scale == "1 - beta, log" and one.high >= 1):
         return f"its range does not suit its scale ({one.scale})"
     if one.name in (UNITS, LAYERS, CHANNELS) and not one.is_whole:
-        return "it counts something, and its scale does not"
+        return "it is a count, but its scale is not for whole numbers"
     return "" if one.holds(one.default) else "its default is not a number"
 
 

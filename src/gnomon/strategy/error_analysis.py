@@ -59,7 +59,7 @@ class Tag:
     name: str
     kind: str  # "confusion", "confidence", "picture", "row", "slice", "copy", "cluster"; "yours": set by a person
     tagged: np.ndarray  # (N,) bool
-    looked: np.ndarray  # (N,) bool: whether this is known; a tag added midway is known only for rows reviewed since
+    reviewed: np.ndarray  # (N,) bool: whether this is known; a tag added midway is known only for rows reviewed since
     meaning: str = ""  # one sentence
 
 
@@ -71,7 +71,7 @@ class TagShare:
     kind: str
     meaning: str
     tagged: int  # errors with the tag, among those reviewed
-    looked: int  # errors reviewed
+    reviewed: int  # errors reviewed
     errors: int  # all errors of the split
     share: Interval  # of the errors
     ceiling: Interval  # error removed if all of them were fixed
@@ -80,7 +80,7 @@ class TagShare:
     is_chance: bool = False  # not significantly more common among errors than among right examples
 
     @property
-    def is_telling(self) -> bool:
+    def is_specific(self) -> bool:
         """Whether it is worth fixing: more common among errors than among right examples, and not just a symptom."""
         return self.kind not in SYMPTOMS and not self.is_ordinary
 
@@ -109,22 +109,22 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
     Raises ValueError if no error was reviewed.
     """
     here = errors.positions
-    looked = tag.looked[here]
-    if not looked.any():
+    reviewed = tag.reviewed[here]
+    if not reviewed.any():
         raise ValueError(f"no error was reviewed for {tag.name!r}")
-    tagged = tag.tagged[here] & looked
-    groups = None if errors.groups is None else errors.groups[here][looked]
-    share = sampled_share(errors.masses[here][looked], tagged[looked], population=errors.count, groups=groups)
-    num_tagged, num_looked = int(np.count_nonzero(tagged)), int(np.count_nonzero(looked))
-    right = int(np.count_nonzero(tag.looked)) - num_looked
-    right_tagged = int(np.count_nonzero(tag.looked & tag.tagged)) - num_tagged
+    tagged = tag.tagged[here] & reviewed
+    groups = None if errors.groups is None else errors.groups[here][reviewed]
+    share = sampled_share(errors.masses[here][reviewed], tagged[reviewed], population=errors.count, groups=groups)
+    num_tagged, num_reviewed = int(np.count_nonzero(tagged)), int(np.count_nonzero(reviewed))
+    right = int(np.count_nonzero(tag.reviewed)) - num_reviewed
+    right_tagged = int(np.count_nonzero(tag.reviewed & tag.tagged)) - num_tagged
     is_asked = right > 0 and tag.kind not in BY_DEFINITION
     # Of many automatic tags, one always leads by chance. A person who sets a tag has a reason of their own.
     is_tested = is_asked and tag.kind != "yours"
-    is_by_chance = is_tested and _by_chance(num_tagged, num_looked, right_tagged, right) >= LEVEL / tags
+    is_by_chance = is_tested and _by_chance(num_tagged, num_reviewed, right_tagged, right) >= LEVEL / tags
     return TagShare(
         tag.name, tag.kind, tag.meaning,
-        tagged=num_tagged, looked=num_looked, errors=errors.count,
+        tagged=num_tagged, reviewed=num_reviewed, errors=errors.count,
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
         among_right=float(right_tagged / right) if is_asked else None,
         is_chance=is_by_chance,
@@ -143,7 +143,7 @@ def _by_chance(tagged: int, errors: int, right_tagged: int, right: int) -> float
 
 def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
     """The tags with at least one reviewed error, highest ceiling first."""
-    known = [tag for tag in tags if bool((tag.looked & errors.is_error).any())]
+    known = [tag for tag in tags if bool((tag.reviewed & errors.is_error).any())]
     number = max(1, sum(tag.kind not in ("yours", *BY_DEFINITION) for tag in known))
     found = [share_of_errors(errors, tag, tags=number) for tag in known]
     return tuple(sorted(found, key=lambda one: (-one.ceiling.value, -one.ceiling.low, one.name)))
@@ -156,8 +156,8 @@ def union(tags: Sequence[Tag], name: str = "together") -> Tag:
     """
     if not tags:
         raise ValueError("expected at least one tag")
-    tagged = np.logical_or.reduce([tag.tagged & tag.looked for tag in tags])
-    known = np.logical_and.reduce([tag.looked for tag in tags])
+    tagged = np.logical_or.reduce([tag.tagged & tag.reviewed for tag in tags])
+    known = np.logical_and.reduce([tag.reviewed for tag in tags])
     return Tag(name, "yours", tagged & known, known, "any of: " + ", ".join(tag.name for tag in tags))
 
 
@@ -171,13 +171,13 @@ def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tupl
     few = replace(
         errors, masses=errors.masses[wrong], groups=None if errors.groups is None else errors.groups[wrong]
     )  # fmt: skip
-    rest = [(tag, replace(tag, tagged=tag.tagged[wrong], looked=tag.looked[wrong])) for tag in tags]
+    rest = [(tag, replace(tag, tagged=tag.tagged[wrong], reviewed=tag.reviewed[wrong])) for tag in tags]
     chosen: list[Tag] = []
     found: list[tuple[TagShare, TagShare]] = []
     before = 0.0
     while len(chosen) < most:
         unions = [(union([*chosen, small]), tag, small) for tag, small in rest]
-        gains = [(share_of_errors(few, both), tag, small) for both, tag, small in unions if both.looked.any()]
+        gains = [(share_of_errors(few, both), tag, small) for both, tag, small in unions if both.reviewed.any()]
         if not gains:
             break
         together, best, small = max(gains, key=lambda gain: (gain[0].ceiling.value, gain[1].name))
@@ -236,13 +236,13 @@ def left(share: Interval, error: float) -> Interval:
     return Interval((1 - share.value) * error, (1 - share.high) * error, (1 - share.low) * error, share.method)
 
 
-def chosen_by_hand(order: np.ndarray, looked: np.ndarray) -> int:
+def chosen_by_hand(order: np.ndarray, reviewed: np.ndarray) -> int:
     """How many of the reviewed errors are not from the beginning of the random order.
 
-    `order` (M,): the errors in the order they are offered; `looked` (N,) bool. If rows were picked by a filter or in
+    `order` (M,): the errors in the order they are offered; `reviewed` (N,) bool. If rows were picked by a filter or in
     another order, a share describes the rows picked, not all errors.
     """
-    seen = looked[order]
+    seen = reviewed[order]
     total = int(seen.sum())
     slack = math.ceil(0.1 * total) + 2  # skipping a row now and then changes nothing
     return int(seen[total + slack :].sum())

@@ -116,7 +116,7 @@ def from_pictures(
     """
     if not measured or not reference:
         return []
-    looked = _mask(len(table), positions)
+    reviewed = _mask(len(table), positions)
     share = f"{100 * EXTREME:.0f} %"
     wanted = (
         ("dark picture", "brightness", -1, f"Darker than the darkest {share} of the training pictures."),
@@ -130,8 +130,8 @@ def from_pictures(
         values = np.array([getattr(one, measure) for one in measured], dtype=np.float64)
         usual = np.array([getattr(one, measure) for one in reference], dtype=np.float64)
         is_beyond = _beyond(values, usual, side)
-        tags.append(_measured_tag(name, "picture", positions, is_beyond, looked, meaning))
-    tags.append(_measured_tag("rotated picture", "picture", positions, is_rotated, looked,
+        tags.append(_measured_tag(name, "picture", positions, is_beyond, reviewed, meaning))
+    tags.append(_measured_tag("rotated picture", "picture", positions, is_rotated, reviewed,
                               "Turned by 90, 180 or 270 degrees, it looks more like training pictures."))  # fmt: skip
     return _kept(table, tags)
 
@@ -142,11 +142,11 @@ def from_texts(
     """Texts shorter or longer than the extreme 5 % of `reference` (training texts)."""
     if not texts or not reference:
         return []
-    looked = _mask(len(table), positions)
+    reviewed = _mask(len(table), positions)
     lengths, usual = (np.array([len(text) for text in each], dtype=np.float64) for each in (texts, reference))
     share = f"{100 * EXTREME:.0f} %"
     tags = [
-        _measured_tag(name, "text", positions, _beyond(lengths, usual, side), looked,
+        _measured_tag(name, "text", positions, _beyond(lengths, usual, side), reviewed,
                       f"{name.split()[0].capitalize()}er than all but {share} of the training texts.")
         for name, side in (("short text", -1), ("long text", 1))
     ]  # fmt: skip
@@ -162,7 +162,7 @@ def from_rows(
     """Missing values, rare categories and outliers, compared with `reference` (training rows)."""
     if not rows or not reference:
         return []
-    looked = _mask(len(table), positions)
+    reviewed = _mask(len(table), positions)
     missing = np.zeros(len(rows), dtype=bool)
     rare, strange = missing.copy(), missing.copy()
     by_column: list[Tag] = []
@@ -172,7 +172,7 @@ def from_rows(
         missing |= absent
         known = [value for value in usual if not _is_missing(value)]
         if absent.any() and not absent.all():
-            by_column.append(_measured_tag(f"{name} is missing", "row", positions, absent, looked))
+            by_column.append(_measured_tag(f"{name} is missing", "row", positions, absent, reviewed))
         if not known:
             continue
         if all(_is_number(value) for value in known):
@@ -180,10 +180,10 @@ def from_rows(
         else:
             rare |= _rare_values(values, known)
     tags = [
-        _measured_tag("missing values", "row", positions, missing, looked, "At least one of its inputs is missing."),
-        _measured_tag("rare category", "row", positions, rare, looked,
+        _measured_tag("missing values", "row", positions, missing, reviewed, "At least one of its inputs is missing."),
+        _measured_tag("rare category", "row", positions, rare, reviewed,
                       f"One of its categories is in less than {100 * RARE_VALUE:.0f} % of the training rows."),
-        _measured_tag("outlier row", "row", positions, strange, looked,
+        _measured_tag("outlier row", "row", positions, strange, reviewed,
                       f"One of its numbers is over {OUTLIER:.0f} robust standard deviations from the training median."),
     ]  # fmt: skip
     return _kept(table, tags) + _kept(table, by_column, fewest=FEWEST)
@@ -210,7 +210,7 @@ def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.nda
     points = PCA(dims, svd_solver="full").fit_transform(scaled.astype(np.float64))
     count = min(max(num_errors // ERRORS_PER_CLUSTER, 2), MOST_CLUSTERS)
     labels = KMeans(count, n_init=4, random_state=seed).fit_predict(points)
-    looked = _mask(len(table), positions)
+    reviewed = _mask(len(table), positions)
     tags: list[Tag] = []
     for cluster in range(count):
         members = labels == cluster
@@ -220,7 +220,7 @@ def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.nda
         common = table["target"][positions[members & is_error].tolist()].cast(pl.String).value_counts(sort=True)
         tags.append(
             _measured_tag(f"look-alikes {len(tags) + 1}, mostly {common['target'][0]}", "cluster", positions, members,
-                          looked, "They look alike to the model: close together before its last layer.")
+                          reviewed, "They look alike to the model: close together before its last layer.")
         )  # fmt: skip
     return tags
 
@@ -235,7 +235,7 @@ def _confusion_pairs(table: pl.DataFrame) -> list[Tag]:
     target, prediction = table["target"], table["prediction"]
     kind = "confusion" if target.n_unique() > 2 else "direction"  # with two classes, a confusion is just a direction
     return [
-        _tag(f"{true} taken for {predicted}", kind, ((target == true) & (prediction == predicted)).to_numpy(),
+        _tag(f"{true} predicted as {predicted}", kind, ((target == true) & (prediction == predicted)).to_numpy(),
              f"The label is {true}, the prediction {predicted}.")
         for true, predicted in pairs.select("target", "prediction").iter_rows()
     ]  # fmt: skip
@@ -246,7 +246,7 @@ def _by_confidence(table: pl.DataFrame) -> list[Tag]:
         return []
     confidence = table["confidence"].fill_null(0.0).to_numpy()
     tags = [_tag("confident mistake", "confidence", (confidence >= CONFIDENT) & (table["error"] > 0).to_numpy(),
-                 f"It was at least {100 * CONFIDENT:.0f} % sure. Check whether the label is right.")]  # fmt: skip
+                 f"Confidence of at least {100 * CONFIDENT:.0f} %. Check whether the label is right.")]  # fmt: skip
     margin = margins(table)
     if margin is not None:
         tags.append(_tag("near the boundary", "confidence", margin < CLOSE,
@@ -351,11 +351,11 @@ def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str = "") -> Tag:
 
 
 def _measured_tag(
-    name: str, kind: str, positions: np.ndarray, tagged: np.ndarray, looked: np.ndarray, meaning: str = ""
+    name: str, kind: str, positions: np.ndarray, tagged: np.ndarray, reviewed: np.ndarray, meaning: str = ""
 ) -> Tag:
-    everywhere = np.zeros(len(looked), dtype=bool)
+    everywhere = np.zeros(len(reviewed), dtype=bool)
     everywhere[positions[tagged]] = True
-    return Tag(name, kind, everywhere, looked, meaning)
+    return Tag(name, kind, everywhere, reviewed, meaning)
 
 
 def _mask(count: int, positions: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ def _check_rows(path: Path, width: int) -> None:
         raise DataError(
             f"the row has {cells} cell{'s' * (cells != 1)}, the header {width}.",
             where=f"{path} line {line}",
-            fix="complete the row, or take it out.",
+            fix="complete the row, or remove it.",
         )
 
 
@@ -151,7 +151,7 @@ def _check_types(table: pl.DataFrame, origin: str) -> None:
         )  # fmt: skip
         if not is_plain:
             raise DataError(
-                f"the column {name!r} has the type {dtype}.", where=origin, fix="give texts, numbers or truths."
+                f"the column {name!r} has the type {dtype}.", where=origin, fix="use text, numbers or booleans."
             )
 
 

@@ -59,9 +59,12 @@ class Probes:
 
 def ranked(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """Significant gains first, then by gain per cost; failures last."""
-    told = significant_gains(pairs)
+    significant = significant_gains(pairs)
     return tuple(
-        sorted(pairs, key=lambda pair: (bool(pair.failed), pair.label not in told, -pair.gain / max(pair.cost, 1e-9)))
+        sorted(
+            pairs,
+            key=lambda pair: (bool(pair.failed), pair.label not in significant, -pair.gain / max(pair.cost, 1e-9)),
+        )
     )
 
 
@@ -102,7 +105,7 @@ def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
     """The diagnosis with advice based on what was measured; advice that is still a rule of thumb says so."""
     if probes is None:
         return diagnosis
-    told = significant_gains(probes.pairs)
+    significant = significant_gains(probes.pairs)
     probed = {key for pair in probes.pairs if not pair.failed for key in pair.changes}
     short = "" if probes.epochs_share >= 1 else f", in runs of {100 * probes.epochs_share:.0f} % of the epochs"
     first, data = _about_data(diagnosis, probes)
@@ -115,7 +118,7 @@ def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
             "measured",
         )
         for pair in probes.pairs
-        if pair.label in told
+        if pair.label in significant
     ]
     kept: list[Advice] = []
     for advice in diagnosis.advice:
@@ -129,7 +132,7 @@ def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
     leading = [advice for advice in rest if advice.basis == "measured"]
     others = [advice for advice in rest if advice.basis != "measured"]
     ordered = [*before, *first, *leading, *gains, *others]
-    notes = _notes(probes, told, is_cited=bool(first) or any(map(_is_about_data, ordered)))
+    notes = _notes(probes, significant, is_cited=bool(first) or any(map(_is_about_data, ordered)))
     return replace(diagnosis, advice=tuple(ordered[:MOST]), notes=(*diagnosis.notes, *notes))
 
 
@@ -152,13 +155,13 @@ def _about_data(diagnosis: Diagnosis, probes: Probes) -> tuple[list[Advice], lis
     return [], [Advice("get more training data", f"measured: {text}{further}", "fit-dev", (), "measured")]
 
 
-def _notes(probes: Probes, told: set[str], *, is_cited: bool) -> list[str]:
+def _notes(probes: Probes, significant: set[str], *, is_cited: bool) -> list[str]:
     notes = []
     if probes.forecasts and is_flat(probes.forecasts[0]) and not more_data_is_useless(probes):
-        notes.append(f"more data gives little: {forecast_text(probes.forecasts[0], probes.unit)}")
+        notes.append(f"more data gains little: {forecast_text(probes.forecasts[0], probes.unit)}")
     elif probes.forecasts and not is_cited:
         notes.append(f"measured: {forecast_text(probes.forecasts[0], probes.unit)}")
-    without = [pair for pair in probes.pairs if not pair.failed and pair.label not in told]
+    without = [pair for pair in probes.pairs if not pair.failed and pair.label not in significant]
     if without:
         listed = "; ".join(f"{pair.label} ({_signed(pair, probes.unit)})" for pair in without[:4])
         more = f" and {len(without) - 4} more" if len(without) > 4 else ""

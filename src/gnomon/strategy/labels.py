@@ -138,12 +138,12 @@ class Part:
 
     name: str
     size: int  # examples in the part
-    looked: int
+    reviewed: int
     found: int  # reviewed examples with what was looked for: a wrong label, for example
 
 
 def estimate_total(parts: Sequence[Part], missing: int = 0) -> Interval:
-    """The total number of examples with what was found, over all parts: each reviewed row counts size / looked.
+    """The total number of examples with what was found, over all parts: each reviewed row counts size / reviewed.
 
     `missing`: examples in parts from which nobody drew; any number of them may count.
     Each part has Wilson's interval with finite-population correction; the sum combines them (Zou and Donner).
@@ -151,24 +151,24 @@ def estimate_total(parts: Sequence[Part], missing: int = 0) -> Interval:
     """
     value, below, above = 0.0, 0.0, 0.0
     for part in parts:
-        if part.looked == 0:
+        if part.reviewed == 0:
             missing += part.size
             continue
         one = _part_share(part)
         value += part.size * one.value
         below += (part.size * (one.value - one.low)) ** 2
         above += (part.size * (one.high - one.value)) ** 2
-    looked = sum(part.looked for part in parts)
+    reviewed = sum(part.reviewed for part in parts)
     found = sum(part.found for part in parts)
     low, high = max(value - math.sqrt(below), found), value + math.sqrt(above) + missing
-    return Interval(value, min(low, value), high, f"weighted, {looked:,} reviewed")
+    return Interval(value, min(low, value), high, f"weighted, {reviewed:,} reviewed")
 
 
 def _part_share(part: Part) -> Interval:
-    share = part.found / part.looked
-    if part.looked >= part.size:
+    share = part.found / part.reviewed
+    if part.reviewed >= part.size:
         return Interval(share, share, share)
-    corrected = part.looked * (part.size - 1) / (part.size - part.looked)
+    corrected = part.reviewed * (part.size - 1) / (part.size - part.reviewed)
     ends = wilson(share * corrected, corrected)
     return Interval(share, min(ends.low, share), max(ends.high, share))
 

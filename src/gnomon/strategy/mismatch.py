@@ -194,40 +194,42 @@ def shifted_tags(
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
+class Effect:
     """Whether the shift makes the model err more."""
 
-    is_felt: bool | None  # None: there are too few examples to say
+    is_harmful: bool | None  # None: there are too few examples to say
     difference: Interval | None
     text: str
 
 
-def felt(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) -> Felt:
+def effect(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) -> Effect:
     """From the ladder's mismatch gap if there is train-dev; otherwise from whether dev-like examples are harder.
 
     dev_errors: (M,) of the examples behind `shift.dev_scores`, in their order; None if unknown.
     """
     unit = diagnosis.unit
     if not shift.is_there:
-        return Felt(None, None, "Train and dev look alike: there is no shift.")
+        return Effect(None, None, "Train and dev look alike: there is no shift.")
     gap = next((gap for gap in diagnosis.gaps if gap.name == "data mismatch"), None)
     if gap is not None:
         found = Interval(gap.size, gap.low, gap.high, "train-dev to dev")
-        return _felt(found, gap.floor, unit, "from train-dev to dev the error rises by")
+        return _effect(found, gap.floor, unit, "from train-dev to dev the error rises by")
     if dev_errors is None or unit is None or len(dev_errors) < 2 * FEWEST:
-        return Felt(None, None, "The effect on the model is unknown: give target_data= to get a train-dev rung.")
+        return Effect(None, None, "The effect on the model is unknown: give target_data= to get a train-dev rung.")
     found = extra_error_where_dev_like(shift.dev_scores, dev_errors)
     floor = max((gap.floor for gap in diagnosis.gaps), default=0.0)
-    return _felt(found, floor, unit, "on the half of dev that looks least like train the error is higher by")
+    return _effect(found, floor, unit, "on the half of dev that looks least like train the error is higher by")
 
 
-def _felt(found: Interval, floor: float, unit: str | None, what: str) -> Felt:
+def _effect(found: Interval, floor: float, unit: str | None, what: str) -> Effect:
     size = f"{what} {format_gap(found.value, unit)} [{_plain(found.low, unit)}, {_plain(found.high, unit)}]"
     if found.low > floor:
-        return Felt(True, found, f"The shift hurts: {size}.")
+        return Effect(True, found, f"The shift hurts: {size}.")
     if found.high <= floor:
-        return Felt(False, found, f"The shift is harmless so far: {size}, which is at most {format_gap(floor, unit)}.")
-    return Felt(None, found, f"There are too few examples to say whether the shift hurts: {size}.")
+        return Effect(
+            False, found, f"The shift is harmless so far: {size}, which is at most {format_gap(floor, unit)}."
+        )
+    return Effect(None, found, f"There are too few examples to say whether the shift hurts: {size}.")
 
 
 def _plain(value: float, unit: str | None) -> str:

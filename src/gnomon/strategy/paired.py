@@ -35,7 +35,7 @@ class PairedTest:
     examples: int  # with a weight above 0
     only_first: int | None = None  # examples that only the first gets wrong; None unless all errors are 0 or 1
     only_second: int | None = None
-    examples_to_tell: int | None = None  # sample size to detect a difference this large; None if there is none
+    examples_to_confirm: int | None = None  # sample size to detect a difference this large; None if there is none
 
     def is_significant(self, alpha: float = ALPHA) -> bool:
         """Whether the difference is significant. For several tests, correct `p_value` first (see `holm`)."""
@@ -47,7 +47,7 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
 
     0/1 errors with equal weights and no groups: McNemar's exact test. Other errors: a randomisation test that swaps
     the two models at random in each example, or group. A metric of the whole split (F1, mAP): the paired bootstrap.
-    `examples_to_tell`: sample size for a power of 0.8 at level `alpha`.
+    `examples_to_confirm`: sample size for a power of 0.8 at level `alpha`.
     Raises DataError unless both hold the same examples with the same targets.
     Source: McNemar 1947; Edwards' exact form; Noreen 1989 (approximate randomisation).
     """
@@ -60,7 +60,7 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
         p_value = _bootstrap_p(measured.draws)
         return PairedTest(
             difference, p_value, "paired bootstrap", examples,
-            examples_to_tell=_by_width(difference, examples, alpha),
+            examples_to_confirm=_by_width(difference, examples, alpha),
         )  # fmt: skip
     errors = first.table["error"].cast(float).to_numpy()[keep]
     others = matched["error"].cast(float).to_numpy()[keep]
@@ -76,7 +76,7 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
     p_value = randomisation_p(units, generator(seed, "places changed", first.split))
     return PairedTest(
         difference, p_value, f"randomisation over {len(units):,} {over}", examples,
-        examples_to_tell=_by_width(difference, examples, alpha),
+        examples_to_confirm=_by_width(difference, examples, alpha),
     )  # fmt: skip
 
 
@@ -160,11 +160,11 @@ def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_v
             f"(p = {p:.2g})."
         )
     apart = f"{first} and {second} do not differ significantly on these {test.examples:,} examples (p = {p:.2g})"
-    if test.examples_to_tell is None:
+    if test.examples_to_confirm is None:
         return f"{apart}: their errors are equal."
-    if test.examples_to_tell <= test.examples:
+    if test.examples_to_confirm <= test.examples:
         return f"{apart}; the measured difference is {format_gap(size, unit)}."
-    count = format_count(test.examples_to_tell)
+    count = format_count(test.examples_to_confirm)
     return f"{apart}; the measured difference of {format_gap(size, unit)} would take {count} examples to confirm."
 
 

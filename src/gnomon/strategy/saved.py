@@ -30,11 +30,11 @@ def _plain(value: Any) -> Any:
 
 def from_json(values: Any, where: str = "diagnosis.json") -> Diagnosis:
     """Raises ArtefactError on a key too many or too few, or a value of the wrong type, naming the place in `where`."""
-    fix = "run `gnomon diagnose` again to write it anew."
+    fix = "rewrite it: `gnomon diagnose`."
     diagnosis = read_as(Diagnosis, values, where=where, root="diagnosis", fix=fix)
     names = [rung.name for rung in diagnosis.rungs]
     if len(set(names)) < len(names) or not {"human", *SPLITS}.issuperset(names):
-        raise ArtefactError("diagnosis.rungs: a rung is unknown, or there twice.", where=where, fix=fix)
+        raise ArtefactError("diagnosis.rungs: a rung is unknown or appears twice.", where=where, fix=fix)
     for place, gap in enumerate(diagnosis.gaps):
         if gap.below not in names or gap.above not in names:
             raise ArtefactError(f"diagnosis.gaps[{place}]: it is between rungs that are missing.", where=where, fix=fix)

@@ -15,18 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from gnomon.core.errors import BusyError, GnomonError, MachineError, UsageError
-from gnomon.runs.tags import MAX_TEXT, Saying
+from gnomon.runs.tags import MAX_TEXT, TagEvent
 from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
-from gnomon.studio.guard import App, Doorkeeper, Guard, host_names
-from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, told
+from gnomon.studio.guard import App, Guard, Sessions, host_names
+from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, fault_text
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.judge.compare import compare as choose_among
 from gnomon.workflow.judge.errors import sheet_as_csv
 from gnomon.workflow.nudge import request
 
-LAST_SEQ = 2**63 - 1  # SQLite counts no further
+LAST_SEQ = 2**63 - 1  # the largest integer of SQLite
 Split = Literal["dev", "train_dev", "train"]
 STATIC = {
     "studio.css": "text/css; charset=utf-8",
@@ -34,11 +34,11 @@ STATIC = {
     "htmx.min.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-NOT_FOUND = "There is nothing of that name here. A run that was moved or deleted is no longer shown."
+NOT_FOUND = "There is nothing with that name here. A run that was moved or deleted is no longer shown."
 
 
-class SayingIn(BaseModel):
-    """What a browser says about one example."""
+class EventIn(BaseModel):
+    """An event on one example, from a browser."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,17 +48,17 @@ class SayingIn(BaseModel):
     value: str = Field("", max_length=MAX_TEXT)
 
 
-class SayingsIn(BaseModel):
-    """Several at once, all or none; at most a page of them."""
+class EventsIn(BaseModel):
+    """Several at once, all or none; at most one page of them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    sayings: list[SayingIn] = Field(min_length=1, max_length=500)
+    events: list[EventIn] = Field(min_length=1, max_length=500)
     since: int = Field(0, ge=0, le=LAST_SEQ)  # what the page has seen
 
 
 class TagIn(BaseModel):
-    """A tag that begins or ends."""
+    """A tag to create or end."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -66,7 +66,7 @@ class TagIn(BaseModel):
 
 
 class VerdictIn(BaseModel):
-    """Which label is right, of one example of a review."""
+    """Which label of an example under review is right."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -75,7 +75,7 @@ class VerdictIn(BaseModel):
 
 
 class NudgeIn(BaseModel):
-    """A new value for a setting of a run that trains."""
+    """A new value for a setting of a training run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -84,28 +84,28 @@ class NudgeIn(BaseModel):
 
 
 class NothingIn(BaseModel):
-    """A request that says all by its path."""
+    """A request whose path says everything."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def create(library: Library, *, host: str, port: int) -> tuple[App, Doorkeeper]:
-    """The guarded application, and who makes its launch links."""
+def create(library: Library, *, host: str, port: int) -> tuple[App, Sessions]:
+    """The guarded application, and what creates its launch links."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    doorkeeper = Doorkeeper()
-    cookie = f"gnomon_{port}"  # cookies do not tell ports apart
-    _add_doors(app, doorkeeper, cookie, base=f"http://{'localhost' if host == '0.0.0.0' else host}:{port}")  # noqa: S104
+    sessions = Sessions()
+    cookie = f"gnomon_{port}"  # cookies are shared between ports
+    _add_login(app, sessions, cookie, base=f"http://{'localhost' if host == '0.0.0.0' else host}:{port}")  # noqa: S104
     _add_runs(app, library)
     _add_sheet(app, library)
     _add_review(app, library)
     _add_comparison(app, library)
     _add_failures(app, library)
-    guard = Guard(app, doorkeeper=doorkeeper, hosts=host_names(host, port), cookie=cookie, login=pages.login().encode())
-    return guard, doorkeeper
+    guard = Guard(app, sessions=sessions, hosts=host_names(host, port), cookie=cookie, login=pages.login().encode())
+    return guard, sessions
 
 
 # --- doors ------------------------------------------------------------------------------------------------------------
-def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> None:
+def _add_login(app: FastAPI, sessions: Sessions, cookie: str, base: str) -> None:
     @app.api_route("/healthz", methods=["GET", "HEAD"])
     def healthz() -> JSONResponse:
         return JSONResponse({"ok": True})
@@ -116,7 +116,7 @@ def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> 
 
     @app.get("/enter")
     def enter(token: str = "") -> Response:
-        secret = doorkeeper.enter(token)
+        secret = sessions.enter(token)
         if secret is None:
             return HTMLResponse(pages.login(was_used=True), status_code=401)
         response = HTMLResponse(pages.entered())  # a page, not a redirect: the cookie is not sent along with one
@@ -125,7 +125,7 @@ def _add_doors(app: FastAPI, doorkeeper: Doorkeeper, cookie: str, base: str) -> 
 
     @app.post("/links")
     def new_link(_: NothingIn) -> JSONResponse:
-        return JSONResponse({"link": f"{base}/enter?token={doorkeeper.new_token()}"})
+        return JSONResponse({"link": f"{base}/enter?token={sessions.new_token()}"})
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:
@@ -142,7 +142,7 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         page = pages.runs(
             *library.cards(AT_ONCE), query=q[:200], sort=sort, group=group, part=part == "list", was=was
         )  # fmt: skip
-        if not page:  # the list is as it was: nothing is drawn anew, and no selection or focus lost
+        if not page:  # the list is unchanged: nothing is redrawn, and no selection or focus is lost
             return Response(status_code=204)
         return _at(pages.address("/", q=q[:200], sort=sort, group=group) if part else "", page)
 
@@ -154,7 +154,7 @@ def _add_runs(app: FastAPI, library: Library) -> None:
 
     @app.get("/runs/{name}/live")
     def live(name: str, smooth: float = 0.0, log: bool = False, was: str = "") -> Response:
-        """The curves anew; 286 ends the polling of a run that has ended, with the whole page to follow."""
+        """The curves again; 286 ends the polling of a finished run, followed by the whole page."""
         found, card = _run(library, name), _card(library, name)
         response = HTMLResponse(pages.live(found, card, smooth=_smoothing(smooth), log=log))
         if was == "running" and card.state != "running":
@@ -165,13 +165,13 @@ def _add_runs(app: FastAPI, library: Library) -> None:
     def nudged(name: str, body: NudgeIn) -> HTMLResponse:
         found, card = _run(library, name), _card(library, name)
         if card.state != "running":
-            raise HTTPException(422, "this run is not training now")
+            raise HTTPException(422, "this run is not training")
         request(found.folder, {body.key: body.value}, patience=1.5)
         return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
 
 
 def _at(address: str, page: str) -> HTMLResponse:
-    """Part of a page whose address is to be `address`: reloaded, or come back to, it is as it was filtered."""
+    """Part of a page that gets the address `address`, so that reloading it keeps the filters."""
     return HTMLResponse(page, headers={"HX-Replace-Url": address} if address else None)
 
 
@@ -208,18 +208,18 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         changed = shown.live.changed_since(since)
         return JSONResponse(_answer(shown, changed[:500]) if shown.live.seq != since else {"seq": since})
 
-    @app.post("/runs/{name}/errors/{split}/say")
-    def say(name: str, split: Split, body: SayingsIn, request: Request) -> JSONResponse:
+    @app.post("/runs/{name}/errors/{split}/record")
+    def record(name: str, split: Split, body: EventsIn, request: Request) -> JSONResponse:
         shown = _sheet(library, name, split)
         sheet = shown.live.sheet
-        if any(one.position >= len(sheet.table) for one in body.sayings):
+        if any(one.position >= len(sheet.table) for one in body.events):
             raise HTTPException(404)
         tags = {*shown.live.tag_names}
-        if any(one.kind == "tag" and (one.tag not in tags or one.value not in ("0", "1")) for one in body.sayings):
+        if any(one.kind == "tag" and (one.tag not in tags or one.value not in ("0", "1")) for one in body.events):
             raise HTTPException(422, "there is no such tag")
-        sayings = [Saying(split, sheet.id_of(one.position), one.kind, one.tag, one.value) for one in body.sayings]
-        shown.live.say(sayings, request.state.who)
-        return JSONResponse(_answer(shown, [one.position for one in body.sayings]))
+        events = [TagEvent(split, sheet.id_of(one.position), one.kind, one.tag, one.value) for one in body.events]
+        shown.live.record(events, request.state.who)
+        return JSONResponse(_answer(shown, [one.position for one in body.events]))
 
     @app.post("/runs/{name}/errors/{split}/undo")
     def undo(name: str, split: Split, _: NothingIn, request: Request) -> JSONResponse:
@@ -232,8 +232,8 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         shown, tag = _sheet(library, name, split), body.name.strip()
         taken = {*shown.live.tag_names, *(one.name for one in shown.live.sheet.tags), LABEL_WRONG}
         if not tag or tag in taken:
-            raise HTTPException(422, "there is a tag of that name already")
-        shown.live.say([Saying("", "", "new", tag)], request.state.who)
+            raise HTTPException(422, "a tag with that name already exists")
+        shown.live.record([TagEvent("", "", "new", tag)], request.state.who)
         return JSONResponse(_answer(shown, []))
 
     @app.delete("/runs/{name}/errors/{split}/tags")
@@ -241,7 +241,7 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         shown = _sheet(library, name, split)
         if body.name not in shown.live.tag_names or body.name == LABEL_WRONG:
             raise HTTPException(404)
-        shown.live.say([Saying("", "", "drop", body.name)], request.state.who)
+        shown.live.record([TagEvent("", "", "drop", body.name)], request.state.who)
         return JSONResponse(_answer(shown, []))
 
     @app.get("/runs/{name}/examples/{split}/{position}")
@@ -254,9 +254,9 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
 
     @app.get("/runs/{name}/pictures/{split}/{position}.png")
     def picture(name: str, split: Split, position: int) -> Response:
-        looked = _run(library, name).looked(split)
-        looked.wait(20)
-        png = looked.picture(position)
+        examples = _run(library, name).examples(split)
+        examples.wait(20)
+        png = examples.picture(position)
         if png is None:
             raise HTTPException(404)
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
@@ -273,7 +273,7 @@ def _sheet(library: Library, name: str, split: Split) -> pages.ShownSheet:
     run = _run(library, name)
     live = run.sheet(split)
     live.refresh()
-    return pages.ShownSheet(run, split, live, run.looked(split))
+    return pages.ShownSheet(run, split, live, run.examples(split))
 
 
 def _many(request: Request) -> Mapping[str, list[str]]:
@@ -292,7 +292,7 @@ def _positions(library: Library, shown: pages.ShownSheet, wanted: Filter) -> np.
 
 
 def _answer(shown: pages.ShownSheet, positions: list[int]) -> dict[str, Any]:
-    """What a page needs to be up to date: the counts, and the cards of these examples."""
+    """What a page needs to be current: the counts, and the cards of these examples."""
     return {
         "seq": shown.live.seq,
         "counts": pages.counts(shown),
@@ -313,12 +313,12 @@ def _add_review(app: FastAPI, library: Library) -> None:
     def labels(name: str, split: Split, at: int | None = None, part: str = "") -> HTMLResponse:
         return HTMLResponse(shown(name, split, at, part))
 
-    @app.post("/runs/{name}/labels/{split}/say")
-    def say_label(name: str, split: Split, body: VerdictIn, request: Request) -> HTMLResponse:
+    @app.post("/runs/{name}/labels/{split}/record")
+    def record_label(name: str, split: Split, body: VerdictIn, request: Request) -> HTMLResponse:
         review = _run(library, name).review(split)
         if body.place >= len(review):
             raise HTTPException(404)
-        review.say(body.place, body.verdict, request.state.who)
+        review.record(body.place, body.verdict, request.state.who)
         return HTMLResponse(shown(name, split, review.next_open(body.place), "question"))
 
     @app.post("/runs/{name}/labels/{split}/undo")
@@ -344,14 +344,14 @@ def _add_comparison(app: FastAPI, library: Library) -> None:
             try:
                 comparison = compared(runs[0], runs[1], "dev")
             except GnomonError as error:
-                fault = told(error, *library.places)
+                fault = fault_text(error, *library.places)
         asked = pages.Asked(metric[:80], where[:400])
         if metric and len(runs) > 1:
             try:
                 conditions = [part for part in asked.where.split(",") if part.strip()]
                 asked.found = choose_among([run.path for run in runs], metric=asked.metric, conditions=conditions)
             except GnomonError as error:
-                asked.fault = told(error, *library.places)
+                asked.fault = fault_text(error, *library.places)
         page = pages.compare(runs, cards, comparison, fault, asked, smooth=_smoothing(smooth), log=log)
         return HTMLResponse(page)
 
@@ -361,9 +361,9 @@ def _add_failures(app: FastAPI, library: Library) -> None:
     def gnomon_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GnomonError)
         usage = 404 if request.method in ("GET", "HEAD") else 422
-        # 424: the files or data that the answer depends on are not as they should be; 500 is a fault of our own
+        # 424: the files or data that the answer depends on are damaged or missing; 500 is our own fault
         status = {UsageError: usage, MachineError: 503, BusyError: 409}.get(type(error), 424)
-        return _failure(request, status, told(error, *library.places))
+        return _failure(request, status, fault_text(error, *library.places))
 
     def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AnyHTTPException)
@@ -372,9 +372,9 @@ def _add_failures(app: FastAPI, library: Library) -> None:
         return _failure(request, error.status_code, str(error.detail))
 
     def invalid(request: Request, _: Exception) -> Response:
-        if request.method in ("GET", "HEAD"):  # a path or parameter that means nothing is a page that does not exist
+        if request.method in ("GET", "HEAD"):  # an invalid path or parameter is a page that does not exist
             return _nothing(request)
-        return _failure(request, 422, "that cannot be understood")
+        return _failure(request, 422, "invalid request")
 
     app.add_exception_handler(GnomonError, gnomon_error)
     app.add_exception_handler(AnyHTTPException, http_error)
@@ -388,7 +388,7 @@ def _failure(request: Request, status: int, what: str) -> Response:
 
 
 def _nothing(request: Request) -> Response:
-    """What is not there and what must not be seen look alike."""
+    """Missing things and forbidden things look the same."""
     if _is_page(request):
         return HTMLResponse(pages.failure(NOT_FOUND, title="Nothing here"), status_code=404)
     return PlainTextResponse(f"{NOT_FOUND}\n", status_code=404)

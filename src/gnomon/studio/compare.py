@@ -1,4 +1,4 @@
-"""Two runs on the same examples: what the second one fixed, what it broke, what both get wrong."""
+"""Two runs on the same examples: what the second one fixed, what it broke, what both predict wrongly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of a first run with a second, over the examples that both were judged on, as rows of the second."""
+    """A first run compared with a second, over the examples evaluated by both, as rows of the second."""
 
     fixed: np.ndarray  # (N,) bool
     broken: np.ndarray
@@ -28,7 +28,7 @@ class Comparison:
     only_second: int
     difference: Interval | None  # error of the second minus that of the first; None where examples differ
     unit: str | None
-    before: list[Any]  # (N,) what the first one answered, None where it was not asked
+    before: list[Any]  # (N,) predictions of the first, None if it has none
     limit: float  # an error above this counts as wrong: 0 for shares, else the first run's median
 
     def picked(self, change: str) -> np.ndarray:
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compared(first: OpenRun, second: OpenRun, split: str) -> Comparison:
-    """Raises UsageError where the two runs were judged on different examples or in different units."""
+    """Raises UsageError if the two runs were evaluated on different examples or in different units."""
     before, after = first.sheet(split).sheet, second.sheet(split).sheet
     unit = after.diagnosis.unit
     if before.diagnosis.unit != unit:
@@ -45,13 +45,13 @@ def compared(first: OpenRun, second: OpenRun, split: str) -> Comparison:
     ids = np.array(after.ids)
     shared = np.array([one in before.position_of for one in after.ids], dtype=bool)
     if not shared.any():
-        raise UsageError("no example of one is an example of the other.", fix="compare runs on the same data.")
+        raise UsageError("they have no examples in common.", fix="compare runs on the same data.")
     there = np.array([before.position_of[one] for one in ids[shared]])
     same_truth = (
         before.table["target"].cast(str).to_numpy()[there] == after.table["target"].cast(str).to_numpy()[shared]
     )
     if same_truth.mean() < 0.5:
-        raise UsageError("their examples have the same ids and other truths.", fix="compare runs on the same data.")
+        raise UsageError("their examples have the same ids but different labels.", fix="compare runs on the same data.")
     old, new = before.table["error"].to_numpy(), after.table["error"].to_numpy()
     limit = 0.0 if unit == SHARE else float(np.median(old))
     was_wrong = np.zeros(len(ids), dtype=bool)

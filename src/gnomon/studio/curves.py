@@ -1,4 +1,4 @@
-"""Curves as SVG that belongs to the page: it takes the page's colours, needs no script, and can be read aloud."""
+"""Curves as SVG inside the page: they use the page's colours, need no script, and work with screen readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 640, 260  # units of the drawing; it is scaled to the page
 LEFT, RIGHT, TOP, BOTTOM = 56, 92, 12, 30  # room for the numbers and the names
 TICKS = 5
-MOST_DOTS = 150  # points of a drawing up to which each has a dot that tells its number
+MOST_DOTS = 150  # with at most this many points, each has a dot that shows its value
 
 _DOT = Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="2.4"><title>{}, {:g}: {}</title></circle>')
 _GRID = Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
@@ -30,7 +30,7 @@ class Curve:
 
 
 def of_history(history: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> list[Curve]:
-    """Curves from a run's history: {"dev_error": "dev"}; keys that it does not have are left out."""
+    """Curves from a run's history: {"dev_error": "dev"}; missing keys are left out."""
     epochs = [float(row["epoch"]) for row in history]
     found = []
     for key, name in keys.items():
@@ -57,9 +57,9 @@ def smoothed(curve: Curve, beta: float) -> Curve:
 def draw(
     curves: Sequence[Curve], *, title: str, write: Callable[[float], str], log: bool = False, beta: float = 0.0
 ) -> Markup:
-    """An <svg>; with smoothing the curves as measured stay visible, faintly. Empty where there is nothing to draw."""
-    told = [smoothed(curve, beta) if beta else curve for curve in curves]  # before a logarithm drops what is 0
-    shown, told = ([_positive(curve) if log else curve for curve in each] for each in (curves, told))
+    """An <svg>; with smoothing the raw curves stay visible, faintly. Empty if there is nothing to draw."""
+    drawn = [smoothed(curve, beta) if beta else curve for curve in curves]  # before a logarithm drops zeros
+    shown, drawn = ([_positive(curve) if log else curve for curve in each] for each in (curves, drawn))
     points = [(x, y) for curve in shown for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
     if not points:
         return Markup("")
@@ -72,8 +72,8 @@ def draw(
     parts += _frame(x_of, lambda y: y_of(forward(y)), (min(xs), max(xs)), (low, high), write, log=log)
     if beta:
         parts += [_line(curve, x_of, lambda y: y_of(forward(y)), "raw") for curve in shown]
-    parts += [_line(curve, x_of, lambda y: y_of(forward(y)), "") for curve in told]
-    parts += _names(told, lambda y: y_of(forward(y)))
+    parts += [_line(curve, x_of, lambda y: y_of(forward(y)), "") for curve in drawn]
+    parts += _names(drawn, lambda y: y_of(forward(y)))
     if len(points) <= MOST_DOTS:
         parts += [
             _DOT.format(curve.look, x_of(x), y_of(forward(y)), curve.name, x, write(y))
@@ -85,7 +85,7 @@ def draw(
 
 
 def finite(value: Any) -> float | None:
-    """The number, or None for what is none."""
+    """The number, or None if it is not finite."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
@@ -139,7 +139,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _names(curves: Sequence[Curve], y_of: Callable[[float], float]) -> list[Markup]:
-    """The names at the ends of the curves, apart from each other."""
+    """The names at the ends of the curves, without overlaps."""
     if len({curve.name for curve in curves}) < len(curves):
         return []
     last = [(next((y for y in reversed(curve.y) if y is not None), None), curve) for curve in curves]

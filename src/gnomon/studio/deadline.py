@@ -1,4 +1,4 @@
-"""A deadline for whoever connects: uvicorn waits for ever for the rest of a request, and for an answer to be taken."""
+"""A deadline for clients: uvicorn waits for ever for the rest of a request, and for a response to be read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 10.0  # from the connection, or the first byte of a later request, to the end of the request
-ANSWER_SECONDS = 30.0  # that whoever asked may leave an answer standing before it takes the next part
+ANSWER_SECONDS = 30.0  # that a client may take before it reads the next part of a response
 
 
 @final
 class Deadline(asyncio.Protocol):
-    """uvicorn's protocol for HTTP; a connection that is too slow is closed without an answer.
+    """uvicorn's protocol for HTTP; a connection that is too slow is closed without a response.
 
-    A connection that rests between two requests is closed by uvicorn itself (`timeout_keep_alive`).
+    A connection that is idle between two requests is closed by uvicorn itself (`timeout_keep_alive`).
     """
 
     def __init__(self, **given: Any) -> None:
@@ -57,14 +57,14 @@ class Deadline(asyncio.Protocol):
 
 @final
 class _Timer:
-    """Calls once, so many seconds after it was first started."""
+    """One call, this many seconds after the first start."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
-        """Nothing, where it runs already."""
+        """Does nothing if it is already running."""
         if self._handle is None:
             self._handle = self._loop.call_later(seconds, call)
 

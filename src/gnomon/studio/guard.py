@@ -1,4 +1,4 @@
-"""Who may ask the studio anything: its own page in a browser that has the cookie, and nobody else."""
+"""Who may send requests to the studio: its own page in a browser with the cookie, and nobody else."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 @final
-class Doorkeeper:
-    """Launch tokens, each good for one browser, and the sessions that they became."""
+class Sessions:
+    """Launch tokens, each valid for one browser, and the sessions created from them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Doorkeeper:
         """The secret of a new session for a token that was never used; None for anything else."""
         given = _digest(token)
         with self._lock:
-            matches = [hmac.compare_digest(known, given) for known in self._tokens]  # all of them: no early end
+            matches = [hmac.compare_digest(known, given) for known in self._tokens]  # all of them: constant time
             if not any(matches):
                 return None
             del self._tokens[matches.index(True)]
@@ -68,11 +68,11 @@ class Doorkeeper:
     def knows(self, secret: str) -> bool:
         """Whether a session has this secret."""
         given = _digest(secret)
-        return any([hmac.compare_digest(known, given) for known in self._sessions])  # noqa: C419  all: no early end
+        return any([hmac.compare_digest(known, given) for known in self._sessions])  # noqa: C419  all: constant time
 
 
 def who(secret: str) -> str:
-    """A short name for a session, from which its secret cannot be found."""
+    """A short name for a session, which does not reveal its secret."""
     return f"browser {_digest(secret).hex()[:8]}"
 
 
@@ -81,7 +81,7 @@ def _digest(text: str) -> bytes:
 
 
 def host_names(host: str, port: int) -> frozenset[str]:
-    """What a browser may call this server: never a name that somebody else's DNS can point here."""
+    """The valid names of this server: never a name that somebody else's DNS can point here."""
     names = {"127.0.0.1", "localhost", "[::1]"}
     address = ipaddress.ip_address(host)
     if not address.is_unspecified:
@@ -91,10 +91,10 @@ def host_names(host: str, port: int) -> frozenset[str]:
 
 @final
 class Guard:
-    """Around the whole application: nothing of it is reached by a request that is refused here."""
+    """Wraps the whole application: a request refused here reaches none of it."""
 
-    def __init__(self, app: App, *, doorkeeper: Doorkeeper, hosts: frozenset[str], cookie: str, login: bytes) -> None:
-        self.app, self.doorkeeper, self.hosts, self.cookie, self.login = app, doorkeeper, hosts, cookie, login
+    def __init__(self, app: App, *, sessions: Sessions, hosts: frozenset[str], cookie: str, login: bytes) -> None:
+        self.app, self.sessions, self.hosts, self.cookie, self.login = app, sessions, hosts, cookie, login
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -116,27 +116,27 @@ class Guard:
         await self.app(scope, _limited(receive), _with_headers(send))
 
     def refusal(self, method: str, path: str, headers: dict[str, list[str]]) -> tuple[int, str]:
-        """The status with which a request is refused, and why; 0 for one that may pass."""
+        """The status and reason of a refusal; 0 for a request that may pass."""
         if [host.lower() for host in headers.get("host", [])] not in [[host] for host in self.hosts]:
-            return 403, "this server has another name"
+            return 403, "wrong host name"
         is_public = (method, path) in PUBLIC
         site = headers.get("sec-fetch-site", [])
         if not is_public and site and site not in (["same-origin"], ["none"]):
-            return 403, "asked from another site"
+            return 403, "request from another site"
         if site == ["none"] and method not in READING:
-            return 403, "asked from another site"
+            return 403, "request from another site"
         own = f"http://{headers['host'][0]}".lower()
         if [origin.lower() for origin in headers.get("origin", [])] not in ([], [own]):
-            return 403, "asked from another origin"
+            return 403, "request from another origin"
         has_body = headers.get("content-length", ["0"]) != ["0"] or "transfer-encoding" in headers
         kinds = headers.get("content-type", [])
         is_json = len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json"
         if (kinds or has_body or method not in READING) and not is_json:
-            return 415, "only JSON is taken"
+            return 415, "only JSON is accepted"
         length = headers.get("content-length", ["0"])[0]
         if not length.isascii() or not length.isdigit() or int(length[:20]) > BODY_LIMIT:
             return 413, "too large"
-        if not is_public and not self.doorkeeper.knows(self._secret(headers)):
+        if not is_public and not self.sessions.knows(self._secret(headers)):
             return 401, "no cookie of this studio"
         return 0, ""
 
@@ -155,7 +155,7 @@ class Guard:
 
 
 def _limited(receive: Receive) -> Receive:
-    """A body that says it is small and is not is cut off."""
+    """Stops a body that is larger than it claims to be."""
     seen = 0
 
     async def counted() -> Message:

@@ -1,4 +1,4 @@
-"""The runs that the studio shows: found below the folders it was given, each under an id that says nothing."""
+"""The runs that the studio shows: found below the given folders, each under an opaque id."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ State = Literal["running", "finished", "stopped", "damaged"]
 OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
 PICTURE_SIDE = 320  # pixels
 PICTURES_KEPT = 4_000
-DEEPEST = 3  # levels below a folder at which runs are looked for: runs/task/run
-HEAD_START = 0.25  # seconds that the page which asks first is drawn in, before torch is imported beside it
-AT_ONCE = 0.4  # seconds that one look at the list may spend on runs it has not read before
+DEEPEST = 3  # levels below a folder to search for runs: runs/task/run
+HEAD_START = 0.25  # seconds to render the first page before torch is imported in the background
+AT_ONCE = 0.4  # seconds that one request may spend on reading new runs
 
 
 @dataclass(frozen=True)
 class RunCard:
-    """What the list says about a run."""
+    """The data of a run in the list."""
 
     id: str
     name: str
@@ -58,14 +58,14 @@ class RunCard:
     settings: dict[str, Any]  # those that the user chose
     seconds: float | None
     epochs: int
-    so_far: float | None = None  # dev error after the newest epoch of a run that is not judged yet
+    so_far: float | None = None  # dev error after the newest epoch of a run that is not evaluated yet
     made: str = ""  # of a craft's run, which has no errors: its first measure now, in words
     fault: str = ""
 
 
 @final
 class OpenRun:
-    """One run with what was read of it so far."""
+    """One run with what has been read of it so far."""
 
     def __init__(self, run_id: str, path: Path) -> None:
         self.id, self.path = run_id, path
@@ -73,7 +73,7 @@ class OpenRun:
         self.store = TagStore(path)
         self._sheets: dict[str, LiveSheet] = {}
         self._lock = threading.Lock()
-        self._examples: dict[str, Looked] = {}
+        self._examples: dict[str, OpenExamples] = {}
         self._reviews: dict[str, Review] = {}
 
     @cached_property
@@ -81,7 +81,7 @@ class OpenRun:
         return self.folder.load_diagnosis()
 
     def sheet(self, split: str) -> LiveSheet:
-        """The error sheet of a split. Raises UsageError for one that is not to be looked at, or not there."""
+        """The error sheet of a split. Raises UsageError for one that must not be shown, or does not exist."""
         with self._lock:
             if split not in self._sheets:
                 self._sheets[split] = LiveSheet(open_sheet(self.folder, split), self.store)
@@ -101,19 +101,19 @@ class OpenRun:
                 self._reviews[split] = Review(labels.audit(Run.open(self.path), split=split), self.store)
             return self._reviews[split]
 
-    def looked(self, split: str) -> Looked:
+    def examples(self, split: str) -> OpenExamples:
         """The examples themselves, being opened in the background."""
         with self._lock:
             if split not in self._examples:
-                self._examples[split] = Looked(self, split)
+                self._examples[split] = OpenExamples(self, split)
             return self._examples[split]
 
 
 @final
-class Looked:
-    """The examples of a split as people see them. Opening them may take a while and may fail: the page does not wait.
+class OpenExamples:
+    """The examples of a split as people see them. Opening them may take a while or fail: the page does not wait.
 
-    `fault` says why they cannot be shown, "" as long as they can.
+    `fault` says why they cannot be shown, "" while they can.
     """
 
     def __init__(self, run: OpenRun, split: str) -> None:
@@ -131,7 +131,7 @@ class Looked:
 
     @property
     def is_done(self) -> bool:
-        """Whether the tags that pictures, rows and texts give are among the sheet's, or never will be."""
+        """Whether the tags from pictures, rows and texts are among the sheet's, or never will be."""
         return not self._thread.is_alive()
 
     def wait(self, seconds: float) -> bool:
@@ -153,16 +153,16 @@ class Looked:
             live = self.run.sheet(self.split)
             live.replace_sheet(errors.with_looks(live.sheet, task, examples, errors.usual_examples(data), run.model))
         except (GnomonError, OSError) as error:
-            self.fault = told(error, self.run.path) if isinstance(error, GnomonError) else str(error)
+            self.fault = fault_text(error, self.run.path) if isinstance(error, GnomonError) else str(error)
 
     def view(self, position: int) -> View | None:
-        """None while the examples are being opened, or where they cannot be."""
+        """None while the examples are being opened, or if they cannot be."""
         if self._examples is None or self._task is None or not 0 <= position < len(self._examples):
             return None
         return self._task.reader.view(self._examples[position])
 
     def picture(self, position: int) -> bytes | None:
-        """The picture of an example as PNG, drawn anew: never a file as it lies on the disk."""
+        """The picture of an example as PNG, encoded again: never a file from the disk."""
         with self._lock:
             if position in self._pictures:
                 self._pictures.move_to_end(position)
@@ -170,7 +170,7 @@ class Looked:
         view = self.view(position)
         if view is None or view.image is None:
             return None
-        from gnomon.figures.encode import thumbnail  # Matplotlib comes with it: the list does not wait for that
+        from gnomon.figures.encode import thumbnail  # Matplotlib comes with it: the list should not wait for it
 
         png = thumbnail(view.image, PICTURE_SIDE)
         with self._lock:
@@ -182,7 +182,7 @@ class Looked:
 
 @final
 class Library:
-    """Every run below `places`; a run is asked for by its id, which is looked up here and nowhere else."""
+    """Every run below `places`; a run is requested by its id, which is looked up only here."""
 
     def __init__(self, places: Sequence[Path]) -> None:
         self.places = [Path(os.path.realpath(place)) for place in places]
@@ -192,9 +192,9 @@ class Library:
         self._lock = threading.Lock()
 
     def cards(self, seconds: float = math.inf) -> tuple[list[RunCard], int]:
-        """The runs, the newest first; and how many more there are that could not be read in that time.
+        """The runs, newest first; and how many more could not be read in that time.
 
-        A run that was read once costs next to nothing, so who asks again gets further.
+        A run that was read once costs almost nothing, so the next call gets further.
         """
         self._find()
         newest_first = sorted(self._paths.items(), key=lambda item: item[1].name, reverse=True)
@@ -212,14 +212,14 @@ class Library:
             self._paths = paths
 
     def path(self, name: str) -> Path | None:
-        """Where the run of that id lies; None for an id that nobody has."""
+        """The path of the run with that id; None for an unknown id."""
         if name not in self._paths:
             self._find()
         path = self._paths.get(name)
         return path if path is not None and _has(path, MANIFEST) else None
 
     def run(self, name: str) -> OpenRun | None:
-        """What was read of it so far; nothing, where the run has changed since: its numbers belong together."""
+        """What has been read of it so far; read again if the run has changed: its numbers belong together."""
         path = self.path(name)
         if path is None:
             return None
@@ -247,13 +247,13 @@ class Library:
             card = _read_card(name, path)
         except GnomonError as error:
             card = RunCard(name, path.name, path.parent.name, "", "damaged", None, None, None, "", {}, None, 0,
-                           fault=told(error, path))  # fmt: skip
+                           fault=fault_text(error, path))  # fmt: skip
         self._cards[name] = (stamp, card)
         return card
 
 
-def told(error: GnomonError, *folders: Path) -> str:
-    """What is wrong and what to do, with the file at fault as it lies below one of the folders."""
+def fault_text(error: GnomonError, *folders: Path) -> str:
+    """What is wrong and what to do, with the file's path relative to one of the folders."""
     inside = (Path(error.where).relative_to(folder) for folder in folders
               if error.where and Path(error.where).is_relative_to(folder))  # fmt: skip
     where = next((f"{path}: " for path in inside if path.parts), "")
@@ -261,14 +261,14 @@ def told(error: GnomonError, *folders: Path) -> str:
 
 
 def run_id(path: Path) -> str:
-    """Opaque, and the same tomorrow, so that a page can be kept as a bookmark."""
+    """Opaque but stable, so that a page can be bookmarked."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:20]
 
 
 def _runs_below(place: Path, depth: int) -> list[Path]:
-    """Folders that are runs; links are not followed, so that nothing outside of `place` is reached."""
+    """Folders that are runs; links are not followed, so that nothing outside `place` is reached."""
     if _has(place, MANIFEST):
-        return [] if _has(place, SEARCH) else [place]  # a search is no run; its best system is one elsewhere
+        return [] if _has(place, SEARCH) else [place]  # a search is not a run; its best system is one elsewhere
     if depth == 0:
         return []
     found: list[Path] = []
@@ -280,7 +280,7 @@ def _runs_below(place: Path, depth: int) -> list[Path]:
 
 
 def _has(folder: Path, name: str) -> bool:
-    """Whether there is such a file; not where nobody lets us look."""
+    """Whether there is such a file; False if access is denied."""
     with suppress(OSError):
         return (folder / name).is_file()
     return False
@@ -334,7 +334,7 @@ def _read_card(name: str, path: Path) -> RunCard:
         error=rungs.get("dev"),
         train_error=rungs["train"].error if "train" in rungs else None,
         unit=diagnosis.unit if diagnosis else folder.load_data().get("unit"),
-        verdict=diagnosis.verdict.gap or "no gap told" if diagnosis else "",
+        verdict=diagnosis.verdict.gap or "no significant gap" if diagnosis else "",
         settings={key: all_settings.value_of(settings, key) for key in sorted(given)},
         seconds=outcome["seconds"] if outcome else None,
         epochs=len(history),

@@ -1,4 +1,4 @@
-"""From what was found to HTML: every value passes through one escape, and templates hold all the words."""
+"""HTML pages from results: every value passes through one escape function, and templates contain all the words."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from gnomon.core.settings import Settings
     from gnomon.metrics.interval import Interval
     from gnomon.studio.compare import Comparison
-    from gnomon.studio.library import Looked, OpenRun, RunCard
+    from gnomon.studio.library import OpenExamples, OpenRun, RunCard
     from gnomon.studio.review import Review
     from gnomon.studio.sheets import LiveSheet
     from gnomon.workflow.judge.compare import Comparison as Choosing
 
 MAX_CHARACTERS = 2_000  # of any one text
-MAX_MATRIX = 30  # classes up to which the confusion matrix is a matrix
+MAX_MATRIX = 30  # classes up to which the confusion matrix is drawn as a matrix
 MAX_PAIRS = 40
 MAX_FIELDS = 16  # of a row on a card
 MOST_RUNS = 500  # on one page
 SORTS = ("newest", "error", "name", "task", "time")
 LAYERS_DRAWN = 4  # of the signals: first, last and between
-NOT_GIVEN = " was not given"
+NOT_GIVEN = " was not set"
 MOST_CHOICES = 300  # classes in a list to choose from
 
 _LINES = {"train_error": "train", "train_dev_error": "train-dev", "dev_error": "dev"}
@@ -56,12 +56,12 @@ _LINES = {"train_error": "train", "train_dev_error": "train-dev", "dev_error": "
 
 @dataclass(frozen=True)
 class ShownSheet:
-    """What a page about a sheet is made from."""
+    """The data of a sheet's page."""
 
     run: OpenRun
     split: str
     live: LiveSheet
-    looked: Looked
+    examples: OpenExamples
 
     @property
     def place(self) -> str:
@@ -70,7 +70,7 @@ class ShownSheet:
 
 @dataclass
 class Asked:
-    """Which of several runs is the best: by one metric, of those that meet the conditions; and the answer."""
+    """Which of several runs is best: the metric, the conditions, and the result."""
 
     metric: str
     where: str
@@ -79,7 +79,7 @@ class Asked:
 
     @property
     def place(self) -> dict[str, int]:
-        """Where a system stands among the runs on the page."""
+        """The number of a system among the runs on the page."""
         return {} if self.found is None else {system.name: place for place, system in enumerate(self.found.systems)}
 
 
@@ -92,14 +92,14 @@ def entered() -> str:
     return _render("entered.html")
 
 
-def failure(what: str, *, title: str = "That cannot be shown") -> str:
+def failure(what: str, *, title: str = "This cannot be shown") -> str:
     return _render("failure.html", what=what, title=title)
 
 
 def runs(
     cards: Sequence[RunCard], unread: int, *, query: str, sort: str, group: str, part: bool, was: str = ""
 ) -> str:  # fmt: skip
-    """The list; `part`: the table alone, "" where it is what it `was`. `unread`: how many more runs there are."""
+    """The list; `part`: the table alone, "" if it is unchanged since `was`. `unread`: how many more runs there are."""
     parts = query.lower().split()
     kept = [card for card in cards if all(part in _searched(card) for part in parts)]
     kept = sorted(kept, key=_sort_key(sort)) if sort in SORTS else kept
@@ -128,7 +128,7 @@ def runs(
 
 
 def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
-    """One run, whatever there is of it yet."""
+    """One run, as far as it exists yet."""
     diagnosis = found.diagnosis if card.state == "finished" else None
     settings, given = found.folder.load_settings()
     lines = [(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
@@ -168,7 +168,7 @@ def made(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
 
 
 def live(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
-    """The part of a run's page that moves while it trains."""
+    """The part of a run's page that changes while it trains."""
     return _render("live.html", run=found, card=card, history=found.folder.history.read(), smooth=smooth, log=log,
                    **_nudges(found), **_drawn([(card, found)], smooth, log))  # fmt: skip
 
@@ -202,7 +202,7 @@ def cards(shown: ShownSheet, positions: Sequence[int]) -> dict[int, str]:
 
 
 def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any]]) -> str:
-    """One example, large, with everything that was ever said about it."""
+    """One example, large, with its whole history."""
     [(row, view)] = _with_views(shown, [position])
     values = shown.live.sheet.table.row(position, named=True)
     probabilities = sorted(
@@ -214,11 +214,11 @@ def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any
 
 
 def labels(shown: ShownSheet, review: Review, place: int | None, *, part: str) -> str:
-    """The review at one place; `part`: "question" for what changes from one to the next."""
+    """The review at one place; `part`: "question" for the part that changes between examples."""
     question = None if place is None else review.question(place)
     return _render(
         "question.html" if part == "question" else "labels.html", shown=shown, review=review, question=question,
-        view=None if question is None else shown.looked.view(question.position), so_far=review.so_far(), keys=KEYS,
+        view=None if question is None else shown.examples.view(question.position), so_far=review.so_far(), keys=KEYS,
     )  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def compare(
     found: Sequence[OpenRun], cards: Sequence[RunCard], comparison: Comparison | None, fault: str,
     asked: Asked, *, smooth: float, log: bool,
 ) -> str:  # fmt: skip
-    """Several runs: their settings where they differ, their curves; of two, what changed."""
+    """Several runs: settings that differ, curves; for two runs, what changed."""
     settings = [one.folder.load_settings()[0] for one in found]
     differing = []
     for row in all_settings.rows():
@@ -237,7 +237,7 @@ def compare(
     if comparison is not None:
         for change in ("fixed", "broken", "still"):
             live = found[1].sheet("dev")
-            shown = ShownSheet(found[1], "dev", live, found[1].looked("dev"))
+            shown = ShownSheet(found[1], "dev", live, found[1].examples("dev"))
             picked = np.flatnonzero(comparison.picked(change))
             examples[change] = (_with_views(shown, picked[:8]), shown)
     return _render(
@@ -272,21 +272,21 @@ def _drawn(shown: Sequence[tuple[RunCard, OpenRun]], smooth: float, log: bool) -
 
 
 def _nudges(found: OpenRun) -> dict[str, Any]:
-    """What was changed while it trained, and what can be."""
+    """What was changed while it trained, and what can be changed."""
     return {"nudged": in_words(read_diary(found.folder)), "nudge_keys": NUDGE_KEYS}
 
 
 def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
-    """What is wrong with the signals of its layers, what probes measured, how an improvement went; empty where none."""
+    """Problems in the signals of its layers, results of probes, the diary of an improvement; empty if none."""
     history = found.folder.history.read()
     probes = found.folder.load_probes()
     pairs = probes.pairs if probes else ()
-    told = significant_gains(pairs)
+    significant = significant_gains(pairs)
     return {
         **_signals(history),
         "signals": [one.text for one in findings_of(history, highest_rate=settings.optimiser.learning_rate or 0.0)],
         "forecasts": [forecast_text(one, probes.unit) for one in probes.forecasts] if probes else [],
-        "pairs": [(one.label, pair_text(one, probes.unit), one.label in told) for one in probes.pairs]
+        "pairs": [(one.label, pair_text(one, probes.unit), one.label in significant) for one in probes.pairs]
         if probes
         else [],
         "diary": found.folder.load_diary(),
@@ -294,24 +294,24 @@ def _tried(found: OpenRun, settings: Settings) -> dict[str, Any]:
 
 
 def _signals(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The latest look at the layers, and curves of some of them; empty where nobody looked."""
-    looked = [row for row in history if row.get("signals")]
-    if not looked:
+    """The latest signals of the layers, and curves of some of them; empty if none were recorded."""
+    measured = [row for row in history if row.get("signals")]
+    if not measured:
         return {"layers": [], "layers_epoch": 0, "activations": "", "gradients": ""}
-    names = [layer["layer"] for layer in looked[-1]["signals"]]
+    names = [layer["layer"] for layer in measured[-1]["signals"]]
     chosen = sorted({round(place) for place in np.linspace(0, len(names) - 1, LAYERS_DRAWN)})
-    epochs = [float(row["epoch"]) for row in looked]
+    epochs = [float(row["epoch"]) for row in measured]
 
     def drawn(key: str, title: str) -> Markup:
         lines = [
             curves.Curve(words.label(names[place], 12), f"run{number}", epochs,
-                         [curves.finite(row["signals"][place][key]) for row in looked])
+                         [curves.finite(row["signals"][place][key]) for row in measured])
             for number, place in enumerate(chosen, start=1)
         ]  # fmt: skip
         return curves.draw(lines, title=title, write=words.number, log=True)
 
     return {
-        "layers": looked[-1]["signals"], "layers_epoch": looked[-1]["epoch"],
+        "layers": measured[-1]["signals"], "layers_epoch": measured[-1]["epoch"],
         "activations": drawn("std", "spread of activations by epoch"),
         "gradients": drawn("gradient", "gradient by epoch"),
     }  # fmt: skip
@@ -319,7 +319,7 @@ def _signals(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The confusion matrix of dev, or its most frequent pairs where it would be too large."""
+    """The confusion matrix of dev, or its most frequent pairs if it would be too large."""
 
     names: tuple[str, ...]
     rows: list[list[tuple[int, float]]]  # count, and its share of the row
@@ -349,7 +349,7 @@ def _matrix(found: OpenRun) -> Matrix | None:
 
 
 def _sureness(found: OpenRun) -> list[tuple[float, float, float, float, int]] | None:
-    """Calibration as (low, high, mean confidence, share right, examples) a bin."""
+    """Calibration: (low, high, mean confidence, share right, examples) per bin."""
     try:
         sheet = found.sheet("dev").sheet
     except GnomonError:
@@ -371,11 +371,11 @@ def _sureness(found: OpenRun) -> list[tuple[float, float, float, float, int]] | 
 
 
 def _with_views(shown: ShownSheet, positions: Sequence[int] | np.ndarray) -> list[tuple[Any, Any]]:
-    return [(row, shown.looked.view(row.position)) for row in shown.live.rows(positions)]
+    return [(row, shown.examples.view(row.position)) for row in shown.live.rows(positions)]
 
 
 def _names(table: Any) -> list[str]:
-    """The classes to choose from; none where targets are numbers or too many."""
+    """The classes to choose from; none if targets are numbers or there are too many."""
     if table["target"].dtype.is_float() or table["target"].n_unique() > MOST_CHOICES:
         return []
     found = set(table["target"].cast(str).to_list()) | set(table["prediction"].cast(str).to_list())
@@ -446,7 +446,7 @@ def _environment() -> Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Every value that reaches a page passes here, and is then escaped unless it is markup of our own."""
+    """Every value on a page passes through here, and is then escaped unless it is our own markup."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
     return words.shortened(words.visible(words.shortened(value, MAX_CHARACTERS)), MAX_CHARACTERS)
@@ -462,7 +462,7 @@ def _prose(value: str, limit: int = 600) -> Markup:
 
 
 def _when(at: str) -> str:
-    """2026-11-21 11:45 UTC, from ISO 8601; all times of the studio are written so."""
+    """2026-11-21 11:45 UTC, from ISO 8601; the format of all times in the studio."""
     return f"{at[:16].replace('T', ' ')} UTC" if at else ""
 
 
@@ -493,7 +493,7 @@ def _mark_scale(value: float, top: float, width: float) -> str:
 
 
 def address(place: str, *pairs: tuple[str, str], wanted: Filter | None = None, **values: Any) -> str:
-    """A link: parameters of `wanted`, then `pairs` and `values`, which win; empty ones are left out."""
+    """A link: parameters of `wanted`, then `pairs` and `values`, which take precedence; empty ones are left out."""
     named = {key: str(value) for key, value in values.items()}
     given = {*named, *(key for key, _ in pairs)}
     kept = [(key, value) for key, value in (wanted.parameters if wanted else []) if key not in given]

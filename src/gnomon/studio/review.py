@@ -1,4 +1,4 @@
-"""The review of labels: suspects and a random part of the rest, one by one, and what that says of them all."""
+"""The review of labels: suspects and a random sample of the rest, one by one, and the resulting estimate for all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from gnomon.core.seeds import generator
-from gnomon.runs.tags import Saying
+from gnomon.runs.tags import TagEvent
 from gnomon.strategy.labels import VERDICTS, draw_review
 
 if TYPE_CHECKING:
@@ -19,25 +19,25 @@ KEYS = dict(zip("1234", VERDICTS, strict=True))
 
 @dataclass(frozen=True)
 class Question:
-    """One example whose label is in question."""
+    """One example whose label is questioned."""
 
     place: int  # in the review
     position: int  # in the split's table
     id: str
-    part: str  # "suspect", or drawn from the "error"s or the "right" answers that are no suspects
+    part: str  # "suspect", or sampled from the "error"s or the "right" predictions that are not suspects
     given: str
     suggested: str
     p_given: float
     p_suggested: float
-    verdict: str  # "" while nobody has looked
+    verdict: str  # "" before a review
 
 
 @final
 class Review:
-    """The rows that `gnomon labels` would write into a sheet, with the verdicts given here."""
+    """The rows that `gnomon labels` would write to a sheet, with the verdicts from here."""
 
     def __init__(self, found: Audit, store: TagStore) -> None:
-        from gnomon.workflow.judge import labels  # torch comes with it: the list of runs does not wait for that
+        from gnomon.workflow.judge import labels  # torch comes with it: the list of runs should not wait for it
 
         self._labels = labels
         self.found, self.store = found, store
@@ -53,8 +53,8 @@ class Review:
 
     def verdicts(self) -> dict[str, str]:
         """By example."""
-        said = self.store.in_force(self.found.split)
-        return {one.saying.example: one.saying.value for one in said if one.saying.kind == "review"}
+        events = self.store.current(self.found.split)
+        return {one.event.example: one.event.value for one in events if one.event.kind == "review"}
 
     def question(self, place: int) -> Question:
         position, suspects = self._positions[place], self.found.suspects
@@ -67,30 +67,32 @@ class Review:
         )  # fmt: skip
 
     def next_open(self, after: int = -1) -> int | None:
-        """The first place after that one, or from the start, that has no verdict; None when all have."""
+        """The first place after that one, or from the start, without a verdict; None if there is none."""
         known = self.verdicts()
         places = [*range(after + 1, len(self)), *range(min(after + 1, len(self)))]
         return next((place for place in places if self.found.ids[self._positions[place]] not in known), None)
 
-    def say(self, place: int, verdict: str, who: str) -> None:
+    def record(self, place: int, verdict: str, who: str) -> None:
         example = self.found.ids[self._positions[place]]
-        self.store.say([Saying(self.found.split, example, "review", "", verdict)], who)
+        self.store.record([TagEvent(self.found.split, example, "review", "", verdict)], who)
 
     def place_of(self, example: str) -> int | None:
         places = (place for place, position in enumerate(self._positions) if self.found.ids[position] == example)
         return next(places, None)
 
     def so_far(self) -> Reviewed | None:
-        """What the verdicts say about the whole split; None before the first."""
+        """The estimate for the whole split; None before the first verdict."""
         known, ids = self.verdicts(), self.found.ids
-        said = []
+        events = []
         for place, position in enumerate(self._positions):
             verdict = known.get(ids[position], "")
             label = self.question_label(position) if verdict == "suggested" else ""
-            said.append(self._labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label))
-        if not any(one.verdict for one in said):
+            events.append(
+                self._labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label)
+            )
+        if not any(one.verdict for one in events):
             return None
-        return self._labels.judge_review(self.found, said)
+        return self._labels.judge_review(self.found, events)
 
     def question_label(self, position: int) -> str:
         """The class suggested for an example."""

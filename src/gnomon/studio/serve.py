@@ -1,4 +1,4 @@
-"""The studio as a process: a socket on this machine, a launch link, and uvicorn behind both."""
+"""The studio process: a socket on this machine, a launch link, and uvicorn behind both."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from gnomon.core.errors import MachineError, UsageError
 
 PORT = 8765
-TRIES = 20  # ports after the one asked for
-GRACE = 3  # seconds that requests may still take when the studio is stopped
+TRIES = 20  # ports to try after the requested one
+GRACE = 3  # seconds for running requests when the studio stops
 LOCAL = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A studio that listens and does not answer yet."""
+    """A studio that is listening but not answering yet."""
 
-    link: str  # lets in one browser, once
+    link: str  # admits one browser, once
     port: int
     serve: Callable[[], None]  # until it is interrupted
 
@@ -29,8 +29,8 @@ class Opened:
 def open_studio(places: Sequence[Path], *, host: str = LOCAL, port: int | None = None, knows: bool = False) -> Opened:
     """Listen on `host`, at `port` or a free one from 8765 on.
 
-    Raises UsageError for a folder that is not there, or a host that others can reach unless `knows` says that this is
-    meant; MachineError where a package or a free port is missing.
+    Raises UsageError for a folder that does not exist, or a host that others can reach unless `knows` says that this
+    is intended; MachineError if a package or a free port is missing.
     """
     for place in places:
         if not place.is_dir():
@@ -46,18 +46,18 @@ def open_studio(places: Sequence[Path], *, host: str = LOCAL, port: int | None =
         if error.name is None or error.name.partition(".")[0] not in ("fastapi", "starlette", "uvicorn"):
             raise
         raise MachineError(
-            f"the studio needs the package {error.name}.", fix="pip install 'gnomon[studio]' adds it."
+            f"the studio needs the package {error.name}.", fix="pip install 'gnomon[studio]' installs it."
         ) from None
     listening = _listen(host, port)
     actual: int = listening.getsockname()[1]
-    app, doorkeeper = create(Library(places), host=host, port=actual)
+    app, sessions = create(Library(places), host=host, port=actual)
     config = uvicorn.Config(
         app, http=Deadline, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
         timeout_graceful_shutdown=GRACE, timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10,
     )  # fmt: skip
     server = uvicorn.Server(config)
     shown = f"[{host}]" if ":" in host else host
-    link = f"http://{shown}:{actual}/enter?token={doorkeeper.new_token()}"
+    link = f"http://{shown}:{actual}/enter?token={sessions.new_token()}"
     return Opened(link, actual, lambda: server.run(sockets=[listening]))
 
 
@@ -68,12 +68,12 @@ def _check_host(host: str, *, knows: bool) -> None:
         raise UsageError(f"host={host} is not an address.", fix=f"leave it out: {LOCAL} is this machine.") from None
     if not address.is_loopback and not knows:
         raise UsageError(
-            f"host={host} lets everyone who can reach this machine try.",
-            fix="leave it out and forward the port with ssh -L; or add i_know=yes if this is meant.",
+            f"host={host} is open to everyone who can reach this machine.",
+            fix="leave it out and forward the port with ssh -L; or add i_know=yes if this is intended.",
         )
     if address.is_unspecified:
         raise UsageError(
-            f"host={host} is every address at once, so a page could not tell whose name it was called by.",
+            f"host={host} means all addresses at once, so requests under a foreign host name could not be recognised.",
             fix="give the one address of this machine that browsers will use, with i_know=yes.",
         )
 
@@ -82,7 +82,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     ports = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for each in ports:
-        # asyncio sends small answers at once (TCP_NODELAY) only on sockets that say that they are TCP: 40 ms an answer
+        # asyncio sends small responses at once (TCP_NODELAY) only on sockets declared as TCP: 40 ms per response
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -94,7 +94,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
                 continue
             raise MachineError(
                 f"port {each} of {host} cannot be used: {(error.strerror or '').lower()}.",
-                fix="leave port out, and a free one is taken.",
+                fix="leave port out to use a free one.",
             ) from None
         return listening
-    raise MachineError("there is no free port.", fix="close a program that listens.")
+    raise MachineError("there is no free port.", fix="close a program that uses one.")

@@ -1,4 +1,4 @@
-"""An error sheet that several people tag at once: kept in memory, brought up to date by what was said since."""
+"""An error sheet that several people tag at once: kept in memory, updated with new events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 import polars as pl
 
-from gnomon.runs.tags import Saying
+from gnomon.runs.tags import TagEvent
 from gnomon.strategy.error_analysis import (
     LABEL_WRONG,
     Tag,
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 PAGE = 48  # examples on a page of the sheet
 ORDERS = ("random", "sure", "unsure", "error", "id")
 SHOWS = ("errors", "right", "all")
-SEEN = ("any", "looked", "new")
-KEYS = "1234567890abdefhilmopqrstvyz"  # of tags, in the order they were made: those that do nothing else
+SEEN = ("any", "reviewed", "new")
+KEYS = "1234567890abdefhilmopqrstvyz"  # of tags, in order of creation: keys without another function
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which examples, in which order. Values that make no sense are as if they were not given."""
+    """Which examples, in which order. Invalid values are ignored."""
 
     show: str = "errors"
     order: str = "random"
@@ -72,7 +72,7 @@ class Filter:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """What a query string needs to say the same, without the page."""
+        """The query string parameters for the same filter, without the page."""
         plain = Filter()
         pairs = [
             (key, str(getattr(self, key)))
@@ -84,12 +84,12 @@ class Filter:
 
     @property
     def is_sample(self) -> bool:
-        """Whether the examples come as a fair sample of the errors."""
+        """Whether the examples are a fair sample of the errors."""
         return replace(self, page=0, seen="any") == Filter()
 
 
 def _share(text: str | None) -> float | None:
-    """Percent from 0 to 100 as a share."""
+    """Percent from 0 to 100 as a fraction."""
     try:
         value = float(text or "")
     except ValueError:
@@ -107,30 +107,30 @@ class Row:
     prediction: Any
     error: float
     confidence: float | None
-    machine: tuple[str, ...]  # the machine's tags
+    machine: tuple[str, ...]  # automatic tags
     mine: tuple[str, ...]
-    is_looked: bool
+    is_reviewed: bool
     comment: str
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the tags amount to now."""
+    """The current numbers for the tags."""
 
     mine: tuple[TagShare, ...]
-    not_yet: tuple[str, ...]  # tags of which no error was looked at since they began
-    together: TagShare | None  # the union of yours
+    not_yet: tuple[str, ...]  # tags for which no error was reviewed since they began
+    together: TagShare | None  # the union of your tags
     machine: tuple[TagShare, ...]
-    first: tuple[tuple[TagShare, TagShare], ...]  # what to work on, each with the union of it and those before
-    looked: int
+    first: tuple[tuple[TagShare, TagShare], ...]  # what to work on, each with the union of it and the previous ones
+    reviewed: int
     errors: int
-    by_hand: int  # of those looked at, how many did not come up at random
+    by_hand: int  # of those reviewed, how many were not picked at random
     keys: Mapping[str, str] = field(default_factory=dict)  # tag -> the key that sets it
 
 
 @final
 class LiveSheet:
-    """A sheet, and what people say about it."""
+    """A sheet, and the events of people on it."""
 
     def __init__(self, sheet: Sheet, store: TagStore) -> None:
         self.store = store
@@ -143,26 +143,26 @@ class LiveSheet:
         self.refresh()
 
     def replace_sheet(self, sheet: Sheet) -> None:
-        """The same rows with more tags of the machine's."""
+        """The same rows with more automatic tags."""
         with self._lock:
             self.sheet, self._machine = sheet, None
 
     def refresh(self) -> None:
-        """Take in what anybody said since."""
+        """Apply new events of everybody."""
         with self._lock:
             newest, changed = self.store.since(self.seq)
             if newest == self.seq:
                 return
             here = [example for split, example in changed if split == self.sheet.split]
             if self.seq == 0:
-                self._marks = Marks(self.sheet, self.store.in_force(self.sheet.split))
+                self._marks = Marks(self.sheet, self.store.current(self.sheet.split))
             else:
-                self._marks.take(self.store.in_force(self.sheet.split, here), instead_of=here)
+                self._marks.take(self.store.current(self.sheet.split, here), instead_of=here)
             self._began = self.store.tags()
             self.seq = newest
 
     def changed_since(self, seq: int) -> list[int]:
-        """Positions that anything was said about after `seq`."""
+        """Positions with events after `seq`."""
         _, changed = self.store.since(seq)
         return [
             self.sheet.position_of[example]
@@ -179,12 +179,12 @@ class LiveSheet:
     def keys(self) -> dict[str, str]:
         return {LABEL_WRONG: "w"} | dict(zip(self._began, KEYS, strict=False))
 
-    def say(self, sayings: Sequence[Saying], who: str) -> None:
-        self.store.say(sayings, who)
+    def record(self, events: Sequence[TagEvent], who: str) -> None:
+        self.store.record(events, who)
         self.refresh()
 
     def undo(self, who: str) -> list[int]:
-        """Positions about which something was taken back."""
+        """Positions whose last event was undone."""
         undone = self.store.undo(who)
         self.refresh()
         found = (self.sheet.position_of.get(one.example) for one in undone if one.split == self.sheet.split)
@@ -192,7 +192,7 @@ class LiveSheet:
 
     # --- rows ---------------------------------------------------------------------------------------------------------
     def positions(self, wanted: Filter, others: np.ndarray | None = None) -> np.ndarray:
-        """The examples that pass, in order. `others` (N,) bool: those that a comparison with another run picked."""
+        """The matching examples, in order. `others` (N,) bool: those selected by a comparison with another run."""
         with self._lock:
             sheet, table = self.sheet, self.sheet.table
             keep = np.ones(len(table), dtype=bool)
@@ -208,7 +208,7 @@ class LiveSheet:
             if wanted.text:
                 keep &= table["id"].cast(pl.String).str.contains(wanted.text, literal=True).to_numpy()
             if wanted.seen != "any":
-                keep &= self._marks.looked == (wanted.seen == "looked")
+                keep &= self._marks.reviewed == (wanted.seen == "reviewed")
             for name in wanted.tags:
                 keep &= self._tagged(name)
             if others is not None:
@@ -235,7 +235,7 @@ class LiveSheet:
 
     def rows(self, positions: Sequence[int] | np.ndarray) -> list[Row]:
         with self._lock:
-            mine, machine, looked = self._mine(), self.sheet.tags, self._marks.looked
+            mine, machine, reviewed = self._mine(), self.sheet.tags, self._marks.reviewed
             found = []
             for position in map(int, positions):
                 row = self.sheet.table.row(position, named=True)
@@ -244,7 +244,7 @@ class LiveSheet:
                         position, str(row["id"]), row["target"], row["prediction"], row["error"], row.get("confidence"),
                         machine=tuple(tag.name for tag in machine if tag.tagged[position]),
                         mine=tuple(tag.name for tag in mine if tag.tagged[position]),
-                        is_looked=bool(looked[position]), comment=self._marks.comments.get(position, ""),
+                        is_reviewed=bool(reviewed[position]), comment=self._marks.comments.get(position, ""),
                     )
                 )  # fmt: skip
             return found
@@ -255,22 +255,22 @@ class LiveSheet:
             errors, mine = self.sheet.errors, self._mine()
             if self._machine is None:
                 shares = shares_of_errors(errors, self.sheet.tags)
-                telling = {one.name for one in shares if one.is_telling}
+                specific = {one.name for one in shares if one.is_specific}
                 self._machine = (
-                    shares, in_order_of_gain(errors, [tag for tag in self.sheet.tags if tag.name in telling], 3)
+                    shares, in_order_of_gain(errors, [tag for tag in self.sheet.tags if tag.name in specific], 3)
                 )  # fmt: skip
-            is_known = [bool((tag.looked & errors.is_error).any()) for tag in mine]
+            is_known = [bool((tag.reviewed & errors.is_error).any()) for tag in mine]
             known = [tag for tag, has in zip(mine, is_known, strict=True) if has]
-            both = union(known, "yours together") if len(known) > 2 else None
+            both = union(known, "all of your tags") if len(known) > 2 else None
             wrong = errors.count
             return Counts(
                 mine=tuple(share_of_errors(errors, tag) for tag in known),
                 not_yet=tuple(tag.name for tag, has in zip(mine, is_known, strict=True) if not has),
-                together=share_of_errors(errors, both) if both and (both.looked & errors.is_error).any() else None,
-                machine=tuple(sorted(self._machine[0], key=lambda one: not one.is_telling)),
+                together=share_of_errors(errors, both) if both and (both.reviewed & errors.is_error).any() else None,
+                machine=tuple(sorted(self._machine[0], key=lambda one: not one.is_specific)),
                 first=self._machine[1],
-                looked=int((self._marks.looked & errors.is_error).sum()),
+                reviewed=int((self._marks.reviewed & errors.is_error).sum()),
                 errors=wrong,
-                by_hand=chosen_by_hand(self.sheet.order[:wrong], self._marks.looked),
+                by_hand=chosen_by_hand(self.sheet.order[:wrong], self._marks.reviewed),
                 keys=self.keys,
             )

@@ -102,7 +102,7 @@ def train(job: Job, state: TrainingState) -> None:
     counters = state.counters
     epochs, save_every = job.settings.stop.epochs or 1, job.settings.machine.save_every
     job = _turned(job, state, counters.step - 1)
-    last_save = last_told = time.monotonic()
+    last_save = last_report = time.monotonic()
     while counters.epoch < epochs and not counters.finished:
         epoch = state.plan = _plan(job, counters)
         total = len(epoch.order)
@@ -115,9 +115,9 @@ def train(job: Job, state: TrainingState) -> None:
             if counters.step == 1:  # not before it: the imports of the evaluation would only delay the start
                 job.rehearse()
             now = time.monotonic()
-            if now - last_told >= SECONDS_BETWEEN_REPORTS:
+            if now - last_report >= SECONDS_BETWEEN_REPORTS:
                 job.watcher.on_step(counters.epoch, *_place(job, state), loss)
-                last_told = now
+                last_report = now
             if now >= job.deadline:
                 counters.finished, counters.ended_because = True, "max_time"
                 break

@@ -17,7 +17,7 @@ STARVED = 0.8  # share of the chosen threads' CPU time below which the processor
 
 
 def threads_for(multiply_adds: float, cores: int) -> int:
-    """The number for steps of this size (forward, all examples of the batch) on so many cores: never by timing.
+    """The number for steps of this size (forward, all examples of the batch) on this many cores: never by timing.
 
     Another number adds in another order and leads to other weights. Two threads take turns waiting for each other,
     and while they wait they spin: at 15 million multiply-adds a step takes 0.6 ms on one thread and 0.45 ms on two

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.made import Made
     from gnomon.workflow.run import Run
 
-SECONDS_BETWEEN_WORDS = 0.2  # a notebook draws a line anew no more often
+SECONDS_BETWEEN_WORDS = 0.2  # a notebook redraws a line no more often
 
 
 def has_kernel() -> bool:
@@ -102,18 +102,18 @@ class FitLine:
 
 
 def fit_follower(given: Any) -> Follower:
-    """Who follows a fit: the user's own, else in a notebook one line, else nobody. Raises UsageError as `listening`."""
+    """The user's own follower, else one line in a notebook, else none. Raises UsageError as `listening`."""
     return FitLine() if given is None and has_kernel() else listening(given, Silent())
 
 
-def teller() -> Callable[[str], None]:
-    """Who hears the lines of a verb that nobody else hears."""
+def line_printer() -> Callable[[str], None]:
+    """Prints progress if the caller passed nothing: one line in a notebook, otherwise nothing."""
     return LiveLine().say if has_kernel() else _ignore
 
 
-def diary_teller() -> Callable[[Entry], None]:
-    """Likewise the steps of an improvement."""
-    say = teller()
+def diary_printer() -> Callable[[Entry], None]:
+    """Likewise for the steps of an improvement."""
+    say = line_printer()
     return lambda entry: say(entry.text)
 
 

@@ -123,8 +123,8 @@ class Nudges:
     Rows of the diary are repeated at their original steps; new requests are checked once a second.
     """
 
-    def __init__(self, folder: RunFolder, settings: Settings, told: Callable[[Mapping[str, Any]], None]) -> None:
-        self.folder, self.settings, self.told = folder, settings, told
+    def __init__(self, folder: RunFolder, settings: Settings, on_nudge: Callable[[Mapping[str, Any]], None]) -> None:
+        self.folder, self.settings, self.on_nudge = folder, settings, on_nudge
         self.requests, self.diary = journals(folder)
         self.rows = self.diary.read()
         self.diary.keep_first(len(self.rows))  # a torn end would stay until the next nudge
@@ -178,4 +178,4 @@ class Nudges:
             }
             self.diary.append(row)
             self.rows.append(row)
-            self.told(row)
+            self.on_nudge(row)

@@ -115,7 +115,7 @@ def range_test(session: Session) -> RangeTest:
         device=session.device,
         id_of=str,
         judge=_unjudged,
-        watcher=_Deaf(),
+        watcher=_NoWatcher(),
         record=lambda _row: None,
         save=lambda _state: None,
         stop_asked=lambda: False,
@@ -148,7 +148,7 @@ def with_found_rate(session: Session) -> Session:
         note = f"the loss never fell in the range test: learning rate {test.default:g} is used"
         return replace(session, prepared=replace(session.prepared, notes=(*session.prepared.notes, note)))
     steps = f"a range test of {len(test.rates)} steps"
-    note = f"learning rate {test.suggested:g} found by {steps} (without it: {test.default:g})"
+    note = f"learning rate {test.suggested:g} found by {steps} (default: {test.default:g})"
     return replace(
         session,
         settings=with_values(session.settings, {RATE: test.suggested}),
@@ -217,8 +217,8 @@ def _unjudged(_model: nn.Module) -> Judged | None:
     return None
 
 
-class _Deaf:
-    """A sweep has no audience."""
+class _NoWatcher:
+    """A sweep shows no progress."""
 
     def on_step(self, epoch: int, batch: int, num_batches: int, loss: float) -> None:
         pass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
-from gnomon.core.own import GNOMONS, Loss, Own
+from gnomon.core.own import NO_OWN, Loss, Own
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
 from gnomon.runs.folder import MODEL, Place, RunFolder, find
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Run:
     """One execution and its folder. Files are read, and checked against the manifest, when first used."""
 
-    def __init__(self, folder: RunFolder, task: TaskKind | None = None, own: Own = GNOMONS) -> None:
+    def __init__(self, folder: RunFolder, task: TaskKind | None = None, own: Own = NO_OWN) -> None:
         self.folder = folder
         self._task_class, self._own = task, own
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnomon.core.knobs import Here
-from gnomon.core.own import GNOMONS, Own
+from gnomon.core.own import NO_OWN, Own
 from gnomon.core.settings import Settings
 from gnomon.workflow.road.build import Session, build_model
 from gnomon.workflow.road.facts import fit_facts
@@ -20,7 +20,7 @@ def open_session(
     prepared: Prepared,
     settings: Settings,
     given: frozenset[str] = frozenset(),
-    own: Own = GNOMONS,
+    own: Own = NO_OWN,
     started: float | None = None,
 ) -> Session:
     """Fit the task's facts on train, fill the settings in, build the model (or take the user's `own` parts)."""

@@ -16,7 +16,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import generator
 from gnomon.report.record import TagSheet
 from gnomon.runs.folder import RunFolder
-from gnomon.runs.tags import Said, TagStore
+from gnomon.runs.tags import RecordedEvent, TagStore
 from gnomon.strategy import error_tags
 from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, errors_of, shares_of_errors
 
@@ -72,9 +72,9 @@ def open_sheet(folder: RunFolder, split: str = "dev") -> Sheet:
     """
     if split not in SPLITS:
         raise UsageError(
-            "the errors of test are not for looking at: what is chosen by them cannot be measured on them."
+            "errors on test are not shown: a choice based on them could no longer be measured on test."
             if split == "test" else f"unknown split {split!r}.",
-            fix="look at dev.",
+            fix="use split=dev.",
         )  # fmt: skip
     return sheet_of(folder, split, folder.load_predictions(split), folder.load_diagnosis())
 
@@ -89,23 +89,23 @@ def sheet_of(folder: RunFolder, split: str, table: pl.DataFrame, diagnosis: Diag
 
 def tags_of_people(sheet: Sheet, store: TagStore) -> list[Tag]:
     """The tags that people made, and "label wrong"; a tag added midway knows only the rows looked at since."""
-    return Marks(sheet, store.in_force(sheet.split)).tags(store.tags())
+    return Marks(sheet, store.current(sheet.split)).tags(store.tags())
 
 
 @final
 class Marks:
     """What people entered about the examples of a sheet, as arrays over its rows; grows with every entry."""
 
-    def __init__(self, sheet: Sheet, said: Sequence[Said] = ()) -> None:
+    def __init__(self, sheet: Sheet, events: Sequence[RecordedEvent] = ()) -> None:
         self._sheet = sheet
         self._last = np.zeros(len(sheet.table), dtype=np.int64)  # when it was last reviewed; 0: never
         self._marked: dict[str, np.ndarray] = {}
         self.comments: dict[int, str] = {}
-        self.take(said)
+        self.take(events)
 
-    def take(self, said: Sequence[Said], instead_of: Sequence[str] = ()) -> list[int]:
-        """Replace everything known about the examples `instead_of` with `said`; returns their positions."""
-        if not said and not instead_of:
+    def take(self, events: Sequence[RecordedEvent], instead_of: Sequence[str] = ()) -> list[int]:
+        """Replace everything known about the examples `instead_of` with `events`; returns their positions."""
+        if not events and not instead_of:
             return []
         position_of = self._sheet.position_of  # takes a while on a large sheet
         positions = [position_of[example] for example in instead_of if example in position_of]
@@ -114,23 +114,23 @@ class Marks:
             self.comments.pop(position, None)
             for rows in self._marked.values():
                 rows[position] = False
-        for one in said:
-            found = position_of.get(one.saying.example)
-            if found is None or one.saying.kind == "review":  # reviewing a label does not mean looking for tags
+        for one in events:
+            found = position_of.get(one.event.example)
+            if found is None or one.event.kind == "review":  # reviewing a label does not mean looking for tags
                 continue
             self._last[found] = max(self._last[found], one.seq)
-            if one.saying.kind == "comment" and one.saying.value:
-                self.comments[found] = one.saying.value
-            if one.saying.kind == "tag":
-                rows = self._marked.setdefault(one.saying.tag, np.zeros(len(self._last), dtype=bool))
-                rows[found] = one.saying.value == "1"
+            if one.event.kind == "comment" and one.event.value:
+                self.comments[found] = one.event.value
+            if one.event.kind == "tag":
+                rows = self._marked.setdefault(one.event.tag, np.zeros(len(self._last), dtype=bool))
+                rows[found] = one.event.value == "1"
         return positions
 
     @property
-    def looked(self) -> np.ndarray:
+    def reviewed(self) -> np.ndarray:
         """(N,) bool: anything was ever entered for it, even that there is nothing to tag."""
-        looked: np.ndarray = self._last > 0
-        return looked
+        reviewed: np.ndarray = self._last > 0
+        return reviewed
 
     def tags(self, began: Mapping[str, int]) -> list[Tag]:
         """The tags that started at these places; one added midway is known only for rows reviewed since."""
@@ -147,16 +147,16 @@ def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
 
     An unreadable file of tags is mentioned, and does not prevent the report.
     """
-    mine, looked, note = [], 0, ""
+    mine, reviewed, note = [], 0, ""
     try:
-        marks = Marks(sheet, store.in_force(sheet.split))
-        mine, looked = marks.tags(store.tags()), int((marks.looked & sheet.errors.is_error).sum())
+        marks = Marks(sheet, store.current(sheet.split))
+        mine, reviewed = marks.tags(store.tags()), int((marks.reviewed & sheet.errors.is_error).sum())
     except GnomonError as error:
         note = f"Tags set by people are missing: {store.path.name} {error.what}"
-    if not looked:
+    if not reviewed:
         mine = []
     return TagSheet(
-        sheet.split, sheet.error, len(sheet.table), sheet.errors.count, looked,
-        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine]), key=lambda one: not one.is_telling),
-        as_of=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if looked else "", note=note,
+        sheet.split, sheet.error, len(sheet.table), sheet.errors.count, reviewed,
+        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine]), key=lambda one: not one.is_specific),
+        as_of=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if reviewed else "", note=note,
     )  # fmt: skip

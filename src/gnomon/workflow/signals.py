@@ -65,14 +65,14 @@ def watched() -> Iterator[StopFlag]:
         yield flag
         return
     before = {number: signal.getsignal(number) for number in WATCHED}
-    heeded = [number for number in WATCHED if before[number] != signal.SIG_IGN]
+    handled = [number for number in WATCHED if before[number] != signal.SIG_IGN]
     try:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, flag._handle)
         yield flag
     except Stopped:
         raise flag.error() from None
     finally:
         flag.patient = True  # a signal that arrives while the handlers change has nothing left to stop
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from gnomon.core import found
 from gnomon.core.errors import ArtefactError, UsageError
-from gnomon.core.own import GNOMONS, Missing, Own
+from gnomon.core.own import NO_OWN, Missing, Own
 from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings, from_flat
 from gnomon.core.task import Task, TaskKind
@@ -32,7 +32,7 @@ class System:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], where: str, *, kind: TaskKind | None = None, own: Own = GNOMONS,
+        self, files: Mapping[str, bytes], where: str, *, kind: TaskKind | None = None, own: Own = NO_OWN,
         settings: Settings | None = None,
     ) -> None:  # fmt: skip
         self.files, self.where = dict(files), where

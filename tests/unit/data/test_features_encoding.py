@@ -56,7 +56,7 @@ def test_a_missing_value_where_train_had_none_is_filled_without_a_mark():
     assert encoded[0, 0] == encoded[1, 0]
 
 
-def test_dates_are_days_and_truths_are_0_and_1_before_scaling():
+def test_dates_are_days_and_booleans_are_0_and_1_before_scaling():
     days = [datetime.date(2024, 1, 1), datetime.date(2024, 1, 2), datetime.date(2024, 1, 9)]
     features, _ = fit(d=days, t=[True, False, True])
     encoded, _ = encode_features(pl.DataFrame({"d": days, "t": [True, False, True]}), features)

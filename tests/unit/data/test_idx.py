@@ -130,5 +130,5 @@ def test_a_header_with_a_zero_dimension_is_refused(tmp_path, shape):
 @pytest.mark.parametrize("label", [1e308, 2.0**60, float("nan"), 0.5])
 def test_labels_that_are_not_classes_are_refused(tmp_path, label):
     labels = np.array([label, *LABELS[1:]], ">f8")
-    with pytest.raises(DataError, match=r"which is no class|missing targets|fractions"):
+    with pytest.raises(DataError, match=r"which is not a class|missing targets|fractions"):
         read(write(tmp_path, labels=idx(labels, 14)))

@@ -87,7 +87,7 @@ def test_an_exact_copy_is_named_on_both_sides():
     assert leaks.pairs.rows() == [("exact", "dev", "d5", "train", "t42", True, 1.0)]
     assert leaks.copies_in_train.tolist() == [42]
     assert leaks.count("dev", "train") == leaks.count("dev", "train", "exact") == 1
-    assert leaks.notes == ("1 example of dev is in train as well (1 exactly, 0 nearly).",)
+    assert leaks.notes == ("1 example of dev is also in train (1 exact, 0 nearly identical).",)
 
 
 def test_every_copy_in_train_is_listed_and_the_example_counted_once():
@@ -100,7 +100,7 @@ def test_every_copy_in_train_is_listed_and_the_example_counted_once():
 def test_a_copy_with_another_target_is_told_apart():
     leaks = find_leaks({"train": pictures(TRAIN, "t", "cat"), "dev": pictures(TRAIN[[3]], "d", "dog")})
     assert leaks.pairs["same_target"].to_list() == [False]
-    assert leaks.notes == ("1 example of dev is in train as well (1 exactly, 0 nearly; 1 with another target).",)
+    assert leaks.notes == ("1 example of dev is also in train (1 exact, 0 nearly identical; 1 with another target).",)
 
 
 def test_a_partner_of_the_same_class_is_preferred():
@@ -118,7 +118,7 @@ def test_the_same_inputs_with_two_targets_in_one_split_are_reported():
     train = pictures(TRAIN[[0, 1, 0, 0]], "t", ["cat", "cat", "dog", "cat"])
     leaks = find_leaks({"train": train})
     assert leaks.pairs.rows() == [("exact", "train", "t2", "train", "t0", False, 1.0)]
-    assert leaks.notes == ("1 example of train with the same inputs as another one, but a different target.",)
+    assert leaks.notes == ("1 example of train with the same inputs as another one but a different target.",)
 
 
 def shifted(array):

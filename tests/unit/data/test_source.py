@@ -208,7 +208,7 @@ def test_run_folders_are_never_data_wherever_they_are(tmp_path, place):
     put(tmp_path, *(f"{place}/{kind}/20260101-x/{name}" for kind in ("image_classification", "tune") for name in RUN))
     source = open_source(tmp_path)
     assert names_of(source) == ["cat/1.png", "dog/2.png"]
-    assert any("folders that gnomon wrote are no data: 14 files" in note for note in source.notes)
+    assert any("ignored, because gnomon wrote them: 14 files" in note for note in source.notes)
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for name in ("cat/1.png", "dog/2.png", *(f"{place}/image_classification/r/{name}" for name in RUN)):
             archive.writestr(name, b"x")
@@ -232,5 +232,5 @@ def test_a_file_of_a_run_is_refused(tmp_path):
     put(tmp_path, *(f"runs/tune/r/{name}" for name in RUN))
     with pytest.raises(DataError, match="this file belongs to a run that gnomon wrote"):
         open_source(tmp_path / "runs/tune/r/predictions/dev.parquet")
-    with pytest.raises(DataError, match=r"there are no files in it.*folders that gnomon wrote are no data"):
+    with pytest.raises(DataError, match=r"there are no files in it.*ignored, because gnomon wrote them"):
         open_source(tmp_path / "runs")

@@ -117,4 +117,4 @@ def test_notes_about_thousands_of_columns_are_summed_up():
     table = read(rows)
     assert table.frame.dtypes[0].is_numeric()
     assert len(table.notes) == 51
-    assert table.notes[-1] == "Such notes could be made of 250 more columns: c50, c51, c52 and 247 more."
+    assert table.notes[-1] == "The same kinds of notes apply to 250 more columns: c50, c51, c52 and 247 more."

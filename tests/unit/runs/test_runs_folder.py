@@ -346,7 +346,7 @@ def test_saving_never_follows_a_link_out_of_the_run(run, tmp_path):
         lambda: run.save_predictions("dev", TABLE),
         lambda: run.save_checkpoint(1, {"a": b"x"}),
     ):
-        with pytest.raises(ArtefactError, match="through a link or lies outside"):
+        with pytest.raises(ArtefactError, match="through a link or is outside"):
             save()
     (run.path / "report.html").symlink_to(outside / "report.html")
     with pytest.raises(ArtefactError, match="through a link"):
@@ -406,7 +406,7 @@ def test_a_hostile_journal_or_settings_file_is_refused_by_name(run):
     with pytest.raises(ArtefactError, match=r"data\.json: is nested too deeply"):
         run.load_data()
     run._save("diagnosis.json", b"[1, 2]")
-    with pytest.raises(ArtefactError, match=r"diagnosis\.json: holds a list where an object is expected"):
+    with pytest.raises(ArtefactError, match=r"diagnosis\.json: has a list instead of an object"):
         run.load_diagnosis()
     (run.path / "history.jsonl").write_bytes(b'{"step":1}\n{"step":2}\n')
     assert [(bad.name, bad.why[:6]) for bad in run.check().bad] == [("history.jsonl", "line 1")]

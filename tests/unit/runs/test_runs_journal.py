@@ -126,7 +126,7 @@ def test_the_first_records_are_kept_for_a_resume(journal, tmp_path):
 
 
 def test_missing_records_are_noticed(journal, tmp_path):
-    with pytest.raises(ArtefactError, match="has 4 records where the run has written 5"):
+    with pytest.raises(ArtefactError, match="has 4 records, but the run wrote 5"):
         journal.keep_first(5)
     (tmp_path / "history.jsonl").unlink()
     with pytest.raises(ArtefactError, match=r"history\.jsonl: has 0 records"):

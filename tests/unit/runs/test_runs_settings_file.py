@@ -43,7 +43,7 @@ def test_any_settings_come_back_with_those_the_user_set(values):
 
 def test_each_value_is_listed_with_its_meaning_and_source():
     lines = to_toml(from_flat({"learning_rate": 0.01, "epochs": 7}), ["optimiser.learning_rate"]).splitlines()
-    assert lines[lines.index("learning_rate = 0.01") - 1].endswith("(given by you)")
+    assert lines[lines.index("learning_rate = 0.01") - 1].endswith("(set by you)")
     assert lines[lines.index("epochs = 7") - 1].endswith("(chosen by gnomon)")
     assert lines[lines.index("momentum = 0.9") - 1].endswith("(default)")
     assert lines[lines.index('missing = [""]') - 1].endswith("(default)")

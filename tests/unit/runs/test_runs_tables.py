@@ -39,27 +39,27 @@ def test_what_a_run_saves_is_accepted():
         *((GOOD.drop(name), f"the column {name} is missing") for name in GOOD.columns),
         (GOOD.clear(), "no rows"),
         (column("id", [1.0, 2.0, 3.0]), "column id is of type Float64"),
-        (column("id", ["a", None, "b"]), "column id has gaps"),
+        (column("id", ["a", None, "b"]), "column id has missing values"),
         (column("id", [b"a", b"b", b"c"]), "column id is of type Binary"),
         (column("error", ["0", "1", "0"]), "column error is of type String"),
-        (column("error", [0.0, math.nan, 1.0]), "column error holds"),
-        (column("error", [0.0, math.inf, 1.0]), "column error holds"),
-        (column("error", [0.0, 1e200, 1.0]), "column error holds"),
-        (column("error", [0.0, None, 1.0]), "column error has gaps"),
-        (column("weight", [1.0, -1.0, 1.0]), "column weight holds"),
-        (column("confidence", [1.0, 1.5, 1.0]), "column confidence holds"),
-        (column("confidence", [1.0, math.nan, 1.0]), "column confidence holds"),
+        (column("error", [0.0, math.nan, 1.0]), "column error has"),
+        (column("error", [0.0, math.inf, 1.0]), "column error has"),
+        (column("error", [0.0, 1e200, 1.0]), "column error has"),
+        (column("error", [0.0, None, 1.0]), "column error has missing values"),
+        (column("weight", [1.0, -1.0, 1.0]), "column weight has"),
+        (column("confidence", [1.0, 1.5, 1.0]), "column confidence has"),
+        (column("confidence", [1.0, math.nan, 1.0]), "column confidence has"),
         (column("target", [["a"], ["b"], ["c"]]), "column target is of type List"),
         (column("prediction", [{"a": 1}] * 3), "column prediction is of type Struct"),
         (column("prediction", [date(2026, 1, 1)] * 3), "column prediction is of type Date"),
         (column("tag.t", [1, 2, 3]), "column tag.t is of type Int64"),
         (column("p.cat", ["1", "2", "3"]), "column p.cat is of type String"),
-        (column("p.cat", [0.1, 2.0, 0.1]), "column p.cat holds"),
+        (column("p.cat", [0.1, 2.0, 0.1]), "column p.cat has"),
         (column("own", [[1], [2], [3]]), "column own is of type List"),
     ],
 )
 def test_an_invalid_table_of_predictions_is_refused_by_column(table, told):
-    with pytest.raises(ArtefactError, match=rf"f: is not the table it should be: .*{told}"):
+    with pytest.raises(ArtefactError, match=rf"f: is not a valid table: .*{told}"):
         tables.read_predictions(parquet(table), "f")
 
 
@@ -86,5 +86,5 @@ def test_a_small_file_with_many_rows_is_refused_before_it_is_unpacked():
     )
     data = parquet(many)
     assert len(data) < 200_000
-    with pytest.raises(ArtefactError, match="would unfold to 20,000,000 rows"):
+    with pytest.raises(ArtefactError, match="would unpack to 20,000,000 rows"):
         tables.read_splits(data, "f")

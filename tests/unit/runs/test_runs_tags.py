@@ -14,7 +14,7 @@ import pytest
 
 from gnomon.core.errors import ArtefactError, GnomonError, MachineError
 from gnomon.runs import tags
-from gnomon.runs.tags import MAX_TEXT, Saying, TagStore, is_sound
+from gnomon.runs.tags import MAX_TEXT, TagEvent, TagStore, is_sound
 
 
 @pytest.fixture
@@ -22,29 +22,29 @@ def store(tmp_path):
     return TagStore(tmp_path)
 
 
-def tagged(example: str, tag: str = "dog", value: str = "1") -> Saying:
-    return Saying("dev", example, "tag", tag, value)
+def tagged(example: str, tag: str = "dog", value: str = "1") -> TagEvent:
+    return TagEvent("dev", example, "tag", tag, value)
 
 
 def words(store, split="dev"):
-    return {(one.saying.example, one.saying.kind, one.saying.tag): one.saying.value for one in store.in_force(split)}
+    return {(one.event.example, one.event.kind, one.event.tag): one.event.value for one in store.current(split)}
 
 
 def test_reading_a_missing_file_does_not_create_it(store, tmp_path):
-    assert (store.tags(), store.in_force("dev"), store.since(0)) == ({}, [], (0, []))
+    assert (store.tags(), store.current("dev"), store.since(0)) == ({}, [], (0, []))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_last_event_wins_and_the_history_has_all(store):
-    store.say([tagged("a", value="1")], "ann")
-    store.say([tagged("a", value="0")], "bob")
+    store.record([tagged("a", value="1")], "ann")
+    store.record([tagged("a", value="0")], "bob")
     assert words(store) == {("a", "tag", "dog"): "0"}
     assert [(each["who"], each["value"]) for each in store.history("dev", "a")] == [("ann", "1"), ("bob", "0")]
 
 
 def test_undo_reverts_ones_own_last_event_and_not_that_of_others(store):
-    store.say([tagged("a", value="1")], "ann")
-    store.say([tagged("a", value="0")], "bob")
+    store.record([tagged("a", value="1")], "ann")
+    store.record([tagged("a", value="0")], "bob")
     assert [one.example for one in store.undo("ann")] == ["a"]
     assert words(store) == {("a", "tag", "dog"): "0"}
     store.undo("bob")
@@ -54,8 +54,8 @@ def test_undo_reverts_ones_own_last_event_and_not_that_of_others(store):
 
 
 def test_events_recorded_together_are_undone_together(store):
-    store.say([tagged("a"), tagged("b"), Saying("dev", "c", "look")], "ann")
-    store.say([Saying("dev", "d", "look")], "ann")
+    store.record([tagged("a"), tagged("b"), TagEvent("dev", "c", "look")], "ann")
+    store.record([TagEvent("dev", "d", "look")], "ann")
     store.undo("ann")
     assert {key[0] for key in words(store)} == {"a", "b", "c"}
     store.undo("ann")
@@ -63,26 +63,26 @@ def test_events_recorded_together_are_undone_together(store):
 
 
 def test_undo_of_a_change_brings_back_what_was_before(store):
-    store.say([Saying("dev", "a", "comment", "", "first")], "ann")
-    store.say([Saying("dev", "a", "comment", "", "second")], "ann")
+    store.record([TagEvent("dev", "a", "comment", "", "first")], "ann")
+    store.record([TagEvent("dev", "a", "comment", "", "second")], "ann")
     store.undo("ann")
     assert words(store) == {("a", "comment", ""): "first"}
 
 
 def test_tags_begin_where_they_were_created_and_can_end_and_return(store):
-    store.say([Saying("dev", "a", "look")], "ann")
-    store.say([Saying("", "", "new", "dog")], "ann")
+    store.record([TagEvent("dev", "a", "look")], "ann")
+    store.record([TagEvent("", "", "new", "dog")], "ann")
     assert store.tags() == {"dog": 2}
-    store.say([Saying("", "", "drop", "dog")], "ann")
+    store.record([TagEvent("", "", "drop", "dog")], "ann")
     assert store.tags() == {}
     store.undo("ann")
     assert store.tags() == {"dog": 2}
 
 
 def test_other_readers_get_what_changed_since(store):
-    store.say([tagged("a")], "ann")
+    store.record([tagged("a")], "ann")
     here, _ = store.since(0)
-    store.say([tagged("b")], "bob")
+    store.record([tagged("b")], "bob")
     store.undo("ann")
     newest, changed = store.since(here)
     assert sorted(changed) == [("dev", "a"), ("dev", "b")]
@@ -90,20 +90,20 @@ def test_other_readers_get_what_changed_since(store):
 
 
 def test_splits_do_not_mix(store):
-    store.say([tagged("a"), Saying("train", "a", "look")], "ann")
+    store.record([tagged("a"), TagEvent("train", "a", "look")], "ann")
     assert set(words(store)) == {("a", "tag", "dog")}
     assert set(words(store, "train")) == {("a", "look", "")}
 
 
 def test_any_text_comes_back_unchanged(store):
     odd = ["", "a\0b", "'; DROP TABLE events; --", "\u202eevil", "x" * 300, "\n\t", "😀"]
-    store.say([tagged(one) for one in odd], "ann")
+    store.record([tagged(one) for one in odd], "ann")
     assert {key[0] for key in words(store)} == set(odd)
 
 
 def test_a_text_without_end_is_refused(store):
     with pytest.raises(ValueError, match="2,000 characters"):
-        store.say([Saying("dev", "a", "comment", "", "x" * (MAX_TEXT + 1))], "ann")
+        store.record([TagEvent("dev", "a", "comment", "", "x" * (MAX_TEXT + 1))], "ann")
 
 
 def test_a_file_that_is_not_a_tags_file_is_refused(store, tmp_path):
@@ -123,27 +123,27 @@ def test_a_file_of_a_later_gnomon_is_refused(store, tmp_path):
 def test_a_link_in_its_place_is_refused(store, tmp_path):
     other = tmp_path / "elsewhere"
     other.mkdir()
-    TagStore(other).say([tagged("a")], "ann")
+    TagStore(other).record([tagged("a")], "ann")
     (tmp_path / "tags.sqlite").symlink_to(other / "tags.sqlite")
     with pytest.raises(GnomonError, match="link"):
-        store.say([tagged("b")], "ann")
+        store.record([tagged("b")], "ann")
 
 
 def test_a_file_that_vanishes_is_missed_and_one_put_back_is_used(store, tmp_path):
-    store.say([tagged("a")], "ann")
+    store.record([tagged("a")], "ann")
     for path in tmp_path.glob("tags.sqlite*"):
         path.rename(path.with_name("kept-" + path.name))
-    with pytest.raises(MachineError, match="is gone"):
-        store.say([tagged("b")], "ann")
+    with pytest.raises(MachineError, match="has disappeared"):
+        store.record([tagged("b")], "ann")
     for path in tmp_path.glob("kept-*"):
         path.rename(path.with_name(path.name.removeprefix("kept-")))
-    store.say([tagged("c")], "ann")
+    store.record([tagged("c")], "ann")
     assert {key[0] for key in words(store)} == {"a", "c"}
 
 
 def test_an_undo_that_meets_another_writer_waits_for_it(store, tmp_path):
     # a transaction that reads first and then wants to write fails at once, however long it may wait for a lock
-    store.say([tagged("a")], "ann")
+    store.record([tagged("a")], "ann")
     other = sqlite3.connect(tmp_path / "tags.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     other.execute("INSERT INTO events (batch, at, who, split, example, kind, tag, value) "
@@ -157,11 +157,11 @@ def test_an_undo_that_meets_another_writer_waits_for_it(store, tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import TagEvent, TagStore
 folder, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = TagStore(folder)
 for number in range(count):
-    store.say([Saying("dev", f"{who} {number}", "tag", "dog", "1")], who)
+    store.record([TagEvent("dev", f"{who} {number}", "tag", "dog", "1")], who)
 """
 
 
@@ -200,7 +200,7 @@ def test_a_killed_writer_leaves_an_intact_file_with_all_it_had_acknowledged(tmp_
 # --- files that are none of ours --------------------------------------------------------------------------------------
 def spoilt(folder, *statements):
     """A file of tags after somebody else's program was at it."""
-    TagStore(folder).say([tagged("a")], "ann")
+    TagStore(folder).record([tagged("a")], "ann")
     with closing(sqlite3.connect(folder / "tags.sqlite")) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -230,7 +230,7 @@ CELLS = ["tag = x'ff00'", "value = x'ff'", "value = CAST(x'ff80' AS TEXT)", "exa
 @pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
 def test_a_file_that_holds_more_than_our_table_is_refused_before_it_runs_anything(tmp_path, statements):
     store, start = spoilt(tmp_path, *statements), time.monotonic()
-    for use in (store.tags, lambda: store.in_force("dev"), lambda: store.say([tagged("b")], "ann"),
+    for use in (store.tags, lambda: store.current("dev"), lambda: store.record([tagged("b")], "ann"),
                 lambda: store.undo("ann")):  # fmt: skip
         with pytest.raises(ArtefactError, match=r"is not a file of tags \(.*\)") as told:
             use()
@@ -242,7 +242,7 @@ def test_a_file_that_holds_more_than_our_table_is_refused_before_it_runs_anythin
 def test_a_cell_of_another_type_or_size_is_named_and_not_shown(tmp_path, cell):
     store = spoilt(tmp_path, f"UPDATE events SET {cell}")
     with pytest.raises(ArtefactError, match=r"is not a file of tags \("):
-        store.in_force("dev")
+        store.current("dev")
     with pytest.raises(ArtefactError, match=r"is not a file of tags \("):
         store.since(0), store.history("dev", "a")
 
@@ -264,7 +264,7 @@ def test_work_that_does_not_finish_is_ended(tmp_path, monkeypatch):
 
 def test_connections_are_closed_with_the_store_and_as_many_as_threads_at_once_before(tmp_path):
     store = TagStore(tmp_path)
-    threads = [threading.Thread(target=store.say, args=([tagged(str(n))], "ann")) for n in range(20)]
+    threads = [threading.Thread(target=store.record, args=([tagged(str(n))], "ann")) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

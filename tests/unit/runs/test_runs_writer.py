@@ -229,7 +229,7 @@ def test_an_unknown_fault_still_says_what_to_do(tmp_path, monkeypatch):
     fail(monkeypatch, "open", errno.ENXIO)
     with pytest.raises(MachineError) as told:
         writer.write_bytes(tmp_path / "a", b"x")
-    assert told.value.fix.startswith("look at what is at that path")
+    assert told.value.fix.startswith("check what is at that path")
 
 
 def test_a_second_io_error_is_reported(tmp_path, monkeypatch):

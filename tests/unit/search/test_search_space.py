@@ -110,19 +110,19 @@ def test_choices_are_written_with_commas_or_bars():
     [
         (
             {"learning_rate": "1e-1..1e-4"},
-            r"it does not rise. Fix: give the smaller end first: learning_rate=1e-4..1e-1",
+            r"its first end must be below its second. Fix: give the smaller end first: learning_rate=1e-4..1e-1",
         ),
-        ({"weight_decay": "0..0.1"}, r"drawn on a log scale, which has no 0. Fix: begin the range above 0"),
+        ({"weight_decay": "0..0.1"}, r"its scale is logarithmic, and must not reach 0. Fix: begin the range above 0"),
         (
             {"learning_rate": "small..0.1"},
-            r"'small' is no number. Fix: write it as low..high: learning_rate=1e-4..1e-1",
+            r"'small' is not a number. Fix: write it as low..high: learning_rate=1e-4..1e-1",
         ),
         ({"dropout": "0..1.5"}, r"regularise.dropout=1.5 cannot be used"),
-        ({"batch_size": "9..15"}, r"holds no power of two"),
-        ({"layers": "0..2"}, r"whole numbers from 1 on"),
+        ({"batch_size": "9..15"}, r"contains no power of two"),
+        ({"layers": "0..2"}, r"whole number from 1 up"),
         ({"seed": "1..5"}, r"seed is the same for all trials"),
-        ({"schedule": "cosine,cosine"}, r"leaves nothing to choose"),
-        ({"schedule": "a..b"}, r"is no number"),
+        ({"schedule": "cosine,cosine"}, r"leaves only one choice"),
+        ({"schedule": "a..b"}, r"is not a number"),
         ({"learning_rat": "1e-4..1e-1"}, r"did you mean optimiser.learning_rate"),
     ],
 )

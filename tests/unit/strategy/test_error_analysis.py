@@ -31,13 +31,13 @@ def errors(count: int, wrong: int) -> Errors:
     return Errors((np.arange(count) < wrong).astype(float), float(count), wrong / count)
 
 
-def tag(name: str, tagged, looked=None, count: int = 1000) -> Tag:
+def tag(name: str, tagged, reviewed=None, count: int = 1000) -> Tag:
     rows = np.zeros(count, dtype=bool)
     rows[list(tagged)] = True
     known = np.ones(count, dtype=bool)
-    if looked is not None:
+    if reviewed is not None:
         known[:] = False
-        known[list(looked)] = True
+        known[list(reviewed)] = True
     return Tag(name, "yours", rows, known)
 
 
@@ -48,7 +48,7 @@ def test_five_dogs_of_a_hundred_errors_leave_nine_and_a_half_of_ten_percent_and_
     assert found.share.value == pytest.approx(dogs / 100)
     assert found.ceiling.value == pytest.approx(0.1 - left)
     assert found.left.value == pytest.approx(left)
-    assert (found.tagged, found.looked, found.errors) == (dogs, 100, 100)
+    assert (found.tagged, found.reviewed, found.errors) == (dogs, 100, 100)
 
 
 def test_reviewing_all_errors_leaves_no_uncertainty_about_this_split():
@@ -67,21 +67,21 @@ def test_a_sample_has_wilsons_interval_with_the_finite_population_correction():
 
 
 def test_the_ends_of_the_ceiling_are_those_of_the_share_times_the_error():
-    found = share_of_errors(errors(1000, 100), tag("dog", range(8), looked=range(20)))
+    found = share_of_errors(errors(1000, 100), tag("dog", range(8), reviewed=range(20)))
     assert found.ceiling.low == pytest.approx(0.1 * found.share.low)
     assert found.left.high == pytest.approx(0.1 * (1 - found.share.low))
 
 
 def test_a_tag_added_midway_counts_only_rows_reviewed_since():
-    found = share_of_errors(errors(1000, 100), tag("dog", [0, 30, 31], looked=range(30, 40)))
-    assert (found.tagged, found.looked) == (2, 10)
+    found = share_of_errors(errors(1000, 100), tag("dog", [0, 30, 31], reviewed=range(30, 40)))
+    assert (found.tagged, found.reviewed) == (2, 10)
     assert found.share.value == pytest.approx(0.2)
 
 
 def test_a_tag_nobody_reviewed_has_no_share():
-    assert shares_of_errors(errors(1000, 100), [tag("dog", [], looked=[])]) == ()
+    assert shares_of_errors(errors(1000, 100), [tag("dog", [], reviewed=[])]) == ()
     with pytest.raises(ValueError, match="no error was reviewed"):
-        share_of_errors(errors(1000, 100), tag("dog", [], looked=[500]))
+        share_of_errors(errors(1000, 100), tag("dog", [], reviewed=[500]))
 
 
 def test_overlapping_tags_remove_their_union_not_their_sum():
@@ -91,8 +91,8 @@ def test_overlapping_tags_remove_their_union_not_their_sum():
 
 
 def test_a_union_knows_only_rows_that_each_tag_knows():
-    both = union([tag("dog", [1], looked=range(10)), tag("blurred", [1, 20], looked=range(5, 30))])
-    assert int(both.looked.sum()) == 5
+    both = union([tag("dog", [1], reviewed=range(10)), tag("blurred", [1, 20], reviewed=range(5, 30))])
+    assert int(both.reviewed.sum()) == 5
     assert int(both.tagged.sum()) == 0
 
 
@@ -141,18 +141,18 @@ def test_errors_of_one_group_count_as_one():
 
 def test_rows_out_of_the_random_order_are_counted():
     order = np.arange(100)
-    looked = np.zeros(100, dtype=bool)
-    looked[:30] = True
-    assert chosen_by_hand(order, looked) == 0
-    looked[80:95] = True
-    assert chosen_by_hand(order, looked) == 15
+    reviewed = np.zeros(100, dtype=bool)
+    reviewed[:30] = True
+    assert chosen_by_hand(order, reviewed) == 0
+    reviewed[80:95] = True
+    assert chosen_by_hand(order, reviewed) == 15
 
 
 @given(st.integers(1, 60), st.data())
-def test_an_interval_contains_its_share_and_narrows_to_zero_width(num_looked, data):
-    tagged = np.array(data.draw(st.lists(st.booleans(), min_size=num_looked, max_size=num_looked)))
-    some = sampled_share(np.ones(num_looked), tagged, population=2 * num_looked)
-    every = sampled_share(np.ones(num_looked), tagged, population=num_looked)
+def test_an_interval_contains_its_share_and_narrows_to_zero_width(num_reviewed, data):
+    tagged = np.array(data.draw(st.lists(st.booleans(), min_size=num_reviewed, max_size=num_reviewed)))
+    some = sampled_share(np.ones(num_reviewed), tagged, population=2 * num_reviewed)
+    every = sampled_share(np.ones(num_reviewed), tagged, population=num_reviewed)
     assert 0 <= some.low <= some.value <= some.high <= 1
     assert every.low == every.high == pytest.approx(tagged.mean())
 

@@ -30,8 +30,8 @@ ROWS = [("cat", "dog", 0.95), ("cat", "dog", 0.6), ("dog", "cat", 0.7), ("dog", 
 
 
 def test_pairs_seen_twice_are_tags_and_chance_ones_are_not():
-    assert found(ROWS)["cat taken for dog"] == [0, 1]
-    assert "dog taken for cat" not in found(ROWS)
+    assert found(ROWS)["cat predicted as dog"] == [0, 1]
+    assert "dog predicted as cat" not in found(ROWS)
 
 
 def test_only_wrong_answers_are_confident_mistakes():
@@ -129,7 +129,7 @@ def test_missing_rare_and_outlying_rows_are_tagged_and_ordinary_ones_not():
 def test_a_row_nobody_reviewed_has_unknown_tags():
     usual = [{"size": float(x)} for x in range(100)]
     (tag,) = error_tags.from_rows(table(ROWS), np.array([0]), [{"size": None}], usual)
-    assert tag.looked.tolist() == [True, False, False, False, False]
+    assert tag.reviewed.tolist() == [True, False, False, False, False]
 
 
 def test_a_column_of_unique_names_has_no_rare_categories():

@@ -119,7 +119,7 @@ def test_the_order_of_changes_does_not_matter():
 
 
 def test_the_page_lists_every_step_and_its_outcome():
-    text = page(DIARY, "How it came about")
+    text = page(DIARY, "How it was improved")
     for entry in DIARY:
         assert entry.text in text
     assert "| 0:05 | kept | more dropout was tried |" in text

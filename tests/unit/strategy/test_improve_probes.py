@@ -76,7 +76,7 @@ def test_a_flat_curve_with_a_low_train_error_only_adds_a_note():
     assert not more_data_is_useless(learnt)
     found = apply_probes(variance_diagnosis(), learnt)
     assert not any("data" in one.action for one in found.advice)
-    assert any(note.startswith("more data gives little") for note in found.notes)
+    assert any(note.startswith("more data gains little") for note in found.notes)
 
 
 def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():

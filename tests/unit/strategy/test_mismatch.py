@@ -14,8 +14,8 @@ from gnomon.metrics.ranking import area, auc
 from gnomon.strategy.appearance import Appearance, of_pictures, of_rows, of_texts
 from gnomon.strategy.diagnosis import Diagnosis, Gap, Verdict
 from gnomon.strategy.mismatch import (
+    effect,
     extra_error_where_dev_like,
-    felt,
     shifted_columns,
     shifted_tags,
     two_sample,
@@ -175,35 +175,35 @@ def shifted():
 
 def test_a_shift_without_an_error_gap_is_harmless():
     gap = Gap("data mismatch", "train_dev", "dev", 0.001, -0.004, 0.006, False, 0.01)
-    found = felt(shifted(), ladder((gap,)), None)
-    assert found.is_felt is False
+    found = effect(shifted(), ladder((gap,)), None)
+    assert found.is_harmful is False
     assert found.text.startswith("The shift is harmless so far")
 
 
 def test_a_shift_with_an_error_gap_hurts():
     gap = Gap("data mismatch", "train_dev", "dev", 0.08, 0.05, 0.11, True, 0.01)
-    found = felt(shifted(), ladder((gap,)), None)
-    assert found.is_felt is True
+    found = effect(shifted(), ladder((gap,)), None)
+    assert found.is_harmful is True
     assert "from train-dev to dev the error rises by 8.0 points [5.0, 11.0]" in found.text
 
 
 def test_a_gap_of_unknown_size_leaves_the_effect_open():
     gap = Gap("data mismatch", "train_dev", "dev", 0.02, -0.01, 0.05, False, 0.01)
-    assert felt(shifted(), ladder((gap,)), None).is_felt is None
+    assert effect(shifted(), ladder((gap,)), None).is_harmful is None
 
 
 def test_without_train_dev_the_less_train_like_half_of_dev_decides():
     shift = shifted()
     rng = np.random.default_rng(1)
     hard = (rng.random(200) < np.where(shift.dev_scores > np.median(shift.dev_scores), 0.5, 0.1)).astype(float)
-    assert felt(shift, ladder(), hard).is_felt is True
-    assert felt(shift, ladder(), None).is_felt is None
+    assert effect(shift, ladder(), hard).is_harmful is True
+    assert effect(shift, ladder(), None).is_harmful is None
 
 
 def test_without_a_shift_there_is_no_effect():
     rng = np.random.default_rng(3)
     same = two_sample(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)))
-    assert "look alike" in felt(same, ladder(), None).text
+    assert "look alike" in effect(same, ladder(), None).text
 
 
 def test_the_difference_of_the_halves_equals_scipys():

@@ -58,14 +58,14 @@ def test_an_insignificant_difference_comes_with_the_examples_needed():
     found = paired_test(first, second)
     assert not found.is_significant()
     # by hand: ((1.96 sqrt(0.02) + 0.8416 sqrt(0.02 - 0.004^2)) / 0.004)^2 = 9,809, and 1 / 0.004 for the exact test
-    assert found.examples_to_tell == pytest.approx(9_809 + 250, abs=2)
+    assert found.examples_to_confirm == pytest.approx(9_809 + 250, abs=2)
     assert "do not differ significantly on these 1,000 examples" in in_words(found, "A", "B", SHARE)
     assert "would take about 10,000 examples to confirm" in in_words(found, "A", "B", SHARE)
 
 
 def test_models_with_equal_errors_need_no_number():
     found = paired_test(*pair(7, 7, 100))
-    assert found.examples_to_tell is None
+    assert found.examples_to_confirm is None
     assert "their errors are equal" in in_words(found, "A", "B", SHARE)
 
 

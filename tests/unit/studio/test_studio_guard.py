@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from gnomon.core.errors import UsageError
-from gnomon.studio.guard import PUBLIC, Doorkeeper, host_names
+from gnomon.studio.guard import PUBLIC, Sessions, host_names
 from gnomon.studio.serve import open_studio
 
 OWN = "http://127.0.0.1:8765"
@@ -48,9 +48,9 @@ def test_the_routes_are_these(client):
     assert {path for path, _ in routes(client)} == {
         "/", "/healthz", "/login", "/enter", "/links", "/static/{name}", "/compare", "/runs/{name}",
         "/runs/{name}/live", "/runs/{name}/errors/{split}", "/runs/{name}/errors/{split}/changes",
-        "/runs/{name}/errors/{split}/say", "/runs/{name}/errors/{split}/undo", "/runs/{name}/errors/{split}/tags",
+        "/runs/{name}/errors/{split}/record", "/runs/{name}/errors/{split}/undo", "/runs/{name}/errors/{split}/tags",
         "/runs/{name}/examples/{split}/{position}", "/runs/{name}/pictures/{split}/{position}.png",
-        "/runs/{name}/sheet-{split}.csv", "/runs/{name}/labels/{split}", "/runs/{name}/labels/{split}/say",
+        "/runs/{name}/sheet-{split}.csv", "/runs/{name}/labels/{split}", "/runs/{name}/labels/{split}/record",
         "/runs/{name}/labels/{split}/undo", "/runs/{name}/nudge",
     }  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_no_page_has_a_script_or_style_of_its_own(client, place):
 
 
 def test_a_launch_link_works_for_one_browser_once(client):
-    token = client.doorkeeper.new_token()
+    token = client.sessions.new_token()
     status, headers, body = client.ask(f"/enter?token={token}", cookie=None)
     assert status == 200
     assert "HttpOnly" in headers["set-cookie"]
@@ -132,13 +132,13 @@ def test_a_second_browser_gets_a_link_of_its_own(client):
 
 
 def test_ten_thousand_guesses_open_nothing():
-    doorkeeper = Doorkeeper()
-    token = doorkeeper.new_token()
+    sessions = Sessions()
+    token = sessions.new_token()
     assert len(token) >= 43  # 256 bits in base64
     assert not any(
-        doorkeeper.enter(f"{token[:-4]}{guess:04d}") for guess in range(10_000) if f"{guess:04d}" != token[-4:]
+        sessions.enter(f"{token[:-4]}{guess:04d}") for guess in range(10_000) if f"{guess:04d}" != token[-4:]
     )
-    assert doorkeeper.enter(token)
+    assert sessions.enter(token)
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(client, place):
@@ -159,5 +159,5 @@ def test_an_address_reachable_by_others_is_refused(host, tmp_path):
 
 
 def test_listening_on_all_addresses_is_always_refused(tmp_path):
-    with pytest.raises(UsageError, match="every address at once"):
+    with pytest.raises(UsageError, match="all addresses at once"):
         open_studio([tmp_path], host="0.0.0.0", knows=True)

@@ -55,7 +55,7 @@ def test_the_list_is_filtered_sorted_and_grouped(client, tmp_path):
 
 def test_a_run_shows_its_ladder_matrix_settings_and_curves(client, place):
     page = body(client, place)
-    for words in ("Where the error comes from", "What is taken for what", "How it learned", "stop.epochs", "<svg"):
+    for words in ("Where the error comes from", "Confusion matrix", "Training curves", "stop.epochs", "<svg"):
         assert words in page
     assert f"{place}/errors/dev?target=cat&amp;prediction=dog" in page
 
@@ -79,7 +79,7 @@ def test_the_sheet_shows_errors_with_label_and_prediction(client, place):
 
 def test_a_sheet_whose_data_is_gone_says_so_and_shows_the_rest(client, place):
     name = place.rpartition("/")[2]
-    assert not client.library.run(name).looked("dev").wait(60)
+    assert not client.library.run(name).examples("dev").wait(60)
     page = body(client, f"{place}/errors/dev")
     assert "The examples cannot be shown" in page
     assert page.count("<article") == 30
@@ -94,7 +94,7 @@ def test_a_tag_is_created_set_counted_undone_and_kept(client, place, planted, tm
     assert posted(client, f"{where}/tags", {"name": "dog"})[0] == 200
     first = int(re.search(r'data-position="(\d+)"', body(client, where))[1])
     status, answer = posted(
-        client, f"{where}/say", {"sayings": [{"position": first, "kind": "tag", "tag": "dog", "value": "1"}]}
+        client, f"{where}/record", {"events": [{"position": first, "kind": "tag", "tag": "dog", "value": "1"}]}
     )
     assert status == 200
     assert "dog" in answer["cards"][str(first)]
@@ -107,14 +107,14 @@ def test_a_tag_is_created_set_counted_undone_and_kept(client, place, planted, tm
 
 NONSENSE = [
     {},
-    {"sayings": []},
-    {"sayings": [{"position": -1, "kind": "look"}]},
-    {"sayings": [{"position": 10**9, "kind": "look"}]},
-    {"sayings": [{"position": "1", "kind": "look"}]},
-    {"sayings": [{"position": 1, "kind": "new", "tag": "x"}]},
-    {"sayings": [{"position": 1, "kind": "tag", "tag": "nobody made it", "value": "1"}]},
-    {"sayings": [{"position": 1, "kind": "comment", "value": "x" * 3000}]},
-    {"sayings": [{"position": 1, "kind": "look", "who": "me"}]},
+    {"events": []},
+    {"events": [{"position": -1, "kind": "look"}]},
+    {"events": [{"position": 10**9, "kind": "look"}]},
+    {"events": [{"position": "1", "kind": "look"}]},
+    {"events": [{"position": 1, "kind": "new", "tag": "x"}]},
+    {"events": [{"position": 1, "kind": "tag", "tag": "nobody made it", "value": "1"}]},
+    {"events": [{"position": 1, "kind": "comment", "value": "x" * 3000}]},
+    {"events": [{"position": 1, "kind": "look", "who": "me"}]},
     [],
     "x",
     None,
@@ -123,7 +123,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("wrong", NONSENSE)
 def test_invalid_requests_are_refused_and_not_written(client, place, planted, wrong):
-    status, _, _ = client.ask(f"{place}/errors/dev/say", "POST", json.dumps(wrong).encode())
+    status, _, _ = client.ask(f"{place}/errors/dev/record", "POST", json.dumps(wrong).encode())
     assert status in (404, 422)
     assert not (planted.path / "tags.sqlite").exists()
 
@@ -134,8 +134,8 @@ def test_a_tag_of_a_name_that_is_taken_is_refused(client, place):
 
 
 def test_an_example_shows_its_whole_tag_history(client, place):
-    say = f"{place}/errors/dev/say"
-    posted(client, say, {"sayings": [{"position": 3, "kind": "comment", "value": "is a fox"}]})
+    say = f"{place}/errors/dev/record"
+    posted(client, say, {"events": [{"position": 3, "kind": "comment", "value": "is a fox"}]})
     posted(client, f"{place}/errors/dev/undo", {})
     page = body(client, f"{place}/examples/dev/3")
     assert "is a fox" in page
@@ -145,14 +145,14 @@ def test_an_example_shows_its_whole_tag_history(client, place):
 def test_every_tag_except_the_total_links_to_its_examples(client, place):
     for name in ("dog", "blurred"):
         posted(client, f"{place}/errors/dev/tags", {"name": name})
-    sayings = [{"position": 3, "kind": "tag", "tag": name, "value": "1"} for name in ("dog", "blurred", "label wrong")]
-    assert posted(client, f"{place}/errors/dev/say", {"sayings": sayings})[0] == 200
+    events = [{"position": 3, "kind": "tag", "tag": name, "value": "1"} for name in ("dog", "blurred", "label wrong")]
+    assert posted(client, f"{place}/errors/dev/record", {"events": events})[0] == 200
     page = body(client, f"{place}/errors/dev?show=all")
-    assert page.count("yours together") == 0  # example 3 is right: no error was looked at yet
+    assert page.count("all of your tags") == 0  # example 3 is right: no error was looked at yet
     wrong = int(re.search(r'data-position="(\d+)"', body(client, f"{place}/errors/dev"))[1])
-    sayings = [{**one, "position": wrong} for one in sayings]
-    answer = posted(client, f"{place}/errors/dev/say", {"sayings": sayings})[1]
-    assert "yours together" in answer["counts"]
+    events = [{**one, "position": wrong} for one in events]
+    answer = posted(client, f"{place}/errors/dev/record", {"events": events})[1]
+    assert "all of your tags" in answer["counts"]
     links = [one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*tag=[^"]*)"', answer["counts"])]
     assert len(links) == 3
     assert all(body(client, link).count("<article") == 1 for link in links)
@@ -179,7 +179,7 @@ def test_two_runs_show_what_was_fixed_and_broken(client, planted, place, tmp_pat
 def test_runs_on_other_data_are_marked_as_not_comparable(client, planted, tmp_path):
     other = samples.plant(tmp_path / "runs", samples.predictions(50, 5, ids=[f"z{i}" for i in range(50)]), name="other")
     page = body(client, f"/compare?run={samples.run_id(planted.path)}&run={samples.run_id(other.path)}")
-    assert "no example of one is an example of the other" in page
+    assert "they have no examples in common" in page
 
 
 def test_csv_has_one_row_per_error_and_one_column_per_tag(client, place):
@@ -229,7 +229,7 @@ def test_a_missing_run_gets_a_friendly_page_the_same_for_all(client, place, plan
     assert b"moved or deleted" in gone
     assert client.ask("/runs/never", headers=page)[2] == gone
     assert client.ask(f"{place}/errors/dev", headers=page)[2] == gone
-    assert client.ask(f"{place}/errors/dev/say", "POST", b'{"sayings": [{"position": 1, "kind": "look"}]}')[0] == 404
+    assert client.ask(f"{place}/errors/dev/record", "POST", b'{"events": [{"position": 1, "kind": "look"}]}')[0] == 404
 
 
 def test_a_re_evaluated_run_is_shown_anew(client, place, planted):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnomon.runs.tags import Saying, TagStore
+from gnomon.runs.tags import TagEvent, TagStore
 from gnomon.studio.sheets import Filter, LiveSheet
 from gnomon.workflow.sheet import open_sheet
 
@@ -15,8 +15,8 @@ def live(planted):
     return LiveSheet(open_sheet(planted), TagStore(planted.path))
 
 
-def say(live, positions, tag="dog", value="1", who="ann"):
-    live.say([Saying("dev", live.sheet.ids[p], "tag", tag, value) for p in positions], who)
+def record(live, positions, tag="dog", value="1", who="ann"):
+    live.record([TagEvent("dev", live.sheet.ids[p], "tag", tag, value) for p in positions], who)
 
 
 def share(live, name):
@@ -47,21 +47,21 @@ def test_each_filter_shows_what_it_says(live):
 
 
 def test_a_filter_by_tag_includes_human_and_automatic_tags(live):
-    live.say([Saying("", "", "new", "dog")], "ann")
+    live.record([TagEvent("", "", "new", "dog")], "ann")
     first = live.positions(Filter())[:3]
-    say(live, first)
+    record(live, first)
     assert sorted(live.positions(Filter(tags=("dog",)))) == sorted(first)
     assert set(live.sheet.table["tag.camera"].gather(live.positions(Filter(tags=("camera: phone",))))) == {"phone"}
     assert len(live.positions(Filter(tags=("nobody made this",)))) == 0
 
 
 def test_counts_move_as_one_tags(live):
-    live.say([Saying("", "", "new", "dog")], "ann")
+    live.record([TagEvent("", "", "new", "dog")], "ann")
     order = live.positions(Filter())
-    say(live, order[:2])
-    live.say([Saying("dev", live.sheet.ids[p], "look") for p in order[2:10]], "ann")
+    record(live, order[:2])
+    live.record([TagEvent("dev", live.sheet.ids[p], "look") for p in order[2:10]], "ann")
     found = share(live, "dog")
-    assert (found.tagged, found.looked, found.errors) == (2, 10, 30)
+    assert (found.tagged, found.reviewed, found.errors) == (2, 10, 30)
     assert found.share.value == pytest.approx(0.2)
     assert found.left.value == pytest.approx(0.08)  # of the 10 % planted
     assert found.share.low < 0.2 < found.share.high
@@ -69,20 +69,20 @@ def test_counts_move_as_one_tags(live):
 
 def test_rows_reviewed_before_a_tag_began_are_not_reviewed_for_it(live):
     order = live.positions(Filter())
-    live.say([Saying("dev", live.sheet.ids[p], "look") for p in order[:10]], "ann")
-    live.say([Saying("", "", "new", "dog")], "ann")
+    live.record([TagEvent("dev", live.sheet.ids[p], "look") for p in order[:10]], "ann")
+    live.record([TagEvent("", "", "new", "dog")], "ann")
     assert live.counts().not_yet == ("dog",)
-    say(live, order[10:11])
-    assert share(live, "dog").looked == 1
-    assert share(live, "label wrong").looked == 11
+    record(live, order[10:11])
+    assert share(live, "dog").reviewed == 1
+    assert share(live, "label wrong").reviewed == 11
 
 
 def test_undo_restores_the_counts(live):
-    live.say([Saying("", "", "new", "dog")], "ann")
+    live.record([TagEvent("", "", "new", "dog")], "ann")
     order = live.positions(Filter())
-    say(live, order[:3])
+    record(live, order[:3])
     before = share(live, "dog")
-    say(live, order[3:4])
+    record(live, order[3:4])
     assert live.undo("ann") == [order[3]]
     assert share(live, "dog") == before
 
@@ -90,24 +90,24 @@ def test_undo_restores_the_counts(live):
 def test_two_people_tagging_the_same_sheet_see_each_other(live, planted):
     other = LiveSheet(open_sheet(planted), TagStore(planted.path))
     here = other.seq
-    live.say([Saying("", "", "new", "dog")], "ann")
+    live.record([TagEvent("", "", "new", "dog")], "ann")
     position = int(live.positions(Filter())[0])
-    say(live, [position])
+    record(live, [position])
     other.refresh()
     assert other.changed_since(here) == [position]
     assert other.rows([position])[0].mine == ("dog",)
-    say(other, [position], value="0", who="bob")
+    record(other, [position], value="0", who="bob")
     live.refresh()
     assert live.rows([position])[0].mine == ()
 
 
 def test_keys_are_given_to_tags_in_order_of_creation(live):
-    live.say([Saying("", "", "new", name) for name in ("dog", "blurred")], "ann")
+    live.record([TagEvent("", "", "new", name) for name in ("dog", "blurred")], "ann")
     assert live.keys == {"dog": "1", "blurred": "2", "label wrong": "w"}
 
 
 def test_no_two_tags_share_a_key_and_none_has_a_reserved_key(live):
-    live.say([Saying("", "", "new", f"tag {number}") for number in range(40)], "ann")
+    live.record([TagEvent("", "", "new", f"tag {number}") for number in range(40)], "ann")
     assert live.keys["tag 9"] == "0"
     assert len(set(live.keys.values())) == len(live.keys)
     assert not set(live.keys.values()) & set("cgjknux /?[]")

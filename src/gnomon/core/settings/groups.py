@@ -69,7 +69,7 @@ class DataSettings(Group):
     )
     encoding: str | None = setting(None, "text encoding of tables, if the detected one is wrong", Knob(needs=COLUMNS))
     decimal: Literal[".", ","] | None = setting(
-        None, "decimal mark of numbers in text tables, if it is not clear", Knob(needs=COLUMNS)
+        None, "decimal mark of numbers in text tables, if it is ambiguous", Knob(needs=COLUMNS)
     )
     missing: Names = setting(
         ("",), "cells that mean unknown; only empty cells by default (NA may be a name)", Knob(needs=COLUMNS)
@@ -115,7 +115,7 @@ class ModelSettings(OpenGroup):
 
     name: str | None = setting(
         None,
-        "model (gnomon models lists them)",
+        "the model; gnomon models lists them all",
         Knob(
             FIT_TRAIN,
             steps=(
@@ -460,18 +460,18 @@ class MachineSettings(Group):
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to compute")
     threads: Threads | None = setting(
         None,
-        "CPU threads: a number (default: by the size of a step and the cores), or adaptive: also by the load, which "
-        "does not repeat bit for bit",
+        "CPU threads: a number (default: by the size of a step and the cores), or adaptive: also by the load of "
+        "the machine, but then a run does not repeat bit for bit",
     )
     allocator: Literal["system", "keep"] | None = setting(
         None,
-        "keep: keep freed memory for the whole process (faster convnets, more memory), as the command line does; "
-        "system: return it, as a library call does",
+        "keep: the process keeps freed memory (faster convnets, more memory; default of the command line); "
+        "system: it returns it (default in Python)",
     )
     micro_batch: int | None = setting(
         None,
-        "examples of a batch that are in memory at a time (all, or as many as fit): the same step more slowly, but for "
-        "batch norm, which measures them",
+        "examples of a batch in memory at a time (default: all, or as many as fit): slower, and the same step unless "
+        "there is batch norm, which uses the statistics of each part",
         ge=1,
         le=MOST,
     )
@@ -501,7 +501,7 @@ def _by_name(value: Any) -> Any:
 class Settings(Group):
     """All settings of a run."""
 
-    seed: int = setting(0, "the one seed of the run", ge=0, le=2**63 - 1)
+    seed: int = setting(0, "seed of everything random in the run", ge=0, le=2**63 - 1)
     run_name: str | None = setting(None, "name of the run folder, after the time (default: the data's name)")
     runs_folder: str = setting("runs", "where run folders are created", min_length=1)
     task: Annotated[TaskSettings, BeforeValidator(_by_name)] = TaskSettings()

@@ -85,7 +85,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
         large = np.flatnonzero(np.abs(targets) > LARGEST_CLASS)
         if len(large):
             raise DataError(
-                f"the target of picture {large[0]} is {targets[large[0]]:g}, which is no class.",
+                f"the target of picture {large[0]} is {targets[large[0]]:g}, which is not a class.",
                 where=origin,
                 fix="give whole numbers or names as targets.",
             )
@@ -93,7 +93,7 @@ def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, 
     if class_names and targets.dtype.kind in "iu":
         return named(targets, class_names, origin)
     if targets.dtype.kind == "b":
-        return [str(target).lower() for target in targets.tolist()]  # as tables write truths
+        return [str(target).lower() for target in targets.tolist()]  # as tables write booleans
     if targets.dtype.kind == "O":
         _refuse_missing(np.array([target is None or target != target for target in targets]), origin)
     return [str(target) for target in targets.tolist()]

@@ -21,7 +21,7 @@ from gnomon.data.tables.raw import (
     RawTable,
     is_binary,
     quoted,
-    refuse_strangers,
+    refuse_other_formats,
 )
 
 SAMPLE_BYTES = 2**18  # of the start, for finding separator and header
@@ -79,7 +79,7 @@ def find_dialect(raw: RawTable, settings: DataSettings) -> Dialect:
         if not raw.path.name.lower().endswith(".gz"):
             notes = (f"{raw.shown} is compressed with gzip, whatever its name says.",)
         head = next(raw.pieces(4096, is_gzip=True), b"")
-    refuse_strangers(raw, head)
+    refuse_other_formats(raw, head)
     if head.startswith(PARQUET_MAGIC):
         raise raw.bad("is a Parquet file inside gzip.", fix="unpack it first (gunzip).")
     dialect = _with_encoding(

@@ -16,7 +16,7 @@ from gnomon.data.tables.raw import quoted
 from gnomon.data.tables.rows import check_names
 
 # What the libraries raise on columns that polars does not support. Its own panics are not Exceptions.
-_NOT_TAKEN = (
+_UNSUPPORTED = (
     TypeError, ValueError, ArithmeticError, NotImplementedError,
     pl.exceptions.PolarsError, pl.exceptions.PanicException,
 )  # fmt: skip
@@ -42,8 +42,8 @@ def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
         found = pl.DataFrame(frame)
     except ImportError as error:
         raise MachineError(f"{origin} cannot be read: {error}.", fix="pip install pyarrow") from None
-    except _NOT_TAKEN as error:
-        raise _which_is_not_taken(frame, error, origin) from None
+    except _UNSUPPORTED as error:
+        raise _unsupported_column(frame, error, origin) from None
     kept = [name for name in found.columns if name not in index]
     if len(kept) < found.width:
         notes.append(index_note(origin, [name for name in found.columns if name in index]))
@@ -95,12 +95,12 @@ def _plain_pandas(frame: Any, origin: str, notes: list[str]) -> Any:
     return frame
 
 
-def _which_is_not_taken(frame: Any, error: BaseException, origin: str) -> DataError:
+def _unsupported_column(frame: Any, error: BaseException, origin: str) -> DataError:
     """The error naming the first column that cannot be converted."""
     for name in getattr(frame, "columns", ()) if hasattr(frame, "iloc") else ():
         try:
             pl.DataFrame(frame[[name]])
-        except _NOT_TAKEN as one:
+        except _UNSUPPORTED as one:
             return _not_taken(name, f"of the type {frame[name].dtype} ({_first_line(one)})", origin)
     return DataError(f"cannot be converted: {_first_line(error)}.", where=origin, fix="give a CSV or Parquet file.")
 

@@ -20,11 +20,11 @@ from gnomon.data.source import display_name, reason_of
 SHOWN_CHARACTERS = 60  # of a row or a cell, in messages
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
-MOST_RATIO = 500  # unfolded to packed, from RATIO_FROM bytes on: a gzip of one letter reaches 1,000, a table rarely 50
+MOST_RATIO = 500  # unpacked to packed, from RATIO_FROM bytes on: a gzip of one letter reaches 1,000, a table rarely 50
 RATIO_FROM = 10**9
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
-_STRANGERS = (  # other kinds of files that are named like tables: how they begin, what they are, what to do
+_OTHER_FORMATS = (  # other kinds of files that are named like tables: how they begin, what they are, what to do
     (b"PK\x03\x04", "a zip archive", "unpack it and give the table inside."),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook", "save the sheet as CSV in the spreadsheet program."),
     (b"%PDF", "a PDF document", "give the data behind it as CSV or Parquet."),
@@ -106,16 +106,16 @@ class RawTable:
                 unpacked += len(piece)
                 if is_gzip and unpacked > RATIO_FROM and unpacked > MOST_RATIO * file.tell():
                     raise ArtefactError(
-                        f"refused: its first {file.tell():,} bytes unfold to more than {unpacked:,}.",
+                        f"refused: its first {file.tell():,} bytes unpack to more than {unpacked:,}.",
                         where=self.shown,
                         fix="unpack it yourself, look at it, and give the plain file.",
                     )
                 yield piece
 
 
-def refuse_strangers(raw: RawTable, head: bytes) -> None:
+def refuse_other_formats(raw: RawTable, head: bytes) -> None:
     """Raise DataError if the first bytes clearly belong to something else, saying what the file is."""
-    for magic, what, fix in _STRANGERS:
+    for magic, what, fix in _OTHER_FORMATS:
         if head.startswith(magic):
             if what == "a zip archive" and re.search(rb"xl/|\[Content_Types\]\.xml", head):
                 what, fix = "an Excel workbook", "save the sheet as CSV in the spreadsheet program."

@@ -27,8 +27,8 @@ SEVERAL_TARGETS = "target_"  # otherwise, all columns whose names start with thi
 class Table:
     """Typed columns, N rows.
 
-    Whole numbers are Int8 .. Int64, other numbers Float32 or Float64, truths Boolean, dates Date or Datetime, text Enum
-    (up to MAX_CATEGORIES distinct ones, sorted) or String; null is missing.
+    Whole numbers are Int8 .. Int64, other numbers Float32 or Float64, booleans Boolean, dates Date or Datetime, text
+    Enum (up to MAX_CATEGORIES distinct ones, sorted) or String; null is missing.
     """
 
     frame: pl.DataFrame
@@ -126,7 +126,10 @@ def finished(
     about = [note for decision in decisions for note in decision.notes]
     if len(about) > MOST_NOTES:
         rest = [decision.name for decision in decisions if decision.notes][MOST_NOTES:]
-        about = [*about[:MOST_NOTES], f"Such notes could be made of {len(rest):,} more columns: {first_names(rest)}."]
+        about = [
+            *about[:MOST_NOTES],
+            f"The same kinds of notes apply to {len(rest):,} more columns: {first_names(rest)}.",
+        ]
     kept = _kept_words({decision.name: decision.kept_word for decision in decisions if decision.kept_word})
     return Table(
         frame,

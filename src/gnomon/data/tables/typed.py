@@ -25,10 +25,10 @@ from gnomon.data.tables.kinds import (
     demand,
     to_values,
 )
+from gnomon.data.tables.parquet_size import check_size
 from gnomon.data.tables.raw import RawTable, quoted
 from gnomon.data.tables.rows import check_names
 from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
-from gnomon.data.tables.unfolded import check_size
 
 PEEK_ROWS = 10_000
 AT_ONCE = 256  # columns read together ...

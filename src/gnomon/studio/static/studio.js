@@ -1,4 +1,4 @@
-// The studio's keyboard and its writes. Reads are htmx's; every write is JSON to this server, every answer its own HTML.
+// The studio's keyboard and its writes. Reads are htmx's; every write is JSON to this server, every response its own HTML.
 "use strict";
 
 const find = (selector, within = document) => within.querySelector(selector);
@@ -7,7 +7,7 @@ const sheet = () => find("#sheet");
 const cards = () => all("#cards .card");
 let keys = {}; // tag -> key
 
-// --- saying something to a person ---------------------------------------------------------------------------------
+// --- messages to the user ---------------------------------------------------------------------------------
 let toastTimer = 0;
 function toast(text) {
   const place = find("#said");
@@ -22,29 +22,29 @@ function banner(text) {
   place.hidden = !text;
 }
 
-// --- asking the server --------------------------------------------------------------------------------------------
+// --- requests to the server --------------------------------------------------------------------------------------------
 async function ask(path, method = "GET", body = undefined) {
   let answer;
   try {
     answer = await fetch(path, {
-      method, credentials: "same-origin", redirect: "error", keepalive: method !== "GET", // outlives the page it was sent from
+      method, credentials: "same-origin", redirect: "error", keepalive: method !== "GET", // continues after the page is left
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
-    banner("The studio does not answer. What you do now is not saved. Is gnomon studio still running in its terminal?");
+    banner("The studio does not respond. Changes are not saved. Is gnomon studio still running in its terminal?");
     return null;
   }
   if (answer.status === 401) {
-    banner("This browser's session has ended: the studio was started anew. Open the link it printed in its terminal.");
+    banner("This browser's session has ended: the studio was restarted. Open the link it printed in its terminal.");
     return null;
   }
   if (!answer.ok) {
     let fault = `refused (${answer.status})`;
     if ((answer.headers.get("Content-Type") || "").startsWith("application/json")) fault = (await answer.json()).fault || fault;
-    if (answer.status === 404) fault = "this run, or what it held, is no longer there. Was its folder moved or deleted?";
+    if (answer.status === 404) fault = "this run, or a part of it, no longer exists. Was its folder moved or deleted?";
     if (answer.status === 422) { toast(fault); return null; }
-    banner(method === "GET" ? `This page cannot be brought up to date: ${fault}` : `Not saved: ${fault}`);
+    banner(method === "GET" ? `This page cannot be updated: ${fault}` : `Not saved: ${fault}`);
     return null;
   }
   banner("");
@@ -53,10 +53,10 @@ async function ask(path, method = "GET", body = undefined) {
 
 const parsed = (html) => { const holder = document.createElement("template"); holder.innerHTML = html; return holder.content; };
 
-let newest = 0; // the place in the history of the newest answer that was drawn
+let newest = 0; // the sequence number of the newest response shown
 
-function take(answer) { // the server's word on counts and cards
-  if (answer.seq < newest) return; // overtaken on its way by a newer one
+function take(answer) { // counts and cards from the server
+  if (answer.seq < newest) return; // overtaken by a newer one
   newest = answer.seq;
   if (answer.keys) keys = answer.keys;
   if (answer.counts !== undefined) find("#counts").replaceChildren(parsed(answer.counts));
@@ -81,12 +81,12 @@ async function write(path, body, method = "POST") {
   return value;
 }
 
-const say = (sayings) => write("/say", { sayings });
+const record = (events) => write("/record", { events });
 
-// --- the example that the keys are about --------------------------------------------------------------------------
+// --- the example the keys apply to --------------------------------------------------------------------------
 const current = () => find("#cards .card.current");
 
-let chosen = ""; // its position, which outlives the card itself
+let chosen = ""; // its position, which remains when the card is replaced
 
 function select(card, scroll = true) {
   if (!card) return;
@@ -105,7 +105,7 @@ function move(step) {
   select(list[Math.max(0, next)]);
 }
 
-function rowLength() { // cards in a row of the grid
+function rowLength() { // cards per row of the grid
   const list = cards();
   if (list.length < 2) return 1;
   const top = list[0].offsetTop, next = list.findIndex((card) => card.offsetTop !== top);
@@ -114,7 +114,7 @@ function rowLength() { // cards in a row of the grid
 
 const position = (card) => Number(card.dataset.position);
 
-let line = Promise.resolve(); // what was typed fast is said in the order it was typed
+let line = Promise.resolve(); // fast keystrokes are sent in order
 function inTurn(deed) { line = line.then(deed, deed); return line; }
 
 function toggle(tag) {
@@ -122,13 +122,13 @@ function toggle(tag) {
   if (!card) { toast("choose an example first: j, or a click"); return; }
   const place = position(card);
   inTurn(async () => {
-    const now = find(`#cards .card[data-position="${place}"]`) || card; // as the last answer left it
+    const now = find(`#cards .card[data-position="${place}"]`) || card; // as of the last response
     const has = JSON.parse(now.dataset.tags).includes(tag);
-    if (await say([{ position: place, kind: "tag", tag, value: has ? "0" : "1" }])) toast(has ? `not ${tag}` : tag);
+    if (await record([{ position: place, kind: "tag", tag, value: has ? "0" : "1" }])) toast(has ? `not ${tag}` : tag);
   });
 }
 
-// --- asking a person ----------------------------------------------------------------------------------------------
+// --- questions to the user ----------------------------------------------------------------------------------------------
 function question(text, value = "") {
   const dialog = find("#ask"), input = find("#ask-text");
   find("#ask-title").textContent = text;
@@ -149,17 +149,17 @@ const deeds = {
   help() { find("#help").showModal(); },
   async link() {
     const answer = await ask("/links", "POST", {});
-    if (answer) await question("Open this link in the other browser; it lets in one, once", (await answer.json()).link);
+    if (answer) await question("Open this link in the other browser; it works once", (await answer.json()).link);
   },
   async new() {
     const name = await question("The new tag's name");
-    if (name && name.length > 80) { toast("a tag's name has at most 80 letters: the rest fits into a comment"); return; }
+    if (name && name.length > 80) { toast("a tag's name has at most 80 characters: put the rest into a comment"); return; }
     if (name) await write("/tags", { name });
   },
   undo() {
     inTurn(async () => {
       const answer = await write("/undo", {});
-      if (answer) toast(answer.undone ? "taken back" : "nothing to take back");
+      if (answer) toast(answer.undone ? "undone" : "nothing to undo");
     });
   },
   async drop(button) { await write("/tags", { name: button.dataset.tag }, "DELETE"); toast("ended; undo brings it back"); },
@@ -167,18 +167,18 @@ const deeds = {
     const card = current();
     if (!card) { toast("choose an example first: j, or a click"); return; }
     const text = await question("Comment", card.dataset.comment);
-    if (text !== null) await say([{ position: position(card), kind: "comment", value: text }]);
+    if (text !== null) await record([{ position: position(card), kind: "comment", value: text }]);
     select(card.isConnected ? card : find(`#cards .card[data-position="${position(card)}"]`), false);
   },
   tag(button) { toggle(button.dataset.tag); },
-  async verdict(button) { await review("/say", { place: Number(button.dataset.at), verdict: button.dataset.verdict }); },
+  async verdict(button) { await review("/record", { place: Number(button.dataset.at), verdict: button.dataset.verdict }); },
   async unsay() { await review("/undo", {}); },
   async goto(button) { await review(`?at=${Number(button.dataset.at)}&part=question`); },
   look() {
     const card = current();
     if (!card) { move(1); return; }
     const place = position(card);
-    inTurn(() => say([{ position: place, kind: "look" }]));
+    inTurn(() => record([{ position: place, kind: "look" }]));
     move(1);
   },
   async large() {
@@ -192,7 +192,7 @@ const deeds = {
   },
 };
 
-let isAsking = false; // a key that comes before the next question is there would answer the old one
+let isAsking = false; // a key pressed before the next question appears would answer the old one
 async function review(path, body) {
   if (isAsking) return;
   isAsking = true;
@@ -206,7 +206,7 @@ async function review(path, body) {
 
 async function nudge(form) {
   const answer = await ask(form.dataset.nudge, "POST", { key: form.elements.key.value, value: form.elements.value.value });
-  if (answer) toast("asked for; the run takes it before its next step");
+  if (answer) toast("requested; it takes effect before the next step");
 }
 
 function onKey(event) {
@@ -242,13 +242,13 @@ function amongRuns(key) {
   else if (key !== "x" && links.length) links[Math.min(Math.max(here + (key === "j" ? 1 : -1), 0), links.length - 1)].focus();
 }
 
-// --- what others say ----------------------------------------------------------------------------------------------
+// --- changes by others ----------------------------------------------------------------------------------------------
 async function listen() {
   if (document.hidden || !sheet() || find("dialog[open]")) return;
   const answer = await ask(`${sheet().dataset.place}/changes?since=${Number(sheet().dataset.seq)}`);
   if (!answer) return;
   const value = await answer.json();
-  // An answer to what was said here names its own cards alone: only this one has heard all that others said.
+  // The response to a write here has only its own cards: only this one has all changes by others.
   if (value.seq >= newest) sheet().dataset.seq = value.seq;
   take(value);
 }
@@ -258,7 +258,7 @@ function foldMachine(isWanted = matchMedia("(max-width: 62rem)").matches) { // o
   if (machine && isWanted) machine.open = false;
 }
 
-// --- beginning ----------------------------------------------------------------------------------------------------
+// --- start ----------------------------------------------------------------------------------------------------
 const kept = localStorage.getItem("theme");
 if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
 
@@ -275,7 +275,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-nudge]")) { event.preventDefault(); nudge(event.target); }
   });
-  let held = { ticked: [], open: [], folded: false }; // what a person set in the part that is about to be drawn anew
+  let held = { ticked: [], open: [], folded: false }; // what the user set in the part that is about to be redrawn
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     held = { ticked: all("input[name=run]:checked", part).map((one) => one.value),
@@ -290,10 +290,10 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "machine") return;
     if (held.folded) foldMachine(true); else foldMachine();
-    if (find("#machine [hx-get]")) return; // the machine is still looking
+    if (find("#machine [hx-get]")) return; // tags are still being computed
     const here = new URL(location.href);
     here.searchParams.set("part", "opening");
-    htmx.ajax("GET", here.pathname + here.search, { target: "#grid", swap: "innerHTML" }); // its tags stand on the cards
+    htmx.ajax("GET", here.pathname + here.search, { target: "#grid", swap: "innerHTML" }); // its tags are on the cards
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
@@ -302,11 +302,11 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.addEventListener("htmx:responseError", (event) => {
     banner(event.detail.xhr.status === 401
-      ? "This browser's session has ended: the studio was started anew. Open the link it printed in its terminal."
-      : event.detail.xhr.status === 404 ? "This is no longer there. Was the run's folder moved or deleted?"
+      ? "This browser's session has ended: the studio was restarted. Open the link it printed in its terminal."
+      : event.detail.xhr.status === 404 ? "This no longer exists. Was the run's folder moved or deleted?"
       : `The studio could not do that (${event.detail.xhr.status}).`);
   });
-  document.addEventListener("htmx:sendError", () => banner("The studio does not answer. Is gnomon studio still running in its terminal?"));
+  document.addEventListener("htmx:sendError", () => banner("The studio does not respond. Is gnomon studio still running in its terminal?"));
   if (sheet()) {
     keys = JSON.parse(sheet().dataset.keys);
     setInterval(listen, 2000);

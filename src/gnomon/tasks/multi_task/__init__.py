@@ -14,7 +14,7 @@ TASK = TaskKind(
         reads_as=None,
         sample=(("level", "target_level"), ("sold", "target_sold")),
         wrong_kind="number",
-        refusal="predict classes alone, or numbers alone (task=tabular_regression).",
+        refusal="predict only classes, or only numbers (task=tabular_regression).",
         splits=True,
     ),
     encoder=TableEncoder,

@@ -14,7 +14,7 @@ TASK = TaskKind(
         reads_as="regression",
         sample=(("price", "target"),),
         wrong_kind="classes",
-        refusal="predict numbers alone, or classes alone (task=multi_task).",
+        refusal="predict only numbers, or only classes (task=multi_task).",
     ),
     encoder=TableEncoder,
     head=NumberHead,

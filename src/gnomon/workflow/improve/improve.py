@@ -30,7 +30,7 @@ from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.made import with_ladder
-from gnomon.workflow.notebook import diary_teller
+from gnomon.workflow.notebook import diary_printer
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.follow import Silent
@@ -84,7 +84,7 @@ def improve(
     `resume` continues one that was stopped or killed, with its remaining time. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
-    tell = tell or diary_teller()
+    tell = tell or diary_printer()
     started, is_tested = monotonic(), is_yes("test", test)
     if resume is not None and time is not None:
         raise UsageError("a resumed improvement keeps its remaining time; time cannot be changed.", fix="leave it out.")

@@ -170,13 +170,13 @@ class Loop:
                 if changes_key({**self.state.changes, **turn.changes}) not in self.state.tried
             ]
             new = ordered(new, self.state.learned)
-            hopeful = [turn for turn in new if turn.expected > 0]
-            payable = [turn for turn in hopeful if self.budget.has_room(current, turn.cost)]
-            if payable:
+            promising = [turn for turn in new if turn.expected > 0]
+            affordable = [turn for turn in promising if self.budget.has_room(current, turn.cost)]
+            if affordable:
                 if links != self.state.links:
                     self._turn_to(links)
-                return payable[0]
-            if hopeful:
+                return affordable[0]
+            if promising:
                 return "there is too little left for another training"
         return "no promising knob is left"
 

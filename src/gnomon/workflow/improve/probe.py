@@ -23,7 +23,7 @@ from gnomon.strategy.improve_turns import Turn, ordered, turns_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
-from gnomon.workflow.notebook import teller
+from gnomon.workflow.notebook import line_printer
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.encode import judged_splits
 from gnomon.workflow.road.settings import DEFAULTS, recipe
@@ -88,7 +88,7 @@ def probe(
     """
     started, seconds = monotonic(), duration("time", time)
     every_link = one_of("knobs", knobs, KNOBS) == "all"
-    opened_run, tell = load(run), tell or teller()
+    opened_run, tell = load(run), tell or line_printer()
     with watched() as flag, opened_run.folder.lock():
         settings, given = opened_run.folder.load_settings()
         outcome = opened_run.folder.load_outcome()

@@ -18,7 +18,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.runs.folder import Place
-from gnomon.runs.tags import MAX_TEXT, Saying, TagStore
+from gnomon.runs.tags import MAX_TEXT, TagEvent, TagStore
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
@@ -202,7 +202,7 @@ def sheet_as_csv(
 ) -> tuple[bytes, int]:  # fmt: skip
     wrong = sheet.errors.count
     kept = {"errors": sheet.order[:wrong], "right": sheet.order[wrong:], "all": sheet.order}[rows]
-    marks = Marks(sheet, store.in_force(sheet.split))
+    marks = Marks(sheet, store.current(sheet.split))
     mine = marks.tags(store.tags())
     columns = [*FIXED, *(tag.name for tag in mine), COMMENT, *(f"{AUTO}{tag.name}" for tag in sheet.tags)]
     lines = []
@@ -218,7 +218,7 @@ def sheet_as_csv(
 
 
 def _cell(tag: Tag, position: int) -> int | None:
-    if not tag.looked[position] and not tag.tagged[position]:
+    if not tag.reviewed[position] and not tag.tagged[position]:
         return None
     return int(tag.tagged[position])
 
@@ -235,11 +235,11 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
         names, lines = from_csv(data, raw=path.name.endswith(RAW))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
-    marks = Marks(sheet, store.in_force(sheet.split))
+    marks = Marks(sheet, store.current(sheet.split))
     mine = {tag.name: tag for tag in marks.tags(store.tags())}
     tags = [name for name in names if name and name not in (*FIXED, COMMENT) and not name.startswith(AUTO)]
-    new = [Saying("", "", "new", tag) for tag in tags if tag not in mine]
-    sayings: list[Saying] = []
+    new = [TagEvent("", "", "new", tag) for tag in tags if tag not in mine]
+    events: list[TagEvent] = []
     for number, line in enumerate(lines, start=2):
         example = line["id"]
         if example not in sheet.position_of:
@@ -248,20 +248,20 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
                 fix="import it into the run that it was written from.",
             )  # fmt: skip
         if line.get(COMMENT) and line[COMMENT] != marks.comments.get(sheet.position_of[example]):
-            sayings.append(Saying(sheet.split, example, "comment", "", line[COMMENT]))
+            events.append(TagEvent(sheet.split, example, "comment", "", line[COMMENT]))
         for tag in tags:
             value = _mark(line[tag], f"{path}, row {number}, column {tag}")
             if value is not None and (tag not in mine or int(value) != _cell(mine[tag], sheet.position_of[example])):
-                sayings.append(Saying(sheet.split, example, "tag", tag, value))
-    for one in (*new, *sayings):
+                events.append(TagEvent(sheet.split, example, "tag", tag, value))
+    for one in (*new, *events):
         if max(len(one.tag), len(one.value)) > MAX_TEXT:
             what = (
                 f"a tag or comment has at most {MAX_TEXT:,} characters; that of {one.example or 'a column'} has more."
             )
             raise DataError(what, where=str(path), fix="shorten it.")
-    if new or sayings:
-        store.say([*new, *sayings], who)
-    return len(sayings)
+    if new or events:
+        store.record([*new, *events], who)
+    return len(events)
 
 
 def _mark(cell: str, where: str) -> str | None:

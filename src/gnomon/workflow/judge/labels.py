@@ -84,7 +84,7 @@ class ReviewedRow:
 class Reviewed:
     """What the reviewed rows say about the whole split."""
 
-    looked: int
+    num_reviewed: int
     verdicts: dict[str, int]
     wrong: Interval  # share of wrong labels in the split
     precision: Interval | None  # share of the reviewed top suspects whose label is wrong
@@ -377,9 +377,9 @@ def judge_review(found: Audit, rows: Sequence[ReviewedRow], *, difference: float
     due = estimate_total(erring, max(int(errs.sum()) - sum(part.size for part in erring), 0))
     top = next((part for part in _parts(rows, lambda one: one.verdict in WRONG) if part.name == "suspect"), None)
     precision = None
-    if top is not None and top.looked:
+    if top is not None and top.reviewed:
         of_top = estimate_total([top])
-        precision = Interval(top.found / top.looked, of_top.low / top.size, of_top.high / top.size, of_top.method)
+        precision = Interval(top.found / top.reviewed, of_top.low / top.size, of_top.high / top.size, of_top.method)
     is_wrong, true = np.zeros(total, dtype=bool), np.full(total, -1)
     codes = {name: code for code, name in enumerate(found.suspects.class_names)}
     for one in looked:

@@ -15,10 +15,10 @@ from gnomon.runs.folder import Place
 from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
 from gnomon.strategy.mismatch import (
     ColumnShift,
-    Felt,
+    Effect,
     Shift,
     TagShift,
-    felt,
+    effect,
     shifted_columns,
     shifted_tags,
     two_sample,
@@ -43,7 +43,7 @@ class Mismatch:
     tags: tuple[TagShift, ...]
     most_dev_like: tuple[tuple[str, float], ...]
     least_dev_like: tuple[tuple[str, float], ...]
-    felt: Felt
+    effect: Effect
     num_train: int  # examined
     num_dev: int
 
@@ -76,7 +76,7 @@ def mismatch(run: Place, source: Any = None) -> Mismatch:
         tags=shifted_tags(*(_tags(side.index) for side in sides)),
         most_dev_like=tuple(like[::-1][:SHOWN]),
         least_dev_like=tuple(like[:SHOWN]),
-        felt=felt(shift, run.diagnosis, _errors(run, sides[1].index)),
+        effect=effect(shift, run.diagnosis, _errors(run, sides[1].index)),
         num_train=len(sides[0]),
         num_dev=len(sides[1]),
     )

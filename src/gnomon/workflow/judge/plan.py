@@ -25,9 +25,11 @@ SIZES = (0.5, 0.2, 0.1, 0.05)  # relative gains to plan for if none is given
 class Needed:
     """One question and its answer in examples."""
 
-    question: str  # "tell" (two errors apart), "within" (measure an error), "below" (bound it), "told by" (the inverse)
+    question: (
+        str  # "distinguish" (two errors), "within" (measure an error), "below" (bound it), "detectable" (the inverse)
+    )
     error: float
-    other: float | None  # the second error, the half width or the bound; the smallest difference for "told by"
+    other: float | None  # the second error, the half width or the bound; the smallest difference for "detectable"
     paired: tuple[int, int] | None  # both models on the same examples: at best, at worst
     unpaired: int | None  # each model on its own examples; for one error, all examples
     disagree: tuple[float, float] | None = None  # the share of examples that exactly one gets wrong, behind `paired`
@@ -82,7 +84,7 @@ def plan(
         size = examples_to_bound(error, below, alpha=alpha, power=power)
         return Plan((Needed("below", error, below, None, size),), alpha, power)
     if examples is not None:
-        return Plan(_told_by(error, examples, alpha, power), alpha, power)
+        return Plan(_detectable(error, examples, alpha, power), alpha, power)
     if not 0 < error <= 1:
         raise UsageError(f"an error of {error:g} is not a share between 0 and 1.", fix="give error=0.1 for 10 %.")
     others = [other] if other is not None else [error * (1 - size) for size in SIZES]
@@ -93,14 +95,14 @@ def _tell(error: float, other: float, disagree: float | None, alpha: float, powe
     ends = (disagree, disagree) if disagree is not None else discordant_range(error, other)
     paired = [examples_paired(end, error - other, alpha=alpha, power=power) for end in ends]
     unpaired = examples_unpaired(error, other, alpha=alpha, power=power)
-    return Needed("tell", error, other, (paired[0], paired[1]), unpaired, ends)
+    return Needed("distinguish", error, other, (paired[0], paired[1]), unpaired, ends)
 
 
-def _told_by(error: float, examples: int, alpha: float, power: float) -> tuple[Needed, ...]:
+def _detectable(error: float, examples: int, alpha: float, power: float) -> tuple[Needed, ...]:
     """Two rows: both models on the same examples (half of the errors shared), each model on its own."""
     paired = detectable_gain_paired(error, examples, alpha=alpha, power=power)
     unpaired = detectable_gain_unpaired(error, examples, alpha=alpha, power=power)
     return (
-        Needed("told by", error, paired, (examples, examples), None),
-        Needed("told by", error, unpaired, None, examples),
+        Needed("detectable", error, paired, (examples, examples), None),
+        Needed("detectable", error, unpaired, None, examples),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gnomon.core.own import GNOMONS, Own, asked_for
+from gnomon.core.own import NO_OWN, Own, asked_for
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.strategy.ladder import check_human
@@ -19,7 +19,7 @@ class Fitted:
     task: Task
 
 
-def fit_facts(prepared: Prepared, settings: Settings, own: Own = GNOMONS) -> Fitted:
+def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitted:
     """The task with its facts, and with the user's own loss and augmentation.
 
     Raises UsageError for a human-level error that is impossible in its unit, and for own parts that the settings name

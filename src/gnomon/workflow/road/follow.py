@@ -99,13 +99,13 @@ def listening(follower: Any, silent: Kind) -> Kind:
     if follower is None:
         return silent
     events = [name for name in dir(silent) if name.startswith("on_")]
-    heard = [name for name in dir(follower) if name.startswith("on_")]
-    odd = next((name for name in heard if name not in events), None)
+    handled = [name for name in dir(follower) if name.startswith("on_")]
+    odd = next((name for name in handled if name not in events), None)
     if odd is not None:
         near = difflib.get_close_matches(odd, events, n=1)
         fix = f"did you mean {near[0]}?" if near else f"the events are {', '.join(events)}."
         raise UsageError(f"the follower has {odd}, and there is no such event.", fix=fix)
-    if not heard:
+    if not handled:
         raise UsageError(
             f"{type(follower).__name__} cannot be a follower: it has a method for no event.",
             fix=f"give it one or more of {', '.join(events)}.",

@@ -52,7 +52,7 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
 
 
 def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
-    """What the task, and the model family for its inputs, fill in for so many training examples (full keys)."""
+    """What the task, and the model family for its inputs, fill in for this many training examples (full keys)."""
     name = settings.model.name or task.kind.model
     family = found.family(name)
     takes = task.encoder.inputs.modality in family.takes  # where it does not, building the model says so

@@ -169,14 +169,14 @@ class Driver:
         for event in self._team().run(next_job, self.flag.asked):
             if event.kind == "died":
                 left.insert(0, event.number)
-            result = self._heard(event, 0 if event.number == 1 else what.number, tried[event.number])
+            result = self._handle(event, 0 if event.number == 1 else what.number, tried[event.number])
             if result is not None:
                 self._keep(result)
         if self.flag.asked():
             self._put_back(set(points) - set(ledger.results))
             raise Stopped
 
-    def _heard(self, event: Event, round_number: int, point: Mapping[str, Any]) -> Result | None:
+    def _handle(self, event: Event, round_number: int, point: Mapping[str, Any]) -> Result | None:
         """Record what happened; returns the result, if there is one."""
         ledger = self.ledger
         if event.kind == "began":
@@ -282,7 +282,7 @@ class Driver:
                 if event.kind == "died":
                     left.insert(0, event.number)
                 one, _ = jobs[event.number]
-                result = self._heard(event, -one.number, one.point)
+                result = self._handle(event, -one.number, one.point)
                 if result is not None:
                     ledger.repeated(result)
         if self.flag.asked():

@@ -47,5 +47,5 @@ class SearchLine:
 
 
 def search_follower(given: Any) -> Follower:
-    """Who follows a search: the user's own, else in a notebook one line, else nobody. Raises UsageError."""
+    """The user's own follower, else one line in a notebook, else none. Raises UsageError."""
     return SearchLine() if given is None and has_kernel() else listening(given, Silent())

@@ -23,7 +23,7 @@ from gnomon.search.space import Space
 from gnomon.strategy.improve import Decision, Evidence, compare, decide
 from gnomon.strategy.wording import format_gap
 from gnomon.workflow.improve.matched import Matched, Outcome
-from gnomon.workflow.notebook import teller
+from gnomon.workflow.notebook import line_printer
 from gnomon.workflow.prepare import by_split, prepare, source_of
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.signals import Stopped, watched
@@ -37,7 +37,7 @@ DEFAULTS = "defaults"
 
 
 @dataclass(frozen=True)
-class Again:
+class RetestedSystem:
     """Settings of the older search, or today's defaults, trained again."""
 
     name: str  # "trial 7" or DEFAULTS
@@ -65,12 +65,12 @@ class Retested:
     examples: int
     unit: str | None
     seeds: int
-    systems: tuple[Again, ...]
+    systems: tuple[RetestedSystem, ...]
     is_stale: bool
     verdict: str
 
     @property
-    def winner(self) -> Again:
+    def winner(self) -> RetestedSystem:
         """What to train with from now on."""
         proven = [one for one in self.systems if one.decision is not None and one.decision.is_proven]
         return min(proven, key=lambda one: one.mean, default=self.systems[0])
@@ -91,7 +91,7 @@ def retest(
     StoppedError.
     """
     trials, seeds = whole("trials", trials, least=1), whole("seeds", seeds, least=1)
-    tell = tell or teller()
+    tell = tell or line_printer()
     with watched() as flag:
         folder = SearchFolder.newest("runs") if place_of(search) == LATEST else SearchFolder.open(search)
         with folder.lock():
@@ -153,7 +153,9 @@ def _older(folder: SearchFolder, source: Any) -> _Older:
     return _Older(space, list(ledger.results.values()), best, opened, given, prepared, changes)
 
 
-def _found(folder: SearchFolder, older: _Older, systems: tuple[Again, ...], unit: str | None, seeds: int) -> Retested:
+def _found(
+    folder: SearchFolder, older: _Older, systems: tuple[RetestedSystem, ...], unit: str | None, seeds: int
+) -> Retested:
     is_stale, verdict = _verdict(systems, unit)
     examples = sum(len(part) for part in older.prepared.splits.values())
     name, number = older.prepared.source.name, len(older.results)
@@ -162,20 +164,22 @@ def _found(folder: SearchFolder, older: _Older, systems: tuple[Again, ...], unit
     )
 
 
-def _wanted(older: _Older, trials: int) -> list[Again]:
+def _wanted(older: _Older, trials: int) -> list[RetestedSystem]:
     """The earlier best, the next best of those that finished and met its conditions, and the defaults."""
     good = [one for one in ranked(older.results) if one.status == FINISHED and not one.unmet]
     others = [one for one in good if one.number not in (1, older.best)]
     chosen = [*(one for one in good if one.number == older.best), *others][:trials]
-    again = [Again(_name(one), older.space.changes(one.point), one.error, ()) for one in chosen]
-    return again if older.best == 1 else [*again, Again(DEFAULTS, {}, None, ())]
+    again = [RetestedSystem(_name(one), older.space.changes(one.point), one.error, ()) for one in chosen]
+    return again if older.best == 1 else [*again, RetestedSystem(DEFAULTS, {}, None, ())]
 
 
 def _name(result: Result) -> str:
     return f"trial {result.number}"
 
 
-def _trained(matched: Matched, one: Again, seeds: Sequence[int], tell: Callable[[str], None]) -> list[Outcome] | str:
+def _trained(
+    matched: Matched, one: RetestedSystem, seeds: Sequence[int], tell: Callable[[str], None]
+) -> list[Outcome] | str:
     """One outcome per seed, or why there is none."""
     found = []
     for place, seed in enumerate(seeds, start=1):
@@ -188,8 +192,8 @@ def _trained(matched: Matched, one: Again, seeds: Sequence[int], tell: Callable[
 
 
 def _compared(
-    wanted: Sequence[Again], outcomes: Mapping[str, list[Outcome] | str], unit: str | None
-) -> tuple[Again, ...]:
+    wanted: Sequence[RetestedSystem], outcomes: Mapping[str, list[Outcome] | str], unit: str | None
+) -> tuple[RetestedSystem, ...]:
     """With their errors now and what each gains over the earlier best, the level divided by their number."""
     first = outcomes[wanted[0].name]
     if isinstance(first, str):
@@ -199,19 +203,19 @@ def _compared(
     for one in wanted:
         outcome = outcomes[one.name]
         if isinstance(outcome, str):
-            found.append(Again(one.name, one.settings, one.then, (), note=outcome))
+            found.append(RetestedSystem(one.name, one.settings, one.then, (), note=outcome))
             continue
         errors = tuple(each.dev_error for each in outcome)
         if one is wanted[0]:
-            found.append(Again(one.name, one.settings, one.then, errors))
+            found.append(RetestedSystem(one.name, one.settings, one.then, errors))
             continue
         evidence = compare(reference, [each.evaluations["dev"] for each in outcome])
         decision = decide(evidence, number_tried=len(wanted) - 1, unit=unit)
-        found.append(Again(one.name, one.settings, one.then, errors, evidence, decision))
+        found.append(RetestedSystem(one.name, one.settings, one.then, errors, evidence, decision))
     return (found[0], *sorted(found[1:], key=lambda one: one.mean))
 
 
-def _verdict(systems: Sequence[Again], unit: str | None) -> tuple[bool, str]:
+def _verdict(systems: Sequence[RetestedSystem], unit: str | None) -> tuple[bool, str]:
     best, others = systems[0], [one for one in systems[1:] if one.evidence is not None]
     proven = [one for one in others if one.decision is not None and one.decision.is_proven]
     if proven:

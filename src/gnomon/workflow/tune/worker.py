@@ -186,12 +186,12 @@ def main() -> None:
     try:
         trials, measures = _opened(json.loads(first))
     except GnomonError as fault:
-        _say(answers, {"fault": {"code": fault.code, "what": fault.what, "where": fault.where, "fix": fault.fix}})
+        _send(answers, {"fault": {"code": fault.code, "what": fault.what, "where": fault.where, "fix": fault.fix}})
         return
-    _say(answers, {"ready": os.getpid()})
+    _send(answers, {"ready": os.getpid()})
     for line in lines:
         job = Job.from_line(line)
-        _say(answers, {"number": job.number, "result": make(trials, job, measures=measures)})
+        _send(answers, {"number": job.number, "result": make(trials, job, measures=measures)})
 
 
 def _opened(setup: Mapping[str, Any]) -> tuple[Trials, tuple[str, ...]]:
@@ -218,7 +218,7 @@ def _lines() -> Any:
     return iter(waiting.get, None)
 
 
-def _say(answers: TextIO, value: Mapping[str, Any]) -> None:
+def _send(answers: TextIO, value: Mapping[str, Any]) -> None:
     answers.write(json.dumps(value) + "\n")
     answers.flush()
 

@@ -77,7 +77,7 @@ class Processes:
             "source": source, "settings": opened.model_dump(mode="json"), "given": sorted(given),
             "measures": list(measures),
         }  # fmt: skip
-        self._heard: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
         self._workers = [self._start() for _ in range(count)]
 
     def run(self, next_job: NextJob, stop_asked: StopAsked) -> Iterator[Event]:
@@ -87,21 +87,21 @@ class Processes:
                 yield from self._give(worker, next_job)
         while not stop_asked() and any(worker.job is not None or not worker.is_ready for worker in self._workers):
             try:
-                worker, said = self._heard.get(timeout=LOOK)
+                worker, message = self._inbox.get(timeout=LOOK)
             except queue.Empty:
                 continue
             if worker not in self._workers:
                 continue
-            if said is None:
-                yield from self._bury(worker)
-            elif "fault" in said:
-                raise _fault(said["fault"])
-            elif "ready" in said:
+            if message is None:
+                yield from self._replace(worker)
+            elif "fault" in message:
+                raise _fault(message["fault"])
+            elif "ready" in message:
                 worker.is_ready = True
                 yield from self._give(worker, next_job)
             else:
                 worker.job = None
-                yield Event("done", said["number"], said["result"])
+                yield Event("done", message["number"], message["result"])
                 yield from self._give(worker, next_job)
 
     def close(self) -> None:
@@ -113,24 +113,24 @@ class Processes:
     def _start(self) -> _Worker:
         worker = _Worker(self.threads)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
-        worker.say(self._setup)
+        worker.send(self._setup)
         return worker
 
     def _listen(self, worker: _Worker) -> None:
         for line in worker.answers:
             with suppress(ValueError):  # a line cut off by its writer's death
-                self._heard.put((worker, json.loads(line)))
+                self._inbox.put((worker, json.loads(line)))
         worker.answers.close()
-        self._heard.put((worker, None))
+        self._inbox.put((worker, None))
 
     def _give(self, worker: _Worker, next_job: NextJob) -> Iterator[Event]:
         job = next_job()
         if job is not None:
             worker.job = job
             yield Event("began", job.number)
-            worker.say(json.loads(job.to_line()))
+            worker.send(json.loads(job.to_line()))
 
-    def _bury(self, worker: _Worker) -> Iterator[Event]:
+    def _replace(self, worker: _Worker) -> Iterator[Event]:
         why = worker.last_words()
         if not worker.is_ready:
             raise MachineError(f"a worker could not start: {why}.", fix="use fewer workers: workers=1.")
@@ -160,7 +160,7 @@ class _Worker:
         assert self._process.stdout is not None
         self.answers: IO[str] = self._process.stdout
 
-    def say(self, value: Mapping[str, Any]) -> None:
+    def send(self, value: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):  # it has died: that will be noticed in a moment
             self._process.stdin.write(json.dumps(value) + "\n")

@@ -183,5 +183,5 @@ def test_the_command_says_what_was_kept_and_where_the_diary_is(improved, capsys)
 def test_the_report_tells_the_story(improved):
     found, _ = improved
     page = found.run.report.read_text()
-    assert "How it came about" in page
+    assert "How it was improved" in page
     assert "model logistic → dense" in page or "model logistic -" in page

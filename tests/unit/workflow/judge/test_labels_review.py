@@ -54,7 +54,7 @@ def test_reviewing_everything_gives_the_exact_numbers(tmp_path):
     wrong = audit.suspects.given != true
     assert (found.wrong.low, found.wrong.value, found.wrong.high) == pytest.approx((wrong.mean(),) * 3)
     assert found.cleaning.due_to_labels.value == pytest.approx((wrong & audit.errs).mean())
-    assert found.looked == 300
+    assert found.num_reviewed == 300
 
 
 def test_corrections_contain_the_right_labels(tmp_path):
@@ -76,7 +76,7 @@ def test_stopping_halfway_leaves_a_fair_sample(tmp_path):
         write_review(audit, path, top=80, random=160, seed=seed)
         filled(path, audit, true, rows=0.5)
         found = judge_review(audit, read_review(audit, path))
-        assert found.looked == 120
+        assert found.num_reviewed == 120
         held += found.wrong.low <= (audit.suspects.given != true).mean() <= found.wrong.high
     assert held / rounds >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / rounds)
 

@@ -1,4 +1,4 @@
-"""gnomon tune on the command line: what varies first, a line a trial, the block that matters; one JSON object."""
+"""gnomon tune on the command line: what varies first, one line per trial, the block that matters; one JSON object."""
 
 from __future__ import annotations
 

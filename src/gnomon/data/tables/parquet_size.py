@@ -1,4 +1,4 @@
-"""How large a Parquet file becomes in memory, found before it is read: a few MB of it may hold gigabytes."""
+"""The size of a Parquet file in memory, estimated before it is read: a few MB may contain gigabytes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gnomon.core.errors import ArtefactError, MachineError
 from gnomon.data.room import memory_left
 from gnomon.data.tables.raw import RawTable
 
-MOST_RATIO = 1000  # unfolded to stored, from RATIO_FROM bytes on: real tables stay below a hundredth of it
+MOST_RATIO = 1000  # unpacked to stored, from RATIO_FROM bytes on: real tables stay below a hundredth of it
 RATIO_FROM = 10**9
-MOST_MEMORY = 0.5  # of what is left
-LOOKED_AT = 1000  # rows, in a few places, from which the length of texts is estimated
+MOST_MEMORY = 0.5  # of the free memory
+SAMPLED_ROWS = 1000  # in a few places, to estimate the length of texts
 PLACES = 4
-CODE = 4  # bytes of a text that occurs often, held as a code
-VIEW = 16  # bytes of a text beside its letters
+CODE = 4  # bytes of a text that occurs often, stored as a code
+VIEW = 16  # bytes of a text besides its letters
 
 
 def check_size(raw: RawTable, source: Callable[[], Any], names: Sequence[str], file_bytes: int) -> None:
-    """Raise ArtefactError for columns that unfold beyond all measure, MachineError for such as do not fit in memory."""
+    """Raise ArtefactError for columns of absurd size, MachineError for columns that do not fit into memory."""
     lazy = pl.scan_parquet(source(), glob=False)
     rows = int(lazy.select(pl.len()).collect().item())
     if not rows or not names:
@@ -33,7 +33,7 @@ def check_size(raw: RawTable, source: Callable[[], Any], names: Sequence[str], f
     ]
     are_texts = set(texts)
     sample = pl.concat(
-        [lazy.select(texts).slice(start, LOOKED_AT // PLACES) for start in range(0, rows, step)]
+        [lazy.select(texts).slice(start, SAMPLED_ROWS // PLACES) for start in range(0, rows, step)]
     ).collect()
     whole = kept = largest = 0
     for name in names:
@@ -46,14 +46,14 @@ def check_size(raw: RawTable, source: Callable[[], Any], names: Sequence[str], f
         whole, kept, largest = whole + rows * each, kept + rows * left, max(largest, rows * each)
     if whole > RATIO_FROM and whole > MOST_RATIO * file_bytes:
         raise ArtefactError(
-            f"refused: {file_bytes:,} bytes would unfold to about {whole:,}.",
+            f"refused: {file_bytes:,} bytes would unpack to about {whole:,}.",
             where=raw.shown,
-            fix="look at it yourself, and give it as a CSV file, or with fewer rows or columns.",
+            fix="check the file; if it is fine, give it as CSV, or with fewer rows or columns.",
         )
     if kept + largest > MOST_MEMORY * memory_left():
         needed, left_over = (kept + largest) / 1e9, memory_left() / 1e9
         raise MachineError(
-            f"{rows:,} rows take about {needed:,.1f} GB of memory, of which {left_over:,.1f} GB are left.",
+            f"{rows:,} rows need about {needed:,.1f} GB of memory, but only {left_over:,.1f} GB are free.",
             where=raw.shown,
             fix="leave columns out (ignore=...), or give fewer rows.",
         )
