@@ -55,7 +55,7 @@ def _of_columns(columns: Mapping[str, Any], origin: str) -> pl.DataFrame:
     check_names(list(columns), origin, can_be_headless=False)
     try:
         return pl.DataFrame({name: pl.Series(name, column) for name, column in columns.items()})
-    except _NOT_TAKEN as error:
+    except _UNSUPPORTED as error:
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} {length:,}" for name, length in list(lengths.items())[:4])
