@@ -65,6 +65,19 @@ def test_a_run_takes_peoples_answers_too(tmp_path):
     assert gnomon.diagnose(run).rungs[0].note.startswith("not known")
 
 
+def test_counts_of_answers_are_read_from_a_file(tables, capsys):
+    # by hand: 4 voters on 100 examples, one of them wrong on 20: 5 % of the answers, never the majority
+    wrong = [1] * 20 + [0] * 80
+    ids = [f"dev app {i}" for i in range(100)]
+    pl.DataFrame({"id": ids, "a": [4 - one for one in wrong], "b": wrong}).write_csv(tables / "counts.csv")
+    code = main(
+        ["diagnose", "--predictions", str(tables / "predictions.csv"), f"human={tables / 'counts.csv'}", "--json"]
+    )
+    human = json.loads(capsys.readouterr().out)["errors"]["human"]
+    assert code == 0
+    assert (human["error"], human["examples"]) == (0, 100)
+
+
 def test_a_table_of_nobody_is_refused(tables, capsys):
     pl.DataFrame({"anna": ["a"]}).write_csv(tables / "odd.csv")
     code = main(["diagnose", "--predictions", str(tables / "predictions.csv"), f"human={tables / 'odd.csv'}"])

@@ -18,6 +18,7 @@ from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
 from gnomon.metrics.resampling import ROUNDS
 from gnomon.strategy.advice import advise
 from gnomon.strategy.diagnosis import UNKNOWN_HUMAN, Diagnosis, Gap, GapName, Rung
+from gnomon.strategy.people import FEWEST_ANSWERS
 from gnomon.strategy.verdict import decide
 from gnomon.strategy.wording import format_error, format_gap, split_name
 
@@ -48,7 +49,7 @@ class Step:
 def diagnose(
     evaluations: Mapping[str, Evaluation],
     *,
-    human: Sequence[float] | None = None,
+    human: Sequence[float] | Measured | None = None,
     error_name: str = "error",
     leaked: Mapping[str, Collection[Any]] | None = None,
     dev_looks: int = 0,
@@ -60,7 +61,8 @@ def diagnose(
     """What limits a system, from its predictions on some of train, train_dev, dev, test.
 
     evaluations: by split; may include "human": people's answers, scored like a model's.
-    human: human-level errors in the unit of the errors (shares: 0.01 is 1 %); the lowest one counts.
+    human: human-level errors in the unit of the errors (shares: 0.01 is 1 %), of which the lowest counts; or the level
+    that `strategy.people` measured.
     leaked: by split, ids of examples that are also in train; they are left out of the measurement.
     dev_looks: how many models were compared on dev; the best of k is optimistic by about sigma sqrt(2 ln k).
     test_openings: how often test was opened; 0 if it is sealed, None if there is none.
@@ -156,11 +158,16 @@ def check_human(figures: Sequence[float], unit: str | None) -> None:
             raise UsageError(f"a human-level error of {figure:g} is not possible.", fix=fix)
 
 
-def _human_level(human: Sequence[float] | None, measured: Measured | None, unit: str | None) -> HumanLevel:
+def _human_level(human: Sequence[float] | Measured | None, measured: Measured | None, unit: str | None) -> HumanLevel:
+    if isinstance(human, Measured):
+        human, measured = None, human
     figures = list(human or ())
     check_human(figures, unit)
     best = min(figures, default=math.inf)
-    if measured is not None and measured.interval.value <= best:
+    if measured is not None and measured.examples < FEWEST_ANSWERS and not figures:
+        are = "answer of people is" if measured.examples == 1 else "answers of people are"
+        return HumanLevel(None, f"{UNKNOWN_HUMAN}; {measured.examples} {are} too few, it takes {FEWEST_ANSWERS}")
+    if measured is not None and measured.examples >= FEWEST_ANSWERS and measured.interval.value <= best:
         return HumanLevel(measured.interval.value, f"measured on {measured.examples:,} examples", measured)
     if figures:
         return HumanLevel(best, "given" if len(figures) == 1 else f"given; the best of {len(figures)}")

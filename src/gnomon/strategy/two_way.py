@@ -44,8 +44,8 @@ class TwoWay:
 def two_way(
     evaluations: Mapping[str, Evaluation],
     *,
-    human_general: float | None = None,
-    human_target: float | None = None,
+    human_general: float | Interval | None = None,
+    human_target: float | Interval | None = None,
     seed: int = 0,
 ) -> TwoWay | None:
     """From train, train_dev, dev and people's answers on dev ("human") and on general data ("human_general").
@@ -99,8 +99,8 @@ def _measured(evaluation: Evaluation, seed: int) -> Interval | None:
     return None if evaluation.table.is_empty() else measure(evaluation, seed=seed).interval
 
 
-def _known(error: float | None) -> Interval | None:
-    return None if error is None else Interval(error, error, error, "given")
+def _known(error: float | Interval | None) -> Interval | None:
+    return error if error is None or isinstance(error, Interval) else Interval(error, error, error, "given")
 
 
 def two_way_rows(found: TwoWay) -> tuple[tuple[str, str, str], ...]:

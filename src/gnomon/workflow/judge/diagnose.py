@@ -6,20 +6,24 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gnomon.core.errors import DataError, UsageError
+import numpy as np
+
+from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
 from gnomon.data.in_memory import table_or_path
 from gnomon.runs.folder import Place
 from gnomon.strategy import external, ladder
-from gnomon.strategy.people import people, read_people
+from gnomon.strategy.people import FEWEST_ANSWERS, classes_in, has_answers, people, read_people
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
 from gnomon.workflow.road.verdict import diagnosis_of
-from gnomon.workflow.run import load
+from gnomon.workflow.run import Run, load
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.core.evaluation import Evaluation
+    from gnomon.metrics.interval import Interval
+    from gnomon.metrics.intervals import Measured
     from gnomon.strategy.diagnosis import Diagnosis
 
 
@@ -40,13 +44,15 @@ def diagnose(run: Place | None = None, *, predictions: Table | None = None, huma
     if predictions is not None:
         evaluations = external.read_predictions(table_or_path(predictions))
         leaked = external.leaked_ids(evaluations)
-        return ladder.diagnose(_with_people(evaluations, answers), human=levels, leaked=leaked)
+        level = _level_of(evaluations, answers, classes_in(evaluations.values()))
+        return ladder.diagnose(evaluations, human=level or levels, leaked=leaked)
     if run is None:
         raise UsageError("there is nothing to diagnose.", fix="give a run, or predictions=TABLE.")
     opened = load(run)
     if levels is None and answers is None:
         return opened.diagnosis
-    return diagnosis_of(opened, _with_people(opened.evaluations(), answers), human=levels)
+    evaluations = opened.evaluations()
+    return diagnosis_of(opened, evaluations, human=_level_of(evaluations, answers, _classes(opened)) or levels)
 
 
 def general_and_target(
@@ -58,32 +64,46 @@ def general_and_target(
     answers may include examples of train-dev: people's error on general data.
     """
     answers, levels = _levels(human)
-    seed = 0
+    seed, classes = 0, None
     if predictions is not None:
         evaluations = external.read_predictions(table_or_path(predictions))
+        classes = classes_in(evaluations.values())
     elif run is None:
         return None
     else:
         opened = load(run)
         if "train_dev" not in opened.folder.saved_predictions():
             return None
-        evaluations, seed = opened.evaluations(), opened.settings.seed
+        evaluations, seed, classes = opened.evaluations(), opened.settings.seed, _classes(opened)
         levels = levels or opened.settings.goal.human
-    best = min(levels) if levels else None
+    level = _level_of(evaluations, answers, classes)
+    target = _enough(level) or (min(levels) if levels else None)
     return two_way(
-        {**_with_people(evaluations, answers), **_on_general_data(evaluations, answers)}, human_target=best, seed=seed
+        evaluations, human_general=_on_general_data(evaluations, answers, classes), human_target=target, seed=seed
     )
 
 
-def _on_general_data(evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None) -> dict[str, Evaluation]:
-    """People's answers on general data as "human_general"; nothing where they answered none of it."""
+def _on_general_data(
+    evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None, classes: Sequence[str] | None
+) -> Interval | None:
+    """People's error on general data; None where they answered too little of it."""
     general = general_part(evaluations)
-    if answers is None or general is None:
-        return {}
-    try:
-        return {"human_general": people(answers, general).evaluation}
-    except DataError:
-        return {}
+    if answers is None or general is None or not has_answers(answers, general):
+        return None
+    return _enough(people(answers, general, classes=classes).level)
+
+
+def _enough(level: Measured | None) -> Interval | None:
+    """The interval of a level that rests on enough answers."""
+    return level.interval if level is not None and level.examples >= FEWEST_ANSWERS else None
+
+
+def _classes(run: Run) -> tuple[str, ...] | None:
+    """The names of the run's classes; None where an example has no single class."""
+    num_classes = run.task.judge.num_classes
+    if num_classes is None:
+        return None
+    return tuple(map(str, run.task.judge.describe(np.arange(num_classes)).to_list()))
 
 
 def _levels(human: Human | None) -> tuple[pl.DataFrame | None, Sequence[float] | None]:
@@ -99,11 +119,11 @@ def _levels(human: Human | None) -> tuple[pl.DataFrame | None, Sequence[float] |
     return None, from_flat({"goal.human": human}).goal.human
 
 
-def _with_people(evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None) -> dict[str, Evaluation]:
-    """With people's answers as the rung "human", scored on dev, or on test where there is no dev."""
-    if answers is None:
-        return dict(evaluations)
+def _level_of(
+    evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None, classes: Sequence[str] | None
+) -> Measured | None:
+    """The level of people who answered, scored on dev, or on test where there is no dev."""
     judged = next((evaluations[name] for name in ("dev", "test", "train") if name in evaluations), None)
-    if judged is None:
-        return dict(evaluations)
-    return {**evaluations, "human": people(answers, judged).evaluation}
+    if answers is None or judged is None:
+        return None
+    return people(answers, judged, classes=classes).level

@@ -19,6 +19,7 @@ from gnomon.workflow.nudge import in_words, read_diary
 from gnomon.workflow.road.report import report_record
 
 if TYPE_CHECKING:
+    from gnomon.metrics.intervals import Measured
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.run import Run
 
@@ -34,7 +35,9 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
     return diagnosis
 
 
-def diagnosis_of(run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | None) -> Diagnosis:
+def diagnosis_of(
+    run: Run, evaluations: Mapping[str, Evaluation], *, human: Sequence[float] | Measured | None
+) -> Diagnosis:
     """The ladder of these evaluations against `human`, with what the run knows about leaks, looks and settings."""
     card, outcome = run.folder.load_data(), run.folder.load_outcome()
     found = diagnose(
