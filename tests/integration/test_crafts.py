@@ -150,12 +150,12 @@ def test_the_terminal_shows_measures_where_others_have_errors(sample, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"making +numbers made up of 200 numbers", shown)
     assert re.search(r"^ +2/2 +\d\.\d+ +\d+\.\d\d % ", shown, re.MULTILINE)
-    assert "less is better" in shown
+    assert "lower is better" in shown
     assert "made.txt" in shown
     assert main(["show", "latest"]) == 0
     assert "distance of the quantiles" in capsys.readouterr().out
     assert main(["fit", "--resume", "runs/latest"]) == 0
-    assert "this run was finished before" in capsys.readouterr().out
+    assert "this run was already finished" in capsys.readouterr().out
     assert main(["show", "latest", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["measures"]["taken for true"]["unit"] == "share"
@@ -175,7 +175,7 @@ def test_verbs_that_need_a_ladder_refuse_a_crafts_run_in_one_line(command, whole
     assert main(command.replace("RUN", str(whole.path)).split()) == 2
     told = capsys.readouterr().err
     assert "was made by the craft" in told
-    assert "it has no ladder" in told
+    assert "there is no ladder" in told
     assert len(told.strip().splitlines()) == 2  # what is wrong, and what to do
 
 
@@ -185,7 +185,7 @@ def test_verbs_that_need_a_ladder_refuse_a_crafts_run_in_one_line(command, whole
 def test_verbs_that_need_a_ladder_refuse_what_is_for_a_craft_in_one_line(command, sample, capsys):
     assert main(command.replace("DATA", str(sample("forgers"))).split()) == 2
     told = capsys.readouterr().err
-    assert "a craft: what it makes is measured, not judged by errors" in told
+    assert "a craft: it has measures instead of errors" in told
     assert len(told.strip().splitlines()) == 2
     assert not Path("runs").exists() or not list(Path("runs").glob("*/*/manifest.json"))
 
@@ -206,7 +206,7 @@ def test_settings_of_a_craft_are_listed_as_they_would_be_filled_in(capsys):
     shown = capsys.readouterr().out
     assert re.search(r"task\.dims +8 +numbers in a vector\n", shown)
     assert re.search(r"optimiser\.learning_rate +0\.05 ", shown)
-    assert re.search(r"split\.dev .*nothing here: it needs examples", shown)
+    assert re.search(r"split\.dev .*no effect here: it needs examples", shown)
 
 
 def test_a_task_that_is_surer_takes_the_data(sample, monkeypatch):
@@ -249,6 +249,6 @@ def test_the_studio_lists_it_as_made_with_its_first_measure(whole):
 
 def test_the_manifest_says_of_which_kind_the_run_is(whole):
     assert read_manifest(whole.path)["kind"] == "craft"
-    with pytest.raises(UsageError, match="it has no ladder"):
+    with pytest.raises(UsageError, match="there is no ladder"):
         gnomon.load(whole.path)
     assert gnomon.show(whole).measures == whole.measures

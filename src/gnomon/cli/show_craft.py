@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 4  # measures in a row of an epoch; all of them are in the report
 WIDTH = 18  # characters of a measure's column
-BETTER = {"less": "less is better", "more": "more is better"}
+BETTER = {"less": "lower is better", "more": "higher is better"}
 
 
 class MeasureRows:
@@ -57,7 +57,7 @@ def print_made(made: Made, *, was_finished: bool = False) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     card, outcome, history = made.card, made.outcome, made.history
     if was_finished:
-        console.print("  finished   this run was finished before: nothing was left to do", markup=False)
+        console.print("  finished   this run was already finished: there was nothing left to do", markup=False)
     width = max(len(printable(one["name"])) for one in card["measures"])
     console.print(f"\n  {printable(card['craft'])} of {printable(card['summary'])}", markup=False)
     for one in card["measures"]:

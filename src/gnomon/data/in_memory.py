@@ -46,7 +46,7 @@ def open_object(thing: Any) -> Source:
     if hasattr(thing, "dataset"):
         fix = "give the data set that it loads: loader.dataset."
     elif hasattr(thing, "__iter__") and not isinstance(thing, str | bytes | dict | list | tuple | set | io.IOBase):
-        fix = f"{_ACCEPTED} This can be walked through only: give list(...) of it."
+        fix = f"{_ACCEPTED} This can only be iterated over: give list(...) of it."
     raise UsageError(f"cannot read a {type(thing).__name__}.", fix=fix)
 
 
@@ -156,7 +156,7 @@ def _refuse_large(shape: Sequence[int], itemsize: int, origin: str) -> None:
         raise DataError(
             f"the sparse array of {'x'.join(map(str, shape))} takes {size / 1e9:,.1f} GB with its zeros written out.",
             where=origin,
-            fix="keep fewer columns: the most telling ones, or those of a truncated SVD.",
+            fix="keep fewer columns: the most informative ones, or those of a truncated SVD.",
         )
 
 
@@ -212,7 +212,7 @@ def _of_frame(frame: pl.DataFrame, targets: Any, notes: list[str]) -> Source:
     taken = next((name for name in names if name in frame.columns), None)
     if taken is not None:
         raise DataError(
-            f"the frame has a column called {taken!r}, and so are the targets beside it.", where=_IN_MEMORY,
+            f"the frame has a column called {taken!r}, and so have the targets given with it.", where=_IN_MEMORY,
             fix="leave that column out, or give the frame alone and target=NAME.",
         )  # fmt: skip
     parts = zip(names, columns, strict=True)
@@ -245,7 +245,7 @@ def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
         array = _of_python_numbers(array)
     if array.dtype.kind == "c":
         raise DataError(
-            "complex numbers cannot be learnt from.",
+            "complex numbers are not supported.",
             where=_IN_MEMORY,
             fix="give their real and imaginary parts as columns.",
         )
@@ -433,7 +433,7 @@ def _item(dataset: Any, i: int) -> Any:
     try:
         return dataset[i]
     except NotImplementedError:
-        what = f"the items of a {type(dataset).__name__} cannot be asked for by number."
+        what = f"the items of a {type(dataset).__name__} cannot be accessed by number."
         raise UsageError(what, fix="give list(data set).") from None
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COLUMNS = 2
 ROW = 2.0  # inches
 MOST = 12  # frames
-BETTER = {"less": "less is better", "more": "more is better"}
+BETTER = {"less": "lower is better", "more": "higher is better"}
 
 
 @styled

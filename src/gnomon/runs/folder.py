@@ -157,7 +157,7 @@ class RunFolder:
         """Raises UsageError for the run of a craft, which has measures where other runs have a ladder."""
         if self.is_craft:
             raise UsageError(
-                f"was made by the craft {self.task}, which measures something else than errors: it has no ladder.",
+                f"was made by the craft {self.task}, which has measures instead of errors: there is no ladder.",
                 where=str(self.path),
                 fix=f"gnomon show {self.path} has its measures and outputs.",
             )

@@ -80,7 +80,7 @@ class MakingState:
             torch.set_rng_state(random["torch"])
             self.chance.set_state(random["chance"])
         except (RuntimeError, TypeError) as error:  # of the right size, and yet no state of this generator
-            what = f"is no state of a random generator ({error})."
+            what = f"is not a state of a random generator ({error})."
             raise ArtefactError(what, where=f"{where}/random.safetensors", fix=OTHER) from None
         try:
             counters = parse_json(files.get("state.json", b""))

@@ -202,7 +202,7 @@ def _written(folder: RunFolder, work: Work, state: MakingState) -> Made:
         files = dict(work.craft.outputs(work.model, work.material))
         views = list(work.craft.show(work.model, work.material))
     if not files:
-        raise UsageError(f"the craft {work.craft.name} made no file.", fix="mend its method `outputs`.")
+        raise UsageError(f"the craft {work.craft.name} wrote no file.", fix="correct its method `outputs`.")
     folder.save_outputs(files)
     outcome = {
         "seconds": time.monotonic() - work.started,

@@ -41,9 +41,9 @@ def recognise(opened: Opened, task: TaskKind | Craft | None = None) -> Recognise
     best = recognise_work(opened, task)
     if isinstance(best, Commission):
         raise UsageError(
-            f"this is for {best.craft.title} ({best.why}), a craft: what it makes is measured, not judged by errors.",
+            f"this is for {best.craft.title} ({best.why}), a craft: it has measures instead of errors.",
             where=opened.source.origin,
-            fix="gnomon fit makes it; task=NAME takes the data for a task.",
+            fix="use gnomon fit, or task=NAME to read the data as a task.",
         )
     return best
 
