@@ -96,6 +96,8 @@ def checked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
             "this run takes its learning rates from schedule.table.", fix="start a new run with another table."
         )
     new = with_values(settings, keys)
+    if new.optimiser.batch_size == 1 != settings.optimiser.batch_size:
+        raise UsageError("batches of one example are too small for some layers (batch norm).", fix="batch_size=2")
     return {key: value_of(new, key) for key in keys}
 
 

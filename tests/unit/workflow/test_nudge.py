@@ -139,6 +139,7 @@ def test_a_stopped_run_applies_its_request_when_it_resumes(tmp_path):
         ({"learning_rate": -1}, "learning_rate=-1 cannot be used"),
         ({"learnin_rate": 1}, "unknown setting"),
         ({}, "needs a setting and its new value"),
+        ({"batch_size": 1}, "batches of one example are too small for some layers"),
     ],
     ids=str,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+import gnomon
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
 from gnomon.models._defaults import picture_recipe, table_recipe
@@ -33,6 +35,31 @@ def test_full_batches_are_suggested_below_two_thousand_examples_unless_already_u
     assert offers(session_of(batch_size=0)) == []
     assert offers(session_of(batch_size=106)) == []
     assert FULL_BATCH_BELOW == 2_000
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "key"),
+    [
+        ("wine", {"batch_size": 1}, "batch_size"),
+        ("wine", {"batch_size": 32, "micro_batch": 1}, "micro_batch"),
+        ("digits", {"batch_size": 1, "hidden": (8,)}, "batch_size"),  # one value per unit of the dense layer
+        ("digits", {"batch_size": 1, "model": "resnet18"}, "batch_size"),  # its last stage has one position
+    ],
+)
+def test_batch_norm_is_refused_one_example_at_a_time_where_a_unit_would_see_one_value(source, settings, key):
+    normed = {} if "model" in settings else {"normalisation": "batch"}
+    with pytest.raises(UsageError, match=rf"one example at a time \({key}=1\).*Fix: {key}=2 or more"):
+        session_of(source, **normed, **settings)
+    assert session_of(source, **normed, **{**settings, key: 2}).layers
+    if normed:
+        assert session_of(source, normalisation="layer", **settings).layers
+
+
+def test_batch_norm_over_the_positions_of_a_picture_takes_one_picture_at_a_time():
+    pictures = np.random.default_rng(0).random((40, 8, 8))
+    settings = {"normalisation": "batch", "channels": (4, 4), "hidden": (), "epochs": 1}
+    run = gnomon.fit((pictures, np.arange(40) % 2), **settings, batch_size=1)
+    assert len(run.history) == 1
 
 
 @pytest.mark.parametrize("num_train", [3, 50, 107, 1_079, 6_000, 60_000, 5_000_000])

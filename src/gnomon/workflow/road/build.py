@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ class Session:
 def build_model(filled: Filled, custom: nn.Module | None = None, started: float | None = None) -> Session:
     """The model with its starting weights (or `custom`), on its device; the number of threads.
 
-    `started` is when the verb started, on time.monotonic()'s clock. Raises UsageError for a missing device.
+    `started` is when the verb started, on time.monotonic()'s clock. Raises UsageError for a missing device, and for
+    batches that are too small for batch norm.
     """
     task, settings, train_split = filled.task, filled.settings, filled.prepared.splits["train"]
     if settings.machine.allocator == "keep":
@@ -53,6 +55,7 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     device = device_of(settings.machine.device)
     model = custom if custom is not None else fresh_model(task, settings)
     layers = layers_of(task, model, train_split)
+    _refuse_lone_examples(layers, settings, len(train_split))
     settings = fill(settings, {"machine.threads": _threads(layers, settings, len(train_split))})
     prepared = filled.prepared
     if settings.machine.threads == "adaptive":
@@ -77,6 +80,21 @@ def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[Layer
     few = encode_whole(task, train_split.take(np.arange(min(2, len(train_split)))))
     batch = task.batch(few, torch.arange(min(2, len(train_split))))
     return layer_table(model, lambda module: task.outputs(module, batch), batch_size=min(2, len(train_split)))
+
+
+def _refuse_lone_examples(layers: list[LayerRow], settings: Settings, num_train: int) -> None:
+    """Raise UsageError if batch norm would see one value per channel: it subtracts the mean, and nothing is left.
+
+    Of pictures it also averages over positions, and one example at a time is enough until a layer has a single one.
+    """
+    normed = [row for row in layers if "BatchNorm" in row.kind and math.prod(row.output_shape[1:]) == 1]
+    sizes = {"batch_size": settings.optimiser.batch_size or num_train, "micro_batch": settings.machine.micro_batch}
+    key = next((key for key, size in sizes.items() if size == 1), "batch_size" if num_train == 1 else None)
+    if normed and key is not None:
+        raise UsageError(
+            f"batch norm cannot be trained on one example at a time ({key}=1); {normed[0].name} is one such layer.",
+            fix=f"{key}=2 or more." if num_train > 1 else "give more training examples.",
+        )
 
 
 def _threads(layers: list[LayerRow], settings: Settings, num_train: int) -> int:
