@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("split", "target", "prediction")
 OPTIONAL = ("error", "id", "source", "weight", "loss", "confidence", "group")
+NUMBERS = ("error", "weight", "loss", "confidence")
 PREFIXES = ("tag.", "p.")
 SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
     "train-dev": "train_dev",
@@ -28,6 +30,7 @@ SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
     "valid": "dev",
     "validation": "dev",
 }
+MOST_ROWS = 50_000_000  # of a Parquet file, which may hold billions of equal rows in a few bytes
 WHOLE = r"^[+-]?\d+$"
 
 
@@ -43,14 +46,11 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     table = (source if isinstance(source, pl.DataFrame) else read_table(Path(source))).rechunk()
     _check_names(table, origin)
     _check_types(table, origin)
+    table = table.with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
     if table.is_empty():
         raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     splits = _splits(table, origin)
-    columns: dict[str, pl.Series] = {
-        name: _number(table, name, origin)
-        for name in ("error", "weight", "loss", "confidence")
-        if name in table.columns
-    }
+    columns: dict[str, pl.Series] = {name: _number(table, name, origin) for name in NUMBERS if name in table.columns}
     if "error" in columns:
         unit = SHARE if bool(columns["error"].is_in([0.0, 1.0]).all()) else ""
         for name in ("target", "prediction"):
@@ -100,10 +100,14 @@ def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
 
 def read_table(path: Path) -> pl.DataFrame:
     """CSV cells stay text until a rule in this file turns them into numbers."""
+    fix = "give the path of a Parquet or CSV file."
     if not path.is_file():
-        raise DataError("there is no such file.", where=str(path), fix="give the path of a Parquet or CSV file.")
+        raise DataError("this is not a file." if path.exists() else "there is no such file.", where=str(path), fix=fix)
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
+            num_rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            if num_rows > MOST_ROWS:
+                raise DataError(f"it would unfold to {num_rows:,} rows.", where=str(path), fix="give fewer rows.")
             return pl.read_parquet(path, glob=False)  # * and [ in a name would lead to other files
         with path.open("rb") as file:
             if b"\0" in file.read(4096):
@@ -146,10 +150,11 @@ def _check_rows(path: Path, width: int) -> None:
 
 def _check_types(table: pl.DataFrame, origin: str) -> None:
     for name, dtype in table.schema.items():
-        is_plain = dtype.is_numeric() or dtype.is_temporal() or dtype in (
-            pl.String, pl.Boolean, pl.Categorical, pl.Enum, pl.Null,
+        is_plain = dtype.is_numeric() or dtype in (
+            pl.String, pl.Boolean, pl.Categorical, pl.Enum, pl.Null, pl.Date, pl.Datetime, pl.Time,
         )  # fmt: skip
-        if not is_plain:
+        is_number = name in NUMBERS or name.startswith("p.")
+        if not is_plain or (is_number and dtype.is_temporal()):
             raise DataError(
                 f"the column {name!r} has the type {dtype}.", where=origin, fix="use text, numbers or booleans."
             )

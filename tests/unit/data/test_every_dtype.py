@@ -31,6 +31,8 @@ DAYS = [datetime.date(2020, 1, 1) + datetime.timedelta(days=7 * one) for one in 
 MOMENTS = [datetime.datetime(2020, 1, 1, 10) + datetime.timedelta(hours=7 * one) for one in WHOLE]
 SPANS = [datetime.timedelta(hours=one) for one in WHOLE]
 CLOCK = [datetime.time(one, 30) for one in WHOLE]
+ENDS = [(2**63 - 1, -(2**63) + 1, 2**62, 0, 10**9, 10**12)[one] for one in WHOLE]
+DAY_ENDS = [(2**31 - 1, -(2**31), 10**8, 0, 5, 2_932_896)[one] for one in WHOLE]
 GAPS = [None if i % 9 == 4 else one for i, one in enumerate(WHOLE)]
 
 # name -> (column, the parts it can play: Input, Target, Group, Order in time; "" is refused in all of them)
@@ -52,7 +54,11 @@ POLARS = {
     "Date": (pl.Series(DAYS), "ITGO"),
     **{f"Datetime {unit}": (pl.Series(MOMENTS, dtype=pl.Datetime(unit)), "ITGO") for unit in ("ms", "us", "ns")},
     "Datetime with a zone": (pl.Series(MOMENTS, dtype=pl.Datetime("us", "Asia/Tokyo")), "ITGO"),
+    "Date to the ends": (pl.Series(DAY_ENDS, dtype=pl.Int32).cast(pl.Date), "I"),
+    **{f"Datetime {unit} to the ends": (pl.Series(ENDS, dtype=pl.Datetime(unit)), "I") for unit in ("ms", "us")},
+    "Datetime ns to the ends": (pl.Series(ENDS, dtype=pl.Datetime("ns")), "ITGO"),
     "Duration": (pl.Series(SPANS), "ITGO"),
+    **{f"Duration {u} to the ends": (pl.Series(ENDS, dtype=pl.Duration(u)), "ITGO") for u in ("ms", "us", "ns")},
     "Time": (pl.Series(CLOCK), "ITGO"),
     "gaps": (pl.Series(GAPS), "IG"),
     "Null": (pl.Series([None] * N), "G"),
@@ -79,6 +85,8 @@ PANDAS = {
     "datetime64": (pd.Series(MOMENTS), "ITGO"),
     "datetime64 with a zone": (pd.Series(MOMENTS).dt.tz_localize("Europe/Berlin"), "ITGO"),
     "timedelta64": (pd.Series(SPANS), "ITGO"),
+    "seconds to the ends": (pd.Series(np.array(ENDS, "datetime64[s]")), ""),
+    "spans of seconds to the ends": (pd.Series(np.array(ENDS, "timedelta64[s]")), ""),
     "sparse": (pd.Series(pd.arrays.SparseArray(WHOLE)), "ITGO"),
     "period": (pd.Series(pd.period_range("2020", periods=N, freq="D")), ""),
     "interval": (pd.Series(pd.interval_range(0, N)), ""),
@@ -102,7 +110,9 @@ ARROW = {
     "date64": (pa.array(DAYS, pa.date64()), "ITGO"),
     "timestamp s": (pa.array(MOMENTS, pa.timestamp("s")), "ITGO"),
     "timestamp with a zone": (pa.array(MOMENTS, pa.timestamp("ns", "America/Lima")), "ITGO"),
+    "timestamp s to the ends": (pa.array(ENDS, pa.timestamp("s", "UTC")), ""),
     "duration": (pa.array(SPANS, pa.duration("ms")), "ITGO"),
+    "duration s to the ends": (pa.array(ENDS, pa.duration("s")), ""),
     "time32": (pa.array(CLOCK, pa.time32("s")), "ITGO"),
     "time64": (pa.array(CLOCK, pa.time64("ns")), "ITGO"),
     "null": (pa.nulls(N), "G"),

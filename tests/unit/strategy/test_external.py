@@ -8,7 +8,8 @@ import pytest
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE
-from gnomon.strategy.external import leaked_ids, read_predictions
+from gnomon.strategy import external
+from gnomon.strategy.external import leaked_ids, read_predictions, read_table
 from gnomon.strategy.ladder import diagnose
 
 
@@ -54,6 +55,49 @@ def test_whole_numbers_are_class_ids():
 def test_truth_values_are_classes():
     found = read_predictions(frame(target=[True, False, True, False], prediction=[True, False, False, False]))
     assert found["dev"].table["error"].to_list() == [1.0, 0.0]
+
+
+def test_categories_are_classes_like_texts():
+    words = pl.Series(["a", "b", "a", "b"])
+    for dtype in (pl.Categorical, pl.Enum(["a", "b"])):
+        typed = {name: words.cast(dtype) for name in ("target", "id", "group", "source", "tag.x")}
+        typed["id"] = pl.Series(["1", "2", "3", "4"]).cast(pl.Categorical)
+        plain = {name: column.cast(pl.String) for name, column in typed.items()}
+        assert read_predictions(frame(**typed))["dev"].table.equals(read_predictions(frame(**plain))["dev"].table)
+
+
+NO_NUMBERS = {
+    "a category": pl.Series(["x", "y", "x", "y"], dtype=pl.Categorical),
+    "a date": pl.Series([1, 2, 3, 4]).cast(pl.Date),
+    "a duration": pl.Series([1, 2, 3, 4]).cast(pl.Duration("ms")),
+}
+
+
+@pytest.mark.parametrize("name", ["error", "weight", "loss", "confidence", "p.a"])
+@pytest.mark.parametrize("column", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_columns_of_numbers_take_nothing_else(name, column):
+    with pytest.raises(DataError, match=name):
+        read_predictions(frame(**{name: column}))
+
+
+@pytest.mark.parametrize("name", ["split", "target", "prediction", "id", "group", "source", "tag.x"])
+def test_durations_are_refused_by_the_name_of_their_column(name):
+    with pytest.raises(DataError, match=f"column '{name}' has the type Duration"):
+        read_predictions(frame(**{name: NO_NUMBERS["a duration"]}))
+
+
+def test_a_parquet_file_that_unfolds_to_millions_of_rows_is_refused(tmp_path, monkeypatch):
+    frame().write_parquet(tmp_path / "p.parquet")
+    monkeypatch.setattr(external, "MOST_ROWS", 3)
+    with pytest.raises(DataError, match="would unfold to 4 rows"):
+        read_table(tmp_path / "p.parquet")
+
+
+def test_what_is_no_file_is_not_said_to_be_missing(tmp_path):
+    with pytest.raises(DataError, match="this is not a file"):
+        read_table(tmp_path)
+    with pytest.raises(DataError, match="there is no such file"):
+        read_table(tmp_path / "p.csv")
 
 
 def test_given_errors_are_taken_as_they_are():

@@ -20,6 +20,7 @@ _UNSUPPORTED = (
     TypeError, ValueError, ArithmeticError, NotImplementedError,
     pl.exceptions.PolarsError, pl.exceptions.PanicException,
 )  # fmt: skip
+MOST_SECONDS = 2**63 // 1_000
 _ARROW_UNKNOWN = ("decimal256", "month_day_nano_interval", "run_end_encoded")  # polars 2.1 panics, or asks for settings
 
 
@@ -38,6 +39,8 @@ def as_polars(frame: Any, origin: str, notes: list[str]) -> pl.DataFrame:
     for field in getattr(frame, "schema", ()) if not is_pandas else ():
         if str(field.type).startswith(_ARROW_UNKNOWN):
             raise _not_taken(field.name, f"of the type {field.type}", origin)
+        if str(field.type).startswith(("timestamp[s", "duration[s")):
+            _check_seconds(field.name, np.asarray(frame.column(field.name).cast("int64")), origin)
     try:
         found = pl.DataFrame(frame)
     except ImportError as error:
@@ -88,11 +91,21 @@ def _plain_pandas(frame: Any, origin: str, notes: list[str]) -> Any:
     frame = frame.reset_index(drop=True)
     frame.columns = names
     for name, dtype in zip(names, frame.dtypes, strict=True):
+        if str(dtype).startswith(("datetime64[s", "timedelta64[s")):
+            _check_seconds(name, frame[name].dropna().astype("int64").to_numpy(), origin)
         if str(dtype).startswith("Sparse"):
             frame[name] = frame[name].sparse.to_dense()
         elif dtype == np.longdouble and dtype != np.float64:
             frame[name] = frame[name].astype(np.float64)
     return frame
+
+
+def _check_seconds(name: str, seconds: np.ndarray, origin: str) -> None:
+    """Raise DataError for seconds that polars, which counts milliseconds, would turn into another time."""
+    found = np.flatnonzero(np.abs(seconds.astype(np.float64)) > MOST_SECONDS)
+    if len(found):
+        what = f"column {quoted(name)} holds {seconds[found[0]]:.0f} seconds, a time beyond all calendars."
+        raise DataError(what, where=origin, fix="correct or remove such cells.")
 
 
 def _unsupported_column(frame: Any, error: BaseException, origin: str) -> DataError:

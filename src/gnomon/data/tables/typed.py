@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ PEEK_ROWS = 10_000
 AT_ONCE = 256  # columns read together ...
 CELLS_AT_ONCE = 2**22  # ... as long as they have no more cells
 LOOKED_AT = 100  # texts examined for numbers or dates before all are
+FIRST_DAY, LAST_DAY = ((day - datetime.date(1970, 1, 1)).days for day in (datetime.date.min, datetime.date.max))
+SECONDS_PER_DAY = 86_400
+UNITS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # in a second
 FEW_CLASSES = MAX_INTEGER_CLASSES  # distinct texts of a target up to which nobody would mistake them for numbers
 
 
@@ -161,7 +165,7 @@ def _plain(series: pl.Series, role: Role, missing: tuple[str, ...], origin: str,
         return _instants(series, role, origin, notes)
     if dtype == pl.Duration:
         notes.append(f"{name}: durations are read as seconds.")
-        return series.cast(pl.Duration("us")).dt.total_microseconds().cast(pl.Float64) / 1e6
+        return series.to_physical().cast(pl.Float64) / UNITS[dtype.time_unit]  # type: ignore[attr-defined]
     if dtype == pl.Time:
         notes.append(f"{name}: times of day are read as seconds since midnight.")
         return series.cast(pl.Int64).cast(pl.Float64) / 1e9
@@ -200,13 +204,24 @@ def _whole(series: pl.Series, role: Role, missing: tuple[str, ...], notes: list[
 
 def _instants(series: pl.Series, role: Role, origin: str, notes: list[str]) -> pl.Series:
     """Dates of the years 1 to 9999; times without a zone, in UTC if they had one."""
-    if series.dtype == pl.Datetime:
-        zone = series.dtype.time_zone  # type: ignore[attr-defined]  # a Datetime has one, or None
-        series = dates.in_utc(series) if zone is not None else series
-        if zone not in (None, "UTC"):
-            notes.append(f"{display_name(series.name)}: its times in {zone} are converted to UTC.")
-        series = series.cast(pl.Datetime("us"))
-    is_beyond = ~series.dt.year().is_between(1, 9999).fill_null(value=True)
+    series = _within_years(series, role, origin, notes)
+    if series.dtype == pl.Date:
+        return series
+    zone = series.dtype.time_zone  # type: ignore[attr-defined]  # a Datetime has one, or None
+    if zone not in (None, "UTC"):
+        notes.append(f"{display_name(series.name)}: its times in {zone} are converted to UTC.")
+    return (series if zone is None else dates.in_utc(series)).cast(pl.Datetime("us"))
+
+
+def _within_years(series: pl.Series, role: Role, origin: str, notes: list[str]) -> pl.Series:
+    """Instants beyond the years 1 to 9999 are missing in inputs. Raises DataError elsewhere.
+
+    They are compared as the whole numbers that are stored: polars panics where it makes dates of the largest.
+    """
+    per_day = 1 if series.dtype == pl.Date else UNITS[series.dtype.time_unit] * SECONDS_PER_DAY  # type: ignore[attr-defined]
+    low, high = FIRST_DAY * per_day, (LAST_DAY + 1) * per_day - 1
+    stored = series.to_physical().cast(pl.Int64)
+    is_beyond = ~stored.is_between(max(low, -(2**63)), min(high, 2**63 - 1)).fill_null(value=True)
     if not is_beyond.any():
         return series
     row = int(is_beyond.arg_max() or 0)
