@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
@@ -45,8 +44,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
     table = (source if isinstance(source, pl.DataFrame) else read_table(Path(source))).rechunk()
     _check_names(table, origin)
-    _check_types(table, origin)
-    table = table.with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
+    table = texts_and_numbers(table, origin)
     if table.is_empty():
         raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     splits = _splits(table, origin)
@@ -148,16 +146,24 @@ def _check_rows(path: Path, width: int) -> None:
         )
 
 
-def _check_types(table: pl.DataFrame, origin: str) -> None:
+def texts_and_numbers(table: pl.DataFrame, origin: str) -> pl.DataFrame:
+    """The table with categories, dates and times as texts. Raises DataError naming a column of any other type."""
+    texts = []
     for name, dtype in table.schema.items():
-        is_plain = dtype.is_numeric() or dtype in (
-            pl.String, pl.Boolean, pl.Categorical, pl.Enum, pl.Null, pl.Date, pl.Datetime, pl.Time,
-        )  # fmt: skip
-        is_number = name in NUMBERS or name.startswith("p.")
-        if not is_plain or (is_number and dtype.is_temporal()):
+        if dtype in (pl.Categorical, pl.Enum, pl.Date, pl.Datetime, pl.Time):
+            texts.append(name)
+        elif not (dtype.is_numeric() or dtype in (pl.String, pl.Boolean, pl.Null)):
             raise DataError(
                 f"the column {name!r} has the type {dtype}.", where=origin, fix="use text, numbers or booleans."
             )
+        if dtype in (pl.Date, pl.Datetime):
+            years = table[name].dt.year()  # None for what is beyond all calendars: polars panics where it writes these
+            is_beyond = table[name].is_not_null() & ~years.is_between(1, 9999).fill_null(value=False)
+            if is_beyond.any():
+                row = int(is_beyond.arg_max() or 0)
+                what = "a date outside the years 1 to 9999."
+                raise DataError(what, where=f"{origin}, column {name!r}, row {row + 1}", fix="correct this cell.")
+    return table.with_columns(pl.col(texts).cast(pl.String))
 
 
 def _check_forms(pair: Mapping[str, pl.Series], origin: str) -> None:

@@ -51,10 +51,11 @@ class People:
 
 def read_people(source: str | Path | pl.DataFrame) -> pl.DataFrame:
     """A table with an id column and one column of answers per person. Raises DataError for anything else."""
-    from gnomon.strategy.external import read_table
+    from gnomon.strategy.external import read_table, texts_and_numbers
 
     table = source if isinstance(source, pl.DataFrame) else read_table(Path(source))
     where = "the table of people" if isinstance(source, pl.DataFrame) else str(source)
+    table = texts_and_numbers(table, where)
     if "id" not in table.columns or table.width < 2 or table.is_empty():
         raise DataError(
             "expected an id column and a column of answers for each person.", where=where,

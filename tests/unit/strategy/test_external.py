@@ -86,6 +86,18 @@ def test_durations_are_refused_by_the_name_of_their_column(name):
         read_predictions(frame(**{name: NO_NUMBERS["a duration"]}))
 
 
+def test_dates_are_texts_and_those_beyond_all_calendars_are_refused_by_their_row():
+    days = pl.Series([0, 1, 0, 1], dtype=pl.Int32).cast(pl.Date)
+    found = read_predictions(frame(target=days, prediction=days))["dev"].table
+    assert found["target"].to_list() == ["1970-01-01", "1970-01-02"]
+    for far in (
+        pl.Series([0, 1, 2**31 - 1, 1], dtype=pl.Int32).cast(pl.Date),
+        pl.Series([0, 1, 2**62, 1]).cast(pl.Datetime("ms")),
+    ):
+        with pytest.raises(DataError, match="column 'target', row 3: a date outside the years 1 to 9999"):
+            read_predictions(frame(target=far))
+
+
 def test_a_parquet_file_that_unfolds_to_millions_of_rows_is_refused(tmp_path, monkeypatch):
     frame().write_parquet(tmp_path / "p.parquet")
     monkeypatch.setattr(external, "MOST_ROWS", 3)

@@ -24,6 +24,7 @@ from gnomon.workflow import words
 
 X, Y = load_wine(return_X_y=True)
 QUICK = {"epochs": 2, "test": 0.2}
+SPANS = pl.Series([1], dtype=pl.Duration("us"))
 OPTIONS = {  # of the command line, beside settings
     "compare": {"metric", "weight"},
     "diagnose": {"human", "predictions"},
@@ -233,6 +234,8 @@ def test_answers_can_be_written_to_a_new_file_only(run):
         (lambda run: gnomon.diagnose(predictions=7), "int is not a table"),
         (lambda run: gnomon.diagnose(), "there is nothing to diagnose"),
         (lambda run: gnomon.pipeline(7), "int is not a table"),
+        (lambda run: gnomon.pipeline(pl.DataFrame({"target": SPANS, "prediction": SPANS})), "'target' has the type Dura"),
+        (lambda run: gnomon.diagnose(run, human=pl.DataFrame({"id": ["1"], "ann": SPANS})), "'ann' has the type Duration"),
         (lambda run: gnomon.load(7), "int is not a run"),
         (lambda run: gnomon.load(None), "NoneType is not a run"),
         (lambda run: gnomon.show(7), "int is not a run"),

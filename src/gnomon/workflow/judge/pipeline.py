@@ -10,7 +10,7 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE
 from gnomon.data.in_memory import table_or_path
-from gnomon.strategy.external import read_table
+from gnomon.strategy.external import read_table, texts_and_numbers
 from gnomon.strategy.pipeline import PipelineAnalysis, blame, ceilings
 
 WITH = "prediction."  # prediction.STAGE: the final answer if every stage up to STAGE is replaced by the truth
@@ -26,7 +26,7 @@ def pipeline(table: Any) -> PipelineAnalysis:
     """
     given = table_or_path(table)
     origin = "the table" if isinstance(given, pl.DataFrame) else str(given)
-    table = given if isinstance(given, pl.DataFrame) else read_table(given)
+    table = texts_and_numbers(given if isinstance(given, pl.DataFrame) else read_table(given), origin)
     if table.is_empty():
         raise DataError("the table has no rows.", where=origin, fix="give one row per example.")
     measured = [name for name in table.columns if name.startswith("error.")]
