@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -55,6 +55,9 @@ class Examples(abc.ABC):
 
     @abc.abstractmethod
     def __getitem__(self, position: int) -> Example: ...
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[position] for position in range(len(self)))
 
     @abc.abstractmethod
     def take(self, positions: np.ndarray) -> Self:

@@ -49,6 +49,7 @@ def test_an_example_is_what_a_person_sees(four):
     example = four[2]
     assert (example.id, example.target, dict(example.tags)) == ("b/2.png", "b", {})
     np.testing.assert_array_equal(example.inputs, noise(20, 30, 3, seed=2))
+    assert [one.id for one in four] == ["a/0.png", "a/1.png", "b/2.png", "b/3.png"]
 
 
 def test_the_index_has_the_columns_everyone_relies_on(four):
