@@ -110,9 +110,9 @@ def read_table(path: Path) -> pl.DataFrame:
         with path.open("rb") as file:
             if b"\0" in file.read(4096):
                 raise DataError("this is not a text table.", where=str(path), fix="give a Parquet or CSV file.")
+        _check_rows(path)
         table = pl.read_csv(path, infer_schema=False, glob=False)
-        _check_rows(path, table.width)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, csv.Error) as error:
         first = str(error).strip().partition("\n")[0]
         raise DataError(
             f"the file cannot be read: {first}.",
@@ -124,25 +124,27 @@ def read_table(path: Path) -> pl.DataFrame:
     )
 
 
-def _check_rows(path: Path, width: int) -> None:
-    """Raise DataError for a row that is shorter than the header: polars fills it with empty cells."""
+def _check_rows(path: Path) -> None:
+    """Raise DataError for a row with fewer cells than the header, which polars fills up, or with more."""
     data = path.read_bytes()
     if b'"' in data:
         lines = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
-        short = next(((lines.line_num, len(line)) for line in lines if line and len(line) < width), None)
+        width = len(next((line for line in lines if line), ()))
+        wrong = next(((lines.line_num, len(line)) for line in lines if line and len(line) != width), None)
     else:
         codes = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
         ends, commas = np.flatnonzero(codes == ord("\n")), np.flatnonzero(codes == ord(","))
         widths = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
         lengths = np.diff(ends, prepend=-1) - 1 - (codes[np.maximum(ends - 1, 0)] == ord("\r"))
-        wrong = np.flatnonzero((widths < width) & (lengths > 0))
-        short = (int(wrong[0]) + 1, int(widths[wrong[0]])) if len(wrong) else None
-    if short is not None:
-        line, cells = short
+        width = int(widths[np.argmax(lengths > 0)])
+        places = np.flatnonzero((widths != width) & (lengths > 0))
+        wrong = (int(places[0]) + 1, int(widths[places[0]])) if len(places) else None
+    if wrong is not None:
+        line, cells = wrong
         raise DataError(
             f"the row has {cells} cell{'s' * (cells != 1)}, the header {width}.",
             where=f"{path} line {line}",
-            fix="complete the row, or remove it.",
+            fix="complete the row, or remove it." if cells < width else "put quotes around cells that hold commas.",
         )
 
 

@@ -195,7 +195,10 @@ def test_no_rows_are_refused():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("split,target,prediction\ntrain,a,b,c\n", "cannot be read"),
+        ("split,target,prediction\ntrain,a,b,c\n", "line 2: the row has 4 cells, the header 3"),
+        ('split,target,prediction\ntrain,"a",b\ndev,"a,b",b,c\n', "line 3: the row has 4 cells, the header 3"),
+        ("\n\nsplit,target,prediction\ntrain,a\n", "line 4: the row has 2 cells, the header 3"),
+        ('split,target,prediction\ntrain,a,"' + "x" * 200_000 + '"\n', "cannot be read: field larger than"),
         ("split,target,prediction\ntrain,a\n", "line 2: the row has 2 cells, the header 3"),
         ("split,target,prediction\ntrain,a,\n", "column 'prediction', row 1: .* found nothing"),
         ("split,target,prediction\ntrain,a,b\n\ndev,a,b\n", "column 'split', row 2"),
