@@ -46,3 +46,10 @@ def test_the_confident_ones_are_suspects_and_half_of_them_are_wrong(audit):
         suspects.class_names[suspects.suggested[place]] == str(people[place]["our_guessed_label"]) for place in chosen
     ]
     assert all(agreed)
+
+
+def test_what_the_model_alone_says_is_an_upper_bound_on_what_people_found(audit):
+    suspects, people = audit
+    found = sum(one["mturk"]["given"] < 3 for one in people.values())
+    assert found == 15  # of 10,000: 0.15 %; only 100 labels were looked at
+    assert found / 10_000 <= suspects.wrong_share_at_most < 0.003

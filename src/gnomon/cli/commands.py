@@ -223,11 +223,13 @@ def nudge(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 def labels(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Find likely wrong labels, and estimate how many there are:  gnomon labels RUN|DATA [out=review.csv]
+    or, of probabilities made elsewhere:  gnomon labels --predictions TABLE
 
     out= writes a sheet with top=100 suspects and random=100 others from split=dev (or train, with folds=5 models);
-    review=review.csv reads it back, corrected=labels.csv writes the corrections.
+    review=review.csv reads it back, corrected=labels.csv writes the corrections. TABLE is as for diagnose, with a
+    column p.CLASS for each class, from models that were not trained on these rows.
     """
-    thing = _one(words, "DATA or RUN", "labels", "latest")
+    thing = None if "predictions" in values and not words else _one(words, "DATA or RUN", "labels", "latest")
     from gnomon.cli.labels import labels_as_json, print_labels
     from gnomon.workflow.judge.labels import labels as run_labels
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gnomon.cli.text import printable
+from gnomon.core.evaluation import SHARE
+from gnomon.strategy.wording import format_error
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
@@ -37,6 +39,10 @@ def print_labels(found: Findings) -> None:
                 cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 console.print(f"  {cells.rstrip()}", markup=False, style="bold" if row is rows[0] else "")
             console.print()
+        most = format_error(suspects.wrong_share_at_most, SHARE)
+        console.print(
+            f"  by the model alone, at most about {most} of the labels are wrong; a review says how many", markup=False
+        )
         console.print("  a suspect is the model's guess until a person has reviewed it", markup=False)
     else:
         for line in _reviewed_lines(found.reviewed, total):
@@ -44,7 +50,6 @@ def print_labels(found: Findings) -> None:
     if found.out is not None:
         console.print(f"  saved  {found.written:,} rows to review to {printable(str(found.out))}", markup=False)
     if found.corrected is not None:
-        place = printable(str(found.corrected))
         place = printable(str(found.corrected))
         console.print(f"  saved  {found.num_corrected:,} corrections to {place}", markup=False)
 
@@ -91,7 +96,7 @@ def labels_as_json(found: Findings) -> dict[str, Any]:
         "examples": len(audit.ids),
         "error": audit.error,
         "origin": audit.origin,
-        "estimated_wrong_share": suspects.estimated_share,
+        "wrong_share_at_most": suspects.wrong_share_at_most,
         "suspects": [
             {
                 "id": audit.ids[place],

@@ -30,6 +30,8 @@ SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
     "validation": "dev",
 }
 MOST_ROWS = 50_000_000  # of a Parquet file, which may hold billions of equal rows in a few bytes
+ROUNDED = 1e-4  # above 1: a probability of 32 or 16 bits
+OFF = 0.05  # how far the probabilities of a row may be from summing to 1, because they were rounded
 WHOLE = r"^[+-]?\d+$"
 
 
@@ -37,7 +39,8 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     """Evaluations by split from a Parquet or CSV file, or a frame.
 
     Columns: split (train, train-dev, dev, test, human), target and prediction, or error in their place; optional id,
-    source, weight, loss, confidence, group, tag.NAME, p.CLASS. Without an error column, the error is
+    source, weight, loss, confidence, group, tag.NAME, p.CLASS (a row of these whose sum is 1 up to rounding is divided
+    by it). Without an error column, the error is
     |prediction - target|, in an unnamed unit, if both are numbers and not all whole; otherwise 1 if they differ and 0
     if not, because whole numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError.
     """
@@ -56,6 +59,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     else:
         unit, found = _errors(table, origin)
         columns |= found
+    chances = {name: _number(table, name, origin) for name in table.columns if name.startswith("p.")}
     rows = pl.DataFrame(
         {
             "id": _ids(table, splits, origin),
@@ -70,7 +74,7 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
             "confidence": columns.get("confidence", pl.repeat(None, len(table), dtype=pl.Float64, eager=True)),
             "group": _text(table, "group"),
             **{name: _text(table, name) for name in table.columns if name.startswith("tag.")},
-            **{name: _number(table, name, origin) for name in table.columns if name.startswith("p.")},
+            **_normalised(chances),
         }
     )
     present = set(splits.to_list())
@@ -122,6 +126,17 @@ def read_table(path: Path) -> pl.DataFrame:
     return table.select(
         pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in table.columns
     )
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in a table's header; none if it cannot be read."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return list(pl.read_parquet_schema(path))
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            return next(csv.reader(file), [])
+    except (pl.exceptions.PolarsError, csv.Error, OSError):
+        return []
 
 
 def _check_rows(path: Path) -> None:
@@ -219,7 +234,8 @@ def _splits(table: pl.DataFrame, origin: str) -> pl.Series:
 def _number(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
     """Float64; nulls only where they mean unknown."""
     numbers = table[name].cast(pl.Float64, strict=False)
-    high = 1.0 if name == "confidence" or name.startswith("p.") else LARGEST_FLOAT
+    is_chance = name == "confidence" or name.startswith("p.")
+    high = 1.0 + ROUNDED if is_chance else LARGEST_FLOAT
     good = numbers.is_finite() & (numbers >= 0) & (numbers <= high)
     if name == "loss":
         good = numbers.abs() <= LARGEST_FLOAT
@@ -229,13 +245,22 @@ def _number(table: pl.DataFrame, name: str, origin: str) -> pl.Series:
         bad = int((~good).arg_max() or 0)
         expected = (
             "a number from 0 to 1"
-            if high == 1
+            if is_chance
             else f"a number of at most {LARGEST_FLOAT:g}"
             if (numbers[bad] or 0) > LARGEST_FLOAT
             else "a finite number" + ("" if name == "loss" else " of at least 0")
         )
         raise _bad_cell(name, bad, table[name][bad], origin, expected)
-    return numbers
+    return numbers.clip(upper_bound=1.0) if is_chance else numbers
+
+
+def _normalised(chances: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+    """Rows that sum to 1 up to rounding, divided by their sum; others may lack some of the classes, and stay."""
+    if len(chances) < 2:
+        return dict(chances)
+    total = pl.DataFrame(chances).sum_horizontal()
+    divisor = pl.select(pl.when((total - 1).abs() <= OFF).then(total).otherwise(1.0)).to_series()
+    return {name: column / divisor for name, column in chances.items()}
 
 
 def _errors(table: pl.DataFrame, origin: str) -> tuple[str, dict[str, pl.Series]]:

@@ -15,6 +15,7 @@ from gnomon.metrics.intervals import wilson
 
 VERDICTS = ("given", "suggested", "neither", "both")  # which label a reviewer says is right
 WRONG = ("suggested", "neither")  # verdicts that mean the given label is wrong
+OFF = 0.05  # how far the probabilities of an example may be from summing to 1, because they were rounded
 PARTS = ("suspect", "error", "right")  # of a review: top suspects; other errors of the model; right answers
 
 
@@ -60,12 +61,22 @@ class Suspects:
         """Share of wrong labels according to the model alone, which cannot tell a wrong label from a hard example."""
         return float(1 - np.trace(self.joint))
 
+    @property
+    def wrong_share_at_most(self) -> float:
+        """Upper end of Wilson's interval of `estimated_share`: where the truth was known, it was rarely above this.
+
+        A weak model that is sure of itself takes hard examples for wrong labels, so the estimate can be many times the
+        truth, and only serves as a bound (docs/labels.md). Labels wrong by a rule the model learned stay hidden.
+        """
+        total = len(self.given)
+        return wilson(min(max(self.estimated_share, 0.0), 1.0) * total, total).high
+
 
 def find_suspects(probabilities: np.ndarray, given: np.ndarray, class_names: Sequence[str]) -> Suspects:
     """Confident learning: an example belongs to class j if p_j is at least the average p_j of examples labelled j.
 
-    probabilities: (N, K), each row from a model that was not trained on that example; given: (N,) in 0..K-1.
-    Raises DataError for invalid probabilities.
+    probabilities: (N, K), each row from a model that was not trained on that example, summing to 1 up to rounding;
+    given: (N,) in 0..K-1. Raises DataError for invalid probabilities.
     Source: Northcutt, Jiang and Chuang 2021, JAIR 70:1373, equations 1 to 3 (thresholds, confident joint, calibration).
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
@@ -75,8 +86,16 @@ def find_suspects(probabilities: np.ndarray, given: np.ndarray, class_names: Seq
             f"expected a probability for each of {len(given):,} examples and {num_classes} classes.",
             fix="give predictions with a column p.CLASS for every class.",
         )
-    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and (probabilities <= 1 + 1e-6).all()):
+    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and (probabilities <= 1 + 1e-4).all()):
         raise DataError("some probabilities are not numbers from 0 to 1.", fix="correct the p.CLASS columns.")
+    total = probabilities.sum(axis=1)
+    off = np.abs(total - 1) > OFF
+    if off.any():
+        row = int(off.argmax())
+        raise DataError(
+            f"the probabilities of row {row + 1} sum to {total[row]:g}, not 1.", fix="give one for every class."
+        )
+    probabilities = probabilities / total[:, None]
     counts = np.bincount(given, minlength=num_classes)
     own = np.zeros((num_classes, num_classes))
     np.add.at(own, given, probabilities)

@@ -19,10 +19,12 @@ from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings, from_flat, refuse_idle
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
+from gnomon.data.in_memory import table_or_path
 from gnomon.metrics.interval import Interval
 from gnomon.runs.folder import LATEST
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.writer import write_bytes
+from gnomon.strategy.external import column_names, read_predictions
 from gnomon.strategy.labels import (
     PARTS,
     VERDICTS,
@@ -44,6 +46,7 @@ from gnomon.workflow.session import here_of
 from gnomon.workflow.words import LabelsWords, spelled_out
 
 PROBABILITY = "p."
+TABLES = (".csv", ".parquet", ".pq")
 FOLDS = 5
 TOP, RANDOM = 100, 100  # of a review sheet
 SHEET = (
@@ -107,9 +110,10 @@ class Findings:
 
 @spelled_out(LabelsWords)
 def labels(
-    source: Any,
+    source: Any = None,
     target: Any = None,
     *,
+    predictions: Any = None,
     split: str | None = None,
     folds: int | str = FOLDS,
     out: str | Path | None = None,
@@ -123,9 +127,11 @@ def labels(
     """Likely wrong labels of a run's split, or of data; a review sheet out, or one read back and what follows from it.
 
     `source`: a run, its folder or "latest" (`split`: dev by default), or what `gnomon.fit` takes (its training split).
-    train is audited by `folds` models. `out`: a new CSV with `top` suspects and `random` others. `review`: such a CSV,
-    filled in; `corrected`: a new CSV of the labels found wrong in it; `difference`: between the errors of models that
-    are compared on this split. Raises UsageError, DataError, ArtefactError.
+    train is audited by `folds` models. `predictions`, instead: a table (frame or file) as `diagnose` takes it, with a
+    column p.CLASS for each class, from models that were not trained on these rows. `out`: a new CSV with `top`
+    suspects and `random` others. `review`: such a CSV, filled in; `corrected`: a new CSV of the labels found wrong in
+    it; `difference`: between the errors of models that are compared on this split. Raises UsageError, DataError,
+    ArtefactError.
     """
     if corrected is not None and review is None:
         raise UsageError("corrected labels come from a review.", fix="also give review=review.csv.")
@@ -134,14 +140,10 @@ def labels(
     )
     num_top, num_random, num_folds = whole("top", top), whole("random", random), whole("folds", folds, least=2)
     gap = None if difference is None else share("difference", difference)
-    run = load(source) if _is_run(source) else None
-    source, values = with_target(source, target, settings)
-    if run is not None and values:
-        raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
-    opened, given = settings_for(values)
-    found = audit(
-        source if run is None else run, split=split, settings=None if run else opened, folds=num_folds, given=given
-    )
+    if predictions is not None:
+        found = _from_elsewhere(source, target, predictions, split, settings)
+    else:
+        found = _of_run_or_data(source, target, split, num_folds, settings)
     reviewed, written, num_corrected = None, 0, 0
     if review is not None:
         reviewed = judge_review(found, read_review(found, Path(review)), difference=gap)
@@ -152,6 +154,54 @@ def labels(
         write_corrections(table, corrections_file)
         num_corrected = len(table)
     return Findings(found, reviewed, sheet, written, corrections_file, num_corrected)
+
+
+def _of_run_or_data(source: Any, target: Any, split: str | None, folds: int, words: Mapping[str, Any]) -> Audit:
+    if source is None:
+        raise UsageError("there is nothing to audit.", fix="give a run, data, or predictions=TABLE.")
+    run = load(source) if _is_run(source) else None
+    _refuse_predictions(source)
+    source, values = with_target(source, target, words)
+    if run is not None and values:
+        raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
+    opened, given = settings_for(values)
+    return audit(
+        source if run is None else run, split=split, settings=None if run else opened, folds=folds, given=given
+    )
+
+
+def _from_elsewhere(
+    source: Any, target: Any, predictions: Any, split: str | None, words: Mapping[str, Any]
+) -> Audit:  # fmt: skip
+    extra = next(iter({"target": target} if target is not None else words), None)
+    if source is not None or extra is not None:
+        what = extra if source is None else f"{source}"
+        raise UsageError(f"{what} does not go with predictions.", fix="leave one of them out.")
+    evaluations = read_predictions(table_or_path(predictions))
+    name = (
+        split.replace("-", "_") if split else next(one for one in ("dev", "test", *evaluations) if one in evaluations)
+    )
+    if name not in evaluations:
+        there = ", ".join(one.replace("_", "-") for one in evaluations)
+        raise UsageError(f"the table has no split {split!r}; it has {there}.", fix=f"give split={there.split(',')[0]}.")
+    evaluation = evaluations[name]
+    if evaluation.table["target"].null_count():
+        raise UsageError("label audits need the labels.", fix="give the columns target and prediction, without gaps.")
+    return _audit(evaluation.table, evaluation.unit, name, "predictions made elsewhere", None)
+
+
+def _refuse_predictions(source: Any) -> None:
+    """Raises UsageError for a table of predictions given as data to train on."""
+    is_path = isinstance(source, str | os.PathLike)
+    path = Path(source) if is_path else None
+    if path is None or path.suffix.lower() not in TABLES or not path.is_file():
+        return
+    names = column_names(path)
+    if {"split", "target"} <= set(names) and sum(name.startswith(PROBABILITY) for name in names) > 1:
+        raise UsageError(
+            "this is a table of predictions, not data to train on.", where=str(path),
+            fix=f"audit it as it is: gnomon labels --predictions {path}",
+        )  # fmt: skip
 
 
 def _is_run(thing: Any) -> bool:
@@ -248,10 +298,10 @@ def _refuse_numbers(unit: str | None) -> None:
 def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time: pl.Series | None) -> Audit:
     _refuse_numbers(unit)
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
-    if not columns:
+    if len(columns) < 2:
         raise UsageError(
             "these predictions have no probability for every class.",
-            fix="labels are audited for one class per example, with up to 100 classes.",
+            fix="labels are audited for one class per example, with a column p.CLASS each (at most 100).",
         )
     names = [name.removeprefix(PROBABILITY) for name in columns]
     given = (
@@ -262,7 +312,7 @@ def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time:
     if given.null_count():
         raise DataError(
             f"the target {table['target'].filter(given.is_null())[0]!r} has no column of probabilities.",
-            fix="use predictions of one run.",
+            fix="give a column p.CLASS for every class, from one model.",
         )
     tags = {
         name.removeprefix("tag."): table[name].to_numpy().astype(object)
