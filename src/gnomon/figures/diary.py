@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gnomon.figures.style import FAINT, GREEN, INK, MUTED, error_axis, few_ticks, new_figure, styled
-from gnomon.figures.text import label
+from gnomon.figures.text import label, typeset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def _draw_try(axes: Axes, entry: Entry, scale: float) -> None:
     before = _mean(entry.facts["dev_before"])
     axes.plot((entry.seconds / scale,) * 2, (before, error), color=FAINT, linewidth=1, zorder=1)
     if is_kept and entry.event == "tried":
-        axes.annotate(
-            label(str(entry.facts["label"]), 40), (entry.seconds / scale, error), xytext=(6, -4),
-            textcoords="offset points", va="top", color=GREEN, fontsize=8.5,
+        axes.annotate(  # at the upper corner of its step, where the frame is mostly empty
+            typeset(label(str(entry.facts["label"]), 40)), (entry.seconds / scale, before), xytext=(5, 2),
+            textcoords="offset points", va="bottom", color=GREEN, fontsize=8.5,
         )  # fmt: skip

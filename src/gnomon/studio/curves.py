@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 640, 260  # units of the drawing; it is scaled to the page
 LEFT, RIGHT, TOP, BOTTOM = 56, 92, 12, 30  # room for the numbers and the names
 TICKS = 5
+NAME_HEIGHT = 14  # from one name at the end of a curve to the next
 MOST_DOTS = 150  # with at most this many points, each has a dot that shows its value
 
 _DOT = Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="2.4"><title>{}, {:g}: {}</title></circle>')
@@ -144,10 +145,15 @@ def _names(curves: Sequence[Curve], y_of: Callable[[float], float]) -> list[Mark
         return []
     last = [(next((y for y in reversed(curve.y) if y is not None), None), curve) for curve in curves]
     ends = sorted(((y_of(y), curve) for y, curve in last if y is not None), key=lambda end: end[0])
-    parts, floor = [], float(TOP)
-    for at, curve in ends:
-        place = max(min(at + 4, HEIGHT - BOTTOM), floor)  # above the word "epoch"
-        floor = place + 14
-        parts.append(Markup('<text class="name {}" x="{}" y="{:.1f}">{}</text>').format(
-            curve.look, WIDTH - RIGHT + 6, place, escape(curve.name)))  # fmt: skip
-    return parts
+    places, lowest = [], float(HEIGHT - BOTTOM)  # above the word "epoch"
+    for at, _ in ends:
+        places.append(max(at + 4, places[-1] + NAME_HEIGHT if places else TOP))
+    for i in reversed(range(len(places))):  # names pushed below the frame move those above them up
+        places[i] = min(places[i], lowest)
+        lowest = places[i] - NAME_HEIGHT
+    return [
+        Markup('<text class="name {}" x="{}" y="{:.1f}">{}</text>').format(
+            curve.look, WIDTH - RIGHT + 6, place, escape(curve.name)
+        )
+        for place, (_, curve) in zip(places, ends, strict=True)
+    ]

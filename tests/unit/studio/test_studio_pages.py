@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 import studio_samples as samples
@@ -195,6 +196,15 @@ def test_a_damaged_run_is_listed_as_damaged(client, planted):
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
+def test_names_of_curves_that_end_together_at_the_bottom_do_not_overlap_each_other_or_the_axis():
+    many = [curves.Curve(f"layer{i}", "train", [1, 2], [1.0, 0.001 * i]) for i in range(5)]
+    drawn = curves.draw(many, title="losses", write=str)
+    heights = sorted(float(at) for at in re.findall(r'class="name train" x="[^"]+" y="([^"]+)"', drawn))
+    axis = float(re.search(r'y="([^"]+)" text-anchor="start">epoch', drawn)[1])
+    assert len(heights) == 5
+    assert all(later - earlier >= 12 for earlier, later in pairwise([*heights, axis]))  # 11 px letters
+
+
 def test_smoothing_is_the_bias_corrected_average():
     # v = 0.5 v + 0.5 x, divided by 1 - 0.5^t: 1, (0.25 + 1) / 0.75 ...  by hand for 1, 2, 3
     found = curves.smoothed(curves.Curve("a", "a", [1, 2, 3], [1.0, 2.0, 3.0]), 0.5)
