@@ -45,8 +45,8 @@ def test_a_diary_names_what_was_kept_and_nothing_that_was_undone():
         tried("ema 0 -> 0.99", False, 0.06, 130.0),
     ]
     shown = texts(draw_diary(entries, error_name="error rate", unit="share"))
-    assert {"dropout 0 -> 0.2", "minutes"} <= shown
-    assert "ema 0 -> 0.99" not in shown
+    assert {"dropout 0 → 0.2", "minutes"} <= shown
+    assert "ema 0 → 0.99" not in shown
 
 
 def test_an_improvement_without_tries_has_a_figure_too():
