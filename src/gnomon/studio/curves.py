@@ -145,7 +145,8 @@ def _names(curves: Sequence[Curve], y_of: Callable[[float], float]) -> list[Mark
         return []
     last = [(next((y for y in reversed(curve.y) if y is not None), None), curve) for curve in curves]
     ends = sorted(((y_of(y), curve) for y, curve in last if y is not None), key=lambda end: end[0])
-    places, lowest = [], float(HEIGHT - BOTTOM)  # above the word "epoch"
+    lowest = float(HEIGHT - BOTTOM)  # above the word "epoch"
+    places: list[float] = []
     for at, _ in ends:
         places.append(max(at + 4, places[-1] + NAME_HEIGHT if places else TOP))
     for i in reversed(range(len(places))):  # names pushed below the frame move those above them up
