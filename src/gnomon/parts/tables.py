@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, final
 
@@ -23,7 +23,7 @@ from gnomon.core.task import Batch, Claim, Encoder, Reader, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.labels import named
-from gnomon.data.source import Arrays, Source, first_names
+from gnomon.data.source import Arrays, Source, display_name, first_names
 from gnomon.data.tables import (
     Table,
     TableExamples,
@@ -243,12 +243,31 @@ def read_inputs(source: Source, settings: DataSettings, features: Sequence[Featu
         table = table_from_frame(frame, plain, origin=source.origin, kinds=kinds, only_kinds=True)
     elif source.frame is not None:
         table = table_from_frame(source.frame, plain, origin=source.origin, kinds=kinds, only_kinds=True)
+    elif source.tree is not None and split_files(source.tree) is not None:
+        return _split_inputs(source, plain, features)
     else:
         path, content = _located(source)
         table = read_table(path, plain, content=content, kinds=kinds, only_kinds=True)
     examples = TableExamples.to_predict(table, tuple(feature.name for feature in features))
     alarms, notes = unlike_training(examples, features, table.where)
     return Reading({"all": examples}, (*notes, *source.notes, *table.notes), alarms=alarms)
+
+
+def _split_inputs(source: Source, settings: DataSettings, features: Sequence[Feature]) -> Reading:
+    """The rows of train, dev and test tables, one after the other, with the ids that training gives them."""
+    assert source.tree is not None
+    parts: list[TableExamples] = []
+    notes: list[str] = list(source.notes)
+    for name in split_files(source.tree).values():  # type: ignore[union-attr]  # the caller has seen to that
+        path, content = located(source.tree, name)
+        table = read_table(path, settings, content=content, kinds=kinds_of(features), only_kinds=True)
+        examples = TableExamples.to_predict(table, tuple(feature.name for feature in features))
+        parts.append(replace(examples, ids=examples.qualified_ids(display_name(name))))
+        notes += [note for note in table.notes if note not in notes]
+    whole = reduce(TableExamples.join, parts)
+    ids = whole.index["id"]
+    alarms, about = unlike_training(whole, features, lambda rows: first_names([str(ids[int(row)]) for row in rows]))
+    return Reading({"all": whole}, (*about, *notes), alarms=alarms)
 
 
 def _peeked(source: Source, settings: DataSettings) -> tuple[Table, DataSettings]:

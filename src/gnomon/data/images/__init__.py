@@ -11,7 +11,7 @@ from gnomon.core.task import Claim
 from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arrays_to_predict
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
 from gnomon.data.images.examples import ImageExamples, as_png, moments
-from gnomon.data.images.idx import looks_like_idx, read_idx
+from gnomon.data.images.idx import looks_like_idx, read_idx, read_idx_pictures
 from gnomon.data.images.whites import Whites
 from gnomon.data.source import Source, Tree
 
@@ -44,7 +44,10 @@ def read_unlabelled(source: Source, settings: DataSettings, whites: Whites) -> R
     """All pictures on the scale of the training set, under the key "all", whatever folders they are in."""
     if source.arrays is not None:
         return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin, whites))
-    return _with_notes(source, read_pictures(_tree(source), settings, whites))
+    tree = _tree(source)
+    if looks_like_idx(tree)[0] > 0:
+        return _with_notes(source, read_idx_pictures(tree, whites))
+    return _with_notes(source, read_pictures(tree, settings, whites))
 
 
 def _refuse_columns(source: Source, settings: DataSettings) -> None:

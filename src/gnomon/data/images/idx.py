@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.example import Reading
@@ -86,6 +87,34 @@ def read_idx(tree: Tree) -> Reading:
     return Reading(splits, tuple(notes))
 
 
+def read_idx_pictures(tree: Tree, whites: Whites) -> Reading:
+    """Every picture on the scale of the training set, under the key "all"; files of labels are not read.
+
+    Ids are those that `read_idx` gives. Raises DataError where there are no pictures, or of two sizes.
+    """
+    found = {stem: kinds["images"] for stem, kinds in _by_stem(tree).items() if "images" in kinds}
+    if not found:
+        raise DataError(
+            "there are labels but no pictures.", where=tree.origin, fix="give the file NAME-images-idx3-ubyte."
+        )
+    order = sorted(found, key=lambda stem: (_split_of(stem) != "train", stem))
+    parts = [as_bytes(read_idx_file(tree, found[stem]), display_name(found[stem]), whites) for stem in order]
+    if len({part.pixels.shape[1:] for part in parts}) > 1:
+        sizes = " and ".join(f"{part.pixels.shape[1]}x{part.pixels.shape[2]}" for part in parts)
+        raise DataError(f"the pictures are of different sizes: {sizes}.", where=tree.origin, fix="predict them apart.")
+    splits = [_split_of(stem) if len(order) > 1 else "all" for stem in order]
+    ids = [numbered(len(part.pixels), split) for part, split in zip(parts, splits, strict=True)]
+    pixels = np.concatenate([part.pixels for part in parts]) if len(parts) > 1 else parts[0].pixels
+    table = index_of(pl.concat(ids), None)
+    examples = ImageExamples.of(ArrayStore(pixels, pixels, whites), np.arange(len(pixels)), table)
+    return Reading({"all": examples}, (*tree.notes, *dict.fromkeys(note for part in parts for note in part.notes)))
+
+
+def _split_of(stem: str) -> str:
+    lower = stem.lower()
+    return "test" if "t10k" in lower or "test" in lower else "train"
+
+
 def _by_stem(tree: Tree) -> dict[str, dict[str, str]]:
     """{"t10k-": {"images": name, "labels": name}}; if a file is there plain and gzipped, the plain one."""
     found: dict[str, dict[str, str]] = {}
@@ -106,9 +135,7 @@ def _pair(tree: Tree, stem: str, kinds: dict[str, str]) -> _Pair:
                 where=tree.origin,
                 fix=f"put the file {display_name(stem)}{kind}-idx{1 if kind == 'labels' else 3}-ubyte into the folder.",
             )
-    lower = stem.lower()
-    split = "test" if "t10k" in lower or "test" in lower else "train"
-    return _Pair(split, kinds["images"], kinds["labels"])
+    return _Pair(_split_of(stem), kinds["images"], kinds["labels"])
 
 
 def _examples(tree: Tree, pair: _Pair, notes: list[str], whites: Whites | None) -> ImageExamples:

@@ -130,7 +130,7 @@ class TableExamples(Examples):
         )
         stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
         first, second = _two_names(self.table.origin, other.table.origin)
-        ids = pl.concat([self._qualified_ids(first), other._qualified_ids(second)], rechunk=True)
+        ids = pl.concat([self.qualified_ids(first), other.qualified_ids(second)], rechunk=True)
         source = None if self.source is None or other.source is None else self._sources(other)
         return replace(self, table=table, stratum=stratum, ids=ids, positions=None, source=source)
 
@@ -196,7 +196,7 @@ class TableExamples(Examples):
     def _positions(self) -> np.ndarray:
         return np.arange(len(self.table)) if self.positions is None else self.positions
 
-    def _qualified_ids(self, name: str) -> pl.Series:
+    def qualified_ids(self, name: str) -> pl.Series:
         """Ids that differ from those of any other file: `dev.csv:17`."""
         ids = self._of(self._ids)
         return f"{name}:" + ids.cast(pl.String) if self.ids is None else ids
@@ -346,7 +346,7 @@ def read_split_tables(tree: Tree, settings: DataSettings, *, form: Form | None =
     for split, part in {"train": train, **others}.items():
         examples = TableExamples.planned(part, plan)
         splits[split] = replace(
-            examples, ids=examples._qualified_ids(display_name(files[split]))
+            examples, ids=examples.qualified_ids(display_name(files[split]))
         )  # line 17 is found in each of the files
     return Reading(splits, (*notes, *plan.notes)), plan
 
