@@ -222,8 +222,9 @@ def effect(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) ->
 
 
 def _effect(found: Interval, floor: float, unit: str | None, what: str) -> Effect:
+    """It hurts if it is surely above 0 and measured above the floor: how much above may stay open."""
     size = f"{what} {format_gap(found.value, unit)} [{_plain(found.low, unit)}, {_plain(found.high, unit)}]"
-    if found.low > floor:
+    if found.low > 0 and found.value > floor:
         return Effect(True, found, f"The shift hurts: {size}.")
     if found.high <= floor:
         return Effect(
