@@ -144,9 +144,16 @@ def test_without_arguments_it_asks_for_data_or_a_run(command, answer):
 
 
 def test_errors_are_those_of_the_ladder_without_copies_of_training_examples(tmp_path, answer):
-    runs = [gnomon.fit("iris", epochs=2, runs_folder=str(tmp_path), learning_rate=rate) for rate in (0.01, 0.02)]
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame({"x": rng.normal(size=120), "class": ["a", "b"] * 60})
+    (tmp_path / "data").mkdir()
+    rows[:90].write_csv(tmp_path / "data" / "train.csv")
+    pl.concat([rows[90:], rows[:10]]).write_csv(tmp_path / "data" / "dev.csv")
+    runs = [
+        gnomon.fit(tmp_path / "data", epochs=2, runs_folder=str(tmp_path), learning_rate=rate) for rate in (0.01, 0.02)
+    ]
     dev = next(rung for rung in runs[0].diagnosis.rungs if rung.name == "dev")
-    assert "without 1 copy" in dev.note
+    assert "without 10 copies" in dev.note
     found = answer("compare", *(run.path for run in runs))[1]
     assert found["systems"][runs[0].path.name]["measures"]["error"]["value"] == pytest.approx(dev.error)
     assert found["against"][0]["examples"] == dev.examples

@@ -57,7 +57,7 @@ def fault_of(diagnosis: Diagnosis) -> str | None:
     first, gap = diagnosis.advice[0], diagnosis.verdict.gap
     if first.settings == ("split.duplicates",):
         return "copies"
-    if first.action.startswith("look for an input that gives"):
+    if first.settings == ("data.ignore",):
         return "target among the inputs"
     if set(first.settings) & {"init.scale", "init.name", "model.activation"}:
         return "saturated units"

@@ -141,7 +141,8 @@ def bare_record() -> ReportRecord:
 
 
 # names of gnomon's own that are no user's text: splits, gaps, units, columns and what settings are made of
-_OWN = {"name@Rung", "name@Gap", "below@Gap", "above@Gap", "gap@Verdict", "contenders@Verdict", "unit@Diagnosis",
+_OWN = {"name@Rung", "name@Gap", "below@Gap", "above@Gap", "gap@Verdict", "contenders@Verdict", "cause@Verdict",
+        "unit@Diagnosis",
         "column@Slice", "method@Interval", "judged_split@ReportRecord", "unit@Probes", "links@Probes", "forms@Probes",
         "name@Pair", "link@Pair", "changes@Pair", "caution@Pair", "failed@Pair", "event@Entry",
         "facts@Entry", "split@TagSheet", "kind@TagShare", "meaning@TagShare"}  # fmt: skip

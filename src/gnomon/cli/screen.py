@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-SECONDS_BETWEEN_ROWS = 5.0  # off a terminal, if there is more than one row per percent
+ROWS = 8  # of many that stay, however long it takes: a screenful, not a scroll
 
 
 class Screen:
@@ -21,8 +20,8 @@ class Screen:
         self.quiet = quiet
         self.console = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
-        self.held_back: str | None = None  # the newest row, if it was skipped
-        self.percent, self.next_row = -1, 0.0
+        self.held_back: str | None = None  # the newest row, if it does not stay
+        self.part = -1  # of ROWS, that was shown last
 
     def __enter__(self) -> Self:
         if self.is_moving:
@@ -51,13 +50,19 @@ class Screen:
     def row(self, text: str, done: float) -> None:
         """One of many lines, with `done` (0 to 1) of the work behind it.
 
-        A file or a pipe gets the first, one per percent or every few seconds, and the last before any other line.
+        The first stays, one per part of ROWS, and the newest before any other line; a live line shows every one.
         """
-        percent, now = int(100 * done + 1e-9), time.monotonic()
+        part = int(ROWS * done + 1e-9)
         self.held_back = text
-        if self.is_moving or percent > self.percent or now >= self.next_row:
-            self.percent, self.next_row = percent, now + SECONDS_BETWEEN_ROWS
+        if part > self.part:
+            self.part = part
             self._show_held_back()
+        else:
+            self.moving(text)
+
+    def forget_row(self) -> None:
+        """The newest row is not shown, if it does not stay."""
+        self.held_back = None
 
     def moving(self, text: str) -> None:
         """Set the text of the live line, if there is one."""

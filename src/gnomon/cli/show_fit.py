@@ -43,8 +43,11 @@ class Terminal:
         self.micro_batch = 0  # examples at a time, when a whole batch does not fit into memory
         self.troubles: set[str] = set()  # signal problems already reported
         self.rows: MeasureRows | None = None  # of a craft, in place of errors
+        self.best: Mapping[str, Any] | None = None  # the row of the best epoch so far, and of the last
+        self.last: Mapping[str, Any] | None = None
 
     def on_phase(self, text: str) -> None:
+        self._end_of_training()
         self.screen.moving(f"  {text} ...")
 
     def on_ready(self, ready: Ready) -> None:
@@ -85,16 +88,27 @@ class Terminal:
         self.epoch_began = time.monotonic()
         if self.rows is not None:
             self.screen.row(self.rows.row(row), row["epoch"] / max(self.epochs, 1))
-            self.screen.moving("")
             return
-        self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
+        self.best, self.last = row if row["best"] else self.best, row
+        if row["epoch"] < self.epochs:  # the last is shown when it is known whether it is the best
+            self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
         self._report_problems(row)
         if row.get("micro_batch", 0) != self.micro_batch:
             self.micro_batch = row["micro_batch"]
             self.screen.line(
                 f"  memory     a whole batch does not fit: trained on {self.micro_batch:,} examples at a time"
             )
-        self.screen.moving("")
+
+    def _end_of_training(self) -> None:
+        """The last epoch and, where it is another one, the best, whose weights are kept."""
+        if self.last is None:
+            return
+        self.screen.forget_row()
+        is_best = self.last is self.best
+        self.screen.line(f"{self._row(self.last)}{'   best' if is_best else ''}")
+        if self.best is not None and not is_best:
+            self.screen.line(f"{self._row(self.best)}   best")
+        self.best = self.last = None
 
     def _report_problems(self, row: Mapping[str, Any]) -> None:
         """Report what the signals of this epoch say is wrong, each problem once."""
@@ -112,11 +126,10 @@ class Terminal:
 
     def _row(self, row: Mapping[str, Any]) -> str:
         train_dev = f"{error_text(row['train_dev_error'], self.unit):>11}" if self.has_train_dev else ""
-        best = "   best" if row["best"] else ""
         return (
             f"{_epoch(row['epoch'], self.epochs):>8} {error_text(row['train_error'], self.unit):>9}{train_dev}"
             f"{error_text(row['dev_error'], self.unit):>10}{row['learning_rate']:>11.2e}{clock(row['seconds']):>8}"
-            f"{row['examples_per_second']:>13,.0f}{best}"
+            f"{row['examples_per_second']:>13,.0f}"
         )
 
 
@@ -152,8 +165,8 @@ def print_result(run: Run, *, was_finished: bool) -> None:
     """The last block: ladder, advice, where everything is."""
     if was_finished:
         sys.stdout.write("  finished   this run was already finished: there was nothing left to do\n")
-    print_diagnosis(run.diagnosis, report=run.report)
     is_latest = (Path("runs") / "latest").resolve() == run.path.resolve()  # an older run may have been resumed
+    print_diagnosis(run.diagnosis, report=run.report, latest=run.path if is_latest else None)
     here = "latest" if is_latest else shlex.quote(str(run.path))
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")

@@ -71,6 +71,15 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class PlainInputs:
+    """N encoded examples as numbers that any simple model takes: what the references of a ladder are fitted to."""
+
+    numbers: np.ndarray  # (N, D) float32, about standardised
+    codes: np.ndarray  # (N, C) int64: categories
+    names: tuple[str, ...] = ()  # of the D + C columns, where each means something to a person
+
+
+@dataclass(frozen=True)
 class View:
     """An example as a person looks at it, with nothing task-specific left: a picture, a text, some named fields."""
 
@@ -109,6 +118,7 @@ class Encoder(abc.ABC):
     """From examples to the tensors that a model takes."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
+    references: ClassVar[tuple[str, ...]] = ()  # from strategy/references.py: what a system is compared with
 
     @classmethod
     @abc.abstractmethod
@@ -149,6 +159,18 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def arguments(self, model: torch.nn.Module, batch: Batch) -> tuple[Any, ...]:
         """What the model is called with."""
+
+    def plain_inputs(self, columns: Columns) -> PlainInputs | None:
+        """Encoded examples as plain numbers, for `references`; None if they have no such form."""
+        return None
+
+    def with_numbers(self, columns: Columns, numbers: np.ndarray) -> Columns | None:
+        """The encoded examples with other numbers (N, D) in place of those of `plain_inputs`; None if it cannot."""
+        return None
+
+    def seen(self, view: View) -> View:
+        """The view of an example with only what the model sees of it."""
+        return view
 
 
 class Head(abc.ABC):
@@ -264,6 +286,10 @@ class Judge(abc.ABC):
 
     def probabilities(self, outputs: Any) -> torch.Tensor | None:
         """(B, K): the probability of each class, where an example has one."""
+        return None
+
+    def plain_targets(self, columns: Columns) -> np.ndarray | None:
+        """(N,) int64 classes or float64 numbers that a reference can learn, from encoded targets; None otherwise."""
         return None
 
     @abc.abstractmethod

@@ -47,6 +47,8 @@ class Leaks:
     pairs: pl.DataFrame
     copies_in_train: np.ndarray
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # what looks like a copy and need not be one: for the report
+    repeats: float = 0.0  # share of train that equals another example of train: what to expect across splits
 
     def count(self, split: str, other: str, kind: Literal["exact", "near"] | None = None) -> int:
         """How many examples of `split` have a copy in `other`."""
@@ -68,12 +70,12 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     names = [name for name in SPLITS if name in splits and len(splits[name])]
     frames = {name: _frame(splits[name]) for name in names}
     couples = list(combinations(names, 2))  # (trained on first, held out)
-    judged, notes = {}, list[str]()  # the rows of each couple's second split that may be copies
+    judged, notes, remarks = {}, list[str](), list[str]()  # the rows of each couple's second split that may be copies
     for other, split in couples:
         by_chance = coincidences(splits[split], splits[other])
         judged[other, split] = frames[split].filter(pl.Series(~by_chance)) if by_chance.any() else frames[split]
         if by_chance.any():
-            notes.append(
+            remarks.append(
                 f"{_counted(int(by_chance.sum()))} of {split} may equal one of {other} by chance: rows with so few "
                 f"values often do, even within {other}; not counted as copies."
             )
@@ -97,7 +99,10 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
             copied.append(partner)
     table = pl.concat(pairs) if pairs else _nothing()
     everywhere = np.unique(np.concatenate([np.empty(0, np.int64), *copied]))
-    return Leaks(table, everywhere, (*_sentences(table, couples, names), *notes))
+    repeats = 0.0
+    if "train" in frames:
+        repeats = int(frames["train"]["fingerprint"].is_duplicated().sum()) / len(frames["train"])
+    return Leaks(table, everywhere, (*_sentences(table, couples, names), *notes), tuple(remarks), repeats)
 
 
 # --- exact --------------------------------------------------------------------------------------------------------

@@ -125,6 +125,11 @@ class NumberJudge(Judge):
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation) if len(self.target_names) == 1 else {}
 
+    def plain_targets(self, columns: Columns) -> np.ndarray | None:
+        """Of one number; several have no one answer that a reference could be compared by."""
+        target = cast(Tensor, columns["target"]).cpu().numpy()  # (N, M)
+        return target[:, 0] if target.shape[1] == 1 else None
+
     def less_is_better(self, measure: str) -> bool:
         return measure in LESS_IS_BETTER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -118,6 +118,9 @@ class ClassJudge(Judge):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         return probabilities(outputs.float())
+
+    def plain_targets(self, columns: Columns) -> np.ndarray:
+        return cast(Tensor, columns["target"]).cpu().numpy()
 
     def less_is_better(self, measure: str) -> bool:
         return measure in LESS_IS_BETTER

@@ -16,10 +16,11 @@ from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import AUGMENTATION, PICTURES
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, Reader, View
+from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
 from gnomon.data.images import ImageExamples, Whites
+from gnomon.data.images.edges import edge_features
 from gnomon.data.source import Source
 from gnomon.nn.normalise import Normalise
 from gnomon.runs.writer import write_bytes
@@ -67,6 +68,7 @@ class PictureEncoder(Encoder):
     """Pictures of one size, kept as bytes."""
 
     abilities: ClassVar[frozenset[str]] = frozenset({AUGMENTATION})
+    references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours")
 
     height: int  # pixels, as the model sees pictures
     width: int
@@ -132,3 +134,8 @@ class PictureEncoder(Encoder):
         if not isinstance(getattr(model, "normalise", None), Normalise):  # the user's own network
             pictures = pictures.to(torch.float32).mul_(1 / 255)
         return (pictures,)
+
+    def plain_inputs(self, columns: Columns) -> PlainInputs:
+        """Edges and brightness by place: what can be seen without training."""
+        features = edge_features(cast(Tensor, columns["image"]).cpu().numpy())
+        return PlainInputs(features, np.empty((len(features), 0), np.int64))

@@ -19,7 +19,7 @@ from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TableInputs
 from gnomon.core.knobs import COLUMNS
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, Reader, View
+from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.labels import named
@@ -108,6 +108,8 @@ class TableReader(Reader):
 class TableEncoder(Encoder):
     """Numbers in standard deviations from their mean, categories as codes."""
 
+    references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours", "boosted trees", "random forest")
+
     features: tuple[Feature, ...]
 
     @classmethod
@@ -146,6 +148,20 @@ class TableEncoder(Encoder):
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         return batch["numbers"], batch.get("categories")
+
+    def plain_inputs(self, columns: Columns) -> PlainInputs:
+        numbers = cast(Tensor, columns["numbers"]).cpu().numpy()
+        none = np.empty((len(numbers), 0), np.int64)
+        codes = cast(Tensor, columns["categories"]).cpu().numpy() if "categories" in columns else none
+        categories = tuple(feature.name for feature in self.features if feature.kind == "category")
+        return PlainInputs(numbers, codes, (*number_names(self.features), *categories))
+
+    def with_numbers(self, columns: Columns, numbers: np.ndarray) -> Columns:
+        return {**columns, "numbers": torch.from_numpy(numbers)}
+
+    def seen(self, view: View) -> View:
+        kept = {feature.name for feature in self.features}
+        return replace(view, fields={name: value for name, value in view.fields.items() if name in kept})
 
 
 def _with_a_cell(examples: TableExamples, name: str) -> str:

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from gnomon.report.record import CraftRecord, ReportRecord
     from gnomon.strategy.diagnosis import Rung
 
+ACTS_ON = {  # the links of the chain, as a reader of the page knows them
+    "fit-train": "makes it fit the training examples",
+    "fit-dev": "makes it do as well on unseen examples",
+    "fit-test": "makes the measurement right",
+    "real-world": "makes it right in use",
+}
 MAX_CHARACTERS = 2_000  # of any one text
 MAX_ROWS = {  # of each list on the page; the page counts what is cut
     "advice": 20,
@@ -240,6 +246,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         about=format_count,
+        acts_on=lambda link: ACTS_ON.get(link, link),
         certainty=_certainty,
         count=words.count,
         duration=words.duration,

@@ -4,6 +4,7 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
   manifest.json                   what the run is, size and SHA-256 of every file below that is saved whole
   settings.toml  environment.json  data.json  outcome.json  diagnosis.json
   splits.parquet  leaks.parquet  predictions/<split>.parquet
+  floor.json                      what no effort and cheap references give on dev, where the task has any
   probes.json                     what changes to it would give, where that was measured
   history.jsonl  openings.jsonl  diary.jsonl  nudges.jsonl   records that only grow (of a search: ledger.jsonl)
   checkpoints/STEP/  model/       committed folders with a manifest each; outputs/ in the run of a craft
@@ -19,7 +20,7 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.floor import Floor
     from gnomon.strategy.improve_diary import Entry
     from gnomon.strategy.improve_probes import Probes
 
@@ -56,6 +58,7 @@ T = TypeVar("T")
 
 SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
 OUTCOME, SPLITS_TABLE, LEAKS_TABLE, PROBES = "outcome.json", "splits.parquet", "leaks.parquet", "probes.json"
+FLOOR = "floor.json"
 HISTORY, OPENINGS, DIARY, MODEL, LOCK = "history.jsonl", "openings.jsonl", "diary.jsonl", "model", "lock"
 NUDGES, LEDGER = "nudges.jsonl", "ledger.jsonl"
 LEDGER_LIMIT = 1 << 30  # bytes: a line of it may hold the error of each of a million dev examples
@@ -245,6 +248,18 @@ class RunFolder:
 
     def load_diagnosis(self) -> Diagnosis:
         return saved.from_json(self._load_json(DIAGNOSIS), str(self.path / DIAGNOSIS))
+
+    def save_floor(self, floor: Floor) -> None:
+        """What cheap references make of the same split."""
+        self._save_json(FLOOR, saved.plain(asdict(floor)))
+
+    def load_floor(self) -> Floor | None:
+        """None where nothing was measured."""
+        if FLOOR not in self._manifest()["files"]:
+            return None
+        from gnomon.strategy import floor
+
+        return floor.from_json(self._load_json(FLOOR), str(self.path / FLOOR))
 
     def save_probes(self, probes: Probes) -> None:
         """What changes to this system would give, as measured."""

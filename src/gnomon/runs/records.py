@@ -32,6 +32,7 @@ class DataCard(TypedDict):
     notes: list[str]
     bad: list[tuple[str, str]]  # where, and why it cannot be read
     leaks: list[str]
+    repeats: NotRequired[Share]  # of train: examples that equal another one of train
 
 
 class LayerRow(TypedDict):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gnomon.core.evaluation import SHARE
-from gnomon.core.knobs import Here
 from gnomon.strategy.diagnosis import Advice, Gap, GapName, Rung, Verdict
 from gnomon.strategy.improve_turns import turns_of
-from gnomon.strategy.plan import ALPHA, POWER, normal_quantile
+from gnomon.strategy.verdict import Known
 from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
 
 LINK: dict[GapName, str] = {
@@ -18,123 +18,284 @@ LINK: dict[GapName, str] = {
     "data mismatch": "fit-dev",
     "overfitting to dev": "fit-test",
 }
-MOST = 4  # pieces of advice at a time
-OUT_OF_REACH = 100  # times the current dev set: nobody collects that much to settle a small gap
-HALF = 0.5  # of the possible gap: the target to detect when settling the measured gap is out of reach
+MOST = 3  # pieces of advice at a time
 TOO_GOOD = 0.5  # of the human level: a held-out error clearly below this is hardly to the model's credit
 FLAWLESS = 0.01  # without a human level: no errors at all, although this error rate would show some
-MANY_COPIES = 0.01  # of a split: with fewer, there is only a note, and the rung is measured without them
+LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
+FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything
+TIMES_LONGER = 1.2  # than it should take, for a training that goes on
 
 
 def advise(
-    verdict: Verdict,
-    gaps: Sequence[Gap],
-    rungs: Sequence[Rung],
-    *,
-    unit: str | None,
-    leaks: Mapping[str, int],
-    here: Here | None = None,
-    num_train: int | None = None,
+    verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], *, unit: str | None, known: Known
 ) -> tuple[Advice, ...]:
-    """At most MOST pieces of advice, most important first: leaks, then the gap the verdict names, then measurements.
-
-    here: the current values of the run's knobs; without it knobs are named in words only.
-    """
-    examples = {rung.name: rung.examples for rung in rungs}
-    many = {split: count for split, count in leaks.items() if count >= MANY_COPIES * (examples.get(split, 0) + count)}
-    advice = [_remove_copies(many)] if many else []
+    """At most MOST pieces of advice, most important first: what the verdict puts before the gaps, then its gap, then
+    measurements. Each has a command to paste where the run is known."""
     if unit is None:
-        return (*advice, _look_at_the_target())
+        many = known.many_copies(rungs)
+        return (*([_remove_copies(many, known)] if many else []), _look_at_the_target(known))
+    advice = _before(verdict, gaps, rungs, unit, known)
+    if verdict.cause not in ("unfinished", "giveaway", "shift"):
+        advice += _by_gaps(verdict, gaps, rungs, unit, known)
+    unique: dict[Any, Advice] = {}
+    for one in advice:
+        unique.setdefault(one.settings or one.action, one)
+    return tuple(unique.values())[:MOST]
+
+
+# --- what comes before the gaps ---------------------------------------------------------------------------------------
+def _before(verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
+    many, floor = known.many_copies(rungs), known.floor
+    advice = [_remove_copies(many, known)] if many and verdict.cause != "unfinished" else []
+    if verdict.cause == "unfinished":
+        return [_go_on(known)]
+    if verdict.cause == "giveaway" and floor is not None and floor.giveaway is not None:
+        return [*advice, *_leave_out(floor.giveaway.name, known)]
     suspicious = _too_good(rungs, unit)
     if suspicious:
-        advice.append(_look_for_a_giveaway(suspicious))
+        advice.append(_look_for_a_giveaway(suspicious, known))
+    if verdict.cause == "shift" and floor is not None and floor.shift is not None:
+        return [*advice, *_for_mismatch("dev", ", ".join(floor.shift.columns[:3]), known)]
+    if verdict.cause == "labels":
+        advice.append(_look_at_the_labels(known))
+    if verdict.cause == "nothing learned":
+        advice += _for_nothing_learned(verdict, known)
+    if verdict.cause in ("", "reference") and verdict.gap in (None, "variance") and _has_few(known):
+        advice.append(_more_data_of_all(_examples("dev", rungs), known))
+    if verdict.cause == "reference" and verdict.gap == "variance":
+        advice += _knobs("fit-train" if _may_be_bias(gaps, rungs) else "fit-dev", known)[: MOST - 1]
+    if _is_well_fitted(verdict, rungs, unit, known):
+        advice.append(_look_at_the_errors(known, rungs))
+    if known.course is not None and known.course.is_too_short and _may_be_bias(gaps, rungs):
+        advice.append(_train_longer(known))
+    return advice
+
+
+def _has_few(known: Known) -> bool:
+    return known.floor is not None and known.num_train is not None and known.num_train < FEW_EXAMPLES
+
+
+def _examples(split: str, rungs: Sequence[Rung]) -> int:
+    return next((rung.examples for rung in rungs if rung.name == split), 0)
+
+
+def _may_be_bias(gaps: Sequence[Gap], rungs: Sequence[Rung]) -> bool:
+    """Whether the train error is large enough for longer training to matter."""
+    errors = {rung.name: rung.error for rung in rungs}
+    return errors.get("train", 0.0) >= 0.5 * errors.get("dev", math.inf) or any(
+        gap.is_there for gap in gaps if gap.name == "avoidable bias"
+    )
+
+
+def _is_well_fitted(verdict: Verdict, rungs: Sequence[Rung], unit: str, known: Known) -> bool:
+    """Few mistakes, and no cheap reference with fewer: what is left is in the mistakes themselves."""
+    if known.floor is None or unit != SHARE or verdict.cause or (known.num_train or 0) < FEW_EXAMPLES:
+        return False
+    return verdict.gap in (None, "variance") and max(rung.error for rung in rungs) <= LOW_ERROR
+
+
+def _for_nothing_learned(verdict: Verdict, known: Known) -> list[Advice]:
+    check = Advice(
+        "check whether it can learn at all",
+        "loss at the start, a small batch memorised, gradients, shuffled labels",
+        "fit-train",
+        command=f"gnomon check {known.commands.data}" if known.commands else "",
+    )
+    if verdict.gap == "avoidable bias":
+        return [*_knobs("fit-train", known)[: MOST - 1], check]
+    return [check, _look_at_the_labels(known)]
+
+
+# --- the gaps ---------------------------------------------------------------------------------------------------------
+def _by_gaps(verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
     bound = next((gap for gap in gaps if gap.is_bound), None)
     people = next((rung for rung in rungs if rung.name == "human"), None)
     human_known = people is not None and not people.is_unknown
     matters = bound is not None and not human_known and bound.size > bound.floor
     if verdict.gap is None:
-        advice += _more_examples(gaps, rungs, unit)
-        if matters and bound is not None:
-            advice += [_measure_people(bound, unit), *_for_gap(bound, here, num_train, rungs, unit)[:2]]
-        if not advice:
-            advice = [_look_at_the_errors(), _look_at_the_target()]
-        return tuple(advice[:MOST])
+        return _without_a_gap(gaps, rungs, unit, known, bound if matters else None)
     named = [gap for name in verdict.contenders for gap in gaps if gap.name == name]
-    if matters and bound is not None and bound in named:
-        advice.append(_measure_people(bound, unit))
-    lists = [_for_gap(gap, here, num_train, rungs, unit) for gap in named]
+    advice = [_measure_people(bound, unit, known)] if matters and bound is not None and bound in named else []
+    lists = [_for_gap(gap, rungs, unit, known) for gap in named]
     for place in range(MOST):  # in turn, so that both contenders get a share
         advice += [one[place] for one in lists if place < len(one)]
-    return tuple(advice[:MOST])
+    return advice
 
 
-def _for_gap(gap: Gap, here: Here | None, num_train: int | None, rungs: Sequence[Rung], unit: str) -> list[Advice]:
+def _without_a_gap(
+    gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known, bound: Gap | None
+) -> list[Advice]:
+    """More dev examples where they could show something larger than what else may be wrong; then a look at that."""
+    more = _more_examples(gaps, rungs, unit, known)
+    hidden = max((gap.high for gap in gaps if gap.is_undecided), default=0.0)
+    if bound is None:
+        return more or [_look_at_the_errors(known, rungs), _look_at_the_target(known)]
+    floor = known.floor
+    no_better = floor is not None and floor.best is not floor.guess
+    look = [_look_at_the_errors(known, rungs)] if no_better else []
+    bias = [*look, _measure_people(bound, unit, known), *_for_gap(bound, rungs, unit, known)[:2]]
+    return [*more, *bias] if hidden > bound.size else [*bias[:2], *more, *bias[2:]]
+
+
+def _for_gap(gap: Gap, rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
     link = LINK[gap.name]
-    size = f"{gap.name} is {'at most ' if gap.is_bound else ''}{format_gap(gap.size, unit)}"
+    least = "at most " if gap.is_bound else "at least " if gap.proven_by else ""
+    size = f"{gap.name} is {least}{format_gap(gap.size, unit)}"
     if gap.name == "avoidable bias":
+        knobs = _knobs(link, known) or [
+            Advice("train a larger network", f"{size}; more capacity fits the training examples better", link),
+            Advice("train longer, or with a better optimiser", "training may not have converged", link),
+        ]
         return [
-            *(
-                _knobs(link, here)[: MOST - 1]
-                or [
-                    Advice("train a larger network", f"{size}; more capacity fits the training examples better", link),
-                    Advice("train longer, or with a better optimiser", "training may not have converged", link),
-                ]
-            ),
+            *knobs[:MOST],
             Advice("try another architecture", "one designed for this kind of data fits it with less", link),
         ]
     if gap.name == "variance":
-        now = f" (now {num_train:,}; twice as many is a good first try)" if num_train else ""
         return [
-            Advice(f"get more training data{now}", f"{size}; more examples are harder to memorise", link),
+            _more_data(size, known),
             *(
-                _knobs(link, here)
+                _knobs(link, known)
                 or [Advice("regularise more: augmentation, dropout, weight decay", "keeps it from memorising", link)]
             ),
         ]
     if gap.name == "data mismatch":
-        above = split_name(gap.above)
-        return [
-            Advice(
-                f"look at wrong {above} examples beside training ones",
-                f"{size}; find what {above} has that train lacks",
-                link,
-            ),
-            Advice(f"get training data more like {above}", "part of the target data may go into train", link),
-            Advice(
-                "synthesise what train lacks", "noise, blur or backgrounds from a bank large enough not to repeat", link
-            ),
-        ]
+        return _for_mismatch(gap.above, size, known)
     dev = next(rung.examples for rung in rungs if rung.name == "dev")
     return [
-        Advice(f"get a larger dev set (now {dev:,})", f"{size}; too many choices were made on too few examples", link),
-        Advice("make a fresh dev set and choose again", "what was chosen for this one does not carry over", link),
-    ]
+        Advice(
+            f"get a larger dev set (now {dev:,})", f"{size}; too many choices were made on too few examples", link,
+            command=_fit({"split.dev": 0.3}, known),
+        ),
+        Advice(
+            "make a fresh dev set and choose again", "what was chosen for this one does not carry over", link,
+            command=_fit({"seed": 1}, known),
+        ),
+    ]  # fmt: skip
 
 
-def _knobs(link: str, here: Here | None) -> list[Advice]:
+def _more_data(size: str, known: Known) -> Advice:
+    now = f" (now {known.num_train:,}; twice as many is a good first try)" if known.num_train else ""
+    return Advice(
+        f"get more training data{now}", f"{size}; more examples are harder to memorise", "fit-dev",
+        command=_verb("probe", known, "time=5m"),
+    )  # fmt: skip
+
+
+def _more_data_of_all(num_dev: int, known: Known) -> Advice:
+    if num_dev >= FEW_EXAMPLES:
+        return _more_data(f"there are {known.num_train:,} training examples", known)
+    why = "so few train and measure badly; more of both help with everything"
+    action = f"get more data (now {known.num_train:,} training and {num_dev:,} dev examples)"
+    return Advice(action, why, "fit-dev", command=_verb("probe", known, "time=2m"))
+
+
+def _for_mismatch(above: str, why: str, known: Known) -> list[Advice]:
+    above, link = split_name(above), "fit-dev"
+    return [
+        Advice(
+            f"look at wrong {above} examples beside training ones",
+            f"{why}; find what {above} has that train lacks",
+            link,
+            command=_verb("mismatch", known),
+        ),
+        Advice(
+            f"get training data more like {above}", "part of the target data may go into train", link,
+            command=_verb("errors", known),
+        ),
+        Advice(
+            "synthesise what train lacks", "noise, blur or backgrounds from a bank large enough not to repeat", link
+        ),
+    ]  # fmt: skip
+
+
+def _knobs(link: str, known: Known) -> list[Advice]:
     """Knobs of one link that can be turned further from the run's current values, most promising first."""
+    here, course = known.here, known.course
     if here is None:
         return []
     turns = sorted(turns_of((link,), here), key=lambda turn: turn.expected, reverse=True)
+    if course is not None and course.has_peaked:
+        turns = [turn for turn in turns if not {"stop.epochs", "stop.patience"} & set(turn.changes)]
     return [
         Advice(
             turn.label(here.settings),
             turn.why + (f" ({turn.caution})" if turn.caution else ""),
             link,
             tuple(turn.changes),
+            command=_fit(turn.changes, known),
         )
         for turn in turns
     ]
 
 
-def _remove_copies(leaks: Mapping[str, int]) -> Advice:
+def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
+    """The number of dev examples that would settle the undecided gap that needs most: as the verdict has it."""
+    undecided = [gap for gap in gaps if gap.is_undecided and gap.above in ("train_dev", "dev")]
+    if not undecided:
+        return _larger_dev(gaps, rungs, unit, known)
+    gap = max(undecided, key=lambda gap: gap.high)
+    rung = next(rung for rung in rungs if rung.name == gap.above)
+    if gap.examples_to_settle is None:
+        return []
+    command = _fit({"split.dev": 0.3}, known)
+    also = f", with {split_name(gap.below)} growing in proportion" if gap.settle_needs_below else ""
+    why = f"enough to measure {gap.name}"
+    if gap.settles_half:
+        why = f"{gap.name} could be as large as {format_gap(gap.high, unit)}; this many would detect half of that"
+    action = f"get more {split_name(gap.above)} examples: {format_count(gap.examples_to_settle)}"
+    return [Advice(f"{action} (now {rung.examples:,}{also})", why, "fit-test", command=command)]
+
+
+def _larger_dev(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
+    """If only overfitting to dev is undecided, and dev is the split that is too small."""
+    sizes = {rung.name: rung.examples for rung in rungs}
+    gap = next((gap for gap in gaps if gap.name == "overfitting to dev" and gap.is_undecided), None)
+    if gap is None or sizes[gap.below] >= sizes[gap.above] or gap.high <= 2 * gap.floor:
+        return []
+    why = f"overfitting to dev could be as large as {format_gap(gap.high, unit)}; dev is too small to say"
+    action = f"get a larger dev set (now {sizes[gap.below]:,})"
+    return [Advice(action, why, "fit-test", command=_fit({"split.dev": 0.3}, known))]
+
+
+# --- single pieces ----------------------------------------------------------------------------------------------------
+def _fit(changes: Mapping[str, Any], known: Known) -> str:
+    return known.commands.fit(changes) if known.commands else ""
+
+
+def _verb(name: str, known: Known, *more: str) -> str:
+    return known.commands.verb(name, *more) if known.commands else ""
+
+
+def _remove_copies(leaks: Mapping[str, int], known: Known) -> Advice:
     parts = " and ".join(f"{count:,} of {split_name(split)}" for split, count in leaks.items())
     return Advice(
         f"remove the copies from train ({parts})",
         "copies of training examples make the error look smaller than it is; split.duplicates=drop removes them",
         "fit-test",
         ("split.duplicates",),
+        command=_fit({"split.duplicates": "drop"}, known),
     )
+
+
+def _leave_out(name: str, known: Known) -> list[Advice]:
+    return [
+        Advice(
+            f"leave out {name}, unless it is known at prediction time",
+            "an input that is filled in afterwards is not there when it counts, and the error becomes much larger",
+            "real-world",
+            ("data.ignore",),
+            command=_fit({"data.ignore": (*_ignored(known), name)}, known),
+        ),
+        Advice(
+            "find out when this input is filled in", "if it is known beforehand, all is well: predict", "real-world",
+            command=_verb("errors", known),
+        ),
+    ]  # fmt: skip
+
+
+def _ignored(known: Known) -> Sequence[str]:
+    found: Sequence[str] = (known.commands.given.get("data.ignore") or ()) if known.commands else ()
+    return found
 
 
 def _too_good(rungs: Sequence[Rung], unit: str) -> str:
@@ -152,83 +313,74 @@ def _too_good(rungs: Sequence[Rung], unit: str) -> str:
     return ""
 
 
-def _look_for_a_giveaway(suspicious: str) -> Advice:
+def _look_for_a_giveaway(suspicious: str, known: Known) -> Advice:
     return Advice(
         "look for an input that gives the target away",
         f"{suspicious}: a column that is filled in afterwards, a name, a watermark; leave out anything unknown at "
         "prediction time",
         "real-world",
         ("data.ignore",),
+        command=f"gnomon peek {known.commands.data}" if known.commands else "",
     )
 
 
-def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> list[Advice]:
-    """For the undecided gap that needs most, the number of dev examples that would settle it, if within reach.
-
-    Otherwise the number that would detect HALF of the largest gap still possible, if that exceeds the floor.
-    """
-    undecided = [gap for gap in gaps if gap.examples_to_settle is not None and gap.above in ("train_dev", "dev")]
-    if not undecided:
-        return _larger_dev(gaps, rungs, unit)
-    gap = max(undecided, key=lambda gap: gap.examples_to_settle or 0)
-    rung = next(rung for rung in rungs if rung.name == gap.above)
-    needed, why = gap.examples_to_settle or 0, f"enough to measure {gap.name}"
-    also = f", with {split_name(gap.below)} growing in proportion" if gap.settle_needs_below else ""
-    if needed > OUT_OF_REACH * rung.examples:
-        gap = max(undecided, key=lambda gap: gap.high)
-        rung = next(rung for rung in rungs if rung.name == gap.above)
-        needed, also = _examples_to_tell(gap, rung), ""
-        why = f"{gap.name} could be as large as {format_gap(gap.high, unit)}; this many would detect half of that"
-    if not rung.examples < needed <= OUT_OF_REACH * rung.examples:
-        return []
-    return [
-        Advice(
-            f"get more {split_name(gap.above)} examples: {format_count(needed)} (now {rung.examples:,}{also})",
-            why,
-            "fit-test",
-        )
-    ]
+def _look_at_the_labels(known: Known) -> Advice:
+    return Advice(
+        "look at the labels that are likely wrong",
+        "it lists the suspects first; a reviewed sample says how many are wrong, and correcting them beats any setting",
+        "fit-dev",
+        command=_verb("labels", known, "out=review.csv"),
+    )
 
 
-def _larger_dev(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str) -> list[Advice]:
-    """If only overfitting to dev is undecided, and dev is the split that is too small."""
-    sizes = {rung.name: rung.examples for rung in rungs}
-    gap = next((gap for gap in gaps if gap.name == "overfitting to dev" and gap.examples_to_settle is not None), None)
-    if gap is None or sizes[gap.below] >= sizes[gap.above] or HALF * gap.high <= gap.floor:
-        return []
-    why = f"overfitting to dev could be as large as {format_gap(gap.high, unit)}; dev is too small to say"
-    return [Advice(f"get a larger dev set (now {sizes[gap.below]:,})", why, "fit-test")]
+def _go_on(known: Known) -> Advice:
+    course, here = known.course, known.here
+    limit = here.settings.get("stop.max_time") if here is not None else None
+    needed = ""
+    if course is not None and limit:
+        seconds = TIMES_LONGER * float(limit) * course.epochs / max(course.done, 0.01)
+        needed = f"max_time={math.ceil(seconds / 60)}m" if seconds > 90 else f"max_time={math.ceil(seconds)}"
+    return Advice(
+        "go on with this run, with more time", "it continues where it stopped", "fit-train", ("stop.max_time",),
+        command=known.commands.resume(*([needed] if needed else [])) if known.commands else "",
+    )  # fmt: skip
 
 
-def _examples_to_tell(gap: Gap, rung: Rung) -> int:
-    """Examples of the upper split to detect HALF of the largest gap still possible; 0 if that is below the floor."""
-    distance = HALF * gap.high - gap.floor
-    if not (distance > 0 and math.isfinite(distance)):
-        return 0
-    sure = normal_quantile(1 - ALPHA / 2)
-    deviation = (rung.high - rung.error) / sure  # upwards: the error may be larger than measured
-    wanted = distance / (sure + normal_quantile(POWER))
-    return math.ceil(rung.examples * (deviation / wanted) ** 2)
+def _train_longer(known: Known) -> Advice:
+    course, here = known.course, known.here
+    if course is not None and course.is_cut:
+        return _go_on(known)
+    epochs = int(here.settings.get("stop.epochs") or 1) if here is not None else 1
+    more = max(2 * epochs, 10)
+    return Advice(
+        f"train longer: epochs {epochs} -> {more}", "the dev error was still falling when training ended", "fit-train",
+        ("stop.epochs",), command=_fit({"stop.epochs": more}, known),
+    )  # fmt: skip
 
 
-def _measure_people(bound: Gap, unit: str) -> Advice:
+def _measure_people(bound: Gap, unit: str, known: Known) -> Advice:
     return Advice(
         "measure how well people do, and give it as human=",
         f"without it, nobody knows how much of the {format_gap(bound.size, unit)} of train error is avoidable",
         "fit-train",
         ("goal.human",),
+        command=_verb("diagnose", known, "human=0.01"),
     )
 
 
-def _look_at_the_errors() -> Advice:
-    return Advice(
-        "look at the wrong dev examples", "no link of the chain is at fault; kinds of error may be", "real-world"
-    )
+def _look_at_the_errors(known: Known, rungs: Sequence[Rung]) -> Advice:
+    dev = next((rung for rung in rungs if rung.name == "dev"), None)
+    least = "no link of the chain is at fault; kinds of error may be"
+    action = "look at the wrong dev examples"
+    if dev is not None and known.floor is not None and 0 < dev.error <= 1:
+        action = f"look at the wrong dev examples (about {max(round(dev.error * dev.examples), 1):,})"
+    return Advice(action, least, "real-world", command=_verb("errors", known))
 
 
-def _look_at_the_target() -> Advice:
+def _look_at_the_target(known: Known) -> Advice:
     return Advice(
         "check that dev and the error measure what you need",
         "if it does well here but not in use, the target is in the wrong place",
         "real-world",
+        command=_verb("test", known),
     )

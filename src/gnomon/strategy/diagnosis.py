@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gnomon.strategy.floor import Floor
+
 GapName = Literal["avoidable bias", "variance", "data mismatch", "overfitting to dev"]
+Cause = Literal["", "unfinished", "nothing learned", "copies", "giveaway", "shift", "labels", "reference"]
 UNKNOWN_HUMAN = "not known, assumed 0"  # the note of the human rung if nobody gave a level
 
 
@@ -19,6 +22,7 @@ class Rung:
     high: float
     examples: int  # 0 for the human rung when it was given as a number
     note: str = ""  # "given", UNKNOWN_HUMAN, "without 12 copies of training examples" ...
+    raw: float | None = None  # the error with the copies of training examples, where there are any
 
     @property
     def is_unknown(self) -> bool:
@@ -36,11 +40,18 @@ class Gap:
     size: float
     low: float
     high: float
-    is_there: bool  # statistically clear: its lower end exceeds `floor`
+    is_there: bool  # statistically clear: see `ladder.is_clear`
     floor: float
-    examples_to_settle: int | None = None  # examples of the `above` split that would settle it; None: it is settled
+    examples_to_settle: int | None = None  # of the `above` split; None: it is settled, or nobody has so many
     is_bound: bool = False  # an upper bound rather than a measurement (human level unknown or surpassed)
     settle_needs_below: bool = False  # `examples_to_settle` holds only if the split below grows in proportion
+    settles_half: bool = False  # `examples_to_settle` only detects a gap half as large as the largest still possible
+    proven_by: str = ""  # the reference whose dev error is below the train error: the gap is at least this large
+
+    @property
+    def is_undecided(self) -> bool:
+        """Not clear, and it may still be large enough to matter."""
+        return not self.is_there and not self.is_bound and self.high > self.floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +61,9 @@ class Verdict:
     gap: GapName | None  # None: no gap is statistically clear
     contenders: tuple[GapName, ...]  # one name when certain enough, otherwise the two that could be the largest
     certainty: float  # bootstrap probability that `gap` is the largest; if None, that no gap exceeds its floor
-    text: str  # one or two sentences for a newcomer
+    text: str  # one sentence for a newcomer
     is_low: bool = False  # no error is more than 1 point above the human level: low bias and low variance
+    cause: Cause = ""  # what comes before every gap, where something does
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class Advice:
     link: str  # the link of the chain it acts on: fit-train, fit-dev, fit-test, real-world
     settings: tuple[str, ...] = ()  # keys of the settings involved
     basis: str = "rule of thumb"  # or "measured"
+    command: str = ""  # to paste; "" where there is no run
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class Diagnosis:
     advice: tuple[Advice, ...]
     notes: tuple[str, ...] = ()  # "train is above dev ...", "leak: 12 examples of dev are in train as well"
     test_openings: int | None = None  # how often the sealed test split was opened; None: no test split, or unknown
+    floor: Floor | None = None  # what no effort and cheap references give on dev
 
     def __str__(self) -> str:
         from gnomon.strategy.wording import ladder_text  # which is about diagnoses, as notebook is

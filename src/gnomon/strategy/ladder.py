@@ -17,9 +17,13 @@ from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
 from gnomon.metrics.resampling import ROUNDS
 from gnomon.strategy.advice import advise
+from gnomon.strategy.commands import Commands
+from gnomon.strategy.course import Course
 from gnomon.strategy.diagnosis import UNKNOWN_HUMAN, Diagnosis, Gap, GapName, Rung
+from gnomon.strategy.floor import Floor, Reference
 from gnomon.strategy.people import FEWEST_ANSWERS
-from gnomon.strategy.verdict import decide
+from gnomon.strategy.plan import ALPHA, normal_quantile
+from gnomon.strategy.verdict import Known, decide
 from gnomon.strategy.wording import format_error, format_gap, split_name
 
 SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is ignored
@@ -27,6 +31,13 @@ FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what limits the syst
 POWER = 0.8416212335729143  # normal quantile of 0.8: the planned number of examples settles a gap 4 times out of 5
 MUCH_LARGER = 2.0  # times the examples both splits need together: beyond this, growing the upper split alone is no plan
 DEAD_ZONE = 0.5  # of the floor: a gap closer to the floor than this need not be distinguished from it
+MORE_OFTEN, SURELY = 0.01, 3.0  # repeats beyond those inside train: this share, and this many standard errors
+FEW_COPIES = 0.05  # of a split
+FLATTERS = 0.1  # of the error without them: copies that make it smaller by less are harmless
+LARGE_FLOOR = 0.01  # 1 point: the floor of a dev error of 10 %
+TWICE = 2.0  # floors: a gap of this size is clear even if its lower end is only above half of one
+WITHIN_REACH = 30  # times the current number of examples: nobody collects more to settle a small gap
+HALF = 0.5  # of the possible gap: the target to detect where settling the measured gap is out of reach
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,14 @@ def diagnose(
     human: Sequence[float] | Measured | None = None,
     error_name: str = "error",
     leaked: Mapping[str, Collection[Any]] | None = None,
+    repeats: float | None = None,
     dev_looks: int = 0,
     test_openings: int | None = None,
     here: Here | None = None,
     num_train: int | None = None,
+    floor: Floor | None = None,
+    course: Course | None = None,
+    commands: Commands | None = None,
     seed: int = 0,
 ) -> Diagnosis:
     """What limits a system, from its predictions on some of train, train_dev, dev, test.
@@ -63,10 +78,12 @@ def diagnose(
     evaluations: by split; may include "human": people's answers, scored like a model's.
     human: human-level errors in the unit of the errors (shares: 0.01 is 1 %), of which the lowest counts; or the level
     that `strategy.people` measured.
-    leaked: by split, ids of examples that are also in train; they are left out of the measurement.
+    leaked: by split, ids of examples that are also in train; they are left out of the measurement, unless as many
+    repeat inside train (`repeats`, a share) and the error is about the same without them.
     dev_looks: how many models were compared on dev; the best of k is optimistic by about sigma sqrt(2 ln k).
     test_openings: how often test was opened; 0 if it is sealed, None if there is none.
-    here, num_train: used to phrase the advice: where the run's knobs stand, its training examples.
+    here, num_train, commands: used to phrase the advice: where the run's knobs stand, its training examples, its data.
+    floor: what cheap references make of the same dev examples. course: how the training went.
     Raises DataError for a split without examples or with errors that are not numbers, UsageError for an impossible
     human level.
     """
@@ -79,27 +96,21 @@ def diagnose(
     unit = units.pop()
     measured: dict[str, Measured] = {}
     removed: dict[str, int] = {}
+    raw: dict[str, float] = {}
     for split in ("human", *SPLITS):
         if split not in evaluations:
             continue
         evaluation = evaluations[split]
-        copies = _copies(evaluation, (leaked or {}).get(split, ()))
+        copies = copies_left_out(evaluation, (leaked or {}).get(split, ()), repeats)
         if copies.any():
             removed[split] = int(copies.sum())
         if not copies.all() or not len(copies):
             measured[split] = measure(evaluation, leave_out=copies, seed=seed)
+        if copies.any():
+            raw[split] = measure(evaluation, seed=seed).interval.value
     person = _human_level(human, measured.pop("human", None), unit)
-    return _build(
-        measured,
-        person,
-        unit,
-        error_name,
-        removed=removed,
-        dev_looks=dev_looks,
-        test_openings=test_openings,
-        here=here,
-        num_train=num_train,
-    )
+    known = Known(removed, raw, floor, course, here, num_train, commands)
+    return _build(measured, person, unit, error_name, known, dev_looks=dev_looks, test_openings=test_openings)
 
 
 def diagnose_rates(
@@ -130,24 +141,40 @@ def diagnose_rates(
         measured[split] = Measured(wilson(error * examples, examples), draws, examples)
     measured = {split: measured[split] for split in SPLITS if split in measured}
     return _build(
-        measured,
-        _human_level(human, None, SHARE),
-        SHARE,
-        error_name,
-        removed={},
-        dev_looks=dev_looks,
-        test_openings=test_openings,
-        here=None,
-        num_train=None,
-    )
+        measured, _human_level(human, None, SHARE), SHARE, error_name, Known(),
+        dev_looks=dev_looks, test_openings=test_openings,
+    )  # fmt: skip
 
 
-def _copies(evaluation: Evaluation, ids: Collection[Any]) -> np.ndarray:
-    """(N,) True where the example's id is among `ids`."""
+def copies_left_out(evaluation: Evaluation, ids: Collection[Any], repeats: float | None) -> np.ndarray:
+    """(N,) True for the examples that the error is measured without: those in `ids`, copies of training examples.
+
+    None of them where the copies are harmless; `repeats` is the share of train that equals another of its examples,
+    None if nobody knows.
+    """
     if not ids or "id" not in evaluation.table.columns:
         return np.zeros(evaluation.table.height, dtype=bool)
     copies: np.ndarray = evaluation.table["id"].cast(str).is_in(list(map(str, ids))).to_numpy()
+    if copies.any() and repeats is not None and _are_harmless(evaluation, copies, repeats):
+        return np.zeros_like(copies)
     return copies
+
+
+def _are_harmless(evaluation: Evaluation, copies: np.ndarray, repeats: float) -> bool:
+    """Whether the error is about the same without the copies, and they are few, or no more than repeat inside train.
+
+    What repeats inside train repeats across splits too, in whatever way the data is split.
+    """
+    error = math.sqrt(max(repeats * (1 - repeats), 1 / len(copies)) / len(copies))
+    if copies.all() or copies.mean() > max(repeats + MORE_OFTEN + SURELY * error, FEW_COPIES):
+        return False
+    with_them, without = (_error_without(evaluation, leave_out) for leave_out in (np.zeros_like(copies), copies))
+    return without - with_them < FLATTERS * without
+
+
+def _error_without(evaluation: Evaluation, leave_out: np.ndarray) -> float:
+    """The error without some of the examples."""
+    return measure(evaluation, leave_out=leave_out).interval.value
 
 
 def check_human(figures: Sequence[float], unit: str | None) -> None:
@@ -179,17 +206,15 @@ def _build(
     person: HumanLevel,
     unit: str | None,
     error_name: str,
+    known: Known,
     *,
-    removed: Mapping[str, int],
     dev_looks: int,
     test_openings: int | None,
-    here: Here | None,
-    num_train: int | None,
 ) -> Diagnosis:
     human = person.error or 0.0
     people = person.measured or Measured(Interval(human, human, human), np.full(ROUNDS, human), 0)
     levels = {"human": people, **measured}
-    steps = [] if unit is None else _steps(levels, person, unit)
+    steps = [] if unit is None else _steps(levels, person, unit, known.floor)
     gaps = tuple(step.gap for step in steps)
     rungs = [
         Rung(
@@ -198,21 +223,22 @@ def _build(
             level.interval.low,
             level.interval.high,
             level.examples,
-            _rung_note(name, level, person, removed, dev_looks, test_openings, unit),
+            _rung_note(name, level, person, known.copies, dev_looks, test_openings, unit),
+            known.raw.get(name),
         )
         for name, level in levels.items()
     ]
-    verdict = decide(gaps, {step.gap.name: step.draws for step in steps}, rungs, unit)
+    verdict = decide(gaps, {step.gap.name: step.draws for step in steps}, rungs, unit, known)
     notes = (
-        *_leak_notes(measured, removed),
+        *_leak_notes(measured, known.copies),
         *_order_notes(levels, gaps, person, unit),
         *_looks_notes(levels, gaps, dev_looks, unit),
     )
-    advice = advise(verdict, gaps, rungs, unit=unit, leaks=removed, here=here, num_train=num_train)
-    return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings)
+    advice = advise(verdict, gaps, rungs, unit=unit, known=known)
+    return Diagnosis(unit, error_name, tuple(rungs), gaps, verdict, advice, notes, test_openings, known.floor)
 
 
-def _steps(levels: Mapping[str, Measured], person: HumanLevel, unit: str) -> list[Step]:
+def _steps(levels: Mapping[str, Measured], person: HumanLevel, unit: str, below: Floor | None) -> list[Step]:
     """The gaps between the rungs that exist, from the bottom up."""
     held_out = [name for name in ("train_dev", "dev", "test") if name in levels]
     target = next((name for name in ("dev", "test") if name in levels), None)
@@ -228,13 +254,23 @@ def _steps(levels: Mapping[str, Measured], person: HumanLevel, unit: str) -> lis
     highest = levels[target or (held_out[0] if held_out else "train" if "train" in levels else "human")]
     floor = max(FLOOR_SHARE * highest.interval.value, SMALLEST_FLOOR if unit == SHARE else 0.0)
     steps = []
-    for name, below, above in pairs:
+    for name, lower, upper in pairs:
         is_surpassed = name == "avoidable bias" and levels["train"].interval.high < levels["human"].interval.low
         if name == "avoidable bias" and (person.error is None or is_surpassed):
-            steps.append(_bound(levels["train"], floor))
+            steps.append(_proven(levels["train"], floor, unit, below) or _bound(levels["train"], floor))
         else:
-            steps.append(_step(name, below, above, levels, floor))
+            steps.append(_step(name, lower, upper, levels, floor, unit))
     return steps
+
+
+def is_clear(gap: Interval, floor: float, unit: str | None) -> bool:
+    """Whether a gap is there: its interval lies above the floor, or it is twice as large and surely above half of it.
+
+    The second rule finds large gaps on few examples. It is for errors from 10 % on: of small ones a single mistake
+    more or less decides.
+    """
+    is_large = unit != SHARE or floor >= LARGE_FLOOR
+    return gap.low > floor or (is_large and gap.low > floor / 2 and gap.value >= TWICE * floor)
 
 
 def _bound(train: Measured, floor: float) -> Step:
@@ -244,15 +280,58 @@ def _bound(train: Measured, floor: float) -> Step:
     return Step(gap, np.resize(train.draws, ROUNDS))
 
 
-def _step(name: GapName, below: str, above: str, levels: Mapping[str, Measured], floor: float) -> Step:
+def _proven(train: Measured, floor: float, unit: str, below: Floor | None) -> Step | None:
+    """Avoidable bias that needs no human level: a reference errs less on dev than the system does even on train."""
+    if below is None or below.best is below.guess:
+        return None
+    best = below.best
+    size = difference(train.interval, Interval(best.error, best.low, best.high))
+    if not is_clear(size, floor, unit):
+        return None
+    gap = Gap(
+        "avoidable bias", "human", "train", size.value, size.low, size.high, True, floor, proven_by=best.name
+    )  # fmt: skip
+    return Step(gap, np.resize(train.draws, ROUNDS) - _draws(best))
+
+
+def _draws(reference: Reference) -> np.ndarray:
+    """(ROUNDS,) what other dev sets of the same size could have given."""
+    spread = (reference.high - reference.low) / (2 * Z)
+    return reference.error + spread * generator(0, "reference", reference.name).normal(size=ROUNDS)
+
+
+def _step(name: GapName, below: str, above: str, levels: Mapping[str, Measured], floor: float, unit: str) -> Step:
     lower, upper = levels[below], levels[above]
     size = difference(upper.interval, lower.interval)
-    is_there = size.low > floor
-    gap = Gap(name, below, above, size.value, size.low, size.high, is_there, floor)
-    if not is_there and size.high > floor:
-        count, needs_below = _examples_to_settle(size.value, floor, lower, upper)
-        gap = replace(gap, examples_to_settle=count, settle_needs_below=needs_below)
+    gap = Gap(name, below, above, size.value, size.low, size.high, is_clear(size, floor, unit), floor)
+    if gap.is_undecided:
+        gap = _with_examples(gap, lower, upper)
     return Step(gap, np.resize(upper.draws, ROUNDS) - np.resize(lower.draws, ROUNDS))
+
+
+def _with_examples(gap: Gap, lower: Measured, upper: Measured) -> Gap:
+    """The gap with the number of examples that would settle it, if anybody could have so many.
+
+    Otherwise with the number that would detect HALF of the largest gap still possible, if that matters and is in reach.
+    """
+    count, needs_below = _examples_to_settle(gap.size, gap.floor, lower, upper)
+    if count is not None and count <= WITHIN_REACH * upper.examples:
+        return replace(gap, examples_to_settle=count, settle_needs_below=needs_below)
+    half = _examples_to_tell(gap, upper)
+    if upper.examples < half <= WITHIN_REACH * upper.examples:
+        return replace(gap, examples_to_settle=half, settles_half=True)
+    return gap
+
+
+def _examples_to_tell(gap: Gap, upper: Measured) -> int:
+    """Examples of the upper split to detect HALF of the largest gap still possible; 0 if that is below the floor."""
+    distance = HALF * gap.high - gap.floor
+    if not (distance > 0 and math.isfinite(distance)):
+        return 0
+    sure = normal_quantile(1 - ALPHA / 2)
+    deviation = (upper.interval.high - upper.interval.value) / sure  # upwards: it may be larger than measured
+    wanted = distance / (sure + POWER)
+    return math.ceil(upper.examples * (deviation / wanted) ** 2)
 
 
 def _examples_to_settle(size: float, floor: float, below: Measured, above: Measured) -> tuple[int | None, bool]:
@@ -346,6 +425,8 @@ def _order_notes(
             notes.append(
                 f"train is {sure}above {above}: there is no variance to reduce (regularisation and augmentation make "
                 f"training harder than evaluation, or {above} happens to be easier)"
+                if gap.high <= gap.floor
+                else f"train is above {above}, by chance or because {above} happens to be easier"
             )
         elif gap.size < 0 and gap.name == "data mismatch":
             notes.append(f"{above} is {sure}easier than train-dev: the change of source does no harm")

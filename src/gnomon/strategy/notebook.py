@@ -31,7 +31,10 @@ def diagnosis_html(diagnosis: Diagnosis) -> Markup:
     verdict = Markup("<p>{}</p>").format(diagnosis.verdict.text)
     notes = Markup().join(Markup("<p>note: {}</p>").format(note) for note in diagnosis.notes)
     advice = Markup().join(
-        Markup("<li><b>{}</b>: {}</li>").format(advice.action, advice.why) for advice in diagnosis.advice
+        Markup("<li><b>{}</b>: {}{}</li>").format(
+            advice.action, advice.why, Markup("<pre>{}</pre>").format(advice.command) if advice.command else ""
+        )
+        for advice in diagnosis.advice
     )
     return Markup("{}{}{}").format(table, verdict, notes) + (Markup("<ol>{}</ol>").format(advice) if advice else "")
 

@@ -1,20 +1,50 @@
-"""What limits the system: the largest statistically clear gap, how certain it is, and both in plain words."""
+"""What limits the system: what comes before every gap, or the largest clear gap and how certain it is; in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.diagnosis import Gap, GapName, Rung, Verdict
+from gnomon.strategy.floor import Floor, Shift, WrongLabels
 from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from gnomon.core.knobs import Here
+    from gnomon.strategy.commands import Commands
+    from gnomon.strategy.course import Course
 
 SURE = 0.9  # below this probability of being the largest, the verdict names two contenders
 LOW = 0.01  # if no error is further above the human level than this, bias and variance are both low
+MANY_COPIES = 0.01  # of a split: with fewer, there is only a note, and the rung is measured without them
+NO_BETTER = 0.1  # of the error of a guess: what gains less, and nothing for certain, has learned nothing
+BEHIND = 0.1  # of the dev error: a reference that is better by less is as good as the system
+MANY_WRONG = 0.1  # of the labels: fewer come after the gaps
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beside the evaluations."""
+
+    copies: Mapping[str, int] = field(default_factory=dict)  # of training examples, by split
+    raw: Mapping[str, float] = field(default_factory=dict)  # errors of those splits with the copies
+    floor: Floor | None = None
+    course: Course | None = None
+    here: Here | None = None  # where the run's knobs stand
+    num_train: int | None = None
+    commands: Commands | None = None
+
+    def many_copies(self, rungs: Sequence[Rung]) -> dict[str, int]:
+        """Of the splits in which copies are more than a few."""
+        sizes = {rung.name: rung.examples for rung in rungs}
+        return {
+            split: count for split, count in self.copies.items() if count >= MANY_COPIES * (sizes.get(split, 0) + count)
+        }
+
 
 MEANING: dict[GapName, str] = {
     "avoidable bias": "it does worse than people even on the examples it was trained on",
@@ -22,18 +52,39 @@ MEANING: dict[GapName, str] = {
     "data mismatch": "it does worse on data like dev than on data like train",
     "overfitting to dev": "it does worse on test than on dev, which was used to make choices",
 }
+PROVEN = "{} err less on dev than it does even on the examples it was trained on"  # where no human level is known
 
 
 def decide(
-    gaps: Sequence[Gap], draws: Mapping[GapName, np.ndarray], rungs: Sequence[Rung], unit: str | None
+    gaps: Sequence[Gap],
+    draws: Mapping[GapName, np.ndarray],
+    rungs: Sequence[Rung],
+    unit: str | None,
+    known: Known | None = None,
 ) -> Verdict:
-    """The verdict from the gaps and, for each, R draws of its size; draws with the same index belong together."""
+    """The verdict from the gaps and, for each, R draws of its size; draws with the same index belong together.
+
+    What makes the gaps mean something else comes before them: a training that had no time, copies, an input that gives
+    the target away, shifted columns, wrong labels, a reference that does better.
+    """
+    known = known or Known()
     if unit is None:
         return Verdict(None, (), 1.0, "Errors of this task have no absolute meaning, so no gap is named.")
+    found = _of_gaps(gaps, draws, rungs, unit, known.floor)
+    for look in (_unfinished, _copies, _giveaway, _shift, _nothing_learned, _labels, _reference):
+        before = look(found, gaps, rungs, unit, known)
+        if before is not None:
+            return before
+    return found
+
+
+def _of_gaps(
+    gaps: Sequence[Gap], draws: Mapping[GapName, np.ndarray], rungs: Sequence[Rung], unit: str, floor: Floor | None
+) -> Verdict:
     there = [gap for gap in gaps if gap.is_there]
     is_low = _is_low(rungs, unit)
     if not there:
-        return _no_clear_gap(gaps, draws, rungs, unit, is_low=is_low)
+        return _no_clear_gap(gaps, draws, rungs, unit, floor, is_low=is_low)
     named = max(there, key=lambda gap: gap.size)
     rivals = [gap for gap in gaps if gap.name != named.name]
     wins = {rival.name: float((draws[rival.name] >= draws[named.name]).mean()) for rival in rivals}
@@ -46,52 +97,203 @@ def decide(
     return Verdict(named.name, contenders, certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
 
 
+# --- what comes before the gaps ---------------------------------------------------------------------------------------
+def _unfinished(
+    found: Verdict, _gaps: Sequence[Gap], _rungs: Sequence[Rung], _unit: str, known: Known
+) -> Verdict | None:
+    course = known.course
+    if course is None or not course.is_unfinished:
+        return None
+    text = f"It was cut after {course.done:.1f} of {course.epochs:,} epochs: there is nothing to diagnose yet."
+    return replace(found, gap=None, contenders=(), text=text, is_low=False, cause="unfinished")
+
+
+def _nothing_learned(
+    found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known
+) -> Verdict | None:
+    dev, floor = _rung("dev", rungs), known.floor
+    if dev is None or floor is None or _rung("train_dev", rungs) is not None:  # dev may just be other data than train
+        return None
+    guess, best = floor.guess, floor.best
+    is_reachable = best.error < (1 - NO_BETTER) * guess.error
+    if guess.ahead_high < 0 or guess.ahead < -NO_BETTER * guess.error or (is_reachable and best.ahead_low <= 0):
+        return None
+    ours, theirs = format_error(dev.error, unit), format_error(guess.error, unit)
+    if is_reachable:
+        text = f"It has learned nothing yet: dev {ours}, {guess.name} {theirs}, {_reference_words(floor, unit)}."
+        return replace(
+            found, gap="avoidable bias", contenders=("avoidable bias",), text=text, is_low=False,
+            cause="nothing learned",
+        )  # fmt: skip
+    if guess.error <= LOW and unit == SHARE:
+        return None
+    text = (
+        f"Nothing here beats a guess: dev {ours}, {guess.name} {theirs}, {_reference_words(floor, unit)}; "
+        f"the inputs may not tell the target."
+    )
+    return replace(found, text=text, is_low=False, cause="nothing learned")
+
+
+def _copies(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> Verdict | None:
+    many = known.many_copies(rungs)
+    split = next((name for name in ("dev", "test", "train_dev") if name in many), None)
+    if split is None:
+        return None
+    rung = _rung(split, rungs)
+    count, name = many[split], split_name(split)
+    if rung is None or rung.raw is None:
+        return replace(found, text=f"All {count:,} {name} examples are copies of training examples.", cause="copies")
+    text = (
+        f"{count:,} of {count + rung.examples:,} {name} examples are copies of training examples: without them the "
+        f"error is {format_error(rung.error, unit)}, not {format_error(rung.raw, unit)}."
+    )
+    return replace(found, text=text, cause="copies")
+
+
+def _giveaway(found: Verdict, _gaps: Sequence[Gap], _rungs: Sequence[Rung], unit: str, known: Known) -> Verdict | None:
+    one = None if known.floor is None else known.floor.giveaway
+    if one is None:
+        return None
+    if unit == SHARE:
+        tells = (
+            f"{one.name} alone gives the right answer in {100 * (1 - one.error):.0f} % of the examples, the next best "
+            f"input in {100 * (1 - one.next_best):.0f} %"
+        )
+    else:
+        tells = (
+            f"{one.name} alone leaves an error of {format_error(one.error, unit)}, the next best input "
+            f"{format_error(one.next_best, unit)}"
+        )
+    return replace(found, text=f"{tells}: is it known when a prediction is made?", cause="giveaway")
+
+
+def _shift(found: Verdict, _gaps: Sequence[Gap], _rungs: Sequence[Rung], unit: str, known: Known) -> Verdict | None:
+    one = None if known.floor is None else known.floor.shift
+    if one is None or known.floor is None or not (one.hurts or one.is_blatant):
+        return None
+    text, guess = shift_text(one, unit), known.floor.guess
+    if not one.hurts and guess.ahead_high >= 0:
+        text = text.replace("though that hardly hurts so far", f"and on it the system does no better than {guess.name}")
+    return replace(
+        found, gap="data mismatch", contenders=("data mismatch",), text=text, is_low=False, cause="shift"
+    )  # fmt: skip
+
+
+def shift_text(one: Shift, unit: str) -> str:
+    """Which columns, what it costs."""
+    where = f"Dev is unlike train in {_listed(one.columns)}"
+    if not one.hurts:
+        most = max(map(abs, one.sizes))
+        return f"{where} (by up to {most:.1f} standard deviations), though that hardly hurts so far."
+    if one.basis == "moved back":
+        how = f"with those columns moved back it errs {format_error(one.without, unit)} on dev, not"
+        return f"{where}, which costs {format_gap(one.cost, unit)}: {how} {format_error(one.dev, unit)}."
+    how = f"a random forest errs {format_error(one.without, unit)} on unseen training examples"
+    return f"{where}, which costs about {format_gap(one.cost, unit)}: {how}, {format_error(one.dev, unit)} on dev."
+
+
+def _labels(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], _unit: str, known: Known) -> Verdict | None:
+    one, dev = None if known.floor is None else known.floor.wrong_labels, _rung("dev", rungs)
+    if one is None or dev is None or known.floor is None:
+        return None
+    behind = dev.error - known.floor.best.error
+    if not one.given and (one.low < MANY_WRONG or one.share < behind or one.share < dev.error / 3):
+        return None
+    return replace(found, text=labels_text(one), is_low=False, cause="labels")
+
+
+def labels_text(one: WrongLabels) -> str:
+    """How many labels look wrong, and where they gather."""
+    if one.given:
+        return (
+            f"Labels look wrong in one place: about {100 * one.pair_share:.0f} % of the examples that are clearly "
+            f"{one.likely!r} are labelled {one.given!r}."
+        )
+    return (
+        f"About {100 * one.share:.0f} % of the labels contradict what similar examples say "
+        f"({one.contradicted:,} of {one.looked_at:,} clear ones): wrong labels, or inputs that do not tell them."
+    )
+
+
+def _reference(found: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> Verdict | None:
+    """A reference that is better on the same dev examples, for certain and by more than a little."""
+    dev, floor = _rung("dev", rungs), known.floor
+    if dev is None or floor is None or floor.best is floor.guess:
+        return None
+    best = floor.best
+    if best.p_value >= 0.05 or best.ahead < max(BEHIND * dev.error, LOW / 2 if unit == SHARE else 0.0):
+        return None
+    proven = next((gap for gap in gaps if gap.name == "avoidable bias" and gap.is_there), None)
+    text = (
+        f"A cheap reference does better: {best.name} {format_error(best.error, unit)} on the same dev examples, this "
+    )
+    text += f"system {format_error(dev.error, unit)}"
+    if proven is not None and proven.proven_by:
+        text += f"; at least {format_gap(proven.size, unit)} of its train error are avoidable"
+    gap: GapName = "avoidable bias" if proven is not None else found.gap or "variance"
+    return replace(found, gap=gap, contenders=(gap,), text=f"{text}.", is_low=False, cause="reference")
+
+
+def _reference_words(floor: Floor, unit: str) -> str:
+    """The best reference and its error."""
+    if floor.best is floor.guess:
+        return "no reference is better"
+    return f"{floor.best.name} {format_error(floor.best.error, unit)}"
+
+
+def _rung(name: str, rungs: Sequence[Rung]) -> Rung | None:
+    return next((rung for rung in rungs if rung.name == name), None)
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    """a, b and c; of more, how many."""
+    shown = [*names[:most], *([f"{len(names) - most} more columns"] if len(names) > most else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+# --- the gaps ---------------------------------------------------------------------------------------------------------
 def _text(named: Gap, contenders: Sequence[GapName], gaps: Sequence[Gap], unit: str) -> str:
     sizes = {gap.name: format_gap(gap.size, unit) for gap in gaps}
     bound = next((gap for gap in gaps if gap.is_bound), None)
-    if len(contenders) == 1:
-        text = f"{_title(named.name)} is the largest gap ({sizes[named.name]}): {MEANING[named.name]}."
-    elif bound is not None and bound.name in contenders:
-        text = (
-            f"{_title(named.name)} is clear ({sizes[named.name]}): {MEANING[named.name]}. Avoidable bias may be "
-            f"larger, up to {sizes[bound.name]}; the human level is needed to know."
-        )
-    elif not next(gap for gap in gaps if gap.name == contenders[1]).is_there:
-        first, second = contenders
-        text = (
-            f"{_title(first)} is clear ({sizes[first]}): {MEANING[first]}. {_title(second)} ({sizes[second]}) may be "
-            f"as large, or zero: there are too few examples to say."
-        )
-    else:
-        first, second = contenders
-        text = (
-            f"{_title(first)} ({sizes[first]}) and {second} ({sizes[second]}) are both clear; there are too few "
-            f"examples to say which is larger. {_title(first)}: {MEANING[first]}. {_title(second)}: {MEANING[second]}."
-        )
     rest = [f"{gap.name} ({sizes[gap.name]})" for gap in gaps if gap.is_there and gap.name not in contenders]
-    return f"{text} {_title(' and '.join(rest))} {'is' if len(rest) == 1 else 'are'} clear too." if rest else text
+    too = f"; {' and '.join(rest)} {'is' if len(rest) == 1 else 'are'} clear too" if rest else ""
+    if len(contenders) == 1:
+        meaning = MEANING[named.name] if not named.proven_by else PROVEN.format(named.proven_by)
+        return f"{_title(named.name)} is the largest gap ({sizes[named.name]}): {meaning}{too}."
+    first, second = contenders
+    if bound is not None and bound.name in contenders:
+        return (
+            f"{_title(first)} is clear ({sizes[first]}); avoidable bias may be larger, up to {sizes[bound.name]}: the "
+            f"human level is needed to know{too}."
+        )
+    if not next(gap for gap in gaps if gap.name == second).is_there:
+        return (
+            f"{_title(first)} is clear ({sizes[first]}); {second} ({sizes[second]}) may be as large, or zero: there "
+            f"are too few examples to say{too}."
+        )
+    return (
+        f"{_title(first)} ({sizes[first]}) and {second} ({sizes[second]}) are both clear; there are too few examples "
+        f"to say which is larger{too}."
+    )
 
 
 def _no_clear_gap(
-    gaps: Sequence[Gap], draws: Mapping[GapName, np.ndarray], rungs: Sequence[Rung], unit: str, *, is_low: bool
-) -> Verdict:
+    gaps: Sequence[Gap], draws: Mapping[GapName, np.ndarray], rungs: Sequence[Rung], unit: str, floor: Floor | None,
+    *, is_low: bool,
+) -> Verdict:  # fmt: skip
     measured = [gap for gap in gaps if not gap.is_bound]
     bound = next((gap for gap in gaps if gap.is_bound), None)
     if not measured and bound is None:
         return Verdict(None, (), 0.0, "A single rung has no gap: give the errors of train and dev.")
     certainty = float(np.all([draws[gap.name] <= gap.floor for gap in measured], axis=0).mean()) if measured else 0.0
-    undecided = [gap for gap in measured if gap.high > gap.floor]
-    sentences = []
+    undecided = [gap for gap in measured if gap.is_undecided]
+    parts = []
     if undecided:
         largest = max(undecided, key=lambda gap: gap.high)
         most = "of any size" if np.isinf(largest.high) else f"as large as {format_gap(largest.high, unit)}"
-        sentences.append(f"No gap is statistically clear; {largest.name} could be {most}.")
-        settling = _settling(undecided, rungs)
-        if settling:
-            sentences.append(settling)
+        parts.append(f"No gap is statistically clear; {largest.name} could be {most}{_settling(largest, rungs)}")
     elif measured:
-        floor = format_gap(measured[0].floor, unit)
-        sentences.append(f"No gap exceeds {floor}: there are enough examples to rule out more {_names(measured)}.")
+        parts.append(f"No gap exceeds {format_gap(measured[0].floor, unit)}, which would be small")
     if bound is not None:
         why = "the train error is below the human level" if _human_known(rungs) else "the human level is unknown"
         most = (
@@ -99,21 +301,27 @@ def _no_clear_gap(
             if bound.size > 0
             else f"the train error is 0, so it is at most {format_gap(bound.high, unit)}"
         )
-        sentences.append(f"Avoidable bias is not measured ({why}): {most}.")
-    text = " ".join(sentences)
+        parts.append(f"avoidable bias is not measured ({why}): {most}{_no_better(floor, rungs, unit)}")
+    text = f"{_title('; '.join(parts))}."
     return Verdict(None, (), certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
 
 
-def _settling(undecided: Sequence[Gap], rungs: Sequence[Rung]) -> str:
-    """How many held-out examples would settle it; for several gaps, the one that needs most."""
-    costly = [gap for gap in undecided if gap.examples_to_settle is not None and gap.above != "train"]
-    if not costly:
+def _no_better(floor: Floor | None, rungs: Sequence[Rung], unit: str) -> str:
+    """What the references add where nobody knows the human level."""
+    dev = _rung("dev", rungs)
+    if floor is None or dev is None or floor.best is floor.guess:
         return ""
-    gap = max(costly, key=lambda gap: gap.examples_to_settle or 0)
-    now = next(rung.examples for rung in rungs if rung.name == gap.above)
+    return f", though no cheap reference does better ({floor.best.name} {format_error(floor.best.error, unit)})"
+
+
+def _settling(gap: Gap, rungs: Sequence[Rung]) -> str:
+    """Whether there are too few held-out examples, and how many would do; the number that the advice gives too."""
+    rung = _rung(gap.above, rungs)
+    if rung is None or gap.examples_to_settle is None or gap.above == "train":
+        return ""
     also = f", with {split_name(gap.below)} growing in proportion" if gap.settle_needs_below else ""
-    count = format_count(gap.examples_to_settle or 0)
-    return f"{now:,} {split_name(gap.above)} examples are too few to measure {gap.name}; it takes {count}{also}."
+    count = format_count(gap.examples_to_settle)
+    return f" ({rung.examples:,} {split_name(gap.above)} examples are too few to say; it takes {count}{also})"
 
 
 def _top(rungs: Sequence[Rung]) -> tuple[Rung, float]:
@@ -139,10 +347,6 @@ def _low_text(rungs: Sequence[Rung], unit: str) -> str:
 
 def _human_known(rungs: Sequence[Rung]) -> bool:
     return any(rung.name == "human" and not rung.is_unknown for rung in rungs)
-
-
-def _names(gaps: Sequence[Gap]) -> str:
-    return " and ".join(gap.name for gap in gaps)
 
 
 def _title(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ from gnomon.core.evaluation import SHARE
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis, Gap, Rung
+    from gnomon.strategy.floor import Floor
 
 MARK = "<- largest"
 MARK_CONTENDER = "<- may be the largest"
 MARK_BOUND = "<- may be larger"
+MOST_NOTES = 2  # in the terminal; the report has them all
+WIDTH = 110  # characters of a line in the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class LadderRow:
     interval: str  # of the gap if there is one, otherwise of the error: "[ 2.5,  3.7]"
     mark: str  # MARK on the gap that the verdict names
     note: str  # "given", "sealed (gnomon test opens it; opened 0 times)"
+    is_note: bool = False  # there is nothing but the note: the sealed test split, the floor
 
 
 def split_name(split: str) -> str:
@@ -76,21 +81,31 @@ def format_count(count: int) -> str:
 
 
 def ladder_rows(diagnosis: Diagnosis) -> tuple[LadderRow, ...]:
-    """One row per rung, from human to test; a sealed test split has a row too."""
+    """One row per rung, from human to test; then a sealed test split, and the floor: what no effort and little give."""
     gaps = {gap.above: gap for gap in diagnosis.gaps}
     rows = [_row(rung, gaps.get(rung.name), diagnosis) for rung in diagnosis.rungs]
     if diagnosis.test_openings is not None and all(rung.name != "test" for rung in diagnosis.rungs):
         note = f"sealed (gnomon test opens it; opened {diagnosis.test_openings} times)"
-        rows.append(LadderRow("test", "", "", "", "", "", note))
+        rows.append(LadderRow("test", "", "", "", "", "", note, is_note=True))
+    if diagnosis.floor is not None:
+        note = floor_text(diagnosis.floor, diagnosis.unit)
+        rows.append(LadderRow("floor", "", "", "", "", "", note, is_note=True))
     return tuple(rows)
+
+
+def floor_text(floor: Floor, unit: str | None) -> str:
+    """`always 'e' 95.9 % · linear model 22.0 % · nearest neighbours 3.9 %`: from no effort to the best reference."""
+    shown = [floor.guess, *sorted(floor.references, key=lambda one: -one.error)]
+    return " · ".join(f"{one.name} {format_error(one.error, unit)}" for one in shown)
 
 
 def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
     unit, verdict = diagnosis.unit, diagnosis.verdict
     error = "?" if rung.is_unknown else format_error(rung.error, unit)
+    note = rung.note if rung.raw is None else f"{rung.note}; {format_error(rung.raw, unit)} with them"
     if gap is None:
         interval = "" if rung.low == rung.high else _interval(rung.low, rung.high, unit)
-        return LadderRow(split_name(rung.name), error, "", "", interval if rung.examples else "", "", rung.note)
+        return LadderRow(split_name(rung.name), error, "", "", interval if rung.examples else "", "", note)
     mark = ""
     if verdict.gap is not None and gap.name in verdict.contenders:
         mark = MARK if len(verdict.contenders) == 1 else MARK_BOUND if gap.is_bound else MARK_CONTENDER
@@ -100,12 +115,14 @@ def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
         name, size = f"{gap.name} at most", _signed(gap.size, unit).lstrip("+")
     elif gap.size < 0:
         name = {
-            "variance": f"no variance: train is above {split_name(gap.above)}",
+            "variance": f"{'no variance: ' if gap.high <= gap.floor else ''}train is above {split_name(gap.above)}",
             "data mismatch": "no mismatch: dev is easier than train-dev",
             "overfitting to dev": "none: test is below dev",
             "avoidable bias": "no avoidable bias: below human",
         }[gap.name]
-    return LadderRow(split_name(rung.name), error, size, name, _interval(gap.low, gap.high, unit), mark, rung.note)
+    elif gap.proven_by:
+        name = f"{gap.name} at least"
+    return LadderRow(split_name(rung.name), error, size, name, _interval(gap.low, gap.high, unit), mark, note)
 
 
 def _signed(value: float, unit: str | None) -> str:
@@ -127,28 +144,44 @@ def _interval(low: float, high: float, unit: str | None) -> str:
 
 
 def ladder_text(diagnosis: Diagnosis) -> str:
-    """The ladder, the verdict, the notes and the advice as aligned plain text, without a trailing newline."""
+    """The ladder, the verdict, some notes and the advice as aligned plain text, without a trailing newline.
+
+    A screenful: the reason of a piece of advice is left out where it does not fit on its line, as in the report it is.
+    """
     rows = ladder_rows(diagnosis)
     title = LadderRow("", diagnosis.error_name, "gap", "", "95 % interval", "", "")
     widths = [max(len(cell) for cell in column) for column in zip(*map(_cells, (title, *rows)), strict=True)]
     lines = []
     for row in (title, *rows):
-        if row.note.startswith("sealed"):
-            lines.append(f"  {row.split.ljust(widths[0])}  {row.note}")
+        if row.is_note:
+            lines += _wrapped(f"  {row.split.ljust(widths[0])}  ", row.note)
             continue
         split, error, gap, name, interval, rest = (
             cell.rjust(width) if place in (1, 2) and row is not title else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(_cells(row), widths, strict=True))
         )
         lines.append(f"  {split}  {error}   {gap}  {name}  {interval}  {rest}".rstrip())
-    lines += ["", f"  {diagnosis.verdict.text}"]
-    lines += [f"  note: {note}" for note in diagnosis.notes]
+    lines += ["", *_wrapped("  ", diagnosis.verdict.text)]
+    for note in diagnosis.notes[:MOST_NOTES]:
+        lines += _wrapped("  note: ", note)
     for number, advice in enumerate(diagnosis.advice, start=1):
-        lines.append(f"  {'next' if number == 1 else '    '}  {number}. {advice.action}: {advice.why}")
+        begin = f"  {'next' if number == 1 else '    '}  {number}. "
+        whole = f"{begin}{advice.action}: {advice.why}"
+        lines += [whole] if len(whole) <= WIDTH else _wrapped(begin, advice.action)
+        lines += [f"           {advice.command}"] if advice.command else []
     return "\n".join(lines)
 
 
+def _wrapped(begin: str, text: str) -> list[str]:
+    """Lines of at most WIDTH characters, where words allow it."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
 def _cells(row: LadderRow) -> tuple[str, ...]:
-    note = f"({row.note})" if row.note and not row.note.startswith("sealed") else ""
+    short = "; ".join(part for part in row.note.split("; ") if not part.startswith("best of"))  # the report has it
+    note = f"({short})" if short and not row.is_note else ""
     rest = "  ".join(part for part in (row.mark, note) if part)
     return row.split, row.error, row.gap, row.gap_name, row.interval, rest

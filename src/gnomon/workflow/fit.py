@@ -19,6 +19,7 @@ from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, Place, RunFolder, find
 from gnomon.workflow import craft
+from gnomon.workflow.judge.floor import measure_floor
 from gnomon.workflow.made import Made
 from gnomon.workflow.notebook import fit_follower
 from gnomon.workflow.prepare import prepare_again
@@ -181,9 +182,11 @@ def _train_and_judge(
         with flag.at_once():
             follower.on_phase("judging")
             judged = judge_splits(session, state)
+            follower.on_phase("measuring cheap references")
+            floor = measure_floor(judged)
             follower.on_phase("writing the report")
             run = Run(folder, judged.task.kind, Own(session.model, session.task.loss))
-            write_run(judged, run)
+            write_run(judged, floor, run)
             return run
 
 

@@ -98,9 +98,10 @@ def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():
 def test_a_rule_of_thumb_measured_to_gain_nothing_is_no_longer_advised():
     here = standing(dropout=0.0, augment="none", model="dense")
     from gnomon.strategy.advice import advise
+    from gnomon.strategy.verdict import Known
 
     plain = variance_diagnosis()
-    advice = advise(plain.verdict, plain.gaps, plain.rungs, unit=SHARE, leaks={}, here=here, num_train=800)
+    advice = advise(plain.verdict, plain.gaps, plain.rungs, unit=SHARE, known=Known(here=here, num_train=800))
     assert any("regularise.dropout" in one.settings for one in advice)
     found = apply_probes(replace(plain, advice=advice), probes([pair("drop", -0.002, 0.7)]))
     assert not any("regularise.dropout" in one.settings for one in found.advice)

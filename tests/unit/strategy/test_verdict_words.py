@@ -9,7 +9,7 @@ def test_a_second_gap_that_may_be_zero_is_not_called_clear():
     found = diagnose_rates({"human": 0.02, "train": (0.10, 300), "dev": (0.16, 300)})
     assert not next(gap for gap in found.gaps if gap.name == "variance").is_there
     assert found.verdict.contenders == ("avoidable bias", "variance")
-    assert "Variance (6.0 points) may be as large, or zero" in found.verdict.text
+    assert "variance (6.0 points) may be as large, or zero" in found.verdict.text
 
 
 def test_two_clear_gaps_are_both_named():

@@ -98,6 +98,6 @@ def test_the_plain_text_is_aligned_and_complete():
     lines = ladder_text(found).splitlines()
     start = lines[0].index("gap")
     assert all(line[start] == "+" for line in lines[2:4])
-    assert lines[6].strip() == found.verdict.text
-    assert all(f"{number}. {one.action}" in lines[6 + number] for number, one in enumerate(found.advice, start=1))
+    assert f"{lines[6].strip()} {lines[7].strip()}" == found.verdict.text
+    assert all(f"{number}. {one.action}" in lines[7 + number] for number, one in enumerate(found.advice, start=1))
     assert lines[-1] == lines[-1].rstrip()

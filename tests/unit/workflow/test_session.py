@@ -15,7 +15,6 @@ from gnomon.training.loop import Job, Judged, build_state, train
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road import train as training
 from gnomon.workflow.road.follow import Silent
-from gnomon.workflow.road.settings import FULL_BATCH_BELOW
 from gnomon.workflow.road.train import signals_look
 from gnomon.workflow.session import open_session
 
@@ -29,12 +28,8 @@ def offers(session):
     return [note for note in session.prepared.notes if "batch_size=0" in note]
 
 
-def test_full_batches_are_suggested_below_two_thousand_examples_unless_already_used():
-    (note,) = offers(session_of())
-    assert note.startswith("with only 106 training examples")
-    assert offers(session_of(batch_size=0)) == []
-    assert offers(session_of(batch_size=106)) == []
-    assert FULL_BATCH_BELOW == 2_000
+def test_full_batches_which_are_worse_on_small_tables_are_not_suggested():
+    assert offers(session_of()) == []
 
 
 @pytest.mark.parametrize(

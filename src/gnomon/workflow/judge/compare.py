@@ -17,6 +17,7 @@ from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
 from gnomon.runs.folder import Place, place_of
 from gnomon.strategy.external import read_predictions
+from gnomon.strategy.ladder import copies_left_out
 from gnomon.strategy.paired import PairedTest, holm, paired_test
 from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
 from gnomon.workflow.run import Run, load
@@ -166,7 +167,8 @@ def _unseen(run: Run) -> Evaluation:
 
     dev = run.evaluation("dev")
     pairs = run.folder.load_leaks().filter((pl.col("split") == "dev") & (pl.col("other_split") == "train"))
-    copies = dev.table["id"].cast(pl.String).is_in(pairs["id"].cast(pl.String).to_list())
+    ids = pairs["id"].cast(pl.String).to_list()
+    copies = pl.Series(copies_left_out(dev, ids, run.folder.load_data().get("repeats")))
     if not copies.any() or copies.all():
         return dev
     return replace(dev, table=dev.table.with_columns(pl.col("weight") * (~copies).cast(pl.Float64)))

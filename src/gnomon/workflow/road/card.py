@@ -25,7 +25,8 @@ def card_of(session: Session) -> dict[str, bytes]:
         "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
         "notes": list(prepared.notes),
         "bad": [[bad.where, bad.why] for bad in prepared.bad],
-        "leaks": list(prepared.leaks.notes),
+        "repeats": prepared.leaks.repeats,
+        "leaks": [*prepared.leaks.notes, *prepared.leaks.remarks],
     }
     return card_files(
         settings=session.settings,

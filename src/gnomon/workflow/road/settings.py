@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gnomon.core import found
@@ -13,7 +13,6 @@ from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.workflow.road.facts import Fitted
 from gnomon.workflow.road.split import Prepared
 
-FULL_BATCH_BELOW = 2_000  # training examples
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
     "regularise.weight_decay": 0.0,
@@ -47,7 +46,6 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
     if filled.schedule.name == "discrete":
         rate_table(filled.schedule)
-    prepared = replace(prepared, notes=(*prepared.notes, *_offers(filled, num_train)))
     return Filled(prepared, task, filled, given)
 
 
@@ -65,10 +63,3 @@ def refuse_idle_settings(filled: Filled) -> Filled:
     here = filled.task.here(filled.settings, len(filled.prepared.splits["train"]))
     refuse_idle(filled.given, here, filled.task.kind.title)
     return filled
-
-
-def _offers(settings: Settings, num_train: int) -> tuple[str, ...]:
-    """Full-batch gradient descent is suggested if it is cheap."""
-    if num_train >= FULL_BATCH_BELOW or settings.optimiser.batch_size in (0, num_train):
-        return ()
-    return (f"with only {num_train:,} training examples, one batch per epoch is an option: batch_size=0",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ import polars as pl
 from gnomon import report
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
+from gnomon.core.settings import flat
+from gnomon.strategy.commands import Commands
+from gnomon.strategy.course import Course
 from gnomon.strategy.improve_diary import apply_diary
 from gnomon.strategy.improve_probes import apply_probes
 from gnomon.strategy.ladder import diagnose
@@ -20,6 +24,7 @@ from gnomon.workflow.road.report import report_record
 
 if TYPE_CHECKING:
     from gnomon.metrics.intervals import Measured
+    from gnomon.runs.records import Outcome
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.run import Run
 
@@ -45,10 +50,14 @@ def diagnosis_of(
         human=human,
         error_name=run.task.judge.error_name,
         leaked=_leaked(run, evaluations),
+        repeats=card.get("repeats"),
         dev_looks=looks_at_dev(run.folder),
         test_openings=run.folder.num_openings if "test" in card["splits"] else None,
         here=run.task.here(run.settings, card["splits"]["train"]),
         num_train=card["splits"]["train"],
+        floor=run.folder.load_floor(),
+        course=_course(run, outcome),
+        commands=commands_of(run),
         seed=run.settings.seed,
     )
     found = apply_diary(found, run.folder.load_diary())
@@ -56,11 +65,25 @@ def diagnosis_of(
     turned = read_diary(run.folder)
     if turned:
         found = replace(found, notes=(*found.notes, f"changed during training: {in_words(turned)}"))
-    if outcome["ended_because"] != "max_time":
+    if outcome["ended_because"] != "max_time" or found.verdict.cause == "unfinished":
         return found
     stop = run.settings.stop
     cut = f"max_time={stop.max_time:g} cut training short at step {outcome['steps']:,} of {stop.epochs} epochs"
     return replace(found, notes=(cut, *found.notes))
+
+
+def _course(run: Run, outcome: Outcome) -> Course:
+    """How the training went, from its history."""
+    settings, num_train = run.settings, run.folder.load_data()["splits"]["train"]
+    steps_an_epoch = max(1, math.ceil(num_train / (settings.optimiser.batch_size or num_train)))
+    is_cut = outcome["ended_because"] == "max_time"
+    return Course.of(run.history, settings.stop.epochs or 1, outcome["steps"] / steps_an_epoch, is_cut=is_cut)
+
+
+def commands_of(run: Run) -> Commands:
+    """The commands that advice about this run gives to paste."""
+    settings, given = run.folder.load_settings()
+    return Commands.of(str(run.path), run.folder.load_data()["reopen"], flat(settings), given)
 
 
 def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:

@@ -15,12 +15,15 @@ from gnomon.training.state import own_tensors, tensors_to_bytes
 from gnomon.workflow.road.judge import Measured
 
 if TYPE_CHECKING:
+    from gnomon.strategy.floor import Floor
     from gnomon.workflow.run import Run
 
 
-def write_run(found: Measured, run: Run) -> None:
+def write_run(found: Measured, floor: Floor | None, run: Run) -> None:
     """Write everything that is known after training into the run's folder."""
     session, state, folder = found.session, found.state, run.folder
+    if floor is not None:
+        folder.save_floor(floor)
     folder.save_model(model_files(found.task, session.settings, session.model))
     for name, evaluation in found.evaluations.items():
         folder.save_predictions(name, evaluation.table)

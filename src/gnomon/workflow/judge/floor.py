@@ -1,0 +1,171 @@
+"""The floor under a ladder: cheap references on the same split, and what columns and labels show, in seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.example import Examples
+from gnomon.core.seeds import generator
+from gnomon.core.task import PlainInputs, Task
+from gnomon.data.columns import Columns
+from gnomon.metrics.intervals import measure
+from gnomon.strategy.clues import cost_by_forest, find_giveaway, find_wrong_labels, shift_of, shifted
+from gnomon.strategy.floor import Floor, Reference, Shift
+from gnomon.strategy.paired import holm, paired_test
+from gnomon.strategy.references import (
+    MOST_ROWS,
+    Answers,
+    Forest,
+    Inputs,
+    boosted_trees,
+    guess,
+    linear_model,
+    nearest_neighbours,
+    random_forest,
+    sampled,
+)
+from gnomon.training.evaluate import encode_whole, evaluate
+from gnomon.training.loop import split_error
+from gnomon.training.threads import using
+from gnomon.workflow.road.judge import Measured
+
+MOST_DEV = 5_000  # dev examples that references are compared on
+MODELS: dict[str, Callable[..., Any]] = {
+    "linear model": linear_model,
+    "nearest neighbours": nearest_neighbours,
+    "boosted trees": boosted_trees,
+}
+
+
+def measure_floor(found: Measured) -> Floor | None:
+    """What cheap references make of this run's train and dev; None for a task that has none."""
+    task, dev = found.task, found.evaluations.get("dev")
+    if not task.encoder.references or dev is None or dev.split_error is not None or dev.unit is None:
+        return None
+    began, seed = time.monotonic(), found.session.settings.seed
+    rng = generator(seed, "floor")
+    some = sampled(len(found.examples["dev"]), MOST_DEV, rng)
+    sides = [
+        _encoded(task, part)
+        for part in (_some(found.session.prepared.splits["train"], rng), found.examples["dev"].take(some))
+    ]
+    if any(side is None for side in sides):
+        return None
+    (train, targets, _), (asked, truth, columns) = (side for side in sides if side is not None)
+    system = Evaluation("dev", dev.unit, dev.table[some.tolist()])
+    judge = _Judge(task, system, found.examples["dev"].take(some), columns, seed)
+    with using(found.session.settings.machine.threads):
+        return _floor(found, train, targets, asked, truth, judge, began)
+
+
+def _floor(
+    found: Measured, train: PlainInputs, targets: np.ndarray, dev: PlainInputs, truth: np.ndarray, judge: _Judge,
+    began: float,
+) -> Floor:  # fmt: skip
+    task = found.task
+    ours, theirs = (Inputs(np.nan_to_num(one.numbers), one.codes) for one in (train, dev))
+    num_classes = task.judge.num_classes if targets.dtype.kind in "iu" else None
+    names, forest = task.encoder.references, None
+    answers = [MODELS[name](ours, targets, theirs, num_classes) for name in names if name in MODELS]
+    if "random forest" in names:
+        grown = random_forest(ours, targets, theirs, num_classes)
+        if grown is not None:
+            answers.append(grown[0])
+            forest = grown[1]
+    plain = guess(targets, num_classes)
+    always = Answers(f"always {_said(task, plain)}", np.full(len(truth), plain))
+    first, *others = judge.references([always, *(one for one in answers if one is not None)])
+    return Floor(
+        first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began,
+        find_giveaway(ours, targets, theirs, truth, num_classes, train.names) if train.names else None,
+        _wrong_labels(task, forest, targets, truth) if forest is not None and num_classes is not None else None,
+        _shift(found, ours, targets, theirs, train.names, forest, judge) if train.names else None,
+    )  # fmt: skip
+
+
+def _some(train: Examples, rng: np.random.Generator) -> Examples:
+    return train.take(sampled(len(train), MOST_ROWS, rng))
+
+
+def _encoded(task: Task, examples: Examples) -> tuple[PlainInputs, np.ndarray, Columns] | None:
+    columns = encode_whole(task, examples, Path(gettempdir()))
+    inputs, targets = task.encoder.plain_inputs(columns), task.judge.plain_targets(columns)
+    return None if inputs is None or targets is None else (inputs, targets, columns)
+
+
+def _said(task: Task, value: float | int) -> str:
+    """The answer as a person reads it: 'no', 141."""
+    word = task.judge.describe(np.array([value]))[0]
+    return f"{word:.4g}" if isinstance(word, float) else repr(word) if isinstance(word, str) else str(word)
+
+
+class _Judge:
+    """What the references answer on dev, judged as the system's answers are."""
+
+    def __init__(self, task: Task, system: Evaluation, examples: Examples, columns: Columns, seed: int) -> None:
+        self.task, self.system, self.examples, self.columns, self.seed = task, system, examples, columns, seed
+        target = columns["target"]
+        assert isinstance(target, Tensor)
+        self.target: torch.Tensor = target.cpu()
+
+    def errors(self, values: np.ndarray) -> np.ndarray:
+        """(M,) as the task's judge counts them."""
+        return self.task.judge.errors(values.reshape(self.target.shape), {"target": self.target})
+
+    def references(self, answers: list[Answers]) -> list[Reference]:
+        tables = [self.system.table.with_columns(error=pl.Series(self.errors(one.values))) for one in answers]
+        evaluations = [Evaluation("dev", self.system.unit, table) for table in tables]
+        tests = [paired_test(self.system, one, seed=self.seed) for one in evaluations]
+        corrected = holm([test.p_value for test in tests[1:]])
+        found = []
+        for one, evaluation, test, p in zip(answers, evaluations, tests, [tests[0].p_value, *corrected], strict=True):
+            error = measure(evaluation, seed=self.seed).interval
+            ahead = test.difference
+            found.append(Reference(one.name, error.value, error.low, error.high, ahead.value, ahead.low, ahead.high, p))
+        return found
+
+
+def _wrong_labels(task: Task, forest: Forest, targets: np.ndarray, truth: np.ndarray) -> Any:
+    names = [str(name) for name in task.judge.describe(np.arange(task.judge.num_classes or 0))]
+    return find_wrong_labels(forest, targets, truth, names)
+
+
+def _shift(
+    found: Measured, train: Inputs, targets: np.ndarray, dev: Inputs, names: tuple[str, ...], forest: Forest | None,
+    judge: _Judge,
+) -> Shift | None:  # fmt: skip
+    """The shifted columns, and their cost: dev with them moved back by the difference of the means, asked again."""
+    sizes = shifted(train, dev)
+    numbers = [place for place in sizes if place < train.numbers.shape[1]]
+    is_share = judge.system.unit == SHARE
+    moved = dev.numbers.copy()
+    moved[:, numbers] += (train.numbers[:, numbers].mean(axis=0) - dev.numbers[:, numbers].mean(axis=0)).astype("f4")
+    columns = found.task.encoder.with_numbers(judge.columns, moved) if numbers else None
+    if columns is not None:
+        again = evaluate(
+            found.task, found.session.model, judge.examples, split="dev", source="", device=found.session.device,
+            columns=columns,
+        )  # fmt: skip
+        before, after = split_error(judge.system), split_error(again)
+        cost = paired_test(judge.system, again, seed=judge.seed).difference
+        return shift_of(sizes, names, "moved back", after, before, cost, is_share=is_share)
+    if not sizes or forest is None:
+        return None
+    if targets.dtype.kind == "f":
+        held_out, said = np.abs(forest.out_of_bag - targets[forest.rows]), forest.dev
+    else:
+        held_out = (forest.out_of_bag.argmax(axis=1) != targets[forest.rows]).astype(float)
+        said = forest.dev.argmax(axis=1)
+    errors = judge.errors(said)
+    cost = cost_by_forest(errors, held_out, is_share=is_share)
+    return shift_of(sizes, names, "forest", float(held_out.mean()), float(errors.mean()), cost, is_share=is_share)
