@@ -73,7 +73,7 @@ def one_run(place: Path, chance: random.Random, *, kill: bool) -> Ended:
 def _folder(place: Path, process: subprocess.Popen[bytes]) -> Path | None:
     """The run's folder as soon as it is there; None if the process ended before."""
     while process.poll() is None:
-        found = [path.parent for path in place.glob("*/*/settings.toml")]
+        found = [path.parent for path in place.glob("*/[0-9]*/settings.toml")]  # a run being created begins with a dot
         if found:
             return found[0]
         time.sleep(0.01)

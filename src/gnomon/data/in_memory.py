@@ -87,6 +87,11 @@ def _is_sparse(thing: Any) -> bool:
     return hasattr(thing, "toarray") and hasattr(thing, "nnz") and hasattr(thing, "dtype")
 
 
+def _is_pillow(thing: Any) -> bool:
+    """A picture of Pillow."""
+    return all(hasattr(type(thing), name) for name in ("getbands", "convert", "mode"))
+
+
 def _is_tensor(thing: Any) -> bool:
     return all(hasattr(type(thing), name) for name in ("detach", "cpu", "numpy", "shape"))
 
@@ -121,6 +126,10 @@ def _numpy(thing: Any, origin: str) -> np.ndarray:
     """The values as an array in the machine's byte order; a mask stays one. Raises DataError."""
     if _is_tensor(thing):
         return _of_tensor(thing, origin)
+    if isinstance(thing, list | tuple) and thing and _is_pillow(thing[0]):
+        thing = [_of_pillow(one) if _is_pillow(one) else one for one in thing]
+    if _is_pillow(thing):
+        return _of_pillow(thing)
     if _is_sparse(thing):
         _refuse_large(thing.shape, thing.dtype.itemsize, origin)
         thing = thing.toarray()
@@ -133,6 +142,25 @@ def _numpy(thing: Any, origin: str) -> np.ndarray:
     if found.dtype == np.longdouble and found.dtype != np.float64:
         found = found.astype(np.float64)
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def _of_pillow(image: Any) -> np.ndarray:
+    """(H, W) brightness or (H, W, 3) colour, on white where it is transparent, as a file of the picture is read.
+
+    NumPy alone would take the numbers of a palette's colours, or cyan for red.
+    """
+    from PIL import Image
+
+    is_plain = image.mode in ("L", "RGB", "I", "F") or image.mode.startswith("I;16")
+    try:
+        if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        elif not is_plain:
+            image = image.convert("L" if image.mode == "1" else "RGB")
+    except ValueError as error:  # a mode such as La
+        raise DataError(f"a picture of Pillow: {error}.", where=_IN_MEMORY, fix="give it in RGB.") from None
+    return np.asarray(image)
 
 
 def _of_tensor(tensor: Any, origin: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import gnomon
@@ -72,6 +73,40 @@ def test_numbers_are_the_same_in_whatever_they_come(thing):
     np.testing.assert_array_equal(arrays.targets.reshape(-1), Y)
 
 
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+def palette(transparent=None):
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([*BLUE, *RED])
+    picture.putpixel((0, 0), 0)
+    if transparent is not None:
+        picture.info["transparency"] = transparent
+    return picture
+
+
+# name -> (picture, its first pixel, its last one)
+PICTURES = {
+    "gray": (Image.new("L", (4, 4), 7), 7, 7),
+    "black and white": (Image.new("1", (4, 4), 1), 255, 255),
+    "16 bits": (Image.fromarray(np.full((4, 4), 40_000, np.uint16)), 40_000, 40_000),
+    "colour": (Image.new("RGB", (4, 4), RED), RED, RED),
+    "palette": (palette(), BLUE, RED),
+    "palette with a transparent colour": (palette(transparent=0), WHITE, RED),
+    "transparent": (Image.new("RGBA", (4, 4), (*RED, 0)), WHITE, WHITE),
+    "transparent gray": (Image.new("LA", (4, 4), (0, 0)), WHITE, WHITE),
+    "inks": (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), RED, RED),
+}
+
+
+@pytest.mark.parametrize(("picture", "first", "last"), PICTURES.values(), ids=PICTURES)
+def test_pictures_of_pillow_are_brightness_or_colour_on_white(picture, first, last):
+    for thing in (([picture] * 60, Y), Items(lambda i: (picture, int(Y[i])))):
+        pixels = open_source(thing).arrays.inputs.reshape(60, 4, 4, -1)
+        assert pixels[3, 0, 0].tolist() == np.atleast_1d(first).tolist()
+        assert pixels[3, 3, 3].tolist() == np.atleast_1d(last).tolist()
+
+
 def test_a_dict_of_columns_is_a_frame():
     source = open_source({"age": X[:, 0], "city": ["Rome", "Oslo"] * 30, "sold": pd.Series(Y == 1)})
     assert source.frame.schema == {"age": pl.Float64, "city": pl.String, "sold": pl.Boolean}
@@ -118,6 +153,7 @@ def test_whole_numbers_beyond_63_bits_stay_apart_as_inputs_and_as_classes():
         (lambda: (torch.nested.nested_tensor([torch.rand(3), torch.rand(2)]), Y), r"the tensor cannot be read"),
         (lambda: (scipy.sparse.coo_array((60, 10_000_000)), Y), r"60x10000000 takes 4\.8 GB with its zeros"),
         (lambda: (torch.sparse_coo_tensor(size=(60, 10_000_000)), Y), r"60x10000000 takes 2\.4 GB with its zeros"),
+        (lambda: Items(lambda i: (Image.new("La", (4, 4)), 1)), r"conversion from La to L not supported"),
         # inputs
         (lambda: (X + 0j, Y), r"complex numbers are not supported\. Fix: .*real and imaginary parts"),
         (lambda: (torch.from_numpy(X + 0j), Y), r"complex numbers are not supported"),
