@@ -50,13 +50,16 @@ def restless_program() -> Iterator[None]:
 
 
 def one_run(place: Path, chance: random.Random, *, kill: bool) -> Ended:
-    """Train in `place`; with `kill`, end the process at a random moment once its folder is there, and resume it."""
+    """Train in `place`; with `kill`, end the process at a random moment and resume it.
+
+    The moment is within half a second of the run's folder, or, as often, of its first checkpoint.
+    """
     words, kills, checkpoints = [*FIT, f"runs_folder={place}"], 0, 0
     while True:
         process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         run = None
         if kill and kills == 0:
-            run = _folder(place, process)
+            run = _folder(place, process, chance.choice(["settings.toml", "checkpoints/[0-9]*/manifest.json"]))
             time.sleep(chance.uniform(0, 0.5))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
@@ -70,12 +73,12 @@ def one_run(place: Path, chance: random.Random, *, kill: bool) -> Ended:
         return Ended(hashlib.sha256(weights.read_bytes()).hexdigest(), kills, checkpoints)
 
 
-def _folder(place: Path, process: subprocess.Popen[bytes]) -> Path | None:
-    """The run's folder as soon as it is there; None if the process ended before."""
+def _folder(place: Path, process: subprocess.Popen[bytes], sign: str) -> Path | None:
+    """The run's folder as soon as it has that file; None if the process ended before."""
     while process.poll() is None:
-        found = [path.parent for path in place.glob("*/[0-9]*/settings.toml")]  # a run being created begins with a dot
-        if found:
-            return found[0]
+        folders = list(place.glob("*/[0-9]*"))  # a run being created begins with a dot
+        if folders and any(folders[0].glob(sign)):
+            return folders[0]
         time.sleep(0.01)
     return None
 

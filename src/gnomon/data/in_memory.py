@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ACCEPTED = (
-    "give a path, the name of a set, an array, (X, y), a polars or pandas frame, a dict of columns, a list of files, "
-    "or a data set or list with items (input, target)."
+    "give a path, the name of a set, an array, (X, y), a polars or pandas frame, a dict of columns, a list of files or "
+    "of rows, or a data set or list with items (input, target)."
 )
 TARGET_KEYS = {"target", "label", "labels", "y"}  # of an item that is a dict of two entries
 MOST_DENSE = 1 << 31  # bytes that a sparse array may take once its zeros are written out
@@ -40,8 +40,14 @@ def open_object(thing: Any) -> Source:
         return _of_arrays(thing, None)
     if _are_pairs(thing) or _is_dataset(thing):
         return _of_dataset(thing)
-    if isinstance(thing, list | tuple) and len(thing) == 2 and _may_be_inputs(thing[0]):
+    if isinstance(thing, list | tuple) and len(thing) == 2 and _may_be_inputs(thing[0]) and not _are_two_rows(thing):
         return _of_arrays(*thing)
+    if (
+        isinstance(thing, list)
+        and thing
+        and (isinstance(thing[0], list | tuple) or _is_array(thing[0]) or _is_pillow(thing[0]))
+    ):
+        return _of_arrays(thing, None)
     fix = _ACCEPTED
     if hasattr(thing, "dataset"):
         fix = "give the data set that it loads: loader.dataset."
@@ -65,6 +71,26 @@ def _is_array(thing: Any) -> bool:
 
 def _may_be_inputs(thing: Any) -> bool:
     return _is_array(thing) or is_frame(thing) or _are_columns(thing) or isinstance(thing, list | tuple)
+
+
+def _are_two_rows(thing: Any) -> bool:
+    """Whether a list of two is two rows of numbers, not inputs and targets. Raises UsageError where it may be both."""
+    if not isinstance(thing, list):
+        return False
+    shapes = [tuple(one.shape) if _is_array(one) else None for one in thing]
+    if shapes[0] == shapes[1] and len(shapes[0] or ()) > 1:
+        raise UsageError(
+            f"two arrays of shape {'x'.join(map(str, shapes[0] or ()))} may be inputs with targets, or two inputs.",
+            fix="give inputs and targets as a tuple, (X, y), or two inputs as one array: np.stack(...).",
+        )
+    return all(_depth(one) == 1 for one in thing)
+
+
+def _depth(thing: Any) -> int:
+    """The number of dimensions; of a list, by its first entries."""
+    if isinstance(thing, list | tuple):
+        return 1 + (_depth(thing[0]) if thing else 0)
+    return len(thing.shape) if _is_array(thing) else 0
 
 
 def _are_pairs(thing: Any) -> bool:
@@ -470,6 +496,8 @@ def _pair(item: Any, i: int, origin: str) -> tuple[np.ndarray, Any]:
     if isinstance(item, dict) and len(item) == 2 and item.keys() & TARGET_KEYS:
         key = next(iter(item.keys() & TARGET_KEYS))
         item = (next(value for name, value in item.items() if name != key), item[key])
+    if isinstance(item, tuple) and len(item) == 1:  # of a TensorDataset of inputs alone
+        item = item[0]
     is_pair = isinstance(item, tuple | list) and len(item) == 2
     if isinstance(item, dict) or (isinstance(item, tuple) and not is_pair):
         kind = f"a dict of {', '.join(map(str, item))}" if isinstance(item, dict) else f"a tuple of {len(item)}"

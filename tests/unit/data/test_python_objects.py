@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import gnomon
 from gnomon.core.errors import GnomonError
@@ -71,6 +71,31 @@ def test_numbers_are_the_same_in_whatever_they_come(thing):
     arrays = open_source(thing).arrays
     np.testing.assert_array_equal(arrays.inputs, X)
     np.testing.assert_array_equal(arrays.targets.reshape(-1), Y)
+
+
+ALONE = {
+    "rows": X.tolist(),
+    "arrays": list(X),
+    "tensors": list(torch.from_numpy(X)),
+    "two rows": X[:2].tolist(),
+    "two arrays": list(X[:2]),
+    "one row": X[:1].tolist(),
+    "a data set of inputs": TensorDataset(torch.from_numpy(X)),
+}
+
+
+@pytest.mark.parametrize("thing", ALONE.values(), ids=ALONE)
+def test_a_list_of_rows_is_inputs_without_targets(thing):
+    arrays = open_source(thing).arrays
+    np.testing.assert_array_equal(arrays.inputs, X[: len(thing)])
+    assert arrays.targets is None
+
+
+def test_two_arrays_in_a_list_are_not_guessed_to_be_inputs_and_targets():
+    with pytest.raises(GnomonError, match=r"two arrays of shape 60x3 may be inputs with targets, or two inputs"):
+        open_source([X, X])
+    np.testing.assert_array_equal(open_source((X, X)).arrays.targets, X)
+    np.testing.assert_array_equal(open_source([X, Y]).arrays.targets, Y)
 
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
