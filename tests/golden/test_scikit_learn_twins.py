@@ -59,6 +59,18 @@ def test_logistic_regression_on_breast_cancer_is_scikit_learns_to_1e_4_in_held_o
     np.testing.assert_allclose(run.model.head.weight.detach().numpy(), twin.coef_, atol=1e-3)
 
 
+def test_logistic_regression_with_its_defaults_ends_at_scikit_learns_solution():
+    """Its optimiser is the nets' (AdamW on a cosine), so it ends near the minimum and not in it."""
+    run = gnomon.fit("breast-cancer", model="logistic")
+    splits = prepare("breast-cancer", run.settings).splits
+    train, target = numbers(run.task, splits["train"])
+    twin = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(train, target)
+    held_out = numbers(run.task, splits["dev"])[0]
+    with torch.no_grad():
+        found = at_the_end(run)(torch.from_numpy(held_out).float(), None)[:, 0].sigmoid().numpy()
+    assert np.abs(found - twin.predict_proba(held_out)[:, 1]).max() < 0.02
+
+
 def test_linear_regression_on_diabetes_is_the_closed_form():
     strength = 10.0
     run, task, splits = fitted("diabetes", "linear", l2=strength, learning_rate=0.1, epochs=300)

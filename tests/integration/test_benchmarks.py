@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_rel
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = [
@@ -125,6 +126,35 @@ def test_the_studio_is_measured(tmp_path, monkeypatch):
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
-              "candidates", "studio", "__main__", "__init__"}  # fmt: skip
+              "candidates", "studio", "tables", "table_sets", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
+
+
+def test_the_study_of_tables_goes_on_where_it_stopped_and_compares(tmp_path, capsys):
+    tables = importlib.import_module("benchmarks.tables")
+    lines = tmp_path / "lines.jsonl"
+    once = ["--sets", "diabetes", "--seeds", "1", "--lines", str(lines), "--set", "epochs=2", "hidden=8"]
+    tables.main([*once, "--methods", "gnomon"])
+    first = lines.read_text()
+    tables.main(once)
+    assert lines.read_text().startswith(first)  # not trained again
+    assert len(lines.read_text().splitlines()) == 4
+    shown = capsys.readouterr().out
+    assert "| diabetes | " in shown
+    assert "gnomon against logistic or ridge: lower mean error on 0 of 1 sets" in shown  # two epochs of 8 units
+
+
+def test_errors_that_differ_clearly_are_found_clear_after_holms_correction():
+    """z of the paired differences by SciPy; of two sets the smaller p has to be below 2.5 %, the larger below 5 %."""
+    tables = importlib.import_module("benchmarks.tables")
+    draw = np.random.default_rng(0)
+    ours, theirs = draw.random(200) < 0.3, draw.random(200) < 0.12
+    rows = [
+        {"set": name, "seed": 0, "method": method, "ids": list(range(200)), "errors": errors.astype(float).tolist()}
+        for name, pair in (("worse", (ours, theirs)), ("same", (ours, np.roll(ours, 1))))
+        for method, errors in zip((tables.OURS, tables.NET), pair, strict=True)
+    ]
+    expected = ttest_rel(ours.astype(float), theirs.astype(float)).statistic
+    assert tables._z(rows, "worse", tables.NET) == pytest.approx(expected)
+    assert tables.clearly(rows, ["worse", "same"], tables.NET) == ("worse", "")

@@ -21,11 +21,16 @@ class Inputs(Protocol):
 @final
 @dataclass(frozen=True)
 class TableInputs:
-    """Numbers (B, num_numbers) and, where there are categories, their codes (B, len(category_sizes))."""
+    """Numbers (B, num_numbers) and, where there are categories, their codes (B, len(category_sizes)).
+
+    `edges` has for each of the numbers the rising quantiles of its column in training, on the scale of the numbers:
+    none for a column of two values. Empty where they were not measured.
+    """
 
     modality: ClassVar[str] = "table"
     num_numbers: int
     category_sizes: tuple[int, ...] = ()
+    edges: tuple[tuple[float, ...], ...] = ()
 
 
 @final

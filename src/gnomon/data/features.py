@@ -28,6 +28,8 @@ VALUES_AT_ONCE = 2**24  # ... as long as they take no more than 128 MiB
 Item = TypeVar("Item")
 FeatureKind = Literal["number", "boolean", "category", "date"]
 MICROSECONDS_A_DAY = 86_400_000_000
+BINS = 8  # quantile bins of a column of numbers
+FITTED_ROWS = 100_000  # rows whose quantiles are those of the column: more tell the same and take their time
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
@@ -50,7 +52,8 @@ class Feature:
 
     A number, boolean (0 or 1) or date (days since 1970) x becomes (x - mean) / std, missing x replaced by `fill` first,
     and is followed by 1 if it was missing or else 0 if `has_missing`. A category becomes its position in `categories`
-    counted from 1.
+    counted from 1. `edges` are the distinct ones of 9 quantiles of a column, smallest and largest value among them, as
+    (x - mean) / std; a column of two values has none.
     """
 
     name: str
@@ -62,10 +65,11 @@ class Feature:
     categories: tuple[str, ...] = ()
     date_format: str = ""  # of dates written as text
     form: NumberForm = PLAIN  # of numbers written as text
+    edges: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` takes them back."""
-        return {**asdict(self), "categories": list(self.categories)}
+        return {**asdict(self), "categories": list(self.categories), "edges": list(self.edges)}
 
     @staticmethod
     def from_json(facts: Any) -> Feature:
@@ -92,7 +96,11 @@ class Feature:
         form = checked_facts(NumberForm, facts["form"]) if isinstance(facts["form"], Mapping) else None
         if form is None:
             raise _odd(f"feature {quoted(name)} has no valid number form")
-        return Feature(name, facts["kind"], mean, std, fill, facts["has_missing"], tuple(categories), texts[2], form)
+        edges = tuple(facts["edges"]) if isinstance(facts["edges"], list) else (math.nan,)
+        if not all(isinstance(x, int | float) and math.isfinite(x) for x in edges) or list(edges) != sorted(set(edges)):
+            raise _odd(f"feature {quoted(name)} has unusable edges")
+        about = (mean, std, fill, facts["has_missing"], tuple(categories), texts[2], form, edges)
+        return Feature(name, facts["kind"], *about)
 
 
 def _odd(what: str) -> ArtefactError:
@@ -202,7 +210,17 @@ def _fit_numbers(draft: Feature, present: np.ndarray, rows: int) -> Feature | st
     mean, std = float((present / size).mean() * size), float((present / size).std() * size)
     if not 0 < std < math.inf:
         return "values too close together or too far apart for float64"
-    return replace(draft, mean=mean, std=std, fill=float(np.median(present)), has_missing=len(present) < rows)
+    found = replace(draft, mean=mean, std=std, fill=float(np.median(present)), has_missing=len(present) < rows)
+    return replace(found, edges=_edges(present, found))
+
+
+def _edges(present: np.ndarray, feature: Feature) -> tuple[float, ...]:
+    some = present[:: max(1, len(present) // FITTED_ROWS)]
+    with np.errstate(over="ignore"):
+        quantiles = np.quantile(some, np.linspace(0, 1, BINS + 1), method="nearest")  # values that occur
+        scaled = (quantiles - feature.mean) / feature.std
+    distinct = np.unique(np.clip(scaled, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32))
+    return tuple(distinct.tolist()) if len(distinct) > 2 else ()
 
 
 def _fit_category(column: pl.Series) -> Feature | str:

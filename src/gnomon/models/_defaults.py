@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for
+TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for, at least
+TABLE_EPOCHS = 40  # for tables of up to LONG_TABLE rows; longer ones need fewer
+LONG_TABLE = 20_000
+MOST_EPOCHS = 200  # for tables of a few hundred rows
+WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in each step
 
 
 def picture_recipe(num_train: int) -> dict[str, Any]:
@@ -23,15 +27,31 @@ def picture_recipe(num_train: int) -> dict[str, Any]:
 
 
 def table_recipe(num_train: int) -> dict[str, Any]:
-    """Settings (full keys) for a table of `num_train` rows: the same for classes and numbers, few columns or many."""
+    """Settings (full keys) for a dense net on a table of `num_train` rows, of classes or numbers."""
     batch_size = min(1_024, max(32, 2 ** round(math.log2(max(num_train, 1)) / 2)))  # about sqrt(num_train)
-    least_epochs = 20 if num_train <= 20_000 else 10 if num_train <= 200_000 else 3
+    few = TABLE_EPOCHS * min(1.0, LONG_TABLE / max(num_train, 1)) ** 0.5  # 40, at 200,000 rows 13, at 2 million 4
     return {
         "init.name": "he",
-        "regularise.weight_decay": 0.5,
+        # what a small table needs keeps a net from learning a large one
+        "regularise.weight_decay": round(min(0.3, max(0.05, 300 / max(num_train, 1))), 3),
         "optimiser.name": "adamw",
-        "optimiser.learning_rate": 2e-3,
+        "optimiser.learning_rate": 4e-3,
         "optimiser.batch_size": batch_size,
         "schedule.name": "cosine",
-        "stop.epochs": min(400, max(least_epochs, math.ceil(TABLE_STEPS * batch_size / max(num_train, 1)))),
+        "stop.epochs": min(MOST_EPOCHS, max(math.ceil(few), math.ceil(TABLE_STEPS * batch_size / max(num_train, 1)))),
+    }
+
+
+def linear_table_recipe(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a linear model on a table: they end near the one solution that there is.
+
+    The L2 term is that of scikit-learn's LogisticRegression (C = 1), and of its Ridge with alpha = 1/2.
+    """
+    whole = {"optimiser.batch_size": 0, "stop.epochs": 400} if num_train < WHOLE_BATCHES else {}
+    return {
+        **table_recipe(num_train),
+        "regularise.weight_decay": 0.0,
+        "regularise.l2": 1.0,
+        "optimiser.learning_rate": 0.1,
+        **whole,
     }

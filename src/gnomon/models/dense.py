@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.family import Family, PictureInputs, TableInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
-from gnomon.core.settings import Activations, OwnSettings, Widths
+from gnomon.core.knobs import COLUMNS, DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob
+from gnomon.core.settings import Activations, OwnSettings, Widths, setting
 from gnomon.models import _defaults, _fields
 from gnomon.nn.activations import Activation
+from gnomon.nn.bins import QuantileBins
 from gnomon.nn.blocks import Normalisation, activation_each, dense_block, one_each
 from gnomon.nn.normalise import Normalise
 
+EMBEDDING_SCALE = 0.25  # of he's sqrt(2), at which rare values are learned by heart (docs/log.md)
 MAX_EMBEDDING = 50  # columns per categorical column, at most
 
 
@@ -31,19 +33,24 @@ def embedding_width(category_size: int) -> int:
 
 @final
 class TableNet(nn.Module):
-    """Numbers beside embedded categories, through `body`, to `head`.
+    """Numbers, in `bins` if there are any, beside embedded categories, through `body`, to `head`.
 
     forward: numbers (B, D) float, categories (B, C) int64 (column c in [0, category_sizes[c])), or None where the
     table has none -> (B, num_outputs).
     """
 
-    def __init__(self, embeddings: nn.ModuleList, body: nn.Sequential, head: nn.Linear) -> None:
+    def __init__(
+        self, embeddings: nn.ModuleList, body: nn.Sequential, head: nn.Linear, bins: QuantileBins | None = None
+    ) -> None:
         super().__init__()
+        self.bins = bins
         self.embeddings = embeddings
         self.body = body
         self.head = head
 
     def forward(self, numbers: Tensor, categories: Tensor | None = None) -> Tensor:
+        if self.bins is not None:
+            numbers = self.bins(numbers)
         if self.embeddings:
             if categories is None:
                 raise ValueError(f"this net was built for {len(self.embeddings)} categorical columns and got none.")
@@ -52,9 +59,16 @@ class TableNet(nn.Module):
         outputs: Tensor = self.head(self.body(numbers))
         return outputs
 
+    def start(self, _generator: torch.Generator) -> None:
+        """Embeddings start smaller than a scheme draws them, beside numbers of standard deviation 1."""
+        for embedding in self.embeddings:
+            assert isinstance(embedding, nn.Embedding)
+            embedding.weight.mul_(EMBEDDING_SCALE)
+
     def plain_layers(self) -> list[nn.Module] | None:
         """All there is, in order, where there are no categories: such a net is trained without autograd."""
-        return None if self.embeddings else [self.body, self.head]
+        first = [] if self.bins is None else [self.bins]
+        return None if self.embeddings else [*first, self.body, self.head]
 
 
 def dense(
@@ -66,16 +80,19 @@ def dense(
     dropout: Sequence[float] = (),
     normalisation: Normalisation = "none",
     category_sizes: Sequence[int] = (),
+    edges: Sequence[Sequence[float]] = (),
 ) -> TableNet:
     """A dense net for tables: D = num_features numbers and len(category_sizes) categorical columns.
 
     `activation`: one for all hidden layers, or one each. `dropout`: probability of zeroing a unit, one value or one per
-    hidden layer. Raises UsageError if their counts do not fit `hidden`.
+    hidden layer. `edges`: of the bins of each of the numbers, as in `QuantileBins`; empty for none. Raises UsageError
+    if their counts do not fit `hidden`.
     """
+    bins = QuantileBins(edges) if any(edges) else None
     embeddings = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in category_sizes)
-    width = num_features + sum(map(embedding_width, category_sizes))
+    width = num_features + (0 if bins is None else len(bins.column)) + sum(map(embedding_width, category_sizes))
     body = nn.Sequential(_hidden_layers(width, hidden, activation, dropout, normalisation))
-    return TableNet(embeddings, body, nn.Linear(hidden[-1] if hidden else width, num_outputs))
+    return TableNet(embeddings, body, nn.Linear(hidden[-1] if hidden else width, num_outputs), bins)
 
 
 def dense_image(
@@ -116,6 +133,8 @@ def _hidden_layers(
     return layers
 
 
+ROWS_FOR_BINS = 1_000  # with fewer, bins give a net more ways to memorise (docs/log.md)
+COLUMNS_FOR_BINS = 200  # of numbers: bins make nine of each
 HIDDEN = (128,)  # units of the hidden layers if the settings leave them unset
 
 
@@ -126,6 +145,11 @@ class DenseSettings(OwnSettings):
     hidden: Widths | None = _fields.hidden("units of each hidden layer, e.g. 256,128", is_body=True)
     activation: Activations | None = _fields.activation()
     normalisation: _fields.Normalised | None = _fields.normalisation()
+    bins: bool | None = setting(
+        None,
+        "each number also as its place in the eight bins between its column's quantiles (tables)",
+        Knob(("fit-train",), needs=COLUMNS),
+    )
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -140,7 +164,7 @@ def build(wanted: Wanted) -> nn.Module:
         )  # fmt: skip
     return dense(
         inputs.num_numbers, num_outputs, hidden=hidden, activation=activation, dropout=wanted.dropout,
-        normalisation=normalisation, category_sizes=inputs.category_sizes,
+        normalisation=normalisation, category_sizes=inputs.category_sizes, edges=inputs.edges if own.bins else (),
     )  # fmt: skip
 
 
@@ -157,9 +181,10 @@ def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> 
         }
     return {
         **_defaults.table_recipe(num_train),
-        "model.hidden": (64, 64),
+        "model.hidden": (256, 256),
         "model.activation": "relu",
         "model.normalisation": "none",
+        "model.bins": num_train >= ROWS_FOR_BINS and inputs.num_numbers <= COLUMNS_FOR_BINS,
         "regularise.dropout": (0.2,),
     }
 

@@ -67,7 +67,7 @@ def build(wanted: Wanted) -> nn.Module:
 def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
     if isinstance(inputs, PictureInputs):
         return {**_defaults.picture_recipe(num_train), "regularise.augment": "none"}
-    return _defaults.table_recipe(num_train)
+    return _defaults.linear_table_recipe(num_train)
 
 
 FAMILY = Family(

@@ -120,7 +120,13 @@ class TableEncoder(Encoder):
     @property
     def inputs(self) -> TableInputs:
         sizes = tuple(len(feature.categories) + 1 for feature in self.features if feature.kind == "category")
-        return TableInputs(len(number_names(self.features)), sizes)
+        edges = [
+            each
+            for feature in self.features
+            if feature.kind != "category"
+            for each in ((feature.edges, ()) if feature.has_missing else (feature.edges,))
+        ]
+        return TableInputs(len(number_names(self.features)), sizes, tuple(edges))
 
     def notes(self, train: Examples) -> tuple[str, ...]:
         """What is imputed and what is left out, from the fit on the training split."""

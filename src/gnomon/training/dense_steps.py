@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from gnomon.nn.bins import QuantileBins
 from gnomon.nn.normalise import Normalise
 
 ops: Any = torch.ops
@@ -23,7 +24,12 @@ ACTIVATIONS: dict[type[nn.Module], tuple[Function, Function]] = {
     nn.Tanh: (lambda _, z: z.tanh_(), lambda _, d, a: ops.aten.tanh_backward.default(d, a)),
     nn.Sigmoid: (lambda _, z: z.sigmoid_(), lambda _, d, a: ops.aten.sigmoid_backward.default(d, a)),
 }
-FIRST = (Normalise, nn.Flatten, nn.Identity)  # what may come before the dense layers: none of it has a gradient
+FIRST = (
+    Normalise,
+    QuantileBins,
+    nn.Flatten,
+    nn.Identity,
+)  # what may come before the dense layers: none of it has a gradient
 # Multiply-adds of a product from which oneDNN is faster. With AVX-512 it makes 200 GF/s on one core where MKL, which
 # uses AVX2 on processors that are not Intel's, makes 107; a call costs 11 microseconds, one of mm 4.
 LARGE_PRODUCT = 1_000_000

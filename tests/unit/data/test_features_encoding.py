@@ -224,3 +224,18 @@ def test_a_column_with_only_unknown_categories_is_warned_about_first():
     first, second = said.splitlines()
     assert first.startswith("city: none of the 1 values occurred in training ('BONN' in row 1, for example)")
     assert "city is missing in 1 of 2 rows" in second
+
+
+def test_the_edges_of_bins_are_the_eighths_of_a_column_on_its_own_scale():
+    x = np.random.default_rng(3).exponential(size=801)
+    features, _ = fit(a=x, b=[0.0, 1.0] * 400 + [1.0], c=[1.0, 2.0, None] * 267)
+    expected = np.quantile((x - x.mean()) / x.std(), np.arange(9) / 8)  # of 801 values each is one of them
+    np.testing.assert_allclose(features[0].edges, expected, rtol=1e-6)
+    assert features[1].edges == features[2].edges == ()  # of two values
+
+
+def test_equal_quantiles_are_one_edge():
+    features, _ = fit(a=[0.0] * 90 + [1.0, 2.0, 3.0, 4.0] * 5)
+    mean, std = np.mean([0.0] * 90 + [1, 2, 3, 4] * 5), np.std([0.0] * 90 + [1, 2, 3, 4] * 5)
+    # of 110 values 90 are 0: seven eighths of them reach to 2, the last to 4
+    np.testing.assert_allclose(np.array(features[0].edges) * std + mean, [0, 2, 4], atol=1e-6)

@@ -172,9 +172,10 @@ def test_everything_else_is_left_to_autograd(name):
     assert DenseSteps.of(flattened(OTHERS[name]()), CPU) is None
 
 
-def test_a_table_without_categories_is_trained_without_autograd_and_one_with_them_is_not():
+@pytest.mark.parametrize("edges", [(), [(-1.0, 0.0, 1.0), *[()] * 5]], ids=["no bins", "bins"])
+def test_a_table_without_categories_is_trained_without_autograd_and_one_with_them_is_not(edges):
     torch.manual_seed(0)
-    model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,)))
+    model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,), edges=edges))
     twin = flattened(copy.deepcopy(model))
     x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
     steps = DenseSteps.of(model, CPU)

@@ -7,7 +7,7 @@ import pytest
 import gnomon
 from gnomon.core.errors import DivergedError, UsageError
 
-CALM = {"optimiser": "sgd", "schedule": "discrete", "weight_decay": 0}
+CALM = {"optimiser": "sgd", "schedule": "discrete", "weight_decay": 0, "hidden": (64, 64)}
 
 
 def test_the_weights_of_the_best_epoch_before_a_divergence_are_those_of_a_shorter_run():

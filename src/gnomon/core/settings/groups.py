@@ -197,8 +197,8 @@ class RegulariseSettings(Group):
         ),
         ge=0,
     )
-    l2: float = setting(
-        0.0,
+    l2: float | None = setting(
+        None,
         "lambda of the loss term lambda/(2 m) * sum(w^2), on weights only",
         Knob(
             FIT_DEV,

@@ -16,6 +16,7 @@ from gnomon.workflow.road.split import Prepared
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
     "regularise.weight_decay": 0.0,
+    "regularise.l2": 0.0,
     "regularise.dropout": (),
     "regularise.augment": "none",
     "optimiser.name": "adam",

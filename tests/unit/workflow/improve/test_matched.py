@@ -38,7 +38,7 @@ def test_a_setting_is_trained_once_per_seed(matched):
 def test_the_cost_is_three_forward_passes_per_example_and_epoch(matched):
     found = matched.outcome({}, 4)
     assert isinstance(found, Outcome)
-    layers = 4 * 64 + 64 * 64 + 64 * 3  # iris: four numbers, three classes, two layers of 64
+    layers = 4 * 256 + 256 * 256 + 256 * 3  # iris: four numbers, three classes, two layers of 256
     assert found.cost == pytest.approx(3 * layers * found.examples * 2)
 
 
