@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TAG = "tag."
 MOST_VALUES = 1000  # a column with more distinct values than this identifies examples, not slices
+MOST_MISSED = 6  # classes that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,21 @@ def by_class(evaluation: Evaluation, *, seed: int = 0) -> tuple[Slice, ...]:
     if evaluation.table["target"].dtype.is_float():
         return ()
     return _slices(evaluation, "target", seed)
+
+
+def missed_classes(evaluation: Evaluation) -> str:
+    """A sentence that names the classes of which every example is wrong, the largest first; "" if there are none.
+
+    A low error over all examples hides them when they are rare.
+    """
+    missed = [one for one in by_class(evaluation) if one.error.value == 1]
+    if not missed:
+        return ""
+    missed.sort(key=lambda one: (-one.examples, one.value))
+    named = ", ".join(f"{one.value} (0 of {one.examples:,})" for one in missed[:MOST_MISSED])
+    more = f" and {len(missed) - MOST_MISSED:,} more" if len(missed) > MOST_MISSED else ""
+    which = "one class is" if len(missed) == 1 else f"{len(missed):,} classes are"
+    return f"{which} never predicted right on {evaluation.split}: {named}{more}"
 
 
 def by_tag(evaluation: Evaluation, *, seed: int = 0) -> dict[str, tuple[Slice, ...]]:

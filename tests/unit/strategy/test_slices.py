@@ -7,7 +7,7 @@ import pytest
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.intervals import wilson
-from gnomon.strategy.slices import by_class, by_tag
+from gnomon.strategy.slices import by_class, by_tag, missed_classes
 
 
 def example(**columns) -> Evaluation:
@@ -78,3 +78,18 @@ def test_a_slice_of_a_whole_split_metric_has_the_mean_of_its_rows():
 def test_other_units_get_a_bootstrap():
     found = by_class(Evaluation("dev", "m", example().table))
     assert "bootstrap" in found[0].error.method
+
+
+def test_classes_that_are_wholly_wrong_are_named_the_largest_first():
+    targets = ["cat"] * 50 + ["dog"] * 50 + ["rare"] * 7 + ["odd"] * 3
+    errors = [1.0] * 49 + [0.0] + [0.0] * 50 + [1.0] * 10  # one cat of fifty is right
+    said = missed_classes(example(target=targets, error=errors))
+    assert said == "2 classes are never predicted right on dev: rare (0 of 7), odd (0 of 3)"
+    assert missed_classes(example()) == ""
+
+
+def test_of_many_such_classes_the_largest_are_named():
+    targets = ["cat"] * 65 + [f"c{i}" for i in range(9) for _ in range(5)]
+    said = missed_classes(example(target=targets, error=[0.0] * 65 + [1.0] * 45))
+    assert said.startswith("9 classes are")
+    assert said.endswith("c5 (0 of 5) and 3 more")

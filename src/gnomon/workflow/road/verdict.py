@@ -18,6 +18,7 @@ from gnomon.strategy.course import Course
 from gnomon.strategy.improve_diary import apply_diary
 from gnomon.strategy.improve_probes import apply_probes
 from gnomon.strategy.ladder import diagnose
+from gnomon.strategy.slices import missed_classes
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
 from gnomon.workflow.road.report import report_record
@@ -60,6 +61,9 @@ def diagnosis_of(
         commands=commands_of(run),
         seed=run.settings.seed,
     )
+    missed = missed_classes(evaluations["dev"]) if run.task.judge.num_classes and "dev" in evaluations else ""
+    if missed:
+        found = replace(found, notes=(missed, *found.notes))
     found = apply_diary(found, run.folder.load_diary())
     found = apply_probes(found, run.folder.load_probes())
     turned = read_diary(run.folder)
