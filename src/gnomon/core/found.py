@@ -16,7 +16,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gnomon.core.errors import UsageError
 
@@ -39,7 +39,7 @@ def task(name: str) -> TaskKind:
     places = _places("GNOMON_TASKS", "tasks")
     if name not in places:
         raise UsageError(f"there is no task named {name!r}.", fix=_instead(name, sorted(places), "tasks"))
-    kind: TaskKind = _module("tasks", name, places[name]).TASK
+    kind: TaskKind = _declared("tasks", name, places[name], "TASK")
     return kind
 
 
@@ -53,7 +53,7 @@ def craft(name: str) -> Craft:
     places = _places("GNOMON_CRAFTS", "crafts")
     if name not in places:
         raise UsageError(f"there is no craft named {name!r}.", fix=_instead(name, sorted(places), "crafts"))
-    found: Craft = _module("crafts", name, places[name]).CRAFT
+    found: Craft = _declared("crafts", name, places[name], "CRAFT")
     return found
 
 
@@ -115,6 +115,19 @@ def _module(room: str, name: str, place: Path) -> ModuleType:
     if place.parent == PACKAGE / room:
         return importlib.import_module(f"gnomon.{room}.{name}")
     return _outside(f"gnomon_{room}_outside.{name}", place)
+
+
+def _declared(room: str, name: str, place: Path, what: str) -> Any:
+    """The TASK or CRAFT of a folder. Raises UsageError if there is none, or if it has another name than its folder."""
+    found = getattr(_module(room, name, place), what, None)
+    if found is None:
+        raise UsageError(f"{place} defines no {what}.", fix="see docs/add-a-task.md and docs/add-a-craft.md.")
+    if found.name != name:
+        raise UsageError(
+            f"{place} defines {what} with the name {found.name!r}, but it is found by its folder's name, {name!r}.",
+            fix=f"rename one of them: name={name!r}, for example.",
+        )
+    return found
 
 
 def _outside(name: str, place: Path) -> ModuleType:

@@ -145,5 +145,13 @@ def _sounds(source: Source) -> Sounds:
 
 
 TASK = TaskKind(
-    "tones", "short sounds", "sound", "a class", SoundReader(), SpectrogramEncoder, ClassHead, ClassJudge, "convnet"
+    name="tones",
+    title="short sounds",
+    modality="sound",
+    target="a class",
+    reader=SoundReader(),
+    encoder=SpectrogramEncoder,
+    head=ClassHead,
+    judge=ClassJudge,
+    model="convnet",
 )
