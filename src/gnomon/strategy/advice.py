@@ -341,7 +341,7 @@ def _go_on(known: Known) -> Advice:
         seconds = TIMES_LONGER * float(limit) * course.epochs / max(course.done, 0.01)
         needed = f"max_time={math.ceil(seconds / 60)}m" if seconds > 90 else f"max_time={math.ceil(seconds)}"
     return Advice(
-        "go on with this run, with more time", "it continues where it stopped", "fit-train", ("stop.max_time",),
+        "continue this run, with more time", "it continues where it stopped", "fit-train", ("stop.max_time",),
         command=known.commands.resume(*([needed] if needed else [])) if known.commands else "",
     )  # fmt: skip
 
@@ -370,7 +370,7 @@ def _measure_people(bound: Gap, unit: str, known: Known) -> Advice:
 
 def _look_at_the_errors(known: Known, rungs: Sequence[Rung]) -> Advice:
     dev = next((rung for rung in rungs if rung.name == "dev"), None)
-    least = "no link of the chain is at fault; kinds of error may be"
+    least = "no gap is to blame; look for kinds of error instead"
     action = "look at the wrong dev examples"
     if dev is not None and known.floor is not None and 0 < dev.error <= 1:
         action = f"look at the wrong dev examples (about {max(round(dev.error * dev.examples), 1):,})"

@@ -87,4 +87,4 @@ class Floor:
 
 def from_json(values: Any, where: str = "floor.json") -> Floor:
     """Raises ArtefactError where it is something else, naming the place in `where`."""
-    return read_as(Floor, values, where=where, root="floor", fix="train the run again to measure it anew.")
+    return read_as(Floor, values, where=where, root="floor", fix="train again to measure it.")

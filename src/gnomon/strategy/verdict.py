@@ -52,7 +52,8 @@ MEANING: dict[GapName, str] = {
     "data mismatch": "it does worse on data like dev than on data like train",
     "overfitting to dev": "it does worse on test than on dev, which was used to make choices",
 }
-PROVEN = "{} err less on dev than it does even on the examples it was trained on"  # where no human level is known
+# where no human level is known
+PROVEN = "a cheap reference ({}) errs less on dev than it does even on the examples it was trained on"
 
 
 def decide(
@@ -104,7 +105,7 @@ def _unfinished(
     course = known.course
     if course is None or not course.is_unfinished:
         return None
-    text = f"It was cut after {course.done:.1f} of {course.epochs:,} epochs: there is nothing to diagnose yet."
+    text = f"It was stopped after {course.done:.1f} of {course.epochs:,} epochs: there is nothing to diagnose yet."
     return replace(found, gap=None, contenders=(), text=text, is_low=False, cause="unfinished")
 
 
@@ -129,7 +130,7 @@ def _nothing_learned(
         return None
     text = (
         f"Nothing here beats a guess: dev {ours}, {guess.name} {theirs}, {_reference_words(floor, unit)}; "
-        f"the inputs may not tell the target."
+        f"the inputs may say nothing about the target."
     )
     return replace(found, text=text, is_low=False, cause="nothing learned")
 
@@ -181,14 +182,14 @@ def _shift(found: Verdict, _gaps: Sequence[Gap], _rungs: Sequence[Rung], unit: s
 
 def shift_text(one: Shift, unit: str) -> str:
     """Which columns, what it costs."""
-    where = f"Dev is unlike train in {_listed(one.columns)}"
+    where = f"Dev differs from train in {_listed(one.columns)}"
     if not one.hurts:
         most = max(map(abs, one.sizes))
         return f"{where} (by up to {most:.1f} standard deviations), though that hardly hurts so far."
     if one.basis == "moved back":
-        how = f"with those columns moved back it errs {format_error(one.without, unit)} on dev, not"
+        how = f"with those columns moved back its dev error is {format_error(one.without, unit)} instead of"
         return f"{where}, which costs {format_gap(one.cost, unit)}: {how} {format_error(one.dev, unit)}."
-    how = f"a random forest errs {format_error(one.without, unit)} on unseen training examples"
+    how = f"the error of a random forest is {format_error(one.without, unit)} on unseen training examples"
     return f"{where}, which costs about {format_gap(one.cost, unit)}: {how}, {format_error(one.dev, unit)} on dev."
 
 
@@ -211,7 +212,8 @@ def labels_text(one: WrongLabels) -> str:
         )
     return (
         f"About {100 * one.share:.0f} % of the labels contradict what similar examples say "
-        f"({one.contradicted:,} of {one.looked_at:,} clear ones): wrong labels, or inputs that do not tell them."
+        f"({one.contradicted:,} of {one.looked_at:,} clear ones): labels are wrong, or the "
+        f"inputs cannot tell the classes apart."
     )
 
 
