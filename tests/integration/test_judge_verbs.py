@@ -302,6 +302,45 @@ def test_columns_of_a_table_that_shifted_are_named(answer, tmp_path):
     assert [one["name"] for one in found["columns"]] == ["height"]
 
 
+def regions(folder, *, test_shift: float):
+    """train and dev of one region, test of another where that region's heights are shifted."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for name, shift in (("train", 0.0), ("dev", 0.0), ("test", test_shift)):
+        x = rng.normal(size=(150, 3))
+        x[:, 1] += shift
+        pl.DataFrame(
+            {"age": x[:, 0], "height": x[:, 1], "weight": x[:, 2], "kind": np.where(x[:, 0] > 0, "a", "b")}
+        ).write_csv(folder / f"{name}.csv")
+    return folder
+
+
+def test_a_test_set_of_another_region_is_not_taken_for_overfitting_to_dev(answer, tmp_path):
+    run = gnomon.fit(
+        regions(tmp_path / "data", test_shift=2.0), target="kind", epochs=2, runs_folder=str(tmp_path / "runs")
+    )
+    code, found = answer("mismatch", run.path)
+    assert code == 0
+    assert not found["is_there"]  # train and dev are of one region
+    beyond = found["beyond_dev"]
+    assert beyond["is_there"]
+    assert [one["name"] for one in beyond["columns"]] == ["height"]
+    assert beyond["columns"][0]["test"] - beyond["columns"][0]["dev"] == pytest.approx(2.0, abs=0.5)  # as planted
+    assert beyond["tags"] == []  # the classes of test were not counted
+    assert "not to overfitting to dev" in beyond["text"]
+    assert run.folder.num_openings == 0
+
+
+def test_a_test_set_of_the_same_region_looks_like_dev(answer, tmp_path):
+    run = gnomon.fit(
+        regions(tmp_path / "data", test_shift=0.0), target="kind", epochs=2, runs_folder=str(tmp_path / "runs")
+    )
+    code, found = answer("mismatch", run.path)
+    assert code == 0
+    assert not found["beyond_dev"]["is_there"]
+    assert found["beyond_dev"]["text"].startswith("Dev and test look alike")
+
+
 def test_plan_answers_from_the_command_line(answer, capsys):
     code, found = answer("plan", "error=10%", "other=0.09", "disagree=5%")
     assert code == 0

@@ -248,7 +248,7 @@ def studio(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def mismatch(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Show how training and dev examples differ, and whether it hurts:  gnomon mismatch RUN"""
+    """Show how training and dev examples differ, and whether it hurts; also dev and test:  gnomon mismatch RUN"""
     _no_settings(values, "mismatch", "none")
     run = _one(words, "RUN", "mismatch", "runs/latest")
     from gnomon.cli.mismatch import mismatch_as_json, print_mismatch

@@ -12,6 +12,7 @@ from gnomon.cli.text import printable
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
+    from gnomon.strategy.mismatch import ColumnShift, TagShift
     from gnomon.workflow.judge.mismatch import Mismatch
 
 SHOWN, EXAMPLES = 8, 4
@@ -29,29 +30,43 @@ def mismatch_lines(found: Mismatch) -> list[str]:
     lines = [
         f"{says}: AUC {_ends(auc)}, 0.5 is guessing ({found.num_train:,} training and {found.num_dev:,} dev examples)"
     ]
-    if found.columns:
-        rows = [("differs", "train", "dev", "larger in dev")]
-        rows += [
-            (printable(one.name)[:40], f"{one.train:.3g}", f"{one.dev:.3g}", f"{100 * one.auc.value:.0f} %")
-            for one in found.columns[:SHOWN]
-        ]
-        lines += ["", *_aligned(rows)]
-        if len(found.columns) > SHOWN:
-            lines.append(f"... {len(found.columns) - SHOWN} more; --json has them all")
-    if found.tags:
-        rows = [("tag", "of train", "of dev", "")]
-        rows += [
-            (printable(f"{one.tag} = {one.value}")[:40], f"{100 * one.train:.1f} %", f"{100 * one.dev:.1f} %", "")
-            for one in found.tags[:SHOWN]
-        ]
-        lines += ["", *_aligned(rows)]
+    lines += _differences(found.columns, found.tags, "train", "dev")
     if found.shift.is_there:
         lines += [
             "",
             "training examples most like dev:   " + _names(found.most_dev_like),
             "training examples least like dev:  " + _names(found.least_dev_like),
         ]
-    return [*lines, "", found.effect.text]
+    lines += ["", found.effect.text]
+    beyond = found.beyond_dev
+    if beyond is not None:
+        says = "dev and test look different" if beyond.shift.is_there else "dev and test look alike"
+        lines += ["", f"{says}: AUC {_ends(beyond.shift.auc)} ({beyond.num_test:,} test examples; inputs alone)"]
+        lines += [*_differences(beyond.columns, beyond.tags, "dev", "test"), "", beyond.text]
+    return lines
+
+
+def _differences(
+    columns: tuple[ColumnShift, ...], tags: tuple[TagShift, ...], first: str, second: str
+) -> list[str]:  # fmt: skip
+    lines = []
+    if columns:
+        rows = [("differs", first, second, f"larger in {second}")]
+        rows += [
+            (printable(one.name)[:40], f"{one.train:.3g}", f"{one.dev:.3g}", f"{100 * one.auc.value:.0f} %")
+            for one in columns[:SHOWN]
+        ]
+        lines += ["", *_aligned(rows)]
+        if len(columns) > SHOWN:
+            lines.append(f"... {len(columns) - SHOWN} more; --json has them all")
+    if tags:
+        rows = [("tag", f"of {first}", f"of {second}", "")]
+        rows += [
+            (printable(f"{one.tag} = {one.value}")[:40], f"{100 * one.train:.1f} %", f"{100 * one.dev:.1f} %", "")
+            for one in tags[:SHOWN]
+        ]
+        lines += ["", *_aligned(rows)]
+    return lines
 
 
 def _names(examples: tuple[tuple[str, float], ...]) -> str:
@@ -74,7 +89,8 @@ def _ends(one: Interval) -> str:
 
 
 def mismatch_as_json(found: Mismatch) -> dict[str, Any]:
-    """auc, is_there, columns, tags, most and least dev-like training examples, effect."""
+    """auc, is_there, columns, tags, most and least dev-like training examples, effect; dev and test."""
+    beyond = found.beyond_dev
     return {
         "auc": asdict(found.shift.auc),
         "is_there": found.shift.is_there,
@@ -85,4 +101,18 @@ def mismatch_as_json(found: Mismatch) -> dict[str, Any]:
         "effect": asdict(found.effect),
         "train": found.num_train,
         "dev": found.num_dev,
-    }
+        "beyond_dev": None if beyond is None else {
+            "auc": asdict(beyond.shift.auc),
+            "is_there": beyond.shift.is_there,
+            "columns": [_renamed(asdict(one)) for one in beyond.columns],
+            "tags": [_renamed(asdict(one)) for one in beyond.tags],
+            "test": beyond.num_test,
+            "text": beyond.text,
+        },
+    }  # fmt: skip
+
+
+def _renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """Of a comparison of dev and test, under their names."""
+    names = {"train": "dev", "dev": "test"}
+    return {names.get(key, key): value for key, value in record.items()}

@@ -221,6 +221,21 @@ def effect(shift: Shift, diagnosis: Diagnosis, dev_errors: np.ndarray | None) ->
     return _effect(found, floor, unit, "on the half of dev that looks least like train the error is higher by")
 
 
+def beyond_dev_text(shift: Shift, diagnosis: Diagnosis) -> str:
+    """What the inputs of dev and test say about the gap between their errors."""
+    gap = next((gap for gap in diagnosis.gaps if gap.name == "overfitting to dev"), None)
+    if not shift.is_there:
+        return "Dev and test look alike: an error gap between them is not due to their inputs."
+    if gap is None:
+        why = "another error on test may be due to where it comes from, not to overfitting to dev"
+    elif gap.size > 0:
+        size = format_gap(gap.size, diagnosis.unit)
+        why = f"the {size} from dev to test may be due to where they come from, not to overfitting to dev"
+    else:
+        why = "test does not measure what dev was chosen for"
+    return f"Dev and test look different: {why}. Draw both at random from one source."
+
+
 def _effect(found: Interval, floor: float, unit: str | None, what: str) -> Effect:
     """It hurts if it is surely above 0 and measured above the floor: how much above may stay open."""
     size = f"{what} {format_gap(found.value, unit)} [{_plain(found.low, unit)}, {_plain(found.high, unit)}]"

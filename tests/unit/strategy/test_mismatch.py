@@ -14,6 +14,7 @@ from gnomon.metrics.ranking import area, auc
 from gnomon.strategy.appearance import Appearance, of_pictures, of_rows, of_texts
 from gnomon.strategy.diagnosis import Diagnosis, Gap, Verdict
 from gnomon.strategy.mismatch import (
+    beyond_dev_text,
     effect,
     extra_error_where_dev_like,
     shifted_columns,
@@ -190,6 +191,19 @@ def test_a_shift_with_an_error_gap_hurts():
 def test_a_gap_of_unknown_size_leaves_the_effect_open():
     gap = Gap("data mismatch", "train_dev", "dev", 0.02, -0.01, 0.05, False, 0.01)
     assert effect(shifted(), ladder((gap,)), None).is_harmful is None
+
+
+def test_a_wide_interval_that_is_surely_above_zero_still_hurts():
+    gap = Gap("data mismatch", "train_dev", "dev", 0.246, 0.024, 0.425, False, 0.05)
+    found = effect(shifted(), ladder((gap,)), None)
+    assert found.is_harmful is True
+    assert found.text == "The shift hurts: from train-dev to dev the error rises by 24.6 points [2.4, 42.5]."
+
+
+def test_a_gap_from_dev_to_test_may_come_from_their_sources():
+    gap = Gap("overfitting to dev", "dev", "test", 0.06, 0.03, 0.09, True, 0.01)
+    text = beyond_dev_text(shifted(), ladder((gap,)))
+    assert "the 6.0 points from dev to test may be due to where they come from, not to overfitting" in text
 
 
 def test_without_train_dev_the_less_train_like_half_of_dev_decides():

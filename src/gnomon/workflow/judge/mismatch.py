@@ -14,10 +14,12 @@ from gnomon.core.seeds import derive, generator
 from gnomon.runs.folder import Place
 from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
 from gnomon.strategy.mismatch import (
+    FEWEST,
     ColumnShift,
     Effect,
     Shift,
     TagShift,
+    beyond_dev_text,
     effect,
     shifted_columns,
     shifted_tags,
@@ -46,10 +48,24 @@ class Mismatch:
     effect: Effect
     num_train: int  # examined
     num_dev: int
+    beyond_dev: BeyondDev | None  # None: there is no test split, or too small a one
+
+
+@dataclass(frozen=True)
+class BeyondDev:
+    """The inputs of dev and test compared; in its records, dev has the place of train, and test that of dev."""
+
+    shift: Shift
+    columns: tuple[ColumnShift, ...]
+    tags: tuple[TagShift, ...]
+    num_test: int  # examined
+    text: str  # what it means for the gap from dev to test
 
 
 def mismatch(run: Place, source: Any = None) -> Mismatch:
-    """Compare what train and dev of a run look like. `source` is needed for data that was in memory.
+    """Compare what train and dev of a run look like, and the inputs of dev and test, whose targets stay sealed.
+
+    `source` is needed for data that was in memory.
 
     Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
     """
@@ -58,28 +74,51 @@ def mismatch(run: Place, source: Any = None) -> Mismatch:
         run.folder, source, run.settings, run.task.kind,
         in_memory="pass it: mismatch(run, data).", moved="put it back there.",
     )  # fmt: skip
-    sides = [_sample(prepared.splits[name], name, run.settings.seed) for name in ("train", "dev")]
-    examples = [side[position] for side in sides for position in range(len(side))]
-    seen, cut = appearance_of(run.task, examples), len(sides[0])
-    train, dev = (Appearance(seen.names, part) for part in (seen.values[:cut], seen.values[cut:]))
-    groups = [_groups(side.index) for side in sides]
-    shift = two_sample(
-        train.values, dev.values, train_groups=groups[0], dev_groups=groups[1],
-        seed=derive(run.settings.seed, "two-sample classifier"),
-    )  # fmt: skip
+    sides = {
+        name: _sample(prepared.splits[name], name, run.settings.seed)
+        for name in ("train", "dev", "test")
+        if name in prepared.splits
+    }
+    examples = [side[position] for side in sides.values() for position in range(len(side))]
+    seen, ends = appearance_of(run.task, examples), np.cumsum([len(side) for side in sides.values()])[:-1]
+    looks = {
+        name: Appearance(seen.names, part) for name, part in zip(sides, np.split(seen.values, ends), strict=True)
+    }  # fmt: skip
+    shift, columns = _compared(sides, looks, "train", "dev", run.settings.seed)
     order = np.argsort(shift.train_scores, kind="stable")
-    ids = sides[0].index["id"].cast(pl.String)
+    ids = sides["train"].index["id"].cast(pl.String)
     like = [(str(ids[int(place)]), float(shift.train_scores[place])) for place in order]
     return Mismatch(
         shift=shift,
-        columns=shifted_columns(train, dev),
-        tags=shifted_tags(*(_tags(side.index) for side in sides)),
+        columns=columns,
+        tags=shifted_tags(*(_with_target(sides[name].index) for name in ("train", "dev"))),
         most_dev_like=tuple(like[::-1][:SHOWN]),
         least_dev_like=tuple(like[:SHOWN]),
-        effect=effect(shift, run.diagnosis, _errors(run, sides[1].index)),
-        num_train=len(sides[0]),
-        num_dev=len(sides[1]),
+        effect=effect(shift, run.diagnosis, _errors(run, sides["dev"].index)),
+        num_train=len(sides["train"]),
+        num_dev=len(sides["dev"]),
+        beyond_dev=_beyond_dev(sides, looks, run),
     )
+
+
+def _compared(
+    sides: Mapping[str, Examples], looks: Mapping[str, Appearance], first: str, second: str, seed: int
+) -> tuple[Shift, tuple[ColumnShift, ...]]:
+    groups = [_groups(sides[name].index) for name in (first, second)]
+    shift = two_sample(
+        looks[first].values, looks[second].values, train_groups=groups[0], dev_groups=groups[1],
+        seed=derive(seed, "two-sample classifier"),
+    )  # fmt: skip
+    return shift, shifted_columns(looks[first], looks[second])
+
+
+def _beyond_dev(sides: Mapping[str, Examples], looks: Mapping[str, Appearance], run: Run) -> BeyondDev | None:
+    """The inputs of dev beside those of test. Nothing here looks at a target of test: it stays sealed."""
+    if "test" not in sides or len(sides["test"]) < FEWEST:
+        return None
+    shift, columns = _compared(sides, looks, "dev", "test", run.settings.seed)
+    tags = shifted_tags(*(_tags(sides[name].index) for name in ("dev", "test")))
+    return BeyondDev(shift, columns, tags, len(sides["test"]), beyond_dev_text(shift, run.diagnosis))
 
 
 def appearance_of(task: Task, examples: Sequence[Example]) -> Appearance:
@@ -117,9 +156,12 @@ def _groups(index: pl.DataFrame) -> np.ndarray | None:
 
 
 def _tags(index: pl.DataFrame) -> dict[str, list[str | None]]:
+    return {name.removeprefix("tag."): index[name].to_list() for name in index.columns if name.startswith("tag.")}
+
+
+def _with_target(index: pl.DataFrame) -> dict[str, list[str | None]]:
     """The class (or tenth) of the target counts as a tag: some classes may be more frequent in dev."""
-    found = {name.removeprefix("tag."): index[name].to_list() for name in index.columns if name.startswith("tag.")}
-    return {**found, "target": index["stratum"].cast(pl.String).to_list()}
+    return {**_tags(index), "target": index["stratum"].cast(pl.String).to_list()}
 
 
 def _errors(run: Run, index: pl.DataFrame) -> np.ndarray | None:
