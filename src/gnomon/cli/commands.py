@@ -121,9 +121,10 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
     TABLE (Parquet or CSV, from any source) has the columns split, target, prediction and one row per example.
     human=PEOPLE.csv measures people from their answers: an id column and one column per person.
+    real=FILE adds the rung after test, from answers in use: target and prediction, or which system users preferred.
     """
-    predictions, human = values.pop("predictions", None), values.pop("human", None)
-    _no_settings(values, "diagnose", "human and predictions")
+    predictions, human, real = (values.pop(name, None) for name in ("predictions", "human", "real"))
+    _no_settings(values, "diagnose", "human, predictions and real")
     if predictions is not None and words:
         raise UsageError(
             f"diagnose takes a run or a table of predictions, got both: {words[0]} and {predictions}.",
@@ -135,7 +136,7 @@ def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.judge.diagnose import diagnose as run_diagnose
     from gnomon.workflow.judge.diagnose import general_and_target
 
-    diagnosis = run_diagnose(run, predictions=predictions, human=human)
+    diagnosis = run_diagnose(run, predictions=predictions, human=human, real=real)
     table = general_and_target(run, predictions=predictions, human=human)
     if as_json:
         _print_json({**diagnosis_as_json(diagnosis), "two_way": two_way_as_json(table)})

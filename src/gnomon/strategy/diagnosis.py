@@ -7,7 +7,7 @@ from typing import Literal
 
 from gnomon.strategy.floor import Floor
 
-GapName = Literal["avoidable bias", "variance", "data mismatch", "overfitting to dev"]
+GapName = Literal["avoidable bias", "variance", "data mismatch", "overfitting to dev", "mismatch with use"]
 Cause = Literal["", "unfinished", "nothing learned", "copies", "giveaway", "shift", "labels", "reference"]
 UNKNOWN_HUMAN = "not known, assumed 0"  # the note of the human rung if nobody gave a level
 
@@ -16,7 +16,7 @@ UNKNOWN_HUMAN = "not known, assumed 0"  # the note of the human rung if nobody g
 class Rung:
     """One step of the ladder: the error of one split, or the human level."""
 
-    name: str  # "human", "train", "train_dev", "dev", "test"
+    name: str  # "human", "train", "train_dev", "dev", "test", "real_world"
     error: float
     low: float
     high: float

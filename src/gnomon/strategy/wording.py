@@ -118,6 +118,7 @@ def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
             "variance": f"{'no variance: ' if gap.high <= gap.floor else ''}train is above {split_name(gap.above)}",
             "data mismatch": "no mismatch: dev is easier than train-dev",
             "overfitting to dev": "none: test is below dev",
+            "mismatch with use": "none: use is easier",
             "avoidable bias": "no avoidable bias: below human",
         }[gap.name]
     elif gap.proven_by:

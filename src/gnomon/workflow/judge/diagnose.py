@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import numpy as np
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
 from gnomon.data.in_memory import table_or_path
+from gnomon.metrics.intervals import measure, paired_difference
 from gnomon.runs.folder import Place
+from gnomon.runs.seal import MANIFEST
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import FEWEST_ANSWERS, classes_in, has_answers, people, read_people
+from gnomon.strategy.real_world import OnDev, read_real, with_real_world
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
 from gnomon.workflow.road.verdict import diagnosis_of
 from gnomon.workflow.run import Run, load
@@ -32,11 +36,19 @@ Table = Any  # a frame of polars, pandas or Arrow, or the path of one
 Human = float | Sequence[float] | Table  # errors of people, or a table of their answers
 
 
-def diagnose(run: Place | None = None, *, predictions: Table | None = None, human: Human | None = None) -> Diagnosis:
+def diagnose(
+    run: Place | None = None,
+    *,
+    predictions: Table | None = None,
+    human: Human | None = None,
+    real: Table | None = None,
+) -> Diagnosis:
     """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if available).
 
     `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts, or a
-    table of people's answers (id, and one column per person). Tables are frames or files.
+    table of people's answers (id, and one column per person). `real` adds the rung after test: a table of answers
+    gathered in use (target and prediction, or error) or of which system users preferred (preferred: "this", the name of
+    another run, or "tie"). Tables are frames or files.
 
     Raises UsageError, DataError, ArtefactError.
     """
@@ -44,15 +56,39 @@ def diagnose(run: Place | None = None, *, predictions: Table | None = None, huma
     if predictions is not None:
         evaluations = external.read_predictions(table_or_path(predictions))
         leaked = external.leaked_ids(evaluations)
-        level = _level_of(evaluations, answers, classes_in(evaluations.values()))
-        return ladder.diagnose(evaluations, human=level or levels, leaked=leaked)
+        classes = classes_in(evaluations.values())
+        level = _level_of(evaluations, answers, classes)
+        found = ladder.diagnose(evaluations, human=level or levels, leaked=leaked)
+        if real is None:
+            return found
+        return with_real_world(found, read_real(table_or_path(real), unit=found.unit, classes=None))
     if run is None:
         raise UsageError("there is nothing to diagnose.", fix="give a run, or predictions=TABLE.")
     opened = load(run)
     if levels is None and answers is None:
-        return opened.diagnosis
-    evaluations = opened.evaluations()
-    return diagnosis_of(opened, evaluations, human=_level_of(evaluations, answers, _classes(opened)) or levels)
+        found = opened.diagnosis
+    else:
+        evaluations = opened.evaluations()
+        found = diagnosis_of(opened, evaluations, human=_level_of(evaluations, answers, _classes(opened)) or levels)
+    return found if real is None else _with_use(found, opened, real)
+
+
+def _with_use(found: Diagnosis, run: Run, real: Table) -> Diagnosis:
+    """With the rung of errors in use; a run that users compared it with is looked up by its name or path."""
+    this = (run.path.name, str(run.path))
+    answers = read_real(table_or_path(real), unit=found.unit, classes=_classes(run), this=this)
+    on_dev = None
+    if answers.preference is not None:
+        name = Path(answers.preference.other)
+        place = next((one for one in (name, run.path.parent / name) if (one / MANIFEST).is_file()), None)
+        on_dev = None if place is None else _on_dev(run, load(place))
+    return with_real_world(found, answers, on_dev, seed=run.settings.seed)
+
+
+def _on_dev(run: Run, other: Run) -> OnDev:
+    mine, theirs = run.evaluation("dev"), other.evaluation("dev")
+    gap = paired_difference(theirs, mine, seed=run.settings.seed)
+    return OnDev(measure(mine).interval.value, measure(theirs).interval.value, gap)
 
 
 def general_and_target(
