@@ -16,6 +16,7 @@ from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import Z, difference, measure, wilson
 from gnomon.strategy.diagnosis import Advice, Diagnosis, Gap, Rung, Verdict
 from gnomon.strategy.external import read_predictions, read_table
+from gnomon.strategy.ladder import FLOOR_SHARE, SMALLEST_FLOOR, is_clear
 from gnomon.strategy.wording import format_error, format_gap, split_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ THIS = "this"
 TIES = ("tie", "both", "neither", "same")
 LINK = "real-world"
 ALPHA = 0.05
-FLOOR_SHARE, SMALLEST_FLOOR = 0.1, 0.001  # as between all other rungs (strategy/ladder.py)
 MOST_ADVICE = 4
 LONGEST_NAME = 200  # characters
 
@@ -176,7 +176,7 @@ def _with_rung(diagnosis: Diagnosis, evaluation: Evaluation, seed: int) -> Diagn
         return replace(diagnosis, rungs=rungs)
     size = difference(error, Interval(below.error, below.low, below.high))
     floor = max(FLOOR_SHARE * error.value, SMALLEST_FLOOR if unit == SHARE else 0.0)
-    gap = Gap(GAP, below.name, RUNG, size.value, size.low, size.high, size.low > floor, floor)
+    gap = Gap(GAP, below.name, RUNG, size.value, size.low, size.high, is_clear(size, floor, unit), floor)
     found = replace(diagnosis, rungs=rungs, gaps=(*diagnosis.gaps, gap))
     if not gap.is_there:
         return found

@@ -24,6 +24,7 @@ MANY_COPIES = 0.01  # of a split: with fewer, there is only a note, and the rung
 NO_BETTER = 0.1  # of the error of a guess: what gains less, and nothing for certain, has learned nothing
 BEHIND = 0.1  # of the dev error: a reference that is better by less is as good as the system
 MANY_WRONG = 0.1  # of the labels: fewer come after the gaps
+LARGE = 4  # floors: a gap of this size whose interval excludes zero is not called zero
 
 
 @dataclass(frozen=True)
@@ -268,9 +269,11 @@ def _text(named: Gap, contenders: Sequence[GapName], gaps: Sequence[Gap], unit: 
             f"{_title(first)} is clear ({sizes[first]}); avoidable bias may be larger, up to {sizes[bound.name]}: the "
             f"human level is needed to know{too}."
         )
-    if not next(gap for gap in gaps if gap.name == second).is_there:
+    other = next(gap for gap in gaps if gap.name == second)
+    if not other.is_there:
+        least = "small" if other.low > 0 and other.size > LARGE * other.floor else "zero"
         return (
-            f"{_title(first)} is clear ({sizes[first]}); {second} ({sizes[second]}) may be as large, or zero: there "
+            f"{_title(first)} is clear ({sizes[first]}); {second} ({sizes[second]}) may be as large, or {least}: there "
             f"are too few examples to say{too}."
         )
     return (
@@ -290,7 +293,16 @@ def _no_clear_gap(
     certainty = float(np.all([draws[gap.name] <= gap.floor for gap in measured], axis=0).mean()) if measured else 0.0
     undecided = [gap for gap in measured if gap.is_undecided]
     parts = []
-    if undecided:
+    likely = max(
+        (gap for gap in undecided if gap.low > 0 and gap.size > gap.floor), key=lambda gap: gap.size, default=None
+    )
+    if likely is not None:
+        size, low, high = (format_gap(end, unit) for end in (likely.size, likely.low, likely.high))
+        ends = f"between {low.removesuffix(' points')} and {high}"
+        parts.append(
+            f"No gap is statistically clear; {likely.name} is likely ({size}), {ends}{_settling(likely, rungs)}"
+        )
+    elif undecided:
         largest = max(undecided, key=lambda gap: gap.high)
         most = "of any size" if np.isinf(largest.high) else f"as large as {format_gap(largest.high, unit)}"
         parts.append(f"No gap is statistically clear; {largest.name} could be {most}{_settling(largest, rungs)}")
