@@ -367,6 +367,10 @@ class Task:
         """The fitted facts as plain JSON values, by part."""
         return {name: asdict(getattr(self, name)) for name in ("encoder", "head", "judge")}
 
+    def view(self, example: Example) -> View:
+        """The example as a person looks at it, with what the model sees of it."""
+        return self.encoder.seen(self.reader.view(example))
+
     def encode(self, examples: Examples) -> Columns:
         """Inputs and targets of a chunk."""
         return {**self.encoder.encode(examples), **self.head.encode(examples)}

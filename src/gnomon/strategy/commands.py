@@ -9,7 +9,7 @@ from typing import Any
 
 from gnomon.core.settings import short_key
 
-LEFT_OUT = ("data.labels", "runs_folder", "run_name")  # of the settings a run was given, when another one is proposed
+LEFT_OUT = ("data.labels", "runs_folder", "run_name", "stop.max_time")  # of what a run was given, in another one
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Course:
         """Whether longer training is the first thing to try: few epochs, or cut or ended while dev still fell."""
         if not self.dev_errors or self.has_peaked:
             return False
-        if self.done <= FEW_EPOCHS:
+        if self.done <= FEW_EPOCHS or (self.is_cut and self.best == len(self.dev_errors)):
             return True
         before = self.dev_errors[(3 * len(self.dev_errors)) // 4 - 1]
         fell = before - self.dev_errors[-1]

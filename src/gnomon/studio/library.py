@@ -159,7 +159,7 @@ class OpenExamples:
         """None while the examples are being opened, or if they cannot be."""
         if self._examples is None or self._task is None or not 0 <= position < len(self._examples):
             return None
-        return self._task.reader.view(self._examples[position])
+        return self._task.view(self._examples[position])
 
     def picture(self, position: int) -> bytes | None:
         """The picture of an example as PNG, encoded again: never a file from the disk."""

@@ -14,7 +14,7 @@ from torch import nn
 from gnomon.core.craft import Craft
 from gnomon.core.errors import UsageError
 from gnomon.core.own import Augmentation, Loss, Own, asked_for
-from gnomon.core.settings import fill, from_flat, full_key
+from gnomon.core.settings import fill, from_flat, full_key, with_values
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, Place, RunFolder, find
@@ -41,6 +41,8 @@ from gnomon.workflow.run import Run
 from gnomon.workflow.session import open_session
 from gnomon.workflow.signals import StopFlag, watched
 from gnomon.workflow.words import FitWords, spelled_out
+
+MAX_TIME = "stop.max_time"  # the one setting that a resumed run may get anew
 
 
 @spelled_out(FitWords)
@@ -69,8 +71,8 @@ def fit(
     Settings by their short or full names: epochs=5, learning_rate=0.01, optimiser={"name": "sgd"}.
     `follower` hears what happens, by any of the methods of `workflow.road.follow.Follower`: on_epoch(row), for one.
     `preset` has settings (full keys) that the caller fills in if the user leaves them unset.
-    `resume` continues a stopped run exactly from its last checkpoint, and returns a finished one unchanged; `source`
-    is then only needed for data in memory.
+    `resume` continues a stopped run exactly from its last checkpoint, and returns a finished one unchanged; with a new
+    `max_time`, one that was cut short goes on. `source` is then only needed for data in memory.
 
     Raises UsageError, DataError, MachineError, BusyError, ArtefactError, DivergedError, StoppedError.
     """
@@ -133,11 +135,13 @@ def _resume(
     path: Place, source: Any, task: TaskKind | Craft | None, own: Own, values: Mapping[str, Any],
     follower: Follower, flag: StopFlag, started: float,
 ) -> Run | Made:  # fmt: skip
-    """Continue a run from its last checkpoint."""
-    if values and set(values) - {"model.name"}:
+    """Continue a run from its last checkpoint; with a new stop.max_time, also one that the old one cut short."""
+    more = from_flat({key: value for key, value in values.items() if full_key(key) == MAX_TIME}).stop.max_time
+    others = [key for key in values if full_key(key) not in ("model.name", MAX_TIME)]
+    if others:
         raise UsageError(
-            f"a resumed run keeps its settings; {', '.join(values)} cannot be changed.",
-            fix="leave them out, or start a new run with them.",
+            f"a resumed run keeps its settings; {', '.join(others)} cannot be changed.",
+            fix="leave them out (but for max_time), or start a new run with them.",
         )
     folder, kind = find(path, "runs"), task if isinstance(task, TaskKind) else None
     flag.fix = _how_to_continue(folder)
@@ -150,8 +154,12 @@ def _resume(
             raise missing
         if settings.model.name == CUSTOM and own.module is None:  # a run of gnomon 0.1, which kept no name
             raise UsageError("this run trained your own model.", fix="pass it: gnomon.fit(resume=..., model=...).")
-        if _is_finished(folder):
+        is_cut = more is not None and _is_cut(folder)
+        if _is_finished(folder) and not is_cut:
             return Run(folder, kind, own)
+        if more is not None:
+            settings, given = with_values(settings, {MAX_TIME: more}), given | {MAX_TIME}
+            folder.save_settings(settings, given)
         follower.on_phase("reading")
         prepared = prepare_again(
             folder, source, settings, kind,
@@ -160,7 +168,12 @@ def _resume(
         )  # fmt: skip
         prepared = replace(prepared, why=folder.load_data()["why"])
         session = open_session(prepared, settings, given, own, started)
-        return _train_and_judge(folder, session, follower, flag, resumed=True)
+        return _train_and_judge(folder, session, follower, flag, resumed=True, go_on=is_cut)
+
+
+def _is_cut(folder: RunFolder) -> bool:
+    """Whether its training ended because time was up."""
+    return (folder.path / REPORT).is_file() and folder.load_outcome()["ended_because"] == "max_time"
 
 
 def _is_finished(folder: RunFolder) -> bool:
@@ -171,13 +184,17 @@ def _is_finished(folder: RunFolder) -> bool:
 
 
 def _train_and_judge(
-    folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool = False
-) -> Run:
-    """The loop from the newest checkpoint (or the start), then the evaluation, then everything is written."""
+    folder: RunFolder, session: Session, follower: Follower, flag: StopFlag, *, resumed: bool = False,
+    go_on: bool = False,
+) -> Run:  # fmt: skip
+    """The loop from the newest checkpoint (or the start), then the evaluation, then everything is written.
+
+    `go_on`: time was up when it was saved, and now there is more.
+    """
     flag.fix = _how_to_continue(folder)
     with own_threads_and_randomness(session):
         encoded = encode(session, folder.path)
-        state = train_model(encoded, folder, follower, flag, resumed=resumed)
+        state = train_model(encoded, folder, follower, flag, resumed=resumed, go_on=go_on)
         flag.what = "stopped after training, before everything was measured and written."
         with flag.at_once():
             follower.on_phase("judging")

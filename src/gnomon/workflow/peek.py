@@ -43,7 +43,7 @@ def peek(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Peek
     task = prepared.task.from_train(train, opened)
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
     examples = [train[int(position)] for position in chosen]
-    views = [(str(example.target), task.reader.view(example)) for example in examples]
+    views = [(str(example.target), task.view(example)) for example in examples]
     picture = Path(opened.runs_folder) / "peek" / f"{prepared.source.name}.png"
     write_bytes(picture, png(draw_contact_sheet(views)))
     return Peek(prepared, counts(prepared), picture)

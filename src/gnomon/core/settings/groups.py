@@ -191,7 +191,7 @@ class RegulariseSettings(Group):
             FIT_DEV,
             steps=(
                 Step("more weight decay", "fit-dev", steps.more_decay, "smaller weights generalise better", 0.03),
-                Step("less weight decay", "fit-train", steps.less_decay, steps.LEARNS_LESS, 0.02),
+                Step("less weight decay", "fit-train", steps.less_decay, steps.LEARNS_LESS, steps.gain_of_less_decay),
             ),
             search=(Search("log", 3, lambda value, _: (value / 50, 10 * value) if value else (1e-4, 1.0)),),
         ),
@@ -221,7 +221,7 @@ class RegulariseSettings(Group):
             needs=DROPOUT,
             steps=(
                 Step("more dropout", "fit-dev", steps.more_dropout, "dropout keeps it from memorising examples", 0.04),
-                Step("less dropout", "fit-train", steps.less_dropout, steps.LEARNS_LESS, 0.03),
+                Step("less dropout", "fit-train", steps.less_dropout, steps.LEARNS_LESS, steps.gain_of_less_dropout),
             ),
             search=(Search("linear", 3, lambda _value, _: (0.0, 0.5)),),
         ),

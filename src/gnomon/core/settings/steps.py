@@ -10,6 +10,7 @@ from gnomon.core.knobs import HIDDEN_LAYERS, Here
 
 LONGEST = 2000  # epochs
 FAR_SCALE = 3.0  # times the usual starting weights, or as many times smaller: units saturate, or signals vanish
+HIGH_DECAY, HIGH_DROPOUT = 0.2, 0.2  # from here on, it is what keeps a network from fitting train
 LEARNS_LESS = "what keeps it from memorising also keeps it from learning"
 
 
@@ -39,6 +40,16 @@ def more_dropout(value: Any, _here: Here) -> Any:
 def less_dropout(value: Any, _here: Here) -> Any:
     rate = highest(value)
     return None if not rate else [] if rate <= 0.1 else [round(rate / 2, 3)]
+
+
+def gain_of_less_decay(value: Any, _here: Here) -> float:
+    """High weight decay is lowered before a network is made wider, which it would only hold back further."""
+    return 0.2 if value and value >= HIGH_DECAY else 0.02
+
+
+def gain_of_less_dropout(value: Any, _here: Here) -> float:
+    """As `gain_of_less_decay`."""
+    return 0.15 if highest(value) >= HIGH_DROPOUT else 0.03
 
 
 def more_augmentation(value: Any, _here: Here) -> Any:

@@ -108,7 +108,7 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
         found.append(
             Mistake(
                 id=str(row["id"]),
-                view=run.task.reader.view(example),
+                view=run.task.view(example),
                 target=row["target"],
                 prediction=row["prediction"],
                 error=row["error"],
@@ -124,7 +124,7 @@ def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]
         return []
     chosen = np.unique(np.linspace(0, len(examples) - 1, EXAMPLES_SHOWN).astype(np.int64))
     found = [examples[int(i)] for i in chosen]
-    return [(_caption(example.target), run.task.reader.view(example)) for example in found]
+    return [(_caption(example.target), run.task.view(example)) for example in found]
 
 
 def _caption(target: Any) -> str:

@@ -36,9 +36,10 @@ LOOKS = 10  # measurements in a training between the two
 
 
 def train_model(
-    encoded: Encoded, folder: RunFolder, follower: Follower, flag: StopFlag, *, resumed: bool = False
-) -> TrainingState:
-    """The loop, from the start or the run's newest checkpoint, to its end.
+    encoded: Encoded, folder: RunFolder, follower: Follower, flag: StopFlag, *, resumed: bool = False,
+    go_on: bool = False,
+) -> TrainingState:  # fmt: skip
+    """The loop, from the start or the run's newest checkpoint, to its end; with `go_on` also where that was the end.
 
     Raises Stopped after a signal, once its state is saved, and DivergedError.
     """
@@ -66,6 +67,8 @@ def train_model(
     checkpoint = folder.latest_checkpoint() if resumed else None
     if checkpoint is not None:
         state.load(checkpoint.files, f"{folder.path / CHECKPOINTS}/{checkpoint.step:08d}")
+    if go_on:
+        state.counters.finished, state.counters.ended_because = False, ""
     folder.history.keep_first(state.counters.looks)  # one row per epoch
     notes = (*(checkpoint.notes if checkpoint else ()), *encoded.notes, *_little_room(folder, state))
     prepared = replace(session.prepared, notes=(*notes, *session.prepared.notes))

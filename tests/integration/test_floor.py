@@ -1,0 +1,110 @@
+"""The floor of a run: measured on its own split, saved with it, shown; and a run that time cut short goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import gnomon
+from gnomon.cli import main
+from gnomon.core.errors import UsageError
+
+
+def rows(number=600, seed=0):
+    """The class is the sign of a sum; three columns, one of them a category."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(number, 2))
+    kind = rng.choice(["a", "b"], number)
+    target = np.where(values.sum(axis=1) + (kind == "a") > 0.5, "yes", "no")
+    return pl.DataFrame({"x": values[:, 0], "y": values[:, 1], "kind": kind, "class": target})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return gnomon.fit(rows(), target="class", epochs=3, runs_folder=str(tmp_path_factory.mktemp("runs")))
+
+
+def test_a_reference_is_fitted_to_train_and_judged_on_dev(run):
+    frame = rows()
+    by_split = dict(zip(*[run.folder.load_splits()[name] for name in ("id", "split")], strict=True))
+    which = np.array([by_split[str(number)] for number in range(1, len(frame) + 1)])
+    train = which == "train"
+    x = frame.select("x", "y").to_numpy()
+    x = (x - x[train].mean(axis=0)) / x[train].std(axis=0)
+    x = np.column_stack([x, *((frame["kind"] == level).to_numpy() for level in ("a", "b"))])
+    y = frame["class"].to_numpy()
+    peer = LogisticRegression(max_iter=100).fit(x[train], y[train])
+    wrong = float((peer.predict(x[which == "dev"]) != y[which == "dev"]).mean())
+    linear = next(one for one in run.diagnosis.floor.references if one.name == "linear model")
+    assert linear.error == pytest.approx(wrong, abs=0.02)
+
+
+def test_the_guess_is_the_commonest_class_of_train(run):
+    dev = run.evaluation("dev").table["target"]
+    guess = run.diagnosis.floor.guess
+    assert guess.name in ("always 'yes'", "always 'no'")
+    assert guess.error == pytest.approx((dev != guess.name[8:-1]).mean())
+
+
+def test_the_floor_is_saved_and_shown_everywhere(run, capsys):
+    assert run.folder.load_floor() == run.diagnosis.floor
+    assert "floor  always '" in str(run.diagnosis)
+    assert "always &#39;" in run.report.read_text(encoding="utf-8")
+    assert main(["diagnose", str(run.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["floor"]["guess"] == asdict(run.diagnosis.floor)["guess"]
+
+
+def test_it_costs_seconds(run):
+    assert run.diagnosis.floor.seconds < 20  # on a machine at ease, one
+
+
+def test_pictures_have_references_on_edges_and_brightness(tmp_path):
+    found = gnomon.fit("digits", epochs=1, runs_folder=str(tmp_path)).diagnosis.floor
+    assert {one.name for one in found.references} == {"linear model", "nearest neighbours"}
+    assert found.best.error < 0.1 < found.guess.error
+    assert found.giveaway is None
+
+
+def test_numbers_have_a_floor_in_their_own_unit(tmp_path):
+    run = gnomon.fit("diabetes", epochs=2, runs_folder=str(tmp_path))
+    guess = run.diagnosis.floor.guess
+    target = run.evaluation("dev").table["target"].to_numpy()
+    median = float(guess.name.removeprefix("always "))
+    assert guess.error == pytest.approx(np.abs(target - median).mean(), rel=0.01)
+
+
+def test_a_task_without_references_has_no_floor(tmp_path):
+    frame = rows().with_columns(other=pl.Series(rows(seed=1)["class"]))
+    run = gnomon.fit(frame, target=("class", "other"), epochs=1, runs_folder=str(tmp_path))
+    assert run.diagnosis.floor is None
+    assert run.folder.load_floor() is None
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+def test_a_run_that_time_cut_short_says_so_and_goes_on_with_more(tmp_path):
+    frame = rows(20_000)
+    run = gnomon.fit(frame, target="class", epochs=50, batch_size=16, max_time=0.5, runs_folder=str(tmp_path))
+    assert run.diagnosis.verdict.cause == "unfinished"
+    assert "there is nothing to diagnose yet" in run.diagnosis.verdict.text
+    (first,) = run.diagnosis.advice
+    assert first.command.startswith(f"gnomon fit --resume {run.path} max_time=")
+    steps = run.folder.load_outcome()["steps"]
+    again = gnomon.fit(frame, resume=run.path, max_time=4)
+    assert again.path == run.path
+    assert again.folder.load_outcome()["steps"] > steps
+    assert again.settings.stop.max_time == 4
+    assert again.folder.check().bad == ()
+
+
+def test_a_finished_run_is_returned_as_it_is(run):
+    assert gnomon.fit(resume=run.path, max_time=60).history == run.history
+
+
+def test_a_resumed_run_takes_no_other_setting(run):
+    with pytest.raises(UsageError, match="epochs cannot be changed"):
+        gnomon.fit(resume=run.path, max_time=60, epochs=7)
