@@ -14,6 +14,9 @@ from gnomon.strategy.improve import ALPHA, LINKS_OF_GAPS
 from gnomon.strategy.paired import holm
 from gnomon.strategy.wording import format_error, format_gap
 
+LOOK = Advice(
+    "look at the wrong dev examples", "nothing that was probed gains anything; kinds of error may show", "real-world"
+)
 HIGH_TRAIN = 0.5  # of the dev error: from there on, the train error counts as high
 
 
@@ -132,6 +135,9 @@ def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
     leading = [advice for advice in rest if advice.basis == "measured"]
     others = [advice for advice in rest if advice.basis != "measured"]
     ordered = [*before, *first, *leading, *gains, *others]
+    if more_data_is_useless(probes):  # a larger dev set would only measure it better
+        ordered = [advice for advice in ordered if not advice.action.startswith("get more")]
+    ordered = ordered or [LOOK]
     notes = _notes(probes, significant, is_cited=bool(first) or any(map(_is_about_data, ordered)))
     return replace(diagnosis, advice=tuple(ordered[:MOST]), notes=(*diagnosis.notes, *notes))
 

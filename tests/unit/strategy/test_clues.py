@@ -1,4 +1,4 @@
-"""Planted in numbers drawn here: inputs that give the target away, wrong labels, shifted columns; and their clean twins."""
+"""Planted here: inputs that give the target away, wrong labels, shifted columns; and their clean twins."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_a_category_that_tells_the_class_is_named():
     values, true, _ = blobs(0)
     cut = 1000
     codes = 1 + true[:, None]
-    found = find_giveaway(inputs(values[:cut], codes[:cut]), true[:cut], inputs(values[cut:], codes[cut:]), true[cut:], 4,
-                          ("x", "y", "code"))  # fmt: skip
+    train, dev = inputs(values[:cut], codes[:cut]), inputs(values[cut:], codes[cut:])
+    found = find_giveaway(train, true[:cut], dev, true[cut:], 4, ("x", "y", "code"))
     assert found.name == "code"
 
 

@@ -42,9 +42,12 @@ def less_dropout(value: Any, _here: Here) -> Any:
     return None if not rate else [] if rate <= 0.1 else [round(rate / 2, 3)]
 
 
-def gain_of_less_decay(value: Any, _here: Here) -> float:
-    """High weight decay is lowered before a network is made wider, which it would only hold back further."""
-    return 0.2 if value and value >= HIGH_DECAY else 0.02
+def gain_of_less_decay(value: Any, here: Here) -> float:
+    """High weight decay is lowered before a network is made wider, which it would only hold back further.
+
+    A linear model lacks hidden layers first.
+    """
+    return 0.2 if value and value >= HIGH_DECAY and HIDDEN_LAYERS in here.abilities else 0.02
 
 
 def gain_of_less_dropout(value: Any, _here: Here) -> float:
