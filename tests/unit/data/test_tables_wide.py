@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -110,6 +113,21 @@ def test_the_time_a_column_takes_does_not_grow_with_their_number(tmp_path, kind)
         encode_features(table.frame, features)
         seconds[width] = time.process_time() - start
     assert seconds[2_500] < 4 * 10 * max(seconds[250], 0.02)
+
+
+@pytest.mark.slow
+def test_five_thousand_columns_are_read_trained_and_judged_within_a_minute_and_one_and_a_half_gigabytes(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2_000, 5_000)).round(4)
+    frame = pl.DataFrame(values, schema=[f"c{i}" for i in range(5_000)])
+    frame.with_columns(label=pl.Series(values[:, :5].sum(1) > 0)).write_csv(tmp_path / "wide.csv")
+    code = "import sys; from gnomon.cli import main; sys.exit(main(['fit', 'wide.csv', 'target=label']))"
+    fit = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(fit.pid, 0)
+    fit.returncode = os.waitstatus_to_exitcode(status)
+    assert fit.returncode == 0
+    assert used.ru_utime + used.ru_stime < 60  # of processor time: the machine may have other work
+    assert used.ru_maxrss < 1_500_000  # kilobytes
 
 
 def test_notes_about_thousands_of_columns_are_summed_up():
