@@ -133,7 +133,7 @@ def _hidden_layers(
     return layers
 
 
-ROWS_FOR_BINS = 1_000  # with fewer, bins give a net more ways to memorise (docs/log.md)
+SMALL_TABLE = 1_000  # rows; with fewer, bins give a net more ways to memorise, and more dropout fewer (docs/log.md)
 COLUMNS_FOR_BINS = 200  # of numbers: bins make nine of each
 HIDDEN = (128,)  # units of the hidden layers if the settings leave them unset
 
@@ -184,8 +184,8 @@ def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> 
         "model.hidden": (256, 256),
         "model.activation": "relu",
         "model.normalisation": "none",
-        "model.bins": num_train >= ROWS_FOR_BINS and inputs.num_numbers <= COLUMNS_FOR_BINS,
-        "regularise.dropout": (0.2,),
+        "model.bins": num_train >= SMALL_TABLE and inputs.num_numbers <= COLUMNS_FOR_BINS,
+        "regularise.dropout": (0.4 if num_train < SMALL_TABLE else 0.2,),
     }
 
 

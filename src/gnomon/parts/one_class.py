@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.errors import DataError
-from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
 from gnomon.core.knobs import CLASSES, SOFT_LABELS
 from gnomon.core.settings import RegulariseSettings, Settings
@@ -21,6 +21,7 @@ from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data import augment
 from gnomon.data.columns import Columns
 from gnomon.data.labels import LabelType, as_given
+from gnomon.metrics.aim import ERROR, Aim, aim_of, best_factors, split_error
 from gnomon.metrics.classification import LESS_IS_BETTER, scores
 from gnomon.nn import losses as loss_functions
 
@@ -41,10 +42,13 @@ class ClassHead(Head):
 
     class_names: tuple[str, ...]
     label_type: LabelType = "text"  # what predictions are given back as
+    aim: Aim = ERROR  # what the answers are to be good at
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
-        return cls(classes_of(train.index["label"]), train.label_type)
+        labels, goal = train.index["label"], settings.goal
+        names = classes_of(labels)
+        return cls(names, train.label_type, aim_of(goal.metric, goal.positive, goal.costs, names, labels))
 
     @property
     def chance_loss(self) -> float | None:
@@ -75,14 +79,16 @@ class ClassHead(Head):
 @final
 @dataclass(frozen=True)
 class ClassJudge(Judge):
-    """Right or wrong."""
+    """Right or wrong; over a split, what the aim counts."""
 
     class_names: tuple[str, ...]
     label_type: LabelType = "text"
+    aim: Aim = ERROR
+    factors: tuple[float, ...] = ()  # on the probability of each class before the largest is taken; chosen on dev
 
     @classmethod
     def of(cls, head: ClassHead) -> Self:
-        return cls(head.class_names, head.label_type)
+        return cls(head.class_names, head.label_type, head.aim)
 
     @property
     def error_unit(self) -> str | None:
@@ -90,12 +96,15 @@ class ClassJudge(Judge):
 
     @property
     def error_name(self) -> str:
-        return "error"
+        return self.aim.error_name
 
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
-        """The most probable class, its probability, and every class's probability as columns `p.NAME`."""
+        """The most probable class (after `factors`), its probability, and every class's as columns `p.NAME`."""
         found = self.probabilities(outputs).cpu()
         confidence, values = found.max(dim=1)
+        if self.factors:
+            values = (found * found.new_tensor(self.factors)).argmax(dim=1)
+            confidence = found.gather(1, values[:, None])[:, 0]
         keep = len(self.class_names) <= MAX_PROBABILITY_COLUMNS
         columns = {f"p.{name}": found[:, k].numpy() for k, name in enumerate(self.class_names)} if keep else {}
         return Predictions(values.numpy(), confidence.double().numpy(), columns)
@@ -108,6 +117,13 @@ class ClassJudge(Judge):
 
     def describe(self, values: Sequence[int] | np.ndarray) -> pl.Series:
         return as_given(self.class_names, self.label_type).gather(pl.Series(np.asarray(values, dtype=np.uint32)))
+
+    def split_error(self, table: pl.DataFrame) -> SplitError | None:
+        return split_error(self.aim, self.class_names, table)
+
+    def calibrate(self, evaluation: Evaluation) -> Self:
+        """With the factors that are best on dev."""
+        return replace(self, factors=best_factors(self.aim, self.class_names, evaluation.table))
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation)

@@ -481,6 +481,16 @@ class MachineSettings(Group):
 class GoalSettings(Group):
     """What the system is measured against."""
 
+    metric: str | None = setting(
+        None,
+        "what a classifier is to be good at: error, f1, balanced_accuracy, recall@precision>=0.9; thresholds are "
+        "chosen on dev",
+        Knob(needs=CLASSES),
+    )
+    positive: str | None = setting(
+        None, "the class that f1 or a recall is about (default: the rarer of two)", Knob(needs=CLASSES)
+    )
+    costs: Names = setting((), "costs of a mistake on a class, 1 unless given: spam:1,ham:10", Knob(needs=CLASSES))
     human: Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(as_tuple)] | None = setting(
         None, "human-level error, one or several (the best counts): 0.005, or 0.03,0.01,0.007"
     )
