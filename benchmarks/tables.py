@@ -65,7 +65,9 @@ def cut_of(one: TableSet, seed: int) -> tuple[Cut, Prepared, Settings]:
     number = [name for name, kind in inputs[0].schema.items() if kind.is_numeric()]
     cut = Cut(
         one.is_classes,
-        numbers=_pair(part.select(pl.col(number).cast(pl.Float64)).to_numpy().reshape(len(part), -1) for part in inputs),
+        numbers=_pair(
+            part.select(pl.col(number).cast(pl.Float64)).to_numpy().reshape(len(part), -1) for part in inputs
+        ),
         texts=_pair(part.drop(number).cast(pl.String).fill_null("").to_numpy().astype(str) for part in inputs),
         targets=_pair(targets),
         std=float(std),
