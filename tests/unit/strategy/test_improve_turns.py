@@ -6,7 +6,7 @@ import pytest
 from standing import PICTURE_CLASSES, TABLE_CLASSES, standing
 
 from gnomon.core.settings import flat, from_flat, rows
-from gnomon.strategy.improve_turns import Learned, ordered, to_found_rate, turns_of
+from gnomon.strategy.improve_turns import Learned, by_gain, ordered, to_found_rate, turns_of
 
 EASING = {"less weight decay", "less dropout", "no augmentation", "no L2"}  # knobs of fit-dev, turned back
 
@@ -104,8 +104,27 @@ def test_the_order_is_gain_by_cost_and_what_failed_goes_down():
     assert worst[-1].expected < 0
 
 
-def test_what_helped_once_is_tried_further():
+def fitting(turns, room):
+    """The names of the turns that a probe gets to, with room for this many trainings of the current system."""
+    names = []
+    for turn in turns:
+        if turn.cost <= room:
+            names.append(turn.name)
+            room -= turn.cost
+    return names
+
+
+def test_a_probe_measures_the_largest_hopes_before_its_time_is_over():
+    # as where a table's nets were 64-64 with a decay of 0.5: width and decay were what helped
     turns = turns_of(("fit-train",), here(TABLE))
+    gains = [turn.expected for turn in by_gain(turns)]
+    assert gains == sorted(gains, reverse=True)
+    assert {"wider", "less weight decay"} <= set(fitting(by_gain(turns), 5))
+    assert "wider" not in fitting(ordered(turns, []), 5)
+
+
+def test_what_helped_once_is_tried_further():
+    turns = turns_of(("fit-train",), here(TABLE, weight_decay=0.05, dropout=(0.1,)))
     assert ordered(turns, [Learned("deeper", 0.5)])[0].name == "deeper"
 
 

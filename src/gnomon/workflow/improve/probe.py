@@ -19,7 +19,7 @@ from gnomon.runs.folder import Place
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
 from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
 from gnomon.strategy.improve_probes import Pair, Probes, ranked
-from gnomon.strategy.improve_turns import Turn, ordered, turns_of
+from gnomon.strategy.improve_turns import Turn, by_gain, turns_of
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
@@ -255,7 +255,7 @@ def _pairs(
 ) -> list[Pair]:
     """Every turn with the first seed, the most promising first; then all with more seeds while time lasts."""
     first = next(iter(bases.values()))
-    turns = ordered(turns_of(links, first.here), [])
+    turns = by_gain(turns_of(links, first.here))
     base_changes = _shortened(matched, 1.0, share)
     after: dict[str, list[Outcome]] = {}
     failed: dict[str, str] = {}
