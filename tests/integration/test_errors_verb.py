@@ -259,3 +259,22 @@ def test_the_command_prints_a_table_or_one_object(table_run, capsys, tmp_path):
     assert "not overwritten" in capsys.readouterr().err
     assert main(["errors", run, "rows=wrong"]) == 2
     assert main(["errors", run, "out=e.xlsx"]) == 2
+
+
+def test_costs_order_the_sheet_and_come_back_from_the_csv(table_run, tmp_path):
+    before = errors.errors(table_run)
+    first = before.shares[0].name
+    dear = errors.errors(table_run, cost=f"{first}=1000; label wrong=0.5")
+    assert dear.shares[0].name != first
+    assert next(one for one in dear.shares if one.name == first).cost == 1000
+    path = tmp_path / "errors.csv"
+    errors.errors(table_run, out=path)
+    head = next(csv.reader(path.read_text().splitlines()))
+    assert f"auto: {first} [cost 1000]" in head
+    assert head.index(f"auto: {first} [cost 1000]") > min(n for n, one in enumerate(head) if one.startswith("auto: "))
+    edited = tmp_path / "edited.csv"
+    edited.write_text(path.read_text().replace(f"{first} [cost 1000]", f"{first} [cost 1]"))
+    assert errors.errors(table_run, tags=edited).changed == 1
+    assert [one.name for one in errors.errors(table_run).shares] == [one.name for one in before.shares]
+    with pytest.raises(UsageError, match="'0' is not what fixing 'dog' costs"):
+        errors.errors(table_run, cost="dog=0")

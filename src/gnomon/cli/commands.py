@@ -165,7 +165,8 @@ def errors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Show what the errors have in common, and what fixing each kind could gain:  gnomon errors RUN [split=dev]
 
     out=errors.csv writes the errors (rows=right or rows=all: other examples) with one column per tag; tags=errors.csv
-    imports the tags you filled in. report=yes rewrites the run's report.html with the current tags.
+    imports the tags you filled in. cost="NAME=3; NAME=1" says what fixing a kind costs: the order is by gain per cost.
+    report=yes rewrites the run's report.html with the current tags.
     """
     run = _one(words, "RUN", "errors", "runs/latest")
     from gnomon.cli.errors import KNOWN, errors_as_json, print_errors

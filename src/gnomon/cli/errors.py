@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 25
 NAME_WIDTH = 34
-KNOWN = ("split", "rows", "out", "tags", "report")
+KNOWN = ("split", "rows", "out", "tags", "cost", "report")
 
 
 def print_errors(found: Found) -> None:

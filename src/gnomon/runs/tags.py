@@ -30,7 +30,8 @@ LARGEST_CELL = 1 << 20  # bytes of a text
 STEPS_BETWEEN_CHECKS = 50_000  # of SQLite's virtual machine, about a millisecond, between two checks of the clock
 
 Identity = tuple[int, int, bool]  # device, inode, and whether its folder is read-only
-Kind = Literal["look", "tag", "comment", "review", "new", "drop", "undo"]
+MOST_COST = 1e6  # of fixing a tag, in whatever the user counts in
+Kind = Literal["look", "tag", "comment", "review", "new", "drop", "cost", "undo"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS events (
   at TEXT NOT NULL,        -- UTC
   who TEXT NOT NULL,       -- which browser, or the command line
   split TEXT NOT NULL, example TEXT NOT NULL,
-  kind TEXT NOT NULL,      -- look, tag, comment, review; new and drop of a tag; undo
+  kind TEXT NOT NULL,      -- look, tag, comment, review; new, drop and cost of a tag; undo
   tag TEXT NOT NULL, value TEXT NOT NULL,
   undone INTEGER NOT NULL DEFAULT 0
 );
@@ -52,13 +53,13 @@ _COLUMNS = ("seq", "batch", "at", "who", "split", "example", "kind", "tag", "val
 
 @dataclass(frozen=True, slots=True)
 class TagEvent:
-    """One event: about an example, or (with kinds new and drop) that a tag exists or no longer does."""
+    """One event: about an example, or (kinds new, drop, cost) that a tag exists, no longer does, or costs this much."""
 
     split: str
     example: str  # its id
     kind: Kind
     tag: str = ""
-    value: str = ""  # "1" or "0" of a tag; the text of a comment; the answer of a review
+    value: str = ""  # "1" or "0" of a tag; the text of a comment; the answer of a review; what fixing a tag costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,15 @@ class RecordedEvent:
 
     seq: int
     event: TagEvent
+
+
+def read_cost(text: str) -> float | None:
+    """A number above 0 and at most MOST_COST; None for anything else."""
+    try:
+        cost = float(text)
+    except ValueError:
+        return None
+    return cost if 0 < cost <= MOST_COST else None
 
 
 @final
@@ -139,6 +149,22 @@ class TagStore:
                 found.pop(tag, None)
             else:
                 found.setdefault(tag, seq)
+        return found
+
+    def costs(self) -> dict[str, float]:
+        """What fixing each tag costs, in any unit that is the same for all; only tags for which somebody said so."""
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            rows = self._texts(connection.execute(
+                "SELECT tag, value FROM events WHERE kind = 'cost' AND undone = 0 ORDER BY seq"
+            ))  # fmt: skip
+        found = {}
+        for tag, value in rows:
+            cost = read_cost(value)
+            if cost is None:
+                raise _no_tags(self.path, f"a cost is {value[:40]!r}")
+            found[tag] = cost
         return found
 
     def current(self, split: str, examples: Iterable[str] | None = None) -> list[RecordedEvent]:

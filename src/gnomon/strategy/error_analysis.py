@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -78,6 +78,12 @@ class TagShare:
     left: Interval  # error that would remain
     among_right: float | None  # share of right examples with the tag; None if none was reviewed
     is_chance: bool = False  # not significantly more common among errors than among right examples
+    cost: float = 1.0  # of fixing it, relative to the others
+
+    @property
+    def gain_per_cost(self) -> float:
+        """The error that fixing it could remove, for each unit of what that costs."""
+        return self.ceiling.value / self.cost
 
     @property
     def is_specific(self) -> bool:
@@ -141,12 +147,14 @@ def _by_chance(tagged: int, errors: int, right_tagged: int, right: int) -> float
     return float(hypergeom.sf(tagged - 1, errors + right, tagged + right_tagged, errors))
 
 
-def shares_of_errors(errors: Errors, tags: Iterable[Tag]) -> tuple[TagShare, ...]:
-    """The tags with at least one reviewed error, highest ceiling first."""
+def shares_of_errors(
+    errors: Errors, tags: Iterable[Tag], costs: Mapping[str, float] | None = None
+) -> tuple[TagShare, ...]:
+    """The tags with at least one reviewed error, highest ceiling per cost first; a tag without a cost costs 1."""
     known = [tag for tag in tags if bool((tag.reviewed & errors.is_error).any())]
     number = max(1, sum(tag.kind not in ("yours", *BY_DEFINITION) for tag in known))
-    found = [share_of_errors(errors, tag, tags=number) for tag in known]
-    return tuple(sorted(found, key=lambda one: (-one.ceiling.value, -one.ceiling.low, one.name)))
+    found = [replace(share_of_errors(errors, tag, tags=number), cost=(costs or {}).get(tag.name, 1.0)) for tag in known]
+    return tuple(sorted(found, key=lambda one: (-one.gain_per_cost, -one.ceiling.low / one.cost, one.name)))
 
 
 def union(tags: Sequence[Tag], name: str = "together") -> Tag:
@@ -161,12 +169,16 @@ def union(tags: Sequence[Tag], name: str = "together") -> Tag:
     return Tag(name, "yours", tagged & known, known, "any of: " + ", ".join(tag.name for tag in tags))
 
 
-def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tuple[tuple[TagShare, TagShare], ...]:
+def in_order_of_gain(
+    errors: Errors, tags: Sequence[Tag], most: int = 5, costs: Mapping[str, float] | None = None
+) -> tuple[tuple[TagShare, TagShare], ...]:
     """What to work on first, second ...: each tag's own share, and its union with all tags before it.
 
-    Each step takes the tag that adds most to the union, and stops when none adds anything. (A greedy cover is within
-    1 - 1/e of the best choice of that many tags; Nemhauser, Wolsey and Fisher 1978.)
+    Each step takes the tag that adds most to the union for what it costs (1 if nobody said), and stops when none adds
+    anything. (With equal costs, a greedy cover is within 1 - 1/e of the best choice of that many tags; Nemhauser,
+    Wolsey and Fisher 1978.)
     """
+    costs = costs or {}
     wrong = errors.is_error
     few = replace(
         errors, masses=errors.masses[wrong], groups=None if errors.groups is None else errors.groups[wrong]
@@ -180,14 +192,18 @@ def in_order_of_gain(errors: Errors, tags: Sequence[Tag], most: int = 5) -> tupl
         gains = [(share_of_errors(few, both), tag, small) for both, tag, small in unions if both.reviewed.any()]
         if not gains:
             break
-        together, best, small = max(gains, key=lambda gain: (gain[0].ceiling.value, gain[1].name))
+        together, best, small = max(gains, key=lambda gain: _worth(gain[0], gain[1].name, before, costs))
         if together.ceiling.value <= before + 1e-12:
             break
         before = together.ceiling.value
         chosen.append(small)
         rest = [pair for pair in rest if pair[0] is not best]
-        found.append((share_of_errors(errors, best), together))
+        found.append((replace(share_of_errors(errors, best), cost=costs.get(best.name, 1.0)), together))
     return tuple(found)
+
+
+def _worth(together: TagShare, name: str, before: float, costs: Mapping[str, float]) -> tuple[float, str]:
+    return (together.ceiling.value - before) / costs.get(name, 1.0), name
 
 
 def sampled_share(

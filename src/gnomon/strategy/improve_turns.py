@@ -93,8 +93,8 @@ def ordered(turns: Sequence[Turn], learned: Sequence[Learned]) -> list[Turn]:
 def by_gain(turns: Sequence[Turn]) -> list[Turn]:
     """Largest expected gain first, the cheaper of equals: for measuring what changes would give, in limited time.
 
-    Unlike in `ordered`, a change that slows down training is not put off: nothing is kept, so no later training pays for
-    it, and what comes last may not be measured at all.
+    Unlike in `ordered`, a change that slows down training is not put off: nothing is kept, so no later training pays
+    for it, and what comes last may not be measured at all.
     """
     return sorted(turns, key=lambda turn: (-turn.expected, turn.cost))
 

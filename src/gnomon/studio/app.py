@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from gnomon.core.errors import BusyError, GnomonError, MachineError, UsageError
-from gnomon.runs.tags import MAX_TEXT, TagEvent
+from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent
 from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
@@ -63,6 +63,15 @@ class TagIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = Field(min_length=1, max_length=80)
+
+
+class CostIn(BaseModel):
+    """What fixing a tag costs, in any unit that is the same for all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    cost: float = Field(gt=0, le=MOST_COST, allow_inf_nan=False)
 
 
 class VerdictIn(BaseModel):
@@ -234,6 +243,14 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         if not tag or tag in taken:
             raise HTTPException(422, "a tag with that name already exists")
         shown.live.record([TagEvent("", "", "new", tag)], request.state.who)
+        return JSONResponse(_answer(shown, []))
+
+    @app.post("/runs/{name}/errors/{split}/costs")
+    def cost(name: str, split: Split, body: CostIn, request: Request) -> JSONResponse:
+        shown = _sheet(library, name, split)
+        if body.name not in {*shown.live.tag_names, *(one.name for one in shown.live.sheet.tags)}:
+            raise HTTPException(422, "there is no such tag")
+        shown.live.record([TagEvent("", "", "cost", body.name, f"{body.cost:g}")], request.state.who)
         return JSONResponse(_answer(shown, []))
 
     @app.delete("/runs/{name}/errors/{split}/tags")

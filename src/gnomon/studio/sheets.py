@@ -126,6 +126,7 @@ class Counts:
     errors: int
     by_hand: int  # of those reviewed, how many were not picked at random
     keys: Mapping[str, str] = field(default_factory=dict)  # tag -> the key that sets it
+    costs: Mapping[str, float] = field(default_factory=dict)  # of fixing a tag, where somebody said so
 
 
 @final
@@ -139,6 +140,7 @@ class LiveSheet:
         self.seq = 0
         self._marks = Marks(sheet)
         self._began: dict[str, int] = {}
+        self._costs: dict[str, float] = {}
         self._machine: tuple[tuple[TagShare, ...], tuple[tuple[TagShare, TagShare], ...]] | None = None
         self.refresh()
 
@@ -159,6 +161,9 @@ class LiveSheet:
             else:
                 self._marks.take(self.store.current(self.sheet.split, here), instead_of=here)
             self._began = self.store.tags()
+            costs = self.store.costs()
+            if costs != self._costs:
+                self._costs, self._machine = costs, None
             self.seq = newest
 
     def changed_since(self, seq: int) -> list[int]:
@@ -249,22 +254,29 @@ class LiveSheet:
                 )  # fmt: skip
             return found
 
+    def _by_gain_per_cost(self, shares: list[TagShare]) -> tuple[TagShare, ...]:
+        """Worth most for what they cost first; in the order of their keys as long as nobody gave a cost."""
+        found = [replace(one, cost=self._costs.get(one.name, 1.0)) for one in shares]
+        return tuple(sorted(found, key=lambda one: -one.gain_per_cost) if self._costs else found)
+
     # --- counts -------------------------------------------------------------------------------------------------------
     def counts(self) -> Counts:
         with self._lock:
             errors, mine = self.sheet.errors, self._mine()
             if self._machine is None:
-                shares = shares_of_errors(errors, self.sheet.tags)
+                shares = shares_of_errors(errors, self.sheet.tags, self._costs)
                 specific = {one.name for one in shares if one.is_specific}
                 self._machine = (
-                    shares, in_order_of_gain(errors, [tag for tag in self.sheet.tags if tag.name in specific], 3)
+                    shares, in_order_of_gain(
+                        errors, [tag for tag in self.sheet.tags if tag.name in specific], 3, self._costs
+                    )
                 )  # fmt: skip
             is_known = [bool((tag.reviewed & errors.is_error).any()) for tag in mine]
             known = [tag for tag, has in zip(mine, is_known, strict=True) if has]
             both = union(known, "all of your tags") if len(known) > 2 else None
             wrong = errors.count
             return Counts(
-                mine=tuple(share_of_errors(errors, tag) for tag in known),
+                mine=self._by_gain_per_cost([share_of_errors(errors, tag) for tag in known]),
                 not_yet=tuple(tag.name for tag, has in zip(mine, is_known, strict=True) if not has),
                 together=share_of_errors(errors, both) if both and (both.reviewed & errors.is_error).any() else None,
                 machine=tuple(sorted(self._machine[0], key=lambda one: not one.is_specific)),
@@ -273,4 +285,5 @@ class LiveSheet:
                 errors=wrong,
                 by_hand=chosen_by_hand(self.sheet.order[:wrong], self._marks.reviewed),
                 keys=self.keys,
+                costs=self._costs,
             )

@@ -147,8 +147,9 @@ def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
 
     An unreadable file of tags is mentioned, and does not prevent the report.
     """
-    mine, reviewed, note = [], 0, ""
+    mine, reviewed, note, costs = [], 0, "", {}
     try:
+        costs = store.costs()
         marks = Marks(sheet, store.current(sheet.split))
         mine, reviewed = marks.tags(store.tags()), int((marks.reviewed & sheet.errors.is_error).sum())
     except GnomonError as error:
@@ -157,6 +158,6 @@ def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
         mine = []
     return TagSheet(
         sheet.split, sheet.error, len(sheet.table), sheet.errors.count, reviewed,
-        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine]), key=lambda one: not one.is_specific),
+        shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine], costs), key=lambda one: not one.is_specific),
         as_of=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if reviewed else "", note=note,
     )  # fmt: skip

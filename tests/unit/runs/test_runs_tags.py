@@ -277,3 +277,22 @@ def test_connections_are_closed_with_the_store_and_as_many_as_threads_at_once_be
     open_files = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
                   if os.path.lexists(f"/proc/self/fd/{name}")]  # fmt: skip
     assert str(tmp_path / "tags.sqlite") not in open_files
+
+
+def test_the_last_cost_of_a_tag_counts_and_can_be_undone(tmp_path):
+    store = TagStore(tmp_path)
+    assert store.costs() == {}
+    store.record([TagEvent("", "", "cost", "dog", "3")], "anna")
+    store.record([TagEvent("", "", "cost", "dog", "0.5"), TagEvent("", "", "cost", "blurred", "2")], "ben")
+    assert store.costs() == {"dog": 0.5, "blurred": 2.0}
+    assert store.tags() == {}  # a cost makes no tag
+    store.undo("ben")
+    assert store.costs() == {"dog": 3.0}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many", "1e9"])
+def test_a_cost_that_is_none_is_a_damaged_file(tmp_path, value):
+    store = TagStore(tmp_path)
+    store.record([TagEvent("", "", "cost", "dog", value)], "anna")
+    with pytest.raises(ArtefactError, match="a cost is"):
+        store.costs()

@@ -107,6 +107,24 @@ def test_tags_come_by_ceiling():
     assert [one.name for one in found] == ["many", "some", "few"]
 
 
+def test_tags_come_by_gain_per_cost():
+    # by hand, error 10 %: many could remove 5 points at a cost of 10, some 2 points at 1, few 0.5 points at 0.1
+    tags = [tag("few", range(5)), tag("many", range(50)), tag("some", range(20))]
+    found = shares_of_errors(errors(1000, 100), tags, {"many": 10.0, "few": 0.1})
+    assert [(one.name, round(one.gain_per_cost, 6)) for one in found] == [
+        ("few", 0.05),
+        ("some", 0.02),
+        ("many", 0.005),
+    ]
+
+
+def test_what_to_work_on_weighs_what_each_adds_against_its_cost():
+    # by hand: other adds 20 errors for 1, most 50 for 5; within adds nothing more
+    most, within, other = tag("most", range(50)), tag("within", range(10, 50)), tag("other", range(50, 70))
+    found = in_order_of_gain(errors(1000, 100), [within, other, most], costs={"most": 5.0, "within": 5.0})
+    assert [(one.name, one.cost) for one, _ in found] == [("other", 1.0), ("most", 5.0)]
+
+
 def test_heavier_errors_hold_more_of_the_share():
     # two errors of weight 3 and 1: the heavy one is three quarters of the error
     table = pl.DataFrame({"error": [1.0, 1.0, 0.0], "weight": [3.0, 1.0, 4.0]})

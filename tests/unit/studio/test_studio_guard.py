@@ -49,6 +49,7 @@ def test_the_routes_are_these(client):
         "/", "/healthz", "/login", "/enter", "/links", "/static/{name}", "/compare", "/runs/{name}",
         "/runs/{name}/live", "/runs/{name}/errors/{split}", "/runs/{name}/errors/{split}/changes",
         "/runs/{name}/errors/{split}/record", "/runs/{name}/errors/{split}/undo", "/runs/{name}/errors/{split}/tags",
+        "/runs/{name}/errors/{split}/costs",
         "/runs/{name}/examples/{split}/{position}", "/runs/{name}/pictures/{split}/{position}.png",
         "/runs/{name}/sheet-{split}.csv", "/runs/{name}/labels/{split}", "/runs/{name}/labels/{split}/record",
         "/runs/{name}/labels/{split}/undo", "/runs/{name}/nudge",

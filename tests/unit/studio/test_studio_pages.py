@@ -303,3 +303,20 @@ def test_the_list_waits_for_neither_matplotlib_nor_torch():
     loaded = f"import sys, gnomon.studio.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_cost_moves_a_tag_down(client, place):
+    where = f"{place}/errors/dev"
+    for name in ("dog", "blurred"):
+        posted(client, f"{where}/tags", {"name": name})
+    wrong = re.findall(r'data-position="(\d+)"', body(client, where))
+    events = [{"position": int(one), "kind": "tag", "tag": "dog", "value": "1"} for one in dict.fromkeys(wrong)][:4]
+    events += [{**events[0], "tag": "blurred"}]
+    posted(client, f"{where}/record", {"events": events})
+    status, answer = posted(client, f"{where}/costs", {"name": "dog", "cost": 100})
+    assert status == 200
+    assert "cost 100" in answer["counts"]
+    table = answer["counts"][: answer["counts"].index("dock")]
+    assert table.index('data-tag="blurred"') < table.index('data-tag="dog"')  # one of four errors for a hundredth
+    assert posted(client, f"{where}/costs", {"name": "no such tag", "cost": 2})[0] == 422
+    assert posted(client, f"{where}/costs", {"name": "dog", "cost": 0})[0] == 422

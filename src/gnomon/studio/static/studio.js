@@ -162,6 +162,15 @@ const deeds = {
       if (answer) toast(answer.undone ? "undone" : "nothing to undo");
     });
   },
+  async cost(button) {
+    const text = await question("What fixing it costs, compared with the other tags (each is 1 until you say so)", button.dataset.cost);
+    if (text === null) return;
+    const cost = Number(text.replace(",", "."));
+    if (!(cost > 0 && cost <= 1e6)) { toast("give a number above 0"); return; }
+    if (await write("/costs", { name: button.dataset.tag, cost })) {
+      htmx.ajax("GET", find("#sheet").dataset.place + "?part=machine", { target: "#machine", swap: "innerHTML" }); // its order
+    }
+  },
   async drop(button) { await write("/tags", { name: button.dataset.tag }, "DELETE"); toast("ended; undo brings it back"); },
   async comment() {
     const card = current();

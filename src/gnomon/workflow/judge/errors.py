@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.runs.folder import Place
-from gnomon.runs.tags import MAX_TEXT, TagEvent, TagStore
+from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent, TagStore, read_cost
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ROWS = ("errors", "right", "all")
 LOOKED = 600  # errors, and as many right examples, whose pictures, rows or texts are examined
 REFERENCE = 600  # training examples that define what is usual
+WITH_COST = re.compile(r"(?P<name>.+) \[cost (?P<cost>[^\]]+)\]")  # the head of a tag's column in a CSV
 AUTO = "auto: "  # prefix of automatic tags in a CSV
 FIXED = ("number", "id", "target", "prediction", "error", "confidence")  # columns of a CSV that are not read back
 COMMENT = "comment"
@@ -138,23 +140,51 @@ def errors(
     out: str | Path | None = None,
     rows: str = "errors",
     tags: str | Path | None = None,
+    cost: Mapping[str, float | str] | str | None = None,
     report: bool | str = False,
 ) -> Found:
-    """The tags of a split's errors with their shares and ceilings, highest ceiling first.
+    """The tags of a split's errors with their shares and ceilings, highest ceiling per cost of fixing first.
 
     `source` is needed for data that was in memory. `out`: a new CSV with the errors, or with rows="right" or "all", one
-    column per tag. `tags`: such a CSV with tags of people, read back in first. `report`: write the run's report.html
-    again with the current tags. Raises UsageError, DataError, ArtefactError.
+    column per tag. `tags`: such a CSV with tags of people, read back in first. `cost`: what fixing a tag costs, in any
+    unit, as {"blurred picture": 3} or "blurred picture=3; rare class=0.5"; it is kept with the run, and is 1 for other
+    tags. `report`: write the run's report.html again with the current tags. Raises UsageError, DataError,
+    ArtefactError.
     """
     split, rows = split.replace("-", "_"), one_of("rows", rows, ROWS)
     place = None if out is None else new_file(out, (".csv",), "out=errors.csv")
     has_report, run = is_yes("report", report), load(run)
     store = TagStore(run.path)
     changed = None if tags is None else read_sheet(open_sheet(run.folder, split), store, Path(tags))
+    set_costs(store, _costs(cost), who="command line")
     found = replace(_found(run, split, source), changed=changed)
     if place is not None:
         found = replace(found, out=place, written=write_sheet(found.sheet, store, place, rows=rows))
     return replace(found, report=write_report(run, found)) if has_report else found
+
+
+def _costs(given: Mapping[str, float | str] | str | None) -> dict[str, float]:
+    """Raises UsageError for what is no cost."""
+    pairs = [one.rpartition("=")[::2] for one in given.split(";") if one.strip()] if isinstance(given, str) else given
+    found = {}
+    for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs or ():
+        cost = read_cost(str(value))
+        if cost is None or not name.strip():
+            raise UsageError(
+                f"{value!r} is not what fixing {name.strip()!r} costs.",
+                fix=f"give a number above 0 and up to {MOST_COST:,.0f}, as in cost='blurred picture=3'.",
+            )
+        found[name.strip()] = cost
+    return found
+
+
+def set_costs(store: TagStore, costs: Mapping[str, float], *, who: str) -> int:
+    """Record those that are new; returns how many."""
+    known = store.costs() if costs else {}
+    events = [TagEvent("", "", "cost", name, f"{cost:g}") for name, cost in costs.items() if known.get(name) != cost]
+    if events:
+        store.record(events, who)
+    return len(events)
 
 
 def _found(run: Run, split: str, source: Any) -> Found:
@@ -165,7 +195,7 @@ def _found(run: Run, split: str, source: Any) -> Found:
     except (UsageError, DataError) as error:
         note = f"the examples themselves were not examined: {error.what} {error.fix}"
     tags = [*sheet.tags, *tags_of_people(sheet, TagStore(run.path))]
-    return Found(sheet, shares_of_errors(sheet.errors, tags), note, data)
+    return Found(sheet, shares_of_errors(sheet.errors, tags, TagStore(run.path).costs()), note, data)
 
 
 # --- in the report ----------------------------------------------------------------------------------------------------
@@ -203,18 +233,32 @@ def sheet_as_csv(
     wrong = sheet.errors.count
     kept = {"errors": sheet.order[:wrong], "right": sheet.order[wrong:], "all": sheet.order}[rows]
     marks = Marks(sheet, store.current(sheet.split))
-    mine = marks.tags(store.tags())
-    columns = [*FIXED, *(tag.name for tag in mine), COMMENT, *(f"{AUTO}{tag.name}" for tag in sheet.tags)]
+    costs = store.costs()
+    mine, machine = (
+        _by_gain_per_cost(sheet, tags, costs) for tags in (marks.tags(store.tags()), list(sheet.tags))
+    )  # fmt: skip
+    head = {
+        tag.name: tag.name + (f" [cost {costs[tag.name]:g}]" if tag.name in costs else "") for tag in (*mine, *machine)
+    }
+    columns = [*FIXED, *(head[tag.name] for tag in mine), COMMENT, *(f"{AUTO}{head[tag.name]}" for tag in machine)]
     lines = []
     for number, position in enumerate(kept, start=1):
         row = sheet.table.row(int(position), named=True)
         lines.append(
             {name: row[name] for name in FIXED[1:]}
             | {"number": number, COMMENT: marks.comments.get(int(position), "")}
-            | {tag.name: _cell(tag, int(position)) for tag in mine}
-            | {f"{AUTO}{tag.name}": _cell(tag, int(position)) for tag in sheet.tags}
+            | {head[tag.name]: _cell(tag, int(position)) for tag in mine}
+            | {f"{AUTO}{head[tag.name]}": _cell(tag, int(position)) for tag in machine}
         )
     return csv_of(columns, lines, raw=raw), len(lines)
+
+
+def _by_gain_per_cost(sheet: Sheet, tags: Sequence[Tag], costs: Mapping[str, float]) -> list[Tag]:
+    """Those that are worth most for what they cost first; without any cost, as they are."""
+    if not costs:
+        return list(tags)
+    place = {one.name: number for number, one in enumerate(shares_of_errors(sheet.errors, tags, costs))}
+    return sorted(tags, key=lambda tag: place.get(tag.name, len(place)))
 
 
 def _cell(tag: Tag, position: int) -> int | None:
@@ -227,6 +271,7 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
     """Import tags, "label wrong" and comments from a CSV that `write_sheet` wrote and a person filled in.
 
     A column that is neither fixed nor automatic is a tag: 1, x or yes has it, 0 or no has not, blank was not reviewed.
+    `NAME [cost 3]` at the head of a column says what fixing the tag costs.
     Only changes are recorded. Returns how many cells changed. Raises DataError.
     """
     missing = DataError("there is no such file.", where=str(path), fix="write one with out=errors.csv.")
@@ -235,6 +280,11 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
         names, lines = from_csv(data, raw=path.name.endswith(RAW))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"it cannot be read: {error}.", where=str(path), fix="save it as CSV in UTF-8.") from None
+    heads = {name: WITH_COST.fullmatch(name.removeprefix(AUTO)) for name in names}
+    costs = {found["name"]: found["cost"] for found in heads.values() if found}
+    bare = {name: found["name"] for name, found in heads.items() if found and not name.startswith(AUTO)}
+    names = [bare.get(name, name) for name in names]
+    lines = [{bare.get(name, name): cell for name, cell in line.items()} for line in lines]
     marks = Marks(sheet, store.current(sheet.split))
     mine = {tag.name: tag for tag in marks.tags(store.tags())}
     tags = [name for name in names if name and name not in (*FIXED, COMMENT) and not name.startswith(AUTO)]
@@ -261,7 +311,7 @@ def read_sheet(sheet: Sheet, store: TagStore, path: Path, *, who: str = "command
             raise DataError(what, where=str(path), fix="shorten it.")
     if new or events:
         store.record([*new, *events], who)
-    return len(events)
+    return len(events) + set_costs(store, _costs(costs), who=who)
 
 
 def _mark(cell: str, where: str) -> str | None:
