@@ -123,6 +123,15 @@ def test_the_studio_is_measured(tmp_path, monkeypatch):
     assert len(studio.table(found)) == 2 + len(found)
 
 
+def test_the_first_advice_is_counted(tmp_path, monkeypatch):
+    counted = importlib.import_module("benchmarks.first_advice")
+    monkeypatch.setattr(counted, "ROWS", 300)
+    monkeypatch.setattr(counted, "TELLS", 1.0)
+    place = tmp_path / "counted.jsonl"
+    counted.count(1, "giveaway", "digits", place)
+    assert "| giveaway | that input | 1 | 1 | 1 |" in counted.table(place)
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",

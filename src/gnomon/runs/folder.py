@@ -133,8 +133,14 @@ class RunFolder:
         about = {"task": task, "name": run_name, "created": now.isoformat(timespec="seconds")}
         about |= {"kind": kind} if kind else {}
         path = next(path for path in tries if writer.commit_new_folder(path, files or {}, about))
-        writer.point(runs / LATEST, str(path.relative_to(runs)))
-        return cls(path, **about)
+        run = cls(path, **about)
+        run.make_latest()
+        return run
+
+    def make_latest(self) -> None:
+        """Point `latest` at this run."""
+        runs = self.path.parent.parent
+        writer.point(runs / LATEST, str(self.path.relative_to(runs)))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:

@@ -93,3 +93,26 @@ def test_an_answer_that_does_not_come_from_the_inputs_is_caught(session, columns
 
     findings = labels_and_inputs_matter(session.task, Blind, columns["train"], columns["dev"], seed=0)
     assert not findings[1].passed
+
+
+def checked(**settings):
+    opened = from_flat({"dropout": 0, "model": "dense", "hidden": (16,), **settings})
+    session = open_session(prepare("iris", opened), opened)
+    train, dev = (encode_whole(session.task, session.prepared.splits[name]) for name in ("train", "dev"))
+    found = sanity_checks(session.task, lambda: fresh_model(session.task, session.settings), train, dev, seed=0)
+    return {finding.name: finding for finding in found}
+
+
+def test_units_that_all_start_at_zero_are_called_by_their_name():
+    found = checked(init="zeros")["units differ at the start"]
+    assert not found.passed
+    assert found.text.startswith("symmetry: all units of ")
+    assert "units differ at the start" not in checked()
+
+
+def test_a_start_fifty_times_too_large_passes_nothing_at_the_level_of_a_guess():
+    found = checked(init={"name": "he", "scale": 50.0})
+    assert not found["loss at the start"].passed
+    few = found["memorises a small batch"]
+    reached = float(few.text.split("-> ")[1].split(" ")[0])
+    assert few.passed == (reached <= 0.05 * np.log(3))  # a guess among three classes, not a share of a huge start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gnomon.core.settings import Settings, fill, from_flat, full_key, refuse_idl
 from gnomon.figures.diary import draw_diary
 from gnomon.figures.encode import svg
 from gnomon.runs import writer
-from gnomon.runs.folder import FIGURES, Place, RunFolder, find
+from gnomon.runs.folder import FIGURES, LATEST, REPORT, Place, RunFolder, find
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy.improve_diary import Entry, Event, State, kept_summary, page, state_of
 from gnomon.strategy.wording import format_error
@@ -26,7 +27,7 @@ from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.workflow.fit import fit
-from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
+from gnomon.workflow.improve.loop import FIRST_SHARE, WRITING_SECONDS, Loop, TimeBudget
 from gnomon.workflow.improve.matched import Matched, opened_settings
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.made import with_ladder
@@ -34,7 +35,7 @@ from gnomon.workflow.notebook import diary_printer
 from gnomon.workflow.prepare import prepare, refuse_changes, source_of
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.follow import Silent
-from gnomon.workflow.road.open import given_keys, with_target
+from gnomon.workflow.road.open import given_keys, reopening, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.session import here_of, open_session
@@ -77,10 +78,11 @@ def improve(
 ) -> Improvement:
     """A first system on `source`, improved one knob at a time within `time`: 1800, "30m" (as without it), "1.5h".
 
-    `source`: what `gnomon.fit` takes, with `target` as there, or a run. Each round diagnoses the current system and
-    tries knobs of the link at fault. A change is proven if a paired test on dev supports it, corrected for the number
-    tried; one that is more likely better than not stays on trial, and at the end all on trial are tested together. The
-    result is a run with diary.jsonl and diary.md.
+    `source`: what `gnomon.fit` takes, with `target` as there, or a run; if the latest run is of this source, the
+    improvement starts from that, and `latest` never points at a result that is worse. Each round diagnoses the current
+    system and tries knobs of the link at fault. A change is proven if a paired test on dev supports it, corrected for
+    the number tried; one that is more likely better than not stays on trial, and at the end all on trial are tested
+    together. The result is a run with diary.jsonl and diary.md.
     `resume` continues one that was stopped or killed, with its remaining time. `test` opens the test split at the
     end, once. `preset` as in `fit`. Raises UsageError, DataError, BusyError, DivergedError, StoppedError.
     """
@@ -91,10 +93,12 @@ def improve(
     seconds = duration("time", time if time is not None else "30m")
     source, values = with_target(source, target, settings)
     with watched() as flag:
+        base = None if resume is not None else _base(source, values)
         if resume is not None:
             work = _resumed(resume, source, values, tell)
         else:
-            work = _begun(source, values, preset or {}, seconds, started, tell)
+            _require_time(base, values, seconds)
+            work = _begun(base or source, values, preset or {}, seconds, started, tell)
         flag.fix = f"continue with: gnomon improve --resume {shlex.quote(str(work.folder.path))}"
         flag.what = "stopped; every step so far is in the diary."
         with work.folder.lock():
@@ -102,6 +106,8 @@ def improve(
         if not work.state.is_final:
             _finish(work, flag, trial)
         run = load(work.folder.path)
+        if base is not None and _dev_error(run) > _dev_error(base):
+            base.folder.make_latest()  # what was there stays the one to work with
         if is_tested:
             _open_test(work, run)
         with run.folder.lock():
@@ -168,6 +174,40 @@ def _begun(
     counts = ", ".join(f"{len(part):,} {split.replace('_', '-')}" for split, part in prepared.splits.items())
     work.note("began", f"{prepared.source.origin}: {counts}; {seconds:g} s", limit=seconds, looks=looks)
     return work
+
+
+def _base(thing: Any, values: Mapping[str, Any]) -> Run | None:
+    """The run to start from: the one given, or the latest if it is of the same data."""
+    if isinstance(thing, Run):
+        return thing
+    if _is_run(thing):
+        return load(thing)
+    runs = Path(from_flat(values).runs_folder)
+    place = reopening(thing) if isinstance(thing, str | Path) else None
+    if place is None or not os.path.lexists(runs / LATEST):
+        return None
+    folder = find(LATEST, runs)
+    if folder.is_craft or not (folder.path / REPORT).is_file() or folder.load_data()["reopen"] != place:
+        return None
+    return load(folder.path)
+
+
+def _require_time(base: Run | None, values: Mapping[str, Any], seconds: float) -> None:
+    """Raises UsageError if the time is too short to train the run to start from once and try one change."""
+    if base is None or values:  # other settings may take another time
+        return
+    needed = base.folder.load_outcome().get("training_seconds", 0.0) / FIRST_SHARE
+    if needed > seconds:
+        raise UsageError(
+            f"{seconds:g} s are too short to try one change: a training of this run takes "
+            f"{FIRST_SHARE * needed:.0f} s, and each change takes at least one.",
+            where=str(base.path),
+            fix=f"give time={math.ceil(4 * needed / 60)}m or more.",
+        )
+
+
+def _dev_error(run: Run) -> float:
+    return next((rung.error for rung in run.diagnosis.rungs if rung.name == "dev"), math.inf)
 
 
 def _is_run(thing: Any) -> bool:

@@ -28,7 +28,7 @@ def open_data(thing: Any, settings: Settings) -> Opened:
     """`thing`, and the target data of `settings`, opened. Raises UsageError, DataError or ArtefactError."""
     runs, target = settings.runs_folder, settings.data.target_data
     source = open_source(thing, runs)
-    return Opened(settings, source, None if target is None else _open_target(target, runs), _reopen(thing))
+    return Opened(settings, source, None if target is None else _open_target(target, runs), reopening(thing))
 
 
 def settings_for(
@@ -94,7 +94,7 @@ def _open_target(path: str, runs_folder: str) -> Source:
         raise UsageError(f"data.target_data: {error.what}", where=error.where, fix=error.fix) from None
 
 
-def _reopen(thing: Any) -> str | None:
+def reopening(thing: Any) -> str | None:
     if not isinstance(thing, str | os.PathLike):
         return None
     text = os.fsdecode(thing)

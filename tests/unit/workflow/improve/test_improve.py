@@ -16,8 +16,9 @@ import pytest
 import gnomon
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import flat
+from gnomon.runs.folder import find
 from gnomon.strategy.improve_diary import Entry, state_of
-from gnomon.workflow.improve.improve import improve
+from gnomon.workflow.improve.improve import _base, improve
 from gnomon.workflow.run import load
 
 LIMIT = 40.0  # seconds; on a machine of its own every knob is tried in less
@@ -185,3 +186,26 @@ def test_the_report_tells_the_story(improved):
     page = found.run.report.read_text()
     assert "How it was improved" in page
     assert "model logistic → dense" in page or "model logistic -" in page
+
+
+def test_the_latest_run_of_the_same_data_is_where_it_starts(circles, tmp_path):
+    settings = {"model": "logistic", "epochs": 2, "runs_folder": str(tmp_path)}
+    first = gnomon.fit(str(circles), **settings)
+    assert _base(str(circles), {"runs_folder": str(tmp_path)}).path == first.path
+    assert _base("iris", {"runs_folder": str(tmp_path)}) is None
+
+
+def test_a_time_too_short_for_one_change_is_said_before_anything_is_made(circles, tmp_path):
+    first = gnomon.fit(str(circles), model="logistic", epochs=2, runs_folder=str(tmp_path))
+    with first.folder.lock():
+        first.folder.save_outcome({**first.folder.load_outcome(), "training_seconds": 100.0})
+    with pytest.raises(UsageError, match="too short to try one change: a training of this run takes 100 s"):
+        improve(first, time=120)
+    assert {path.name for path in first.path.parent.iterdir()} == {first.path.name}
+
+
+def test_the_latest_run_can_be_put_back(circles, tmp_path):
+    runs = [gnomon.fit(str(circles), model="logistic", epochs=1, runs_folder=str(tmp_path)) for _ in range(2)]
+    assert find("latest", tmp_path).path == runs[1].path
+    runs[0].folder.make_latest()
+    assert find("latest", tmp_path).path == runs[0].path
