@@ -1,4 +1,4 @@
-"""Refresh first-screens.md: what `gnomon fit` says after the epochs on ten real sets. `python docs/make_screens.py [NAME]`.
+"""Refresh first-screens.md: what `gnomon fit` says after the epochs. `python docs/make_screens.py [NAME]`.
 
 Half of the sets are bundled; the others are in GNOMON_DATA. What is there already is kept unless its name is given.
 """

@@ -23,7 +23,8 @@ TOO_GOOD = 0.5  # of the human level: a held-out error clearly below this is har
 FLAWLESS = 0.01  # without a human level: no errors at all, although this error rate would show some
 LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
 FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything
-TIMES_LONGER = 1.2  # than it should take, for a training that goes on
+STARTING = 20.0  # seconds, to read the data again and to judge at the end
+TIMES_LONGER = 1.5  # than it should take, for a training that goes on
 
 
 def advise(
@@ -334,11 +335,9 @@ def _look_at_the_labels(known: Known) -> Advice:
 
 
 def _go_on(known: Known) -> Advice:
-    course, here = known.course, known.here
-    limit = here.settings.get("stop.max_time") if here is not None else None
-    needed = ""
-    if course is not None and limit:
-        seconds = TIMES_LONGER * float(limit) * course.epochs / max(course.done, 0.01)
+    course, needed = known.course, ""
+    if course is not None and course.seconds and course.done:
+        seconds = STARTING + TIMES_LONGER * course.seconds * (course.epochs - course.done) / course.done
         needed = f"max_time={math.ceil(seconds / 60)}m" if seconds > 90 else f"max_time={math.ceil(seconds)}"
     return Advice(
         "continue this run, with more time", "it continues where it stopped", "fit-train", ("stop.max_time",),
@@ -370,7 +369,7 @@ def _measure_people(bound: Gap, unit: str, known: Known) -> Advice:
 
 def _look_at_the_errors(known: Known, rungs: Sequence[Rung]) -> Advice:
     dev = next((rung for rung in rungs if rung.name == "dev"), None)
-    least = "no gap is to blame; look for kinds of error instead"
+    least = "it costs nothing, and shows which kinds of error there are"
     action = "look at the wrong dev examples"
     if dev is not None and known.floor is not None and 0 < dev.error <= 1:
         action = f"look at the wrong dev examples (about {max(round(dev.error * dev.examples), 1):,})"

@@ -20,11 +20,12 @@ class Course:
     done: float  # passes over train that were made, a last part of one included
     dev_errors: tuple[float, ...]  # after each epoch
     is_cut: bool = False  # by max_time
+    seconds: float = 0.0  # of training
 
     @staticmethod
-    def of(history: Sequence[Mapping[str, Any]], epochs: int, done: float, *, is_cut: bool) -> Course:
+    def of(history: Sequence[Mapping[str, Any]], epochs: int, done: float, *, is_cut: bool, seconds: float) -> Course:
         """From a run's rows, one an epoch."""
-        return Course(epochs, done, tuple(float(row["dev_error"]) for row in history), is_cut)
+        return Course(epochs, done, tuple(float(row["dev_error"]) for row in history), is_cut, seconds)
 
     @property
     def best(self) -> int:

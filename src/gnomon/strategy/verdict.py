@@ -106,7 +106,7 @@ def _unfinished(
     course = known.course
     if course is None or not course.is_unfinished:
         return None
-    text = f"It was stopped after {course.done:.1f} of {course.epochs:,} epochs: there is nothing to diagnose yet."
+    text = f"It was stopped after {course.done:.1g} of {course.epochs:,} epochs: there is nothing to diagnose yet."
     return replace(found, gap=None, contenders=(), text=text, is_low=False, cause="unfinished")
 
 

@@ -54,7 +54,7 @@ LITTLE = replace(MOVED, sizes=(0.5, 0.5, 0.5), without=0.27, cost=0.01, cost_low
 
 CASES = {  # train, dev, floor, options -> cause, begin of the first action
     "a training that had no time": (0.9, 0.9, floor(0.9), {"course": Course(20, 0.2, (0.9,), is_cut=True)},
-                                    "unfinished", "go on with this run"),
+                                    "unfinished", "continue this run"),
     "an input that tells": (0.03, 0.03, floor(0.03, giveaway=GIVEN_AWAY), {}, "giveaway", "leave out outcome"),
     "dev is other data": (0.05, 0.28, floor(0.28, shift=MOVED), {}, "shift", "look at wrong dev examples beside"),
     "a shift that does no harm": (0.20, 0.20, floor(0.2, shift=LITTLE), {}, "", "look at the wrong dev examples"),

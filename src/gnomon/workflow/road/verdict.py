@@ -62,7 +62,7 @@ def diagnosis_of(
         seed=run.settings.seed,
     )
     missed = missed_classes(evaluations["dev"]) if run.task.judge.num_classes and "dev" in evaluations else ""
-    if missed:
+    if missed and found.verdict.cause != "unfinished":
         found = replace(found, notes=(missed, *found.notes))
     found = apply_diary(found, run.folder.load_diary())
     found = apply_probes(found, run.folder.load_probes())
@@ -81,7 +81,9 @@ def _course(run: Run, outcome: Outcome) -> Course:
     settings, num_train = run.settings, run.folder.load_data()["splits"]["train"]
     steps_an_epoch = max(1, math.ceil(num_train / (settings.optimiser.batch_size or num_train)))
     is_cut = outcome["ended_because"] == "max_time"
-    return Course.of(run.history, settings.stop.epochs or 1, outcome["steps"] / steps_an_epoch, is_cut=is_cut)
+    seconds = outcome.get("training_seconds", 0.0)
+    done = outcome["steps"] / steps_an_epoch
+    return Course.of(run.history, settings.stop.epochs or 1, done, is_cut=is_cut, seconds=seconds)
 
 
 def commands_of(run: Run) -> Commands:
