@@ -163,13 +163,13 @@ def _opening_lines(ready: Ready) -> list[str]:
 
 def print_result(run: Run, *, was_finished: bool) -> None:
     """The last block: ladder, advice, where everything is."""
+    verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")  # read first: it may be damaged
     if was_finished:
         sys.stdout.write("  finished   this run was already finished: there was nothing left to do\n")
     is_latest = (Path("runs") / "latest").resolve() == run.path.resolve()  # an older run may have been resumed
     print_diagnosis(run.diagnosis, report=run.report, latest=run.path if is_latest else None)
     here = "latest" if is_latest else shlex.quote(str(run.path))
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")
     more = "   ".join(f"gnomon {verb} {printable(here)}" for verb in verbs)
     console.print(f"  more    {more}   gnomon studio", markup=False)
 
