@@ -66,6 +66,11 @@ def guess(targets: np.ndarray, num_classes: int | None) -> float | int:
     return int(np.bincount(targets, minlength=num_classes).argmax())
 
 
+def _has_one_class(targets: np.ndarray, num_classes: int | None) -> bool:
+    """Whether all examples are of one class, as groups on one side of a split may be: no line separates that."""
+    return num_classes is not None and len(np.unique(targets)) < 2
+
+
 def linear_model(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: int | None) -> Answers | None:
     """Logistic or ridge regression on all columns, categories as indicators."""
     from sklearn.exceptions import ConvergenceWarning
@@ -78,6 +83,8 @@ def linear_model(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: i
         return None
     rows = sampled(len(train), min(most, MOST_ROWS), np.random.default_rng(0))
     values, wanted = _wide(train.take(rows), levels), targets[rows]
+    if _has_one_class(wanted, num_classes):
+        return None
     model: Any = Ridge() if num_classes is None else LogisticRegression(max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred steps are a reference, whatever is left
@@ -112,7 +119,7 @@ def boosted_trees(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: 
     rows = sampled(len(train), MOST_ROWS, np.random.default_rng(0))
     width = max(train.numbers.shape[1] + train.codes.shape[1], 1)
     trees = min(MOST_TREES, int(TREE_WORK * 40 / (each * (len(rows) + 2_000) * max(width / 16, 1))))
-    if trees < FEWEST_TREES:
+    if trees < FEWEST_TREES or _has_one_class(targets[rows], num_classes):
         return None
     kind: Any = HistGradientBoostingRegressor if num_classes is None else HistGradientBoostingClassifier
     least = int(np.clip(len(rows) // 40, 5, 20))

@@ -59,6 +59,14 @@ def test_the_linear_model_is_logistic_regression():
     assert (linear_model(train, targets, dev, 3).values == peer).all()
 
 
+@pytest.mark.parametrize("model", [linear_model, boosted_trees, nearest_neighbours, random_forest])
+def test_training_examples_of_one_class_alone_have_that_class_for_an_answer_or_none(model):
+    train, targets, dev, _ = iris()
+    found = model(train, np.full_like(targets, 2), dev, 3)
+    answers = found[0] if isinstance(found, tuple) else found
+    assert answers is None or set(answers.values.tolist()) == {2}
+
+
 def test_the_linear_model_sees_categories():
     rng = np.random.default_rng(0)
     codes = rng.integers(1, 5, size=(400, 1))
