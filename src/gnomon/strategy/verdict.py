@@ -325,7 +325,10 @@ def _no_better(floor: Floor | None, rungs: Sequence[Rung], unit: str) -> str:
     dev = _rung("dev", rungs)
     if floor is None or dev is None or floor.best is floor.guess:
         return ""
-    return f", though no cheap reference does better ({floor.best.name} {format_error(floor.best.error, unit)})"
+    best = f"{floor.best.name} {format_error(floor.best.error, unit)} on dev"
+    if floor.best.ahead > 0:  # as measured; for certain, the verdict would begin with it
+        return f"; a cheap reference may do better ({best})"
+    return f", though no cheap reference does better ({best})"
 
 
 def _settling(gap: Gap, rungs: Sequence[Rung]) -> str:

@@ -141,7 +141,7 @@ def test_a_negative_gap_is_not_explained(samples, drawn):
     changed = dataclasses.replace(diagnosis, gaps=(diagnosis.gaps[0], below), verdict=Verdict(None, (), 0.9, "None."))
     parsed = Page(page.write(samples.record(diagnosis=changed), drawn))
     assert [row[-1] for row in parsed.rows if row[0].startswith("no variance")] == ["not statistically clear"]
-    assert "90 % certain that no gap is large enough to matter" in parsed.text()
+    assert "In 90 % of the resamplings of these examples no gap is large enough to matter" in parsed.text()
 
 
 def test_a_sealed_test_split_says_so_and_an_opened_one_counts_openings(samples, drawn):

@@ -11,6 +11,7 @@ import pytest
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.intervals import newcombe, wilson
+from gnomon.strategy.floor import Floor, Reference
 from gnomon.strategy.ladder import diagnose, diagnose_rates
 
 
@@ -394,3 +395,19 @@ def test_the_same_seed_gives_the_same_diagnosis():
 def test_plain_rates_are_checked(errors):
     with pytest.raises(UsageError, match="not an error with a number of examples"):
         diagnose_rates(errors)
+
+
+# --- the floor ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(2 / 30, "; a cheap reference may do better (linear model 6.7 % on dev)"),
+     (6 / 30, ", though no cheap reference does better (linear model 20.0 % on dev)")],
+)  # fmt: skip
+def test_a_reference_with_fewer_errors_on_dev_is_never_said_to_do_no_better(error, says):
+    # the system errs on 4 of 30; neither difference is significant on 30 examples
+    def reference(name, errs):
+        return Reference(name, errs, 0.0, 1.0, 4 / 30 - errs, -0.2, 0.2, 0.5)
+
+    floor = Floor(reference("always 'a'", 0.6), (reference("linear model", error),), 1.0)
+    found = ladder(split("train", 14, 90), split("dev", 4, 30), floor=floor)
+    assert says in found.verdict.text
