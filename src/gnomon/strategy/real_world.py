@@ -182,9 +182,9 @@ def _with_rung(diagnosis: Diagnosis, evaluation: Evaluation, seed: int) -> Diagn
         return found
     shown, name = format_gap(gap.size, unit), split_name(below.name)
     advice = Advice(
-        f"make {'dev and test' if name == 'test' else 'dev'} from what it meets in use, or change the metric",
+        f"make {'dev and test' if name == 'test' else 'dev'} from data met in use, or change the metric",
         f"in use it errs on {format_error(error.value, unit)}, on {name} on {format_error(below.error, unit)}: "
-        f"{name} does not stand for use",
+        f"{name} does not represent real use",
         LINK,
     )
     found = replace(found, advice=(advice, *found.advice)[:MOST_ADVICE])
@@ -193,7 +193,7 @@ def _with_rung(diagnosis: Diagnosis, evaluation: Evaluation, seed: int) -> Diagn
         return found
     text = (
         f"Mismatch with use is the largest gap ({shown}): it does worse in use than on {name}, so {name} does not "
-        "stand for what it is used on."
+        "represent real use."
     )
     return replace(found, verdict=Verdict(GAP, (GAP,), _certainty(size, max(largest, floor)), text))
 

@@ -44,8 +44,8 @@ def test_a_large_gap_leads_the_verdict_and_the_advice():
     found = with_real_world(GOOD, real(90, 600))
     assert found.verdict.gap == "mismatch with use"
     assert found.verdict.certainty > 0.95
-    assert "does not stand for what it is used on" in found.verdict.text
-    assert found.advice[0].action == "make dev and test from what it meets in use, or change the metric"
+    assert "does not represent real use" in found.verdict.text
+    assert found.advice[0].action == "make dev and test from data met in use, or change the metric"
     shown = str(found)
     assert "real-world" in shown
     assert "(600 answers from use)" in shown
