@@ -108,3 +108,24 @@ def test_a_finished_run_is_returned_as_it_is(run):
 def test_a_resumed_run_takes_no_other_setting(run):
     with pytest.raises(UsageError, match="epochs cannot be changed"):
         gnomon.fit(resume=run.path, max_time=60, epochs=7)
+
+
+def test_peek_and_fit_say_the_same_of_the_columns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame = rows(80).with_columns(name=pl.Series([f"someone else {i}" for i in range(80)]))
+    frame.write_csv("people.csv")
+    shown = []
+    for words in (["peek", "people.csv", "target=class"], ["fit", "people.csv", "target=class", "epochs=1"]):
+        assert main(words) == 0
+        shown.append(capsys.readouterr().out.splitlines())
+    for begin in ("  columns ", "             dropped", "  notes "):
+        mine, theirs = ([line for line in lines if line.startswith(begin)] for lines in shown)
+        assert mine == theirs
+    assert "  columns    2 numbers (x, y) · 1 category (kind)" in shown[0]
+    assert any("name" in line and "dropped" in line.lower() for line in shown[0])
+
+
+def test_mistakes_show_the_columns_that_the_model_saw(tmp_path):
+    frame = rows(200).with_columns(name=pl.Series([f"someone else {i}" for i in range(200)]))
+    run = gnomon.fit(frame, target="class", epochs=1, runs_folder=str(tmp_path))
+    assert "someone else" not in run.report.read_text(encoding="utf-8")

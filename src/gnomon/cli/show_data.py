@@ -33,6 +33,8 @@ def print_peek(peek: Peek) -> None:
     splits = [name for name in SPLITS if name in prepared.splits]
     counts = " · ".join(f"{len(prepared.splits[name]):,} {name.replace('_', '-')}" for name in splits)
     console.print(f"  split      {counts}", markup=False)
+    if peek.columns:
+        console.print(f"  columns    {printable(peek.columns)}", markup=False)
     for i, note in enumerate(prepared.notes):
         console.print(f"  {'notes' if i == 0 else '':<10} {printable(note)}", markup=False)
     for bad in prepared.bad:

@@ -142,6 +142,9 @@ def _opening_lines(ready: Ready) -> list[str]:
     if "test" in prepared.splits:
         counts += " (sealed)"
     lines.append(f"  split      {counts}")
+    columns = ready.task.encoder.input_kinds()
+    if columns:
+        lines.append(f"  columns    {printable(columns)}")
     shown = [printable(note) for note in prepared.notes[:NOTES_SHOWN]]
     if len(prepared.notes) > NOTES_SHOWN:
         shown.append(f"{len(prepared.notes) - NOTES_SHOWN} more notes are in the report")

@@ -134,6 +134,10 @@ class Encoder(abc.ABC):
         """Sentences a person should see about what was fitted: what is imputed, resized, left out."""
         return ()
 
+    def input_kinds(self) -> str:
+        """The inputs by kind, as the first screen shows them: "12 numbers · 2 categories (city, plan)"."""
+        return ""
+
     @abc.abstractmethod
     def encode(self, examples: Examples) -> Columns:
         """Inputs of a chunk as columns of tensors, vectorised, deterministic."""

@@ -142,6 +142,17 @@ class TableEncoder(Encoder):
         }
         return tuple(f"{sentence}: {first_names(names, 8)}" for sentence, names in sentences.items() if names)
 
+    def input_kinds(self) -> str:
+        """How many columns of each kind the model reads, and which; of many, the first."""
+        words = {"number": "number", "boolean": "yes-or-no", "category": "category", "date": "date"}
+        found = []
+        for kind, word in words.items():
+            names = [feature.name for feature in self.features if feature.kind == kind]
+            if names:
+                many = {"category": "categories", "boolean": "yes-or-no"}.get(kind, f"{word}s")
+                found.append(f"{len(names):,} {word if len(names) == 1 else many} ({first_names(names, 4)})")
+        return " · ".join(found)
+
     def encode(self, examples: Examples) -> Columns:
         """numbers (N, D) float32 and, if there are categories, their codes (N, C) int64."""
         rows = cast(TableExamples, examples)

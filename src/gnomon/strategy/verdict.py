@@ -356,7 +356,8 @@ def _low_text(rungs: Sequence[Rung], unit: str) -> str:
     highest, above = _top(rungs)
     low, name = "Low bias and low variance", split_name(highest.name)
     if above <= 0:
-        return f"{low}: no error is above the human level. "
+        least = "no error is above the human level" if _human_known(rungs) else "not one example is wrong"
+        return f"{low}: {least}. "
     if not _human_known(rungs):
         return f"{low}: the {name} error is only {format_error(highest.error, unit)}. "
     return f"{low}: the {name} error is {format_gap(above, unit)} above the human level. "

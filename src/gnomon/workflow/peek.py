@@ -13,6 +13,7 @@ from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.card import class_counts
+from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.words import DataWords, spelled_out
@@ -28,6 +29,7 @@ class Peek:
     prepared: Prepared
     counts: dict[str, dict[str, int]]  # {class (or "examples"): {split: count}}
     picture: Path  # RUNS/peek/NAME.png
+    columns: str = ""  # the inputs by kind, as `fit` shows them
 
 
 @spelled_out(DataWords)
@@ -38,15 +40,15 @@ def peek(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Peek
     """
     source, values = with_target(source, target, settings)
     opened, _ = settings_for(values, verb="peek", acting=ACTING)
-    prepared = prepare(source, opened)
+    fitted = fit_facts(prepare(source, opened), opened)
+    prepared, task = fitted.prepared, fitted.task  # with the notes on columns that `fit` has
     train = prepared.splits["train"]
-    task = prepared.task.from_train(train, opened)
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
     examples = [train[int(position)] for position in chosen]
     views = [(str(example.target), task.view(example)) for example in examples]
     picture = Path(opened.runs_folder) / "peek" / f"{prepared.source.name}.png"
     write_bytes(picture, png(draw_contact_sheet(views)))
-    return Peek(prepared, counts(prepared), picture)
+    return Peek(prepared, counts(prepared), picture, task.encoder.input_kinds())
 
 
 def counts(prepared: Prepared) -> dict[str, dict[str, int]]:

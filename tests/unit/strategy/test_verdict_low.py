@@ -26,6 +26,7 @@ def test_low_is_at_most_one_point_above_people_on_every_rung(errors, is_low):
     ("errors", "words"),
     [
         ({"train": (0.0, 1000), "dev": (0.008, 1000)}, "the dev error is only 0.8 %"),
+        ({"train": (0.0, 1000), "dev": (0.0, 1000)}, "not one example is wrong"),
         ({"human": 0.004, "train": (0.004, 1000), "dev": (0.008, 1000)}, "the dev error is 0.4 points above the human"),
         ({"human": 0.05, "train": (0.04, 1000), "dev": (0.04, 1000)}, "no error is above the human level"),
     ],
