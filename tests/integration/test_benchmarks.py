@@ -20,9 +20,9 @@ from scipy.stats import ttest_rel
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = [
-    "gnomon", "gnomon, your module", "gnomon, allocator=system", "Lightning", "Keras, torch", "Keras, JAX", "skorch",
-    "scikit-learn", "tutorial PyTorch loop", "by hand, 1 thread", "by hand, 2 threads", "by hand, 1 thread, keep",
-    "by hand, 2 threads, keep",
+    "gnomon", "gnomon, 2 threads", "gnomon, your module", "gnomon, allocator=system", "Lightning", "Keras, torch",
+    "Keras, JAX", "skorch", "scikit-learn", "tutorial PyTorch loop", "by hand, 1 thread", "by hand, 2 threads",
+    "by hand, 1 thread, keep", "by hand, 2 threads, keep",
 ]  # fmt: skip
 
 
