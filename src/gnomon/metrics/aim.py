@@ -64,7 +64,7 @@ def aim_of(
     if metric not in ("error", "f1", "balanced_accuracy") and not is_recall:
         raise UsageError(f"unknown metric {metric!r}.", fix=f"use {METRICS}.")
     if costs and metric != "error":
-        raise UsageError(f"metric={metric} and costs are two aims.", fix="give one of them.")
+        raise UsageError(f"metric={metric} and costs are two different goals.", fix="give one of them.")
     if positive is not None and positive not in class_names:
         raise UsageError(f"positive={positive} is not a class.", fix=f"give one of {', '.join(class_names[:10])}.")
     if positive is None and is_recall and len(class_names) > 2:

@@ -147,7 +147,7 @@ class DenseSettings(OwnSettings):
     normalisation: _fields.Normalised | None = _fields.normalisation()
     bins: bool | None = setting(
         None,
-        "each number also as its place in the eight bins between its column's quantiles (tables)",
+        "each number also as its position in eight quantile bins of its column (tables)",
         Knob(("fit-train",), needs=COLUMNS),
     )
 

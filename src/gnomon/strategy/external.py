@@ -109,7 +109,7 @@ def read_table(path: Path) -> pl.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             num_rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
             if num_rows > MOST_ROWS:
-                raise DataError(f"it would unfold to {num_rows:,} rows.", where=str(path), fix="give fewer rows.")
+                raise DataError(f"it would unpack to {num_rows:,} rows.", where=str(path), fix="give fewer rows.")
             return pl.read_parquet(path, glob=False)  # * and [ in a name would lead to other files
         with path.open("rb") as file:
             if b"\0" in file.read(4096):

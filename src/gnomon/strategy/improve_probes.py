@@ -15,8 +15,8 @@ from gnomon.strategy.paired import holm
 from gnomon.strategy.wording import format_error, format_gap
 
 LOOK = Advice(
-    "look at the wrong dev examples", "nothing that was probed gains anything; kinds of error may show", "real-world",
-    basis="measured",
+    "look at the wrong dev examples", "no probed change gains anything; kinds of error may show what to do",
+    "real-world", basis="measured",
 )  # fmt: skip
 HIGH_TRAIN = 0.5  # of the dev error: from there on, the train error counts as high
 

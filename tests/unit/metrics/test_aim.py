@@ -114,7 +114,7 @@ def test_the_positive_class_is_the_rarer_of_two_unless_named():
     [
         (("F2", None, ()), r"unknown metric 'F2'. Fix: use error, f1"),
         (("f1", "maybe", ()), r"positive=maybe is not a class"),
-        (("f1", None, ("yes:2",)), r"metric=f1 and costs are two aims"),
+        (("f1", None, ("yes:2",)), r"metric=f1 and costs are two different goals"),
         ((None, None, ("yes",)), r"'yes' is not a class and the cost"),
         ((None, None, ("yes:-1",)), r"costs=no:10"),
         (("recall@precision>=1.5", None, ()), r"unknown metric"),

@@ -101,7 +101,7 @@ def test_dates_are_texts_and_those_beyond_all_calendars_are_refused_by_their_row
 def test_a_parquet_file_that_unfolds_to_millions_of_rows_is_refused(tmp_path, monkeypatch):
     frame().write_parquet(tmp_path / "p.parquet")
     monkeypatch.setattr(external, "MOST_ROWS", 3)
-    with pytest.raises(DataError, match="would unfold to 4 rows"):
+    with pytest.raises(DataError, match="would unpack to 4 rows"):
         read_table(tmp_path / "p.parquet")
 
 

@@ -483,7 +483,7 @@ class GoalSettings(Group):
 
     metric: str | None = setting(
         None,
-        "what a classifier is to be good at: error, f1, balanced_accuracy, recall@precision>=0.9; thresholds are "
+        "the metric a classifier is judged by: error, f1, balanced_accuracy, recall@precision>=0.9; thresholds are "
         "chosen on dev",
         Knob(needs=CLASSES),
     )

@@ -101,7 +101,8 @@ def read_idx_pictures(tree: Tree, whites: Whites) -> Reading:
     parts = [as_bytes(read_idx_file(tree, found[stem]), display_name(found[stem]), whites) for stem in order]
     if len({part.pixels.shape[1:] for part in parts}) > 1:
         sizes = " and ".join(f"{part.pixels.shape[1]}x{part.pixels.shape[2]}" for part in parts)
-        raise DataError(f"the pictures are of different sizes: {sizes}.", where=tree.origin, fix="predict them apart.")
+        what = f"the pictures are of different sizes: {sizes}."
+        raise DataError(what, where=tree.origin, fix="predict them separately.")
     splits = [_split_of(stem) if len(order) > 1 else "all" for stem in order]
     ids = [numbered(len(part.pixels), split) for part, split in zip(parts, splits, strict=True)]
     pixels = np.concatenate([part.pixels for part in parts]) if len(parts) > 1 else parts[0].pixels

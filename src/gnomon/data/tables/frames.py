@@ -104,7 +104,7 @@ def _check_seconds(name: str, seconds: np.ndarray, origin: str) -> None:
     """Raise DataError for seconds that polars, which counts milliseconds, would turn into another time."""
     found = np.flatnonzero(np.abs(seconds.astype(np.float64)) > MOST_SECONDS)
     if len(found):
-        what = f"column {quoted(name)} holds {seconds[found[0]]:.0f} seconds, a time beyond all calendars."
+        what = f"column {quoted(name)} holds {seconds[found[0]]:.0f} seconds, which is not a valid time."
         raise DataError(what, where=origin, fix="correct or remove such cells.")
 
 

@@ -171,7 +171,7 @@ def _costs(given: Mapping[str, float | str] | str | None) -> dict[str, float]:
         cost = read_cost(str(value))
         if cost is None or not name.strip():
             raise UsageError(
-                f"{value!r} is not what fixing {name.strip()!r} costs.",
+                f"{value!r} is not a cost of fixing {name.strip()!r}.",
                 fix=f"give a number above 0 and up to {MOST_COST:,.0f}, as in cost='blurred picture=3'.",
             )
         found[name.strip()] = cost
