@@ -223,7 +223,7 @@ def two_tasks():
     return ["settings", "a", "b"]
 
 
-@case("usage", "there is no task named 'regression'", "tabular_regression", fix=lambda: ["settings"])
+@case("usage", "there is no task or craft named 'regression'", "tabular_regression", fix=lambda: ["settings"])
 def settings_of_an_unknown_task():
     return ["settings", "regression"]
 
