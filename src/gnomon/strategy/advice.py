@@ -23,6 +23,7 @@ TOO_GOOD = 0.5  # of the human level: a held-out error clearly below this is har
 FLAWLESS = 0.01  # without a human level: no errors at all, although this error rate would show some
 LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
 FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything
+MORE_OF_ALL = "get more data"
 STARTING = 20.0  # seconds, to read the data again and to judge at the end
 TIMES_LONGER = 1.5  # than it should take, for a training that goes on
 
@@ -39,6 +40,8 @@ def advise(
     if verdict.cause not in ("unfinished", "giveaway", "shift"):
         advice += _by_gaps(verdict, gaps, rungs, unit, known)
     unique: dict[Any, Advice] = {}
+    if any(one.action.startswith(MORE_OF_ALL) for one in advice):  # which says it of train and dev
+        advice = [one for one in advice if not one.action.startswith("get more ") or MORE_OF_ALL in one.action]
     for one in advice:
         unique.setdefault(one.settings or one.action, one)
     return tuple(unique.values())[:MOST]
@@ -186,7 +189,7 @@ def _more_data_of_all(num_dev: int, known: Known) -> Advice:
     if num_dev >= FEW_EXAMPLES:
         return _more_data(f"there are {known.num_train:,} training examples", known)
     why = "so few examples are too few both to train on and to measure with"
-    action = f"get more data (now {known.num_train:,} training and {num_dev:,} dev examples)"
+    action = f"{MORE_OF_ALL} (now {known.num_train:,} training and {num_dev:,} dev examples)"
     return Advice(action, why, "fit-dev", command=_verb("probe", known, "time=2m"))
 
 
@@ -363,7 +366,7 @@ def _measure_people(bound: Gap, unit: str, known: Known) -> Advice:
         f"without it, nobody knows how much of the {format_gap(bound.size, unit)} of train error is avoidable",
         "fit-train",
         ("goal.human",),
-        command=_verb("diagnose", known, "human=0.01"),
+        command=_verb("diagnose", known, f"human={bound.size / 2:.2g}"),  # for example
     )
 
 

@@ -169,7 +169,7 @@ def _are_harmless(evaluation: Evaluation, copies: np.ndarray, repeats: float) ->
     if copies.all() or copies.mean() > max(repeats + MORE_OFTEN + SURELY * error, FEW_COPIES):
         return False
     with_them, without = (_error_without(evaluation, leave_out) for leave_out in (np.zeros_like(copies), copies))
-    return without - with_them < FLATTERS * without
+    return without - with_them <= FLATTERS * without
 
 
 def _error_without(evaluation: Evaluation, leave_out: np.ndarray) -> float:

@@ -308,14 +308,18 @@ def _no_clear_gap(
         parts.append(f"No gap is statistically clear; {largest.name} could be {most}{_settling(largest, rungs)}")
     elif measured:
         parts.append(f"No gap exceeds {format_gap(measured[0].floor, unit)}, which would be small")
-    if bound is not None:
+    beside = _no_better(floor, rungs, unit)
+    if bound is not None and beside and bound.size <= bound.floor:
+        parts.append(beside)  # hardly any train error: what is left of bias does not matter
+    elif bound is not None:
         why = "the train error is below the human level" if _human_known(rungs) else "the human level is unknown"
         most = (
             f"it could be up to {format_gap(bound.size, unit)}"
             if bound.size > 0
             else f"the train error is 0, so it is at most {format_gap(bound.high, unit)}"
         )
-        parts.append(f"avoidable bias is not measured ({why}): {most}{_no_better(floor, rungs, unit)}")
+        also = "" if not beside else f", though {beside}" if beside.startswith("no ") else f"; {beside}"
+        parts.append(f"avoidable bias is not measured ({why}): {most}{also}")
     text = f"{_title('; '.join(parts))}."
     return Verdict(None, (), certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
 
@@ -327,8 +331,8 @@ def _no_better(floor: Floor | None, rungs: Sequence[Rung], unit: str) -> str:
         return ""
     best = f"{floor.best.name} {format_error(floor.best.error, unit)} on dev"
     if floor.best.ahead > 0:  # as measured; for certain, the verdict would begin with it
-        return f"; a cheap reference may do better ({best})"
-    return f", though no cheap reference does better ({best})"
+        return f"a cheap reference may do better ({best})"
+    return f"no cheap reference does better ({best})"
 
 
 def _settling(gap: Gap, rungs: Sequence[Rung]) -> str:

@@ -132,6 +132,11 @@ def test_repeats_that_train_has_as_many_of_are_no_copies_and_the_raw_figure_stan
     assert not any("cop" in text for text in (found.verdict.text, *found.notes, *(one.action for one in found.advice)))
 
 
+def test_a_few_copies_that_change_nothing_are_no_matter_even_without_any_error():
+    found = judged(0.0, 0.0, leaked={"dev": ["dev 1", "dev 2"]}, repeats=0.0)
+    assert found.verdict.cause == ""
+
+
 def test_copies_beyond_what_repeats_inside_train_come_first_with_both_figures():
     copies = {"dev": [f"dev {i}" for i in range(1000, 2000)]}  # half of dev, and never wrong
     found = judged(0.1, 0.2, leaked=copies, repeats=0.0)
@@ -157,6 +162,17 @@ def test_a_gap_that_is_surely_there_and_large_is_called_one():
     gap = found.gaps[1]
     assert gap.floor / 2 < gap.low < gap.floor
     assert found.verdict.gap == "variance"
+
+
+def test_where_few_examples_limit_all_it_is_said_once():
+    found = judged(0.0, 0.15, floor(0.15), num_train=120, examples=200)
+    assert sum(one.action.startswith("get more") for one in found.advice) == 1
+
+
+def test_a_train_error_of_0_makes_no_sentence_about_bias_where_references_are_known():
+    found = judged(0.0, 0.002, floor(0.002, best=0.01), examples=300)
+    assert "avoidable bias" not in found.verdict.text
+    assert "no cheap reference does better (nearest neighbours 1.0 % on dev)" in found.verdict.text
 
 
 def test_no_sentence_says_there_is_nothing_where_another_says_there_may_be():
