@@ -868,7 +868,7 @@ bad_setting("shares_above_all", ["split.dev=0.9", "test=0.5"], "usage", "split.d
             "split.dev=0.2 split.test=0.2", fixed=["split.dev=0.2", "split.test=0.2"])  # fmt: skip
 bad_setting("a_share_in_percent", ["split.dev=20"], "usage", "split.dev=20", "a number above 0 and below 1")
 bad_setting("an_unknown_model", ["model=resnet"], "usage", "no model named 'resnet'", "convnet")
-bad_setting("an_unknown_task", ["task=images"], "usage", "no task named 'images'", "image_classification")
+bad_setting("an_unknown_task", ["task=images"], "usage", "no task or craft named 'images'", "image_classification")
 bad_setting("a_task_with_a_dash", ["task=image-classification"], "usage", "did you mean image_classification?")
 bad_setting("a_task_of_tables", ["task=tabular_regression"], "data", "/pets: this is not a table")
 bad_setting("a_target_of_pictures", ["target=cat"], "usage", "data.target names columns of a table (cat)", fixed=[])
