@@ -188,7 +188,7 @@ def _more_data(size: str, known: Known) -> Advice:
 def _more_data_of_all(num_dev: int, known: Known) -> Advice:
     if num_dev >= FEW_EXAMPLES:
         return _more_data(f"there are {known.num_train:,} training examples", known)
-    why = "so few examples are too few both to train on and to measure with"
+    why = "there are too few examples both to train on and to measure with"
     action = f"{MORE_OF_ALL} (now {known.num_train:,} training and {num_dev:,} dev examples)"
     return Advice(action, why, "fit-dev", command=_verb("probe", known, "time=2m"))
 

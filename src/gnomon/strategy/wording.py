@@ -94,9 +94,9 @@ def ladder_rows(diagnosis: Diagnosis) -> tuple[LadderRow, ...]:
 
 
 def floor_text(floor: Floor, unit: str | None) -> str:
-    """`always 'e' 95.9 % · linear model 22.0 % · nearest neighbours 3.9 %`: from no effort to the best reference."""
+    """`always 'e': 95.9 % · linear model: 22.0 % · nearest neighbours: 3.9 %`: from no effort to the best reference."""
     shown = [floor.guess, *sorted(floor.references, key=lambda one: -one.error)]
-    return " · ".join(f"{one.name} {format_error(one.error, unit)}" for one in shown)
+    return " · ".join(f"{one.name}: {format_error(one.error, unit)}" for one in shown)
 
 
 def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:

@@ -104,7 +104,7 @@ def test_an_insignificantly_better_reference_is_no_verdict():
 
 def test_the_floor_stands_under_the_ladder_from_no_effort_to_the_best():
     text = ladder_text(judged(0.19, 0.20, floor(0.2, best=0.03)))
-    assert "floor  always 'e' 90.0 % · linear model 80.0 % · nearest neighbours 3.0 %" in text
+    assert "floor  always 'e': 90.0 % · linear model: 80.0 % · nearest neighbours: 3.0 %" in text
 
 
 def test_dev_that_turned_upwards_never_advises_more_epochs():
