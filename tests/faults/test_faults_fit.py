@@ -179,6 +179,7 @@ READERS = {  # what reads which files of a finished run
     "data.json": ("test", "fit --resume"),
     "outcome.json": ("show",),
     "diagnosis.json": ("diagnose",),
+    "floor.json": ("test", "diagnose human=0.01"),
     "history.jsonl": ("test", "fit --resume"),
     "manifest.json": ("show", "diagnose", "predict", "test", "fit --resume"),
     "splits.parquet": ("test", "fit --resume"),

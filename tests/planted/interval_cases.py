@@ -467,10 +467,11 @@ def share_of_errors(errors: int, looked: int, share: float, *, unequal: bool = F
 # --- people, labels, the lowest possible error --------------------------------------------------------------------
 def person(size: int, error: float) -> Draw:
     def draw(rng):
-        target = rng.integers(5, size=size).astype(str)
-        answer = np.where(rng.random(size) < error, "x", target)
+        target = rng.integers(5, size=size)
+        answer = np.where(rng.random(size) < error, (target + 1) % 5, target).astype(str)
         answers = pl.DataFrame({"id": np.arange(size), "anna": answer})
-        return people.people(answers, judged(np.zeros(size), target=target)).error, error
+        right = {"target": target.astype(str), "prediction": target.astype(str)}
+        return people.people(answers, judged(np.zeros(size), **right)).error, error
 
     return draw
 

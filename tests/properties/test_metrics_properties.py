@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics import classification, regression
 from gnomon.metrics.intervals import difference, measure, newcombe, split_error, wilson
-from gnomon.strategy.ladder import diagnose, diagnose_rates
+from gnomon.strategy.ladder import WITHIN_REACH, diagnose, diagnose_rates
 from gnomon.strategy.saved import from_json, to_json
 from gnomon.strategy.wording import ladder_text
 
@@ -158,7 +158,10 @@ def test_every_ladder_gets_a_verdict_that_can_be_saved_and_shown(human, train, t
     assert len(found.advice) <= 4
     assert all(gap.low <= gap.size + 1e-12 and gap.size - 1e-12 <= gap.high for gap in found.gaps)
     undecided = [gap for gap in found.gaps if not gap.is_bound and gap.low <= gap.floor < gap.high]
-    assert all(gap.examples_to_settle for gap in undecided)
+    sizes = {rung.name: rung.examples for rung in found.rungs}
+    assert all(gap.examples_to_settle is None or gap.examples_to_settle > sizes[gap.above] for gap in undecided)
+    reachable = [gap for gap in found.gaps if gap.examples_to_settle is not None]
+    assert all(gap.examples_to_settle <= WITHIN_REACH * sizes[gap.above] for gap in reachable)
     assert from_json(to_json(found)) == found
     assert ladder_text(found)
 

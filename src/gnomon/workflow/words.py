@@ -60,6 +60,7 @@ class SettingWords(TypedDict, total=False):
     channels: Any
     activation: Any
     normalisation: Any
+    bins: Any
     width: Any
     zero_gamma: Any
     init: Any
@@ -96,6 +97,9 @@ class SettingWords(TypedDict, total=False):
     micro_batch: Any
     save_every: Any
     goal: Any
+    metric: Any
+    positive: Any
+    costs: Any
     human: Any
 
 

@@ -141,7 +141,8 @@ def test_it_works_in_a_pipeline_a_search_and_cross_validation():
     assert scores.mean() > 0.5
     search = GridSearchCV(Classifier(**QUICK, random_state=0), {"learning_rate": [1e-6, 0.01]}, cv=2).fit(X, Y)
     assert search.best_params_ == {"learning_rate": 0.01}
-    chances = cross_val_predict(Classifier(**QUICK, random_state=0), X, Y, cv=2, method="predict_proba")
+    longer = Classifier(**{**QUICK, "epochs": 60, "hidden": (32,)}, random_state=0)
+    chances = cross_val_predict(longer, X, Y, cv=2, method="predict_proba")
     assert (chances.argmax(1) == Y).mean() > 0.9
 
 

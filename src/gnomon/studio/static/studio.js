@@ -88,12 +88,12 @@ const current = () => find("#cards .card.current");
 
 let chosen = ""; // its position, which remains when the card is replaced
 
-function select(card, scroll = true) {
+function select(card, scroll = true, focus = true) {
   if (!card) return;
   chosen = card.dataset.position;
   all("#cards .card.current").forEach((one) => one.classList.remove("current"));
   card.classList.add("current");
-  card.focus({ preventScroll: true });
+  if (focus) card.focus({ preventScroll: true });
   if (scroll) card.scrollIntoView({ block: "nearest" });
 }
 
@@ -307,7 +307,8 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
     const isTyping = document.activeElement && document.activeElement.matches("input, select");
-    if (!isTyping) select(find(`#cards .card[data-position="${chosen}"]`) || cards()[0], false);
+    // who is typing keeps the focus; the keys apply to this card all the same once the dialog closes
+    select(find(`#cards .card[data-position="${chosen}"]`) || cards()[0], false, !isTyping);
   });
   document.addEventListener("htmx:responseError", (event) => {
     banner(event.detail.xhr.status === 401
