@@ -139,10 +139,6 @@ def test_a_person_finds_tags_and_names_the_worst_tag_with_the_keyboard_alone(stu
     page = opened.enter()
     to_sheet(page, "first")
     assert "bright" in page.locator("#machine").inner_text() or page.locator("#machine li").count()
-    page.keyboard.press("n")
-    page.evaluate("htmx.ajax('GET', location.pathname + '?part=opening', { target: '#grid', swap: 'innerHTML' })")
-    sync_api.expect(page.locator("#cards .card.current")).to_have_count(1)  # the examples may be drawn again meanwhile
-    page.keyboard.press("Escape")
     new_tag(page, "nine-like")
     for _ in range(10):
         press(page, "1")

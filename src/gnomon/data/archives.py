@@ -41,6 +41,10 @@ LIMITS = Limits()
 _CHUNK = 1 << 20  # bytes
 _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UTF8_NAME = 0x800  # general purpose bit 11 of a zip entry, APPNOTE.TXT 4.4.4
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, struct.error,
+    NotImplementedError,  # a flag or method that zipfile does not know, which damage may set as well
+)  # fmt: skip
 _ENCRYPTED = 0x1
 
 
@@ -180,7 +184,7 @@ class ZipTree:
     def read(self, name: str) -> bytes:
         try:
             content = self._zip.read(self._infos[name])  # thread-safe: the handle has a lock
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, struct.error) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"damaged inside the archive ({error}).",
                 where=f"{self.origin}: {display_name(name)}",
