@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.craft import Craft, Material
-from gnomon.core.errors import ArtefactError, DivergedError
+from gnomon.core.errors import DivergedError
 from gnomon.core.plain import Count, Seconds, parse_json, read_as
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
@@ -21,7 +21,16 @@ from gnomon.training.flat import FlatParameters
 from gnomon.training.loop import HARMLESS_RATE, SECONDS_BETWEEN_REPORTS, Watcher
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.schedules import learning_rate_at
-from gnomon.training.state import OTHER, check_like, load_model, own_tensors, tensors_from_bytes, tensors_to_bytes
+from gnomon.training.state import (
+    OTHER,
+    check_like,
+    load_model,
+    load_random,
+    own_tensors,
+    random_to_bytes,
+    tensors_from_bytes,
+    tensors_to_bytes,
+)
 
 
 @dataclass
@@ -58,11 +67,10 @@ class MakingState:
 
     def files(self) -> dict[str, bytes]:
         """The checkpoint, file by file."""
-        random = {"torch": torch.get_rng_state(), "chance": self.chance.get_state()}
         return {
             "model.safetensors": tensors_to_bytes(own_tensors(self.model)),
             "optimizer.safetensors": tensors_to_bytes(self._optimiser_tensors()),
-            "random.safetensors": tensors_to_bytes(random),
+            "random.safetensors": random_to_bytes({"chance": self.chance}),
             "state.json": json.dumps(asdict(self.counters)).encode(),
         }
 
@@ -73,15 +81,7 @@ class MakingState:
         check_like(kept, own, f"{where}/optimizer.safetensors")
         for name, tensor in own.items():
             tensor.copy_(kept[name])
-        random = tensors_from_bytes(files, "random.safetensors", where)
-        now = {"torch": torch.get_rng_state(), "chance": self.chance.get_state()}
-        check_like(random, now, f"{where}/random.safetensors")
-        try:
-            torch.set_rng_state(random["torch"])
-            self.chance.set_state(random["chance"])
-        except (RuntimeError, TypeError) as error:  # of the right size, and yet no state of this generator
-            what = f"is not a state of a random generator ({error})."
-            raise ArtefactError(what, where=f"{where}/random.safetensors", fix=OTHER) from None
+        load_random(files, {"chance": self.chance}, where)
         try:
             counters = parse_json(files.get("state.json", b""))
         except ValueError:

@@ -57,14 +57,13 @@ class TrainingState:
 
     def files(self) -> dict[str, bytes]:
         """The checkpoint, file by file."""
-        random = {"torch": torch.get_rng_state(), "augmentation": self.augmentation.get_state()}
         average = {str(i): tensor for i, tensor in enumerate(self.average)}
         return {
             "model.safetensors": tensors_to_bytes(own_tensors(self.model)),
             "optimizer.safetensors": tensors_to_bytes(self.optimiser.tensors()),
             "average.safetensors": tensors_to_bytes(average),
             "best.safetensors": tensors_to_bytes(self.best),
-            "random.safetensors": tensors_to_bytes(random),
+            "random.safetensors": random_to_bytes({"augmentation": self.augmentation}),
             "state.json": json.dumps(asdict(self.counters)).encode(),
         }
 
@@ -83,16 +82,28 @@ class TrainingState:
         self.best = tensors_from_bytes(files, "best.safetensors", where)
         if self.best:
             check_like(self.best, own_tensors(self.model), f"{place}best.safetensors")
-        random = tensors_from_bytes(files, "random.safetensors", where)
-        now = {"torch": torch.get_rng_state(), "augmentation": self.augmentation.get_state()}
-        check_like(random, now, f"{place}random.safetensors")
-        try:
-            torch.set_rng_state(random["torch"])
-            self.augmentation.set_state(random["augmentation"])
-        except (RuntimeError, TypeError) as error:  # of the right size, but not a state of this generator
-            what = f"is not a state of a random generator ({error})."
-            raise ArtefactError(what, where=f"{place}random.safetensors", fix=OTHER) from None
+        load_random(files, {"augmentation": self.augmentation}, where)
         self.counters = _counters(files.get("state.json", b""), f"{place}state.json")
+
+
+def random_to_bytes(generators: Mapping[str, torch.Generator]) -> bytes:
+    """The states of torch's global generator and of these, by name."""
+    states = {name: generator.get_state() for name, generator in generators.items()}
+    return tensors_to_bytes({"torch": torch.get_rng_state(), **states})
+
+
+def load_random(files: Mapping[str, bytes], generators: Mapping[str, torch.Generator], where: str) -> None:
+    """Put back what `random_to_bytes` saved in the folder `where`. Raises ArtefactError if it does not fit."""
+    place = f"{where}/random.safetensors" if where else "random.safetensors"
+    saved = tensors_from_bytes(files, "random.safetensors", where)
+    now = {name: generator.get_state() for name, generator in generators.items()}
+    check_like(saved, {"torch": torch.get_rng_state(), **now}, place)
+    try:
+        torch.set_rng_state(saved["torch"])
+        for name, generator in generators.items():
+            generator.set_state(saved[name])
+    except (RuntimeError, TypeError) as error:  # of the right size, but not a state of this generator
+        raise ArtefactError(f"is not a state of a random generator ({error}).", where=place, fix=OTHER) from None
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
