@@ -65,6 +65,19 @@ class FeatureMap:
     name: str  # "stride8"
     channels: int
     stride: int  # pixels of the picture from one place of the map to the next
+    layers: tuple[str, ...]  # the model's children between the map before (or the input) and this one: one stage
+
+
+@final
+@dataclass(frozen=True)
+class Naming:
+    """How a library names the tensors of one of its state dicts, as rules that lead to a family's own names.
+
+    Each rule is a regular expression and what takes its place (re.sub); all are applied, in order.
+    """
+
+    library: str  # "torchvision"
+    rules: tuple[tuple[str, str], ...]
 
 
 @final
@@ -97,8 +110,11 @@ class Family:
     which knobs act on the model (core/knobs.py); `defaults` gives settings (full keys) by name, inputs and number of
     training examples, of its own and of how it is trained.
 
-    Built as a backbone, a model for pictures returns an OrderedDict of feature maps, the finest first, and says in its
-    attribute `maps`, a tuple of FeatureMap, what they are. The first of `names` is the smallest model.
+    A backbone for pictures, one that gives "features", has the attributes `maps`, a tuple of FeatureMap, the finest
+    first, and `head`, its last layer. Built without outputs it has None there and returns an OrderedDict of the maps.
+    With a head, its method `vectors(pictures)` gives what the head takes, (B, F). The first of `names` is the smallest
+    model. `namings` say how other libraries call the tensors of its state dict; `may_lack` matches names of its own
+    that public weights may lack (side heads, which only training needs).
     """
 
     names: tuple[str, ...]
@@ -112,3 +128,5 @@ class Family:
     larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
     gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
     weights: tuple[Weights, ...] = ()
+    namings: tuple[Naming, ...] = ()
+    may_lack: str = ""  # a regular expression

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.core.family import Family, FeatureMap, PictureInputs, Wanted
+from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults
@@ -148,20 +148,30 @@ class ResNet(nn.Module):
             ]  # fmt: skip
             self.add_module(f"layer{number}", nn.Sequential(*layers))
             stride, num_inputs = stride * first, num_filters
-            maps.append(FeatureMap(f"stride{stride}", num_filters, stride))
+            stem = ("conv1", "bn1") if number == 1 else ()
+            maps.append(FeatureMap(f"stride{stride}", num_filters, stride, (*stem, f"layer{number}")))
         self.maps = tuple(maps)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.head = None if num_outputs is None else nn.Linear(num_inputs, num_outputs)
 
     def forward(self, pictures: Tensor) -> Tensor | OrderedDict[str, Tensor]:
+        if self.head is None:
+            return self._maps(pictures)
+        outputs: Tensor = self.head(self.vectors(pictures))
+        return outputs
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        """(B, F): what the head takes."""
+        coarsest = self._maps(pictures)[self.maps[-1].name]
+        pooled: Tensor = self.avgpool(coarsest)
+        return pooled.flatten(1)
+
+    def _maps(self, pictures: Tensor) -> OrderedDict[str, Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.normalise(pictures)))))
         found: OrderedDict[str, Tensor] = OrderedDict()
         for number, one in enumerate(self.maps, start=1):
             x = found[one.name] = self.get_submodule(f"layer{number}")(x)
-        if self.head is None:
-            return found
-        outputs: Tensor = self.head(self.avgpool(x).flatten(1))
-        return outputs
+        return found
 
 
 def _convolution(num_inputs: int, num_outputs: int, *, size: int, stride: int) -> nn.Conv2d:
@@ -236,4 +246,8 @@ FAMILY = Family(
     defaults=defaults,
     larger=_next_larger(),
     gives=("vector", "features"),
+    namings=(
+        Naming("torchvision or timm", ((r"^fc\.", "head."),)),
+        Naming("CIFAR nets elsewhere", ((r"^(module\.)?", ""), (r"^linear\.", "head."), (r"shortcut", "downsample"))),
+    ),
 )
