@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from gnomon.core.family import PictureInputs
+
 TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for, at least
 TABLE_EPOCHS = 40  # for tables of up to LONG_TABLE rows; longer ones need fewer
 LONG_TABLE = 20_000
@@ -24,6 +26,11 @@ def picture_recipe(num_train: int) -> dict[str, Any]:
         # 60 passes over a thousand pictures, 31 over five thousand, 12 from fifty thousand on
         "stop.epochs": round(min(60.0, max(12.0, 60 * (1_000 / max(num_train, 1)) ** 0.41))),
     }
+
+
+def augment(inputs: PictureInputs) -> str:
+    """How pictures are augmented: grey ones are often characters, which must not be mirrored."""
+    return "shift+mirror" if inputs.channels == 3 else "shift"
 
 
 def table_recipe(num_train: int) -> dict[str, Any]:

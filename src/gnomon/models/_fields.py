@@ -11,6 +11,7 @@ from gnomon.core.settings import setting
 Normalised = Literal["batch", "layer", "none"]
 WIDEST = 4096  # units or channels of a layer
 MOST_UNITS, MOST_CHANNELS, MOST_LAYERS = 512, 64, 4  # upper ends of a search, unless the model has more
+MOST_TIMES = 8.0  # the published widths
 LARGER = "a larger network fits its training examples better"
 
 
@@ -61,6 +62,17 @@ def channels(description: str) -> Any:
     )
     search = (Search("whole, log", 2, _around_first(4, MOST_CHANNELS), part="channels"),)
     return setting(None, description, Knob(("fit-train",), steps=steps, search=search))
+
+
+def width() -> Any:
+    """Times the published widths of a net whose name says how wide it is."""
+    step = Step(
+        "wider", "fit-train", lambda value, _: 2 * value if value and 2 * value <= MOST_TIMES else None,
+        LARGER, 0.12, cost=3.5,
+    )  # fmt: skip
+    search = Search("log", 2, lambda value, _: (value / 4, min(2 * value, MOST_TIMES)) if value else None)
+    text = "times the published number of channels of every layer"
+    return setting(1.0, text, Knob(("fit-train",), steps=(step,), search=(search,)), gt=0, le=MOST_TIMES)
 
 
 def activation() -> Any:

@@ -116,9 +116,7 @@ def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]
         "model.activation": "relu",
         "model.normalisation": "batch",
         "regularise.dropout": (0.3,) if hidden else (),
-        "regularise.augment": "shift+mirror"
-        if is_colour
-        else "shift",  # grey ones are often characters, which must not be mirrored
+        "regularise.augment": _defaults.augment(inputs),
     }
 
 

@@ -92,13 +92,12 @@ def build(wanted: Wanted) -> nn.Module:
 
 
 def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
-    is_colour = inputs.channels == 3
     return {
         **_defaults.picture_recipe(num_train),
         "model.activation": "relu",
         "model.normalisation": "batch",
         "regularise.dropout": (0.3,),
-        "regularise.augment": "shift+mirror" if is_colour else "shift",
+        "regularise.augment": _defaults.augment(inputs),
     }
 
 

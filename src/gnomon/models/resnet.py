@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob, Search, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models import _defaults
+from gnomon.models import _defaults, _fields
 from gnomon.nn.normalise import Normalise
 
 LARGE_PICTURE = 64  # pixels per side from which the stem of the ImageNet nets halves a picture twice
 EXPANSION = 4  # channels that leave a bottleneck, per channel inside
-WIDEST = 8.0  # times the published widths
 RESIDUAL = "residual branches"  # an ability: what `zero_gamma` needs
 Shortcut = Literal["projection", "zeros", "none"]
 
@@ -179,30 +178,11 @@ def _convolution(num_inputs: int, num_outputs: int, *, size: int, stride: int) -
     return nn.Conv2d(num_inputs, num_outputs, size, stride=stride, padding=size // 2, bias=False)
 
 
-def _around_width(value: Any, _here: Any) -> tuple[float, float] | None:
-    return (value / 4, min(2 * value, WIDEST)) if value else None
-
-
 @final
 class ResNetSettings(OwnSettings):
     """Of residual and plain nets: depth and shortcuts are in the name."""
 
-    width: float = setting(
-        1.0,
-        "times the published number of channels of every layer",
-        Knob(
-            ("fit-train",),
-            steps=(
-                Step(
-                    "wider", "fit-train", lambda value, _: 2 * value if value and 2 * value <= WIDEST else None,
-                    "a larger network fits its training examples better", 0.12, cost=3.5,
-                ),
-            ),
-            search=(Search("log", 2, _around_width),),
-        ),
-        gt=0,
-        le=WIDEST,
-    )  # fmt: skip
+    width: float = _fields.width()
     zero_gamma: bool = setting(
         True,
         "whether each residual block begins as the identity: the scale of its last normalisation starts at 0",
@@ -221,8 +201,7 @@ def abilities(name: str, own: ResNetSettings) -> frozenset[str]:
 
 
 def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
-    is_colour = inputs.channels == 3
-    return {**_defaults.picture_recipe(num_train), "regularise.augment": "shift+mirror" if is_colour else "shift"}
+    return {**_defaults.picture_recipe(num_train), "regularise.augment": _defaults.augment(inputs)}
 
 
 def _next_larger() -> dict[str, str]:
