@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 
 import numpy as np
@@ -13,6 +14,9 @@ from sklearn.linear_model import LogisticRegression
 import gnomon
 from gnomon.cli import main
 from gnomon.core.errors import UsageError
+from gnomon.strategy.advice import _from_train
+from gnomon.strategy.verdict import Known
+from gnomon.workflow.road.verdict import commands_of
 
 
 def rows(number=600, seed=0):
@@ -129,3 +133,36 @@ def test_mistakes_show_the_columns_that_the_model_saw(tmp_path):
     frame = rows(200).with_columns(name=pl.Series([f"someone else {i}" for i in range(200)]))
     run = gnomon.fit(frame, target="class", epochs=1, runs_folder=str(tmp_path))
     assert "someone else" not in run.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("own", ["nothing", "test"])
+def test_the_command_for_more_dev_examples_gives_as_many_at_the_price_told(own, tmp_path):
+    if own == "nothing":
+        data, pool = tmp_path / "rows.csv", 2000
+        rows(2000).write_csv(data)
+    else:
+        data, pool = tmp_path / "parts", 1500
+        data.mkdir()
+        rows(1500).write_csv(data / "train.csv")
+        rows(500, seed=1).write_csv(data / "test.csv")
+    first = gnomon.fit(str(data), target="class", epochs=1, model="logistic", runs_folder=str(tmp_path / "runs"))
+    sizes = first.folder.load_data()["splits"]
+    assert commands_of(first).pool == pool
+    wanted = sizes["dev"] + 60
+    words, command = _from_train(wanted, sizes["dev"], Known(num_train=sizes["train"], commands=commands_of(first)))
+    again = gnomon.load(run_of(command, tmp_path)).folder.load_data()["splits"]
+    assert wanted <= again["dev"] <= wanted + 0.01 * pool
+    assert words == f", or take them from train, which keeps {again['train']:,} of {sizes['train']:,}"
+
+
+def run_of(command, tmp_path):
+    """What a command to paste makes, its folder."""
+    assert main([*shlex.split(command)[1:], f"runs_folder={tmp_path / 'again'}"]) == 0
+    return (tmp_path / "again" / "latest").resolve()
+
+
+def test_a_dev_split_of_the_users_own_is_not_drawn(tmp_path):
+    for name in ("train", "dev"):
+        rows(200, seed=len(name)).write_csv(tmp_path / f"{name}.csv")
+    run = gnomon.fit(str(tmp_path), target="class", epochs=1, model="logistic", runs_folder=str(tmp_path / "runs"))
+    assert commands_of(run).pool is None

@@ -33,6 +33,7 @@ class DataCard(TypedDict):
     bad: list[tuple[str, str]]  # where, and why it cannot be read
     leaks: list[str]
     repeats: NotRequired[Share]  # of train: examples that equal another one of train
+    dev_drawn_from: NotRequired[Count | None]  # examples of which split.dev is a share; None: dev is the user's own
 
 
 class LayerRow(TypedDict):

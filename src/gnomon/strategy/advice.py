@@ -24,6 +24,7 @@ FLAWLESS = 0.01  # without a human level: no errors at all, although this error 
 LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
 FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything
 MORE_OF_ALL = "get more data"
+TO_SPARE = 0.25  # of train: moving more of it to dev costs more than the better measurement is worth
 STARTING = 20.0  # seconds, to read the data again and to judge at the end
 TIMES_LONGER = 1.5  # than it should take, for a training that goes on
 
@@ -164,15 +165,16 @@ def _for_gap(gap: Gap, rungs: Sequence[Rung], unit: str, known: Known) -> list[A
         ]
     if gap.name == "data mismatch":
         return _for_mismatch(gap.above, size, known)
-    dev = next(rung.examples for rung in rungs if rung.name == "dev")
+    dev = _examples("dev", rungs)
+    or_from_train, command = _from_train(2 * dev, dev, known)
     return [
         Advice(
-            f"get a larger dev set (now {dev:,})", f"{size}; too many choices were made on too few examples", link,
-            command=_fit({"split.dev": 0.3}, known),
+            f"get a larger dev set (now {dev:,}){or_from_train}",
+            f"{size}; too many choices were made on too few examples", link, command=command,
         ),
         Advice(
             "make a fresh dev set and choose again", "what was chosen for this one does not carry over", link,
-            command=_fit({"seed": 1}, known),
+            command=_redrawn(known),
         ),
     ]  # fmt: skip
 
@@ -241,13 +243,15 @@ def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known:
     rung = next(rung for rung in rungs if rung.name == gap.above)
     if gap.examples_to_settle is None:
         return []
-    command = _fit({"split.dev": 0.3}, known)
     also = f", with {split_name(gap.below)} growing in proportion" if gap.settle_needs_below else ""
     why = f"enough to measure {gap.name}"
     if gap.settles_half:
         why = f"{gap.name} could be as large as {format_gap(gap.high, unit)}; this many would detect half of that"
     action = f"get more {split_name(gap.above)} examples: {format_count(gap.examples_to_settle)}"
-    return [Advice(f"{action} (now {rung.examples:,}{also})", why, "fit-test", command=command)]
+    or_from_train, command = "", ""
+    if gap.above == "dev" and not gap.settle_needs_below:  # moved out of train, they would make train smaller
+        or_from_train, command = _from_train(gap.examples_to_settle, rung.examples, known)
+    return [Advice(f"{action} (now {rung.examples:,}{also}){or_from_train}", why, "fit-test", command=command)]
 
 
 def _larger_dev(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Known) -> list[Advice]:
@@ -257,8 +261,32 @@ def _larger_dev(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known: Kn
     if gap is None or sizes[gap.below] >= sizes[gap.above] or gap.high <= 2 * gap.floor:
         return []
     why = f"overfitting to dev could be as large as {format_gap(gap.high, unit)}; dev is too small to say"
-    action = f"get a larger dev set (now {sizes[gap.below]:,})"
-    return [Advice(action, why, "fit-test", command=_fit({"split.dev": 0.3}, known))]
+    now = sizes[gap.below]
+    or_from_train, command = _from_train(min(2 * now, sizes[gap.above]), now, known)
+    return [Advice(f"get a larger dev set (now {now:,}){or_from_train}", why, "fit-test", command=command)]
+
+
+def _from_train(wanted: int, now: int, known: Known) -> tuple[str, str]:
+    """What it costs to have so many dev examples without new data, in words, and the command that moves them.
+
+    Both empty if train cannot spare them, or if dev is the user's own: then they have to be collected.
+    """
+    pool = known.commands.pool if known.commands else None
+    if not pool or known.num_train is None:
+        return "", ""
+    share = math.ceil(100 * wanted / pool) / 100
+    left = known.num_train - round(share * pool) + now
+    if left < (1 - TO_SPARE) * known.num_train:
+        return "", ""
+    words = f", or take them from train, which keeps {left:,} of {known.num_train:,}"
+    return words, _fit({"split.dev": share}, known)
+
+
+def _redrawn(known: Known) -> str:
+    """The same training with dev drawn again; "" where it cannot be."""
+    if known.commands is None or not known.commands.pool or known.here is None:
+        return ""
+    return _fit({"seed": int(known.here.settings.get("seed") or 0) + 1}, known)
 
 
 # --- single pieces ----------------------------------------------------------------------------------------------------

@@ -19,12 +19,15 @@ class Commands:
     run: str  # its folder
     data: str  # what `gnomon fit` read; "DATA" for data that was in memory
     given: Mapping[str, Any]  # full key -> value: the settings that the user gave
+    pool: int | None = None  # examples that dev was drawn from by its share; None: dev is the user's own, or unknown
 
     @staticmethod
-    def of(run: str, data: str | None, flat: Mapping[str, Any], given: Collection[str]) -> Commands:
+    def of(
+        run: str, data: str | None, flat: Mapping[str, Any], given: Collection[str], *, pool: int | None = None
+    ) -> Commands:  # fmt: skip
         """`flat` has all settings of the run, `given` the full keys of those that the user set."""
         kept = {key: flat[key] for key in sorted(given) if key in flat and key not in LEFT_OUT}
-        return Commands(run, data or "DATA", kept)
+        return Commands(run, data or "DATA", kept, pool)
 
     def fit(self, changes: Mapping[str, Any]) -> str:
         """The same training with these settings (full keys) changed."""

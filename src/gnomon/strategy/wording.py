@@ -147,7 +147,8 @@ def _interval(low: float, high: float, unit: str | None) -> str:
 def ladder_text(diagnosis: Diagnosis) -> str:
     """The ladder, the verdict, some notes and the advice as aligned plain text, without a trailing newline.
 
-    A screenful: the reason of a piece of advice is left out where it does not fit on its line, as in the report it is.
+    A screenful: the reason of a piece of advice is left out where it does not fit on its line and there is a command;
+    the report has it.
     """
     rows = ladder_rows(diagnosis)
     title = LadderRow("", diagnosis.error_name, "gap", "", "95 % interval", "", "")
@@ -168,7 +169,7 @@ def ladder_text(diagnosis: Diagnosis) -> str:
     for number, advice in enumerate(diagnosis.advice, start=1):
         begin = f"  {'next' if number == 1 else '    '}  {number}. "
         whole = f"{begin}{advice.action}: {advice.why}"
-        lines += [whole] if len(whole) <= WIDTH else _wrapped(begin, advice.action)
+        lines += [whole] if len(whole) <= WIDTH else _wrapped(begin, advice.action if advice.command else whole)
         lines += [f"           {advice.command}"] if advice.command else []
     return "\n".join(lines)
 

@@ -8,7 +8,11 @@ from standing import PICTURE_CLASSES, TABLE_CLASSES, standing
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.settings import Settings, from_flat, full_key, rows
+from gnomon.strategy.advice import _from_train
+from gnomon.strategy.commands import Commands
 from gnomon.strategy.ladder import diagnose
+from gnomon.strategy.verdict import Known
+from gnomon.strategy.wording import ladder_text
 
 LINKS = {row.key: row.links for row in rows(from_flat({"model": "dense"}))}
 
@@ -229,3 +233,27 @@ def test_a_model_without_widths_is_not_told_to_be_wider():
     advice = diagnose(planted_for_copies(), human=[0.0], here=settings(model="logistic")).advice
     assert any("logistic -> dense" in item.action for item in advice)
     assert all("hidden" not in item.action and "channels" not in item.action for item in advice)
+
+
+def commands(pool):
+    return Commands("runs/one", "people.csv", {"model.name": "dense"}, pool)
+
+
+def test_more_dev_examples_out_of_train_come_with_their_price():
+    # 600 of 12,000 are dev, 600 test; 0.06 x 12,000 = 720 dev examples leave 10,800 - 120 of train
+    words, command = _from_train(701, 600, Known(num_train=10_800, commands=commands(12_000)))
+    assert words == ", or take them from train, which keeps 10,680 of 10,800"
+    assert command == "gnomon fit people.csv model=dense dev=0.06"
+
+
+def test_no_command_takes_more_than_a_quarter_of_train_for_dev():
+    evaluations = {"train": split_of("train", 4, 228), "dev": split_of("dev", 1, 36)}
+    found = diagnose(evaluations, human=[0.02], num_train=228, commands=commands(300))
+    first = next(one for one in found.advice if one.action.startswith("get more dev examples"))
+    assert "from train" not in first.action
+    assert first.command == ""
+    assert first.why in " ".join(ladder_text(found).split())  # with no command, the reason is shown in full
+
+
+def test_a_dev_set_of_the_user_is_not_enlarged_by_a_share():
+    assert _from_train(701, 600, Known(num_train=10_800, commands=commands(None))) == ("", "")

@@ -19,6 +19,7 @@ def card_of(session: Session) -> dict[str, bytes]:
         "unit": session.task.judge.error_unit,
         "why": prepared.why,
         "splits": {name: len(examples) for name, examples in prepared.splits.items()},
+        "dev_drawn_from": prepared.dev_drawn_from,
         "hashes": {
             name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
         },

@@ -36,6 +36,7 @@ class Prepared:
     bad: tuple[BadInput, ...]
     leaks: Leaks
     reopen: str | None  # what to pass to open the source again; None for data in memory
+    dev_drawn_from: int | None = None  # examples of which `split.dev` is a share; None: the source has its own dev
 
     def identity(self) -> pl.DataFrame:
         """Which example is where: a row per example, with split, id and fingerprint. Checks a resumed run."""
@@ -72,6 +73,7 @@ def split_examples(read: Read) -> Prepared:
         with _placed(judged_on.origin):
             splits = divided_in_two(read.reading, read.target, settings, notes, names)
             _require_known_classes(splits)
+    drawn_from = _drawn_from(read, splits)
     splits = {name: examples for name, examples in splits.items() if len(examples)}
     _require(splits, source)
     if settings.data.labels is not None:
@@ -81,7 +83,15 @@ def split_examples(read: Read) -> Prepared:
         splits, leaks = _without_copies(splits, leaks, notes)
     notes.extend(leaks.notes)
     task, why = read.recognised.task, read.recognised.why
-    return Prepared(source, task, why, splits, tuple(notes), tuple(bad), leaks, opened.reopen)
+    return Prepared(source, task, why, splits, tuple(notes), tuple(bad), leaks, opened.reopen, drawn_from)
+
+
+def _drawn_from(read: Read, splits: Mapping[str, Examples]) -> int | None:
+    """How many examples dev was drawn from; of target data, whose rest is trained on, nobody asks."""
+    given = read.reading.splits
+    if read.target is not None or "dev" in given:
+        return None
+    return sum(map(len, splits.values() if "all" in given else (splits["train"], splits["dev"])))
 
 
 def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:

@@ -89,7 +89,8 @@ def _course(run: Run, outcome: Outcome) -> Course:
 def commands_of(run: Run) -> Commands:
     """The commands that advice about this run gives to paste."""
     settings, given = run.folder.load_settings()
-    return Commands.of(str(run.path), run.folder.load_data()["reopen"], flat(settings), given)
+    card = run.folder.load_data()
+    return Commands.of(str(run.path), card["reopen"], flat(settings), given, pool=card.get("dev_drawn_from"))
 
 
 def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
