@@ -11,7 +11,7 @@ import numpy as np
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.diagnosis import Gap, GapName, Rung, Verdict
 from gnomon.strategy.floor import Floor, Shift, WrongLabels
-from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
+from gnomon.strategy.wording import format_error, format_gap, split_name
 
 if TYPE_CHECKING:
     from gnomon.core.knobs import Here
@@ -95,8 +95,11 @@ def _of_gaps(
     contenders: tuple[GapName, ...] = (named.name,)
     if certainty < SURE:
         contenders = (named.name, max(wins, key=lambda name: wins[name]))
-    text = _text(named, contenders, gaps, unit)
-    return Verdict(named.name, contenders, certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
+    if is_low:
+        sizes = [f"{gap.name} ({format_gap(gap.size, unit)})" for gap in gaps if gap.name in contenders]
+        largest = f"{sizes[0]} is the largest gap" if len(sizes) == 1 else f"{' or '.join(sizes)} is the largest gap"
+        return Verdict(named.name, contenders, certainty, f"{_low_text(rungs, unit)}; {largest}.", is_low)
+    return Verdict(named.name, contenders, certainty, _text(named, contenders, gaps, unit))
 
 
 # --- what comes before the gaps ---------------------------------------------------------------------------------------
@@ -293,35 +296,33 @@ def _no_clear_gap(
     certainty = float(np.all([draws[gap.name] <= gap.floor for gap in measured], axis=0).mean()) if measured else 0.0
     undecided = [gap for gap in measured if gap.is_undecided]
     parts = []
+    hidden = max((gap.high for gap in undecided), default=0.0)
+    no_gap = f"{_low_text(rungs, unit, hidden)}, and no gap" if is_low else "no gap"
     likely = max(
         (gap for gap in undecided if gap.low > 0 and gap.size > gap.floor), key=lambda gap: gap.size, default=None
     )
     if likely is not None:
         size, low, high = (format_gap(end, unit) for end in (likely.size, likely.low, likely.high))
         ends = f"between {low.removesuffix(' points')} and {high}"
-        parts.append(
-            f"No gap is statistically clear; {likely.name} is likely ({size}), {ends}{_settling(likely, rungs)}"
-        )
+        parts.append(f"{no_gap} is statistically clear; {likely.name} is likely ({size}), {ends}")
     elif undecided:
         largest = max(undecided, key=lambda gap: gap.high)
         most = "of any size" if np.isinf(largest.high) else f"as large as {format_gap(largest.high, unit)}"
-        parts.append(f"No gap is statistically clear; {largest.name} could be {most}{_settling(largest, rungs)}")
+        parts.append(f"{no_gap} is statistically clear; {largest.name} could be {most}")
     elif measured:
-        parts.append(f"No gap exceeds {format_gap(measured[0].floor, unit)}, which would be small")
+        small = "" if is_low else ", which would be small"
+        parts.append(f"{no_gap} exceeds {format_gap(measured[0].floor, unit)}{small}")
     beside = _no_better(floor, rungs, unit)
     if bound is not None and beside and bound.size <= bound.floor:
         parts.append(beside)  # hardly any train error: what is left of bias does not matter
     elif bound is not None:
         why = "the train error is below the human level" if _human_known(rungs) else "the human level is unknown"
-        most = (
-            f"it could be up to {format_gap(bound.size, unit)}"
-            if bound.size > 0
-            else f"the train error is 0, so it is at most {format_gap(bound.high, unit)}"
-        )
+        most = f"it could be up to {format_gap(bound.size, unit)}"
+        if bound.size <= 0:
+            most = f"the train error is 0, so it is at most {format_gap(bound.high, unit)}"
         also = "" if not beside else f", though {beside}" if beside.startswith("no ") else f"; {beside}"
         parts.append(f"avoidable bias is not measured ({why}): {most}{also}")
-    text = f"{_title('; '.join(parts))}."
-    return Verdict(None, (), certainty, _low_text(rungs, unit) + text if is_low else text, is_low)
+    return Verdict(None, (), certainty, f"{_title('; '.join(parts))}.", is_low)
 
 
 def _no_better(floor: Floor | None, rungs: Sequence[Rung], unit: str) -> str:
@@ -335,16 +336,6 @@ def _no_better(floor: Floor | None, rungs: Sequence[Rung], unit: str) -> str:
     return f"no cheap reference does better ({best})"
 
 
-def _settling(gap: Gap, rungs: Sequence[Rung]) -> str:
-    """Whether there are too few held-out examples, and how many would do; the number that the advice gives too."""
-    rung = _rung(gap.above, rungs)
-    if rung is None or gap.examples_to_settle is None or gap.above == "train":
-        return ""
-    also = f", with {split_name(gap.below)} growing in proportion" if gap.settle_needs_below else ""
-    count = format_count(gap.examples_to_settle)
-    return f" ({rung.examples:,} {split_name(gap.above)} examples are too few to say; it takes {count}{also})"
-
-
 def _top(rungs: Sequence[Rung]) -> tuple[Rung, float]:
     """The split with the largest error, and how far it is above the human level (above 0 if that is unknown)."""
     highest = max((rung for rung in rungs if rung.name != "human"), key=lambda rung: rung.error)
@@ -356,15 +347,19 @@ def _is_low(rungs: Sequence[Rung], unit: str) -> bool:
     return unit == SHARE and len(splits & {"train", "dev", "test"}) > 1 and _top(rungs)[1] <= LOW + 1e-12
 
 
-def _low_text(rungs: Sequence[Rung], unit: str) -> str:
+def _low_text(rungs: Sequence[Rung], unit: str, hidden: float = 0.0) -> str:
+    """How low, in a clause; `hidden` is what an undecided gap could still be."""
     highest, above = _top(rungs)
     low, name = "Low bias and low variance", split_name(highest.name)
+    if hidden > 2 * LOW:
+        dev = _rung("dev", rungs) or highest
+        low = f"{low} as far as {dev.examples:,} {split_name(dev.name)} examples can tell"
     if above <= 0:
         least = "no error is above the human level" if _human_known(rungs) else "not one example is wrong"
-        return f"{low}: {least}. "
+        return f"{low}: {least}"
     if not _human_known(rungs):
-        return f"{low}: the {name} error is only {format_error(highest.error, unit)}. "
-    return f"{low}: the {name} error is {format_gap(above, unit)} above the human level. "
+        return f"{low}: the {name} error is only {format_error(highest.error, unit)}"
+    return f"{low}: the {name} error is {format_gap(above, unit)} above the human level"
 
 
 def _human_known(rungs: Sequence[Rung]) -> bool:

@@ -244,7 +244,7 @@ def test_a_clean_ladder_is_silent_and_says_so():
     found = diagnose_rates({"human": 0.10, "train": (0.10, 100_000), "dev": (0.102, 100_000)})
     assert found.verdict.gap is None
     assert found.verdict.certainty > 0.99
-    assert "the dev error is 0.2 points above the human level. No gap exceeds 1.0 points" in found.verdict.text
+    assert "the dev error is 0.2 points above the human level, and no gap exceeds 1.0 points" in found.verdict.text
     assert {one.link for one in found.advice} == {"real-world"}
 
 

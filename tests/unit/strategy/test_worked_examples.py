@@ -110,7 +110,7 @@ def test_doctors_third_case_is_hard_to_say():
     found = ladder(0.5, 0.7, 0.8)
     assert found.verdict.gap is None
     assert found.verdict.is_low
-    assert "No gap is statistically clear" in found.verdict.text
+    assert "no gap is statistically clear" in found.verdict.text
 
 
 def test_a_system_better_than_its_doctors_has_no_measurable_bias():
