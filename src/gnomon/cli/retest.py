@@ -88,7 +88,7 @@ def _row(one: RetestedSystem, unit: str | None) -> tuple[str, str, str, str]:
     now = f"{format_error(one.mean, unit)} ({least} to {most})" if len(one.errors) > 1 else least
     if one.evidence is None:
         return one.name, then, now, ""
-    low, high = (_plain(end, unit) for end in (one.evidence.low, one.evidence.high))
+    low, high = (_plain(end, unit) for end in (one.evidence.test.difference.low, one.evidence.test.difference.high))
     return one.name, then, now, f"{format_gap(one.evidence.gain, unit)} [{low}, {high}]"
 
 

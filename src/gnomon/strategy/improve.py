@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnomon.core.evaluation import SHARE, Evaluation
-from gnomon.metrics.intervals import Z, weights_of
+from gnomon.metrics.intervals import weights_of
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis, Gap
-from gnomon.strategy.paired import paired_test
+from gnomon.strategy.paired import PairedTest, SeedScatter, compare_models, in_words
+from gnomon.strategy.plan import ALPHA
 from gnomon.strategy.wording import format_gap
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ALPHA = 0.05  # false alarm rate over all changes tried: chance of proving a change that does nothing
 LARGE_DEV = 4_000  # dev examples from which one half chooses changes and the other half confirms them
 PROMISING = 0.2  # one-sided p value on the choosing half below which the confirming half is used
 HOPELESS = 0.35  # one-sided p value above which no further seed is spent on a proof
@@ -28,26 +24,27 @@ LINKS_OF_GAPS = ("fit-train", "fit-dev")  # the links that training settings act
 
 
 @dataclass(frozen=True)
-class SeedScatter:
-    """How much the differences within a pair vary between seeds, beyond what single examples explain."""
-
-    squares: float = 0.0  # sum of squared deviations of the seeds' differences from their mean
-    freedom: int = 0
-    explained: float = 0.0  # what these squares would be if only the examples varied
-
-
-@dataclass(frozen=True)
 class Evidence:
     """A change compared with the current system: same examples, same seeds, one knob changed."""
 
-    gain: float  # dev error before - after: above 0, the change helps
-    low: float  # of a 95 % interval over examples, and over seeds if there are several
-    high: float
-    p_value: float  # one-sided
-    seeds: int
-    scatter: SeedScatter = SeedScatter()
+    test: PairedTest  # of the system before against the one after: a difference above 0 means that the change helps
     lean: float = 0.0  # relative reduction of errors and losses: the best predictor of the gain on unseen examples
     lean_p: float = 1.0  # one-sided p value of the lean
+
+    @property
+    def gain(self) -> float:
+        """Dev error before minus after."""
+        return self.test.difference.value
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, as `gnomon compare` gives it for the same pair."""
+        return self.test.p_value
+
+    @property
+    def chance(self) -> float:
+        """One-sided: how easily a change that does not help would look as good."""
+        return self.p_value / 2 if self.gain > 0 else 1 - self.p_value / 2
 
 
 @dataclass(frozen=True)
@@ -65,58 +62,22 @@ class Decision:
         return self.is_proven or self.is_on_trial
 
 
-def seed_average(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Evaluations of several seeds on the same examples, as one: each example's mean error and loss."""
-    first = evaluations[0]
-    if len(evaluations) == 1:
-        return first
-    import polars as pl
-
-    means = [
-        pl.Series(column, np.mean([one.table[column].cast(float).to_numpy() for one in evaluations], axis=0))
-        for column in ("error", "loss")
-        if column in first.table.columns
-    ]
-    wholes = [one.split_error for one in evaluations if one.split_error is not None]
-    whole: Callable[[np.ndarray], float] | None = None
-    if wholes:
-
-        def mean_of_wholes(counts: np.ndarray) -> float:
-            return sum(one(counts) for one in wholes) / len(wholes)
-
-        whole = mean_of_wholes
-    return replace(first, table=first.table.with_columns(means), split_error=whole)
-
-
 def compare(
     before: Sequence[Evaluation], after: Sequence[Evaluation], *, scatters: Sequence[SeedScatter] = (),
     by_loss: bool = True,
 ) -> Evidence:  # fmt: skip
     """What a change gained on dev: `before` and `after` hold one evaluation per seed, with the seeds in the same order.
 
-    Errors are averaged over seeds for each example and tested in pairs (`paired_test`). Any further variance between
-    seeds is estimated from this pair and from `scatters`, those of earlier pairs, and widens the interval.
-    `by_loss`: whether the lean may use losses; not if the change makes every answer less confident (label smoothing).
+    `scatters`: of earlier pairs. `by_loss`: whether the lean may use losses; not if the change makes every answer less
+    confident (label smoothing).
     """
-    test = paired_test(seed_average(before), seed_average(after))
-    gain = test.difference.value
-    p_value = test.p_value / 2 if gain > 0 else 1 - test.p_value / 2
-    scatter = _scatter(before, after)
-    pooled = [one for one in (*scatters, scatter) if one.freedom]
-    freedom = sum(one.freedom for one in pooled)
-    beyond = sum(one.squares - one.explained for one in pooled) / freedom if freedom else 0.0
-    deviation = math.sqrt(max(beyond, 0.0) / len(before))
+    test = compare_models(before, after, scatters=scatters)
     lean, lean_p = _lean(before, after) if by_loss else (None, 1.0)
-    low = gain - math.hypot(gain - test.difference.low, Z * deviation)
-    high = gain + math.hypot(test.difference.high - gain, Z * deviation)
-    if deviation > 0 and math.isfinite(high - low):
-        from scipy.stats import norm
-
-        p_value = max(p_value, float(norm.sf(gain / max((high - low) / (2 * Z), 1e-300))))
+    found = Evidence(test)
     if lean is None:
         level = _mean_error(before)
-        lean, lean_p = (gain / level if level > 0 else gain), p_value
-    return Evidence(gain, low, high, p_value, len(before), scatter, lean, lean_p)
+        lean, lean_p = (found.gain / level if level > 0 else found.gain), found.chance
+    return Evidence(test, lean, lean_p)
 
 
 def _lean(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> tuple[float | None, float]:
@@ -156,19 +117,6 @@ def _mean_error(evaluations: Sequence[Evaluation]) -> float:
     return float(np.mean([one.table["error"].cast(float).to_numpy() @ weights for one in evaluations]) / weights.sum())
 
 
-def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedScatter:
-    seeds = len(before)
-    if seeds < 2 or before[0].split_error is not None:
-        return SeedScatter()
-    weights = weights_of(before[0].table)
-    weights = weights / weights.sum()
-    errors, others = (np.stack([one.table["error"].cast(float).to_numpy() for one in side]) for side in (before, after))
-    apart = errors - others  # (S, N)
-    totals = apart @ weights
-    explained = float((apart.var(axis=0, ddof=1) * weights**2).sum()) * (seeds - 1)
-    return SeedScatter(float(((totals - totals.mean()) ** 2).sum()), seeds - 1, explained)
-
-
 def half_of_dev(evaluation: Evaluation, *, confirming: bool) -> Evaluation:
     """One half of the dev examples by position: the half that chooses, or the half that confirms."""
     return replace(evaluation, table=evaluation.table.gather_every(2, offset=int(confirming)))
@@ -180,41 +128,32 @@ def can_be_halved(evaluation: Evaluation) -> bool:
     return evaluation.table.height >= LARGE_DEV and evaluation.split_error is None and not grouped
 
 
-def decide(evidence: Evidence, *, number_tried: int, unit: str | None) -> Decision:
-    """The decision on a change. Proven: its p value is below ALPHA / the number of changes tried so far (Bonferroni).
+def decide(
+    evidence: Evidence, *, number_tried: int, unit: str | None, names: tuple[str, str] = ("before", "after")
+) -> Decision:
+    """The decision on a change, in the words of `gnomon compare` for the same pair; `names` are those of the two.
 
-    On trial: not proven, but errors and losses improve, with p < ON_TRIAL. A change that does nothing costs nothing,
-    and on a small dev set hardly any single change can be proven: undoing all of them gives a system that errs more
-    (simulated in the tests).
+    Proven: it is better, and its p value is below ALPHA / the number of changes tried so far (Bonferroni). On trial:
+    not proven, but errors and losses improve, with p < ON_TRIAL. A change that does nothing costs nothing, and on a
+    small dev set hardly any single change can be proven: undoing all of them gives a system that errs more (simulated
+    in the tests).
     """
-    level = ALPHA / max(number_tried, 1)
-    size = format_gap(abs(evidence.gain), unit)
-    among = f"{number_tried} changes tried" if number_tried > 1 else "1 change tried"
-    p_text = f"p = {evidence.p_value:.2g}"
-    if evidence.gain > 0 and evidence.p_value < level:
-        return Decision(True, False, f"better by {size}, {p_text}, below {level:.2g} = {ALPHA:g} / {among}", level)
-    if evidence.lean > 0 and evidence.lean_p < ON_TRIAL:
-        lean = f"errors and losses fall by {100 * evidence.lean:.0f} %, p = {evidence.lean_p:.2g}"
-        return Decision(
-            False, True, f"not proven ({p_text}, not below {level:.2g} = {ALPHA:g} / {among}), but {lean}", level
-        )
-    if evidence.gain <= 0:
-        what = "no better" if evidence.gain == 0 else f"worse by {size}"
-        return Decision(False, False, f"{what} on dev over {_seeds(evidence)}", level)
-    why = f"{size} better may be chance: {p_text}"
-    if evidence.p_value < ON_TRIAL:
-        why = f"{size} better, {p_text}, not below {level:.2g} = {ALPHA:g} / {among}, and its losses are no better"
-    return Decision(False, False, why, level)
+    number = max(number_tried, 1)
+    corrected = min(1.0, number * evidence.p_value)
+    why = in_words(evidence.test, *names, unit, p_value=corrected).rstrip(".")
+    if number > 1:
+        why += f", corrected for {number} changes tried"
+    is_proven = evidence.gain > 0 and corrected < ALPHA
+    is_on_trial = not is_proven and evidence.lean > 0 and evidence.lean_p < ON_TRIAL
+    if is_on_trial:
+        why += f", but errors and losses fall by {100 * evidence.lean:.0f} %, p = {evidence.lean_p:.2g}"
+    return Decision(is_proven, is_on_trial, why, ALPHA / number)
 
 
 def is_settled(evidence: Evidence, *, number_tried: int) -> bool:
     """Whether a further seed is not needed for a proof: the change is proven, or hopeless."""
     level = ALPHA / max(number_tried, 1)
-    return evidence.gain <= 0 or evidence.p_value > HOPELESS or evidence.p_value < level
-
-
-def _seeds(evidence: Evidence) -> str:
-    return f"{evidence.seeds} seed{'s' if evidence.seeds > 1 else ''}"
+    return evidence.gain <= 0 or evidence.chance > HOPELESS or evidence.p_value < level
 
 
 def links_at_fault(diagnosis: Diagnosis) -> tuple[tuple[str, ...], str]:

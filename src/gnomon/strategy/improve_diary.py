@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypedDict
 from gnomon.core.errors import ArtefactError
 from gnomon.core.plain import NOT_EMPTY, Count, Seconds, read_as
 from gnomon.strategy.diagnosis import Diagnosis
-from gnomon.strategy.improve import SeedScatter
 from gnomon.strategy.improve_turns import Learned
+from gnomon.strategy.paired import SeedScatter
 
 Event = Literal["began", "first", "seen", "tried", "together", "ended", "final", "test"]
 FIX = "start a new improvement."

@@ -10,8 +10,9 @@ from gnomon.core.plain import read_as
 from gnomon.strategy.advice import MOST
 from gnomon.strategy.curve import CurvePoint, Forecast, forecast_text, is_flat
 from gnomon.strategy.diagnosis import Advice, Diagnosis
-from gnomon.strategy.improve import ALPHA, LINKS_OF_GAPS
+from gnomon.strategy.improve import LINKS_OF_GAPS
 from gnomon.strategy.paired import holm
+from gnomon.strategy.plan import ALPHA
 from gnomon.strategy.wording import format_error, format_gap
 
 LOOK = Advice(
@@ -34,7 +35,7 @@ class Pair:
     after: float
     low: float  # of a 95 % interval of before - after
     high: float
-    p_value: float  # one-sided
+    p_value: float  # two-sided
     seeds: int
     cost: float  # compute, relative to the current system
     failed: str = ""  # why there is no measurement

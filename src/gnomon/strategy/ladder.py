@@ -14,7 +14,7 @@ from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
 from gnomon.core.knobs import Here
 from gnomon.core.seeds import generator
 from gnomon.metrics.interval import Interval
-from gnomon.metrics.intervals import Measured, Z, difference, measure, wilson
+from gnomon.metrics.intervals import Measured, Z, difference, measure, weights_of, wilson
 from gnomon.metrics.resampling import ROUNDS
 from gnomon.strategy.advice import advise
 from gnomon.strategy.commands import Commands
@@ -158,6 +158,17 @@ def copies_left_out(evaluation: Evaluation, ids: Collection[Any], repeats: float
     if copies.any() and repeats is not None and _are_harmless(evaluation, copies, repeats):
         return np.zeros_like(copies)
     return copies
+
+
+def without_copies(evaluation: Evaluation, ids: Collection[Any], repeats: float | None) -> Evaluation:
+    """The examples that the ladder measures: those that `copies_left_out` names have weight 0, unless all would."""
+    copies = copies_left_out(evaluation, ids, repeats)
+    if not copies.any() or copies.all():
+        return evaluation
+    import polars as pl
+
+    weights = weights_of(evaluation.table) * ~copies
+    return replace(evaluation, table=evaluation.table.with_columns(pl.Series("weight", weights)))
 
 
 def _are_harmless(evaluation: Evaluation, copies: np.ndarray, repeats: float) -> bool:

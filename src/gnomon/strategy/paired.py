@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +18,22 @@ from gnomon.strategy.plan import ALPHA, POWER, examples_paired, normal_quantile
 from gnomon.strategy.wording import format_count, format_gap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
     from gnomon.metrics.interval import Interval
 
 FLIPS = 9_999  # of a randomisation test: the smallest possible p value is one in ten thousand
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScatter:
+    """How much the differences within a pair vary between seeds, beyond what single examples explain."""
+
+    squares: float = 0.0  # sum of squared deviations of the seeds' differences from their mean
+    freedom: int = 0
+    explained: float = 0.0  # what these squares would be if only the examples varied
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,8 @@ class PairedTest:
     only_first: int | None = None  # examples that only the first gets wrong; None unless all errors are 0 or 1
     only_second: int | None = None
     examples_to_confirm: int | None = None  # sample size to detect a difference this large; None if there is none
+    seeds: int = 1  # trainings of each model that the errors are averaged over
+    scatter: SeedScatter = SeedScatter()
 
     def is_significant(self, alpha: float = ALPHA) -> bool:
         """Whether the difference is significant. For several tests, correct `p_value` first (see `holm`)."""
@@ -78,6 +91,68 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
         difference, p_value, f"randomisation over {len(units):,} {over}", examples,
         examples_to_confirm=_by_width(difference, examples, alpha),
     )  # fmt: skip
+
+
+def compare_models(
+    first: Sequence[Evaluation], second: Sequence[Evaluation], *, scatters: Sequence[SeedScatter] = (), seed: int = 0
+) -> PairedTest:
+    """`paired_test` of two models that were trained once or more: one evaluation per seed, in the same order.
+
+    Errors are averaged over seeds for each example. Any further variance between seeds is estimated from this pair and
+    from `scatters`, those of earlier pairs, and widens the interval. With one seed and no `scatters` it is
+    `paired_test` itself: what `gnomon compare` says of two runs and what `gnomon improve` decides is one answer.
+    """
+    test = paired_test(seed_average(first), seed_average(second), seed=seed)
+    scatter = _scatter(first, second)
+    test = replace(test, seeds=len(first), scatter=scatter)
+    pooled = [one for one in (*scatters, scatter) if one.freedom]
+    freedom = sum(one.freedom for one in pooled)
+    beyond = sum(one.squares - one.explained for one in pooled) / freedom if freedom else 0.0
+    deviation = math.sqrt(max(beyond, 0.0) / len(first))
+    value, low, high = test.difference.value, test.difference.low, test.difference.high
+    if deviation == 0 or not math.isfinite(high - low):
+        return test
+    low, high = value - math.hypot(value - low, Z * deviation), value + math.hypot(high - value, Z * deviation)
+    from scipy.stats import norm
+
+    p_value = max(test.p_value, 2 * float(norm.sf(abs(value) / max((high - low) / (2 * Z), 1e-300))))
+    return replace(test, difference=replace(test.difference, low=low, high=high), p_value=min(p_value, 1.0))
+
+
+def seed_average(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Evaluations of several seeds on the same examples, as one: each example's mean error and loss."""
+    first = evaluations[0]
+    if len(evaluations) == 1:
+        return first
+    import polars as pl
+
+    means = [
+        pl.Series(column, np.mean([one.table[column].cast(float).to_numpy() for one in evaluations], axis=0))
+        for column in ("error", "loss")
+        if column in first.table.columns
+    ]
+    wholes = [one.split_error for one in evaluations if one.split_error is not None]
+    whole: Callable[[np.ndarray], float] | None = None
+    if wholes:
+
+        def mean_of_wholes(counts: np.ndarray) -> float:
+            return sum(one(counts) for one in wholes) / len(wholes)
+
+        whole = mean_of_wholes
+    return replace(first, table=first.table.with_columns(means), split_error=whole)
+
+
+def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedScatter:
+    seeds = len(before)
+    if seeds < 2 or before[0].split_error is not None:
+        return SeedScatter()
+    weights = weights_of(before[0].table)
+    weights = weights / weights.sum()
+    errors, others = (np.stack([one.table["error"].cast(float).to_numpy() for one in side]) for side in (before, after))
+    apart = errors - others  # (S, N)
+    totals = apart @ weights
+    explained = float((apart.var(axis=0, ddof=1) * weights**2).sum()) * (seeds - 1)
+    return SeedScatter(float(((totals - totals.mean()) ** 2).sum()), seeds - 1, explained)
 
 
 def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:
@@ -149,23 +224,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_value: float | None = None) -> str:
     """One or two sentences: which one is better, or that there are too few examples to say."""
     p = test.p_value if p_value is None else p_value
-    size = abs(test.difference.value)
-    better, worse = (second, first) if test.difference.value > 0 else (first, second)
-    low, high = sorted((abs(test.difference.low), abs(test.difference.high)))
+    is_second = test.difference.value > 0
+    better, worse = (second, first) if is_second else (first, second)
+    ends = (test.difference.low, test.difference.high) if is_second else (-test.difference.high, -test.difference.low)
+    interval = f"[{', '.join(_plain(end, unit) for end in ends)}]"
+    size = f"{format_gap(abs(test.difference.value), unit)} {interval}"
     if p < ALPHA:
-        if test.difference.low <= 0 <= test.difference.high:
-            low = 0.0
-        return (
-            f"{better} is better than {worse} by {format_gap(size, unit)} [{_plain(low, unit)}, {_plain(high, unit)}] "
-            f"(p = {p:.2g})."
-        )
-    apart = f"{first} and {second} do not differ significantly on these {test.examples:,} examples (p = {p:.2g})"
+        return f"{better} is better than {worse} by {size} (p = {p:.2g})."
+    apart = f"{better} and {worse} do not differ significantly on these {test.examples:,} examples (p = {p:.2g})"
     if test.examples_to_confirm is None:
         return f"{apart}: their errors are equal."
     if test.examples_to_confirm <= test.examples:
-        return f"{apart}; the measured difference is {format_gap(size, unit)}."
+        return f"{apart}; the measured difference is {size}."
     count = format_count(test.examples_to_confirm)
-    return f"{apart}; the measured difference of {format_gap(size, unit)} would take {count} examples to confirm."
+    return f"{apart}; the measured difference of {size} would take {count} examples to confirm."
 
 
 def _plain(value: float, unit: str | None) -> str:

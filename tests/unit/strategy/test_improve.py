@@ -9,21 +9,20 @@ import polars as pl
 import pytest
 
 from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import wilson
 from gnomon.strategy.improve import (
-    ALPHA,
     LARGE_DEV,
     Evidence,
-    SeedScatter,
     can_be_halved,
     compare,
     decide,
     half_of_dev,
     is_settled,
     links_at_fault,
-    seed_average,
 )
 from gnomon.strategy.ladder import diagnose_rates
+from gnomon.strategy.paired import PairedTest, SeedScatter, seed_average
 
 
 def dev(errors, group=None) -> Evaluation:
@@ -45,17 +44,25 @@ def wrong(*places, total=100):
     return dev(errors)
 
 
-def test_six_errors_fixed_and_none_made_has_a_chance_of_one_in_64():
+def evidence_of(gain, p_value, *, lean=0.0, lean_p=1.0):
+    """Of a test with this difference and two-sided p value."""
+    return Evidence(
+        PairedTest(Interval(gain, gain - 0.02, gain + 0.02, "by hand"), p_value, "by hand", 100), lean, lean_p
+    )
+
+
+def test_six_errors_fixed_and_none_made_or_the_other_way_round_has_a_chance_of_one_in_32():
     found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
     assert found.gain == pytest.approx(0.06)
-    assert found.p_value == pytest.approx(0.5**6)
-    assert found.low > 0
+    assert found.p_value == pytest.approx(2 * 0.5**6)
+    assert found.chance == pytest.approx(0.5**6)
+    assert found.test.difference.low > 0
 
 
 def test_a_change_for_the_worse_has_a_negative_gain():
     found = compare([wrong(1, 2)], [wrong(1, 2, 3, 4, 5)])
     assert found.gain == pytest.approx(-0.03)
-    assert found.p_value > 0.5
+    assert found.chance > 0.5
 
 
 def test_seeds_are_averaged_example_by_example():
@@ -70,7 +77,8 @@ def test_seeds_that_disagree_as_wholes_weaken_the_evidence():
     apart = compare(before, [wrong(), wrong(*range(20, 40)), wrong(*range(40, 50))])
     assert alike.gain == pytest.approx(apart.gain)
     assert apart.p_value > alike.p_value
-    assert apart.high - apart.low > alike.high - alike.low
+    widths = [one.test.difference.high - one.test.difference.low for one in (apart, alike)]
+    assert widths[0] > widths[1]
 
 
 def test_scatter_of_earlier_pairs_counts():
@@ -87,11 +95,13 @@ def test_a_metric_of_the_whole_split_is_averaged_over_seeds():
 
 
 def test_evidence_that_proves_the_first_change_does_not_prove_the_tenth():
-    evidence = Evidence(gain=0.02, low=0.001, high=0.04, p_value=0.02, seeds=3)
+    evidence = evidence_of(0.02, 0.02)
     assert decide(evidence, number_tried=1, unit=SHARE).is_proven
     later = decide(evidence, number_tried=10, unit=SHARE)
     assert not later.is_proven
-    assert "0.005 = 0.05 / 10 changes tried" in later.why
+    assert later.level == pytest.approx(0.05 / 10)
+    assert "(p = 0.2)" in later.why
+    assert later.why.endswith("corrected for 10 changes tried")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,7 @@ def test_evidence_that_proves_the_first_change_does_not_prove_the_tenth():
     ],
 )
 def test_a_change_is_proven_or_on_trial_or_undone(gain, p_value, lean, lean_p, becomes):
-    evidence = Evidence(gain, -0.1, 0.1, p_value, seeds=1, lean=lean, lean_p=lean_p)
+    evidence = evidence_of(gain, p_value, lean=lean, lean_p=lean_p)
     found = decide(evidence, number_tried=5, unit=SHARE)
     assert (found.is_proven, found.is_on_trial) == (becomes == "proven", becomes == "on trial")
     assert found.is_kept == (becomes != "undone")
@@ -122,7 +132,7 @@ def test_the_lean_uses_losses_where_errors_say_nothing():
     losses = rng.exponential(size=100)
     before, after = with_loss(wrong(*range(10)), losses), with_loss(wrong(*range(10)), 0.9 * losses)
     found = compare([before], [after])
-    assert (found.gain, found.p_value) == (0, 0.5)
+    assert (found.gain, found.p_value, found.chance) == (0, 1.0, 0.5)
     assert found.lean == pytest.approx(0.05)
     assert found.lean_p < 0.001
     assert compare([after], [before]).lean < 0
@@ -132,7 +142,7 @@ def test_the_lean_uses_losses_where_errors_say_nothing():
 def test_the_lean_uses_errors_where_there_are_no_losses():
     found = compare([wrong(*range(10))], [wrong(6, 7, 8, 9)])
     assert found.lean == pytest.approx(0.6)
-    assert found.lean_p == found.p_value
+    assert found.lean_p == found.chance
 
 
 def test_only_a_large_dev_set_without_groups_is_halved():
@@ -212,12 +222,12 @@ def test_a_change_that_halves_the_errors_is_kept():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_twelve_changes_that_do_nothing_rarely_prove_anything():
-    """Bonferroni over the tries so far lets a little more than ALPHA through a whole run: at most twice as much."""
+    """Bonferroni over the tries so far; a two-sided test finds an improvement in nothing half as often as its level."""
     rng = np.random.default_rng(5)
     false = [a_run(rng)[1] for _ in range(300)]
     share = wilson(sum(false), len(false))
     print(f"\nruns that proved something that is nothing: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]")
-    assert share.value <= 2 * ALPHA
+    assert share.value <= 0.05
 
 
 def gains_of(kind: str, rng) -> tuple[float, ...]:
@@ -251,10 +261,7 @@ def test_keeping_changes_on_trial_errs_less_than_keeping_only_proven_ones():
 
 
 def test_no_seed_is_spent_on_a_hopeless_or_finished_proof():
-    def evidence(gain, p_value):
-        return Evidence(gain=gain, low=gain - 0.01, high=gain + 0.01, p_value=p_value, seeds=1)
-
-    assert is_settled(evidence(-0.01, 0.8), number_tried=1)
-    assert is_settled(evidence(0.01, 0.4), number_tried=1)
-    assert is_settled(evidence(0.01, 0.04), number_tried=1)
-    assert not is_settled(evidence(0.01, 0.04), number_tried=10)
+    assert is_settled(evidence_of(-0.01, 0.4), number_tried=1)
+    assert is_settled(evidence_of(0.01, 0.8), number_tried=1)
+    assert is_settled(evidence_of(0.01, 0.04), number_tried=1)
+    assert not is_settled(evidence_of(0.01, 0.04), number_tried=10)

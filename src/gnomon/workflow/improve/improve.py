@@ -27,8 +27,8 @@ from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
 from gnomon.training.state import Counters, TrainingState, own_tensors
 from gnomon.workflow.fit import fit
-from gnomon.workflow.improve.loop import FIRST_SHARE, WRITING_SECONDS, Loop, TimeBudget
-from gnomon.workflow.improve.matched import Matched, opened_settings
+from gnomon.workflow.improve.loop import WRITING_SECONDS, Loop, TimeBudget
+from gnomon.workflow.improve.matched import Matched, finished_trial, opened_settings
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.made import with_ladder
 from gnomon.workflow.notebook import diary_printer
@@ -99,6 +99,7 @@ def improve(
         else:
             _require_time(base, values, seconds)
             work = _begun(base or source, values, preset or {}, seconds, started, tell)
+            work.base = base
         flag.fix = f"continue with: gnomon improve --resume {shlex.quote(str(work.folder.path))}"
         flag.what = "stopped; every step so far is in the diary."
         with work.folder.lock():
@@ -133,6 +134,7 @@ class Work:
     tell: Callable[[Entry], None]
     state: State
     entries: list[Entry]
+    base: Run | None = None  # the run that it starts from
 
     def note(self, event: Event, text: str, **facts: Any) -> None:
         """Write one step to the diary, apply it, report it."""
@@ -193,14 +195,15 @@ def _base(thing: Any, values: Mapping[str, Any]) -> Run | None:
 
 
 def _require_time(base: Run | None, values: Mapping[str, Any], seconds: float) -> None:
-    """Raises UsageError if the time is too short to train the run to start from once and try one change."""
+    """Raises UsageError if the time is too short to try one change to the run to start from."""
     if base is None or values:  # other settings may take another time
         return
-    needed = base.folder.load_outcome().get("training_seconds", 0.0) / FIRST_SHARE
+    training = base.folder.load_outcome().get("training_seconds", 0.0)
+    needed = training + WRITING_SECONDS
     if needed > seconds:
         raise UsageError(
             f"{seconds:g} s are too short to try one change: a training of this run takes "
-            f"{FIRST_SHARE * needed:.0f} s, and each change takes at least one.",
+            f"{training:.0f} s, and each change takes at least one.",
             where=str(base.path),
             fix=f"give time={math.ceil(4 * needed / 60)}m or more.",
         )
@@ -262,6 +265,9 @@ def _improve(work: Work, flag: StopFlag) -> Trial | None:
     """Try everything; returns the improved system as trained, unless no training finished."""
     trials = Trials(work.prepared, work.opened, given=work.given)
     matched = Matched(trials, stop_asked=flag.asked)
+    trained = None if work.base is None else finished_trial(work.base, trials)
+    if trained is not None:
+        matched.start_from(trained)
     flag.patient = True
     try:
         budget = TimeBudget(matched, work.end, work.end - work.started, work.reading)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from gnomon.core.errors import UsageError
+from gnomon.core.evaluation import Evaluation
 from gnomon.strategy.advice import LINK
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.strategy.improve import (
@@ -26,8 +27,8 @@ from gnomon.strategy.improve import (
 )
 from gnomon.strategy.improve_diary import State, changes_key
 from gnomon.strategy.improve_turns import Turn, ordered, to_found_rate, turns_of
-from gnomon.strategy.ladder import diagnose
-from gnomon.strategy.wording import format_error, format_gap
+from gnomon.strategy.ladder import diagnose, without_copies
+from gnomon.strategy.wording import format_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.rate import range_test
 from gnomon.workflow.signals import Stopped
@@ -133,10 +134,8 @@ class Loop:
             return None
         if changes_key({}) not in self.state.tried:
             unit = self.matched.trials.task.judge.error_unit
-            text = (
-                f"dev {format_error(found.dev_error, unit)}, train {format_error(found.train_error, unit)}, "
-                f"{found.seconds:.1f} s"
-            )
+            how = f"{found.seconds:.1f} s" if self.matched.trained else "the run there is"
+            text = f"dev {format_error(found.dev_error, unit)}, train {format_error(found.train_error, unit)}, {how}"
             facts = {"dev_error": found.dev_error, "train_error": found.train_error, "cost": found.cost,
                      "looks": found.looks}  # fmt: skip
             self.note("first", text, **facts, training_seconds=found.seconds)
@@ -245,7 +244,7 @@ class Loop:
             return
         is_halved = can_be_halved(current.evaluations["dev"])
         chosen_by = evidence = self._evidence([current], [turned], confirming=False)
-        is_asked = is_halved and min(evidence.p_value, evidence.lean_p) < PROMISING
+        is_asked = is_halved and min(evidence.chance, evidence.lean_p) < PROMISING
         if is_asked:
             evidence = self._evidence([current], [turned], confirming=True)
         decision = decide(evidence, number_tried=self._number(is_asked), unit=unit)
@@ -300,7 +299,7 @@ class Loop:
 
     def _evidence(self, before: list[Outcome], after: list[Outcome], *, confirming: bool) -> Evidence:
         smoothing = [one[0].settings.get("regularise.label_smoothing") for one in (before, after)]
-        sides = [[one.evaluations["dev"] for one in side] for side in (before, after)]
+        sides = [[_unseen(self.matched, one) for one in side] for side in (before, after)]
         if can_be_halved(sides[0][0]):
             sides = [[half_of_dev(one, confirming=confirming) for one in side] for side in sides]
         return compare(sides[0], sides[1], scatters=self.state.scatters, by_loss=smoothing[0] == smoothing[1])
@@ -320,12 +319,12 @@ def _as_measured(before: list[Outcome], after: list[Outcome], evidence: Evidence
         "dev_before": [one.dev_error for one in before],
         "dev_after": [one.dev_error for one in after],
         "gain": evidence.gain,
-        "low": evidence.low,
-        "high": evidence.high,
+        "low": evidence.test.difference.low,
+        "high": evidence.test.difference.high,
         "p_value": evidence.p_value,
         "lean": evidence.lean,
         "lean_p": evidence.lean_p,
-        "scatter": asdict(evidence.scatter),
+        "scatter": asdict(evidence.test.scatter),
         "cost": sum(one.cost for one in after),
         "training_seconds": sum(one.seconds for one in after),
         "looks": sum(one.looks for one in after),
@@ -333,30 +332,35 @@ def _as_measured(before: list[Outcome], after: list[Outcome], evidence: Evidence
 
 
 def _in_words(measured: Mapping[str, Any], unit: str | None) -> str:
-    """`4.1 % -> 3.6 % (gain 0.5 points [0.1, 0.9], 2 seeds)`."""
+    """`4.1 % -> 3.6 % (2 seeds)`."""
     seeds = len(measured["seeds"])
     error, later = (sum(measured[side]) / len(measured[side]) for side in ("dev_before", "dev_after"))
-    low, high = (format_gap(measured[end], unit).split(" ")[0] for end in ("low", "high"))
-    return (
-        f"{format_error(error, unit)} -> {format_error(later, unit)} (gain {format_gap(measured['gain'], unit)} "
-        f"[{low}, {high}], {seeds} seed{'s' if seeds > 1 else ''})"
-    )
+    many = f" ({seeds} seeds)" if seeds > 1 else ""
+    return f"{format_error(error, unit)} -> {format_error(later, unit)}{many}"
+
+
+def _unseen(matched: Matched, outcome: Outcome) -> Evaluation:
+    """Dev as the ladder and `gnomon compare` measure it: without copies of training examples."""
+    ids = _copies(matched, "dev", outcome.evaluations["dev"])
+    return without_copies(outcome.evaluations["dev"], ids, matched.trials.prepared.leaks.repeats)
+
+
+def _copies(matched: Matched, split: str, evaluation: Evaluation) -> list[Any]:
+    """Ids of the examples of a split that train contains too, in the type that its table has."""
+    pairs = matched.trials.prepared.leaks.pairs.filter((pl.col("other_split") == "train") & (pl.col("split") == split))
+    return pairs["id"].cast(evaluation.table["id"].dtype, strict=False).to_list()
 
 
 def diagnosis_of_trial(matched: Matched, outcome: Outcome, *, looks: int = 0) -> Diagnosis:
     """The ladder of one trial, as a run with its settings would get it; `looks`: looks at dev before and during it."""
     trials = matched.trials
-    pairs = trials.prepared.leaks.pairs.filter(pl.col("other_split") == "train")
-    leaked = {
-        split: pairs.filter(pl.col("split") == split)["id"].cast(one.table["id"].dtype, strict=False).to_list()
-        for split, one in outcome.evaluations.items()
-        if split != "train"
-    }
+    leaked = {split: _copies(matched, split, one) for split, one in outcome.evaluations.items() if split != "train"}
     return diagnose(
         outcome.evaluations,
         human=trials.opened.goal.human,
         error_name=trials.task.judge.error_name,
         leaked=leaked,
+        repeats=trials.prepared.leaks.repeats,
         dev_looks=max(outcome.looks, looks),
         here=outcome.here,
         num_train=len(trials.prepared.splits["train"]),

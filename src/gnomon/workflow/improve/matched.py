@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,17 @@ from gnomon.core.errors import DivergedError, UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.knobs import Here
 from gnomon.core.seeds import derive
-from gnomon.core.settings import Settings, from_flat, value_of
+from gnomon.core.settings import Settings, flat, from_flat, value_of
 from gnomon.training.loop import split_error
-from gnomon.workflow.road.split import Prepared
+from gnomon.training.samplers import batches_per_epoch
+from gnomon.workflow.road.encode import judged_splits
+from gnomon.workflow.road.split import TRAIN_RUNG, Prepared
+from gnomon.workflow.run import Run
 from gnomon.workflow.trial import Trial, Trials
 
 NOT_TAKEN_OVER = ("run_name", "runs_folder", "stop.max_time")  # settings that belong to that run alone
+NOT_OF_A_TRAINING = (*NOT_TAKEN_OVER, "goal.human", "machine.")  # the same weights with any of them
+EVALUATING = 1.2  # times the seconds of training, with the evaluation after it
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,13 @@ class Matched:
         self._latest: Outcome | None = None
         self._same_dev: bool | None = None  # whether every seed is evaluated on the same dev examples
 
+    def start_from(self, trial: Trial) -> None:
+        """Take a finished training of the current settings as their trial: it need not be repeated."""
+        key = _key({}, self.trials.opened.seed, None)
+        found = self._as_outcome(trial, self.trials.opened.seed, None, EVALUATING * trial.seconds)
+        self._known[key] = self._latest = replace(found, looks=0)  # they were counted when it was made
+        self._models[key] = trial
+
     def _train_size(self, rows: np.ndarray | None) -> int:
         return len(self.trials.prepared.splits["train"] if rows is None else rows)
 
@@ -113,19 +125,16 @@ class Matched:
         if trial.ended_because in ("max_time", "stopped"):
             done = trial.examples_seen / self._train_size(rows)
             return Refused("its training was cut short", is_out_of_time=True, epochs_done=done)
-        found = Outcome(
-            seed=seed,
-            evaluations=trial.evaluations,
-            here=trial.task.here(trial.settings, self._train_size(rows)),
-            examples=self._train_size(rows),
-            cost=trial.cost,
-            seconds=time.monotonic() - started,
-            looks=len(trial.history),
-        )
+        found = self._as_outcome(trial, seed, rows, time.monotonic() - started)
         self._known[key], self._latest = found, found
         if rows is None and seed == self.trials.opened.seed:
             self._models[key] = trial
         return found
+
+    def _as_outcome(self, trial: Trial, seed: int, rows: np.ndarray | None, seconds: float) -> Outcome:
+        examples = self._train_size(rows)
+        here = trial.task.here(trial.settings, examples)
+        return Outcome(seed, trial.evaluations, here, examples, trial.cost, seconds, looks=len(trial.history))
 
     def trial(self, changes: Mapping[str, Any]) -> Trial | None:
         """The trial with these changes and the run's own seed, including its model; None if it is no longer kept."""
@@ -144,6 +153,33 @@ class Matched:
         """Time for a training that costs this many times what `of` did, at the slower speed of it and the latest."""
         known = [of] if self._latest is None else [of, self._latest]
         return times * of.cost * max(one.seconds / max(one.cost, 1e-9) for one in known)
+
+
+def finished_trial(run: Run, trials: Trials) -> Trial | None:
+    """What training with the settings of `trials` gave in that run; None if the run had other settings or data."""
+    session, outcome = trials.base, run.folder.load_outcome()
+    prepared = session.prepared
+    here, there = (
+        {key: value for key, value in flat(settings).items() if not key.startswith(NOT_OF_A_TRAINING)}
+        for settings in (session.settings, run.settings)
+    )
+    is_same_data = prepared.identity().sort("split", "id").equals(run.folder.load_splits().sort("split", "id"))
+    if here != there or not is_same_data or outcome["ended_because"] == "max_time":
+        return None
+    evaluations = {name: one for name, one in run.evaluations().items() if name in prepared.splits and name != "test"}
+    judged = judged_splits(session, TRAIN_RUNG)
+    if any(
+        not judged[name].index["id"].cast(str).equals(one.table["id"].cast(str)) for name, one in evaluations.items()
+    ):
+        return None
+    total, batch = len(prepared.splits["train"]), session.settings.optimiser.batch_size
+    steps_an_epoch = batches_per_epoch(total, batch or total)
+    return Trial(
+        settings=session.settings, task=run.task, model=run.model, evaluations=evaluations, history=list(run.history),
+        steps=outcome["steps"], seconds=outcome.get("training_seconds", outcome["seconds"]),
+        examples_seen=round(total * outcome["steps"] / steps_an_epoch),
+        multiply_adds=sum(row.multiply_adds or 0 for row in session.layers), ended_because=outcome["ended_because"],
+    )  # fmt: skip
 
 
 def _key(changes: Mapping[str, Any], seed: int, rows: np.ndarray | None) -> str:

@@ -17,9 +17,10 @@ from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
 from gnomon.runs.folder import Place
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
-from gnomon.strategy.improve import LINKS_OF_GAPS, SeedScatter, compare, links_at_fault, seed_average
+from gnomon.strategy.improve import LINKS_OF_GAPS, links_at_fault
 from gnomon.strategy.improve_probes import Pair, Probes, ranked
 from gnomon.strategy.improve_turns import Turn, by_gain, turns_of
+from gnomon.strategy.paired import SeedScatter, compare_models, seed_average
 from gnomon.strategy.wording import format_error
 from gnomon.training.loop import split_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused, nested_rows, opened_settings
@@ -295,7 +296,7 @@ def _as_pairs(
     scatters: list[SeedScatter] = []
     for results in after.values():
         befores, afters = _devs(bases[: len(results)]), _devs(results)
-        scatters.append(compare(befores, afters).scatter)
+        scatters.append(compare_models(befores, afters).scatter)
     pairs, place = [], 0
     for turn in turns:
         label = turn.label(first.settings)
@@ -309,12 +310,12 @@ def _as_pairs(
         others = [one for number, one in enumerate(scatters) if number != place]
         place += 1
         befores, afters = _devs(bases[: len(results)]), _devs(results)
-        evidence = compare(befores, afters, scatters=others)
+        test = compare_models(befores, afters, scatters=others)
         before = split_error(seed_average(befores))
         cost = sum(one.cost for one in results) / max(sum(one.cost for one in bases[: len(results)]), 1e-12)
         pairs.append(
-            Pair(*common, before, before - evidence.gain, evidence.low, evidence.high, evidence.p_value,
-                 evidence.seeds, cost)
+            Pair(*common, before, before - test.difference.value, test.difference.low, test.difference.high,
+                 test.p_value, test.seeds, cost)
         )  # fmt: skip
     return pairs
 

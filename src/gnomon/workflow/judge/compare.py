@@ -17,8 +17,8 @@ from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
 from gnomon.runs.folder import Place, place_of
 from gnomon.strategy.external import read_predictions
-from gnomon.strategy.ladder import copies_left_out
-from gnomon.strategy.paired import PairedTest, holm, paired_test
+from gnomon.strategy.ladder import without_copies
+from gnomon.strategy.paired import PairedTest, compare_models, holm
 from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
 from gnomon.workflow.run import Run, load
 
@@ -167,11 +167,7 @@ def _unseen(run: Run) -> Evaluation:
 
     dev = run.evaluation("dev")
     pairs = run.folder.load_leaks().filter((pl.col("split") == "dev") & (pl.col("other_split") == "train"))
-    ids = pairs["id"].cast(pl.String).to_list()
-    copies = pl.Series(copies_left_out(dev, ids, run.folder.load_data().get("repeats")))
-    if not copies.any() or copies.all():
-        return dev
-    return replace(dev, table=dev.table.with_columns(pl.col("weight") * (~copies).cast(pl.Float64)))
+    return without_copies(dev, pairs["id"].cast(pl.String).to_list(), run.folder.load_data().get("repeats"))
 
 
 def _by_tag(dev: Evaluation) -> dict[str, Interval]:
@@ -228,7 +224,7 @@ def _tests(systems: Sequence[System], choice: Choice, seed: int) -> tuple[tuple[
     for candidate in choice.ranked[1:]:
         other = by_name[candidate.name]
         try:
-            found.append((other.name, paired_test(winner.evaluation, other.evaluation, seed=seed)))
+            found.append((other.name, compare_models([winner.evaluation], [other.evaluation], seed=seed)))
         except DataError as fault:
             notes.append(f"{winner.name} and {other.name}: no paired test, {fault.what}")
     corrected = holm([test.p_value for _, test in found])

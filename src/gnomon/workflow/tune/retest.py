@@ -210,7 +210,7 @@ def _compared(
             found.append(RetestedSystem(one.name, one.settings, one.then, errors))
             continue
         evidence = compare(reference, [each.evaluations["dev"] for each in outcome])
-        decision = decide(evidence, number_tried=len(wanted) - 1, unit=unit)
+        decision = decide(evidence, number_tried=len(wanted) - 1, unit=unit, names=(wanted[0].name, one.name))
         found.append(RetestedSystem(one.name, one.settings, one.then, errors, evidence, decision))
     return (found[0], *sorted(found[1:], key=lambda one: one.mean))
 
@@ -221,7 +221,7 @@ def _verdict(systems: Sequence[RetestedSystem], unit: str | None) -> tuple[bool,
     if proven:
         now = min(proven, key=lambda one: one.mean)
         assert now.decision is not None
-        return True, f"stale: {now.name} is now {now.decision.why}"
+        return True, f"stale: now {now.decision.why}"
     ahead = [one for one in others if one.mean < best.mean]
     if not ahead:
         return False, f"{best.name} is still the best of these"
@@ -246,8 +246,8 @@ def as_json(found: Retested) -> dict[str, Any]:
             {
                 "name": one.name, "then": one.then, "errors": list(one.errors), "note": one.note,
                 "gain": None if one.evidence is None else {
-                    "value": one.evidence.gain, "low": one.evidence.low, "high": one.evidence.high,
-                    "p_value": one.evidence.p_value,
+                    "value": one.evidence.gain, "low": one.evidence.test.difference.low,
+                    "high": one.evidence.test.difference.high, "p_value": one.evidence.p_value,
                 },
             }
             for one in found.systems

@@ -200,7 +200,7 @@ def test_a_time_too_short_for_one_change_is_said_before_anything_is_made(circles
     with first.folder.lock():
         first.folder.save_outcome({**first.folder.load_outcome(), "training_seconds": 100.0})
     with pytest.raises(UsageError, match="too short to try one change: a training of this run takes 100 s"):
-        improve(first, time=120)
+        improve(first, time=90)
     assert {path.name for path in first.path.parent.iterdir()} == {first.path.name}
 
 
