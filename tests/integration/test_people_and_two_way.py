@@ -10,6 +10,7 @@ import pytest
 
 import gnomon
 from gnomon.cli import main
+from gnomon.core.errors import DataError
 
 
 @pytest.fixture
@@ -83,3 +84,49 @@ def test_a_table_of_nobody_is_refused(tables, capsys):
     code = main(["diagnose", "--predictions", str(tables / "predictions.csv"), f"human={tables / 'odd.csv'}"])
     assert code == 3
     assert "expected an id column" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def votes(tmp_path_factory):
+    """A table of 600 rows, whose ids are their lines in the file, and the answers of ann, who errs on every tenth, to all of them."""
+    folder = tmp_path_factory.mktemp("votes")
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=600)
+    labels = np.where(values > 0, "yes", "no")
+    ids = range(2, 602)
+    pl.DataFrame({"x": values, "label": labels}).write_csv(folder / "votes.csv")
+    wrong = np.arange(2, 602) % 10 == 0
+    said = np.where(wrong, np.where(labels == "yes", "no", "yes"), labels)
+    pl.DataFrame({"id": ids, "ann": said}).write_csv(folder / "people.csv")
+    return folder
+
+
+QUICK = {"target": "label", "model": "logistic", "epochs": 1}
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_fit_measures_people_from_the_file_that_human_names(votes, tmp_path, as_path):
+    run = gnomon.fit(str(votes / "votes.csv"), **QUICK, human=as_path(votes / "people.csv"), runs_folder=str(tmp_path))
+    human = next(rung for rung in run.diagnosis.rungs if rung.name == "human")
+    dev = list(map(int, run.evaluation("dev").table["id"]))
+    assert human.error == pytest.approx(np.mean([i % 10 == 0 for i in dev]))
+    assert (human.examples, human.note) == (len(dev), f"measured on {len(dev)} examples")
+    assert next(gap for gap in run.diagnosis.gaps if gap.name == "avoidable bias").is_bound is False
+    assert str(votes / "people.csv") in (run.path / "settings.toml").read_text()
+    assert len(run.test().table)  # which judges the run anew
+    assert next(rung for rung in run.diagnosis.rungs if rung.name == "human").error == human.error
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"id": range(2, 602), "ann": ["yes", "perhaps"] * 300}, "'perhaps' is not a class"),
+        ({"id": ["a", "b"], "ann": ["yes", "no"]}, "none of the people's answers is for an example of dev"),
+        ({"ann": ["yes"], "ben": ["no"]}, "expected an id column"),
+    ],
+)
+def test_answers_that_cannot_be_scored_are_refused_before_training(table, says, votes, tmp_path):
+    pl.DataFrame(table).write_csv(tmp_path / "people.csv")
+    with pytest.raises(DataError, match=says):
+        gnomon.fit(str(votes / "votes.csv"), **QUICK, human=tmp_path / "people.csv", runs_folder=str(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()

@@ -208,7 +208,9 @@ def _human_level(human: Sequence[float] | Measured | None, measured: Measured | 
     if measured is not None and measured.examples >= FEWEST_ANSWERS and measured.interval.value <= best:
         return HumanLevel(measured.interval.value, f"measured on {measured.examples:,} examples", measured)
     if figures:
-        return HumanLevel(best, "given" if len(figures) == 1 else f"given; the best of {len(figures)}")
+        return HumanLevel(
+            best, "given" if len(figures) == 1 else f"given; the lowest of {len(figures)}: figures have no interval"
+        )
     return HumanLevel(None, UNKNOWN_HUMAN)
 
 

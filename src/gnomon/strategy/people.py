@@ -80,6 +80,24 @@ def classes_in(evaluations: Iterable[Evaluation]) -> tuple[str, ...] | None:
     return tuple(sorted(found)) or None
 
 
+def check_answers(answers: pl.DataFrame, ids: pl.Series, *, classes: Sequence[str] | None) -> None:
+    """Raises DataError where `people` would, as far as that shows without targets: before a training, say."""
+    names = [name for name in answers.columns if name != "id"]
+    if not answers["id"].cast(pl.String).is_in(ids.cast(pl.String).implode()).any():
+        raise DataError(
+            f"none of the people's answers is for an example of dev: {answers['id'][0]!r} is none of its ids, such as "
+            f"{str(ids[0])!r}.",
+            where="the people's answers", fix="use the ids of the dev split: gnomon errors RUN lists them.",
+        )  # fmt: skip
+    if classes is None:
+        for name in names:
+            _numbers(answers, name)
+    elif len(names) > 1 and set(names) <= set(classes):
+        _check_counts(answers, names)
+    else:
+        _as_classes(answers, names, classes)
+
+
 def has_answers(answers: pl.DataFrame, judged: Evaluation) -> bool:
     """Whether the table has a row for any of these examples."""
     return not answers.filter(

@@ -142,7 +142,7 @@ def test_of_several_human_levels_the_best_counts():
     # the notes: typical 3 %, doctor 1 %, expert 0.7 %, team 0.5 %
     found = ladder(split("train", 100, 1000), split("dev", 110, 1000), human=[0.03, 0.01, 0.007, 0.005])
     assert rung(found, "human").error == 0.005
-    assert rung(found, "human").note == "given; the best of 4"
+    assert rung(found, "human").note == "given; the lowest of 4: figures have no interval"
 
 
 def test_people_may_be_measured_like_a_model():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from gnomon.core.knobs import (
     AUGMENTATION,
@@ -30,13 +30,13 @@ from gnomon.core.settings import steps
 from gnomon.core.settings.types import (
     MOST,
     Group,
+    HumanLevel,
     Names,
     OpenGroup,
     Rates,
     RateTable,
     Seconds,
     Threads,
-    as_tuple,
     setting,
 )
 
@@ -491,8 +491,10 @@ class GoalSettings(Group):
         None, "the class that f1 or a recall is about (default: the rarer of two)", Knob(needs=CLASSES)
     )
     costs: Names = setting((), "costs of a mistake on a class, 1 unless given: spam:1,ham:10", Knob(needs=CLASSES))
-    human: Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(as_tuple)] | None = setting(
-        None, "human-level error, one or several (the best counts): 0.005, or 0.03,0.01,0.007"
+    human: HumanLevel | None = setting(
+        None,
+        "human-level error: 0.005; several, of which the lowest counts: 0.03,0.01; or people's answers to measure it "
+        "from: PEOPLE.csv",
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -53,6 +55,20 @@ def _threads(value: Any) -> Any:
     return int(value) if is_number else value
 
 
+def _human(value: Any) -> Any:
+    """`0.01`, `"0.03,0.01"` -> (0.03, 0.01); a table of answers -> its absolute path: a run is read from anywhere."""
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and value.strip().lower().endswith(ANSWERS)):
+        return str(Path(os.fsdecode(value).strip()).expanduser().absolute())
+    figures = as_tuple(value)
+    try:
+        found = tuple(float(figure) for figure in figures)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected {HUMAN}") from None
+    if not all(figure >= 0 for figure in found):
+        raise ValueError(f"expected {HUMAN}")
+    return found
+
+
 # No machine trains with more of anything: a larger number is a typo, or a file that was tampered with.
 MOST = 1_000_000_000  # epochs, examples per step, seconds
 LARGEST = 10**30  # for a factor: float32 ends at 3.4e38
@@ -62,11 +78,14 @@ MOST_LAYERS = 1_000
 RATE_TABLE = "epoch:rate pairs from epoch 1 on, such as 1:0.1,30:0.01"
 SEVERAL = ", or several separated by commas"  # after what a setting takes, if it takes a list
 THREAD_NUMBER = "a whole number from 1 to 1024, or adaptive"
+ANSWERS = (".csv", ".parquet", ".pq")  # tables of people's answers
+HUMAN = "a number of at least 0, such as 0.005, or a table of people's answers (.csv, .parquet)"
 DURATION = "a duration above 0, such as 90, 90s, 10m or 1.5h"
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=MOST, json_schema_extra={"takes": DURATION})]
 Threads = Annotated[
     int | Literal["adaptive"], BeforeValidator(_threads), Field(json_schema_extra={"takes": THREAD_NUMBER})
 ]
+HumanLevel = Annotated[tuple[float, ...] | str, BeforeValidator(_human), Field(json_schema_extra={"takes": HUMAN})]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 SomeLayers = Field(max_length=MOST_LAYERS)
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...], BeforeValidator(as_tuple), SomeLayers]

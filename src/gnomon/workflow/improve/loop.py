@@ -31,6 +31,7 @@ from gnomon.strategy.ladder import diagnose, without_copies
 from gnomon.strategy.wording import format_error
 from gnomon.workflow.improve.matched import Matched, Outcome, Refused
 from gnomon.workflow.rate import range_test
+from gnomon.workflow.road.people import human_level
 from gnomon.workflow.signals import Stopped
 
 PATIENCE = 2  # knobs in a row without a gain, after which it is the other link's turn
@@ -357,7 +358,7 @@ def diagnosis_of_trial(matched: Matched, outcome: Outcome, *, looks: int = 0) ->
     leaked = {split: _copies(matched, split, one) for split, one in outcome.evaluations.items() if split != "train"}
     return diagnose(
         outcome.evaluations,
-        human=trials.opened.goal.human,
+        human=human_level(trials.opened, trials.task, outcome.evaluations),
         error_name=trials.task.judge.error_name,
         leaked=leaked,
         repeats=trials.prepared.leaks.repeats,

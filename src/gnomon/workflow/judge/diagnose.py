@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
+from gnomon.core.settings.types import ANSWERS
 from gnomon.data.in_memory import table_or_path
 from gnomon.metrics.intervals import measure, paired_difference
 from gnomon.runs.folder import Place
@@ -19,6 +18,7 @@ from gnomon.strategy import external, ladder
 from gnomon.strategy.people import FEWEST_ANSWERS, classes_in, has_answers, people, read_people
 from gnomon.strategy.real_world import OnDev, read_real, with_real_world
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
+from gnomon.workflow.road.people import class_names, level_of, people_cell
 from gnomon.workflow.road.verdict import diagnosis_of
 from gnomon.workflow.run import Run, load
 
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
     from gnomon.core.evaluation import Evaluation
     from gnomon.metrics.interval import Interval
-    from gnomon.metrics.intervals import Measured
     from gnomon.strategy.diagnosis import Diagnosis
 
 
-TABLES = (".csv", ".parquet", ".pq")
 Table = Any  # a frame of polars, pandas or Arrow, or the path of one
 Human = float | Sequence[float] | Table  # errors of people, or a table of their answers
 
@@ -45,10 +43,10 @@ def diagnose(
 ) -> Diagnosis:
     """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if available).
 
-    `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts, or a
-    table of people's answers (id, and one column per person). `real` adds the rung after test: a table of answers
-    gathered in use (target and prediction, or error) or of which system users preferred (preferred: "this", the name of
-    another run, or "tie"). Tables are frames or files.
+    `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts because
+    a plain figure has no interval, or a table of people's answers (id, and one column per person). `real` adds the rung
+    after test: a table of answers gathered in use (target and prediction, or error) or of which system users preferred
+    (preferred: "this", the name of another run, or "tie"). Tables are frames or files.
 
     Raises UsageError, DataError, ArtefactError.
     """
@@ -57,7 +55,7 @@ def diagnose(
         evaluations = external.read_predictions(table_or_path(predictions))
         leaked = external.leaked_ids(evaluations)
         classes = classes_in(evaluations.values())
-        level = _level_of(evaluations, answers, classes)
+        level = level_of(evaluations, answers, classes)
         found = ladder.diagnose(evaluations, human=level or levels, leaked=leaked)
         if real is None:
             return found
@@ -69,14 +67,16 @@ def diagnose(
         found = opened.diagnosis
     else:
         evaluations = opened.evaluations()
-        found = diagnosis_of(opened, evaluations, human=_level_of(evaluations, answers, _classes(opened)) or levels)
+        found = diagnosis_of(
+            opened, evaluations, human=level_of(evaluations, answers, class_names(opened.task)) or levels
+        )
     return found if real is None else _with_use(found, opened, real)
 
 
 def _with_use(found: Diagnosis, run: Run, real: Table) -> Diagnosis:
     """With the rung of errors in use; a run that users compared it with is looked up by its name or path."""
     this = (run.path.name, str(run.path))
-    answers = read_real(table_or_path(real), unit=found.unit, classes=_classes(run), this=this)
+    answers = read_real(table_or_path(real), unit=found.unit, classes=class_names(run.task), this=this)
     on_dev = None
     if answers.preference is not None:
         name = Path(answers.preference.other)
@@ -110,10 +110,10 @@ def general_and_target(
         opened = load(run)
         if "train_dev" not in opened.folder.saved_predictions():
             return None
-        evaluations, seed, classes = opened.evaluations(), opened.settings.seed, _classes(opened)
-        levels = levels or opened.settings.goal.human
-    level = _level_of(evaluations, answers, classes)
-    target = _enough(level) or (min(levels) if levels else None)
+        evaluations, seed, classes = opened.evaluations(), opened.settings.seed, class_names(opened.task)
+        if answers is None and levels is None:
+            answers, levels = _levels(opened.settings.goal.human)
+    target = people_cell(level_of(evaluations, answers, classes)) or people_cell(levels)
     return two_way(
         evaluations, human_general=_on_general_data(evaluations, answers, classes), human_target=target, seed=seed
     )
@@ -126,20 +126,8 @@ def _on_general_data(
     general = general_part(evaluations)
     if answers is None or general is None or not has_answers(answers, general):
         return None
-    return _enough(people(answers, general, classes=classes).level)
-
-
-def _enough(level: Measured | None) -> Interval | None:
-    """The interval of a level that rests on enough answers."""
-    return level.interval if level is not None and level.examples >= FEWEST_ANSWERS else None
-
-
-def _classes(run: Run) -> tuple[str, ...] | None:
-    """The names of the run's classes; None where an example has no single class."""
-    num_classes = run.task.judge.num_classes
-    if num_classes is None:
-        return None
-    return tuple(map(str, run.task.judge.describe(np.arange(num_classes)).to_list()))
+    level = people(answers, general, classes=classes).level
+    return level.interval if level.examples >= FEWEST_ANSWERS else None
 
 
 def _levels(human: Human | None) -> tuple[pl.DataFrame | None, Sequence[float] | None]:
@@ -147,19 +135,11 @@ def _levels(human: Human | None) -> tuple[pl.DataFrame | None, Sequence[float] |
     if human is None:
         return None, None
     if isinstance(human, str | os.PathLike):
-        is_table = os.fsdecode(human).lower().endswith(TABLES)
+        is_table = os.fsdecode(human).lower().endswith(ANSWERS)
     else:
         is_table = hasattr(human, "columns")
     if is_table:
         return read_people(table_or_path(human)), None
-    return None, from_flat({"goal.human": human}).goal.human
-
-
-def _level_of(
-    evaluations: Mapping[str, Evaluation], answers: pl.DataFrame | None, classes: Sequence[str] | None
-) -> Measured | None:
-    """The level of people who answered, scored on dev, or on test where there is no dev."""
-    judged = next((evaluations[name] for name in ("dev", "test", "train") if name in evaluations), None)
-    if answers is None or judged is None:
-        return None
-    return people(answers, judged, classes=classes).level
+    figures = from_flat({"goal.human": human}).goal.human
+    assert not isinstance(figures, str)
+    return None, figures

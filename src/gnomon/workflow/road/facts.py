@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from gnomon.core.own import NO_OWN, Own, asked_for
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
-from gnomon.strategy.ladder import check_human
+from gnomon.workflow.road.people import check_human_level
 from gnomon.workflow.road.split import Prepared
 
 
@@ -23,12 +23,12 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     """The task with its facts, and with the user's own loss and augmentation.
 
     Raises UsageError for a human-level error that is impossible in its unit, and for own parts that the settings name
-    and that were not passed.
+    and that were not passed; DataError for a table of people's answers that does not fit.
     """
     missing = asked_for(settings, own, "pass it: gnomon.fit(data, {}); verbs that train more than once take none.")
     if missing is not None:
         raise missing
     train = prepared.splits["train"]
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
-    check_human(settings.goal.human or (), task.judge.error_unit)
+    check_human_level(settings, task, prepared.splits)
     return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task)

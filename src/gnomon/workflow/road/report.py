@@ -20,6 +20,7 @@ from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord
 from gnomon.runs.tags import TagStore
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
+from gnomon.workflow.road.people import human_level, people_cell
 from gnomon.workflow.sheet import sheet_of, tag_sheet
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def report_record(
         example_views=_examples_shown(run, examples.get("train")),
         test_openings=run.folder.num_openings,
         two_way=two_way(
-            evaluations, human_target=min(run.settings.goal.human or (), default=None), seed=run.settings.seed
+            evaluations,
+            human_target=people_cell(human_level(run.settings, run.task, evaluations)),
+            seed=run.settings.seed,
         ),
         probes=run.folder.load_probes(),
         diary=run.folder.load_diary(),

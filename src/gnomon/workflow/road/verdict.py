@@ -21,6 +21,7 @@ from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.slices import missed_classes
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
+from gnomon.workflow.road.people import human_level
 from gnomon.workflow.road.report import report_record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def judge_run(run: Run, evaluations: Mapping[str, Evaluation], *, examples: Mapp
 
     `examples` are the evaluated examples of the splits, for the pictures; a missing split is shown without pictures.
     """
-    diagnosis = diagnosis_of(run, evaluations, human=run.settings.goal.human)
+    diagnosis = diagnosis_of(run, evaluations, human=human_level(run.settings, run.task, evaluations))
     run.folder.save_diagnosis(diagnosis)
     run.folder.save_report(report.build(report_record(run, evaluations, diagnosis, examples)))
     return diagnosis
