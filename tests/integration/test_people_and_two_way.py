@@ -88,7 +88,7 @@ def test_a_table_of_nobody_is_refused(tables, capsys):
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory):
-    """A table of 600 rows, whose ids are their lines in the file, and the answers of ann, who errs on every tenth, to all of them."""
+    """600 rows, whose ids are their lines in the file, and the answers of ann, who errs on every tenth of them."""
     folder = tmp_path_factory.mktemp("votes")
     rng = np.random.default_rng(2)
     values = rng.normal(size=600)
