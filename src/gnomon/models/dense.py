@@ -65,10 +65,11 @@ class TableNet(nn.Module):
             assert isinstance(embedding, nn.Embedding)
             embedding.weight.mul_(EMBEDDING_SCALE)
 
-    def plain_layers(self) -> list[nn.Module] | None:
-        """All there is, in order, where there are no categories: such a net is trained without autograd."""
+    def plain_layers(self) -> list[nn.Module]:
+        """All there is, in order; the embeddings stand beside what comes before. Dense layers need no autograd."""
         first = [] if self.bins is None else [self.bins]
-        return None if self.embeddings else [*first, self.body, self.head]
+        beside = [self.embeddings] if self.embeddings else []
+        return [*first, *beside, self.body, self.head]
 
 
 def dense(

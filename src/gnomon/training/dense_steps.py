@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gnomon.nn.bins import QuantileBins
 from gnomon.nn.normalise import Normalise
+from gnomon.training.embedded_columns import EmbeddedColumns
 
 ops: Any = torch.ops
 Function = Callable[..., Tensor]
@@ -65,45 +66,59 @@ class DenseSteps:
     adds to the `.grad` of every parameter.
     """
 
-    def __init__(self, model: nn.Module, first: Sequence[nn.Module], layers: Sequence[_Layer]) -> None:
-        self.model, self.first, self.layers = model, first, layers
+    def __init__(
+        self, model: nn.Module, first: Sequence[nn.Module], embedded: EmbeddedColumns | None, layers: Sequence[_Layer]
+    ) -> None:
+        self.model, self.first, self.embedded, self.layers = model, first, embedded, layers
 
     @staticmethod
     def of(model: nn.Module, device: torch.device) -> DenseSteps | None:
         """None if `model` is anything but such a stack on a CPU with gradients for all its parameters."""
         if device.type != "cpu" or any(parameter.grad is None for parameter in model.parameters()):
             return None
-        first, layers = list[nn.Module](), list[_Layer]()
+        first, embedded, layers = list[nn.Module](), None, list[_Layer]()
         for module in _leaves(model):
             last = layers[-1] if layers else None
             if type(module) is nn.Linear:
                 layers.append(_layer(module))
-            elif last is None and type(module) in FIRST:
+            elif last is None and embedded is None and type(module) in FIRST:
                 first.append(module)
+            elif last is None and embedded is None and type(module) is nn.ModuleList:
+                embedded = EmbeddedColumns.of(module)
+                if embedded is None:
+                    return None
             elif last and type(module) in ACTIVATIONS and last.activation is None and last.dropout is None:
                 last.activation = module
             elif last and type(module) is nn.Dropout and last.dropout is None and module.p < 1:
                 last.dropout = module
             else:
                 return None
-        return DenseSteps(model, first, layers) if layers and not any(map(_has_hooks, model.modules())) else None
+        if not layers or any(map(_has_hooks, model.modules())):
+            return None
+        return DenseSteps(model, first, embedded, layers)
 
     def __getattr__(self, name: str) -> Any:  # a task may ask the model for its parts
         return getattr(self.model, name)
 
-    def __call__(self, inputs: Tensor, *_nothing: None) -> Tensor:
+    def __call__(self, inputs: Tensor, codes: Tensor | None = None) -> Tensor:
         for module in self.first:
             inputs = module(inputs)
+        if self.embedded is not None:
+            assert codes is not None  # the model was built for them
+            inputs = torch.cat([inputs, self.embedded(codes)], dim=1)
         for layer in self.layers:
             inputs = _forward(layer, inputs)
         return inputs
 
     def backward(self, d: Tensor) -> None:
-        """From the gradient of the outputs (B, out) to those of all parameters; that of the inputs is unused."""
+        """From the gradient of the outputs (B, out) to those of all parameters; that of the numbers is unused."""
         for layer in reversed(self.layers):
             d = _backward(layer, d)
             if layer is not self.layers[0]:
                 d = _product(d, layer.weight.t(), None)
+        if self.embedded is not None:
+            # by mm: on a part of a matrix oneDNN takes a thousand times as long
+            self.embedded.backward(d @ self.layers[0].weight[:, -self.embedded.width :])
 
 
 def _forward(layer: _Layer, inputs: Tensor) -> Tensor:
@@ -157,7 +172,8 @@ def _layer(linear: nn.Linear) -> _Layer:
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
     """Layers in their order: of nested nn.Sequential, and of a module with a method `plain_layers` that lists them.
 
-    That method gives None where the module does more than call them one after the other. Others are one layer each.
+    That method gives None where the module does more than call them one after the other; an nn.ModuleList among them
+    stands for embeddings of the second argument, put beside what comes before. Others are one layer each.
     """
     named = getattr(module, "plain_layers", None)
     layers = module if type(module) is nn.Sequential else None if named is None else named()

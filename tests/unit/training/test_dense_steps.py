@@ -173,21 +173,46 @@ def test_everything_else_is_left_to_autograd(name):
 
 
 @pytest.mark.parametrize("edges", [(), [(-1.0, 0.0, 1.0), *[()] * 5]], ids=["no bins", "bins"])
-def test_a_table_without_categories_is_trained_without_autograd_and_one_with_them_is_not(edges):
+@pytest.mark.parametrize("sizes", [(), (4,), (2, 30, 3)], ids=["no categories", "one", "three"])
+def test_a_table_is_trained_without_autograd(edges, sizes):
     torch.manual_seed(0)
-    model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,), edges=edges))
+    model = flattened(dense(6, 3, hidden=(5, 4), dropout=(0.5,), edges=edges, category_sizes=sizes))
     twin = flattened(copy.deepcopy(model))
     x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+    codes = torch.stack([torch.randint(0, size, (8,)) for size in sizes], dim=1) if sizes else None
     steps = DenseSteps.of(model, CPU)
     torch.manual_seed(1)
     with torch.no_grad():
-        _, gradient = losses.softmax_cross_entropy_and_gradient(steps(x, None), y)
+        found, gradient = losses.softmax_cross_entropy_and_gradient(steps(x, codes), y)
         steps.backward(gradient / 8)
     torch.manual_seed(1)
-    losses.softmax_cross_entropy(twin(x, None), y).mean().backward()
+    expected = losses.softmax_cross_entropy(twin(x, codes), y)
+    expected.mean().backward()
+    torch.testing.assert_close(found, expected.detach())
     for one, two in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad)
-    assert DenseSteps.of(flattened(dense(6, 3, hidden=(5,), category_sizes=(4,))), CPU) is None
+
+
+def test_embeddings_that_are_not_plain_or_lie_apart_are_left_to_autograd():
+    model = dense(6, 3, hidden=(5,), category_sizes=(4, 5))
+    assert DenseSteps.of(flattened(copy.deepcopy(model)), CPU) is not None
+    padded = copy.deepcopy(model)
+    padded.embeddings[1].padding_idx = 0
+    assert DenseSteps.of(flattened(padded), CPU) is None
+    for parameter in model.parameters():  # each in memory of its own
+        parameter.grad = torch.zeros_like(parameter)
+    assert DenseSteps.of(model, CPU) is None
+
+
+def test_hundreds_of_categories_cost_as_many_calls_as_a_few():
+    """An embedding called for each column would be hundreds of calls in each step."""
+    calls = {}
+    for count in (3, 300):
+        steps = DenseSteps.of(flattened(dense(2, 3, hidden=(5,), category_sizes=(4,) * count)), CPU)
+        with torch.no_grad(), torch.profiler.profile() as profile:
+            steps.backward(steps(torch.randn(8, 2), torch.randint(0, 4, (8, count))))
+        calls[count] = sum(event.count for event in profile.key_averages())
+    assert calls[3] == calls[300] > 0
 
 
 def test_only_a_cpu_trains_without_autograd():
