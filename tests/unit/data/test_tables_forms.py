@@ -429,3 +429,14 @@ def test_texts_of_a_frame_that_look_like_numbers_or_dates_are_reported():
 def test_a_required_kind_without_a_format_reads_only_plain_numbers():
     with pytest.raises(DataError, match=r"holds numbers, but line 2 holds '\$5'"):
         read("n,x\n$5,1\n", kinds={"n": Kind("number")})
+
+
+def test_commas_between_thousands_beside_points_that_may_be_decimal_are_read_and_said():
+    table = read_table("t.csv", DataSettings(), content=b'c\n"12,34,567"\n1.008\n-7\n')
+    assert table.frame["c"].to_list() == [1234567.0, 1.008, -7.0]
+    assert table.notes == ("c is read as numbers: '12,34,567' in line 2 is 1234567.",)
+
+
+def test_digits_of_other_scripts_stay_text_rather_than_become_missing():
+    table = read_table("t.csv", DataSettings(), content='c\n"٣"\n"1.007,5"\n"2.500,0"\n'.encode())
+    assert table.frame["c"].cast(pl.String).to_list() == ["٣", "1.007,5", "2.500,0"]

@@ -73,7 +73,10 @@ def to_datetimes(cells: pl.Series, form: str) -> pl.Series:
     found = cells.str.to_datetime(form, time_unit="us", strict=False)
     if found.dtype.time_zone is not None:  # type: ignore[attr-defined]  # a Datetime has one, or None
         found = in_utc(found)
-    return found.set((found.dt.year() < 1).fill_null(value=False), None)  # the year 0 is a gap in many exports
+    years = found.dt.year()
+    if years.min() is None or years.min() >= 1:  # type: ignore[operator]  # a whole number
+        return found
+    return found.set((years < 1).fill_null(value=False), None)  # the year 0 is a gap in many exports
 
 
 def in_utc(column: pl.Series) -> pl.Series:

@@ -19,7 +19,18 @@ import polars as pl
 
 from gnomon.data.source import display_name, look_alike
 from gnomon.data.tables import dates
-from gnomon.data.tables.numbers import PLAIN, Cells, Look, Marks, NumberForm, form_of, to_numbers
+from gnomon.data.tables.numbers import (
+    CELL,
+    PLAIN,
+    Cells,
+    Look,
+    Marks,
+    NumberForm,
+    answers,
+    form_of,
+    only,
+    to_numbers,
+)
 from gnomon.data.tables.raw import quoted
 
 MAX_CATEGORIES = 10_000  # distinct texts up to which a column is stored as codes, and may be an input
@@ -115,9 +126,9 @@ class Tally:
             self.distinct = None
         self.is_plain = False
         self.rows += len(cells)
-        is_present = ~cells.is_in(self.missing)
+        is_present = ~are_missing(cells, self.missing)
         if not is_present.all():
-            cells, lines = cells.filter(is_present), lines[is_present.to_numpy()]
+            cells, lines = only(cells, is_present), lines[is_present]
         if not len(cells):
             return
         self.present += len(cells)
@@ -143,7 +154,7 @@ class Tally:
 
     def _add_dates(self, cells: pl.Series, lines: np.ndarray) -> None:
         """Count cells as dates as long as all of them fit one form and none is a number; otherwise as others."""
-        every = pl.repeat(True, len(cells), eager=True)
+        every = np.ones(len(cells), bool)
         if self.numbers or self.infinite.count:
             self.dates = ()
         elif len(cells) and self.dates != ():
@@ -161,25 +172,24 @@ class Tally:
     def _add_numbers(self, cells: pl.Series, lines: np.ndarray) -> tuple[pl.Series, np.ndarray]:
         """Count the numbers and the words for missing; returns the other cells and their lines."""
         form = self.demanded.number if self.demanded else PLAIN
-        numbers = to_numbers(cells, form)
-        is_finite = numbers.is_finite().fill_null(value=False)
+        numbers = to_numbers(cells, form).to_numpy()  # NaN where null
+        is_finite, is_other = np.isfinite(numbers), np.isnan(numbers)
         if is_finite.any():
             self._add_plain(cells, numbers, is_finite, lines)
         if is_finite.all():
             return cells.clear(), lines[:0]
-        is_other = numbers.is_null()
-        self.infinite.add(cells, numbers.is_infinite(), lines)
-        rest, rest_lines = cells.filter(is_other), lines[is_other.to_numpy()]
-        is_word = rest.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS)
+        self.infinite.add(cells, np.isinf(numbers), lines)
+        rest, rest_lines = only(cells, is_other), lines[is_other]
+        (is_word,) = answers(rest, CELL.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS))
         self.words.add(rest, is_word, rest_lines)
         if is_word.any():
-            rest, rest_lines = rest.filter(~is_word), rest_lines[~is_word.to_numpy()]
+            rest, rest_lines = only(rest, ~is_word), rest_lines[~is_word]
         if self.demanded is None and len(rest) and self._may_be_dressed(rest):
             is_dressed = self.look.add_dressed(rest, rest_lines)
             if is_dressed.any():
-                self.numbers += int(is_dressed.sum())
-                self.fractions += int(is_dressed.sum())
-                rest, rest_lines = rest.filter(~is_dressed), rest_lines[~is_dressed.to_numpy()]
+                self.numbers += int(np.count_nonzero(is_dressed))
+                self.fractions += int(np.count_nonzero(is_dressed))
+                rest, rest_lines = only(rest, ~is_dressed), rest_lines[~is_dressed]
         return rest, rest_lines
 
     def _may_be_dressed(self, cells: pl.Series) -> bool:
@@ -187,27 +197,29 @@ class Tally:
         digits = cells.head(100).str.contains("[0-9]")
         return self.others.count <= self.numbers and 2 * int(digits.sum()) >= len(digits)
 
-    def _add_plain(self, cells: pl.Series, numbers: pl.Series, is_finite: pl.Series, lines: np.ndarray) -> None:
-        count = int(is_finite.sum())
+    def _add_plain(self, cells: pl.Series, numbers: np.ndarray, is_finite: np.ndarray, lines: np.ndarray) -> None:
+        count = int(np.count_nonzero(is_finite))
         self.numbers += count
         self.look.bare.add(cells, is_finite, lines)
-        self.leading_zeros.add(cells, is_finite & cells.str.contains(LEADING_ZERO), lines)
+        (has_zero,) = answers(cells, CELL.str.contains(LEADING_ZERO))
+        self.leading_zeros.add(cells, is_finite & has_zero, lines)
         whole = cells.cast(pl.Int64, strict=False)
         if whole.null_count() < len(whole):
             self.low, self.high = min(self.low, int(whole.min())), max(self.high, int(whole.max()))  # type: ignore[arg-type]
-        is_fraction = is_finite & whole.is_null()
-        rest, rest_lines = cells.filter(is_fraction), lines[is_fraction.to_numpy()]
+        is_fraction = is_finite & whole.is_null().to_numpy()
+        rest, rest_lines = only(cells, is_fraction), lines[is_fraction]
         self.look.add_plain(rest, rest_lines, whole=count - len(rest))
         if not len(rest):
             return
         self.fractions += len(rest)
-        is_odd = rest.cast(pl.Float64, strict=False).is_null()
-        if is_odd.any():
-            self.padded.add(rest, is_odd & rest.str.contains(r"^\s|\s$"), rest_lines)
-            self.look.minuses.add(rest, is_odd & ~rest.str.contains("^[ -~\u00a0]*$"), rest_lines)
-        is_large = numbers.filter(is_fraction).abs() >= 2.0**63
+        is_large = np.abs(numbers[is_fraction]) >= 2.0**63
         if is_large.any():
-            self.too_large.add(rest, is_large & rest.str.contains(_INTEGER), rest_lines)
+            self.too_large.add(rest, is_large & answers(rest, CELL.str.contains(_INTEGER))[0], rest_lines)
+        if rest.cast(pl.Float64, strict=False).null_count():
+            questions = (CELL.cast(pl.Float64, strict=False).is_null(), CELL.str.contains(r"^\s|\s$"))
+            is_odd, is_padded, is_ascii = answers(rest, *questions, CELL.str.contains("^[ -~\u00a0]*$"))
+            self.padded.add(rest, is_odd & is_padded, rest_lines)
+            self.look.minuses.add(rest, is_odd & ~is_ascii, rest_lines)
 
 
 @dataclass(frozen=True)
@@ -340,8 +352,9 @@ def _number(tally: Tally, role: Role, form: NumberForm) -> Decision:
     if form.decimal == "," and look.commas.count + look.open_commas.count and not form.thousands:
         cells = look.commas if look.commas.count else look.open_commas
         notes.append(f"{shown} is read with decimal commas ({cells.shown}).")
-    if form.thousands in (".", ",") and look.open_points.count + look.open_commas.count:
-        notes.append(_read_as(shown, look.open_points if form.thousands == "." else look.open_commas, form))
+    open_thousands = {".": look.open_points, ",": look.open_commas}.get(form.thousands, Cells())
+    if open_thousands.count:
+        notes.append(_read_as(shown, open_thousands, form))
     elif look.dressed.count and replace(form, decimal=".") != PLAIN:
         notes.append(_read_as(shown, look.dressed, form))
     elif look.minuses.count:
@@ -419,10 +432,18 @@ def near_twins(name: str, texts: Iterable[str]) -> str:
 
 
 # --- cells to values --------------------------------------------------------------------------------------------------
+def are_missing(cells: pl.Series, missing: tuple[str, ...]) -> np.ndarray:
+    """(N,) bool: which cells are one of the words for missing."""
+    found = np.zeros(len(cells), bool)
+    for word in missing:
+        found |= (cells == word).to_numpy()
+    return found
+
+
 def to_values(cells: pl.Series, decision: Decision, missing: tuple[str, ...], *, keep_infinite: bool) -> pl.Series:
     """Text cells as the values decided on; null where missing."""
-    is_missing = cells.is_in(missing)
-    cells = cells.set(is_missing, None) if is_missing.any() else cells
+    is_missing = are_missing(cells, missing)
+    cells = cells.set(pl.Series(is_missing), None) if is_missing.any() else cells
     kind = decision.kind
     if kind.name == "text":
         return cells.cast(decision.dtype)
@@ -435,8 +456,9 @@ def to_values(cells: pl.Series, decision: Decision, missing: tuple[str, ...], *,
         if whole.null_count() == cells.null_count():
             return whole
     numbers = to_numbers(cells, kind.number)
-    if not keep_infinite:
-        numbers = numbers.set(numbers.is_infinite().fill_null(value=False), None)
+    is_infinite = np.isinf(numbers.to_numpy())
+    if not keep_infinite and is_infinite.any():
+        numbers = numbers.set(pl.Series(is_infinite), None)
     return numbers.cast(decision.dtype)
 
 

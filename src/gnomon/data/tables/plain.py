@@ -37,7 +37,8 @@ def tally_block(cells: pl.DataFrame, lines: np.ndarray, tallies: Sequence[Tally]
             else:
                 one_by_one.append(tally)
     for tally in one_by_one:
-        tally.add(column_of[tally.name].fill_null(""), lines)
+        column = column_of[tally.name]
+        tally.add(column.fill_null("") if column.null_count() else column, lines)
 
 
 def convert_block(

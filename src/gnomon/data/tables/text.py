@@ -48,7 +48,8 @@ def read_text(
             for values in convert_block(cells, plain, missing):
                 parts[values.name].append(values)
             for decision in others:
-                column = cells[decision.name].fill_null("")
+                column = cells[decision.name]
+                column = column.fill_null("") if column.null_count() else column
                 values = to_values(column, decision, missing, keep_infinite=decision.name in targets)
                 parts[decision.name].append(values)
     except (pl.exceptions.PolarsError, OtherDialectError):  # what fitted in the first pass no longer does
