@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.facts import checked_facts
@@ -159,12 +160,13 @@ def _each_fitted(
     """Each column's feature, or why it cannot be one; its name; how many of its cells are missing or not finite."""
     schema, text = train.schema, Kind("text")
     for some in _blocks(names, len(train)):
-        numeric = [name for name in some if schema[name].is_numeric()]
-        values = dict(zip(numeric, _values(train, numeric).T, strict=True)) if numeric else {}
+        plain = [name for name in some if schema[name].is_numeric() or schema[name].is_temporal()]
+        values = dict(zip(plain, _values(train, plain).T, strict=True)) if plain else {}
         for name in some:
             written = kinds.get(name, text)
             if name in values:
-                draft = Feature(name, "number", date_format=written.date_format, form=written.number)
+                kind: FeatureKind = "number" if schema[name].is_numeric() else "date"
+                draft = Feature(name, kind, date_format=written.date_format, form=written.number)
                 present = values[name][~np.isnan(values[name])]
                 is_empty = not len(present) and train.get_column(name).null_count() == len(train)
                 found = "no value in the training split" if is_empty else _fit_numbers(draft, present, len(train))
@@ -182,8 +184,10 @@ def _blocks(items: Sequence[Item], rows: int) -> Iterator[Sequence[Item]]:
 
 
 def _values(examples: HasColumns, names: Sequence[str]) -> np.ndarray:
-    """(N, len(names)) float64 of numeric columns, NaN if missing or not finite."""
-    values = examples.select(names).select(pl.all().cast(pl.Float64)).to_numpy(writable=True)
+    """(N, len(names)) float64 of numbers and of dates in days since 1970; NaN if missing or not finite."""
+    days = cs.temporal().cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
+    found = examples.select(names).with_columns(cs.numeric().cast(pl.Float64), days)
+    values = found.to_numpy(writable=True)
     values[~np.isfinite(values)] = np.nan
     return values
 
@@ -194,8 +198,7 @@ def _fit(column: pl.Series, written: Kind) -> Feature | str:
         return "no value in the training split"
     if column.dtype in (pl.String, pl.Enum, pl.Categorical):
         return _fit_category(column)
-    kind: FeatureKind = "boolean" if column.dtype == pl.Boolean else "date"
-    draft = Feature(column.name, kind, date_format=written.date_format, form=written.number)
+    draft = Feature(column.name, "boolean", date_format=written.date_format, form=written.number)
     return _fit_numbers(draft, _numbers(column, draft, None).drop_nulls().to_numpy(), len(column))
 
 
@@ -249,14 +252,13 @@ def encode_features(
     categorical = [feature for feature in features if feature.kind == "category"]
     numbers = np.zeros((count, len(names)), np.float32)
     codes = np.zeros((count, len(categorical)), np.int64)
-    place, code, plain = 0, 0, list[tuple[Feature, int]]()
+    place, plain = 0, list[tuple[Feature, int]]()
     schema = examples.schema
     for feature in features:
         if feature.kind == "category":
-            codes[:, code] = _codes(_column(examples, feature.name), feature)
-            code += 1
             continue
-        if feature.kind == "number" and feature.name in schema and schema[feature.name].is_numeric():
+        dtype = schema.get(feature.name, pl.Null())
+        if (feature.kind == "number" and dtype.is_numeric()) or (feature.kind == "date" and dtype.is_temporal()):
             plain.append((feature, place))
         else:
             values = _numbers(_column(examples, feature.name), feature, ids).to_numpy(writable=True)
@@ -264,6 +266,13 @@ def encode_features(
         place += 1 + feature.has_missing
     for some in _blocks(plain, count):
         _put(numbers, _values(examples, [feature.name for feature, _ in some]), some)
+    for start in range(0, len(categorical), COLUMNS_AT_ONCE):
+        part = categorical[start : start + COLUMNS_AT_ONCE]
+        known = [feature.name for feature in part if feature.name in schema]
+        column_of = {column.name: column for column in examples.select(known).get_columns()}
+        for code, feature in enumerate(part, start):
+            column = column_of.get(feature.name)
+            codes[:, code] = _codes(_column(examples, feature.name) if column is None else column, feature)
     return numbers, codes
 
 
@@ -387,7 +396,9 @@ def _codes(column: pl.Series, feature: Feature) -> np.ndarray:
     if isinstance(column.dtype, pl.Enum):  # each known text is looked up once, not each row
         code_of = {text: code for code, text in enumerate(feature.categories, 1)}
         table = np.array([UNKNOWN, *(code_of.get(text, UNKNOWN) for text in column.dtype.categories)], np.int64)
-        return np.asarray(table[column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1])
+        places = column.to_physical().cast(pl.Int64)
+        places = places.fill_null(-1) if places.null_count() else places
+        return np.asarray(table[places.to_numpy() + 1])
     if column.dtype.is_float():
         is_whole = bool((column.drop_nulls() % 1 == 0).all())
         column = column.cast(pl.Int64, strict=False) if is_whole else column
