@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import final
 
@@ -61,7 +62,7 @@ def _joined(embeddings: list[nn.Embedding], of: Callable[[nn.Embedding], Tensor 
     tensors = [part for part in parts if part is not None]
     if len(tensors) < len(parts) or not all(one.is_contiguous() for one in tensors):
         return None
-    for one, other in zip(tensors, tensors[1:], strict=False):
+    for one, other in itertools.pairwise(tensors):
         if other.data_ptr() != one.data_ptr() + one.numel() * one.element_size():
             return None
     first = tensors[0].detach()
