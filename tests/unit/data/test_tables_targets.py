@@ -180,3 +180,20 @@ def test_a_leak_is_found_in_a_table_sorted_by_class(monkeypatch):
     labels = sorted(LABELS * 20)
     found = plan({"x": NOISE * 20, "leak": [f"is {c}" for c in labels], "y": labels})
     assert [note for note in found.notes if "Leak? leak" in note]
+
+
+@pytest.mark.parametrize(
+    ("columns", "suggested"),
+    [
+        ({"lettr": ["A", "B", "C", "D"] * 20, "x_box": [2.0, 8.0] * 40, "yegvx": [0.5, 8.0] * 40}, "lettr"),
+        ({"sepal": [1.5, 2.0] * 40, "petal": [1.5, 2.5] * 40, "iris": ["setosa", "virginica"] * 40}, "iris"),
+        ({"work": ["private", "state"] * 40, "age": [30, 31] * 40, "paid": ["<=50K", ">50K"] * 40}, "paid"),
+        ({"Survived": [0, 1] * 40, "Sex": ["f", "m"] * 40, "Fare": [7.25, 8.0] * 40}, "Survived"),
+        ({"name": [f"n{i}" for i in range(80)], "size": NOISE + NOISE[:20], "cost": NOISE + NOISE[:20]}, "cost"),
+        ({"id": [f"n{i}" for i in range(80)], "quality": [3, 4, 5, 6] * 20, "ph": [3.1, 3.3] * 40}, "quality"),
+    ],
+)  # fmt: skip
+def test_the_column_suggested_is_the_one_that_a_newcomer_expects(columns, suggested):
+    with pytest.raises(UsageError) as refused:
+        plan(columns)
+    assert refused.value.fix.endswith((f"target={suggested}.", f"'target={suggested}'."))

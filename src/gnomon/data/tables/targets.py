@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,12 @@ from gnomon.data.tables.table import USUAL_TARGETS, Table, nearest, target_names
 
 MIN_ROWS_FOR_IDS = 20  # with fewer, distinct values in every row may be chance
 AT_ONCE = 256  # columns: what polars spends on planning grows with the square of their number
+
+MOST_LABELS = 100  # values of a text that may be what is to be predicted
+LABEL_WORDS = frozenset(
+    ("label", "labels", "class", "target", "outcome", "category", "species", "diagnosis", "result", "response", "answer",
+     "grade", "quality", "status", "churn", "survived", "default", "income")
+)  # fmt: skip
 
 TargetKind = Literal["classes", "number"]
 Form = Literal["classification", "regression"]
@@ -112,7 +119,7 @@ def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
             f"the target column is not given, and {several if usual else none}; "
             f"the columns are {first_names(names, 20)}."
         )
-        example = display_name((usual or names)[-1])
+        example = display_name(_likely_target(table.frame.select(usual or names)))
         raise UsageError(
             what, where=table.origin, fix=f"set target=COLUMN, for example {shlex.quote(f'target={example}')}."
         )
@@ -125,6 +132,25 @@ def _wanted(table: Table, settings: DataSettings) -> tuple[str, ...]:
             what = f"{quoted(name)} cannot be both the target and data.group or data.time."
             raise UsageError(what, fix="give the target, the group and the time different columns.")
     return wanted
+
+
+def _likely_target(frame: pl.DataFrame) -> str:
+    """The column that looks most like what people predict: to suggest, never to choose.
+
+    Texts or yes/no of few values, a name that says so, and a place at either end each speak for a column; of equals,
+    the last one.
+    """
+    last = frame.width - 1
+
+    def likeness(place: int) -> tuple[int, int]:
+        column = frame.to_series(place)
+        values = column.drop_nulls().n_unique()
+        is_few = 2 <= values <= max(2, min(MOST_LABELS, len(column) // MIN_ROWS_PER_CLASS))
+        is_named = bool(LABEL_WORDS & set(re.split(r"[^a-z]+", column.name.lower())))
+        is_text, is_yes_or_no = not column.dtype.is_numeric(), column.dtype.is_integer() and values == 2
+        return 2 * is_named + 2 * (is_few and is_text) + is_yes_or_no + (place in (0, last)), place
+
+    return frame.columns[max(range(frame.width), key=likeness)]
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
