@@ -24,8 +24,8 @@ AT_ONCE = 256  # columns: what polars spends on planning grows with the square o
 
 MOST_LABELS = 100  # values of a text that may be what is to be predicted
 LABEL_WORDS = frozenset(
-    ("label", "labels", "class", "target", "outcome", "category", "species", "diagnosis", "result", "response", "answer",
-     "grade", "quality", "status", "churn", "survived", "default", "income")
+    ("label", "labels", "class", "target", "outcome", "category", "species", "diagnosis", "result", "response",
+     "answer", "grade", "quality", "status", "churn", "survived", "default", "income")
 )  # fmt: skip
 
 TargetKind = Literal["classes", "number"]
