@@ -134,3 +134,29 @@ def test_the_report_of_a_large_run_opens_within_three_seconds(tmp_path):
     start = time.monotonic()
     opened(html, tmp_path)
     assert time.monotonic() - start - empty < 3
+
+
+SIDEWAYS = """() => [...document.querySelectorAll("figure, figure *")].filter(
+  (one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth).length"""
+SHOWN = """() => [...document.querySelectorAll("figure img.drawing")].filter((one) => one.offsetWidth).map(
+  (one) => one.offsetWidth / one.naturalWidth)"""
+
+
+@pytest.mark.parametrize(("width", "kind"), [(390, "for-narrow"), (1280, "for-wide")])
+def test_drawings_fit_the_screen_with_letters_of_their_own_size(tmp_path, width, kind):
+    """A drawing shrunk to a telephone has letters of half their size; a wide one would have to be moved sideways."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    page = tmp_path / "report.html"
+    page.write_text(report.build(samples.record()), encoding="utf-8")
+    with sync_api.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu"]
+        with playwright.chromium.launch(executable_path=BROWSER, args=flags) as browser:
+            opened = browser.new_page(viewport={"width": width, "height": 900})
+            opened.goto(page.as_uri())
+            scales = opened.evaluate(SHOWN)
+            assert len(scales) >= 5
+            assert all(scale > 0.9 for scale in scales)
+            assert opened.evaluate(SIDEWAYS) == 0
+            shown = opened.locator("figure img.drawing:visible")
+            assert {kind in one.get_attribute("class") for one in shown.all()} == {True}
+            assert opened.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

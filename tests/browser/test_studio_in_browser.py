@@ -364,6 +364,27 @@ def test_labels_are_reviewed_by_key_with_a_running_estimate(studio, own_digits):
     assert opened.console == []
 
 
+def test_the_cost_of_a_tag_is_given_by_a_click_and_kept(studio, own_digits):
+    opened = studio(own_digits)
+    page = opened.enter()
+    to_sheet(page, "first")
+    button = page.locator("#machine button[data-does=cost], #counts button[data-does=cost]").first
+    tag = button.get_attribute("data-tag")
+    cost = page.locator(f"button[data-does=cost][data-tag='{tag}']")
+    sync_api.expect(cost).to_have_text("cost")
+    for typed, kept in (("0", "cost"), ("2,5", "cost 2.5"), ("1", "cost")):
+        cost.click()
+        page.fill("#ask-text", typed)
+        page.keyboard.press("Enter")
+        sync_api.expect(cost).to_have_text(kept)
+        if typed == "0":
+            page.wait_for_selector("text=give a number above 0")
+        page.reload()
+        page.wait_for_selector("#cards img")
+        sync_api.expect(cost).to_have_text(kept)
+    assert opened.console == []
+
+
 @pytest.mark.slow
 def test_a_page_of_another_name_for_this_machine_gets_and_changes_nothing(studio, own_digits, tmp_path):
     opened = studio(own_digits)

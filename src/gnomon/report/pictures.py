@@ -17,6 +17,7 @@ from gnomon.figures.layer_signals import draw_layer_signals
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.figures.learning_curves import draw_learning_curves
 from gnomon.figures.measures import draw_measures
+from gnomon.figures.narrow import narrow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +36,7 @@ class Picture:
     """What an <img> needs. A drawing (lines on white) may be inverted in dark mode, a photograph may not."""
 
     uri: Markup  # base64 that we encoded: nothing to escape, and never cut
+    narrow_uri: Markup | None = None  # the same laid out for a telephone
     is_drawing: bool = False
     is_small: bool = False
 
@@ -61,18 +63,18 @@ def of(record: ReportRecord) -> Pictures:
     level = human.error if human and is_known(human) else None
     curves = None
     if record.history:
-        curves = _drawn(
+        curves = drawn(
             draw_learning_curves(
                 record.history, error_name=diagnosis.error_name, unit=diagnosis.unit, human=level
             )
         )  # fmt: skip
     of_task = _within_budget(record.figures)
     return Pictures(
-        ladder=_drawn(draw_ladder(diagnosis)),
+        ladder=drawn(draw_ladder(diagnosis)),
         curves=curves,
-        signals=_drawn(draw_layer_signals(record.history)) if has_signals(record) else None,
-        confusion=_drawn(draw_confusion(record.confusion)) if record.confusion else None,
-        calibration=_drawn(draw_calibration(record.calibration)) if record.calibration else None,
+        signals=drawn(draw_layer_signals(record.history)) if has_signals(record) else None,
+        confusion=drawn(draw_confusion(record.confusion)) if record.confusion else None,
+        calibration=drawn(draw_calibration(record.calibration)) if record.calibration else None,
         probes=_of_probes(record),
         diary=_of_diary(record),
         of_task=of_task,
@@ -82,14 +84,14 @@ def of(record: ReportRecord) -> Pictures:
 
 def of_measures(record: CraftRecord) -> Picture:
     """The measures of a craft by epoch."""
-    return _drawn(draw_measures(record.history, record.measures))
+    return drawn(draw_measures(record.history, record.measures))
 
 
 def _of_probes(record: ReportRecord) -> Picture | None:
     if record.probes is None or not record.probes.points:
         return None
     name, unit = record.diagnosis.error_name, record.diagnosis.unit
-    return _drawn(
+    return drawn(
         draw_learning_curve_forecast(record.probes.points, record.probes.forecasts, error_name=name, unit=unit)
     )
 
@@ -97,7 +99,7 @@ def _of_probes(record: ReportRecord) -> Picture | None:
 def _of_diary(record: ReportRecord) -> Picture | None:
     if not record.diary:
         return None
-    return _drawn(draw_diary(record.diary, error_name=record.diagnosis.error_name, unit=record.diagnosis.unit))
+    return drawn(draw_diary(record.diary, error_name=record.diagnosis.error_name, unit=record.diagnosis.unit))
 
 
 def has_signals(record: ReportRecord) -> bool:
@@ -118,18 +120,23 @@ def _uri(content: bytes, media_type: str) -> Markup:
     return Markup(encode.data_uri(content, media_type))  # noqa: S704
 
 
-def _drawn(figure: Figure) -> Picture:
+def drawn(figure: Figure) -> Picture:
+    """A figure for the page, and again for a narrow one. The figure itself is narrow afterwards."""
     content, media_type = encode.best(figure)
-    return Picture(_uri(content, media_type), is_drawing=not encode.has_pictures(figure))
+    if encode.has_pictures(figure):
+        return Picture(_uri(content, media_type))
+    narrow(figure)
+    return Picture(_uri(content, media_type), _uri(*encode.best(figure)), is_drawing=True)
 
 
 def _within_budget(figures: Mapping[str, Figure]) -> dict[str, Picture]:
     kept: dict[str, Picture] = {}
     room = MAX_TASK_FIGURE_CHARACTERS
     for title, figure in list(figures.items())[:MAX_TASK_FIGURES]:
-        picture = _drawn(figure)
-        if len(picture.uri) > room:
+        picture = drawn(figure)
+        size = len(picture.uri) + len(picture.narrow_uri or "")
+        if size > room:
             break
         kept[title] = picture
-        room -= len(picture.uri)
+        room -= size
     return kept

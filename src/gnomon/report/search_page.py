@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gnomon.figures import encode
 from gnomon.figures import text as words
 from gnomon.report.page import style
+from gnomon.report.pictures import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,10 +48,7 @@ class Drawn:
 
 def build(record: SearchRecord, figures: Sequence[Drawn]) -> str:
     """The whole page. It loads nothing and runs nothing; every text on it is escaped."""
-    pictures = [
-        {"title": one.title, "how": one.how, "uri": Markup(encode.data_uri(encode.svg(one.figure), "image/svg+xml"))}  # noqa: S704  base64 of our own
-        for one in figures
-    ]
+    pictures = [{"title": one.title, "how": one.how, "picture": drawn(one.figure)} for one in figures]
     page = _environment().get_template("search.html")
     return page.render(record=_cut(record), made_by=record.version, pictures=pictures, **style())
 
