@@ -26,6 +26,7 @@ NOT_SET = {
     "data.labels",
     "data.group",
     "data.time",
+    "split.folds",
     "schedule.decay",
     "stop.max_time",
     "goal.human",

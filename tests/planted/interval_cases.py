@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -98,6 +98,8 @@ CORNERS = {  # where intervals cover more, or less, than 94 to 96 %: (from, to, 
     "R2, 20 examples": (0.90, 0.96, "the spread of twenty targets is not known either"),
     "gain of a perfect stage, 40 examples": (0.90, 0.96, "four examples that the stage spoils"),
     "worst of a tag's values, 20, 50 and 200 examples": (0.94, 0.99, "holds for whichever is the worst"),
+    "error over folds, 100 examples, 5 folds": (0.95, 1.0, "folds share examples: an upper bound of their variance"),
+    "error over folds, 300 examples, 10 folds": (0.95, 1.0, "folds share examples: an upper bound of their variance"),
     "human error, 100 examples, 3 %": (0.94, 0.98, "whole numbers: three errors"),
     "two-sample AUC, no difference, 60 and 60": (0.94, 0.99, "folds share examples: twice their variance at most"),
     "two-sample AUC, no difference, 300 and 150": (0.94, 0.99, "folds share examples: twice their variance at most"),
@@ -121,6 +123,31 @@ def gap_of_shares(size: int, other: int, least: float, most: float, largest: flo
         high = low + rng.uniform(0, largest)
         first, second = (intervals.wilson(rng.binomial(n, rate), n) for n, rate in ((other, high), (size, low)))
         return intervals.difference(first, second), high - low
+
+    return draw
+
+
+def share_over_folds(size: int, folds: int, width: int) -> Draw:
+    """Two normal clouds, by the nearest mean of those that a fold does not judge; the mean error of the folds' models.
+
+    What such a model errs is a closed form: the share of either cloud beyond a plane.
+    """
+
+    def draw(rng):
+        side = np.arange(size) % 2
+        inputs = rng.normal(size=(size, width))
+        inputs[:, 0] += np.where(side, 0.8, -0.8)
+        fold = rng.permutation(size) % folds
+        wrong, errors = np.zeros(size), []
+        for number in range(folds):
+            known, asked = fold != number, fold == number
+            low, high = (inputs[known & (side == which)].mean(axis=0) for which in (0, 1))
+            across, offset = high - low, float((high**2 - low**2).sum() / 2)
+            wrong[asked] = (inputs[asked] @ across > offset) != side[asked]
+            length = np.linalg.norm(across)
+            errors += [ndtr((-0.8 * across[0] - offset) / length), ndtr((offset - 0.8 * across[0]) / length)]
+        evaluation = replace(judged(wrong), inflation=intervals.inflation_of(folds))
+        return intervals.split_error(evaluation, seed=seed_of(rng)), float(np.mean(errors))
 
     return draw
 
@@ -624,6 +651,8 @@ CASES = (
     Case("error of a split", "200 examples, 1.5 to 30 %", plain_share(200, 0.015, 0.3)),
     Case("error of a split", "1,000 examples, 0.1 to 1 %", plain_share(1000, 0.001, 0.01)),
     Case("error of a split", "1,000 examples, 1 to 30 %", plain_share(1000, 0.01, 0.3)),
+    Case("error over folds", "100 examples, 5 folds", share_over_folds(100, 5, 20)),
+    Case("error over folds", "300 examples, 10 folds", share_over_folds(300, 10, 5)),
     Case("gap of two splits", "20 and 20, 0 to 30 %", gap_of_shares(20, 20, 0, 0.3, 0.3)),
     Case("gap of two splits", "60 and 40, 5 to 40 %", gap_of_shares(60, 40, 0.05, 0.4, 0.2)),
     Case("gap of two splits", "1,000 and 200, 0 to 2 %", gap_of_shares(1000, 200, 0, 0.02, 0.02)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gnomon.cli.text import printable
+from gnomon.cli.text import printable, splits_text
 from gnomon.core.evaluation import SPLITS
 from gnomon.core.settings import rows
 
@@ -31,8 +31,7 @@ def print_peek(peek: Peek) -> None:
     console.print(f"  found      {printable(prepared.why)}", markup=False)
     console.print(f"  task       {prepared.task.title}      task=... overrides", markup=False)
     splits = [name for name in SPLITS if name in prepared.splits]
-    counts = " · ".join(f"{len(prepared.splits[name]):,} {name.replace('_', '-')}" for name in splits)
-    console.print(f"  split      {counts}", markup=False)
+    console.print(f"  split      {splits_text(prepared)}", markup=False)
     if peek.columns:
         console.print(f"  columns    {printable(peek.columns)}", markup=False)
     for i, note in enumerate(prepared.notes):

@@ -14,10 +14,8 @@ from rich.console import Console
 from gnomon.cli.screen import Screen
 from gnomon.cli.show_craft import MeasureRows
 from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
-from gnomon.cli.text import clock, error_text, printable, rounded
-from gnomon.core.evaluation import SPLITS
+from gnomon.cli.text import clock, error_text, printable, rounded, splits_text
 from gnomon.core.layer_signals import findings_of
-from gnomon.strategy.wording import split_name
 from gnomon.workflow.nudge import in_words
 
 if TYPE_CHECKING:
@@ -45,6 +43,7 @@ class Terminal:
         self.rows: MeasureRows | None = None  # of a craft, in place of errors
         self.best: Mapping[str, Any] | None = None  # the row of the best epoch so far, and of the last
         self.last: Mapping[str, Any] | None = None
+        self.folds = 0
 
     def on_phase(self, text: str) -> None:
         self._end_of_training()
@@ -53,6 +52,7 @@ class Terminal:
     def on_ready(self, ready: Ready) -> None:
         self.has_begun = True
         self.unit, self.epochs = ready.task.judge.error_unit, ready.settings.stop.epochs or 0
+        self.folds = len(ready.prepared.folds)
         self.has_train_dev = "train_dev" in ready.prepared.splits
         self.highest_rate = ready.settings.optimiser.learning_rate or 0.0
         for line in _opening_lines(ready):
@@ -89,8 +89,12 @@ class Terminal:
         if self.rows is not None:
             self.screen.row(self.rows.row(row), row["epoch"] / max(self.epochs, 1))
             return
+        if self.folds and self.last is not None and self.last["fold"] != row["fold"]:
+            self._end_of_training()
         self.best, self.last = row if row["best"] else self.best, row
-        if row["epoch"] < self.epochs:  # the last is shown when it is known whether it is the best
+        if self.folds:
+            self.screen.moving(self._row(row))
+        elif row["epoch"] < self.epochs:  # the last is shown when it is known whether it is the best
             self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
         self._report_problems(row)
         if row.get("micro_batch", 0) != self.micro_batch:
@@ -100,8 +104,12 @@ class Terminal:
             )
 
     def _end_of_training(self) -> None:
-        """The last epoch and, where it is another one, the best, whose weights are kept."""
+        """The last epoch and, where it is another one, the best, whose weights are kept; of a fold the best alone."""
         if self.last is None:
+            return
+        if self.folds:
+            self.screen.line(self._row(self.best or self.last))
+            self.best = self.last = None
             return
         self.screen.forget_row()
         is_best = self.last is self.best
@@ -122,23 +130,25 @@ class Terminal:
 
     def _header(self) -> str:
         train_dev = f"{'train-dev':>11}" if self.has_train_dev else ""
-        return f"   epoch {'train':>9}{train_dev}{'dev':>10}{'lr':>11}{'time':>8}{'examples/s':>13}"
+        first = "    fold" if self.folds else "   epoch"
+        return f"{first} {'train':>9}{train_dev}{'dev':>10}{'lr':>11}{'time':>8}{'examples/s':>13}"
 
     def _row(self, row: Mapping[str, Any]) -> str:
         train_dev = f"{error_text(row['train_dev_error'], self.unit):>11}" if self.has_train_dev else ""
         return (
-            f"{_epoch(row['epoch'], self.epochs):>8} {error_text(row['train_error'], self.unit):>9}{train_dev}"
+            f"{self._place(row):>8} {error_text(row['train_error'], self.unit):>9}{train_dev}"
             f"{error_text(row['dev_error'], self.unit):>10}{row['learning_rate']:>11.2e}{clock(row['seconds']):>8}"
             f"{row['examples_per_second']:>13,.0f}"
         )
+
+    def _place(self, row: Mapping[str, Any]) -> str:
+        return _epoch(row["fold"], self.folds) if self.folds else _epoch(row["epoch"], self.epochs)
 
 
 def _opening_lines(ready: Ready) -> list[str]:
     prepared, settings = ready.prepared, ready.settings
     lines = [f"  found      {printable(prepared.why)}      task={ready.task.name} (task=... overrides)"]
-    counts = " · ".join(
-        f"{len(prepared.splits[name]):,} {split_name(name)}" for name in SPLITS if name in prepared.splits
-    )
+    counts = splits_text(prepared)
     if "test" in prepared.splits:
         counts += " (sealed)"
     lines.append(f"  split      {counts}")
@@ -166,7 +176,8 @@ def _opening_lines(ready: Ready) -> list[str]:
 
 def print_result(run: Run, *, was_finished: bool) -> None:
     """The last block: ladder, advice, where everything is."""
-    verbs = ("errors", "probe", "test") if run.has_test else ("errors", "probe")  # read first: it may be damaged
+    has_test, has_folds = run.has_test, run.folds > 0  # read first: they may be damaged
+    verbs = ("errors", *(() if has_folds else ("probe",)), *(("test",) if has_test else ()))
     if was_finished:
         sys.stdout.write("  finished   this run was already finished: there was nothing left to do\n")
     is_latest = (Path("runs") / "latest").resolve() == run.path.resolve()  # an older run may have been resumed
@@ -181,6 +192,7 @@ def fit_as_json(run: Run) -> dict[str, Any]:
     return {
         "run": str(run.path),
         "task": run.task.name,
+        **({"folds": run.folds} if run.folds else {}),
         **diagnosis_as_json(run.diagnosis),
         "seconds": run.folder.load_outcome()["seconds"],
         "report": str(run.report),

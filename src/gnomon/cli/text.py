@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from gnomon.core.evaluation import SHARE
+from gnomon.core.evaluation import SHARE, SPLITS
+from gnomon.strategy.wording import split_name
+
+if TYPE_CHECKING:
+    from gnomon.workflow.road.split import Prepared
 
 WIDTH = 400  # characters that a text from outside may have
 
@@ -23,6 +28,15 @@ def error_text(error: float, unit: str | None) -> str:
     if math.isinf(error):
         return "-"
     return f"{100 * error:.2f} %" if unit == SHARE else f"{error:.4g}"
+
+
+def splits_text(prepared: Prepared) -> str:
+    """How many examples each split has, or how many there are in folds."""
+    splits = {name: len(prepared.splits[name]) for name in SPLITS if name in prepared.splits}
+    if not prepared.folds:
+        return " · ".join(f"{count:,} {split_name(name)}" for name, count in splits.items())
+    test = f" · {splits['test']:,} test" if "test" in splits else ""
+    return f"{splits['train']:,} in {len(prepared.folds)} folds{test}"
 
 
 def clock(seconds: float) -> str:

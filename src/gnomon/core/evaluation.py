@@ -41,12 +41,15 @@ class Evaluation:
 
     `unit` is SHARE, a unit's name ("mg/dl", "tokens"), or None if errors have no absolute meaning (no gaps then).
     `split_error` is None if the split's error is the weighted mean of `error`.
+    `inflation`: the variance of the split's error by that of independent rows; above 1 for models of folds, which share
+    most of their training examples.
     """
 
     split: str
     unit: str | None
     table: pl.DataFrame
     split_error: SplitError | None = None
+    inflation: float = 1.0
 
     @property
     def has_classes(self) -> bool:

@@ -232,6 +232,8 @@ class Head(abc.ABC):
 class Judge(abc.ABC):
     """How good the answers are, and how a person reads them."""
 
+    can_average: ClassVar[bool] = False  # whether `averaged` is implemented
+
     @classmethod
     @abc.abstractmethod
     def of(cls, head: Any) -> Self:
@@ -291,6 +293,13 @@ class Judge(abc.ABC):
     def probabilities(self, outputs: Any) -> torch.Tensor | None:
         """(B, K): the probability of each class, where an example has one."""
         return None
+
+    def averaged(self, answers: Sequence[tuple[Self, Any]]) -> Any:
+        """What several models say together, each with its own judge, in the form of this one's outputs.
+
+        Of classes the mean of their probabilities, of numbers their mean.
+        """
+        raise NotImplementedError
 
     def plain_targets(self, columns: Columns) -> np.ndarray | None:
         """(N,) int64 classes or float64 numbers that a reference can learn, from encoded targets; None otherwise."""

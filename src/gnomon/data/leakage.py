@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
@@ -103,6 +103,27 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     if "train" in frames:
         repeats = int(frames["train"]["fingerprint"].is_duplicated().sum()) / len(frames["train"])
     return Leaks(table, everywhere, (*_sentences(table, couples, names), *notes), tuple(remarks), repeats)
+
+
+def find_leaks_of_folds(splits: Mapping[str, Examples], parts: Sequence[np.ndarray]) -> Leaks:
+    """As `find_leaks`, where each of `parts` (positions in train) is judged by a model trained on the rest of train."""
+    import polars as pl
+
+    pool = splits["train"]
+    found = [find_leaks({name: part for name, part in splits.items() if name != "dev"})]
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(pool)), part)
+        found.append(find_leaks({"train": pool.take(rest), "dev": pool.take(part)}))
+    across = [one.pairs.filter(pl.col("other_split") == "train", pl.col("split") == "dev") for one in found[1:]]
+    copies = sum(map(len, across))
+    notes = (f"{_counted(copies)} judged by a fold {'is' if copies == 1 else 'are'} also in what it trained on.",)
+    return Leaks(
+        pl.concat([found[0].pairs, *across]),
+        np.empty(0, np.int64),
+        (*(notes if copies else ()), *found[0].notes),
+        tuple(dict.fromkeys(remark for one in found for remark in one.remarks)),
+        found[0].repeats,
+    )
 
 
 # --- exact --------------------------------------------------------------------------------------------------------

@@ -124,6 +124,32 @@ def divide_two(
     )
 
 
+def in_folds(index: pl.DataFrame, folds: int, *, seed: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """The positions that each fold judges, sorted int64 and disjoint, and notes; by class and group as `divide` does.
+
+    They are all examples but those of a class that would otherwise be missing from the examples a fold trains on.
+    Raises DataError if there are too few examples or groups.
+    """
+    units, what = len(index), "example"
+    if index["group"].null_count() < units:
+        units, what = index["group"].n_unique(), "group"
+    if units < 2 * folds:
+        raise DataError(
+            f"{counted(units, what)} cannot make {folds} folds: it takes {2 * folds}.",
+            fix="give fewer folds, or leave folds out.",
+        )
+    parts, _ = draw(index, (1 / folds,) * (folds - 1), derive(seed, "split", "folds"))
+    parts.append(others(len(index), *parts))
+    label = index["label"].cast(str)
+    kept = 0
+    for number, part in enumerate(parts):
+        known = label.gather(others(len(index), part)).unique()
+        is_known = (label.gather(part).is_in(known.implode()) | label.gather(part).is_null()).to_numpy()
+        parts[number], kept = part[is_known], kept + int((~is_known).sum())
+    about = "of a class that no other fold has: trained on, never judged."
+    return parts, ((f"{counted(kept, 'example')} {about}",) if kept else ())
+
+
 # --- shares -------------------------------------------------------------------------------------------------------
 def _shares(total: int, dev: float | None, test: float | None) -> tuple[float, ...]:
     """(test, dev), or (dev,) if there is to be no test; test comes first so that dev's share never moves it."""

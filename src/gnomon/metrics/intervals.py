@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,11 +99,38 @@ def measure(evaluation: Evaluation, *, leave_out: np.ndarray | None = None, seed
     rng = generator(seed, "bootstrap", evaluation.split)
     keep = _scored(evaluation, leave_out)
     if evaluation.split_error is not None:
-        return _measure_whole(evaluation, keep, rng)
+        whole = _measure_whole(evaluation, keep, rng)
+        found = _widened(whole, evaluation.inflation)
+        if evaluation.unit != SHARE or found is whole:
+            return found
+        value, low, high = found.interval.value, found.interval.low, found.interval.high
+        inside = replace(found.interval, low=max(low, min(0.0, value)), high=min(high, max(1.0, value)))
+        return replace(found, interval=inside)
     rows = rows_of(evaluation, keep)
     if evaluation.unit == SHARE and rows.errors.max() <= 1:
-        return share(rows, rng)
-    return mean(rows, rng)
+        return share(rows, rng, inflation=evaluation.inflation)
+    found = _widened(mean(rows, rng), evaluation.inflation)
+    return replace(found, interval=replace(found.interval, low=max(found.interval.low, 0.0)))
+
+
+def inflation_of(folds: int) -> float:
+    """By how much the variance of the error over folds exceeds that of as many independent examples: 2.25 for five.
+
+    Every two models share most of their training examples, and no estimate from the errors themselves is unbiased.
+    This one takes the errors of two folds to be correlated as the share of examples held out, 1 / folds.
+    Source: Bengio & Grandvalet 2004; Nadeau & Bengio 2003, section 3.
+    """
+    return 1 + folds / (folds - 1)
+
+
+def _widened(found: Measured, inflation: float) -> Measured:
+    """With the ends, and the draws, further from the value by the root of the inflation."""
+    if inflation == 1:
+        return found
+    factor, ends, value = math.sqrt(inflation), found.interval, found.interval.value
+    low, high = value - factor * (value - ends.low), value + factor * (ends.high - value)
+    draws = value + factor * (found.draws - value)
+    return replace(found, interval=Interval(value, low, high, f"{ends.method}, widened for folds"), draws=draws)
 
 
 def rows_of(evaluation: Evaluation, keep: np.ndarray) -> Rows:
@@ -159,7 +186,7 @@ def _scored(evaluation: Evaluation, leave_out: np.ndarray | None) -> np.ndarray:
     return keep
 
 
-def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False) -> Measured:
+def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False, inflation: float = 1.0) -> Measured:
     """The weighted mean of errors in [0, 1].
 
     Wilson's interval. With weights, groups, or fractional errors, on the effective number of examples: the number of
@@ -168,9 +195,12 @@ def share(rows: Rows, rng: np.random.Generator, *, is_ratio: bool = False) -> Me
     percentile, BCa or studentised bootstrap at every size tried, and it stays sensible when no example is wrong.
     Draws are from the Beta distribution of the effective counts with Jeffreys' prior.
     `is_ratio`: the weights depend on what is wrong, not on the example (as in 1 - F1), and are not informative alone.
+    `inflation`: as in Evaluation.
     Source: Korn and Graubard 1998 (effective size); Franco et al. 2019 (with Wilson).
     """
     value, size, method = effective(rows, is_ratio=is_ratio)
+    if inflation > 1:
+        size, method = size / inflation, f"{method}, widened for folds"
     ends = wilson(value * size, size)
     draws = rng.beta(value * size + 0.5, (1 - value) * size + 0.5, size=ROUNDS)
     return Measured(Interval(value, min(ends.low, value), max(ends.high, value), method), draws, len(rows.errors))
@@ -330,9 +360,13 @@ def measure_paired(first: Evaluation, second: Evaluation, *, seed: int = 0) -> M
 
     0/1 errors with equal weights and no groups: Bonett and Price's interval for paired shares (the estimate that
     matches McNemar's test). Otherwise examples, or groups, are resampled for both at once.
-    Raises DataError unless both hold the same examples.
+    The inflation of `first` widens it. Raises DataError unless both hold the same examples.
     Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479.
     """
+    return _widened(_measure_paired(first, second, seed), first.inflation)
+
+
+def _measure_paired(first: Evaluation, second: Evaluation, seed: int) -> Measured:
     ids, other_ids = (evaluation.table["id"].cast(str).to_numpy() for evaluation in (first, second))
     order, other_order = np.argsort(ids, kind="stable"), np.argsort(other_ids, kind="stable")
     if len(ids) != len(other_ids) or (ids[order] != other_ids[other_order]).any():

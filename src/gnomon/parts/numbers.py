@@ -85,6 +85,8 @@ class NumberJudge(Judge):
     """The absolute error in the target's own unit; of several targets, the mean over the known ones in standard
     deviations, since their units differ."""
 
+    can_average: ClassVar[bool] = True
+
     target_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -124,6 +126,13 @@ class NumberJudge(Judge):
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation) if len(self.target_names) == 1 else {}
+
+    def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
+        """Each in the targets' own units, and their mean in standard deviations again."""
+        own = [outputs.double() * outputs.new_tensor(one.std).double() + outputs.new_tensor(one.mean).double()
+               for one, outputs in answers]  # fmt: skip
+        mean, std = (own[0].new_tensor(values) for values in (self.mean, self.std))
+        return (torch.stack(own).mean(dim=0) - mean) / std
 
     def plain_targets(self, columns: Columns) -> np.ndarray | None:
         """Of one number; several have no one answer that a reference could be compared by."""

@@ -28,6 +28,7 @@ from gnomon.nn import losses as loss_functions
 if TYPE_CHECKING:
     pass
 
+LEAST = 1e-300  # probability whose logarithm is taken
 MAX_PROBABILITY_COLUMNS = 100  # classes up to which every class's probability is kept in the predictions table
 
 
@@ -80,6 +81,8 @@ class ClassHead(Head):
 @dataclass(frozen=True)
 class ClassJudge(Judge):
     """Right or wrong; over a split, what the aim counts."""
+
+    can_average: ClassVar[bool] = True
 
     class_names: tuple[str, ...]
     label_type: LabelType = "text"
@@ -135,6 +138,9 @@ class ClassJudge(Judge):
     def probabilities(self, outputs: Tensor) -> Tensor:
         return probabilities(outputs.float())
 
+    def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
+        return averaged([outputs for _, outputs in answers])
+
     def plain_targets(self, columns: Columns) -> np.ndarray:
         return cast(Tensor, columns["target"]).cpu().numpy()
 
@@ -170,6 +176,12 @@ def probabilities(logits: Tensor) -> Tensor:
         positive = logits[:, 0].sigmoid()
         return torch.stack([1 - positive, positive], dim=1)
     return logits.softmax(dim=1)
+
+
+def averaged(each: Sequence[Tensor]) -> Tensor:
+    """The logits (B, 1) or (B, K) whose probabilities are the mean of those of several."""
+    logs = torch.stack([probabilities(logits.double()) for logits in each]).mean(dim=0).clamp_min(LEAST).log()
+    return logs if each[0].shape[1] > 1 else logs[:, 1:] - logs[:, :1]
 
 
 def class_indices(target: pl.Series, class_names: Sequence[str]) -> Tensor:

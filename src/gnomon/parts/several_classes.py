@@ -22,6 +22,7 @@ from gnomon.data.labels import LabelType, as_given
 from gnomon.data.tables import TableExamples
 from gnomon.metrics.intervals import wilson
 from gnomon.nn.losses import multi_task_cross_entropy, multi_task_logistic
+from gnomon.parts.one_class import averaged
 
 if TYPE_CHECKING:
     pass
@@ -95,6 +96,8 @@ class SeveralClassesHead(Head):
 class SeveralClassesJudge(Judge):
     """The error of an example is the share of its known targets that are wrong."""
 
+    can_average: ClassVar[bool] = True
+
     target_names: tuple[str, ...]
     class_names: tuple[tuple[str, ...], ...]
     label_types: tuple[LabelType, ...] = ()
@@ -150,6 +153,11 @@ class SeveralClassesJudge(Judge):
             if known:
                 found[f"error of {name}"] = wilson(sum(known), len(known))
         return found
+
+    def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
+        each = widths(self.class_names)
+        by_target = zip(*(outputs.split(each, dim=1) for _, outputs in answers), strict=True)
+        return torch.cat([averaged(parts) for parts in by_target], dim=1)
 
     def less_is_better(self, measure: str) -> bool:
         return measure.startswith("error of ")

@@ -8,6 +8,7 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
   probes.json                     what changes to it would give, where that was measured
   history.jsonl  openings.jsonl  diary.jsonl  nudges.jsonl   records that only grow (of a search: ledger.jsonl)
   checkpoints/STEP/  model/       committed folders with a manifest each; outputs/ in the run of a craft
+  folds/NUMBER/                   of a run with folds: each one's training, with its checkpoints, history and model
   figures/  report.html           for people; may be deleted
   lock                            who is at work here
 """
@@ -65,6 +66,7 @@ LEDGER_LIMIT = 1 << 30  # bytes: a line of it may hold the error of each of a mi
 OPENED = "openings"  # in the manifest: how often the test split was opened
 JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
 PREDICTIONS, FIGURES, REPORT, OUTPUTS = "predictions", "figures", "report.html", "outputs"
+FOLDS = "folds"  # a folder for the training of each
 CRAFT = "craft"  # what the manifest of such a run has as its kind; those of tasks have none
 LATEST = "latest"
 
@@ -137,6 +139,15 @@ class RunFolder:
         run.make_latest()
         return run
 
+    def part(self, number: int) -> Self:
+        """The folder in which the fold of that number, from 1, is trained; made where it is missing."""
+        self._require_lock()
+        writer.make_folder(self.path / FOLDS)
+        path = self.path / FOLDS / str(number)
+        about = {"task": self.task, "name": f"{self.name}, fold {number}", "created": self.created}
+        writer.commit_new_folder(path, {}, about)
+        return self.open(path)
+
     def make_latest(self) -> None:
         """Point `latest` at this run."""
         runs = self.path.parent.parent
@@ -194,7 +205,7 @@ class RunFolder:
             raise RuntimeError("a run is changed only inside `with run.lock():`")
 
     def _clear_leftovers(self) -> None:
-        for folder in (self.path, *(self.path / name for name in (PREDICTIONS, FIGURES, checkpoints.FOLDER))):
+        for folder in (self.path, *(self.path / name for name in (PREDICTIONS, FIGURES, FOLDS, checkpoints.FOLDER))):
             if folder.is_dir() and not folder.is_symlink():
                 for child in [child for child in folder.iterdir() if writer.is_leftover(child.name)]:
                     writer.remove(child)
@@ -240,6 +251,11 @@ class RunFolder:
     def save_outcome(self, outcome: Mapping[str, Any]) -> None:
         """How training went: steps, best epoch, seconds, layers."""
         self._save_json(OUTCOME, outcome)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether how its training went is recorded, which is done once its model is saved."""
+        return OUTCOME in self._manifest()["files"]
 
     def load_outcome(self) -> Outcome:
         self.require_ladder()

@@ -37,7 +37,9 @@ class Commands:
         return shlex.join(["gnomon", "fit", self.data, *words])
 
     def verb(self, name: str, *more: str) -> str:
-        """`gnomon NAME RUN ...`."""
+        """`gnomon NAME RUN ...`; "" where it takes no run with folds."""
+        if "split.folds" in self.given and name in ("probe", "mismatch"):
+            return ""
         return shlex.join(["gnomon", name, self.run, *more])
 
     def resume(self, *more: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.metrics.interval import Interval
+    from gnomon.metrics.intervals import Measured
 
 FLIPS = 9_999  # of a randomisation test: the smallest possible p value is one in ten thousand
 
@@ -60,12 +61,15 @@ def paired_test(first: Evaluation, second: Evaluation, *, alpha: float = ALPHA, 
 
     0/1 errors with equal weights and no groups: McNemar's exact test. Other errors: a randomisation test that swaps
     the two models at random in each example, or group. A metric of the whole split (F1, mAP): the paired bootstrap.
+    Errors of folds, which are not independent: a normal test with the variance inflated.
     `examples_to_confirm`: sample size for a power of 0.8 at level `alpha`.
     Raises DataError unless both hold the same examples with the same targets.
     Source: McNemar 1947; Edwards' exact form; Noreen 1989 (approximate randomisation).
     """
     matched = matched_rows(first, second)
     measured = measure_paired(first, second, seed=seed)
+    if first.inflation > 1:
+        return _by_interval(measured, alpha)
     weights = weights_of(first.table)
     keep = weights > 0
     difference, examples = measured.interval, measured.examples
@@ -153,6 +157,16 @@ def _scatter(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> SeedS
     totals = apart @ weights
     explained = float((apart.var(axis=0, ddof=1) * weights**2).sum()) * (seeds - 1)
     return SeedScatter(float(((totals - totals.mean()) ** 2).sum()), seeds - 1, explained)
+
+
+def _by_interval(measured: Measured, alpha: float) -> PairedTest:
+    from scipy.special import ndtr
+
+    difference, examples = measured.interval, measured.examples
+    deviation = (difference.high - difference.low) / (2 * Z)
+    p_value = 2 * float(ndtr(-abs(difference.value) / deviation)) if deviation > 0 else 1.0
+    to_tell = _by_width(difference, examples, alpha)
+    return PairedTest(difference, p_value, "normal, widened for folds", examples, examples_to_confirm=to_tell)
 
 
 def matched_rows(first: Evaluation, second: Evaluation) -> pl.DataFrame:

@@ -151,7 +151,8 @@ class OpenExamples:
             examples = errors.judged_examples(run, data, self.split)
             self._task, self._examples = task, examples
             live = self.run.sheet(self.split)
-            live.replace_sheet(errors.with_looks(live.sheet, task, examples, errors.usual_examples(data), run.model))
+            usual = errors.usual_examples(data)
+            live.replace_sheet(errors.with_looks(live.sheet, task, examples, usual, run.models[0]))
         except (GnomonError, OSError) as error:
             self.fault = fault_text(error, self.run.path) if isinstance(error, GnomonError) else str(error)
 

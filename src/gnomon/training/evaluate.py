@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -91,6 +92,14 @@ def _encode(task: Task, examples: Examples) -> Columns:
     return {**task.encoder.encode(examples), **task.head.encode(examples)}
 
 
+@dataclass(frozen=True)
+class Member:
+    """One of several models that answer together, with its own facts."""
+
+    task: Task
+    model: nn.Module
+
+
 def evaluate(
     task: Task, model: nn.Module, examples: Examples, *, split: str, source: str, device: torch.device,
     columns: Columns | None = None, thorough: bool = True,
@@ -111,13 +120,65 @@ def evaluate(
     return Evaluation(split=split, unit=task.judge.error_unit, table=table, split_error=task.judge.split_error(table))
 
 
+def evaluate_together(
+    members: Sequence[Member], examples: Examples, *, split: str, source: str, device: torch.device
+) -> Evaluation:
+    """As `evaluate`, of the mean of what the members say; the facts are those of the first."""
+    task, model = members[0].task, members[0].model
+    if len(members) == 1:
+        return evaluate(task, model, examples, split=split, source=source, device=device)
+    rows = _Rows(task, len(examples))
+    for outputs, batch in _together(members, [examples] * len(members), Task.encode, device):
+        rows.add(task.judge.predict(model, outputs, batch), task.losses(outputs, batch), batch)
+    table = rows.table(examples.index, source)
+    return Evaluation(split=split, unit=task.judge.error_unit, table=table, split_error=task.judge.split_error(table))
+
+
 def predict(task: Task, model: nn.Module, examples: Examples, *, device: torch.device) -> pl.DataFrame:
     """Columns id, prediction, confidence and what the task adds; targets are not used."""
-    found = _Answers(task, len(examples))
-    with judging(model):
-        for outputs, batch in outputs_of(task, model, examples, device=device):
-            found.add(task.judge.predict(model, outputs, batch))
-    return pl.DataFrame({"id": examples.index["id"], **found.columns()})
+    return predict_together([Member(task, model)], [examples], device=device)
+
+
+def predict_together(
+    members: Sequence[Member], examples: Sequence[Examples], *, device: torch.device
+) -> pl.DataFrame:  # fmt: skip
+    """As `predict`, of the mean of what the members say, each of the same inputs as it reads them."""
+    task, model = members[0].task, members[0].model
+    found = _Answers(task, len(examples[0]))
+    for outputs, batch in outputs_together(members, examples, device=device):
+        found.add(task.judge.predict(model, outputs, batch))
+    return pl.DataFrame({"id": examples[0].index["id"], **found.columns()})
+
+
+def outputs_together(
+    members: Sequence[Member], examples: Sequence[Examples], *, device: torch.device
+) -> Iterator[tuple[Any, Batch]]:
+    """The mean of what the members give for each batch of inputs, as the first one's outputs, and its batch."""
+    if len(members) > 1:
+        yield from _together(members, examples, lambda task, some: task.encoder.encode(some), device)
+        return
+    with judging(members[0].model):
+        yield from outputs_of(members[0].task, members[0].model, examples[0], device=device)
+
+
+def _together(
+    members: Sequence[Member], examples: Sequence[Examples], encode: Callable[[Task, Examples], Columns],
+    device: torch.device,
+) -> Iterator[tuple[Any, Batch]]:  # fmt: skip
+    """Some examples at a time through every member, in batches of its own, and joined before they are averaged."""
+    first = members[0].task
+    for start in range(0, len(examples[0]), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(examples[0])))
+        columns = [encode(one.task, part.take(rows)) for one, part in zip(members, examples, strict=True)]
+        answers = []
+        for one, encoded in zip(members, columns, strict=True):
+            with judging(one.model):
+                parts = [
+                    one.task.outputs(one.model, batch)
+                    for batch in _batches(one.task, one.model, iter([encoded]), device)
+                ]
+            answers.append((one.task.judge, torch.cat(parts)))
+        yield first.judge.averaged(answers), first.batch(columns[0], torch.arange(len(rows)), device)
 
 
 def outputs_of(

@@ -19,6 +19,7 @@ from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
 from gnomon.runs.folder import REPORT, Place, RunFolder, find
 from gnomon.workflow import craft
+from gnomon.workflow.folds import Whole, refuse_own_network, start_folds, train_folds
 from gnomon.workflow.judge.floor import measure_floor
 from gnomon.workflow.made import Made
 from gnomon.workflow.notebook import fit_follower
@@ -102,12 +103,16 @@ def fit(
             return craft.start(recognised, given_keys(values), follower, flag, started)
         read = read_examples(recognised)
         prepared = split_examples(read)
-        fitted = fit_facts(prepared, chosen, own)
+        if prepared.folds:
+            refuse_own_network(own)
+        fitted = fit_facts(prepared.fold(0) if prepared.folds else prepared, chosen, own)
         filled = refuse_idle_settings(fill_settings(fitted, chosen, given_keys(values)))
         session = build_model(filled, own.module, started)
         if wants_found_rate or is_worth_a_test(session):
             follower.on_phase("looking for a learning rate")
             session = with_found_rate(session)
+        if prepared.folds:
+            return start_folds(prepared, session, own, follower, flag)
         name, place = session.settings.run_name or prepared.source.name, Path(session.settings.runs_folder)
         folder = RunFolder.create(place, session.task.name, name, card_of(session))
         with folder.lock():
@@ -144,7 +149,7 @@ def _resume(
             fix="leave them out (but for max_time), or start a new run with them.",
         )
     folder, kind = find(path, "runs"), task if isinstance(task, TaskKind) else None
-    flag.fix = _how_to_continue(folder)
+    flag.to_continue(folder.path)
     with folder.lock():
         if folder.is_craft:
             return craft.resume(folder, source, follower, flag, started)
@@ -167,6 +172,9 @@ def _resume(
             moved=f"put it back, or say where it is now: gnomon fit DATA --resume {shlex.quote(str(folder.path))}",
         )  # fmt: skip
         prepared = replace(prepared, why=folder.load_data()["why"])
+        if prepared.folds:
+            whole = Whole(prepared, settings, given, own, started)
+            return train_folds(folder, whole, follower, flag, go_on=is_cut)
         session = open_session(prepared, settings, given, own, started)
         return _train_and_judge(folder, session, follower, flag, resumed=True, go_on=is_cut)
 
@@ -191,7 +199,7 @@ def _train_and_judge(
 
     `go_on`: time was up when it was saved, and now there is more.
     """
-    flag.fix = _how_to_continue(folder)
+    flag.to_continue(folder.path)
     with own_threads_and_randomness(session):
         encoded = encode(session, folder.path)
         state = train_model(encoded, folder, follower, flag, resumed=resumed, go_on=go_on)
@@ -205,7 +213,3 @@ def _train_and_judge(
             run = Run(folder, judged.task.kind, Own(session.model, session.task.loss))
             write_run(judged, floor, run)
             return run
-
-
-def _how_to_continue(folder: RunFolder) -> str:
-    return f"continue with: gnomon fit --resume {shlex.quote(str(folder.path))}"

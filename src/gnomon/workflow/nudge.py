@@ -54,6 +54,11 @@ def request(folder: RunFolder, values: Mapping[str, Any], *, patience: float = P
     folder.require_ladder()
     settings = folder.load_settings()[0]
     wanted = checked(settings, values)
+    if settings.split.folds:
+        raise UsageError(
+            "folds are trained alike, and a change would reach only some of them.", where=str(folder.path),
+            fix="start a new run with those settings.",
+        )  # fmt: skip
     if (folder.path / OUTCOME).exists():
         raise UsageError("this run is finished.", where=str(folder.path), fix="start a new one with those settings.")
     requests, diary = journals(folder)

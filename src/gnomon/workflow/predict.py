@@ -20,10 +20,12 @@ from gnomon.runs.writer import write_bytes
 from gnomon.training import evaluate
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Sequence
 
+    from gnomon.core.example import Reading
     from gnomon.core.settings import Settings
     from gnomon.core.task import Task
+    from gnomon.training.evaluate import Member
 
 
 @dataclass(frozen=True)
@@ -36,26 +38,31 @@ class Answers:
     alarms: tuple[str, ...] = ()  # why the answers are worth little
 
 
-def answer(task: Task, model: nn.Module, source: Any, settings: Settings) -> Answers:
+def answer(members: Sequence[Member], source: Any, settings: Settings) -> Answers:
     """Read `source` as the task reads inputs (targets are not needed) and predict it. Raises UsageError, DataError."""
-    reading = task.reader.read_inputs(open_source(source, settings.runs_folder), settings.data, task.encoder)
-    table = evaluate.predict(task, model, reading.splits["all"], device=torch.device("cpu"))
-    return Answers(table, reading.notes, reading.bad, reading.alarms)
+    readings = _read(members, source, settings)
+    inputs = [reading.splits["all"] for reading in readings]
+    table = evaluate.predict_together(members, inputs, device=torch.device("cpu"))
+    return Answers(table, readings[0].notes, readings[0].bad, readings[0].alarms)
 
 
-def class_probabilities(task: Task, model: nn.Module, source: Any, settings: Settings) -> np.ndarray:
+def class_probabilities(members: Sequence[Member], source: Any, settings: Settings) -> np.ndarray:
     """(N, K) float64, in the order of `classes_of`. Raises UsageError where an example has no single class."""
-    classes = classes_of(task)
-    reading = task.reader.read_inputs(open_source(source, settings.runs_folder), settings.data, task.encoder)
-    examples = reading.splits["all"]
-    found, done = np.empty((len(examples), len(classes))), 0
-    with evaluate.judging(model):
-        for outputs, _ in evaluate.outputs_of(task, model, examples, device=torch.device("cpu")):
-            part = task.judge.probabilities(outputs)
-            assert part is not None  # `classes_of` has seen to that
-            found[done : done + len(part)] = part.double().cpu().numpy()
-            done += len(part)
+    classes, judge = classes_of(members[0].task), members[0].task.judge
+    inputs = [reading.splits["all"] for reading in _read(members, source, settings)]
+    found, done = np.empty((len(inputs[0]), len(classes))), 0
+    for outputs, _ in evaluate.outputs_together(members, inputs, device=torch.device("cpu")):
+        part = judge.probabilities(outputs)
+        assert part is not None  # `classes_of` has seen to that
+        found[done : done + len(part)] = part.double().cpu().numpy()
+        done += len(part)
     return found
+
+
+def _read(members: Sequence[Member], source: Any, settings: Settings) -> list[Reading]:
+    """The inputs as each member reads them."""
+    opened = open_source(source, settings.runs_folder)
+    return [one.task.reader.read_inputs(opened, settings.data, one.task.encoder) for one in members]
 
 
 def classes_of(task: Task) -> list[Any]:

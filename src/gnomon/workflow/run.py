@@ -13,16 +13,18 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.own import NO_OWN, Loss, Own
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
+from gnomon.metrics.intervals import inflation_of
 from gnomon.runs.folder import MODEL, Place, RunFolder, find
 from gnomon.runs.records import HistoryRow
 from gnomon.strategy.diagnosis import Diagnosis
-from gnomon.workflow.system import System
+from gnomon.workflow.system import System, by_fold
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from torch import nn
 
+    from gnomon.training.evaluate import Member
     from gnomon.workflow.predict import Answers
 
 
@@ -82,19 +84,47 @@ class Run:
         return dict(self.folder.load_model())
 
     @cached_property
-    def _system(self) -> System:
+    def _systems(self) -> list[System]:
         where = str(self.path / MODEL)
-        return System(self._model_files, where, kind=self._task_class, own=self._own, settings=self.settings)
+        return [
+            System(files, where, kind=self._task_class, own=self._own, settings=self.settings)
+            for files in by_fold(self._model_files, self.folds)
+        ]
+
+    @property
+    def folds(self) -> int:
+        """How many models there are, each judged on examples that only the others trained on; 0 for one model."""
+        return self.settings.split.folds or 0
 
     @property
     def task(self) -> Task:
-        """The task with the facts fitted on the training split."""
-        return self._system.task
+        """The task with the facts fitted on the training split; of folds, on what the first one trained on."""
+        return self._systems[0].task
 
     @property
     def model(self) -> nn.Module:
-        """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in."""
-        return self._system.model
+        """The trained network: a plain torch module, in evaluation mode, on the CPU unless you passed it in.
+
+        Raises UsageError for folds, which have several.
+        """
+        if self.folds:
+            raise UsageError(
+                f"this run has {self.folds} models, one for each fold.", where=str(self.path),
+                fix="use run.models, or predict, which averages what they say.",
+            )  # fmt: skip
+        return self._systems[0].model
+
+    @property
+    def models(self) -> list[nn.Module]:
+        """The network of each fold; the one network of a run without folds."""
+        return [system.model for system in self._systems]
+
+    @property
+    def members(self) -> list[Member]:
+        """The models that predict, each with its own facts."""
+        from gnomon.training.evaluate import Member
+
+        return [Member(system.task, system.model) for system in self._systems]
 
     @property
     def diagnosis(self) -> Diagnosis:
@@ -110,7 +140,9 @@ class Run:
             fix = f"gnomon test {self.path} opens it, which is counted."
             raise UsageError("its test split is sealed.", where=str(self.path), fix=fix)
         table = self.folder.load_predictions(split)
-        return Evaluation(split, self.task.judge.error_unit, table, self.task.judge.split_error(table))
+        judge = self.task.judge
+        inflation = inflation_of(self.folds) if self.folds and split in ("train", "dev") else 1.0
+        return Evaluation(split, judge.error_unit, table, judge.split_error(table), inflation)
 
     @property
     def has_test(self) -> bool:
@@ -125,7 +157,7 @@ class Run:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
         from gnomon.workflow.predict import answer
 
-        return answer(self.task, self.model, source, self.settings)
+        return answer(self.members, source, self.settings)
 
     def predict(self, source: Any) -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
@@ -141,7 +173,7 @@ class Run:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
         from gnomon.workflow.predict import class_probabilities
 
-        return class_probabilities(self.task, self.model, source, self.settings)
+        return class_probabilities(self.members, source, self.settings)
 
     @property
     def classes(self) -> list[Any]:

@@ -8,7 +8,7 @@ from gnomon.core.settings import Settings
 from gnomon.workflow.road.build import Session, build_model
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.settings import fill_settings
-from gnomon.workflow.road.split import Prepared
+from gnomon.workflow.road.split import Prepared, refuse_folds
 
 
 def here_of(session: Session) -> Here:
@@ -23,5 +23,9 @@ def open_session(
     own: Own = NO_OWN,
     started: float | None = None,
 ) -> Session:
-    """Fit the task's facts on train, fill the settings in, build the model (or take the user's `own` parts)."""
+    """Fit the task's facts on train, fill the settings in, build the model (or take the user's `own` parts).
+
+    Raises UsageError for folds, which have several models: each of them has a session of its own.
+    """
+    refuse_folds(prepared)
     return build_model(fill_settings(fit_facts(prepared, settings, own), settings, given), own.module, started)

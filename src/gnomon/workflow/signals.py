@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from gnomon.core.errors import StoppedError
@@ -26,6 +28,10 @@ class StopFlag:
         self.patient = False  # True: remember the signal and let the loop reach a safe point
         self.what = "stopped."
         self.fix = "run the command again; nothing was left half done."
+
+    def to_continue(self, run: Path) -> None:
+        """From now on, the fit in that folder can be resumed."""
+        self.fix = f"continue with: gnomon fit --resume {shlex.quote(str(run))}"
 
     def asked(self) -> bool:
         return self.came is not None

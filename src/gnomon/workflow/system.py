@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, final
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 TASK, WEIGHTS = "task.json", "weights.safetensors"  # what is needed to predict
+
+
+def by_fold(files: Mapping[str, bytes], folds: int) -> list[Mapping[str, bytes]]:
+    """The files of each fold's system, as `of_folds` named them; the files themselves where there are no folds."""
+    if not folds:
+        return [files]
+    return [
+        {name: files[f"{number}-{name}"] for name in (TASK, WEIGHTS) if f"{number}-{name}" in files}
+        for number in range(1, folds + 1)
+    ]
+
+
+def of_folds(systems: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+    """The files of several systems in one folder."""
+    return {f"{number}-{name}": data for number, files in enumerate(systems, start=1) for name, data in files.items()}
 
 
 @final

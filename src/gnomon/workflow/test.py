@@ -11,7 +11,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.own import Missing
 from gnomon.core.seeds import derive
-from gnomon.training.evaluate import evaluate
+from gnomon.training.evaluate import evaluate_together
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.verdict import judge_run
 
@@ -41,8 +41,8 @@ def test(run: Run, source: Any = None) -> Evaluation:
         run.folder.add_opening()
         target = run.settings.data.target_data
         examples = run.task.judge.judged(prepared.splits["test"], derive(run.settings.seed, "judged"))
-        evaluation = evaluate(
-            run.task, run.model, examples, split="test",
+        evaluation = evaluate_together(
+            run.members, examples, split="test",
             source=Path(target).stem if target else prepared.source.name, device=torch.device("cpu"),
         )  # fmt: skip
         run.folder.save_predictions("test", evaluation.table)

@@ -28,7 +28,7 @@ from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.judge import epoch_judge, measured
 from gnomon.workflow.road.open import settings_for
 from gnomon.workflow.road.settings import fill_settings
-from gnomon.workflow.road.split import TRAIN_RUNG, Prepared
+from gnomon.workflow.road.split import TRAIN_RUNG, Prepared, refuse_folds
 from gnomon.workflow.road.train import deadline_of
 from gnomon.workflow.road.write import model_files
 from gnomon.workflow.session import here_of
@@ -65,6 +65,7 @@ class Trials:
     """
 
     def __init__(self, prepared: Prepared, opened: Settings, *, given: frozenset[str] = frozenset()) -> None:
+        refuse_folds(prepared)
         self.prepared, self.opened, self.given = prepared, opened, given
         self.fitted = fit_facts(prepared, opened)
         self.task = self.fitted.task

@@ -108,6 +108,7 @@ class FitWords(SettingWords, total=False):
     time: Any
     split: Any
     test: Any
+    folds: Any
 
 
 class DataWords(FitWords, total=False):

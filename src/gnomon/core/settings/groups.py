@@ -90,6 +90,13 @@ class SplitSettings(Group):
 
     dev: float | None = setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
     test: float | None = setting(None, "share of examples for test (0: none)", ge=0, lt=1)
+    folds: int | None = setting(
+        None,
+        "for small sets: this many models, each judged on the examples that it did not train on, instead of one dev "
+        "split; they predict together",
+        ge=2,
+        le=50,
+    )
     train_dev: float | None = setting(
         None,
         "share of train held out as train-dev when target_data is given",

@@ -191,7 +191,8 @@ def _base(thing: Any, values: Mapping[str, Any]) -> Run | None:
     folder = find(LATEST, runs)
     if folder.is_craft or not (folder.path / REPORT).is_file() or folder.load_data()["reopen"] != place:
         return None
-    return load(folder.path)
+    run = load(folder.path)
+    return None if run.folds else run  # changes are tried on one dev split
 
 
 def _require_time(base: Run | None, values: Mapping[str, Any], seconds: float) -> None:

@@ -185,9 +185,10 @@ def _identities(things: Sequence[Run | Path]) -> list[Any]:
     """The examples of a run's dev split including inputs; None for tables, which have no inputs."""
     import polars as pl
 
+    _is_dev = (pl.col("split") == "dev") | pl.col("split").str.starts_with("fold ")
     return [
         None if isinstance(thing, Path)
-        else thing.folder.load_splits().filter(pl.col("split") == "dev").select("id", "fingerprint").sort("id").rows()
+        else thing.folder.load_splits().filter(_is_dev).select("id", "fingerprint").sort("id").rows()
         for thing in things
     ]  # fmt: skip
 

@@ -191,7 +191,7 @@ def _found(run: Run, split: str, source: Any) -> Found:
     sheet, data, note = open_sheet(run.folder, split), None, ""
     try:
         data = open_data(run, source)
-        sheet = with_looks(sheet, run.task, judged_examples(run, data, split), usual_examples(data), run.model)
+        sheet = with_looks(sheet, run.task, judged_examples(run, data, split), usual_examples(data), run.models[0])
     except (UsageError, DataError) as error:
         note = f"the examples themselves were not examined: {error.what} {error.fix}"
     tags = [*sheet.tags, *tags_of_people(sheet, TagStore(run.path))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.seeds import generator
+from gnomon.core.settings import Settings
 from gnomon.core.task import PlainInputs, Task
 from gnomon.data.columns import Columns
 from gnomon.metrics.intervals import measure
@@ -38,6 +40,7 @@ from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import split_error
 from gnomon.training.threads import using
 from gnomon.workflow.road.judge import Measured
+from gnomon.workflow.road.split import Prepared
 
 MOST_DEV = 5_000  # dev examples that references are compared on
 MODELS: dict[str, Callable[..., Any]] = {
@@ -66,6 +69,39 @@ def measure_floor(found: Measured) -> Floor | None:
     judge = _Judge(task, system, found.examples["dev"].take(some), columns, seed)
     with using(found.session.settings.machine.threads):
         return _floor(found, train, targets, asked, truth, judge, began)
+
+
+def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Settings) -> Floor | None:
+    """As `measure_floor`, where each fold's references are fitted to what the fold was trained on."""
+    if not task.encoder.references or dev.split_error is not None or dev.unit is None:
+        return None
+    began, rng = time.monotonic(), generator(settings.seed, "floor")
+    train, parts = prepared.splits["train"], prepared.folds
+    place = {int(row): number for number, row in enumerate(np.sort(np.concatenate(parts)))}  # in dev
+    asked = [part[sampled(len(part), MOST_DEV // len(parts), rng)] for part in parts]
+    rows = np.concatenate(asked)
+    sides = [_encoded(task, train), _encoded(task, train.take(rows))]
+    if any(side is None for side in sides):
+        return None
+    (plain, targets, _), (_, _, columns) = (side for side in sides if side is not None)
+    system = Evaluation("dev", dev.unit, dev.table[[place[int(row)] for row in rows]], None, dev.inflation)
+    judge = _Judge(task, system, train.take(rows), columns, settings.seed)
+    inputs = Inputs(np.nan_to_num(plain.numbers), plain.codes)
+    num_classes = task.judge.num_classes if targets.dtype.kind in "iu" else None
+    said: dict[str, list[np.ndarray]] = {"always": []}
+    with using(settings.machine.threads):
+        for part, wanted in zip(parts, asked, strict=True):
+            rest = np.setdiff1d(np.arange(len(inputs)), part)
+            rest = rest[sampled(len(rest), MOST_ROWS, rng)]
+            said["always"].append(np.full(len(wanted), guess(targets[rest], num_classes)))
+            for name in task.encoder.references:
+                if name in MODELS:
+                    one = MODELS[name](inputs.take(rest), targets[rest], inputs.take(wanted), num_classes)
+                    said.setdefault(name, []).extend([] if one is None else [one.values])
+        always = f"always {_said(task, guess(targets, num_classes))}"
+        complete = [Answers(name, np.concatenate(each)) for name, each in said.items() if len(each) == len(parts)]
+        first, *others = judge.references([Answers(always, complete[0].values), *complete[1:]])
+    return Floor(first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began)
 
 
 def _floor(
@@ -124,7 +160,7 @@ class _Judge:
 
     def references(self, answers: list[Answers]) -> list[Reference]:
         tables = [self.system.table.with_columns(error=pl.Series(self.errors(one.values))) for one in answers]
-        evaluations = [Evaluation("dev", self.system.unit, table) for table in tables]
+        evaluations = [replace(self.system, table=table) for table in tables]
         tests = [paired_test(self.system, one, seed=self.seed) for one in evaluations]
         corrected = holm([test.p_value for test in tests[1:]])
         found = []

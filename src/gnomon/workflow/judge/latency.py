@@ -30,11 +30,17 @@ SECONDS = 0.5  # limit for the calls after FEWEST
 def latency(run: Run, source: Any = None) -> Interval:
     """Milliseconds from one encoded example to its decoded answer: the median call, on this machine's processor.
 
-    With the run's number of threads. The interval is that of a median (order statistics), over calls.
+    With the run's number of threads; of folds, one model after the other. The interval is that of a median (order
+    statistics), over calls.
     `source` is needed for data that was in memory. Raises a GnomonError if no example is available.
     """
-    batches = _batches_of_one(run, source)
-    return median(np.array(timed(run.task, run.model, batches, run.settings.machine.threads)))
+    threads = run.settings.machine.threads
+    each = [
+        median(np.array(timed(one.task, one.model, _batches_of_one(run, one.task, source), threads)))
+        for one in run.members
+    ]
+    value, low, high = (sum(getattr(one, end) for one in each) for end in ("value", "low", "high"))
+    return Interval(value, low, high, each[0].method)
 
 
 def timed(task: Task, model: nn.Module, batches: Sequence[Batch], threads: Chosen, *, most: int = MOST) -> list[float]:
@@ -63,13 +69,13 @@ def median(values: np.ndarray) -> Interval:
     )
 
 
-def _batches_of_one(run: Run, source: Any) -> list[Batch]:
+def _batches_of_one(run: Run, task: Task, source: Any) -> list[Batch]:
     card = run.folder.load_data()
     thing = source_of(card, source, in_memory="pass it to measure latency.", moved="put it back there.")
-    examples = run.task.reader.read_inputs(
-        open_source(thing, run.settings.runs_folder), run.settings.data, run.task.encoder
+    examples = task.reader.read_inputs(
+        open_source(thing, run.settings.runs_folder), run.settings.data, task.encoder
     ).splits["all"]
     if not len(examples):
         raise GnomonError("there is no example to time.", fix="put the data back.")
-    columns = run.task.encoder.encode(examples.take(np.arange(min(EXAMPLES, len(examples)))))
-    return [run.task.batch(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]
+    columns = task.encoder.encode(examples.take(np.arange(min(EXAMPLES, len(examples)))))
+    return [task.batch(columns, torch.tensor([place])) for place in range(min(EXAMPLES, len(examples)))]

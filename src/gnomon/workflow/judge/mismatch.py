@@ -70,6 +70,11 @@ def mismatch(run: Place, source: Any = None) -> Mismatch:
     Raises UsageError for examples that are neither pictures, texts nor rows, DataError for too few of them.
     """
     run = load(run)
+    if run.folds:
+        raise UsageError(
+            "with folds, dev and train are the same examples: there is no mismatch to look for.", where=str(run.path),
+            fix="fit without folds.",
+        )  # fmt: skip
     prepared = prepare_again(
         run.folder, source, run.settings, run.task.kind,
         in_memory="pass it: mismatch(run, data).", moved="put it back there.",

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import BadInput, Examples, Reading
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.core.task import TaskKind
 from gnomon.data.corrections import read_corrections, relabelled
-from gnomon.data.leakage import Leaks, find_leaks
+from gnomon.data.leakage import Leaks, find_leaks, find_leaks_of_folds
 from gnomon.data.source import Source, counted, first_names, look_alike
-from gnomon.data.splits import automatic_share, carve, divide, divide_two
+from gnomon.data.splits import automatic_share, carve, divide, divide_two, in_folds
 from gnomon.workflow.road.read import Read
 
 TRAIN_RUNG = 10_000  # training examples (evenly drawn) that the train rung is measured on
@@ -37,14 +37,31 @@ class Prepared:
     leaks: Leaks
     reopen: str | None  # what to pass to open the source again; None for data in memory
     dev_drawn_from: int | None = None  # examples of which `split.dev` is a share; None: the source has its own dev
+    folds: tuple[np.ndarray, ...] = ()  # the positions in train that each fold judges: together they are dev
+
+    def fold(self, number: int) -> Prepared:
+        """What the fold of that number, from 0, trains on and judges. Of test it knows nothing."""
+        train, part = self.splits["train"], self.folds[number]
+        rest = train.take(np.setdiff1d(np.arange(len(train)), part))
+        return replace(self, splits={"train": rest, "dev": train.take(part)}, folds=())
 
     def identity(self) -> pl.DataFrame:
-        """Which example is where: a row per example, with split, id and fingerprint. Checks a resumed run."""
+        """Which example is where: a row per example, with split, id and fingerprint. Checks a resumed run.
+
+        Of folds, the split is "fold 1" and so on, and "train" for examples that none of them judges.
+        """
+        splits = dict(self.splits)
+        if self.folds:
+            train = splits.pop("train")
+            splits.pop("dev")
+            splits |= {f"fold {number}": train.take(part) for number, part in enumerate(self.folds, start=1)}
+            splits["train"] = train.take(np.setdiff1d(np.arange(len(train)), np.concatenate(self.folds)))
         parts = [
             pl.DataFrame({"id": part.index["id"].cast(pl.String), "fingerprint": part.fingerprints()}).select(
                 pl.lit(name).alias("split"), "id", "fingerprint"
             )
-            for name, part in self.splits.items()
+            for name, part in splits.items()
+            if len(part)
         ]
         whole = pl.concat(parts).rechunk()  # polars 2.1 panics below where columns are cut at different places
         is_shared = whole["id"].is_duplicated()
@@ -62,6 +79,8 @@ def split_examples(read: Read) -> Prepared:
     """Split, correct labels, look for leaks. Raises UsageError or DataError naming what to do."""
     opened, settings = read.recognised.opened, read.recognised.opened.settings
     source, judged_on = opened.source, opened.target
+    if settings.split.folds is not None:
+        _refuse_contradictions(read, settings)
     notes, bad = list(read.reading.notes), list(read.reading.bad)
     if judged_on is None or read.target is None:
         with _placed(source.origin):
@@ -73,17 +92,26 @@ def split_examples(read: Read) -> Prepared:
         with _placed(judged_on.origin):
             splits = divided_in_two(read.reading, read.target, settings, notes, names)
             _require_known_classes(splits)
-    drawn_from = _drawn_from(read, splits)
+    drawn_from = _drawn_from(read, splits) if settings.split.folds is None else None
     splits = {name: examples for name, examples in splits.items() if len(examples)}
-    _require(splits, source)
+    _require(splits, source, ("train",) if settings.split.folds is not None else ("train", "dev"))
     if settings.data.labels is not None:
         splits = _corrected(splits, settings.data.labels, notes)
-    leaks = find_leaks(splits)
+    folds: list[np.ndarray] = []
+    if settings.split.folds is not None:
+        with _placed(source.origin):
+            folds, about = in_folds(splits["train"].index, settings.split.folds, seed=settings.seed)
+        notes.extend(about)
+        judged = splits["train"].take(np.sort(np.concatenate(folds)))
+        splits = {"train": splits.pop("train"), "dev": judged, **splits}
+    leaks = find_leaks_of_folds(splits, folds) if folds else find_leaks(splits)
     if settings.split.duplicates == "drop":
         splits, leaks = _without_copies(splits, leaks, notes)
     notes.extend(leaks.notes)
     task, why = read.recognised.task, read.recognised.why
-    return Prepared(source, task, why, splits, tuple(notes), tuple(bad), leaks, opened.reopen, drawn_from)
+    return Prepared(
+        source, task, why, splits, tuple(notes), tuple(bad), leaks, opened.reopen, drawn_from, tuple(folds)
+    )  # fmt: skip
 
 
 def _drawn_from(read: Read, splits: Mapping[str, Examples]) -> int | None:
@@ -92,6 +120,36 @@ def _drawn_from(read: Read, splits: Mapping[str, Examples]) -> int | None:
     if read.target is not None or "dev" in given:
         return None
     return sum(map(len, splits.values() if "all" in given else (splits["train"], splits["dev"])))
+
+
+def refuse_folds(prepared: Prepared) -> None:
+    """Raises UsageError for folds, where one training with one dev split is wanted."""
+    if prepared.folds:
+        raise UsageError(
+            f"folds={len(prepared.folds)} is for fit; what is wanted here trains on one split into train and dev.",
+            fix="leave folds out, or give the data and not a run with folds.",
+        )
+
+
+def _refuse_contradictions(read: Read, settings: Settings) -> None:
+    """Raises UsageError where folds contradict how the data is divided."""
+    task, split = read.recognised.task, settings.split
+    own_dev = "dev" in read.reading.splits
+    contradictions = {
+        "data.time is about the future, and folds mix past and future": settings.data.time is not None,
+        "target_data provides dev": settings.data.target_data is not None,
+        "split.dev is a share for one dev split": split.dev is not None,
+        "duplicates=drop drops copies of one dev split": split.duplicates == "drop",
+        "the source has a dev split of its own": own_dev,
+    }
+    why = next((why for why, holds in contradictions.items() if holds), None)
+    if why is not None:
+        raise UsageError(f"folds={split.folds} does not fit: {why}.", fix="leave one of them out.")
+    if not task.judge.can_average:
+        raise UsageError(
+            f"folds={split.folds} does not fit: the answers of several models for {task.title} cannot be averaged.",
+            fix="leave folds out.",
+        )
 
 
 def _corrected(splits: Mapping[str, Examples], path: str, notes: list[str]) -> dict[str, Examples]:
@@ -134,6 +192,8 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
             whole.index, dev=split.dev, test=split.test, by_time=settings.data.time is not None, seed=seed
         )
         notes.extend(division.notes)
+        if split.folds is not None:
+            division = replace(division, train=np.union1d(division.train, division.dev), dev=division.dev[:0])
         return {
             "train": whole.take(division.train),
             "dev": whole.take(division.dev),
@@ -143,7 +203,7 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
         raise DataError(
             f"found {' and '.join(parts)} but no train split.", fix="add a train split, or give one set without splits."
         )
-    if "dev" not in parts:
+    if "dev" not in parts and split.folds is None:
         train = parts["train"]
         share = split.dev or automatic_share(len(train))
         kept, held, carved = carve(train.index, share, seed=seed, name="dev")
@@ -202,8 +262,8 @@ def _joined(first: Examples, second: Examples) -> Examples:
     return first.join(second) if len(second) else first
 
 
-def _require(splits: Mapping[str, Examples], source: Source) -> None:
-    for name in ("train", "dev"):
+def _require(splits: Mapping[str, Examples], source: Source, needed: tuple[str, ...]) -> None:
+    for name in needed:
         if name not in splits:
             raise DataError(
                 f"no examples are left for {name}.",
@@ -248,7 +308,11 @@ def _without_copies(
 
 def train_sample(examples: Examples, most: int, seed: int) -> Examples:
     """At most `most` examples of train, drawn evenly with the run's seed."""
-    if len(examples) <= most:
-        return examples
-    chosen = generator(seed, "train rung").choice(len(examples), most, replace=False)
-    return examples.take(np.sort(chosen))
+    return examples if len(examples) <= most else examples.take(train_rows(len(examples), most, seed))
+
+
+def train_rows(total: int, most: int, seed: int) -> np.ndarray:
+    """The positions of `train_sample`, in order."""
+    if total <= most:
+        return np.arange(total)
+    return np.sort(generator(seed, "train rung").choice(total, most, replace=False))

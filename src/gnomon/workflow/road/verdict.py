@@ -65,6 +65,9 @@ def diagnosis_of(
     missed = missed_classes(evaluations["dev"]) if run.task.judge.num_classes and "dev" in evaluations else ""
     if missed and found.verdict.cause != "unfinished":
         found = replace(found, notes=(missed, *found.notes))
+    if run.folds:
+        each = f"{run.folds} folds: dev judges each example by the model that did not train on it"
+        found = replace(found, notes=(*found.notes, f"{each}; test and predict take the mean of all {run.folds}"))
     found = apply_diary(found, run.folder.load_diary())
     found = apply_probes(found, run.folder.load_probes())
     turned = read_diary(run.folder)
@@ -80,6 +83,8 @@ def diagnosis_of(
 def _course(run: Run, outcome: Outcome) -> Course:
     """How the training went, from its history."""
     settings, num_train = run.settings, run.folder.load_data()["splits"]["train"]
+    if run.folds:  # each trains on all but its own
+        num_train = round(num_train * (1 - 1 / run.folds))
     steps_an_epoch = max(1, math.ceil(num_train / (settings.optimiser.batch_size or num_train)))
     is_cut = outcome["ended_because"] == "max_time"
     seconds = outcome.get("training_seconds", 0.0)

@@ -16,6 +16,8 @@ from gnomon.workflow.road.judge import Measured
 
 if TYPE_CHECKING:
     from gnomon.strategy.floor import Floor
+    from gnomon.training.state import TrainingState
+    from gnomon.workflow.road.build import Session
     from gnomon.workflow.run import Run
 
 
@@ -27,17 +29,7 @@ def write_run(found: Measured, floor: Floor | None, run: Run) -> None:
     folder.save_model(model_files(found.task, session.settings, session.model))
     for name, evaluation in found.evaluations.items():
         folder.save_predictions(name, evaluation.table)
-    folder.save_outcome(
-        {
-            "seconds": time.monotonic() - session.started,
-            "steps": state.counters.step,
-            "best_epoch": state.counters.best_epoch + 1,
-            "ended_because": state.counters.ended_because,
-            "training_seconds": state.counters.seconds,
-            "dev_looks": state.counters.looks,
-            "layers": [layer_row(row) for row in session.layers],
-        }
-    )
+    folder.save_outcome(outcome_of(session, state))
     evaluations = dict(found.evaluations)
     if "test" in folder.saved_predictions():  # a finished run, resumed: what was opened stays opened
         evaluations["test"] = run.evaluation("test")
@@ -46,6 +38,19 @@ def write_run(found: Measured, floor: Floor | None, run: Run) -> None:
     )  # half the strategy room: nothing to wait for before the first step
 
     judge_run(run, evaluations, examples=found.examples)
+
+
+def outcome_of(session: Session, state: TrainingState) -> dict[str, Any]:
+    """How the training went."""
+    return {
+        "seconds": time.monotonic() - session.started,
+        "steps": state.counters.step,
+        "best_epoch": state.counters.best_epoch + 1,
+        "ended_because": state.counters.ended_because,
+        "training_seconds": state.counters.seconds,
+        "dev_looks": state.counters.looks,
+        "layers": [layer_row(row) for row in session.layers],
+    }
 
 
 def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, bytes]:
