@@ -63,7 +63,7 @@ def prepared_of(tmp_path_factory) -> Any:
 
 
 def _opened(task: str, model: str, **more: Any) -> Settings:
-    if _is_another_backbone(model):
+    if _is_another_backbone(model) and "width" in found.family(model).settings.model_fields:
         more |= {"width": 0.125}
     return from_flat({"task": task, "model": model, "epochs": 2, "threads": 1, "batch_size": 8, **more})
 
@@ -75,10 +75,12 @@ def _is_another_backbone(model: str) -> bool:
 
 def _trials(prepared: Prepared, model: str) -> Trials:
     task = prepared.task.name
+    needed = {"lenet5": 16, "alexnet": 16, "googlenet": 16, "vgg": 32}  # pixels a side
+    sides = [side for start, side in needed.items() if model.startswith(start)]
     try:
         return Trials(prepared, _opened(task, model))
-    except UsageError:  # LeNet-5 needs 16 pixels a side
-        return Trials(prepared, _opened(task, model, image_size=16))
+    except UsageError:
+        return Trials(prepared, _opened(task, model, image_size=sides[0]))
 
 
 def _differ(one: Trial, other: Trial) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, final
 
 from gnomon.core.settings import OwnSettings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Inputs(Protocol):
@@ -58,9 +58,25 @@ class Wanted:
 
 
 @final
+class WithSides(NamedTuple):
+    """What a net with side heads gives in training: each side's loss is added to its own, `weight` times.
+
+    In evaluation it gives `outputs` alone.
+    """
+
+    outputs: Tensor  # of the head
+    sides: tuple[Tensor, ...]  # each like `outputs`
+    weight: float
+
+
+@final
 @dataclass(frozen=True)
 class FeatureMap:
-    """One map of a backbone for pictures: (B, channels, H, W), the sides of the picture over `stride`, rounded up."""
+    """One map of a backbone for pictures: (B, channels, H, W), the sides of the picture over `stride`, rounded up.
+
+    A net that does not pad every layer (AlexNet, VGG, GoogLeNet) has up to two places fewer for sides that its strides
+    do not divide.
+    """
 
     name: str  # "stride8"
     channels: int

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
+from gnomon.core.family import WithSides
 from gnomon.core.knobs import TARGET_DATA, Here
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
@@ -411,7 +412,10 @@ class Task:
         return self.head.outputs(model, self.encoder.arguments(model, batch), batch)
 
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """(B,): one value per example."""
+        """(B,): one value per example; of a net with side heads in training, with theirs."""
+        if isinstance(outputs, WithSides):
+            beside = [self.losses(side, batch) for side in outputs.sides]
+            return self.losses(outputs.outputs, batch) + outputs.weight * sum(beside)
         if self.loss is None:
             return self.head.losses(outputs, batch)
         size = len(next(iter(batch.values())))

@@ -10,10 +10,11 @@ from typing import final
 from torch import Tensor, nn
 
 from gnomon.core.errors import UsageError
-from gnomon.core.family import FeatureMap, PictureInputs
+from gnomon.core.family import FeatureMap, PictureInputs, WithSides
 from gnomon.nn.normalise import Normalise
 
 LARGE_PICTURE = 64  # pixels per side from which a net meant for 224 keeps all its strides
+SIDE_WEIGHT = 0.3  # of the loss of a side head. Szegedy et al. 2015, section 5
 SKIPPED_HALVINGS = 2  # that such a net leaves out below: 32 pixels then end in maps of 4x4, not of 1x1
 
 
@@ -31,7 +32,8 @@ class Backbone(nn.Module):
     """(B, C, H, W) pictures -> (B, num_outputs), or where that is None an OrderedDict of the maps in `maps`.
 
     Each stage has the map after its last layer; of successive stages of the same stride the last has it. `then` leads
-    from the last map to `num_features` numbers, which the head takes; without a head it is left out.
+    from the last map to `num_features` numbers, which the head takes; without a head it is left out. `sides`: heads
+    that help in training, by the name of the layer whose result they take; they are called aux1, aux2, ...
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Backbone(nn.Module):
         *,
         num_features: int,
         num_outputs: int | None,
+        sides: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(inputs.mean, inputs.std)
@@ -57,29 +60,43 @@ class Backbone(nn.Module):
         self.then = () if num_outputs is None else tuple(then)
         for name in self.then:
             self.add_module(name, then[name])
+        self.sides = {} if num_outputs is None else {layer: f"aux{i}" for i, layer in enumerate(sides or (), start=1)}
+        for layer, name in self.sides.items():
+            self.add_module(name, (sides or {})[layer])
         self.head = None if num_outputs is None else nn.Linear(num_features, num_outputs)
 
-    def forward(self, pictures: Tensor) -> Tensor | OrderedDict[str, Tensor]:
+    def forward(self, pictures: Tensor) -> Tensor | WithSides | OrderedDict[str, Tensor]:
+        found, kept = self._maps(pictures)
         if self.head is None:
-            return self._maps(pictures)
-        outputs: Tensor = self.head(self.vectors(pictures))
-        return outputs
+            return found
+        outputs: Tensor = self.head(self._vectors(found))
+        if not self.sides or not self.training:
+            return outputs
+        beside = tuple(self.get_submodule(self.sides[layer])(x) for layer, x in kept.items())
+        return WithSides(outputs, beside, SIDE_WEIGHT)
 
     def vectors(self, pictures: Tensor) -> Tensor:
         """(B, num_features): what the head takes."""
-        x = self._maps(pictures)[self.maps[-1].name]
+        return self._vectors(self._maps(pictures)[0])
+
+    def _vectors(self, found: Mapping[str, Tensor]) -> Tensor:
+        x = found[self.maps[-1].name]
         for name in self.then:
             x = self.get_submodule(name)(x)
         return x
 
-    def _maps(self, pictures: Tensor) -> OrderedDict[str, Tensor]:
+    def _maps(self, pictures: Tensor) -> tuple[OrderedDict[str, Tensor], dict[str, Tensor]]:
+        """The maps, and what the side heads take."""
         x = self.normalise(pictures)
         found: OrderedDict[str, Tensor] = OrderedDict()
+        kept: dict[str, Tensor] = {}
         for one in self.maps:
             for name in one.layers:
                 x = self.get_submodule(name)(x)
+                if name in self.sides:
+                    kept[name] = x
             found[one.name] = x
-        return found
+        return found, kept
 
 
 def skipped_halvings(inputs: PictureInputs) -> int:

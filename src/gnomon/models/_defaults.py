@@ -14,6 +14,9 @@ MOST_EPOCHS = 200  # for tables of a few hundred rows
 WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in each step
 
 
+RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
+
+
 def picture_recipe(num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` pictures."""
     return {

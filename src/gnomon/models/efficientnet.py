@@ -14,24 +14,13 @@ from gnomon.core.family import Family, Naming, PictureInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
-from gnomon.models._backbone import Backbone, Stage, require_side, skipped_halvings
+from gnomon.models._backbone import Backbone, require_side
+from gnomon.models._inverted import TIMM, Blocks, inverted_stages, places
 from gnomon.nn.blocks import one_each
-from gnomon.nn.depthwise import ConvNorm, InvertedResidual, Padding, Rectifier, multiple_of_8
+from gnomon.nn.depthwise import ConvNorm, Padding, Rectifier, multiple_of_8
 
 SMALLEST = 8  # pixels per side
-SQUEEZE = 4  # channels that enter a block, per channel that decides in squeeze and excitation
 MOST_SKIPPED = 0.8  # of stochastic depth
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """A stage of the base net: so many inverted residual blocks, the first of them with the stride."""
-
-    expansion: int
-    size: int  # of the depthwise filters
-    stride: int
-    channels: int
-    number: int
 
 
 BASE = (  # Tan & Le 2019, table 1
@@ -115,35 +104,17 @@ def efficientnet(
 ) -> Backbone:
     """(B, C, H, W) pictures of any size -> (B, num_outputs), or the maps of strides 2, 4, 8, 16 and 32.
 
-    Pictures of less than 64 pixels per side keep their size through the stem and the second stage: strides 1, 2, 4, 8.
-    The share of examples that skip a block rises from 0 in the first to nearly `stochastic_depth` in the last.
+    Of pictures of less than 64 pixels per side the maps have strides 1, 2, 4 and 8.
     Source: Tan & Le 2019, section 4; the lite nets: tensorflow/tpu, models/official/efficientnet/lite.
     """
-    strides_left_out = skipped_halvings(inputs)
-    shared: Any = {"activation": plan.activation, "padding": plan.padding, "epsilon": plan.epsilon}
-    stride = 1 if strides_left_out else 2
-    num_inputs, total = plan.outer(STEM), sum(one.number for one in plan.stages())
-    stem = ConvNorm(inputs.channels, num_inputs, size=3, stride=stride, **shared)
-    stages, place, halvings = [], 0, 1
-    for number, blocks in enumerate(plan.stages(), start=1):
-        halvings += blocks.stride == 2
-        first = 1 if halvings <= strides_left_out else blocks.stride
-        stride *= first
-        layers = []
-        for i in range(blocks.number):
-            layers.append(
-                InvertedResidual(
-                    num_inputs, blocks.channels, expansion=blocks.expansion, size=blocks.size,
-                    stride=1 if i else first, num_squeezed=0 if plan.is_lite else max(1, num_inputs // SQUEEZE),
-                    stochastic_depth=stochastic_depth * place / total, **shared,
-                )
-            )  # fmt: skip
-            num_inputs, place = blocks.channels, place + 1
-        before = {"stem": stem} if number == 1 else {}
-        stages.append(Stage(stride, num_inputs, {**before, f"stage{number}": nn.Sequential(*layers)}))
+    options: Any = {"activation": plan.activation, "padding": plan.padding, "epsilon": plan.epsilon}
+    stages = inverted_stages(
+        inputs, plan.outer(STEM), plan.stages(), squeezes=not plan.is_lite, stochastic_depth=stochastic_depth,
+        options=options,
+    )  # fmt: skip
     num_features = plan.outer(LAST)
     then = OrderedDict[str, nn.Module](
-        last=ConvNorm(num_inputs, num_features, **shared),
+        last=ConvNorm(stages[-1].channels, num_features, **options),
         avgpool=nn.AdaptiveAvgPool2d(1),
         flatten=nn.Flatten(),
         dropout=nn.Dropout(dropout),
@@ -193,7 +164,6 @@ def defaults(name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]
     }
 
 
-STAGES_OF_TIMM = tuple((rf"^blocks\.{number}\.", f"stage{number + 1}.") for number in range(len(BASE)))
 TORCHVISION = (
     (r"^features\.0\.", "stem."), (r"^features\.([1-7])\.", r"stage\1."), (r"^features\.8\.", "last."),
     (r"^classifier\.1\.", "head."),
@@ -204,25 +174,14 @@ TORCHVISION = (
     (r"(stem|last|expand|depthwise|project)\.0\.", r"\1.conv."),
     (r"(stem|last|expand|depthwise|project)\.1\.", r"\1.norm."),
 )  # fmt: skip
-TIMM = (
-    (r"^conv_stem\.", "stem.conv."), (r"^bn1\.", "stem.norm."), (r"^conv_head\.", "last.conv."),
-    (r"^bn2\.", "last.norm."), (r"^classifier\.", "head."), *STAGES_OF_TIMM,
-    (r"^(stage1\.\d+)\.conv_dw\.", r"\1.depthwise.conv."), (r"^(stage1\.\d+)\.bn1\.", r"\1.depthwise.norm."),
-    (r"^(stage1\.\d+)\.conv_pw\.", r"\1.project.conv."), (r"^(stage1\.\d+)\.bn2\.", r"\1.project.norm."),
-    (r"\.conv_pw\.", ".expand.conv."), (r"\.bn1\.", ".expand.norm."), (r"\.conv_dw\.", ".depthwise.conv."),
-    (r"\.bn2\.", ".depthwise.norm."),
-    (r"\.se\.conv_reduce\.", ".squeeze.fc1."), (r"\.se\.conv_expand\.", ".squeeze.fc2."),
-    (r"\.conv_pwl\.", ".project.conv."), (r"\.bn3\.", ".project.norm."),
-)  # fmt: skip
 
 
 def _of_the_package(plan: Plan) -> tuple[tuple[str, str], ...]:
     """efficientnet_lite_pytorch counts the blocks through all stages."""
-    blocks = [(number, i) for number, one in enumerate(plan.stages(), start=1) for i in range(one.number)]
     return (
         (r"^_conv_stem\.", "stem.conv."), (r"^_bn0\.", "stem.norm."), (r"^_conv_head\.", "last.conv."),
         (r"^_bn1\.", "last.norm."), (r"^_fc\.", "head."),
-        *((rf"^_blocks\.{place}\.", f"stage{number}.{i}.") for place, (number, i) in enumerate(blocks)),
+        *((rf"^_blocks\.{number}\.", f"{place}.") for number, place in enumerate(places(plan.stages()))),
         (r"\._expand_conv\.", ".expand.conv."), (r"\._bn0\.", ".expand.norm."),
         (r"\._depthwise_conv\.", ".depthwise.conv."), (r"\._bn1\.", ".depthwise.norm."),
         (r"\._project_conv\.", ".project.conv."), (r"\._bn2\.", ".project.norm."),
