@@ -75,12 +75,10 @@ def _is_another_backbone(model: str) -> bool:
 
 def _trials(prepared: Prepared, model: str) -> Trials:
     task = prepared.task.name
-    needed = {"lenet5": 16, "alexnet": 16, "googlenet": 16, "vgg": 32}  # pixels a side
-    sides = [side for start, side in needed.items() if model.startswith(start)]
     try:
         return Trials(prepared, _opened(task, model))
-    except UsageError:
-        return Trials(prepared, _opened(task, model, image_size=sides[0]))
+    except UsageError:  # LeNet-5, AlexNet and GoogLeNet need 16 pixels a side
+        return Trials(prepared, _opened(task, model, image_size=16))
 
 
 def _differ(one: Trial, other: Trial) -> bool:

@@ -15,7 +15,7 @@ from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import LARGE_PICTURE, Backbone, Stage, require_side
 from gnomon.nn.blocks import dense_block, one_each
 
-SMALLEST = 32  # pixels per side: five pools leave one place
+SMALLEST = 8  # pixels per side
 CHANNELS = (64, 128, 256, 512, 512)  # of the stages
 UNITS = 4096  # of each of the two dense layers before the head
 POOLED = 7  # places per side that the dense layers take: what is left of 224 pixels
@@ -34,13 +34,15 @@ def vgg(
     stages: tuple[int, ...], inputs: PictureInputs, num_outputs: int | None, *, has_norm: bool, width: float,
     dropout: tuple[float, ...],
 ) -> Backbone:  # fmt: skip
-    """(B, C, H, W) pictures of any size from 32 -> (B, num_outputs), or the maps of strides 1, 2, 4, 8 and 16.
+    """(B, C, H, W) pictures of any size from 8 -> (B, num_outputs), or the maps of strides 1, 2, 4, 8 and 16.
 
     A map is what a stage ends in, before it is pooled. The dense layers take 7x7 places, averaged or repeated where the
-    picture has not 224 pixels per side; one place where it has less than 64. `has_norm`: batch norm before each ReLU
+    picture has not 224 pixels per side. Where it has less than 64 they take one place, and the pools round sizes up, so
+    that there is one. `has_norm`: batch norm before each ReLU
     of the convolutions, which keep their biases, as the public weights do.
     Source: Simonyan & Zisserman 2015, table 1.
     """
+    is_large = min(inputs.height, inputs.width) >= LARGE_PICTURE
     num_inputs, found = inputs.channels, []
     for number, (depth, channels) in enumerate(zip(stages, CHANNELS, strict=True), start=1):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -51,13 +53,13 @@ def vgg(
                 layers[f"norm{i}"] = nn.BatchNorm2d(filters)
             layers[f"relu{i}"] = nn.ReLU()
             num_inputs = filters
-        before = {} if number == 1 else {f"pool{number - 1}": nn.MaxPool2d(2)}
+        before = {} if number == 1 else {f"pool{number - 1}": nn.MaxPool2d(2, ceil_mode=not is_large)}
         found.append(Stage(2 ** (number - 1), filters, {**before, f"stage{number}": nn.Sequential(layers)}))
     units, rates = _times(width, UNITS), one_each(dropout, 2)
-    places = POOLED if min(inputs.height, inputs.width) >= LARGE_PICTURE else 1
+    places = POOLED if is_large else 1
     widths = (num_inputs * places**2, units)
     then = OrderedDict[str, nn.Module](
-        pool5=nn.MaxPool2d(2), avgpool=nn.AdaptiveAvgPool2d(places), flatten=nn.Flatten()
+        pool5=nn.MaxPool2d(2, ceil_mode=not is_large), avgpool=nn.AdaptiveAvgPool2d(places), flatten=nn.Flatten()
     )
     for i, (before_it, rate) in enumerate(zip(widths, rates, strict=True), start=1):
         then[f"dense{i}"] = dense_block(before_it, units, activation_name="relu", dropout=rate, normalisation="none")

@@ -34,7 +34,7 @@ MAPS = {  # strides and channels at 64 pixels per side and more: the papers' tab
 }
 LEFT_OUT = {"vgg11": 0, "vgg16-bn": 0}  # strides of 2 that smaller pictures do not meet; in all other nets two
 ROUNDS_DOWN = ("vgg", "alexnet", "googlenet")  # not every layer is padded
-SMALLEST = {"efficientnet": 8, "mobilenet": 8, "vgg": 32, "alexnet": 16, "googlenet": 16, "sm": 2, "si": 2}
+SMALLEST = {"efficientnet": 8, "mobilenet": 8, "vgg": 8, "alexnet": 16, "googlenet": 16, "sm": 2, "si": 2}
 ELSEWHERE = {  # a heading of names_elsewhere.txt -> the same net here
     "torchvision efficientnet_b1": "efficientnet-b1",
     "timm efficientnet_b1": "efficientnet-b1",
