@@ -60,9 +60,10 @@ class Backbone(nn.Module):
         self.then = () if num_outputs is None else tuple(then)
         for name in self.then:
             self.add_module(name, then[name])
-        self.sides = {} if num_outputs is None else {layer: f"aux{i}" for i, layer in enumerate(sides or (), start=1)}
-        for layer, name in self.sides.items():
-            self.add_module(name, (sides or {})[layer])
+        self.sides: dict[str, str] = {}  # by the layer whose result they take
+        for place, side in (sides or {}).items() if num_outputs is not None else ():
+            self.sides[place] = f"aux{len(self.sides) + 1}"
+            self.add_module(self.sides[place], side)
         self.head = None if num_outputs is None else nn.Linear(num_features, num_outputs)
 
     def forward(self, pictures: Tensor) -> Tensor | WithSides | OrderedDict[str, Tensor]:

@@ -18,7 +18,7 @@ from gnomon.nn.blocks import dense_block, one_each
 SMALLEST = 16  # pixels per side: three pools leave one place
 UNITS = 4096  # of each of the two dense layers before the head
 POOLED = 6  # places per side that the dense layers take: what is left of 224 pixels
-RESPONSES = {"size": 5, "alpha": 5 * 1e-4, "beta": 0.75, "k": 2.0}  # section 3.3; torch divides alpha by size
+NEAR = 5  # channels whose responses a response is divided by
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def alexnet(
     ]
 
     def normed(number: int) -> dict[str, nn.Module]:
-        return {f"norm{number}": nn.LocalResponseNorm(**RESPONSES)} if plan.normalises_responses else {}
+        if not plan.normalises_responses:
+            return {}
+        return {f"norm{number}": nn.LocalResponseNorm(NEAR, alpha=NEAR * 1e-4, beta=0.75, k=2.0)}  # torch: alpha / NEAR
 
     stages = [
         Stage(stride, filters[0], {"conv1": conv[0], "relu1": nn.ReLU(), **normed(1)}),
