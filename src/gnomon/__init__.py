@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.workflow.check import check
+    from gnomon.workflow.convert import convert
     from gnomon.workflow.defaults import settings
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve.improve import improve
@@ -49,6 +50,7 @@ _HOMES = {
     "Task": "gnomon.core.task",
     "check": "gnomon.workflow.check",
     "compare": "gnomon.workflow.judge.compare",
+    "convert": "gnomon.workflow.convert",
     "diagnose": "gnomon.workflow.judge.diagnose",
     "errors": "gnomon.workflow.judge.errors",
     "fit": "gnomon.workflow.fit",
@@ -84,6 +86,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "convert",
     "diagnose",
     "errors",
     "fit",

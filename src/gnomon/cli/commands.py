@@ -201,6 +201,20 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return _report(as_json, plan_as_json, print_plan, found)
 
 
+def convert(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Write weights in another format:  gnomon convert resnet18.pth resnet18.safetensors
+
+    Reads .pth, .pt, .bin and .safetensors as tensors only: no code in a file runs. Says which model they are of.
+    """
+    _no_settings(values, "convert", "none")
+    if len(words) != 2:
+        raise UsageError("convert needs two files, to read and to write.", fix="gnomon convert IN.pth OUT.safetensors")
+    from gnomon.cli.convert import converted_as_json, print_converted
+    from gnomon.workflow.convert import convert as run_convert
+
+    return _report(as_json, converted_as_json, print_converted, run_convert(*words))
+
+
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Find a learning rate by a range test:  gnomon lr DATA [key=value ...]"""
     source = _one(words, "DATA", "lr", "digits")
@@ -422,7 +436,7 @@ def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
 
 GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them: in the order of the work
     "train and use": {"fit": fit, "predict": predict, "test": test},
-    "look before you train": {"peek": peek, "check": check, "lr": lr, "plan": plan},
+    "look before you train": {"peek": peek, "check": check, "lr": lr, "plan": plan, "convert": convert},
     "what holds it back": {
         "diagnose": diagnose,
         "errors": errors,

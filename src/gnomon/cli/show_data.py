@@ -195,7 +195,7 @@ def models_as_json(lines: list[ModelLine], _task: str | None) -> dict[str, Any]:
             "settings": list(line.own),
             "parameters": line.parameters,
             "multiply_adds": line.multiply_adds,
-            "weights": [weights.origin for weights in line.family.weights if weights.name == line.name],
+            "weights": [weights.package for weights in line.family.weights if weights.name == line.name],
         }
         for line in lines
     }

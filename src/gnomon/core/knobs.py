@@ -23,6 +23,8 @@ DRAWN_WEIGHTS = "drawn weights"  # the weights are drawn when training starts, n
 HIDDEN_LAYERS = "hidden layers"
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
+STAGES = "stages"  # the model is a backbone, whose stages can be frozen or trained at rates of their own
+TRAINED_STAGES = "trained stages"  # not all of them are frozen
 EXAMPLES = "examples"  # there are examples that are divided, learned from and judged: everywhere but in a craft
 
 NEEDS: Mapping[str, str] = {  # as told to a user
@@ -36,6 +38,8 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     DROPOUT: "it acts on models with hidden layers",
     TARGET_DATA: "it needs target_data",
     EXAMPLES: "it needs examples that are learned from and judged",
+    STAGES: "it acts on models with stages (gnomon models)",
+    TRAINED_STAGES: "it acts where not every stage is frozen",
 }
 
 

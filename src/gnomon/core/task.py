@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
 from gnomon.core.family import WithSides
-from gnomon.core.knobs import TARGET_DATA, Here
+from gnomon.core.knobs import STAGES, TARGET_DATA, TRAINED_STAGES, Here
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
@@ -138,6 +138,10 @@ class Encoder(abc.ABC):
     def input_kinds(self) -> str:
         """The inputs by kind, as the first screen shows them: "12 numbers · 2 categories (city, plan)"."""
         return ""
+
+    def depends_on(self) -> Any:
+        """What its columns depend on beside its code and the examples, as plain JSON values: its facts."""
+        return asdict(self)  # type: ignore[call-overload]  # all parts but derived ones are dataclasses
 
     @abc.abstractmethod
     def encode(self, examples: Examples) -> Columns:
@@ -436,6 +440,9 @@ class Task:
         if settings.model.name is not None:
             family = found.family(settings.model.name)
             abilities |= family.abilities(settings.model.name, family.settings.model_validate(settings.model.own))
+            abilities |= {STAGES} if "features" in family.gives else set()
+            if STAGES in abilities and settings.transfer.freeze != "backbone":
+                abilities.add(TRAINED_STAGES)
         if settings.data.target_data is not None:
             abilities.add(TARGET_DATA)
         return Here(flat(settings), frozenset(abilities), knobs(settings), num_train)

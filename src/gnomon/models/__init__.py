@@ -10,11 +10,12 @@ from gnomon.core.family import Wanted
 from gnomon.core.found import CUSTOM
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
+from gnomon.models._defaults import transfer_recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["CUSTOM", "build"]
+__all__ = ["CUSTOM", "build", "transfer_recipe"]
 
 
 def build(task: Task, settings: Settings) -> nn.Module:

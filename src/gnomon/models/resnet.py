@@ -16,6 +16,7 @@ from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
+from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
 from gnomon.nn.normalise import Normalise
 
 LARGE_PICTURE = 64  # pixels per side from which the stem of the ImageNet nets halves a picture twice
@@ -226,7 +227,7 @@ FAMILY = Family(
     larger=_next_larger(),
     gives=("vector", "features"),
     namings=(
-        Naming("torchvision or timm", ((r"^fc\.", "head."),)),
+        Naming("torchvision or timm", ((r"^fc\.", "head."),), IMAGENET_MEAN, IMAGENET_STD),
         Naming("CIFAR nets elsewhere", ((r"^(module\.)?", ""), (r"^linear\.", "head."), (r"shortcut", "downsample"))),
     ),
 )

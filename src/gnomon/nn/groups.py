@@ -12,8 +12,9 @@ from torch import nn
 class ParameterGroup:
     """Parameters that share how they are trained. Frozen ones need no group: `requires_grad_(False)` is enough.
 
-    A module says so by a method `parameter_groups()`, which gives a list of these; parameters in none of them are
-    trained at the run's rate, and weights (two or more dims) decay.
+    A module says so by a method `parameter_groups()`, which gives a list of these, or by an attribute `rates`, with the
+    rates of some of its children by name; parameters in no group are trained at the run's rate, and weights (two or
+    more dims) decay.
     """
 
     parameters: Sequence[nn.Parameter]
@@ -40,8 +41,12 @@ def _groups(module: nn.Module) -> Iterator[ParameterGroup]:
     if own is not None:
         yield from own()
         return
-    for child in module.children():
-        yield from _groups(child)
+    rates: dict[str, float] = getattr(module, "rates", {})
+    for name, child in module.named_children():
+        if name in rates:
+            yield ParameterGroup([one for one in child.parameters() if one.requires_grad], rates[name])
+        else:
+            yield from _groups(child)
 
 
 def set_training(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import ArtefactError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
-from gnomon.core.knobs import AUGMENTATION, PICTURES
+from gnomon.core.knobs import AUGMENTATION, COLUMNS, PICTURES
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
@@ -33,12 +33,12 @@ MOMENTS_FROM = 10_000  # training pictures the mean and standard deviation are t
 @final
 @dataclass(frozen=True)
 class LabelledPictures(Reader):
-    """Pictures with one class each: class folders, IDX files, arrays."""
+    """Pictures with one class each: class folders, IDX files, arrays, or listed in a table."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES})
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS})  # of tables; elsewhere they are refused
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
-        return images.claim(source)
+        return images.claim(source, settings)
 
     def read(self, source: Source, settings: DataSettings) -> Reading:
         return images.read_labelled(source, settings)
@@ -57,6 +57,41 @@ class LabelledPictures(Reader):
                 picture[bar if class_name == "lying" else bar[::-1]] = 220
                 write_bytes(folder / class_name / f"{i:02d}.png", images.as_png(picture))
         return folder
+
+    def view(self, example: Example) -> View:
+        return View(image=example.inputs)
+
+
+@final
+@dataclass(frozen=True)
+class ListedPictures(Reader):
+    """Pictures listed in a table, with several classes each, any of which may be missing."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS})
+
+    def claim(self, source: Source, settings: DataSettings) -> Claim | None:
+        return images.claim(source, settings, several=True)
+
+    def read(self, source: Source, settings: DataSettings) -> Reading:
+        return images.read_labelled(source, settings, several=True)
+
+    def read_inputs(self, source: Source, settings: DataSettings, encoder: PictureEncoder) -> Reading:
+        return images.read_unlabelled(source, settings, encoder.whites or Whites())
+
+    def write_sample(self, folder: Path, seed: int) -> Path:
+        """Forty 12x12 pictures in bars.csv: a bar that is lying or standing, bright or dark; some cells are empty."""
+        rng = generator(seed, "sample")
+        rows = ["file,target_place,target_light"]
+        for i in range(40):
+            picture = rng.integers(0, 110, (12, 12), dtype=np.uint8)
+            is_lying, is_bright, at = i % 2 == 0, i % 4 < 2, int(rng.integers(1, 10))
+            bar = (slice(at, at + 2), slice(1, 11))
+            picture[bar if is_lying else bar[::-1]] = 250 if is_bright else 160
+            write_bytes(folder / "pictures" / f"{i:02d}.png", images.as_png(picture))
+            place, light = "lying" if is_lying else "standing", "bright" if is_bright else "dark"
+            rows.append(f"pictures/{i:02d}.png,{place if i % 7 else ''},{light if i % 5 else ''}")
+        write_bytes(folder / "bars.csv", ("\n".join(rows) + "\n").encode())
+        return folder / "bars.csv"
 
     def view(self, example: Example) -> View:
         return View(image=example.inputs)
@@ -88,7 +123,9 @@ class PictureEncoder(Encoder):
             height, width = map(int, sizes[0])
         else:
             height = width = SMALL_SIZE
-        channels = 3 if examples.is_colour else 1
+        channels = (
+            3 if examples.is_colour or settings.transfer.pretrained else 1
+        )  # public weights are of colour pictures
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
         mean, std = images.moments(examples.take(chosen), height, width, channels)
         return cls(height, width, channels, mean, std, examples.whites)

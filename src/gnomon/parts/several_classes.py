@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
+from typing import Any, ClassVar, Protocol, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -19,15 +19,25 @@ from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data.columns import Columns
 from gnomon.data.labels import LabelType, as_given
-from gnomon.data.tables import TableExamples
 from gnomon.metrics.intervals import wilson
 from gnomon.nn.losses import multi_task_cross_entropy, multi_task_logistic
 from gnomon.parts.one_class import averaged
 
-if TYPE_CHECKING:
-    pass
-
 UNKNOWN = -1  # instead of a class index
+
+
+class WithTargets(Protocol):
+    """Examples with several targets: rows of a table, pictures."""
+
+    @property
+    def target_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def label_types(self) -> Mapping[str, LabelType]:
+        """What each target was given as."""
+
+    def targets(self) -> pl.DataFrame:
+        """A column of Enum per target; null where it is unknown."""
 
 
 def widths(class_names: Sequence[Sequence[str]]) -> list[int]:
@@ -50,7 +60,7 @@ class SeveralClassesHead(Head):
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
-        examples = cast(TableExamples, train)
+        examples = cast(WithTargets, train)
         names = [tuple(cast("pl.Enum", column.dtype).categories.to_list()) for column in examples.targets()]
         types = tuple(examples.label_types[name] for name in examples.target_names)
         return cls(examples.target_names, tuple(names), types)
@@ -61,7 +71,7 @@ class SeveralClassesHead(Head):
 
     def encode(self, examples: Examples) -> Columns:
         """target (N, M) int64, UNKNOWN where missing."""
-        frame = cast(TableExamples, examples).targets()
+        frame = cast(WithTargets, examples).targets()
         codes = [
             column.cast(pl.String)
             .replace_strict(list(names), list(range(len(names))), default=UNKNOWN, return_dtype=pl.Int64)

@@ -18,6 +18,16 @@ class SplitCounts(TypedDict):
     test: NotRequired[Count]
 
 
+class StartCard(TypedDict):
+    """Weights from elsewhere that a model starts from."""
+
+    origin: str  # a file, or a package and its version
+    sha256: str  # of the file
+    names: str  # whose names its tensors have; "" for gnomon's own
+    taken: Count  # tensors
+    left: list[str]  # tensors in the file that were not taken
+
+
 class DataCard(TypedDict):
     """data.json: what was read, and how it was divided."""
 
@@ -34,6 +44,7 @@ class DataCard(TypedDict):
     leaks: list[str]
     repeats: NotRequired[Share]  # of train: examples that equal another one of train
     dev_drawn_from: NotRequired[Count | None]  # examples of which split.dev is a share; None: dev is the user's own
+    start: NotRequired[StartCard | None]
 
 
 class LayerRow(TypedDict):

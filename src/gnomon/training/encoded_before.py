@@ -65,7 +65,7 @@ def key_of(task: Task, examples: Examples) -> str | None:
     if code is None:
         return None
     versions = [importlib.metadata.version(name) for name in LIBRARIES]
-    about = [1, sys.byteorder, code, versions, task.name, task.facts()["encoder"], len(examples)]
+    about = [1, sys.byteorder, code, versions, task.name, task.encoder.depends_on(), len(examples)]
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(examples.fingerprints(), "<u8").tobytes())
     return digest.hexdigest()

@@ -13,13 +13,13 @@ from gnomon.core.settings import refuse_idle
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.threads import using
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.road.build import fresh_model
+from gnomon.workflow.road.build import fresh_part
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.words import DataWords, spelled_out
 
 # The settings that do something here: the checks train a little in their own way.
-ACTING = ("data.", "split.", "task.", "model.", "init.", "seed", "machine.", "regularise.dropout")
+ACTING = ("data.", "split.", "task.", "model.", "init.", "transfer.", "seed", "machine.", "regularise.dropout")
 MOST_EXAMPLES = 2_000  # of train, and of dev, that the checks use
 
 
@@ -54,7 +54,7 @@ def check(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Che
     with using(session.settings.machine.threads):
         findings = sanity_checks(
             session.task,
-            lambda: fresh_model(session.task, session.settings),
+            lambda: fresh_part(session),
             columns["train"],
             columns["dev"],
             seed=opened.seed,

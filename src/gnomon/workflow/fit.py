@@ -176,7 +176,18 @@ def _resume(
             whole = Whole(prepared, settings, given, own, started)
             return train_folds(folder, whole, follower, flag, go_on=is_cut)
         session = open_session(prepared, settings, given, own, started)
+        _refuse_other_start(folder, session)
         return _train_and_judge(folder, session, follower, flag, resumed=True, go_on=is_cut)
+
+
+def _refuse_other_start(folder: RunFolder, session: Session) -> None:
+    """Raise UsageError if the weights that a run started from have changed since."""
+    before = folder.load_data().get("start")
+    if before is not None and (session.start is None or session.start.sha256 != before["sha256"]):
+        raise UsageError(
+            "the weights that this run started from are not the same any more.", where=before["origin"],
+            fix=f"put the file back (its SHA-256 was {before['sha256']}), or start a new run.",
+        )  # fmt: skip
 
 
 def _is_cut(folder: RunFolder) -> bool:
@@ -210,6 +221,6 @@ def _train_and_judge(
             follower.on_phase("measuring cheap references")
             floor = measure_floor(judged)
             follower.on_phase("writing the report")
-            run = Run(folder, judged.task.kind, Own(session.model, session.task.loss))
+            run = Run(folder, judged.task.kind, Own(session.whole, session.task.loss))
             write_run(judged, floor, run)
             return run

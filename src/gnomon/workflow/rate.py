@@ -35,7 +35,8 @@ from gnomon.workflow.words import DataWords, spelled_out
 RATE = "optimiser.learning_rate"
 # The settings that do something in a range test: it has rates of its own, and is no longer than it is.
 ACTING = (
-    "data.", "split.", "task.", "model.", "init.", "regularise.weight_decay", "regularise.l", "regularise.dropout",
+    "data.", "split.", "task.", "model.", "init.", "transfer.", "regularise.weight_decay", "regularise.l",
+    "regularise.dropout",
     "regularise.augment", "optimiser.name", "optimiser.batch_size", "optimiser.momentum", "optimiser.beta2",
     "optimiser.epsilon", "optimiser.clip", "machine.", "seed", "runs_folder",
 )  # fmt: skip

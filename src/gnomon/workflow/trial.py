@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -17,13 +18,13 @@ from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.settings import Settings, full_key, refuse_idle, with_values
 from gnomon.core.task import Task
-from gnomon.data.columns import take
+from gnomon.data.columns import Columns, take
 from gnomon.training.evaluate import encode_whole
 from gnomon.training.loop import Job, build_state, train
 from gnomon.training.state import TrainingState, load_model
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import Session, build_model, own_threads_and_randomness, watched_threads
-from gnomon.workflow.road.encode import judged_splits, with_judged
+from gnomon.workflow.road.encode import Encoded, judged_splits, with_judged
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.judge import epoch_judge, measured
 from gnomon.workflow.road.open import settings_for
@@ -69,13 +70,27 @@ class Trials:
         self.prepared, self.opened, self.given = prepared, opened, given
         self.fitted = fit_facts(prepared, opened)
         self.task = self.fitted.task
-        place = Path(gettempdir())  # for what is too large for memory
-        self.columns = encode_whole(self.task, prepared.splits["train"], place)
         self.base = self.session({})
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Train, encoded."""
+        return encode_whole(self.task, self.prepared.splits["train"], Path(gettempdir()))
+
+    @cached_property
+    def judged_columns(self) -> dict[str, Columns]:
+        """The evaluated splits but train, encoded."""
         judged = judged_splits(self.base, TRAIN_RUNG)
-        self.judged_columns = {
-            name: encode_whole(self.task, part, place) for name, part in judged.items() if name != "train"
+        return {
+            name: encode_whole(self.task, part, Path(gettempdir())) for name, part in judged.items() if name != "train"
         }
+
+    def _encoded(self, session: Session, rows: np.ndarray | None) -> Encoded:
+        """What a trial trains on and is judged by; vectors of a frozen backbone are kept with the backbone."""
+        if session.task.encoder is not self.task.encoder:
+            return with_judged(session, encode_whole(session.task, session.prepared.splits["train"]))
+        columns = self.columns if rows is None else take(self.columns, rows)
+        return with_judged(session, columns, self.judged_columns)
 
     def run(
         self,
@@ -92,8 +107,8 @@ class Trials:
         False, as `stop_asked` does at any step. Raises UsageError for a setting that trials share, DivergedError.
         """
         session = self.session(changes or {}, rows)
-        columns = self.columns if rows is None else take(self.columns, rows)
-        encoded = with_judged(session, columns, self.judged_columns)
+        with own_threads_and_randomness(session):
+            encoded = self._encoded(session, rows)
         watcher = _Watcher(keep_going or (lambda _row: True))
         job = Job(
             task=session.task,
@@ -136,13 +151,15 @@ class Trials:
         if state.best:
             load_model(session.model, state.best)
         examples = judged_splits(session, TRAIN_RUNG)
-        task, evaluations = measured(session, session.model, examples, self.judged_columns)
+        columns = self.judged_columns if session.task.encoder is self.task.encoder else {}
+        task, evaluations = measured(session, session.model, examples, columns)
+        task, model = session.system(task)
         counters, batch = state.counters, session.settings.optimiser.batch_size
         total = len(session.prepared.splits["train"])
         return Trial(
             settings=session.settings,
             task=task,
-            model=session.model.eval(),
+            model=model.eval(),
             evaluations=evaluations,
             history=history,
             steps=counters.step,
@@ -178,4 +195,4 @@ def train_in_memory(source: Any, values: Mapping[str, Any]) -> tuple[dict[str, b
     trials = Trials(prepare(source, settings), settings, given=given)
     refuse_idle(given, here_of(trials.base), trials.task.kind.title)
     trial = trials.run(deadline=deadline_of(settings, started))
-    return model_files(trial.task, trial.settings, trial.model), len(trial.history)
+    return model_files(trial.task, trial.model, trial.settings), len(trial.history)

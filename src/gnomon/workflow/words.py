@@ -65,6 +65,11 @@ class SettingWords(TypedDict, total=False):
     zero_gamma: Any
     init: Any
     scale: Any
+    transfer: Any
+    pretrained: Any
+    weights: Any
+    freeze: Any
+    backbone_rate: Any
     regularise: Any
     weight_decay: Any
     l2: Any

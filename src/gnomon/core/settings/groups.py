@@ -27,6 +27,7 @@ from gnomon.core.knobs import (
     Step,
 )
 from gnomon.core.settings import steps
+from gnomon.core.settings.transfer import TransferSettings
 from gnomon.core.settings.types import (
     MOST,
     Group,
@@ -528,6 +529,7 @@ class Settings(Group):
     split: SplitSettings = SplitSettings()
     model: Annotated[ModelSettings, BeforeValidator(_by_name)] = ModelSettings()
     init: Annotated[InitSettings, BeforeValidator(_by_name)] = InitSettings()
+    transfer: TransferSettings = TransferSettings()
     regularise: RegulariseSettings = RegulariseSettings()
     optimiser: Annotated[OptimiserSettings, BeforeValidator(_by_name)] = OptimiserSettings()
     schedule: Annotated[ScheduleSettings, BeforeValidator(_by_name)] = ScheduleSettings()

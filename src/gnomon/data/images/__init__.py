@@ -12,15 +12,21 @@ from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arr
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
 from gnomon.data.images.examples import ImageExamples, as_png, moments
 from gnomon.data.images.idx import looks_like_idx, read_idx, read_idx_pictures
+from gnomon.data.images.listed import looks_like_list, read_listed, read_listed_to_predict
 from gnomon.data.images.whites import Whites
 from gnomon.data.source import Source, Tree
 
 __all__ = ["ImageExamples", "Whites", "as_png", "claim", "moments", "read_labelled", "read_unlabelled"]
 
 
-def claim(source: Source) -> Claim | None:
-    """How certain it is, without decoding anything, that the source is pictures with a class each."""
-    if source.arrays is not None:
+def claim(source: Source, settings: DataSettings, *, several: bool = False) -> Claim | None:
+    """How certain it is, without decoding anything, that the source is pictures with a class each (or `several`)."""
+    if source.table is not None:
+        certainty, why, targets = looks_like_list(source.table, settings)
+        certainty = certainty if (targets > 1) == several else certainty / 3
+    elif several:
+        return None
+    elif source.arrays is not None:
         certainty, why = looks_like_pictures(source.arrays)
     elif source.tree is not None:
         certainty, why = max(looks_like_idx(source.tree), looks_like_class_folders(source.tree))
@@ -29,11 +35,18 @@ def claim(source: Source) -> Claim | None:
     return Claim(certainty, why) if certainty > 0 else None
 
 
-def read_labelled(source: Source, settings: DataSettings) -> Reading:
+def read_labelled(source: Source, settings: DataSettings, *, several: bool = False) -> Reading:
     """All pictures with their classes. Raises DataError naming what is wrong where, UsageError for table settings."""
     if source.arrays is not None:
         return _with_notes(source, read_arrays(source.arrays, source.origin))
+    if source.table is not None:
+        return _with_notes(source, read_listed(source.table, settings, several=several))
     tree = _tree(source)
+    if several:
+        raise DataError(
+            "pictures with several classes each are listed in a table.", where=source.origin,
+            fix="give a table with a column of file names and a column for each kind of class.",
+        )  # fmt: skip
     _refuse_columns(source, settings)
     if looks_like_idx(tree)[0] > 0:
         return _with_notes(source, read_idx(tree))
@@ -44,6 +57,8 @@ def read_unlabelled(source: Source, settings: DataSettings, whites: Whites) -> R
     """All pictures on the scale of the training set, under the key "all", whatever folders they are in."""
     if source.arrays is not None:
         return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin, whites))
+    if source.table is not None:
+        return _with_notes(source, read_listed_to_predict(source.table, settings, whites))
     tree = _tree(source)
     if looks_like_idx(tree)[0] > 0:
         return _with_notes(source, read_idx_pictures(tree, whites))

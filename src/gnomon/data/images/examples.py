@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self, final
 
 import numpy as np
@@ -33,6 +33,7 @@ class ImageExamples(Examples):
     positions: np.ndarray  # (N,) int64
     table: pl.DataFrame  # the index: id, label (class name or null), stratum, group, time, tags
     label_type: LabelType = "text"  # of the classes, as given
+    label_types: Mapping[str, LabelType] = field(default_factory=dict)  # of several targets, the columns target.NAME
 
     @staticmethod
     def of(
@@ -53,7 +54,8 @@ class ImageExamples(Examples):
         row = self.table.row(position, named=True)
         tags = {name.removeprefix("tag."): value for name, value in row.items() if name.startswith("tag.") and value}
         picture = self.stores[self.store[position]].picture(int(self.positions[position]))
-        return Example(str(row["id"]), picture, row["label"], tags)
+        target = {name: row[f"target.{name}"] for name in self.target_names} or row["label"]
+        return Example(str(row["id"]), picture, target, tags)
 
     def take(self, positions: np.ndarray) -> Self:
         positions = np.asarray(positions, np.int64)
@@ -77,6 +79,16 @@ class ImageExamples(Examples):
             positions=np.concatenate([self.positions, other.positions]),
             table=pl.concat([self.table, other.table], how="diagonal_relaxed", rechunk=True),
         )
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Of several targets; none where a picture has one class."""
+        return tuple(self.label_types)
+
+    def targets(self) -> pl.DataFrame:
+        """Several targets, as Enum of the classes that these pictures have; null where one is unknown."""
+        columns = [self.table[f"target.{name}"].alias(name) for name in self.target_names]
+        return pl.DataFrame([one.cast(pl.Enum(one.drop_nulls().unique().sort())) for one in columns])
 
     def with_labels(self, labels: pl.Series) -> Self:
         return replace(self, table=self.table.with_columns(labels.alias("label"), labels.alias("stratum")))

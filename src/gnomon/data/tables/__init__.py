@@ -5,8 +5,15 @@ from gnomon.data.tables.kinds import Kind
 from gnomon.data.tables.one_hot import one_class_each, why_not_one_hot
 from gnomon.data.tables.read import peek_table, read_table
 from gnomon.data.tables.sample import make_mixed_table
-from gnomon.data.tables.table import Table
-from gnomon.data.tables.targets import Target, TargetPlan, plan_targets, with_number_targets
+from gnomon.data.tables.table import Table, target_names
+from gnomon.data.tables.targets import (
+    Target,
+    TargetPlan,
+    class_targets,
+    class_texts,
+    plan_targets,
+    with_number_targets,
+)
 from gnomon.data.tables.typed import table_from_frame
 
 __all__ = [
@@ -15,6 +22,8 @@ __all__ = [
     "TableExamples",
     "Target",
     "TargetPlan",
+    "class_targets",
+    "class_texts",
     "located",
     "make_mixed_table",
     "one_class_each",
@@ -24,6 +33,7 @@ __all__ = [
     "read_table",
     "split_files",
     "table_from_frame",
+    "target_names",
     "why_not_one_hot",
     "with_number_targets",
 ]

@@ -98,6 +98,19 @@ def plan_targets(
     return TargetPlan(tuple(targets), features, settings.group, settings.time, tuple(notes))
 
 
+def class_targets(table: Table, names: Sequence[str]) -> tuple[list[Target], list[str]]:
+    """These columns as classes to learn, and notes. Several of them may have gaps.
+
+    Raises UsageError for a column that is not there, DataError naming lines for one that cannot be learned.
+    """
+    for name in names:
+        if name not in table.frame.columns:
+            what = f"there is no column {quoted(name)} to predict."
+            raise UsageError(what, where=table.origin, fix=nearest(name, table.frame.columns))
+    found = [_target(table, name, "classification", is_only=len(names) == 1) for name in names]
+    return [target for target, _ in found], [note for _, notes in found for note in notes]
+
+
 def with_number_targets(table: Table) -> Table:
     """The table with those targets as numbers that are written with units or marks, and have so few values that they
     are classes unless somebody asks for a number."""

@@ -22,9 +22,12 @@ from gnomon.models import build
 from gnomon.nn.initialise import initialise
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole
+from gnomon.training.frozen import VectorEncoder, key_of, on_vectors
 from gnomon.training.threads import Threads, threads_for, using
+from gnomon.training.weights import Taken
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
+from gnomon.workflow.road.start import notes_on_start, start_from_elsewhere
 
 ADAPTIVE = "threads follow the load of this machine: the same seed may give slightly other weights (threads=adaptive)"
 
@@ -38,9 +41,16 @@ class Session:
     settings: Settings  # filled in
     given: frozenset[str]
     model: nn.Module
-    layers: list[LayerRow]
+    layers: list[LayerRow]  # of the whole network, also where only a part of it is trained
     device: torch.device
     started: float
+    whole: nn.Module  # of which `model` is the part that is trained
+    start: Taken | None = None  # the weights from elsewhere that it starts from
+
+    def system(self, task: Task) -> tuple[Task, nn.Module]:
+        """What a run keeps: `task`, this session's or calibrated, for the data's own inputs; the whole network."""
+        encoder = task.encoder.base if isinstance(task.encoder, VectorEncoder) else task.encoder
+        return replace(task, encoder=encoder), self.whole
 
 
 def build_model(filled: Filled, custom: nn.Module | None = None, started: float | None = None) -> Session:
@@ -53,26 +63,50 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     if settings.machine.allocator == "keep":
         keep_freed_memory()
     device = device_of(settings.machine.device)
-    model = custom if custom is not None else fresh_model(task, settings)
-    layers = layers_of(task, model, train_split)
+    whole, taken = (custom, None) if custom is not None else started_model(task, settings)
+    layers = layers_of(task, whole, train_split)
     _refuse_lone_examples(layers, settings, len(train_split))
     settings = fill(settings, {"machine.threads": _threads(layers, settings, len(train_split))})
     prepared = filled.prepared
     if settings.machine.threads == "adaptive":
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepared = replace(prepared, notes=(*prepared.notes, *notes_on_start(settings, taken)))
+    whole = whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task, model = trained_part(task, whole, settings)
     started = time.monotonic() if started is None else started
-    return Session(prepared, task, settings, filled.given, model, layers, device, started)
+    return Session(prepared, task, settings, filled.given, model, layers, device, started, whole, taken)
 
 
 def fresh_model(task: Task, settings: Settings) -> nn.Module:
     """The task's model with its starting weights: the same for the same settings."""
+    return started_model(task, settings)[0]
+
+
+def started_model(task: Task, settings: Settings) -> tuple[nn.Module, Taken | None]:
+    """The task's model with its starting weights, the same for the same settings, and those it took from elsewhere."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(settings.seed, "model"))
         model = build(task, settings)
     start = torch.Generator().manual_seed(derive(settings.seed, "init"))
     initialise(model, settings.init.name or "he", start, scale=settings.init.scale)
-    return model
+    return model, start_from_elsewhere(model, settings)
+
+
+def trained_part(task: Task, model: nn.Module, settings: Settings) -> tuple[Task, nn.Module]:
+    """What training changes, and the task as it sees it: of a frozen backbone, the head on vectors computed once.
+
+    Random changes to pictures need the pictures: with them the whole network runs in every step.
+    """
+    is_still = settings.regularise.augment in (None, "none") and task.augmentation is None
+    if settings.transfer.freeze != "backbone" or not is_still:
+        return task, model
+    return on_vectors(task, model, key_of(model, task.encoder))
+
+
+def fresh_part(session: Session) -> nn.Module:
+    """Another `session.model`, as it was before training."""
+    task, _ = session.system(session.task)
+    return trained_part(task, fresh_model(task, session.settings), session.settings)[1]
 
 
 def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[LayerRow]:

@@ -6,6 +6,8 @@ from gnomon.core.example import Examples
 from gnomon.data.identity import fingerprint_of
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.folder import card_files
+from gnomon.runs.records import StartCard
+from gnomon.training.weights import Taken
 from gnomon.workflow.road.build import Session
 
 
@@ -28,6 +30,7 @@ def card_of(session: Session) -> dict[str, bytes]:
         "bad": [[bad.where, bad.why] for bad in prepared.bad],
         "repeats": prepared.leaks.repeats,
         "leaks": [*prepared.leaks.notes, *prepared.leaks.remarks],
+        "start": start_card(session.start),
     }
     return card_files(
         settings=session.settings,
@@ -37,6 +40,19 @@ def card_of(session: Session) -> dict[str, bytes]:
         splits=prepared.identity(),
         leaks=prepared.leaks.pairs,
     )
+
+
+def start_card(start: Taken | None) -> StartCard | None:
+    """What a run says about the weights it started from."""
+    if start is None:
+        return None
+    return {
+        "origin": start.origin,
+        "sha256": start.sha256,
+        "names": start.library,
+        "taken": start.taken,
+        "left": list(start.left),
+    }
 
 
 def class_counts(examples: Examples) -> dict[str, int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gnomon.core.own import NO_OWN, Own, asked_for
-from gnomon.core.settings import Settings
+from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task
 from gnomon.workflow.road.people import check_human_level
 from gnomon.workflow.road.split import Prepared
+from gnomon.workflow.road.start import public_start
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Fitted:
 
     prepared: Prepared
     task: Task
+    start: Mapping[str, Any]  # settings (full keys) that were chosen before the facts, which depend on them
 
 
 def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitted:
@@ -29,6 +33,8 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     if missing is not None:
         raise missing
     train = prepared.splits["train"]
+    start = public_start(settings)
+    settings = fill(settings, start)
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)
-    return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task)
+    return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task, start)

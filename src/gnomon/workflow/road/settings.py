@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gnomon.core import found
-from gnomon.core.settings import Settings, fill, refuse_idle
+from gnomon.core.settings import Settings, fill, refuse_idle, with_values
 from gnomon.core.task import Task
 from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.workflow.road.facts import Fitted
 from gnomon.workflow.road.split import Prepared
+from gnomon.workflow.road.start import transfer_settings
 
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
@@ -43,7 +45,15 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     prepared, task = fitted.prepared, fitted.task
     num_train = len(prepared.splits["train"])
     filled = fill(settings, {"task.name": task.name})
-    filled = fill(filled, {**DEFAULTS, **recipe(task, filled, num_train)})
+    if settings.model.name in (None, fitted.start.get("model.name")):
+        filled = fill(filled, fitted.start)
+    if filled.transfer.freeze == "auto":
+        filled = with_values(filled, {"transfer.freeze": None})
+    by_task = recipe(task, filled, num_train)
+    filled = fill(filled, {"model.name": by_task["model.name"]})
+    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, num_train)})
+    if filled.transfer.weights is not None:
+        filled = with_values(filled, {"transfer.weights": str(Path(filled.transfer.weights).absolute())})
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
     if filled.schedule.name == "discrete":
         rate_table(filled.schedule)

@@ -96,7 +96,7 @@ def _with_best_kept(fault: DivergedError, folder: RunFolder, session: Session, s
         return fault
     load_model(session.model, state.best)
     task, _ = measured(session, session.model, {"dev": judged_splits(session, 1)["dev"]})
-    folder.save_model(model_files(task, session.settings, session.model))
+    folder.save_model(model_files(*session.system(task), session.settings))
     kept = (
         f"The weights of epoch {state.counters.best_epoch + 1}, the best so far, are kept: gnomon predict can use them."
     )

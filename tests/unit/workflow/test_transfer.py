@@ -1,0 +1,176 @@
+"""Transfer: what a run starts from is recorded and checked; a frozen backbone gives what training around it would."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+
+import pytest
+import torch
+
+import gnomon
+from gnomon import tasks
+from gnomon.core.errors import StoppedError, UsageError
+from gnomon.core.settings import from_flat
+from gnomon.training.loop import build_state, train
+from gnomon.workflow.prepare import prepare
+from gnomon.workflow.road.build import trained_part
+from gnomon.workflow.trial import Trials
+
+FEW = {"model": "resnet20", "epochs": 2, "batch_size": 8, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    return tasks.load("image_classification").reader.write_sample(tmp_path_factory.mktemp("data") / "shapes", seed=0)
+
+
+@pytest.fixture(scope="module")
+def weights(shapes, tmp_path_factory):
+    """Of a net that was trained on these pictures."""
+    place = tmp_path_factory.mktemp("before")
+    return gnomon.fit(shapes, runs_folder=str(place), **FEW).path / "model" / "weights.safetensors"
+
+
+def state(run):
+    return {name: one.clone() for name, one in gnomon.load(run.path).model.state_dict().items()}
+
+
+def test_a_run_records_what_it_started_from(shapes, weights):
+    run = gnomon.fit(shapes, weights=str(weights), freeze=1, **FEW)
+    start = run.folder.load_data()["start"]
+    assert start["origin"] == str(weights)
+    assert start["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert start["left"] == ["head.bias", "head.weight"]
+    assert any("its first stage stays as it is" in note for note in run.folder.load_data()["notes"])
+
+
+@pytest.mark.parametrize(
+    ("freeze", "kept"), [("none", ()), (1, ("conv1", "layer1")), ("backbone", ("conv1", "layer3"))]
+)
+def test_what_is_frozen_stays_and_the_rest_is_trained(shapes, weights, freeze, kept):
+    before = state(gnomon.load(weights.parent.parent))
+    after = state(gnomon.fit(shapes, weights=str(weights), freeze=freeze, **FEW))
+    for name, tensor in after.items():
+        child = name.partition(".")[0]
+        if child in kept:
+            assert torch.equal(tensor, before[name]), name
+        elif name.endswith("conv1.weight") and freeze != "backbone":
+            assert not torch.equal(tensor, before[name]), name
+
+
+def test_training_on_vectors_is_training_the_head_of_the_frozen_network(shapes, weights):
+    """The same head, to rounding, when the whole network runs in every step."""
+    settings = {**FEW, "weights": str(weights), "freeze": "backbone", "epochs": 4}
+    prepared = prepare(shapes, from_flat(settings))
+    trials = Trials(prepared, from_flat(settings))
+    quick = trials.run({})
+    session = trials.session({})
+    task, whole = session.system(session.task)
+    whole_session = dataclasses.replace(session, task=task, model=whole)
+    slow = _trained_whole(trials, whole_session)
+    assert torch.allclose(quick.model.head.weight, slow.head.weight, atol=1e-5)
+    assert not torch.allclose(quick.model.head.weight, trials.session({}).whole.head.weight, atol=1e-3)
+
+
+def _trained_whole(trials, session):
+    from gnomon.training.loop import Job
+    from gnomon.workflow.road.build import own_threads_and_randomness
+    from gnomon.workflow.road.encode import with_judged
+    from gnomon.workflow.road.judge import epoch_judge
+    from gnomon.workflow.trial import _Watcher
+
+    encoded = with_judged(session, trials.columns, trials.judged_columns)
+    watcher = _Watcher(lambda _row: True)
+    job = Job(
+        session.task, session.settings, encoded.columns, session.device, str, epoch_judge(encoded), watcher,
+        watcher.history.append, lambda _state: None, lambda: False,
+    )  # fmt: skip
+    with own_threads_and_randomness(session):
+        trained = build_state(job, session.model)
+        train(job, trained)
+    session.model.load_state_dict({**session.model.state_dict(), **trained.best})
+    return session.model
+
+
+def test_augmented_pictures_go_through_the_frozen_backbone_in_every_step(shapes, weights):
+    settings = from_flat({**FEW, "weights": str(weights), "freeze": "backbone", "augment": "shift"})
+    session = Trials(prepare(shapes, settings), settings).session({})
+    assert session.model is session.whole
+    assert trained_part(session.task, session.whole, session.settings)[1] is session.whole
+
+
+class StopAt:
+    """Ctrl-C at the end of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch, self.folder = epoch, None
+
+    def on_ready(self, ready):
+        self.folder = ready.folder
+
+    def on_epoch(self, row):
+        if row["epoch"] == self.epoch:
+            os.kill(os.getpid(), 2)
+
+
+@pytest.mark.parametrize("freeze", [1, "backbone"])
+def test_a_stopped_run_goes_on_bit_for_bit(shapes, weights, freeze):
+    settings = {**FEW, "weights": str(weights), "freeze": freeze, "epochs": 3}
+    whole, stopper = gnomon.fit(shapes, **settings), StopAt(2)
+    with pytest.raises(StoppedError):
+        gnomon.fit(shapes, follower=stopper, **settings)
+    resumed = gnomon.fit(resume=stopper.folder)
+    assert all(torch.equal(one, state(whole)[name]) for name, one in state(resumed).items())
+    assert resumed.evaluation("dev").table.equals(whole.evaluation("dev").table)
+
+
+def test_a_run_does_not_go_on_from_other_weights(shapes, weights, tmp_path):
+    copy, stopper = tmp_path / "weights.safetensors", StopAt(1)
+    copy.write_bytes(weights.read_bytes())
+    with pytest.raises(StoppedError):
+        gnomon.fit(shapes, follower=stopper, weights=str(copy), **FEW)
+    import safetensors.torch
+
+    other = safetensors.torch.load_file(copy)
+    other["conv1.weight"] += 1
+    safetensors.torch.save_file(other, copy)
+    with pytest.raises(UsageError, match="the weights that this run started from are not the same any more"):
+        gnomon.fit(resume=stopper.folder)
+    copy.unlink()
+    with pytest.raises(UsageError, match="does not exist"):
+        gnomon.fit(resume=stopper.folder)
+
+
+def test_a_finished_run_predicts_without_the_file_it_started_from(shapes, weights, tmp_path):
+    copy = tmp_path / "weights.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    run = gnomon.fit(shapes, weights=str(copy), **FEW)
+    copy.unlink()
+    assert len(gnomon.load(run.path).predict(shapes)) == 40
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "resnet20", "freeze": 9}, r"freeze=9, but resnet20 has 3 stages\. Fix: freeze=1 to 3"),
+        ({"model": "resnet20", "pretrained": "yes"}, "no public weights of resnet20 on PyPI"),
+        ({"model": "convnet", "freeze": "backbone"}, r"freeze=backbone would have no effect here"),
+        ({"model": "resnet20", "weights": "nothing.pth"}, "does not exist"),
+        (
+            {"model": "resnet20", "freeze": "all"},
+            r"freeze=all cannot be used: expected backbone, none, auto or the number",
+        ),
+        ({"model": "resnet20", "pretrained": "yes", "weights": "a.pth"}, "are two starts for one model"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(shapes, settings, message):
+    with pytest.raises(UsageError, match=message):
+        gnomon.fit(shapes, epochs=1, **settings)
+    assert not os.path.exists("runs")
+
+
+def test_the_number_of_classes_is_that_of_the_data(shapes, weights):
+    """Ten classes before, two now."""
+    assert gnomon.load(gnomon.fit(shapes, weights=str(weights), **FEW).path).model.head.out_features == 1
