@@ -25,6 +25,7 @@ TURNED: dict[str, Any] = {
     "regularise.l1": 3.0, "regularise.dropout": 0.55, "regularise.label_smoothing": 0.3, "regularise.ema": 0.9,
     "regularise.augment": "shift", "optimiser.name": "momentum", "optimiser.learning_rate": 0.02,
     "optimiser.batch_size": 5, "optimiser.momentum": 0.5, "optimiser.beta2": 0.9, "optimiser.epsilon": 1e-2,
+    "transfer.freeze": "backbone", "transfer.backbone_rate": 0.1,
     "optimiser.clip_norm": 1e-3, "optimiser.clip_value": 1e-4, "schedule.name": "constant", "schedule.warmup": 0.6,
     "schedule.decay": 0.3, "schedule.every": 1, "schedule.table": "1:0.01,2:0.001", "stop.epochs": 3,
 }  # fmt: skip

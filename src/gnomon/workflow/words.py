@@ -63,6 +63,7 @@ class SettingWords(TypedDict, total=False):
     bins: Any
     width: Any
     zero_gamma: Any
+    stochastic_depth: Any
     init: Any
     scale: Any
     transfer: Any

@@ -1,4 +1,4 @@
-"""Pictures listed in a table: one class each, or several with gaps; files that are not there are named with their line."""
+"""Pictures listed in a table: one class each, or several with gaps; files that are not there are named with lines."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_picture_listed_twice_is_refused(tmp_path):
 
 def test_a_table_without_pictures_stays_a_table(tmp_path):
     path = tmp_path / "table.csv"
-    path.write_text("file,size,kind\n" + "".join(f"report{i}.txt,{i},{'ab'[i % 2]}\n" for i in range(30)))
+    path.write_text("file,size,kind\n" + "".join(f"report{i % 7}.txt,{i % 9},{'ab'[i % 2]}\n" for i in range(60)))
     assert opened(path, target="kind").task.name == "tabular_classification"
 
 

@@ -52,7 +52,7 @@ class TransferSettings(Group):
         None,
         "stages that keep their starting weights; backbone: all but the last layer, auto: by the number of examples",
         Knob(
-            ("fit-train", "fit-dev"),
+            ("fit-train",),
             needs=STAGES,
             steps=(
                 Step(
