@@ -15,6 +15,7 @@ Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers
 # What a setting may need in order to do anything. A task's parts and a family list the abilities they have; a task or
 # family may define more of its own, which its own settings need.
 COLUMNS = "columns"  # the source is a table
+NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
 CLASSES = "classes"  # an example has one class
 AUGMENTATION = "augmentation"
@@ -29,6 +30,7 @@ EXAMPLES = "examples"  # there are examples that are divided, learned from and j
 
 NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
+    NUMBERS: "it acts on tables",
     PICTURES: "it acts on pictures",
     CLASSES: "it needs one class per example",
     AUGMENTATION: "it needs training examples that can be augmented",

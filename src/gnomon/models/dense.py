@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.family import Family, PictureInputs, TableInputs, Wanted
-from gnomon.core.knobs import COLUMNS, DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, NUMBERS, Knob
 from gnomon.core.settings import Activations, OwnSettings, Widths, setting
 from gnomon.models import _defaults, _fields
 from gnomon.nn.activations import Activation
@@ -149,7 +149,7 @@ class DenseSettings(OwnSettings):
     bins: bool | None = setting(
         None,
         "each number also as its position in eight quantile bins of its column (tables)",
-        Knob(("fit-train",), needs=COLUMNS),
+        Knob(("fit-train",), needs=NUMBERS),
     )
 
 

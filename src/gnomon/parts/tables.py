@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TableInputs
-from gnomon.core.knobs import COLUMNS
+from gnomon.core.knobs import COLUMNS, NUMBERS
 from gnomon.core.settings import DataSettings, Settings
 from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.data.columns import Columns, gather
@@ -108,6 +108,7 @@ class TableReader(Reader):
 class TableEncoder(Encoder):
     """Numbers in standard deviations from their mean, categories as codes."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset({NUMBERS})
     references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours", "boosted trees", "random forest")
 
     features: tuple[Feature, ...]

@@ -91,6 +91,8 @@ class ImageExamples(Examples):
         return pl.DataFrame([one.cast(pl.Enum(one.drop_nulls().unique().sort())) for one in columns])
 
     def with_labels(self, labels: pl.Series) -> Self:
+        if self.target_names:
+            return super().with_labels(labels)  # which refuses
         return replace(self, table=self.table.with_columns(labels.alias("label"), labels.alias("stratum")))
 
     def with_source(self, name: str) -> Self:
