@@ -15,8 +15,8 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, require_side
-from gnomon.models._inverted import TIMM, Blocks, inverted_stages, places
 from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
+from gnomon.models._inverted import TIMM, Blocks, inverted_stages, places
 from gnomon.nn.blocks import one_each
 from gnomon.nn.depthwise import ConvNorm, Padding, Rectifier, multiple_of_8
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, final
 
@@ -141,6 +141,10 @@ class PictureEncoder(Encoder):
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         resized = f"resized to {self.width}x{self.height} (image_size=... to choose)"
         return (f"pictures of {low_w}x{low_h} to {high_w}x{high_h} pixels are {resized}",)
+
+    def depends_on(self) -> Any:
+        """Mean and deviation are the model's affair, which normalises."""
+        return [self.height, self.width, self.channels, None if self.whites is None else asdict(self.whites)]
 
     def encode(self, examples: Examples) -> Columns:
         pictures = cast(ImageExamples, examples)

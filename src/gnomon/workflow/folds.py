@@ -70,7 +70,7 @@ def refuse_own_network(own: Own) -> None:
 def start_folds(prepared: Prepared, first: Session, own: Own, follower: Follower, flag: StopFlag) -> Run:
     """A new run; `first` is the session of the first fold, whose settings all folds have."""
     settings = first.settings
-    positive = first.task.facts()["head"].get("aim", {}).get("positive")
+    positive = first.system(first.task)[0].facts()["head"].get("aim", {}).get("positive")
     if positive:  # the rarer of two classes may be another one in another fold
         settings = with_values(settings, {"goal.positive": positive})
     prepared = replace(prepared, notes=first.prepared.notes)
@@ -99,7 +99,7 @@ def train_folds(folder: RunFolder, whole: Whole, follower: Follower, flag: StopF
         with part.lock(), own_threads_and_randomness(session):
             state = train_model(encode(session, part.path), part, hears, flag, resumed=True, go_on=is_cut)
             load_model(session.model, state.best)
-            part.save_model(model_files(session.task, session.settings, session.model))
+            part.save_model(model_files(*session.system(session.task), session.settings))
             part.save_outcome(outcome_of(session, state))
         is_announced = True
     flag.what = "stopped after training, before everything was measured and written."
@@ -154,7 +154,7 @@ def _judge_folds(folder: RunFolder, whole: Whole, follower: Follower) -> Run:
     follower.on_phase("writing the report")
     if floor is not None:
         folder.save_floor(floor)
-    files = [model_files(one.task, whole.settings_of(number, 1), one.model) for number, one in enumerate(members)]
+    files = [model_files(one.task, one.model, whole.settings_of(number, 1)) for number, one in enumerate(members)]
     folder.save_model(of_folds(files))
     for name, evaluation in evaluations.items():
         folder.save_predictions(name, evaluation.table)

@@ -174,3 +174,13 @@ def test_a_start_that_cannot_be_is_refused(shapes, settings, message):
 def test_the_number_of_classes_is_that_of_the_data(shapes, weights):
     """Ten classes before, two now."""
     assert gnomon.load(gnomon.fit(shapes, weights=str(weights), **FEW).path).model.head.out_features == 1
+
+
+def test_the_folds_of_a_frozen_run_share_the_vectors(shapes, weights, monkeypatch):
+    from gnomon.training.frozen import VectorEncoder
+
+    seen, computed = [], VectorEncoder._computed
+    monkeypatch.setattr(VectorEncoder, "_computed", lambda self, some: seen.append(len(some)) or computed(self, some))
+    run = gnomon.fit(shapes, weights=str(weights), freeze="backbone", folds=4, **FEW)
+    assert sum(seen) == len(run.evaluation("dev").table)
+    assert len(run.predict(shapes)) == 40
