@@ -163,8 +163,9 @@ class Look:
 
     def _add_others(self, cells: pl.Series, lines: np.ndarray) -> np.ndarray:
         parts = _parts(cells)
-        signs = {name: parts[name].is_not_null().to_numpy() for name in ("open", "sign", "inner", "trail")}
-        balanced = signs["open"] == parts["close"].is_not_null().to_numpy()
+        found = parts.select_seq(pl.col("open", "close", "sign", "inner", "trail").is_not_null())
+        signs = {column.name: column.to_numpy() for column in found.get_columns()}
+        balanced = signs["open"] == signs.pop("close")
         body = _plain_marks(parts["body"])
         has_zero, *kinds = answers(body, *(CELL.str.contains(one) for one in (_LEADING_ZERO, *(b[0] for b in _BODIES))))
         for (_, kind, mark), is_such in zip(_BODIES, kinds, strict=True):
