@@ -29,6 +29,7 @@ from gnomon.data.tables.numbers import (
     answers,
     form_of,
     only,
+    questions,
     to_numbers,
 )
 from gnomon.data.tables.raw import quoted
@@ -49,7 +50,14 @@ Role = Literal["input", "target", "as written"]
 BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
 LEADING_ZERO = r"^\s*[+-]?0[0-9]"
-_INTEGER = r"^\s*[+-]?[0-9]+\s*$"
+_WORD = questions(CELL.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS))
+_LEADING = questions(CELL.str.contains(LEADING_ZERO))
+_INTEGER = questions(CELL.str.contains(r"^\s*[+-]?[0-9]+\s*$"))
+_PADDED = questions(
+    CELL.cast(pl.Float64, strict=False).is_null(),
+    CELL.str.contains(r"^\s|\s$"),
+    CELL.str.contains("^[ -~\u00a0]*$"),
+)
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ class Tally:
             return cells.clear(), lines[:0]
         self.infinite.add(cells, np.isinf(numbers), lines)
         rest, rest_lines = only(cells, is_other), lines[is_other]
-        (is_word,) = answers(rest, CELL.str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS))
+        (is_word,) = answers(rest, _WORD)
         self.words.add(rest, is_word, rest_lines)
         if is_word.any():
             rest, rest_lines = only(rest, ~is_word), rest_lines[~is_word]
@@ -201,7 +209,7 @@ class Tally:
         count = int(np.count_nonzero(is_finite))
         self.numbers += count
         self.look.bare.add(cells, is_finite, lines)
-        (has_zero,) = answers(cells, CELL.str.contains(LEADING_ZERO))
+        (has_zero,) = answers(cells, _LEADING)
         self.leading_zeros.add(cells, is_finite & has_zero, lines)
         whole = cells.cast(pl.Int64, strict=False)
         if whole.null_count() < len(whole):
@@ -214,10 +222,9 @@ class Tally:
         self.fractions += len(rest)
         is_large = np.abs(numbers[is_fraction]) >= 2.0**63
         if is_large.any():
-            self.too_large.add(rest, is_large & answers(rest, CELL.str.contains(_INTEGER))[0], rest_lines)
+            self.too_large.add(rest, is_large & answers(rest, _INTEGER)[0], rest_lines)
         if rest.cast(pl.Float64, strict=False).null_count():
-            questions = (CELL.cast(pl.Float64, strict=False).is_null(), CELL.str.contains(r"^\s|\s$"))
-            is_odd, is_padded, is_ascii = answers(rest, *questions, CELL.str.contains("^[ -~\u00a0]*$"))
+            is_odd, is_padded, is_ascii = answers(rest, _PADDED)
             self.padded.add(rest, is_odd & is_padded, rest_lines)
             self.look.minuses.add(rest, is_odd & ~is_ascii, rest_lines)
 

@@ -93,14 +93,18 @@ class Cells:
         return f"line {line} holds {quoted(cell)}"
 
 
-def answers(cells: pl.Series, *questions: pl.Expr) -> list[np.ndarray]:
-    """(N,) bool for each question about CELL; false where its answer is null.
+def questions(*about: pl.Expr) -> list[pl.Expr]:
+    """Yes-or-no questions about CELL for `answers`; made once, since making them takes longer than answering."""
+    return [one.fill_null(value=False).alias(str(i)) for i, one in enumerate(about)]
+
+
+def answers(cells: pl.Series, asked: list[pl.Expr]) -> list[np.ndarray]:
+    """(N,) bool for each of the `questions`; false where the answer is null.
 
     All in one call of polars, which takes some 30 microseconds however few the cells are: a table may have thousands of
     columns.
     """
-    frame = cells.alias("cell").to_frame()
-    found = frame.select_seq(one.fill_null(value=False).alias(str(i)) for i, one in enumerate(questions))
+    found = cells.alias("cell").to_frame().select_seq(asked)
     return [column.to_numpy() for column in found.get_columns()]
 
 
@@ -135,13 +139,13 @@ class Look:
         for some in (fractions.head(_FIRST), fractions):  # the first ones settle nearly every column
             if not len(some) or self.points.count:
                 return
-            is_open, has_point = answers(some, CELL.str.contains(OPEN_POINT), CELL.str.contains(".", literal=True))
+            is_open, has_point = answers(some, _POINTS)
             self.points.add(some, ~is_open & has_point, lines)
         self.open_points.add(fractions, is_open, lines)
 
     def add_dressed(self, cells: pl.Series, lines: np.ndarray) -> np.ndarray:
         """Add cells that are not plain numbers; returns which of them (N,) are numbers all the same."""
-        simple, is_open = answers(cells, CELL.str.contains(_SIMPLE_COMMA), CELL.str.contains(_OPEN_COMMA))
+        simple, is_open = answers(cells, _COMMAS)
         if simple.any():
             self._add_simple(cells, simple, is_open, lines)
         if simple.all():
@@ -166,8 +170,8 @@ class Look:
         found = parts.select_seq(pl.col("open", "close", "sign", "inner", "trail").is_not_null())
         signs = {column.name: column.to_numpy() for column in found.get_columns()}
         balanced = signs["open"] == signs.pop("close")
-        body = _plain_marks(parts["body"])
-        has_zero, *kinds = answers(body, *(CELL.str.contains(one) for one in (_LEADING_ZERO, *(b[0] for b in _BODIES))))
+        body = parts["body"].alias("cell").to_frame().select_seq(_PLAIN_MARKS).to_series()
+        has_zero, *kinds = answers(body, _ABOUT_BODIES)
         for (_, kind, mark), is_such in zip(_BODIES, kinds, strict=True):
             if is_such.any():
                 self._count(kind, mark, cells, is_such, lines)
@@ -177,7 +181,7 @@ class Look:
         self.dressed.add(cells, is_number, lines)
         self.brackets.add(cells, is_number & signs["open"], lines)
         self.trailing.add(cells, is_number & signs["trail"], lines)
-        (has_other_minus,) = answers(cells, CELL.str.contains(f"[{_MINUSES}]"))
+        (has_other_minus,) = answers(cells, _OTHER_MINUS)
         self.minuses.add(cells, is_number & has_other_minus, lines)
         self.leading_zeros.add(cells, is_number & has_zero, lines)
         self._add_affixes(cells, parts, is_number, lines)
@@ -210,16 +214,18 @@ class Look:
 
 def _parts(cells: pl.Series) -> pl.DataFrame:
     """Sign, prefix, body, suffix ... of every cell; null where it does not look like a number."""
-    parts = CELL.str.strip_chars().str.extract_groups(_DRESSED).struct.unnest()
-    return cells.alias("cell").to_frame().select_seq(parts)
+    return _extracted(cells, CELL.str.strip_chars(), _DRESSED)
 
 
-def _plain_marks(body: pl.Series) -> pl.Series:
-    """Digits and marks of every number, one character for all spaces and one for all apostrophes."""
-    text = CELL.str.strip_chars()
-    for letters, one in ((_SPACES, " "), (_APOSTROPHES, "'")):
-        text = text.str.replace_all(f"[{letters}]", one)
-    return body.alias("cell").to_frame().select_seq(text).to_series()
+def _extracted(cells: pl.Series, text: pl.Expr, pattern: str) -> pl.DataFrame:
+    """The groups of a pattern as columns. As an expression, unnest would search the cells again for each of them."""
+    found = cells.alias("cell").to_frame().select_seq(text.str.extract_groups(pattern)).to_series()
+    return found.struct.unnest()
+
+
+def _with_plain_marks(text: pl.Expr) -> pl.Expr:
+    """One character for all spaces and one for all apostrophes."""
+    return text.str.replace_all(f"[{_SPACES}]", " ").str.replace_all(f"[{_APOSTROPHES}]", "'")
 
 
 def _look_dressed(cells: pl.Series) -> bool:
@@ -250,6 +256,11 @@ def _bodies() -> list[tuple[str, str, str]]:
 
 
 _BODIES = _bodies()
+_PLAIN_MARKS = _with_plain_marks(CELL.str.strip_chars())  # of the digits and marks of a number
+_ABOUT_BODIES = questions(*(CELL.str.contains(one) for one in (_LEADING_ZERO, *(body for body, _, _ in _BODIES))))
+_COMMAS = questions(CELL.str.contains(_SIMPLE_COMMA), CELL.str.contains(_OPEN_COMMA))
+_POINTS = questions(CELL.str.contains(OPEN_POINT), CELL.str.contains(".", literal=True))
+_OTHER_MINUS = questions(CELL.str.contains(f"[{_MINUSES}]"))
 
 
 @dataclass(frozen=True)
@@ -372,9 +383,7 @@ def _with_hyphen(text: pl.Expr) -> pl.Expr:
 
 def _bare(cells: pl.Series, form: NumberForm) -> pl.Series:
     """The digits of every cell as a plain number; null where it is not written in this form."""
-    text = CELL.str.strip_chars()
-    for letters, one in ((_MINUSES, "-"), (_SPACES, " "), (_APOSTROPHES, "'")):
-        text = text.str.replace_all(f"[{letters}]", one)
+    text = _with_plain_marks(CELL.str.strip_chars().str.replace_all(f"[{_MINUSES}]", "-"))
     if form.negative == "()":
         text = text.str.replace(r"^\(\s*(.*?)\s*\)$", "-$1")
     elif form.negative == "-":
@@ -386,13 +395,10 @@ def _bare(cells: pl.Series, form: NumberForm) -> pl.Series:
         lakhs = r"|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}" if form.thousands == "," else ""
         digits = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+{lakhs})"
     number = rf"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
-    parts = text.str.extract_groups(
-        rf"^(?P<sign>[-+]?)\s*{prefix}\s*(?P<inner>[-+]?)(?P<number>{number})\s*{suffix}$"
-    ).struct.unnest()
+    pattern = rf"^(?P<sign>[-+]?)\s*{prefix}\s*(?P<inner>[-+]?)(?P<number>{number})\s*{suffix}$"
     body = pl.col("number")
     if form.thousands:
         body = body.str.replace_all(form.thousands, "", literal=True)
     if form.decimal == ",":
         body = body.str.replace(",", ".", literal=True)
-    found = cells.alias("cell").to_frame().select_seq(parts)
-    return found.select_seq(pl.col("sign") + pl.col("inner") + body).to_series()
+    return _extracted(cells, text, pattern).select_seq(pl.col("sign") + pl.col("inner") + body).to_series()
