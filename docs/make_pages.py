@@ -1,7 +1,8 @@
 """Refresh the pages of docs/ from the code and from real runs: `python docs/make_pages.py [settings.md ladder.md ...]`.
 
-`make pages` runs it for all of them: settings.md from the settings themselves, the table of expected numbers in
-tasks.md from five seeds per set, and on every page the output shown below a command.
+`make pages` runs it for all of them: settings.md from the settings themselves, the table of nets in backbones.md from
+the models, the table of expected numbers in tasks.md from five seeds per set, and on every page the output shown below
+a command.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import sys
 import tempfile
 from typing import Any
 
+import torch
 from pages import ROOT, blocks, refresh
 
-from gnomon.core import settings
+from gnomon.core import found, settings
+from gnomon.core.family import FeatureMap, PictureInputs, Wanted
+from gnomon.workflow.defaults import models_of
 
 DOCS = ROOT / "docs"
 SEEDS = range(5)
@@ -72,6 +76,35 @@ def settings_page() -> str:
     return "".join(parts)
 
 
+NETS_BEGIN, NETS_END = "<!-- nets: begin (docs/make_pages.py) -->\n", "<!-- nets: end -->\n"
+
+
+def backbones_page(page: str) -> str:
+    """The page with its table of nets written anew: every model that gives feature maps, by family."""
+    lines = [line for line in models_of() if "features" in line.family.gives and line.usual is not None]
+    lines.sort(key=lambda line: (line.family.title, line.family.names.index(line.name)))
+    rows = [
+        "| `model=` | parameters | multiply-adds | pictures | outputs | strides of its maps | paper |",
+        "|---|---:|---:|---|---:|---|---|",
+    ]
+    for line in lines:
+        usual, strides = line.usual, ", ".join(str(one.stride) for one in _maps(line.name))
+        size = f"{line.parameters:,} | {line.multiply_adds / 1e6:,.0f} M | {usual.side}x{usual.side}"
+        rows.append(f"| `{line.name}` | {size} | {usual.num_outputs:,} | {strides} | {line.family.source} |")
+    before, _, rest = page.partition(NETS_BEGIN)
+    after = rest.partition(NETS_END)[2]
+    return "".join([before, NETS_BEGIN, *(f"{row}\n" for row in rows), NETS_END, after])
+
+
+def _maps(name: str) -> tuple[FeatureMap, ...]:
+    family = found.family(name)
+    side = family.usual[name].side
+    inputs = PictureInputs(3, side, side, (0.5,) * 3, (0.25,) * 3)
+    with torch.device("meta"):
+        maps: tuple[FeatureMap, ...] = family.build(Wanted(name, inputs, family.settings())).maps
+    return maps
+
+
 def _default(key: str, value: Any) -> str:
     if value is None:
         return "not set" if key in NOT_SET else "by data"
@@ -120,6 +153,8 @@ def main(names: list[str]) -> None:
         if path.name == "settings.md":
             path.write_text(settings_page(), encoding="utf-8")
             continue
+        if path.name == "backbones.md":
+            path.write_text(backbones_page(path.read_text(encoding="utf-8")), encoding="utf-8")
         if path.name == "tasks.md":
             path.write_text(with_expected(path.read_text(encoding="utf-8"), expected_table()), encoding="utf-8")
         if any("output" in block.words for block in blocks(path.read_text(encoding="utf-8"))):

@@ -137,6 +137,12 @@ def test_the_page_of_settings_is_current():
     assert (DOCS / "settings.md").read_text() == _load("make_pages").settings_page()
 
 
+def test_the_table_of_nets_is_current():
+    page = (DOCS / "backbones.md").read_text()
+    assert page.count("| `") > 40
+    assert page == _load("make_pages").backbones_page(page)
+
+
 def test_readme_and_ci_run_the_same_commands():
     commands = [line for block in pages.blocks((ROOT / "README.md").read_text()) for line in block.text.splitlines()]
     assert "pip install -c constraints.txt . && gnomon fit digits" in commands

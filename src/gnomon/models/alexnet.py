@@ -8,7 +8,7 @@ from typing import Any, final
 
 from torch import nn
 
-from gnomon.core.family import Family, Naming, PictureInputs, Wanted
+from gnomon.core.family import Family, Naming, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
@@ -124,5 +124,6 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
     gives=("vector", "features"),
+    usual={name: Usual(224) for name in PLANS},
     namings=(Naming("torchvision", TORCHVISION),),
 )

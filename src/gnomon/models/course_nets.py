@@ -6,7 +6,7 @@ from typing import Any, final
 
 from torch import nn
 
-from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.family import Family, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults
@@ -70,4 +70,5 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
     defaults=defaults,
     gives=("vector", "features"),
+    usual={"signs": Usual(64, num_outputs=6), "smile": Usual(64, num_outputs=1)},
 )

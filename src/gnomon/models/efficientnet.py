@@ -10,7 +10,7 @@ from typing import Any, final
 
 from torch import nn
 
-from gnomon.core.family import Family, Naming, PictureInputs, Wanted, Weights
+from gnomon.core.family import Family, Naming, PictureInputs, Usual, Wanted, Weights
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
@@ -206,6 +206,7 @@ FAMILY = Family(
         for name, larger in itertools.pairwise(names)
     },
     gives=("vector", "features"),
+    usual={name: Usual(plan.side) for name, plan in PLANS.items()},
     namings=(
         Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),
         Naming("timm", TIMM, IMAGENET_MEAN, IMAGENET_STD),

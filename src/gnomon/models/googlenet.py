@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.family import Family, Naming, PictureInputs, Wanted
+from gnomon.core.family import Family, Naming, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
@@ -186,6 +186,7 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
     gives=("vector", "features"),
+    usual={name: Usual(224) for name in (NORMALISED, PUBLISHED)},
     namings=(Naming("torchvision", ((r"^fc\.", "head."),)),),
     may_lack=r"^aux[12]\.",
 )

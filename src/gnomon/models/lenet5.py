@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import nn
 
 from gnomon.core.errors import UsageError
-from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.family import Family, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import Activations, OwnSettings
 from gnomon.models import _defaults, _fields
@@ -110,4 +110,5 @@ FAMILY = Family(
     settings=LenetSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
+    usual={"lenet5": Usual(32, num_outputs=10)},
 )

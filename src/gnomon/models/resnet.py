@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Wanted
+from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
@@ -226,6 +226,9 @@ FAMILY = Family(
     defaults=defaults,
     larger=_next_larger(),
     gives=("vector", "features"),
+    usual={
+        name: Usual(224) if plan.channels == IMAGENET else Usual(32, num_outputs=10) for name, plan in PLANS.items()
+    },
     namings=(
         Naming("torchvision or timm", ((r"^fc\.", "head."),), IMAGENET_MEAN, IMAGENET_STD),
         Naming("CIFAR nets elsewhere", ((r"^(module\.)?", ""), (r"^linear\.", "head."), (r"shortcut", "downsample"))),
