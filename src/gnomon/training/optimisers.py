@@ -103,13 +103,13 @@ class Optimiser:
         slots = {f"{i}.{name}": value for i, state in enumerate(self.state) for name, value in state.items()}
         return slots | {f"{i}.step": count for i, count in enumerate(self.counts)}
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `tensors` gave. Raises ArtefactError if it does not fit."""
+    def load(self, tensors: Mapping[str, Tensor], where: str = "optimizer.safetensors") -> None:
+        """Restore what `tensors` gave. Raises ArtefactError naming the file `where` if it does not fit."""
         own = self.tensors()
         if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
             raise ArtefactError(
                 "the state does not fit this optimiser.",
-                where="optimizer.safetensors",
+                where=where,
                 fix="resume with the settings and the version of gnomon the run was started with.",
             )
         for name, tensor in own.items():

@@ -74,7 +74,8 @@ class TrainingState:
         """
         place = f"{where}/" if where else ""
         load_model(self.model, tensors_from_bytes(files, "model.safetensors", where), f"{place}model.safetensors")
-        self.optimiser.load(tensors_from_bytes(files, "optimizer.safetensors", where))
+        optimiser = tensors_from_bytes(files, "optimizer.safetensors", where)
+        self.optimiser.load(optimiser, f"{place}optimizer.safetensors")
         average = tensors_from_bytes(files, "average.safetensors", where)
         check_like(average, {str(i): own for i, own in enumerate(self.average)}, f"{place}average.safetensors")
         for i, tensor in enumerate(self.average):
