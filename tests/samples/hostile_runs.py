@@ -311,7 +311,8 @@ def artefacts(run: Path) -> Iterator[Artefact]:
             yield Artefact(name, what, place, is_sealed=False)
         for what, content in _of_kind(path, data):
             yield Artefact(name, what, content)
-    yield from (Artefact("tags.sqlite", what, with_statements(each)) for what, each in STATEMENTS.items())
+    if (run / "tags.sqlite").exists():
+        yield from (Artefact("tags.sqlite", what, with_statements(each)) for what, each in STATEMENTS.items())
     host = os.uname().nodename.encode()
     for note in LOCKS:
         yield Artefact("lock", note[:40].decode(errors="replace"), note.replace(b"HOST", host))
