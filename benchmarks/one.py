@@ -11,7 +11,12 @@ import sys
 import time
 import warnings
 
-WORKLOADS = {"W1": "benchmarks.w1_dense", "W2": "benchmarks.w2_conv"}
+WORKLOADS = {
+    "W1": "benchmarks.w1_dense",
+    "W2": "benchmarks.w2_conv",
+    "W3": "benchmarks.w3_resnet20",
+    "W4": "benchmarks.w4_mobilenet",
+}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

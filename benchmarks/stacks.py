@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workload import BATCH, LEARNING_RATE, Workload
+from benchmarks.workload import LEARNING_RATE, Workload
 
 Timed = tuple[list[float], float]  # seconds of each epoch, mean loss of the last one (nan where the stack keeps none)
 
@@ -57,9 +57,9 @@ def gnomon_with(
         with tempfile.TemporaryDirectory() as folder:
             run = gnomon.fit(
                 (inputs, labels),
-                **({"model": work.build_torch()} if own_module else {**work.gnomon, "dropout": ()}),
+                **({"model": work.build_torch()} if own_module else work.gnomon),
                 epochs=epochs,
-                batch_size=BATCH,
+                batch_size=work.batch,
                 threads=threads,
                 optimiser="adam",
                 learning_rate=LEARNING_RATE,
@@ -145,7 +145,7 @@ def keras_on(backend: str) -> Callable[[Workload, int], Timed]:
         model = work.build_keras(keras, work.keras_shape)
         timer = Timer()
         inputs = inputs.reshape(-1, *work.keras_shape)
-        history = model.fit(inputs, labels, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[timer])
+        history = model.fit(inputs, labels, batch_size=work.batch, epochs=epochs, verbose=0, callbacks=[timer])
         return timer.seconds, history.history["loss"][-1]
 
     return run
@@ -174,14 +174,14 @@ def skorch(work: Workload, epochs: int) -> Timed:
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=LEARNING_RATE,
-        batch_size=BATCH,
+        batch_size=work.batch,
         max_epochs=epochs,
         train_split=None,
         iterator_train__shuffle=True,
         verbose=0,
         callbacks=[timer],
     )
-    net.fit(inputs.reshape(-1, *work.torch_shape), labels)
+    net.fit(_channels_first(work, inputs), labels)
     return timer.seconds, net.history[-1, "train_loss"]
 
 
@@ -195,7 +195,7 @@ def scikit_learn(work: Workload, epochs: int) -> Timed:
     inputs = inputs.reshape(len(inputs), -1)
     net = MLPClassifier(
         work.hidden_of_scikit_learn,
-        batch_size=BATCH,
+        batch_size=work.batch,
         learning_rate_init=LEARNING_RATE,
         alpha=0.0,
         max_iter=1,
@@ -259,7 +259,7 @@ def by_hand(*, threads: int, keep: bool) -> Callable[[Workload, int], Timed]:
         seconds, value = [], float("nan")
         for _epoch in range(epochs):
             began = time.perf_counter()
-            for indices in torch.randperm(len(labels)).split(BATCH):
+            for indices in torch.randperm(len(labels)).split(work.batch):
                 loss = cross_entropy(model(inputs[indices]), labels[indices])
                 optimiser.zero_grad()
                 loss.backward()
@@ -275,13 +275,20 @@ def _tensors(work: Workload) -> Any:
     import torch
 
     inputs, labels = work.data()
-    return torch.from_numpy(inputs.reshape(-1, *work.torch_shape)), torch.from_numpy(labels)
+    return torch.from_numpy(_channels_first(work, inputs)), torch.from_numpy(labels)
+
+
+def _channels_first(work: Workload, inputs: Any) -> Any:
+    """As torch takes pictures, in an array of its own."""
+    if inputs.ndim == 4:
+        return inputs.transpose(0, 3, 1, 2).copy()
+    return inputs.reshape(-1, *work.torch_shape)
 
 
 def _loader(work: Workload) -> Any:
     from torch.utils.data import DataLoader, TensorDataset
 
-    return DataLoader(TensorDataset(*_tensors(work)), batch_size=BATCH, shuffle=True)
+    return DataLoader(TensorDataset(*_tensors(work)), batch_size=work.batch, shuffle=True)
 
 
 STACKS: dict[str, Callable[[Workload, int], Timed]] = {

@@ -60,6 +60,7 @@ WORKLOAD = Workload(
         "hidden": (128,),
         "activation": "relu",
         "normalisation": "none",
+        "dropout": (),
     },
     build_torch=build_torch,
     build_keras=build_keras,

@@ -37,16 +37,17 @@ def from_the_root(monkeypatch):
 
 
 def small(name: str):
-    """A workload on 640 made-up pictures."""
+    """A workload on some made-up pictures."""
     work = importlib.import_module(importlib.import_module("benchmarks.one").WORKLOADS[name]).WORKLOAD
-    work = replace(work, rows=640)
-    draw = np.random.default_rng(0)
-    made = draw.random((work.rows, 28, 28), dtype=np.float32), draw.integers(0, 10, work.rows)
+    work = replace(work, rows=640 if work.side == 28 else work.batch + 8)
+    draw, side = np.random.default_rng(0), work.side
+    shape = (work.rows, side, side) if side == 28 else (work.rows, side, side, 3)
+    made = draw.random(shape, dtype=np.float32), draw.integers(0, 10, work.rows)
     object.__setattr__(work, "data", lambda: made)
     return work
 
 
-@pytest.mark.parametrize("workload", ["W1", "W2"])
+@pytest.mark.parametrize("workload", ["W1", "W2", "W3", "W4"])
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_trains_every_workload(monkeypatch, workload, stack):
     stacks = importlib.import_module("benchmarks.stacks")

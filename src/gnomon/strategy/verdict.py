@@ -148,10 +148,9 @@ def _copies(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], unit: s
     count, name = many[split], split_name(split)
     if rung is None or rung.raw is None:
         return replace(found, text=f"All {count:,} {name} examples are copies of training examples.", cause="copies")
-    text = (
-        f"{count:,} of {count + rung.examples:,} {name} examples are copies of training examples: without them the "
-        f"error is {format_error(rung.error, unit)}, not {format_error(rung.raw, unit)}."
-    )
+    without, raw = format_error(rung.error, unit), format_error(rung.raw, unit)
+    text = f"{count:,} of {count + rung.examples:,} {name} examples are copies of training examples: "
+    text += f"without them the error is {without}, not {raw}." if without != raw else f"the error is {raw} either way."
     return replace(found, text=text, cause="copies")
 
 
