@@ -44,7 +44,7 @@ class Tally:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", default=[], help="W1, W2, start, memory; larger, improve (on their own)")
+    parser.add_argument("what", nargs="*", default=[], help="W1 to W4, start, memory; larger, improve (on their own)")
     parser.add_argument("--repeats", type=int, default=5, help="clean repeats a stack (default 5)")
     parser.add_argument("--seconds", type=float, default=20.0, help="training a repeat, after its warm-up epoch")
     parser.add_argument("--stacks", nargs="*", default=list(STACKS), help="only these stacks")
