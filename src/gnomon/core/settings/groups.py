@@ -15,9 +15,9 @@ from gnomon.core.knobs import (
     AUGMENTATION,
     CLASSES,
     COLUMNS,
+    DRAWN_LAYERS,
     DRAWN_WEIGHTS,
     DROPOUT,
-    HIDDEN_LAYERS,
     PICTURES,
     SOFT_LABELS,
     TARGET_DATA,
@@ -173,7 +173,7 @@ class InitSettings(Group):
         "factor on the weights the scheme draws (except the last layer)",
         Knob(
             FIT_TRAIN,
-            needs=HIDDEN_LAYERS,
+            needs=DRAWN_LAYERS,
             steps=(
                 Step(
                     "usual scale",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gnomon.core.own import NO_OWN, Own, asked_for
 from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task
 from gnomon.workflow.road.people import check_human_level
 from gnomon.workflow.road.split import Prepared
-from gnomon.workflow.road.start import public_start
+from gnomon.workflow.road.start import Start, public_start
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Fitted:
 
     prepared: Prepared
     task: Task
-    start: Mapping[str, Any]  # settings (full keys) that were chosen before the facts, which depend on them
+    start: Start
 
 
 def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitted:
@@ -33,8 +31,8 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     if missing is not None:
         raise missing
     train = prepared.splits["train"]
-    start = public_start(settings)
-    settings = fill(settings, start)
+    start = public_start(settings, train)
+    settings = fill(settings, start.settings)
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)
-    return Fitted(replace(prepared, notes=(*prepared.notes, *task.encoder.notes(train))), task, start)
+    return Fitted(replace(prepared, notes=(*prepared.notes, *start.notes, *task.encoder.notes(train))), task, start)

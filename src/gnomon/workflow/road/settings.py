@@ -45,8 +45,9 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     prepared, task = fitted.prepared, fitted.task
     num_train = len(prepared.splits["train"])
     filled = fill(settings, {"task.name": task.name})
-    if settings.model.name in (None, fitted.start.get("model.name")):
-        filled = fill(filled, fitted.start)
+    start = fitted.start.settings
+    if settings.model.name in (None, start.get("model.name")):
+        filled = fill(filled, start)
     if filled.transfer.freeze == "auto":
         filled = with_values(filled, {"transfer.freeze": None})
     by_task = recipe(task, filled, num_train)

