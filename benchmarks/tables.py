@@ -3,7 +3,8 @@
 Each table is cut into 80 % and 20 %, once per seed. Everybody gets the 80 %: gnomon with its defaults (a quarter of
 the 80 % is its dev set), scikit-learn's HistGradientBoosting and its MLP (256, 256) with early stopping (a tenth is its
 own), and logistic or ridge regression. The error is the share of wrong classes, or the root of the mean squared error
-in standard deviations of the target. Defaults were chosen on TUNING; REPORTED is what this reports.
+in standard deviations of the target. Defaults were chosen on TUNING; REPORTED is what this reports, and FRESH what it
+reports of changes made later.
 
 Every fit is a line of LINES as soon as it is done; a study that was stopped goes on where it was.
 """
@@ -25,7 +26,7 @@ import polars as pl
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from benchmarks.table_sets import REPORTED, SETS, TUNING, TableSet
+from benchmarks.table_sets import FRESH, REPORTED, SETS, TUNING, TableSet
 from gnomon.core.settings import Settings, from_flat
 from gnomon.training.evaluate import evaluate
 from gnomon.workflow.prepare import prepare
@@ -259,13 +260,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--sets", nargs="*", default=list(REPORTED), choices=list(SETS))
     parser.add_argument("--tuning", action="store_true", help="the sets that defaults were chosen on")
+    parser.add_argument("--fresh", action="store_true", help="sets that neither half has")
     parser.add_argument("--methods", nargs="*", default=[OURS, *PEERS], choices=[OURS, *PEERS])
     parser.add_argument("--seeds", type=int, default=3, help="cuts, starts and orders (default 3)")
     parser.add_argument("--lines", type=Path, default=Path("tables.jsonl"), help="where fits are kept, a line each")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings instead of the defaults")
     options = parser.parse_args(arguments)
-    names = [name for name in (TUNING if options.tuning else options.sets) if SETS[name].is_there]
-    for name in set(options.sets) - set(names) if not options.tuning else ():
+    fresh = tuple(one.name for one in FRESH)
+    wanted = TUNING if options.tuning else fresh if options.fresh else options.sets
+    names = [name for name in wanted if SETS[name].is_there]
+    for name in set(wanted) - set(names):
         say(f"{name}: left out, {SETS[name].place} is not here")
     given = dict(pair.split("=", 1) for pair in options.set)
     with threadpool_limits(1):

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.class_weight import compute_class_weight
 
 import gnomon
+from gnomon.training.evaluate import predict
 from gnomon.training.state import load_model, tensors_from_bytes
 from gnomon.workflow.prepare import prepare
 
@@ -57,6 +59,22 @@ def test_logistic_regression_on_breast_cancer_is_scikit_learns_to_1e_4_in_held_o
         assert np.abs(found - expected).max() < 1e-4
         assert table["error"].to_list() == (expected.argmax(1) != numbers(task, splits[split])[1]).tolist()
     np.testing.assert_allclose(run.model.head.weight.detach().numpy(), twin.coef_, atol=1e-3)
+
+
+def test_balanced_class_weights_are_scikit_learns_in_training_and_leave_what_is_measured_alone():
+    run, task, splits = fitted("breast-cancer", "logistic", l2=1.0, learning_rate=0.8, epochs=500,
+                               class_weights="balanced")  # fmt: skip
+    inputs, target = numbers(task, splits["train"])
+    np.testing.assert_allclose(
+        task.head.weights, compute_class_weight("balanced", classes=np.unique(target), y=target), rtol=1e-6
+    )
+    twin = LogisticRegression(C=1.0, class_weight="balanced", tol=1e-10, max_iter=10_000).fit(inputs, target)
+    expected = twin.predict_proba(numbers(task, splits["dev"])[0])
+    model, dev = at_the_end(run), splits["dev"]
+    found = predict(task, model, dev, device=torch.device("cpu"))
+    found = found.select(f"p.{name}" for name in task.head.class_names).to_numpy()
+    assert np.abs(found - expected).max() < 1e-4
+    assert run.evaluation("dev").table["weight"].to_list() == [1.0] * len(dev)
 
 
 def test_logistic_regression_with_its_defaults_ends_at_scikit_learns_solution():

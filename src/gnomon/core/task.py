@@ -209,7 +209,7 @@ class Head(abc.ABC):
         return batch
 
     def soften(self, batch: Batch, settings: RegulariseSettings) -> Batch:
-        """Training only: targets smoothed."""
+        """Training only: targets smoothed, examples of some classes given more weight."""
         return batch
 
     @abc.abstractmethod

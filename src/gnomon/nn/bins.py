@@ -8,7 +8,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-BIN_SCALE = 0.3  # of the bins beside the numbers: at 1 they drown them, and smooth functions suffer (docs/log.md)
+# Of the bins beside the numbers: at 1 they drown them, and smooth functions suffer. Of many columns, bins are many more
+# ways to memorise, and 0.1 is better than 0.3; of a few, the other way round (docs/log.md).
+BIN_SCALE, OF_MANY = 0.3, 0.1
+MANY_COLUMNS = 9  # with bins
 OUTSIDE = 3.0  # bin widths that the first and the last bin reach beyond the training data
 CLIP = 3.0  # standard deviations that a number is squashed into
 
@@ -34,6 +37,7 @@ class QuantileBins(nn.Module):
         super().__init__()
         found = [(c, one[i], one[i + 1], i, len(one) - 2) for c, one in enumerate(edges) for i in range(len(one) - 1)]
         columns, starts, ends, places, lasts = zip(*found, strict=True) if found else ((), (), (), (), ())
+        self.scale = OF_MANY if len(set(columns)) >= MANY_COLUMNS else BIN_SCALE
         start = torch.tensor(starts, dtype=torch.float32)
         buffers = {
             "column": torch.tensor(columns, dtype=torch.int64),
@@ -50,7 +54,7 @@ class QuantileBins(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         share = numbers.index_select(1, self.column).sub_(self.start).div_(self.width)
-        share = torch.maximum(torch.minimum(share, self.high), self.low).sub_(0.5).mul_(BIN_SCALE)
+        share = torch.maximum(torch.minimum(share, self.high), self.low).sub_(0.5).mul_(self.scale)
         squashed = numbers / torch.hypot(numbers / CLIP, numbers.new_ones(()))  # squares of large numbers overflow
         return torch.cat([squashed, share], dim=1)
 

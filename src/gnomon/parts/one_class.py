@@ -44,12 +44,14 @@ class ClassHead(Head):
     class_names: tuple[str, ...]
     label_type: LabelType = "text"  # what predictions are given back as
     aim: Aim = ERROR  # what the answers are to be good at
+    weights: tuple[float, ...] = ()  # of each class's examples in training; empty: all the same
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
         labels, goal = train.index["label"], settings.goal
         names = classes_of(labels)
-        return cls(names, train.label_type, aim_of(goal.metric, goal.positive, goal.costs, names, labels))
+        aim = aim_of(goal.metric, goal.positive, goal.costs, names, labels)
+        return cls(names, train.label_type, aim, balanced(labels, names) if goal.class_weights == "balanced" else ())
 
     @property
     def chance_loss(self) -> float | None:
@@ -59,6 +61,8 @@ class ClassHead(Head):
         return {"target": class_indices(examples.index["label"], self.class_names)}
 
     def soften(self, batch: Batch, settings: RegulariseSettings) -> Batch:
+        if self.weights:
+            batch["weight"] = batch["target"].new_tensor(self.weights, dtype=torch.float32)[batch["target"]]
         if settings.label_smoothing:
             batch["target"] = augment.smooth(batch["target"], len(self.class_names), settings.label_smoothing)
         return batch
@@ -196,6 +200,12 @@ def class_indices(target: pl.Series, class_names: Sequence[str]) -> Tensor:
             fix="give every class examples in train, or take that class out of dev and test.",
         )
     return torch.from_numpy(codes.to_numpy(writable=True))
+
+
+def balanced(labels: pl.Series, class_names: Sequence[str]) -> tuple[float, ...]:
+    """A weight for each class with which all classes count alike, and an example 1 on average."""
+    counts = dict(labels.cast(pl.String).value_counts().iter_rows())
+    return tuple(len(labels) / (len(class_names) * max(counts.get(name, 0), 1)) for name in class_names)
 
 
 def classes_of(labels: pl.Series) -> tuple[str, ...]:

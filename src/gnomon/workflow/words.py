@@ -106,6 +106,7 @@ class SettingWords(TypedDict, total=False):
     metric: Any
     positive: Any
     costs: Any
+    class_weights: Any
     human: Any
 
 

@@ -36,3 +36,11 @@ def test_the_inputs_are_not_changed():
     x = torch.tensor([[5.0]])
     QuantileBins([(-1.0, 0.0, 1.0)])(x)
     assert x.item() == 5.0
+
+
+def test_bins_of_many_columns_are_smaller_beside_their_numbers():
+    few, many = (QuantileBins([(-1.0, 0.0, 1.0)] * number + [()]) for number in (8, 9))
+    found = [bins(torch.full((1, columns + 1), 0.5))[0, -1] for bins, columns in ((few, 8), (many, 9))]
+    torch.testing.assert_close(found, [torch.tensor(0.3 * 0.0), torch.tensor(0.1 * 0.0)])  # half of the bin: 0
+    ends = [bins(torch.ones(1, columns + 1))[0, -1] for bins, columns in ((few, 8), (many, 9))]
+    torch.testing.assert_close(ends, [torch.tensor(0.3 * 0.5), torch.tensor(0.1 * 0.5)])

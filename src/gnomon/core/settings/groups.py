@@ -499,6 +499,11 @@ class GoalSettings(Group):
         None, "the class that f1 or a recall is about (default: the rarer of two)", Knob(needs=CLASSES)
     )
     costs: Names = setting((), "costs of a mistake on a class, 1 unless given: spam:1,ham:10", Knob(needs=CLASSES))
+    class_weights: Literal["none", "balanced"] = setting(
+        "none",
+        "of examples in the loss: balanced gives every class the same sum, whatever its size",
+        Knob(needs=CLASSES),
+    )
     human: HumanLevel | None = setting(
         None,
         "human-level error: 0.005; several, of which the lowest counts: 0.03,0.01; or people's answers to measure it "
