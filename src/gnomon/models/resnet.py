@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -12,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.core.family import Family, FeatureMap, Naming, PictureInputs, Usual, Wanted
+from gnomon.core.family import Family, Naming, PictureInputs, Usual, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
+from gnomon.models._backbone import LARGE_PICTURE, Backbone, Stage
 from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
-from gnomon.nn.normalise import Normalise
 
-LARGE_PICTURE = 64  # pixels per side from which the stem of the ImageNet nets halves a picture twice
 EXPANSION = 4  # channels that leave a bottleneck, per channel inside
 RESIDUAL = "residual branches"  # an ability: what `zero_gamma` needs
 Shortcut = Literal["projection", "zeros", "none"]
@@ -109,9 +107,10 @@ class Block(nn.Module):
             (self.bn3 if self.is_bottleneck else self.bn2).weight.zero_()
 
 
-@final
-class ResNet(nn.Module):
-    """(B, C, H, W) pictures -> (B, num_outputs), or where that is None an OrderedDict of the maps in `maps`.
+def resnet(
+    plan: Plan, inputs: PictureInputs, num_outputs: int | None, *, width: float = 1.0, zero_gamma: bool = True
+) -> Backbone:
+    """(B, C, H, W) pictures -> (B, num_outputs), or where that is None the maps of the stages.
 
     Two stems. Pictures of at least 64 pixels per side meet, in the ImageNet nets, the published one: a convolution 7x7
     of stride 2 and a max pool of stride 2; their maps have strides 4, 8, 16 and 32. Smaller pictures, and all pictures
@@ -122,56 +121,30 @@ class ResNet(nn.Module):
     renaming, beside the `normalise.mean` and `normalise.std` that are this model's own. In a CIFAR net `head` is
     mostly called `linear` or `fc` elsewhere. Source: He et al. 2016, table 1 and section 4.2.
     """
-
-    def __init__(
-        self, plan: Plan, inputs: PictureInputs, num_outputs: int | None, *, width: float = 1.0, zero_gamma: bool = True
-    ) -> None:
-        super().__init__()
-        channels = [max(1, round(width * filters)) for filters in plan.channels]
-        halves = plan.channels == IMAGENET and min(inputs.height, inputs.width) >= LARGE_PICTURE
-        stride = 4 if halves else 1
-        self.normalise = Normalise(inputs.mean, inputs.std)
-        self.conv1 = _convolution(inputs.channels, channels[0], size=7 if halves else 3, stride=2 if halves else 1)
-        self.bn1 = nn.BatchNorm2d(channels[0])
-        self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if halves else nn.Identity()
-        expansion, num_inputs = EXPANSION if plan.is_bottleneck else 1, channels[0]
-        maps = []
-        for number, (filters, blocks) in enumerate(zip(channels, plan.blocks, strict=True), start=1):
-            num_filters, first = filters * expansion, 1 if number == 1 else 2
-            layers = [
-                Block(
-                    num_filters if i else num_inputs, num_filters, stride=1 if i else first, shortcut=plan.shortcut,
-                    is_bottleneck=plan.is_bottleneck, starts_as_identity=zero_gamma and plan.shortcut != "none",
-                )
-                for i in range(blocks)
-            ]  # fmt: skip
-            self.add_module(f"layer{number}", nn.Sequential(*layers))
-            stride, num_inputs = stride * first, num_filters
-            stem = ("conv1", "bn1") if number == 1 else ()
-            maps.append(FeatureMap(f"stride{stride}", num_filters, stride, (*stem, f"layer{number}")))
-        self.maps = tuple(maps)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.head = None if num_outputs is None else nn.Linear(num_inputs, num_outputs)
-
-    def forward(self, pictures: Tensor) -> Tensor | OrderedDict[str, Tensor]:
-        if self.head is None:
-            return self._maps(pictures)
-        outputs: Tensor = self.head(self.vectors(pictures))
-        return outputs
-
-    def vectors(self, pictures: Tensor) -> Tensor:
-        """(B, F): what the head takes."""
-        coarsest = self._maps(pictures)[self.maps[-1].name]
-        pooled: Tensor = self.avgpool(coarsest)
-        return pooled.flatten(1)
-
-    def _maps(self, pictures: Tensor) -> OrderedDict[str, Tensor]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(self.normalise(pictures)))))
-        found: OrderedDict[str, Tensor] = OrderedDict()
-        for number, one in enumerate(self.maps, start=1):
-            x = found[one.name] = self.get_submodule(f"layer{number}")(x)
-        return found
+    channels = [max(1, round(width * filters)) for filters in plan.channels]
+    halves = plan.channels == IMAGENET and min(inputs.height, inputs.width) >= LARGE_PICTURE
+    stride, num_inputs, expansion = 4 if halves else 1, channels[0], EXPANSION if plan.is_bottleneck else 1
+    stem = {
+        "conv1": _convolution(inputs.channels, channels[0], size=7 if halves else 3, stride=2 if halves else 1),
+        "bn1": nn.BatchNorm2d(channels[0]),
+        "relu": nn.ReLU(),
+        "maxpool": nn.MaxPool2d(3, stride=2, padding=1) if halves else nn.Identity(),
+    }
+    stages = []
+    for number, (filters, blocks) in enumerate(zip(channels, plan.blocks, strict=True), start=1):
+        num_filters, first = filters * expansion, 1 if number == 1 else 2
+        layers = [
+            Block(
+                num_filters if i else num_inputs, num_filters, stride=1 if i else first, shortcut=plan.shortcut,
+                is_bottleneck=plan.is_bottleneck, starts_as_identity=zero_gamma and plan.shortcut != "none",
+            )
+            for i in range(blocks)
+        ]  # fmt: skip
+        stride, num_inputs = stride * first, num_filters
+        before = stem if number == 1 else {}
+        stages.append(Stage(stride, num_filters, {**before, f"layer{number}": nn.Sequential(*layers)}))
+    then = {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    return Backbone(inputs, stages, then, num_features=num_inputs, num_outputs=num_outputs)
 
 
 def _convolution(num_inputs: int, num_outputs: int, *, size: int, stride: int) -> nn.Conv2d:
@@ -193,7 +166,7 @@ class ResNetSettings(OwnSettings):
 
 def build(wanted: Wanted) -> nn.Module:
     own = wanted.own
-    return ResNet(PLANS[wanted.name], wanted.inputs, wanted.num_outputs, width=own.width, zero_gamma=own.zero_gamma)
+    return resnet(PLANS[wanted.name], wanted.inputs, wanted.num_outputs, width=own.width, zero_gamma=own.zero_gamma)
 
 
 def abilities(name: str, own: ResNetSettings) -> frozenset[str]:
