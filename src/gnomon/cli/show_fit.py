@@ -157,7 +157,8 @@ def _opening_lines(ready: Ready) -> list[str]:
         lines.append(f"  columns    {printable(columns)}")
     shown = [printable(note) for note in prepared.notes[:NOTES_SHOWN]]
     if len(prepared.notes) > NOTES_SHOWN:
-        shown.append(f"{len(prepared.notes) - NOTES_SHOWN} more notes are in the report")
+        more = len(prepared.notes) - NOTES_SHOWN
+        shown.append(f"{more} more notes are in the report" if more > 1 else "1 more note is in the report")
     lines.extend(f"  {'notes' if i == 0 else '':<10} {note}" for i, note in enumerate(shown))
     if prepared.bad:
         first = f"{printable(prepared.bad[0].where)} ({printable(prepared.bad[0].why)})"

@@ -154,6 +154,8 @@ def _updates(signals: Sequence[LayerSignal], rate_share: float, loss_left: float
     Plain descent takes tiny steps once everything is learned, and large ones through weights that a norm rescales:
     except in the extreme, the loss must not have fallen either.
     """
+    if len(signals) == 1 and loss_left is None:  # one layer is drawn near zero: the first steps are all of its size
+        return []
     ratios = [signal.update_ratio / rate_share for signal in signals if rate_share > 0]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
     if not ratios:

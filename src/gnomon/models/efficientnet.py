@@ -11,7 +11,7 @@ from typing import Any, final
 from torch import nn
 
 from gnomon.core.family import Family, Naming, PictureInputs, Usual, Wanted, Weights
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, TRAINED_STAGES, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, require_side
@@ -133,6 +133,7 @@ class EfficientNetSettings(OwnSettings):
         "share of training examples that skip the last block; it rises from 0 block by block",
         Knob(
             ("fit-dev",),
+            needs=TRAINED_STAGES,
             steps=(
                 Step(
                     "more stochastic depth", "fit-dev",

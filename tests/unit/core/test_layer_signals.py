@@ -93,3 +93,10 @@ def test_the_latest_look_of_a_history_is_what_counts():
 def test_signals_keep_four_digits_on_their_way_through_a_row():
     (signal,) = from_rows(as_rows([LayerSignal("a", 0.123456, 1.0, 2.0, 3.0, dead=None, saturated=0.25)]))
     assert signal == LayerSignal("a", 0.1235, 1.0, 2.0, 3.0, dead=None, saturated=0.25)
+
+
+def test_the_first_steps_of_a_single_layer_are_all_of_its_size():
+    """It is drawn near zero, as the last layer of every net; later, or among others, such a step is too large."""
+    large = net(1, update_ratio=lambda i: 0.9)
+    assert troubles(large) == {}
+    assert troubles(large, loss_left=0.9) == {"rate too high": ()}

@@ -257,3 +257,11 @@ def test_an_architecture_is_not_turned_away_from_its_weights(shapes, weights):
     assert not [knob.key for knob in here.knobs if knob.key.startswith("model.") and (knob.steps or knob.search)]
     scale = next(knob for knob in here.knobs if knob.key == "init.scale")
     assert here.why_idle(scale) == "it acts on hidden layers whose weights are drawn"
+
+
+def test_what_only_trained_stages_do_is_refused_where_all_are_frozen():
+    frozen = opened(photos())
+    knob = next(one for one in here_of(frozen).knobs if one.key == "model.stochastic_depth")
+    assert here_of(frozen).why_idle(knob) == "it acts where not every stage is frozen"
+    trained = opened(photos(side=32), pretrained="yes", freeze="none", image_size=32)
+    assert here_of(trained).why_idle(knob) == ""
