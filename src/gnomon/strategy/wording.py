@@ -168,8 +168,9 @@ def ladder_text(diagnosis: Diagnosis) -> str:
         lines += _wrapped("  note: ", note)
     for number, advice in enumerate(diagnosis.advice, start=1):
         begin = f"  {'next' if number == 1 else '    '}  {number}. "
-        whole = f"{begin}{advice.action}: {advice.why}"
-        lines += [whole] if len(whole) <= WIDTH else _wrapped(begin, advice.action if advice.command else whole)
+        whole = f"{advice.action}: {advice.why}"
+        is_short = len(begin + whole) <= WIDTH
+        lines += [begin + whole] if is_short else _wrapped(begin, advice.action if advice.command else whole)
         lines += [f"           {advice.command}"] if advice.command else []
     return "\n".join(lines)
 

@@ -252,7 +252,9 @@ def test_no_command_takes_more_than_a_quarter_of_train_for_dev():
     first = next(one for one in found.advice if one.action.startswith("get more dev examples"))
     assert "from train" not in first.action
     assert first.command == ""
-    assert first.why in " ".join(ladder_text(found).split())  # with no command, the reason is shown in full
+    shown = " ".join(ladder_text(found).split())
+    assert first.why in shown  # with no command, the reason is shown in full
+    assert shown.count(" 1. ") == 1
 
 
 def test_a_dev_set_of_the_user_is_not_enlarged_by_a_share():
