@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnomon.core import found
-from gnomon.core.knobs import AUGMENTATION, SOFT_LABELS, Here
+from gnomon.core.knobs import AUGMENTATION, DRAWN_LAYERS, HIDDEN_LAYERS, SOFT_LABELS, Here
 from gnomon.core.settings import flat, from_flat, knobs
 
 PICTURE_CLASSES = frozenset({AUGMENTATION, SOFT_LABELS})
@@ -15,4 +15,5 @@ def standing(*, abilities: frozenset[str] = TABLE_CLASSES, num_train: int = 1000
     settings = from_flat({"model": "dense", **values})
     family = found.family(settings.model.name)
     own = family.abilities(settings.model.name, family.settings.model_validate(settings.model.own))
-    return Here(flat(settings), abilities | own, knobs(settings), num_train)
+    drawn = {DRAWN_LAYERS} if HIDDEN_LAYERS in own else set()
+    return Here(flat(settings), abilities | own | drawn, knobs(settings), num_train)

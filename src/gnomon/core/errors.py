@@ -16,8 +16,14 @@ class GnomonError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, what: str, *, fix: str, where: str | None = None) -> None:
-        self.what, self.fix, self.where = what, fix, where
-        super().__init__(f"{where}: {what} Fix: {fix}" if where else f"{what} Fix: {fix}")
+        self.what, self.fix = _encodable(what), _encodable(fix)
+        self.where = None if where is None else _encodable(where)
+        super().__init__(f"{self.where}: {self.what} Fix: {self.fix}" if where else f"{self.what} Fix: {self.fix}")
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, which a damaged JSON file may hold, as escapes: every page can show it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class UsageError(GnomonError):

@@ -117,3 +117,10 @@ def test_json_is_read_to_a_depth_and_no_deeper():
 def test_what_is_no_json_is_told(data):
     with pytest.raises(ValueError, match="is not valid JSON"):
         parse_json(data)
+
+
+def test_a_name_that_no_text_can_hold_is_shown_escaped():
+    """JSON may hold half of a pair; the message must reach a page."""
+    with pytest.raises(ArtefactError, match=r"\\ud800") as caught:
+        read_as(dict[str, int], parse_json(b'{"\\ud800": "x"}'), where="a.json", root="a", fix="repeat it.")
+    assert str(caught.value).encode()
