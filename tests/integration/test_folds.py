@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import polars as pl
 import pytest
+import studio_samples
 
 import gnomon
 from gnomon import tasks
@@ -188,6 +189,17 @@ def test_verbs_that_read_predictions_see_one_run(run):
     assert found.sheet.errors.count == len(wrong)
     assert found.data is not None  # the examples themselves were found, in the order of the table
     assert gnomon.labels(run.path, split="dev")
+
+
+def test_the_studio_shows_one_run_and_its_pages(run):
+    client = studio_samples.Client(run.path.parents[1])
+    here = f"/runs/{studio_samples.run_id(run.path)}"
+    looked = client.library.run(studio_samples.run_id(run.path)).examples("dev")
+    assert looked.wait(60), looked.fault
+    for path in ("", "/errors/dev", "/errors/train", "/examples/dev/0", "/labels/dev"):
+        status, _, page = client.ask(f"{here}{path}", headers={"accept": "text/html"})
+        assert status == 200, (path, page[-800:])
+    assert "folds/1" not in client.ask("/", headers={"accept": "text/html"})[2].decode()
 
 
 @pytest.mark.parametrize("name", tasks.names())
