@@ -27,7 +27,7 @@ from gnomon.strategy.verdict import Known, decide
 from gnomon.strategy.wording import format_error, format_gap, split_name
 
 SMALLEST_FLOOR = 0.001  # 0.1 points: a smaller gap between shares is ignored
-FLOOR_SHARE = 0.1  # of the dev error: a smaller gap is not what limits the system
+FLOOR_SHARE = 0.1  # of the dev or the train error: a smaller gap is not what limits the system
 POWER = 0.8416212335729143  # normal quantile of 0.8: the planned number of examples settles a gap 4 times out of 5
 MUCH_LARGER = 2.0  # times the examples both splits need together: beyond this, growing the upper split alone is no plan
 DEAD_ZONE = 0.5  # of the floor: a gap closer to the floor than this need not be distinguished from it
@@ -264,8 +264,11 @@ def _steps(levels: Mapping[str, Measured], person: HumanLevel, unit: str, below:
         pairs.append(("data mismatch", "train_dev", target))
     if "dev" in levels and "test" in levels:
         pairs.append(("overfitting to dev", "dev", "test"))
-    highest = levels[target or (held_out[0] if held_out else "train" if "train" in levels else "human")]
-    floor = max(FLOOR_SHARE * highest.interval.value, SMALLEST_FLOOR if unit == SHARE else 0.0)
+    judged = target or (held_out[0] if held_out else "train" if "train" in levels else "human")
+    highest = max(
+        levels[name].interval.value for name in {judged, "train"} & levels.keys()
+    )  # a small dev may have none
+    floor = max(FLOOR_SHARE * highest, SMALLEST_FLOOR if unit == SHARE else 0.0)
     steps = []
     for name, lower, upper in pairs:
         is_surpassed = name == "avoidable bias" and levels["train"].interval.high < levels["human"].interval.low

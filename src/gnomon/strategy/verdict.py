@@ -201,7 +201,9 @@ def _labels(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], _unit: 
     if one is None or dev is None or known.floor is None:
         return None
     behind = dev.error - known.floor.best.error
-    if not one.given and (one.low < MANY_WRONG or one.share < behind or one.share < dev.error / 3):
+    people = _rung("human", rungs)
+    is_known = people is not None and not people.is_unknown and one.low <= people.high  # where people err as often
+    if not one.given and (one.low < MANY_WRONG or one.share < behind or one.share < dev.error / 3 or is_known):
         return None
     return replace(found, text=labels_text(one), is_low=False, cause="labels")
 

@@ -411,3 +411,10 @@ def test_a_reference_with_fewer_errors_on_dev_is_never_said_to_do_no_better(erro
     floor = Floor(reference("always 'a'", 0.6), (reference("linear model", error),), 1.0)
     found = ladder(split("train", 14, 90), split("dev", 4, 30), floor=floor)
     assert says in found.verdict.text
+
+
+def test_what_is_small_is_not_judged_by_a_dev_set_without_an_error():
+    # a tenth of the train error, 1.1 points, is what matters; bias is 1 point, and dev has 0 errors by luck
+    found = ladder(split("train", 660, 6000), split("dev", 0, 30), human=[0.10])
+    assert gap(found, "avoidable bias").floor == pytest.approx(0.011)
+    assert found.verdict.gap is None
