@@ -23,7 +23,7 @@ LOW = 0.01  # if no error is further above the human level than this, bias and v
 MANY_COPIES = 0.01  # of a split: with fewer, there is only a note, and the rung is measured without them
 NO_BETTER = 0.1  # of the error of a guess: what gains less, and nothing for certain, has learned nothing
 BEHIND = 0.1  # of the dev error: a reference that is better by less is as good as the system
-MANY_WRONG = 0.1  # of the labels: fewer come after the gaps
+MANY_WRONG = 0.1  # of the labels, beyond those that people get wrong: fewer come after the gaps
 LARGE = 4  # floors: a gap of this size whose interval excludes zero is not called zero
 
 
@@ -202,8 +202,9 @@ def _labels(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], _unit: 
         return None
     behind = dev.error - known.floor.best.error
     people = _rung("human", rungs)
-    is_known = people is not None and not people.is_unknown and one.low <= people.high  # where people err as often
-    if not one.given and (one.low < MANY_WRONG or one.share < behind or one.share < dev.error / 3 or is_known):
+    disagree = people.high if people is not None and not people.is_unknown else 0.0  # as often as people err
+    is_many = one.low - disagree >= MANY_WRONG
+    if not one.given and (not is_many or one.share < behind or one.share < dev.error / 3):
         return None
     return replace(found, text=labels_text(one), is_low=False, cause="labels")
 

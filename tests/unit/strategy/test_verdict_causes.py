@@ -60,7 +60,7 @@ CASES = {  # train, dev, floor, options -> cause, begin of the first action
     "a shift that does no harm": (0.20, 0.20, floor(0.2, shift=LITTLE), {}, "", "look at the wrong dev examples"),
     "labels flipped at random": (0.2, 0.25, floor(0.25, wrong_labels=NOISY), {}, "labels", "look at the labels"),
     "one pair flipped": (0.02, 0.05, floor(0.05, wrong_labels=FLIPPED), {}, "labels", "look at the labels"),
-    "labels as people disagree on them": (0.2, 0.27, floor(0.27, wrong_labels=NOISY), {"human": [0.19]}, "",
+    "labels as people disagree on them": (0.1, 0.2, floor(0.2, wrong_labels=NOISY), {"human": [0.1]}, "",
                                           "get more training data"),
     "a few wrong labels": (0.2, 0.25, floor(0.25, wrong_labels=replace(NOISY, share=0.04, low=0.03)), {}, "",
                            "look at the wrong dev examples"),
