@@ -9,7 +9,7 @@ from typing import Any
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.diagnosis import Advice, Gap, GapName, Rung, Verdict
 from gnomon.strategy.improve_turns import turns_of
-from gnomon.strategy.verdict import Known
+from gnomon.strategy.verdict import FEW_EXAMPLES, Known
 from gnomon.strategy.wording import format_count, format_error, format_gap, split_name
 
 LINK: dict[GapName, str] = {
@@ -22,7 +22,6 @@ MOST = 3  # pieces of advice at a time
 TOO_GOOD = 0.5  # of the human level: a held-out error clearly below this is hardly to the model's credit
 FLAWLESS = 0.01  # without a human level: no errors at all, although this error rate would show some
 LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
-FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything
 MORE_OF_ALL = "get more data"
 TO_SPARE = 0.25  # of train: moving more of it to dev costs more than the better measurement is worth
 STARTING = 20.0  # seconds, to read the data again and to judge at the end
@@ -120,7 +119,8 @@ def _by_gaps(verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit:
     if verdict.gap is None:
         return _without_a_gap(gaps, rungs, unit, known, bound if matters else None)
     named = [gap for name in verdict.contenders for gap in gaps if gap.name == name]
-    advice = [_measure_people(bound, unit, known)] if matters and bound is not None and bound in named else []
+    is_open = matters and verdict.cause != "reference"  # a reference that does better says enough
+    advice = [_measure_people(bound, unit, known)] if is_open and bound is not None and bound in named else []
     lists = [_for_gap(gap, rungs, unit, known) for gap in named]
     for place in range(MOST):  # in turn, so that both contenders get a share
         advice += [one[place] for one in lists if place < len(one)]

@@ -34,6 +34,7 @@ DEAD_ZONE = 0.5  # of the floor: a gap closer to the floor than this need not be
 MORE_OFTEN, SURELY = 0.01, 3.0  # repeats beyond those inside train: this share, and this many standard errors
 FEW_COPIES = 0.05  # of a split
 FLATTERS = 0.1  # of the error without them: copies that make it smaller by less are harmless
+HARDLY = 0.005  # half a point: copies that repeat by nature and flatter by no more
 LARGE_FLOOR = 0.01  # 1 point: the floor of a dev error of 10 %
 TWICE = 2.0  # floors: a gap of this size is clear even if its lower end is only above half of one
 WITHIN_REACH = 30  # times the current number of examples: nobody collects more to settle a small gap
@@ -180,7 +181,8 @@ def _are_harmless(evaluation: Evaluation, copies: np.ndarray, repeats: float) ->
     if copies.all() or copies.mean() > max(repeats + MORE_OFTEN + SURELY * error, FEW_COPIES):
         return False
     with_them, without = (_error_without(evaluation, leave_out) for leave_out in (np.zeros_like(copies), copies))
-    return without - with_them <= FLATTERS * without
+    hardly = HARDLY if evaluation.unit == SHARE else 0.0
+    return without - with_them <= max(FLATTERS * without, hardly)
 
 
 def _error_without(evaluation: Evaluation, leave_out: np.ndarray) -> float:

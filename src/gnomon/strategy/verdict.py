@@ -23,7 +23,9 @@ LOW = 0.01  # if no error is further above the human level than this, bias and v
 MANY_COPIES = 0.01  # of a split: with fewer, there is only a note, and the rung is measured without them
 NO_BETTER = 0.1  # of the error of a guess: what gains less, and nothing for certain, has learned nothing
 BEHIND = 0.1  # of the dev error: a reference that is better by less is as good as the system
+FEW_EXAMPLES = 300  # of train: with fewer, more examples help everything, and what a forest contradicts says little
 MANY_WRONG = 0.1  # of the labels, beyond those that people get wrong: fewer come after the gaps
+MOSTLY = 0.5  # of the dev error
 LARGE = 4  # floors: a gap of this size whose interval excludes zero is not called zero
 
 
@@ -203,7 +205,7 @@ def _labels(found: Verdict, _gaps: Sequence[Gap], rungs: Sequence[Rung], _unit: 
     behind = dev.error - known.floor.best.error
     people = _rung("human", rungs)
     disagree = people.high if people is not None and not people.is_unknown else 0.0  # as often as people err
-    is_many = one.low - disagree >= MANY_WRONG
+    is_many = one.low - disagree >= MANY_WRONG and (known.num_train or 0) >= FEW_EXAMPLES
     if not one.given and (not is_many or one.share < behind or one.share < dev.error / 3):
         return None
     return replace(found, text=labels_text(one), is_low=False, cause="labels")
@@ -238,7 +240,11 @@ def _reference(found: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit:
     text += f"system {format_error(dev.error, unit)}"
     if proven is not None and proven.proven_by:
         text += f"; at least {format_gap(proven.size, unit)} of its train error are avoidable"
-    gap: GapName = "avoidable bias" if proven is not None else found.gap or "variance"
+    train = _rung("train", rungs)
+    is_most = train is not None and train.error >= MOSTLY * dev.error  # of it is there on train already
+    gap: GapName = (
+        "avoidable bias" if proven is not None else found.gap or ("avoidable bias" if is_most else "variance")
+    )
     return replace(found, gap=gap, contenders=(gap,), text=f"{text}.", is_low=False, cause="reference")
 
 

@@ -109,6 +109,7 @@ def _row(rung: Rung, gap: Gap | None, diagnosis: Diagnosis) -> LadderRow:
     mark = ""
     if verdict.gap is not None and gap.name in verdict.contenders:
         mark = MARK if len(verdict.contenders) == 1 else MARK_BOUND if gap.is_bound else MARK_CONTENDER
+        mark = MARK_CONTENDER if gap.is_bound and len(verdict.contenders) == 1 else mark
     name: str = gap.name
     size = _signed(gap.size, unit)
     if gap.is_bound:

@@ -12,7 +12,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.metrics.intervals import newcombe, wilson
 from gnomon.strategy.floor import Floor, Reference
-from gnomon.strategy.ladder import diagnose, diagnose_rates
+from gnomon.strategy.ladder import copies_left_out, diagnose, diagnose_rates
 
 
 def split(name, wrong, total, *, unit=SHARE, groups=None) -> Evaluation:
@@ -418,3 +418,11 @@ def test_what_is_small_is_not_judged_by_a_dev_set_without_an_error():
     found = ladder(split("train", 660, 6000), split("dev", 0, 30), human=[0.10])
     assert gap(found, "avoidable bias").floor == pytest.approx(0.011)
     assert found.verdict.gap is None
+
+
+@pytest.mark.parametrize(("repeats", "is_left_out"), [(0.11, False), (0.0, True)])
+def test_repeats_as_frequent_as_inside_train_that_hide_a_fifth_of_a_point_are_no_copies(repeats, is_left_out):
+    # 44 of 400 dev rows equal a row of train, all of them right: 7 of 356 others are wrong, 1.97 % against 1.75 %
+    table = pl.DataFrame({"id": [str(i) for i in range(400)], "error": [1.0] * 7 + [0.0] * 393, "weight": [1.0] * 400})
+    dev = Evaluation("dev", SHARE, table)
+    assert copies_left_out(dev, [str(i) for i in range(100, 144)], repeats).any() == is_left_out
