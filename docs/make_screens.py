@@ -27,6 +27,7 @@ SETS = {  # name -> what is copied from GNOMON_DATA, words of the command
     "diabetes": ("", "diabetes"),
     "digits": ("", "digits"),
     "mnist-10k": ("mnist-10k", "mnist-10k epochs=3"),
+    "fashion-mnist": ("fashion-mnist", "fashion-mnist model=logistic epochs=3"),
 }
 
 
