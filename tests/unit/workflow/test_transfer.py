@@ -16,7 +16,7 @@ from gnomon import tasks
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
 from gnomon.training.loop import build_state, train
-from gnomon.workflow.prepare import prepare
+from gnomon.workflow.prepare import prepare, prepare_again
 from gnomon.workflow.road.build import trained_part
 from gnomon.workflow.road.open import given_keys
 from gnomon.workflow.session import here_of, open_session
@@ -265,3 +265,19 @@ def test_what_only_trained_stages_do_is_refused_where_all_are_frozen():
     assert here_of(frozen).why_idle(knob) == "it acts where not every stage is frozen"
     trained = opened(photos(side=32), pretrained="yes", freeze="none", image_size=32)
     assert here_of(trained).why_idle(knob) == ""
+
+
+def test_data_of_large_photographs_is_found_unchanged(tmp_path):
+    """How large a picture is kept while it is read must not depend on what was chosen afterwards."""
+    from PIL import Image
+
+    for i in range(12):
+        (tmp_path / "set" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (600, 640, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / "ab"[i % 2] / f"{i}.png")
+    run = gnomon.fit(tmp_path / "set", epochs=1, test=0)
+    assert run.settings.transfer.pretrained
+    again = prepare_again(run.folder, None, run.settings, None, in_memory="", moved="")
+    assert again.identity().equals(run.folder.load_splits())
+    session = open_session(again, run.settings)
+    assert session.task.encoder.inputs.height == 224

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gnomon.core.own import NO_OWN, Own, asked_for
-from gnomon.core.settings import Settings, fill
+from gnomon.core.settings import Settings
 from gnomon.core.task import Task
 from gnomon.workflow.road.people import check_human_level
 from gnomon.workflow.road.split import Prepared
@@ -32,7 +32,7 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
         raise missing
     train = prepared.splits["train"]
     start = public_start(settings, train)
-    settings = fill(settings, start.settings)
+    settings = start.for_facts(settings)
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)
     return Fitted(replace(prepared, notes=(*prepared.notes, *start.notes, *task.encoder.notes(train))), task, start)

@@ -13,7 +13,7 @@ from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Examples
 from gnomon.core.family import Weights
-from gnomon.core.settings import Settings
+from gnomon.core.settings import Settings, fill
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates
@@ -27,10 +27,20 @@ BEST_FIRST = ("efficientnet-lite0",)  # models with public weights, in the order
 
 @dataclass(frozen=True)
 class Start:
-    """Settings (full keys) that were chosen before the facts of a task, which depend on them; and why."""
+    """Settings (full keys) that were chosen before the facts of a task, which depend on them; and why.
+
+    `side` is the size of the pictures the weights were trained on. It is no setting: reading does not depend on it,
+    and a run whose data is read again must find the same.
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
+    side: int | None = None
     notes: tuple[str, ...] = ()
+
+    def for_facts(self, settings: Settings) -> Settings:
+        """The settings that facts are fitted with."""
+        size = {} if self.side is None else {"data.image_size": self.side}
+        return fill(settings, {**self.settings, **size})
 
 
 def public_start(settings: Settings, train: Examples) -> Start:
@@ -46,14 +56,18 @@ def public_start(settings: Settings, train: Examples) -> Start:
         weights = public_weights(name)
         if file_of(weights) is None:
             raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
-        return Start({"model.name": name, "data.image_size": weights.side})
+        return Start({"model.name": name}, weights.side)
     if not _is_better_from_elsewhere(settings, train):
         return Start()
     weights, what = public_weights(name), f"{len(train):,} colour pictures"
     if file_of(weights) is None:
         return Start(notes=(f"{what} are better served by the public weights of {name}: {EXTRA}",))
-    start = {"model.name": name, "transfer.pretrained": True, "data.image_size": weights.side}
-    return Start(start, (f"for {what}, public weights were measured to be better (pretrained=no starts from scratch)",))
+    start = {"model.name": name, "transfer.pretrained": True}
+    return Start(
+        start,
+        weights.side,
+        (f"for {what}, public weights were measured to be better (pretrained=no starts from scratch)",),
+    )
 
 
 def _is_better_from_elsewhere(settings: Settings, train: Examples) -> bool:
