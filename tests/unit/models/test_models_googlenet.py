@@ -95,6 +95,7 @@ def test_side_heads_answer_in_training_alone_and_never_from_a_backbone():
     in_training = model.train()(pictures)
     assert isinstance(in_training, WithSides)
     assert [side.shape for side in in_training.sides] == [(2, 5), (2, 5)]
+    assert in_training.weight == 0.3  # Szegedy et al. 2015, section 5
     assert isinstance(model.eval()(pictures), torch.Tensor)
     assert not [name for name in built(None, side=32, width=1 / 8).state_dict() if name.startswith("aux")]
 
