@@ -24,6 +24,9 @@ FLAWLESS = 0.01  # without a human level: no errors at all, although this error 
 LOW_ERROR = 0.05  # no split above this, and no reference better: a look at the mistakes costs less than any change
 MORE_OF_ALL = "get more data"
 TO_SPARE = 0.25  # of train: moving more of it to dev costs more than the better measurement is worth
+SMALL_SET = 5_000  # examples: up to here five trainings in folds are a small price
+FOLDS_COUNT = 2.25  # examples judged in five folds say as much as one independent one (Nadeau and Bengio 2003)
+FEW_MORE = 0.5  # of dev: what folds have to add
 STARTING = 20.0  # seconds, to read the data again and to judge at the end
 TIMES_LONGER = 1.5  # than it should take, for a training that goes on
 
@@ -251,6 +254,8 @@ def _more_examples(gaps: Sequence[Gap], rungs: Sequence[Rung], unit: str, known:
     or_from_train, command = "", ""
     if gap.above == "dev" and not gap.settle_needs_below:  # moved out of train, they would make train smaller
         or_from_train, command = _from_train(gap.examples_to_settle, rung.examples, known)
+    if gap.above == "dev" and not command:
+        or_from_train, command = _in_folds(rung.examples, known)
     return [Advice(f"{action} (now {rung.examples:,}{also}){or_from_train}", why, "fit-test", command=command)]
 
 
@@ -280,6 +285,18 @@ def _from_train(wanted: int, now: int, known: Known) -> tuple[str, str]:
         return "", ""
     words = f", or take them from train, which keeps {left:,} of {known.num_train:,}"
     return words, _fit({"split.dev": share}, known)
+
+
+def _in_folds(now: int, known: Known) -> tuple[str, str]:
+    """As `_from_train`, for judging every example in folds; empty where that is not possible or says little more."""
+    commands, floor = known.commands, known.floor
+    if commands is None or not commands.pool or commands.pool > SMALL_SET or known.num_train is None or floor is None:
+        return "", ""
+    total = known.num_train + now
+    is_possible = not {"split.folds", "split.dev", "data.time"} & commands.given.keys()
+    if not is_possible or total / FOLDS_COUNT < now + FEW_MORE * now:
+        return "", ""
+    return f", or judge all {total:,} of train and dev in folds", _fit({"split.folds": 5}, known)
 
 
 def _redrawn(known: Known) -> str:

@@ -8,8 +8,9 @@ from standing import PICTURE_CLASSES, TABLE_CLASSES, standing
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.settings import Settings, from_flat, full_key, rows
-from gnomon.strategy.advice import _from_train
+from gnomon.strategy.advice import _from_train, _in_folds
 from gnomon.strategy.commands import Commands
+from gnomon.strategy.floor import Floor, Reference
 from gnomon.strategy.ladder import diagnose
 from gnomon.strategy.verdict import Known
 from gnomon.strategy.wording import ladder_text
@@ -259,3 +260,19 @@ def test_no_command_takes_more_than_a_quarter_of_train_for_dev():
 
 def test_a_dev_set_of_the_user_is_not_enlarged_by_a_share():
     assert _from_train(701, 600, Known(num_train=10_800, commands=commands(None))) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "pool", "words"),
+    [
+        ({}, 1797, ", or judge all 1,438 of train and dev in folds"),  # 1,438 / 2.25 = 639 > 1.5 x 359
+        ({"split.folds": 5}, 1797, ""),
+        ({"data.time": "day"}, 1797, ""),
+        ({}, 20_000, ""),
+        ({}, None, ""),
+    ],
+)
+def test_a_small_set_can_be_judged_in_folds(given, pool, words):
+    guess = Reference("always '3'", 0.9, 0.88, 0.92, -0.9, -0.92, -0.88, 0.001)
+    known = Known(num_train=1079, commands=Commands("runs/one", "digits", given, pool), floor=Floor(guess, (), 1.0))
+    assert _in_folds(359, known) == (words, "gnomon fit digits folds=5" if words else "")
