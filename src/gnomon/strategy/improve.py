@@ -140,9 +140,8 @@ def decide(
     """
     number = max(number_tried, 1)
     corrected = min(1.0, number * evidence.p_value)
-    why = in_words(evidence.test, *names, unit, p_value=corrected).rstrip(".")
-    if number > 1:
-        why += f", corrected for {number} changes tried"
+    among = f", corrected for {number} changes tried" if number > 1 else ""
+    why = in_words(evidence.test, *names, unit, p_value=corrected, corrected=among).rstrip(".")
     is_proven = evidence.gain > 0 and corrected < ALPHA
     is_on_trial = not is_proven and evidence.lean > 0 and evidence.lean_p < ON_TRIAL
     if is_on_trial:

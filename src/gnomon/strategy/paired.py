@@ -235,8 +235,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_value: float | None = None) -> str:
-    """One or two sentences: which one is better, or that there are too few examples to say."""
+def in_words(
+    test: PairedTest, first: str, second: str, unit: str | None, *, p_value: float | None = None, corrected: str = ""
+) -> str:
+    """One or two sentences: which one is better, or that there are too few examples to say.
+
+    `p_value`: a corrected one; `corrected`: what is said of that after it.
+    """
     p = test.p_value if p_value is None else p_value
     is_second = test.difference.value > 0
     better, worse = (second, first) if is_second else (first, second)
@@ -244,8 +249,10 @@ def in_words(test: PairedTest, first: str, second: str, unit: str | None, *, p_v
     interval = f"[{', '.join(_plain(end, unit) for end in ends)}]"
     size = f"{format_gap(abs(test.difference.value), unit)} {interval}"
     if p < ALPHA:
-        return f"{better} is better than {worse} by {size} (p = {p:.2g})."
-    apart = f"{better} and {worse} do not differ significantly on these {test.examples:,} examples (p = {p:.2g})"
+        return f"{better} is better than {worse} by {size} (p = {p:.2g}{corrected})."
+    apart = (
+        f"{better} and {worse} do not differ significantly on these {test.examples:,} examples (p = {p:.2g}{corrected})"
+    )
     if test.examples_to_confirm is None:
         return f"{apart}: their errors are equal."
     if test.examples_to_confirm <= test.examples:

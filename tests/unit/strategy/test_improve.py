@@ -100,8 +100,7 @@ def test_evidence_that_proves_the_first_change_does_not_prove_the_tenth():
     later = decide(evidence, number_tried=10, unit=SHARE)
     assert not later.is_proven
     assert later.level == pytest.approx(0.05 / 10)
-    assert "(p = 0.2)" in later.why
-    assert later.why.endswith("corrected for 10 changes tried")
+    assert "(p = 0.2, corrected for 10 changes tried)" in later.why
 
 
 @pytest.mark.parametrize(
