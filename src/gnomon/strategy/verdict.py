@@ -276,8 +276,9 @@ def _text(named: Gap, contenders: Sequence[GapName], gaps: Sequence[Gap], unit: 
         return f"{_title(named.name)} is the largest gap ({sizes[named.name]}): {meaning}{too}."
     first, second = contenders
     if bound is not None and bound.name in contenders:
+        much = "be larger" if bound.size >= named.size else "matter as much"
         return (
-            f"{_title(first)} is clear ({sizes[first]}); avoidable bias may be larger, up to {sizes[bound.name]}: the "
+            f"{_title(first)} is clear ({sizes[first]}); avoidable bias may {much}, up to {sizes[bound.name]}: the "
             f"human level is needed to know{too}."
         )
     other = next(gap for gap in gaps if gap.name == second)
