@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
-import pickle
 import re
 import stat
 import struct
@@ -20,6 +19,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]  # of its reader of tensors
 
 from gnomon.core.errors import ArtefactError, MachineError, UsageError
 from gnomon.core.family import Family, Weights
@@ -31,7 +31,7 @@ NOT_LEARNED = r"(^|\.)(num_batches_tracked|total_ops|total_params)$"  # counters
 AGAIN = "download it again, or have it written again by what made it."
 # What torch's reader of tensors raises for a file that is damaged, or that asks for more than tensors.
 UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
+    UnpicklingError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
     OverflowError, AssertionError, NotImplementedError, struct.error, zipfile.BadZipFile, safetensors.SafetensorError,
     ImportError, LookupError, ArithmeticError, RecursionError,
 )  # fmt: skip
