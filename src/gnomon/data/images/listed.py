@@ -51,6 +51,13 @@ def _names_pictures(column: pl.Series) -> bool:
     return len(cells) > 0 and all(is_picture_name(cell) for cell in cells.head(100))
 
 
+def _not_pictures(table: Table) -> DataError:
+    return DataError(
+        "this is a table, not pictures: no column names picture files.", where=table.origin,
+        fix="give pictures (a folder or an archive), or a table with a column of their file names.",
+    )  # fmt: skip
+
+
 def _targets(table: Table, settings: DataSettings, column: str) -> tuple[str, ...]:
     """The columns of classes: as set, by their usual names, or the only other column there is."""
     names = [name for name in table.frame.columns if name not in (column, settings.group, settings.time)]
@@ -67,7 +74,7 @@ def read_listed(path: str, settings: DataSettings, *, several: bool) -> Reading:
     table = read_table(path, settings)
     column = file_column(table)
     if column is None:
-        raise DataError("no column names pictures.", where=table.origin, fix="add a column with their file names.")
+        raise _not_pictures(table)
     names = _targets(table, settings, column)
     if not names:
         others = [name for name in table.frame.columns if name != column]
@@ -99,7 +106,7 @@ def read_listed_to_predict(path: str, settings: DataSettings, whites: Whites) ->
     table = read_table(path, settings)
     column = file_column(table)
     if column is None:
-        raise DataError("no column names pictures.", where=table.origin, fix="add a column with their file names.")
+        raise _not_pictures(table)
     found, rows, bad, about = _scanned(path, table, column, settings, whites)
     index = index_frame([display_name(name) for name in table.frame[column].cast(pl.String).gather(rows)])
     return Reading({"all": ImageExamples.of(found.store, found.readable, index)}, about, bad)
