@@ -136,14 +136,25 @@ def test_the_first_advice_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(counted, "ROWS", 300)
     monkeypatch.setattr(counted, "TELLS", 1.0)
     place = tmp_path / "counted.jsonl"
-    counted.count(1, "giveaway", "digits", place)
+    counted.count(range(1), "giveaway", "digits", place)
     assert "| giveaway | that input | 1 | 1 | 1 |" in counted.table(place)
+
+
+def test_the_coverage_over_folds_and_the_time_to_an_equal_error_are_measured(monkeypatch, capsys):
+    folds, letter = (importlib.import_module(f"benchmarks.{name}") for name in ("folds", "letter"))
+    monkeypatch.setattr(folds, "REPEATS", 3)
+    found = folds.coverage(next(iter(folds.MODELS)), 100, 5, 5, 1.0)
+    assert all(0 <= one <= 1 for one in found)
+    table = importlib.import_module("benchmarks.table_sets")
+    made = letter.measured(replace(table.SETS["letter"], most_rows=400), 0)
+    assert all(0 < error < 1 and seconds > 0 for error, seconds in made.values())
 
 
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
-              "candidates", "studio", "tables", "table_sets", "first_advice", "__main__", "__init__"}  # fmt: skip
+              "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
+              "letter", "folds", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

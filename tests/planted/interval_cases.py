@@ -338,8 +338,8 @@ def gain_over_seeds(num_seeds: int, size: int = 400, scatter: float = 0.1) -> Dr
             truth += (
                 sign * float(ndtr((ndtri(rate) * width - shifts[0]) / math.sqrt(2))) if num_seeds == 1 else sign * rate
             )
-        found = improve.compare(*both)
-        return Interval(found.gain, found.low, found.high, f"paired, {num_seeds} seeds"), truth
+        found = improve.compare(*both).test.difference
+        return Interval(found.value, found.low, found.high, f"paired, {num_seeds} seeds"), truth
 
     return draw
 

@@ -269,7 +269,7 @@ def test_layouts_are_told_apart_without_reading_anything(names, sure):
 @pytest.mark.real
 def test_real_sets_are_told_apart(real_data):
     def certainty(name: str) -> float:
-        claim = images.claim(open_source(real_data / name))
+        claim = images.claim(open_source(real_data / name), DataSettings())
         return claim.certainty if claim else 0.0
 
     assert {name: certainty(name) > 0.5 for name in (

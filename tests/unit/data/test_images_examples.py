@@ -298,5 +298,5 @@ def test_arrays_to_predict_need_no_targets():
     ("shape", "certain"), [((9, 8, 8), True), ((9, 8, 8, 3), True), ((9, 64), False), ((9, 8, 8, 5), False)]
 )
 def test_arrays_are_claimed_by_their_shape(shape, certain):
-    claim = images.claim(open_source((np.zeros(shape), np.zeros(9))))
+    claim = images.claim(open_source((np.zeros(shape), np.zeros(9))), DataSettings())
     assert (claim is not None and claim.certainty > 0.5) == certain

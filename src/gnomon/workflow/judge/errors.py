@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from gnomon import report
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import ArtefactError, DataError, UsageError
 from gnomon.core.given import read_given
 from gnomon.core.options import is_yes, new_file, one_of
 from gnomon.core.seeds import derive
@@ -23,6 +23,7 @@ from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent, TagStore, read_cost
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
+from gnomon.strategy.wording import split_name
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.report import report_record
 from gnomon.workflow.road.split import TRAIN_RUNG, train_sample
@@ -59,7 +60,12 @@ def open_data(run: Run, source: Any = None) -> Prepared:
 
 def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
     """What the split was evaluated on, in the order of its table."""
-    part = data.splits[split]
+    part = data.splits.get(split)
+    if part is None:
+        raise ArtefactError(
+            f"its settings give no {split_name(split)} split, and there are predictions of one.",
+            where=str(run.path), fix="restore settings.toml from a copy, or repeat the run.",
+        )  # fmt: skip
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
     return run.task.judge.judged(judged, derive(run.settings.seed, "judged"))
 
