@@ -16,6 +16,7 @@ from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Encoder, PlainInputs, Task, View
 from gnomon.data.columns import Columns, gather, length
 from gnomon.nn.stages import OnVectors
+from gnomon.training.evaluate import judging
 from gnomon.training.state import own_tensors, tensors_to_bytes
 
 AT_ONCE = 32  # pictures per forward pass; on two cores larger batches are no faster
@@ -76,16 +77,12 @@ class VectorEncoder(Encoder):
     def _computed(self, examples: Examples) -> Tensor:
         """(N, F) float32, on the CPU. A few pictures at a time exist as the backbone takes them."""
         device, parts = next(self.model.parameters()).device, list[Tensor]()
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        with torch.no_grad():
+        with judging(self.model):
             for start in range(0, len(examples), AT_ONCE):
                 columns = self.base.encode(examples.take(np.arange(start, min(start + AT_ONCE, len(examples)))))
                 batch = self.base.collate(columns, torch.arange(length(columns)))
                 batch = self.base.plain({name: one.to(device) for name, one in batch.items()})
                 parts.append(self.model.vectors(*self.base.arguments(self.model, batch)).float().cpu())
-        for module, mode in modes.items():
-            module.training = mode
         return torch.cat(parts)
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
