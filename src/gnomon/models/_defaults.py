@@ -68,7 +68,7 @@ def linear_table_recipe(num_train: int) -> dict[str, Any]:
     }
 
 
-def transfer_recipe(num_train: int, *, is_frozen: bool) -> dict[str, Any]:
+def transfer_recipe(*, is_frozen: bool) -> dict[str, Any]:
     """Settings (full keys) for a model that starts from weights from elsewhere.
 
     With a frozen backbone only a linear layer is trained, on vectors: many passes cost seconds.

@@ -97,7 +97,7 @@ def public_weights(name: str) -> Weights:
     return weights
 
 
-def transfer_settings(settings: Settings, num_train: int) -> dict[str, Any]:
+def transfer_settings(settings: Settings) -> dict[str, Any]:
     """What is filled in (full keys) for a model that starts from elsewhere or is frozen: `settings` has its name."""
     transfer = settings.transfer
     starts = bool(transfer.pretrained) or transfer.weights is not None
@@ -106,7 +106,7 @@ def transfer_settings(settings: Settings, num_train: int) -> dict[str, Any]:
     freeze = transfer.freeze
     if freeze in (None, "auto"):
         freeze = "backbone"
-    recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
+    recipe = transfer_recipe(is_frozen=freeze == "backbone")
     return {**recipe, "transfer.freeze": freeze, "transfer.pretrained": False}
 
 
