@@ -100,12 +100,14 @@ class Naming:
 
     Each rule is a regular expression and what takes its place (re.sub); all are applied, in order. `mean` and `std` are
     what the inputs of such weights are normalised with, per channel, in [0, 1] units; empty where that is not known.
+    `caution`: what a user should know about weights with these names, as the end of a sentence.
     """
 
     library: str  # "torchvision"
     rules: tuple[tuple[str, str], ...]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    caution: str = ""
 
 
 @final
@@ -132,6 +134,10 @@ def _no_defaults(_name: str, _inputs: Any, _num_train: int) -> dict[str, Any]:
     return {}
 
 
+def _no_namings(_name: str, _own: Any) -> tuple[Naming, ...]:
+    return ()
+
+
 @final
 @dataclass(frozen=True)
 class Family:
@@ -145,9 +151,10 @@ class Family:
 
     A backbone for pictures, one that gives "features", has the attributes `maps`, a tuple of FeatureMap, the finest
     first, and `head`, its last layer. Built without outputs it has None there and returns an OrderedDict of the maps.
-    With a head, its method `vectors(pictures)` gives what the head takes, (B, F). The first of `names` is the smallest
-    model. `namings` say how other libraries call the tensors of its state dict; `may_lack` matches names of its own
-    that public weights may lack (side heads, which only training needs).
+    With a head, its method `vectors(pictures)` gives what the head takes, (B, F); `up_to(pictures, stages)` gives the map
+    after so many stages; `then` names the children between the last map and the head. The first of `names` is the smallest
+    model. `namings` tells from a name and the family's own settings how other libraries call the tensors of its state
+    dict; `may_lack` matches names of its own that public weights may lack (side heads, which only training needs).
     """
 
     names: tuple[str, ...]
@@ -162,7 +169,7 @@ class Family:
     gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
     usual: Mapping[str, Usual] = field(default_factory=dict)  # by name, of nets for pictures
     weights: tuple[Weights, ...] = ()
-    namings: tuple[Naming, ...] = ()
+    namings: Callable[[str, Any], tuple[Naming, ...]] = _no_namings
     may_lack: str = ""  # a regular expression
 
     def weights_of(self, name: str) -> Weights | None:

@@ -115,16 +115,11 @@ class Reader(abc.ABC):
         """The example as a person looks at it."""
 
 
-class Encoder(abc.ABC):
+class Encoding(abc.ABC):
     """From examples to the tensors that a model takes."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     references: ClassVar[tuple[str, ...]] = ()  # from strategy/references.py: what a system is compared with
-
-    @classmethod
-    @abc.abstractmethod
-    def fit(cls, train: Examples, settings: Settings) -> Self:
-        """Fit the facts (sizes, means, vocabulary) on the training split alone."""
 
     @property
     @abc.abstractmethod
@@ -180,6 +175,15 @@ class Encoder(abc.ABC):
     def seen(self, view: View) -> View:
         """The view of an example with only what the model sees of it."""
         return view
+
+
+class Encoder(Encoding):
+    """An encoding with facts of its own: what a kind of task has. What is derived from another one only encodes."""
+
+    @classmethod
+    @abc.abstractmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        """Fit the facts (sizes, means, vocabulary) on the training split alone."""
 
 
 class Head(abc.ABC):
@@ -367,7 +371,7 @@ class Task:
     """One kind of problem, its facts fitted on a training split."""
 
     kind: TaskKind
-    encoder: Encoder
+    encoder: Encoding
     head: Head
     judge: Judge
     loss: Loss | None = None  # the user's own, in place of the head's

@@ -80,6 +80,14 @@ class Backbone(nn.Module):
         """(B, num_features): what the head takes."""
         return self._vectors(self._maps(pictures)[0])
 
+    def up_to(self, pictures: Tensor, stages: int) -> Tensor:
+        """(B, C, H, W): the map after so many stages (of `maps`), from the input on; at least one."""
+        x: Tensor = self.normalise(pictures)
+        for one in self.maps[:stages]:
+            for name in one.layers:
+                x = self.get_submodule(name)(x)
+        return x
+
     def _vectors(self, found: Mapping[str, Tensor]) -> Tensor:
         x = found[self.maps[-1].name]
         for name in self.then:

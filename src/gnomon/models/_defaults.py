@@ -12,9 +12,12 @@ TABLE_EPOCHS = 40  # for tables of up to LONG_TABLE rows; longer ones need fewer
 LONG_TABLE = 20_000
 MOST_EPOCHS = 200  # for tables of a few hundred rows
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of most public weights for pictures
+HALF = (0.5,) * 3  # mean and std of weights that were trained in, or are copied from, TensorFlow
 WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in each step
 
 
+FROZEN_PICTURES = 20_000  # that a last layer alone is trained on, a picture once per epoch
+TRANSFER_PICTURES = 5_000  # the same for stages that start from weights from elsewhere
 RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
 
 
@@ -68,28 +71,30 @@ def linear_table_recipe(num_train: int) -> dict[str, Any]:
     }
 
 
-def transfer_recipe(*, is_frozen: bool) -> dict[str, Any]:
-    """Settings (full keys) for a model that starts from weights from elsewhere.
+def transfer_recipe(num_train: int, *, is_frozen: bool) -> dict[str, Any]:
+    """Settings (full keys) for a model that starts from weights from elsewhere, and `num_train` pictures.
 
-    With a frozen backbone only a linear layer is trained, on vectors: many passes cost seconds.
+    `is_frozen`: all but the last layer, which is linear: many passes over what it takes cost seconds.
     """
+    common = {
+        "regularise.augment": "none",
+        "optimiser.name": "adamw",
+        "schedule.name": "cosine",
+    }
     if is_frozen:
         return {
+            **common,
             "regularise.weight_decay": 0.1,
-            "regularise.augment": "none",
-            "optimiser.name": "adamw",
             "optimiser.learning_rate": 1e-3,
             "optimiser.batch_size": 64,
-            "schedule.name": "cosine",
-            "stop.epochs": 30,
+            "stop.epochs": round(min(200.0, max(30.0, FROZEN_PICTURES / max(num_train, 1)))),
             "transfer.backbone_rate": 1.0,
         }
     return {
+        **common,
         "regularise.weight_decay": 0.05,
-        "optimiser.name": "adamw",
-        "optimiser.learning_rate": 1e-3,
+        "optimiser.learning_rate": 3e-3,
         "optimiser.batch_size": 32,
-        "schedule.name": "cosine",
-        "stop.epochs": 8,
+        "stop.epochs": round(min(30.0, max(5.0, TRANSFER_PICTURES / max(num_train, 1)))),
         "transfer.backbone_rate": 0.1,
     }

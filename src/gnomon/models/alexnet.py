@@ -13,6 +13,7 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import LARGE_PICTURE, Backbone, Stage, require_side
+from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
 from gnomon.nn.blocks import dense_block, one_each
 
 SMALLEST = 16  # pixels per side: three pools leave one place
@@ -125,5 +126,5 @@ FAMILY = Family(
     defaults=defaults,
     gives=("vector", "features"),
     usual={name: Usual(224) for name in PLANS},
-    namings=(Naming("torchvision", TORCHVISION),),
+    namings=lambda _name, _own: (Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),),
 )

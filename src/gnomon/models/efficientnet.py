@@ -15,14 +15,14 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, TRAINED_STA
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, require_side
-from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
+from gnomon.models._defaults import HALF, IMAGENET_MEAN, IMAGENET_STD
 from gnomon.models._inverted import TIMM, Blocks, inverted_stages, places
 from gnomon.nn.blocks import one_each
 from gnomon.nn.depthwise import ConvNorm, Padding, Rectifier, multiple_of_8
 
 SMALLEST = 8  # pixels per side
 MOST_SKIPPED = 0.8  # of stochastic depth
-
+TENSORFLOW_EPSILON, TORCH_EPSILON = 1e-3, 1e-5  # of batch norm
 
 BASE = (  # Tan & Le 2019, table 1
     Blocks(1, 3, 1, 16, 1),
@@ -49,17 +49,13 @@ class Plan:
     side: int  # pixels
     dropout: float
     is_lite: bool = False
-    epsilon: float = 1e-5  # of batch norm; torchvision's public weights have 1e-3 from B5 on, the lite ones throughout
+    padding: Padding = "symmetric"
+    epsilon: float = 1e-5  # of batch norm; torchvision's public weights have 1e-3 from B5 on
     times: float = 1.0  # the published channels, in every layer
 
     @property
     def activation(self) -> Rectifier:
         return "relu6" if self.is_lite else "silu"
-
-    @property
-    def padding(self) -> Padding:
-        """What the public weights were trained with: the lite ones in TensorFlow."""
-        return "same" if self.is_lite else "symmetric"
 
     def filters(self, channels: int) -> int:
         return multiple_of_8(self.times * self.width * channels)
@@ -80,7 +76,8 @@ class Plan:
 
 
 def _lite(width: float, depth: float, side: int, dropout: float) -> Plan:
-    return Plan(width, depth, side, dropout, is_lite=True, epsilon=1e-3)
+    """As they were published: trained in TensorFlow."""
+    return Plan(width, depth, side, dropout, is_lite=True, padding="same", epsilon=TENSORFLOW_EPSILON)
 
 
 PLANS = {  # coefficients of the released code; the paper derives them from one number: its section 3.3
@@ -128,6 +125,11 @@ class EfficientNetSettings(OwnSettings):
     """Of EfficientNets: width, depth and usual size of pictures are in the name."""
 
     width: float = _fields.width()
+    padding: Padding | None = setting(
+        None,
+        "where convolutions of stride 2 pad: symmetric, as in PyTorch; same, as in TensorFlow, with its epsilon of batch "
+        "norm (default: same for the lite nets, else symmetric). To be as in the training of weights from a file",
+    )
     stochastic_depth: float = setting(
         0.2,
         "share of training examples that skip the last block; it rises from 0 block by block",
@@ -149,8 +151,11 @@ class EfficientNetSettings(OwnSettings):
 
 def build(wanted: Wanted) -> nn.Module:
     require_side(wanted.name, wanted.inputs, SMALLEST)
+    plan, padding = replace(PLANS[wanted.name], times=wanted.own.width), wanted.own.padding
+    if padding is not None and padding != plan.padding:
+        plan = replace(plan, padding=padding, epsilon=TENSORFLOW_EPSILON if padding == "same" else TORCH_EPSILON)
     return efficientnet(
-        replace(PLANS[wanted.name], times=wanted.own.width),
+        plan,
         wanted.inputs,
         wanted.num_outputs,
         dropout=one_each(wanted.dropout, 1)[0],
@@ -190,6 +195,27 @@ def _of_the_package(plan: Plan) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
+def namings(name: str, own: EfficientNetSettings) -> tuple[Naming, ...]:
+    """timm names and shapes the tensors alike whether they were trained in PyTorch or come from TensorFlow (tf_...).
+
+    Its configurations (1.0.19) say: ImageNet's mean and std for all, but 0.5 for tf_efficientnet_lite0 to 4 (and for
+    the adversarially trained tf_efficientnet_b*.ap).
+    """
+    plan = PLANS[name]
+    if not plan.is_lite:
+        caution = "" if own.padding else "timm's tf_efficientnet_... look the same and need padding=same"
+        return (
+            Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),
+            Naming("timm", TIMM, IMAGENET_MEAN, IMAGENET_STD, caution),
+        )
+    caution = "" if own.padding else "timm's efficientnet_lite0 without tf_ looks the same and needs padding=symmetric"
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if own.padding == "symmetric" else (HALF, HALF)
+    return (
+        Naming("timm", TIMM, mean, std, caution),
+        Naming("efficientnet_lite_pytorch", _of_the_package(plan), LITE_MEAN, LITE_STD),
+    )
+
+
 LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # of the weights that were published for TensorFlow
 LITE = {name: plan for name, plan in PLANS.items() if plan.is_lite}
 FAMILY = Family(
@@ -208,14 +234,7 @@ FAMILY = Family(
     },
     gives=("vector", "features"),
     usual={name: Usual(plan.side) for name, plan in PLANS.items()},
-    namings=(
-        Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),
-        Naming("timm", TIMM, IMAGENET_MEAN, IMAGENET_STD),
-        *(
-            Naming(f"efficientnet_lite_pytorch ({name})", _of_the_package(plan), LITE_MEAN, LITE_STD)
-            for name, plan in LITE.items()
-        ),
-    ),
+    namings=namings,
     weights=(
         Weights(
             "efficientnet-lite0",

@@ -15,6 +15,7 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, Stage, require_side, skipped_halvings
+from gnomon.models._defaults import HALF
 from gnomon.nn.blocks import one_each
 from gnomon.nn.initialise import HEAD_SCALE
 
@@ -187,6 +188,6 @@ FAMILY = Family(
     defaults=defaults,
     gives=("vector", "features"),
     usual={name: Usual(224) for name in (NORMALISED, PUBLISHED)},
-    namings=(Naming("torchvision", ((r"^fc\.", "head."),)),),
+    namings=lambda _name, _own: (Naming("torchvision", ((r"^fc\.", "head."),), HALF, HALF),),
     may_lack=r"^aux[12]\.",
 )

@@ -13,6 +13,7 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import Backbone, Stage, require_side, skipped_halvings
+from gnomon.models._defaults import HALF, IMAGENET_MEAN, IMAGENET_STD
 from gnomon.models._inverted import STAGES_OF_TIMM, TIMM, Blocks, inverted_stages, places
 from gnomon.nn.blocks import one_each
 from gnomon.nn.depthwise import ConvNorm, multiple_of_8
@@ -126,6 +127,13 @@ V1_OF_TIMM = (
     (r"\.conv_dw\.", ".depthwise.conv."), (r"\.bn1\.", ".depthwise.norm."),
     (r"\.conv_pw\.", ".pointwise.conv."), (r"\.bn2\.", ".pointwise.norm."),
 )  # fmt: skip
+NAMINGS = {
+    "mobilenet-v2": (
+        Naming("torchvision", TORCHVISION, IMAGENET_MEAN, IMAGENET_STD),
+        Naming("timm", TIMM, IMAGENET_MEAN, IMAGENET_STD),
+    ),
+    "mobilenet-v1": (Naming("timm", V1_OF_TIMM, HALF, HALF),),
+}
 FAMILY = Family(
     names=("mobilenet-v2", "mobilenet-v1"),
     title="MobileNets",
@@ -137,9 +145,5 @@ FAMILY = Family(
     defaults=defaults,
     gives=("vector", "features"),
     usual={name: Usual(224) for name in DROPOUTS},
-    namings=(
-        Naming("torchvision (v2)", TORCHVISION),
-        Naming("timm (v2)", TIMM),
-        Naming("timm (v1)", V1_OF_TIMM),
-    ),
+    namings=lambda name, _own: NAMINGS[name],
 )

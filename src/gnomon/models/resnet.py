@@ -202,7 +202,7 @@ FAMILY = Family(
     usual={
         name: Usual(224) if plan.channels == IMAGENET else Usual(32, num_outputs=10) for name, plan in PLANS.items()
     },
-    namings=(
+    namings=lambda _name, _own: (
         Naming("torchvision or timm", ((r"^fc\.", "head."),), IMAGENET_MEAN, IMAGENET_STD),
         Naming("CIFAR nets elsewhere", ((r"^(module\.)?", ""), (r"^linear\.", "head."), (r"shortcut", "downsample"))),
     ),

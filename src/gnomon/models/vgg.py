@@ -13,6 +13,7 @@ from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
 from gnomon.models._backbone import LARGE_PICTURE, Backbone, Stage, require_side
+from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
 from gnomon.nn.blocks import dense_block, one_each
 
 SMALLEST = 8  # pixels per side
@@ -110,7 +111,7 @@ def _naming(name: str) -> Naming:
             place += 3 if name in NORMALISED else 2
         place += 1
     dense = ((r"^classifier\.0\.", "dense1.linear."), (r"^classifier\.3\.", "dense2.linear."))
-    return Naming(f"torchvision ({name})", (*rules, *dense, (r"^classifier\.6\.", "head.")))
+    return Naming("torchvision", (*rules, *dense, (r"^classifier\.6\.", "head.")), IMAGENET_MEAN, IMAGENET_STD)
 
 
 FAMILY = Family(
@@ -125,5 +126,5 @@ FAMILY = Family(
     larger={name: larger for names in (PLAIN, NORMALISED) for name, larger in itertools.pairwise(names)},
     gives=("vector", "features"),
     usual={name: Usual(224) for name in PLANS},
-    namings=tuple(map(_naming, PLANS)),
+    namings=lambda name, _own: (_naming(name),),
 )

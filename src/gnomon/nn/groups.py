@@ -50,9 +50,13 @@ def _groups(module: nn.Module) -> Iterator[ParameterGroup]:
 
 
 def set_training(model: nn.Module) -> None:
-    """Training mode, but for the parts that are frozen: their dropout is off and batch norm keeps what it measured."""
+    """Training mode, but for the parts that are frozen: their dropout is off and batch norm keeps what it measured.
+
+    So does batch norm that is told to (nn/stages.py).
+    """
     model.train()
     for module in model.modules():
         parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
+        is_frozen = parameters and not any(parameter.requires_grad for parameter in parameters)
+        if is_frozen or getattr(module, "keeps_statistics", False):
             module.eval()

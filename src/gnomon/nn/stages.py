@@ -51,18 +51,36 @@ def grade_rates(model: nn.Module, first: float) -> None:
     model.rates = rates  # type: ignore[assignment]  # read by nn/groups.py
 
 
-@final
-class OnVectors(nn.Module):
-    """(B, F) -> what the backbone gives for the pictures with these vectors: its own head, and the dropout before it.
+def keep_statistics(model: nn.Module) -> None:
+    """Let batch norm go on with the means and deviations it has, in training too; its factors and offsets are trained.
 
-    The parameters are those of the backbone, not copies of them.
+    Those of a few pictures, a batch at a time, are worse than those of a million: on 500 of CIFAR-10's they cost
+    4 points of error (docs/log.md).
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            module.keeps_statistics = True  # type: ignore[assignment]  # read by nn/groups.py
+
+
+@final
+class AfterFrozen(nn.Module):
+    """What the frozen stages of a backbone give, (B, C, H, W), or for "backbone" (B, F) -> what the backbone gives.
+
+    The layers are those of the backbone, not copies of them, under the same names; only they are trained.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, frozen: int | str) -> None:
         super().__init__()
-        self.dropout = getattr(model, "dropout", None) or nn.Identity()
-        self.head = model.head
+        if frozen == "backbone":  # dropout, before the head, is no layer of which the result could be kept
+            names = [name for name in ("dropout", "head") if hasattr(model, name)]
+        else:
+            names = [child for layers in stages_of(model)[int(frozen) :] for child in layers]
+            names += [*model.then, "head"]
+        for name in names:
+            self.add_module(name, model.get_submodule(name))
+        self.rates = {name: rate for name, rate in getattr(model, "rates", {}).items() if name in names}
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        outputs: Tensor = self.head(self.dropout(vectors))
-        return outputs
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.children():
+            x = layer(x)
+        return x

@@ -17,7 +17,7 @@ from torch import Tensor
 import gnomon.data
 from gnomon.core.errors import MachineError
 from gnomon.core.example import Examples
-from gnomon.core.task import Encoder, Task
+from gnomon.core.task import Encoding, Task
 from gnomon.data import room
 from gnomon.data.columns import Columns
 from gnomon.runs import writer
@@ -71,7 +71,7 @@ def key_of(task: Task, examples: Examples) -> str | None:
     return digest.hexdigest()
 
 
-def _code(kind: type[Encoder]) -> str | None:
+def _code(kind: type[Encoding]) -> str | None:
     """A hash of every source file that encoding may use: changed code must not use results of the old code."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:

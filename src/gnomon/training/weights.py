@@ -11,7 +11,7 @@ import stat
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]  # of its reader of tensors
 
 from gnomon.core.errors import ArtefactError, MachineError, UsageError
-from gnomon.core.family import Family, Weights
+from gnomon.core.family import Family, Naming, Weights
 from gnomon.training.state import check_like, own_tensors
 
 MOST_BYTES = 16 << 30
@@ -58,6 +58,7 @@ class Taken:
     left: tuple[str, ...]  # names in the file that were not taken: the last layer, side heads
     mean: tuple[float, ...]  # what inputs are normalised with; empty: as measured on train
     std: tuple[float, ...]
+    caution: str = ""  # about weights with such names, as the end of a sentence
 
 
 def read_tensors(path: Path) -> TensorFile:
@@ -144,15 +145,19 @@ def version_of(weights: Weights) -> str:
 
 
 @torch.no_grad()
-def load_into(model: nn.Module, file: TensorFile, family: Family, name: str, public: Weights | None = None) -> Taken:
+def load_into(
+    model: nn.Module, file: TensorFile, family: Family, name: str, public: Weights | None = None, *, chosen: Any = None
+) -> Taken:
     """Copy a file's tensors into a backbone, all but those of its last layer; its inputs' mean and std with them.
 
-    `public`: the file is that of public weights, which know their mean and std. Raises ArtefactError if they are the
+    `public`: the file is that of public weights, which know their mean and std. `chosen`: the family's own settings
+    that the model was built with; None: the default ones. Raises ArtefactError if they are the
     weights of another architecture, naming tensors that are missing or of another shape.
     """
     own = own_tensors(model)
     wanted = {key: one for key, one in own.items() if not _is_ours(key)}
-    library, tensors, mean, std = _best_naming(file, family, wanted)
+    naming, tensors = _best_naming(file, family.namings(name, chosen or family.settings()), wanted)
+    mean, std = naming.mean, naming.std
     first = next((key for key, one in wanted.items() if one.dim() > 2), "")
     if first in tensors:
         tensors[first] = _for_channels(tensors[first], wanted[first])
@@ -181,15 +186,15 @@ def load_into(model: nn.Module, file: TensorFile, family: Family, name: str, pub
             own[key].copy_(torch.tensor(values).reshape(own[key].shape))
     left = tuple(sorted(key for key in tensors if key not in fitting and not key.startswith("normalise.")))
     origin = version_of(public) if public is not None else file.where
-    return Taken(origin, file.sha256, library, len(fitting), left, mean, std)
+    return Taken(origin, file.sha256, naming.library, len(fitting), left, mean, std, naming.caution)
 
 
-def library_of(model: nn.Module, file: TensorFile, family: Family) -> str | None:
+def library_of(model: nn.Module, file: TensorFile, family: Family, name: str) -> str | None:
     """Whose names a file's tensors have, if they are weights of this architecture ("" for gnomon's own); else None."""
     wanted = {key: one for key, one in own_tensors(model).items() if not _is_ours(key)}
-    library, tensors, _, _ = _best_naming(file, family, wanted)
+    naming, tensors = _best_naming(file, family.namings(name, family.settings()), wanted)
     missing, odd = _faults({key: one for key, one in tensors.items() if key in wanted}, family, wanted)
-    return None if missing or odd else library
+    return None if missing or odd else naming.library
 
 
 def _faults(fitting: Mapping[str, Tensor], family: Family, wanted: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
@@ -213,19 +218,16 @@ def _is_ours(key: str) -> bool:
 
 
 def _best_naming(
-    file: TensorFile, family: Family, wanted: Mapping[str, Tensor]
-) -> tuple[str, dict[str, Tensor], tuple[float, ...], tuple[float, ...]]:
-    """Under the library's names that fit the most tensors: (library, tensors by our names, mean, std)."""
+    file: TensorFile, namings: Sequence[Naming], wanted: Mapping[str, Tensor]
+) -> tuple[Naming, dict[str, Tensor]]:
+    """The naming that fits the most tensors (our own has the library ""), and the tensors by our names."""
     plain = {re.sub(WRAPPERS, "", name): tensor for name, tensor in file.tensors.items()}
-    ways: list[tuple[int, str, dict[str, Tensor], tuple[float, ...], tuple[float, ...]]] = [
-        (_fits(plain, wanted), "", plain, (), ())
+    ways = [
+        (naming, {_renamed(name, naming.rules): tensor for name, tensor in plain.items()})
+        for naming in (Naming("", ()), *namings)
     ]
-    for naming in family.namings:
-        renamed = {_renamed(name, naming.rules): tensor for name, tensor in plain.items()}
-        ways.append((_fits(renamed, wanted), naming.library, renamed, naming.mean, naming.std))
     is_own = "normalise.mean" in plain
-    best = max(ways, key=lambda way: (way[0], is_own and not way[1], bool(way[3])))
-    return best[1:]
+    return max(ways, key=lambda way: (_fits(way[1], wanted), is_own and not way[0].library, bool(way[0].mean)))
 
 
 def _fits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:

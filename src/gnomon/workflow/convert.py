@@ -64,7 +64,7 @@ def architecture_of(file: TensorFile) -> tuple[str | None, str]:
             model = family.build(Wanted(name, inputs, family.settings(), (), 1))
         if len(model.state_dict()) < count // 2:  # far fewer tensors: it would leave most of them out
             continue
-        library = library_of(model, file, family)
+        library = library_of(model, file, family, name)
         if library is not None:
             return name, library
     return None, ""

@@ -78,7 +78,7 @@ def ours(name, theirs):
     """Another library's names of tensors -> ours, by the one naming of the family that leads to all of them."""
     with torch.device("meta"):
         wanted = {key for key in built(name).state_dict() if not key.startswith("normalise.")}
-    for naming in found.family(name).namings:
+    for naming in found.family(name).namings(name, found.family(name).settings()):
         changed = {}
         for key in theirs:
             new = key

@@ -9,7 +9,7 @@ from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.family import PictureInputs, Wanted
 from gnomon.nn.groups import parameter_groups, set_training
-from gnomon.nn.stages import OnVectors, freeze_stages, grade_rates, stages_of
+from gnomon.nn.stages import AfterFrozen, freeze_stages, grade_rates, stages_of
 from gnomon.training.flat import FlatParameters
 
 
@@ -77,7 +77,7 @@ def test_rates_rise_over_the_stages_that_are_trained():
 def test_a_head_on_vectors_gives_what_the_whole_gives_and_shares_its_weights():
     model = resnet18().eval()
     pictures = torch.rand(5, 3, 32, 32)
-    part = OnVectors(model)
+    part = AfterFrozen(model, "backbone")
     with torch.no_grad():
         assert torch.equal(part(model.vectors(pictures)), model(pictures))
     assert part.head.weight is model.head.weight

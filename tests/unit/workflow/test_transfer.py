@@ -65,9 +65,10 @@ def test_what_is_frozen_stays_and_the_rest_is_trained(shapes, weights, freeze, k
             assert not torch.equal(tensor, before[name]), name
 
 
-def test_training_on_vectors_is_training_the_head_of_the_frozen_network(shapes, weights):
-    """The same head, to rounding, when the whole network runs in every step."""
-    settings = {**FEW, "weights": str(weights), "freeze": "backbone", "epochs": 4}
+@pytest.mark.parametrize("freeze", ["backbone", 1, 2, 3])
+def test_training_on_what_frozen_stages_gave_is_training_in_the_whole_network(shapes, weights, freeze):
+    """The same weights, to rounding, when the whole network runs in every step."""
+    settings = {**FEW, "weights": str(weights), "freeze": freeze, "epochs": 4}
     prepared = prepare(shapes, from_flat(settings))
     trials = Trials(prepared, from_flat(settings))
     quick = trials.run({})
@@ -75,8 +76,27 @@ def test_training_on_vectors_is_training_the_head_of_the_frozen_network(shapes, 
     task, whole = session.system(session.task)
     whole_session = dataclasses.replace(session, task=task, model=whole)
     slow = _trained_whole(trials, whole_session)
-    assert torch.allclose(quick.model.head.weight, slow.head.weight, atol=1e-5)
+    kept = slow.state_dict()
+    for name, tensor in quick.model.state_dict().items():
+        assert torch.allclose(tensor, kept[name], atol=1e-4), name
     assert not torch.allclose(quick.model.head.weight, trials.session({}).whole.head.weight, atol=1e-3)
+    assert session.model is not whole
+
+
+def test_what_would_take_too_much_memory_is_computed_in_every_step(shapes, weights, monkeypatch):
+    monkeypatch.setattr("gnomon.training.frozen.MOST_KEPT", 40 * 16 * 12 * 12 * 4 - 1)  # 16 channels at stride 1
+    for freeze, is_kept in ((1, False), (2, True), ("backbone", True)):  # stage 2 gives a half: 32 channels of 6x6
+        session = opened(shapes, weights=str(weights), freeze=freeze, test=0, **FEW)
+        assert (session.model is not session.whole) == is_kept, freeze
+
+
+def test_batch_norm_that_starts_from_elsewhere_keeps_its_statistics(shapes, weights):
+    before = state(gnomon.load(weights.parent.parent))
+    after = state(gnomon.fit(shapes, weights=str(weights), freeze="none", **FEW))
+    scratch = state(gnomon.fit(shapes, **FEW))
+    assert torch.equal(after["bn1.running_mean"], before["bn1.running_mean"])
+    assert not torch.equal(after["bn1.weight"], before["bn1.weight"])
+    assert not torch.equal(scratch["bn1.running_mean"], torch.zeros(16))
 
 
 def _trained_whole(trials, session):
@@ -103,7 +123,7 @@ def test_augmented_pictures_go_through_the_frozen_backbone_in_every_step(shapes,
     settings = from_flat({**FEW, "weights": str(weights), "freeze": "backbone", "augment": "shift"})
     session = Trials(prepare(shapes, settings), settings).session({})
     assert session.model is session.whole
-    assert trained_part(session.task, session.whole, session.settings)[1] is session.whole
+    assert trained_part(session.task, session.whole, session.settings, session.prepared)[1] is session.whole
 
 
 class StopAt:
@@ -183,11 +203,11 @@ def test_the_number_of_classes_is_that_of_the_data(shapes, weights):
 
 def test_the_folds_of_a_frozen_run_share_the_vectors(shapes, weights, monkeypatch):
     from gnomon.training import frozen
-    from gnomon.training.frozen import VectorEncoder
+    from gnomon.training.frozen import FrozenEncoder
 
     monkeypatch.setattr(frozen, "_kept", {})  # other tests have the same backbone
-    seen, computed = [], VectorEncoder._computed
-    monkeypatch.setattr(VectorEncoder, "_computed", lambda self, some: seen.append(len(some)) or computed(self, some))
+    seen, computed = [], FrozenEncoder.computed
+    monkeypatch.setattr(FrozenEncoder, "computed", lambda self, some: seen.append(len(some)) or computed(self, some))
     run = gnomon.fit(shapes, weights=str(weights), freeze="backbone", folds=4, **FEW)
     assert sum(seen) == len(run.evaluation("dev").table)
     assert len(run.predict(shapes)) == 40
@@ -210,8 +230,8 @@ def test_a_few_colour_photographs_start_from_public_weights():
     session = opened(photos())
     assert session.settings.model.name == "efficientnet-lite0"
     assert session.settings.transfer.pretrained
-    assert session.settings.transfer.freeze == "backbone"
-    assert session.task.encoder.inputs.height == 224
+    assert session.settings.transfer.freeze == 4  # of five stages
+    assert session.task.encoder.inputs.height == 160
     assert any("public weights were measured to be better (pretrained=no" in note for note in session.prepared.notes)
 
 
@@ -260,7 +280,7 @@ def test_an_architecture_is_not_turned_away_from_its_weights(shapes, weights):
 
 
 def test_what_only_trained_stages_do_is_refused_where_all_are_frozen():
-    frozen = opened(photos())
+    frozen = opened(photos(), pretrained="yes", freeze="backbone")
     knob = next(one for one in here_of(frozen).knobs if one.key == "model.stochastic_depth")
     assert here_of(frozen).why_idle(knob) == "it acts where not every stage is frozen"
     trained = opened(photos(side=32), pretrained="yes", freeze="none", image_size=32)

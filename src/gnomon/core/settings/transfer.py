@@ -31,7 +31,7 @@ Freeze = Annotated[
 def _thaw(value: Any, here: Here) -> Any:
     """All stages trained, where they start from weights that are worth something."""
     knows = here.settings.get("transfer.pretrained") or here.settings.get("transfer.weights")
-    return "none" if value == "backbone" and knows else None
+    return "none" if value not in ("none", 0) and knows else None
 
 
 class TransferSettings(Group):
@@ -50,7 +50,8 @@ class TransferSettings(Group):
     )
     freeze: Freeze | None = setting(
         None,
-        "stages that keep their starting weights; backbone: all but the last layer, auto: by the number of examples",
+        "stages that keep their starting weights: a number, from the input on; none; backbone: all but the last layer; auto, "
+        "the default: all but the last stage of a model that starts from elsewhere, else none",
         Knob(
             ("fit-train",),
             needs=STAGES,

@@ -22,7 +22,7 @@ from gnomon.models import build
 from gnomon.nn.initialise import initialise
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.evaluate import encode_whole
-from gnomon.training.frozen import VectorEncoder, key_of, on_vectors
+from gnomon.training.frozen import FrozenEncoder, after_frozen, can_be_kept
 from gnomon.training.threads import Threads, threads_for, using
 from gnomon.training.weights import Taken
 from gnomon.workflow.road.settings import Filled
@@ -49,7 +49,7 @@ class Session:
 
     def system(self, task: Task) -> tuple[Task, nn.Module]:
         """What a run keeps: `task`, this session's or calibrated, for the data's own inputs; the whole network."""
-        encoder = task.encoder.base if isinstance(task.encoder, VectorEncoder) else task.encoder
+        encoder = task.encoder.base if isinstance(task.encoder, FrozenEncoder) else task.encoder
         return replace(task, encoder=encoder), self.whole
 
 
@@ -72,7 +72,7 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
     prepared = replace(prepared, notes=(*prepared.notes, *notes_on_start(settings, taken)))
     whole = whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task, model = trained_part(task, whole, settings)
+    task, model = trained_part(task, whole, settings, prepared)
     started = time.monotonic() if started is None else started
     return Session(prepared, task, settings, filled.given, model, layers, device, started, whole, taken)
 
@@ -92,21 +92,25 @@ def started_model(task: Task, settings: Settings) -> tuple[nn.Module, Taken | No
     return model, start_from_elsewhere(model, settings)
 
 
-def trained_part(task: Task, model: nn.Module, settings: Settings) -> tuple[Task, nn.Module]:
-    """What training changes, and the task as it sees it: of a frozen backbone, the head on vectors computed once.
+def trained_part(task: Task, model: nn.Module, settings: Settings, prepared: Prepared) -> tuple[Task, nn.Module]:
+    """What training changes, and the task as it sees it: what follows the frozen stages, on what they give.
 
     Random changes to pictures need the pictures: with them the whole network runs in every step.
     """
+    frozen = settings.transfer.freeze
     is_still = settings.regularise.augment in (None, "none") and task.augmentation is None
-    if settings.transfer.freeze != "backbone" or not is_still:
+    if frozen in (None, "none", "auto", 0) or not is_still:
         return task, model
-    return on_vectors(task, model, key_of(model, task.encoder))
+    count = sum(len(part) for name, part in prepared.splits.items() if name != "test")
+    if not can_be_kept(task, model, frozen, prepared.splits["train"], count):
+        return task, model
+    return after_frozen(task, model, frozen)
 
 
 def fresh_part(session: Session) -> nn.Module:
     """Another `session.model`, as it was before training."""
     task, _ = session.system(session.task)
-    return trained_part(task, fresh_model(task, session.settings), session.settings)[1]
+    return trained_part(task, fresh_model(task, session.settings), session.settings, session.prepared)[1]
 
 
 def layers_of(task: Task, model: nn.Module, train_split: Examples) -> list[LayerRow]:

@@ -52,7 +52,7 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
         filled = with_values(filled, {"transfer.freeze": None})
     by_task = recipe(task, filled, num_train)
     filled = fill(filled, {"model.name": by_task["model.name"]})
-    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled)})
+    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, task.encoder.inputs, num_train)})
     if filled.transfer.weights is not None:
         filled = with_values(filled, {"transfer.weights": str(Path(filled.transfer.weights).absolute())})
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})

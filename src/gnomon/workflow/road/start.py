@@ -7,21 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Examples
-from gnomon.core.family import Weights
+from gnomon.core.family import Inputs, Wanted, Weights
 from gnomon.core.settings import Settings, fill
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
-from gnomon.nn.stages import freeze_stages, grade_rates
+from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
 from gnomon.training.weights import Taken, file_of, load_into, read_tensors
 
 EXTRA = "pip install 'gnomon[pretrained]'"
 MOST_PICTURES = 2_000  # in train: measured up to here (docs/transfer.md)
 SMALLEST_PHOTO = 32  # pixels per side
+SMALL_PHOTO, SIDE_OF_SMALL = 64, 160  # pixels per side: pictures up to here gain nothing from a larger size
 BEST_FIRST = ("efficientnet-lite0",)  # models with public weights, in the order in which a first model is chosen
 
 
@@ -51,12 +53,14 @@ def public_start(settings: Settings, train: Examples) -> Start:
     """
     transfer, name = settings.transfer, settings.model.name or BEST_FIRST[0]
     if transfer.pretrained:
+        if not isinstance(train, ImageExamples):
+            raise UsageError("pretrained=yes is for pictures: no public weights fit a table.", fix="leave it out.")
         if transfer.weights is not None:
             raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
         weights = public_weights(name)
         if file_of(weights) is None:
             raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
-        return Start({"model.name": name}, weights.side)
+        return Start({"model.name": name}, _side(weights, train))
     if not _is_better_from_elsewhere(settings, train):
         return Start()
     weights, what = public_weights(name), f"{len(train):,} colour pictures"
@@ -65,9 +69,15 @@ def public_start(settings: Settings, train: Examples) -> Start:
     start = {"model.name": name, "transfer.pretrained": True}
     return Start(
         start,
-        weights.side,
+        _side(weights, train),
         (f"for {what}, public weights were measured to be better (pretrained=no starts from scratch)",),
     )
+
+
+def _side(weights: Weights, train: Examples) -> int:
+    """Pixels per side that pictures are resized to: what the weights were trained on, less for small pictures."""
+    is_small = isinstance(train, ImageExamples) and int(train.sizes().max()) <= SMALL_PHOTO
+    return min(weights.side, SIDE_OF_SMALL) if is_small else weights.side
 
 
 def _is_better_from_elsewhere(settings: Settings, train: Examples) -> bool:
@@ -97,17 +107,28 @@ def public_weights(name: str) -> Weights:
     return weights
 
 
-def transfer_settings(settings: Settings) -> dict[str, Any]:
-    """What is filled in (full keys) for a model that starts from elsewhere or is frozen: `settings` has its name."""
+def transfer_settings(settings: Settings, inputs: Inputs, num_train: int) -> dict[str, Any]:
+    """What is filled in (full keys) for a model that starts from elsewhere or is frozen: `settings` has its name.
+
+    By default its last stage is trained, and what follows it: measured (docs/transfer.md).
+    """
     transfer = settings.transfer
     starts = bool(transfer.pretrained) or transfer.weights is not None
     if not starts and transfer.freeze in (None, "none", "auto"):
         return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
     freeze = transfer.freeze
     if freeze in (None, "auto"):
-        freeze = "backbone"
-    recipe = transfer_recipe(is_frozen=freeze == "backbone")
+        freeze = max(0, _stages_of(settings, inputs) - 1)
+    recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
     return {**recipe, "transfer.freeze": freeze, "transfer.pretrained": False}
+
+
+def _stages_of(settings: Settings, inputs: Inputs) -> int:
+    name = settings.model.name or ""
+    family = found.family(name)
+    with torch.device("meta"):
+        own = family.settings.model_validate(settings.model.own)
+        return len(stages_of(family.build(Wanted(name, inputs, own, tuple(settings.regularise.dropout or ()), 1))))
 
 
 def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
@@ -116,7 +137,8 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
     Raises UsageError, ArtefactError.
     """
     transfer, name = settings.transfer, settings.model.name or ""
-    taken = None
+    taken, family = None, found.family(name)
+    chosen = family.settings.model_validate(settings.model.own)
     if transfer.pretrained:
         weights = public_weights(name)
         file = file_of(weights)
@@ -124,9 +146,11 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
             raise UsageError(
                 f"the public weights of {name}, which this starts from, are not installed.", fix=f"{EXTRA}."
             )
-        taken = load_into(model, read_tensors(file), found.family(name), name, weights)
+        taken = load_into(model, read_tensors(file), family, name, weights, chosen=chosen)
     elif transfer.weights is not None:
-        taken = load_into(model, read_tensors(Path(transfer.weights)), found.family(name), name)
+        taken = load_into(model, read_tensors(Path(transfer.weights)), family, name, chosen=chosen)
+    if taken is not None:
+        keep_statistics(model)
     if transfer.freeze not in (None, "none", "auto"):
         freeze_stages(model, transfer.freeze, name)
     if (transfer.backbone_rate or 1.0) < 1.0 and transfer.freeze != "backbone":
@@ -137,9 +161,9 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
 def notes_on_start(settings: Settings, taken: Taken | None) -> list[str]:
     """Sentences on what the model starts from, and what of it stays."""
     transfer, name, notes = settings.transfer, settings.model.name or "", []
-    frozen = f"its first {transfer.freeze} stages stay as they are"
+    frozen = f"its first {transfer.freeze} stages stay as they are (freeze=none trains them)"
     if transfer.freeze == 1:
-        frozen = "its first stage stays as it is"
+        frozen = "its first stage stays as it is (freeze=none trains it)"
     if transfer.freeze in ("none", "backbone", 0):
         is_whole = transfer.freeze != "backbone"
         frozen = "all of it is trained" if is_whole else "all but its last layer stays as it is (freeze=none trains it)"
@@ -148,6 +172,8 @@ def notes_on_start(settings: Settings, taken: Taken | None) -> list[str]:
         about = f" trained on {public_weights(name).trained_on}" if transfer.pretrained else ""
         names = f", with the names of {taken.library}" if taken.library and not transfer.pretrained else ""
         notes.append(f"{name} starts from {what}{about} ({taken.origin}{names}); {frozen}")
+        if taken.caution:
+            notes.append(taken.caution)
         if not taken.mean and not transfer.pretrained:
             notes.append("the file does not say how its inputs were normalised: by the mean of these pictures")
     elif transfer.freeze not in (None, "none"):
