@@ -84,7 +84,9 @@ class FrozenEncoder(Encoding):
         with _lock:
             if (len(known) + len(found)) * rows[0].nbytes <= MOST_KEPT:
                 known.update(found)
-        return {"given": rows if are_all else torch.stack([found[one] if one in found else known[one] for one in prints])}
+        return {
+            "given": rows if are_all else torch.stack([found[one] if one in found else known[one] for one in prints])
+        }
 
     def computed(self, examples: Examples) -> Tensor:
         """(N, H, W, C) or (N, F) float32, on the CPU. A few pictures at a time exist as the backbone takes them."""

