@@ -127,8 +127,8 @@ class EfficientNetSettings(OwnSettings):
     width: float = _fields.width()
     padding: Padding | None = setting(
         None,
-        "where convolutions of stride 2 pad: symmetric, as in PyTorch; same, as in TensorFlow, with its epsilon of batch "
-        "norm (default: same for the lite nets, else symmetric). To be as in the training of weights from a file",
+        "where convolutions of stride 2 pad: symmetric, as in PyTorch; same, as in TensorFlow, with its epsilon of "
+        "batch norm (default: same for the lite nets, else symmetric): as in the training of weights from a file",
     )
     stochastic_depth: float = setting(
         0.2,

@@ -1,4 +1,4 @@
-"""Frozen stages of a backbone: what they give is computed once for each example; only what follows is trained, on it."""
+"""Frozen stages of a backbone: what they give is computed once for each example; what follows is trained on it."""
 
 from __future__ import annotations
 

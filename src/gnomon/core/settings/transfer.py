@@ -50,8 +50,8 @@ class TransferSettings(Group):
     )
     freeze: Freeze | None = setting(
         None,
-        "stages that keep their starting weights: a number, from the input on; none; backbone: all but the last layer; auto, "
-        "the default: all but the last stage of a model that starts from elsewhere, else none",
+        "stages that keep their starting weights: a number, from the input on; none; backbone: all but the last layer; "
+        "auto, the default: all but the last stage of a model that starts from elsewhere, else none",
         Knob(
             ("fit-train",),
             needs=STAGES,
