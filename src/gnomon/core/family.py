@@ -153,8 +153,9 @@ class Family:
     first, and `head`, its last layer. Built without outputs it has None there and returns an OrderedDict of the maps.
     With a head, its method `vectors(pictures)` gives what the head takes, (B, F); `up_to(pictures, stages)` gives the
     map after so many stages; `then` names the children between the last map and the head. The first of `names` is the
-    smallest model. `namings` tells from a name and the family's own settings how other libraries call the tensors of its
-    state dict; `may_lack` matches names of its own that public weights may lack (side heads, which only training needs).
+    smallest model. `namings` tells from a name and the family's own settings how other libraries call the tensors of
+    its state dict; `may_lack` matches names of its own that public weights may lack (side heads, which only training
+    needs).
     """
 
     names: tuple[str, ...]
