@@ -146,9 +146,7 @@ def test_the_coverage_over_folds_and_the_time_to_an_equal_error_are_measured(mon
     found = folds.coverage(next(iter(folds.MODELS)), 100, 5, 5, 1.0)
     assert all(0 <= one <= 1 for one in found)
     table = importlib.import_module("benchmarks.table_sets")
-    small = table.TableSet(
-        "digits", "sklearn/digits", "target", is_classes=True, most_rows=400
-    )  # letter may not be here
+    small = table.TableSet("digits", "sklearn/digits", "target", is_classes=True, most_rows=400)
     made = letter.measured(small, 0)
     assert all(0 < error < 1 and seconds > 0 for error, seconds in made.values())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,23 @@ def mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     """Swap left and right in about half of the pictures. (B, C, H, W) in and out."""
     chosen = torch.rand(len(images), generator=generator, device=images.device) < 0.5
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def cutout(images: Tensor, pixels: int, fill: Sequence[float], generator: torch.Generator) -> Tensor:
+    """Hide a square of each picture, `pixels` wide, its centre anywhere: at a border, less of it is hidden.
+
+    (B, C, H, W) in and out; `fill` per channel, on the scale of the pictures. Source: DeVries and Taylor 2017.
+    """
+    count, channels, height, width = images.shape
+    hidden = []
+    for length in (height, width):
+        centre = torch.randint(0, length, (count, 1), generator=generator, device=images.device)
+        first = centre - pixels // 2
+        places = torch.arange(length, device=images.device)
+        hidden.append((places >= first) & (places < first + pixels))  # (B, length)
+    square = hidden[0][:, None, :, None] & hidden[1][:, None, None, :]
+    colour = torch.tensor(fill, device=images.device).to(images.dtype).view(1, channels, 1, 1)
+    return torch.where(square, colour, images)
 
 
 def smooth(target: Tensor, num_classes: int, amount: float) -> Tensor:

@@ -166,8 +166,11 @@ class PictureEncoder(Encoder):
         if kind != "none":
             reach = max(1, self.height // 14)  # 2 pixels at 28, 4 at 64
             batch["image"] = augment.shift(batch["image"], reach, generator)
-        if kind == "shift+mirror":
+        if "mirror" in kind:
             batch["image"] = augment.mirror(batch["image"], generator)
+        if "cutout" in kind:
+            side, mean = min(self.height, self.width) // 2, [255 * one for one in self.mean]
+            batch["image"] = augment.cutout(batch["image"], side, mean, generator)
         return batch
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:

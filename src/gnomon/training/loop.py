@@ -22,6 +22,7 @@ from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps
 from gnomon.training.flat import FlatParameters
 from gnomon.training.optimisers import Optimiser
+from gnomon.training.precision import in_precision
 from gnomon.training.samplers import Epoch, Sampler, batch_end, batches_per_epoch, every_example
 from gnomon.training.schedules import learning_rate_at
 from gnomon.training.state import Counters, TrainingState, own_tensors
@@ -88,7 +89,8 @@ def build_state(job: Job, model: nn.Module) -> TrainingState:
     optimiser = Optimiser(parameters, settings.optimiser, settings.regularise, length(job.columns))
     augmentation = torch.Generator(device=job.device).manual_seed(derive(settings.seed, "augment"))
     average = parameters.copies() if settings.regularise.ema else []
-    by_hand = DenseSteps.of(model, job.device) if job.task.gives_gradient else None
+    is_exact = settings.machine.precision == "float32"
+    by_hand = DenseSteps.of(model, job.device) if job.task.gives_gradient and is_exact else None
     return TrainingState(model, parameters, optimiser, augmentation, average, by_hand=by_hand)
 
 
@@ -229,8 +231,8 @@ def _gradients(job: Job, state: TrainingState, batch: Batch) -> tuple[Tensor, Te
         most = min(state.counters.micro_batch or job.settings.machine.micro_batch or size, size)
         try:
             if most == size:
-                return _add_gradients(job.task, state, batch, None)
-            found = [_add_gradients(job.task, state, part, batch) for part in _parts(batch, size, most)]
+                return _add_gradients(job, state, batch, None)
+            found = [_add_gradients(job, state, part, batch) for part in _parts(batch, size, most)]
             return torch.cat([losses for losses, _ in found]), torch.stack([loss for _, loss in found]).sum()
         except (MemoryError, RuntimeError) as fault:
             if not is_out_of_memory(fault) or most == 1:
@@ -248,13 +250,15 @@ def _parts(batch: Batch, size: int, most: int) -> Iterator[Batch]:
         start = end
 
 
-def _add_gradients(task: Task, state: TrainingState, batch: Batch, whole: Batch | None) -> tuple[Tensor, Tensor]:
+def _add_gradients(job: Job, state: TrainingState, batch: Batch, whole: Batch | None) -> tuple[Tensor, Tensor]:
     """The gradients of the batch's loss added to the buffers; the losses (B,) and the loss, detached.
 
     The loss is the mean over the batch or, for a part of a `whole` batch, this part's share of the mean over all.
     """
+    task = job.task
     if state.by_hand is None:
-        losses = task.losses(task.outputs(state.model, batch), batch)
+        outputs = in_precision(job.settings.machine.precision, job.device, lambda: task.outputs(state.model, batch))
+        losses = task.losses(outputs, batch)
         loss = mean_loss(losses, batch) if whole is None else (losses * _shares(batch, whole)).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return losses.detach(), loss.detach()

@@ -31,10 +31,24 @@ MAPS = {  # strides and channels at 64 pixels per side and more: the papers' tab
     "alexnet-2012": {4: 96, 8: 256, 16: 256},
     "googlenet": {2: 64, 4: 192, 8: 480, 16: 832, 32: 1024},
     "googlenet-2014": {2: 64, 4: 192, 8: 480, 16: 832, 32: 1024},
+    "airbench": {2: 64, 4: 256, 8: 256},
 }
-LEFT_OUT = {"vgg11": 0, "vgg16-bn": 0}  # strides of 2 that smaller pictures do not meet; in all other nets two
-ROUNDS_DOWN = ("vgg", "alexnet", "googlenet")  # not every layer is padded
-SMALLEST = {"efficientnet": 8, "mobilenet": 8, "vgg": 8, "alexnet": 16, "googlenet": 16, "sm": 2, "si": 2}
+LEFT_OUT = {
+    "airbench": 0,
+    "vgg11": 0,
+    "vgg16-bn": 0,
+}  # strides of 2 that smaller pictures do not meet; in all other nets two
+ROUNDS_DOWN = ("vgg", "alexnet", "googlenet", "airbench")  # not every layer is padded
+SMALLEST = {
+    "efficientnet": 8,
+    "mobilenet": 8,
+    "vgg": 8,
+    "alexnet": 16,
+    "googlenet": 16,
+    "airbench": 9,
+    "sm": 2,
+    "si": 2,
+}
 ELSEWHERE = {  # a heading of names_elsewhere.txt -> the same net here
     "torchvision efficientnet_b1": "efficientnet-b1",
     "timm efficientnet_b1": "efficientnet-b1",

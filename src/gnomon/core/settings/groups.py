@@ -253,9 +253,9 @@ class RegulariseSettings(Group):
         ge=0,
         lt=1,
     )
-    augment: Literal["none", "shift", "shift+mirror"] | None = setting(
+    augment: Literal["none", "shift", "shift+mirror", "shift+mirror+cutout"] | None = setting(
         None,
-        "random changes to training pictures",
+        "random changes to training pictures; cutout hides a square of half the side",
         Knob(
             FIT_DEV,
             needs=AUGMENTATION,
@@ -475,6 +475,11 @@ class MachineSettings(Group):
         None,
         "keep: the process keeps freed memory (faster convnets, more memory; default of the command line); "
         "system: it returns it (default in Python)",
+    )
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        "numbers of the products in training. bfloat16: half the digits, up to twice as fast on processors that have "
+        "it, slower on others; weights, losses and evaluation stay in float32",
     )
     micro_batch: int | None = setting(
         None,

@@ -56,7 +56,8 @@ def gain_of_less_dropout(value: Any, _here: Here) -> float:
 
 
 def more_augmentation(value: Any, _here: Here) -> Any:
-    return {"none": "shift", "shift": "shift+mirror"}.get(value or "none")
+    more = {"none": "shift", "shift": "shift+mirror", "shift+mirror": "shift+mirror+cutout"}
+    return more.get(value or "none")
 
 
 def adaptive(value: Any, _here: Here) -> Any:
