@@ -192,7 +192,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cifar", description=__doc__)
-    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], default=[])
+    parser.add_argument("rows", nargs="*", help=", ".join(ROWS))
     parser.add_argument("--data", default=str(DATA / "cifar10-half.zip"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -202,6 +202,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--lines", type=Path, default=Path("cifar.jsonl"))
     options = parser.parse_args(words)
     options.set = dict(one.split("=", 1) for one in options.set)
+    unknown = [row for row in options.rows if row not in ROWS]
+    if unknown:
+        parser.error(f"no row {unknown[0]!r}; there are {', '.join(ROWS)}")
     for row in options.rows or ROWS:
         for minutes, error in ROWS[row](options):
             line = {"row": row, "seed": options.seed, "threads": options.threads, "minutes": minutes, "error": error}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import math
+import shutil
 import sys
 import time
 from argparse import Namespace
@@ -16,6 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import ttest_rel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,11 +154,28 @@ def test_the_coverage_over_folds_and_the_time_to_an_equal_error_are_measured(mon
     assert all(0 < error < 1 and seconds > 0 for error, seconds in made.values())
 
 
+def test_the_curves_on_cifar_are_those_of_one_division(tmp_path, capsys):
+    cifar = importlib.import_module("benchmarks.cifar")
+    draw, data, lines = np.random.default_rng(0), tmp_path / "data", tmp_path / "lines.jsonl"
+    for part, number in (("train", 60), ("test", 10)):
+        for i in range(number):
+            place = data / part / f"class{i % 10}" / f"{i:03d}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(place)
+    packed = shutil.make_archive(str(tmp_path / "data"), "zip", data)
+    common = ["--data", packed, "--epochs", "1", "--threads", "1", "--lines", str(lines)]
+    cifar.main(["default", "by hand, resnet20", *common, "--set", "epochs=1", "channels=4", "--test"])
+    assert [json.loads(line)["row"] for line in lines.read_text().splitlines()] == ["default", "by hand, resnet20"]
+    shown = capsys.readouterr().out
+    assert "| by hand, resnet20, seed 0 | 1 |" in shown
+    assert "test" in shown
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
