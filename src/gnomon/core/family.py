@@ -46,6 +46,28 @@ class PictureInputs:
     std: tuple[float, ...]
 
 
+@final
+@dataclass(frozen=True)
+class SignalInputs:
+    """Signals (B, channels, steps), float; on the training split each channel has mean 0 and deviation 1."""
+
+    modality: ClassVar[str] = "signal"
+    channels: int
+    steps: int  # in time
+
+
+@final
+@dataclass(frozen=True)
+class VolumeInputs:
+    """Volumes (B, channels, depth, height, width), float; in training each channel has mean 0 and deviation 1."""
+
+    modality: ClassVar[str] = "volume"
+    channels: int
+    depth: int  # slices
+    height: int  # voxels
+    width: int
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A model to build: which of a family's names, for which inputs, with which settings, and what it is to give."""

@@ -17,6 +17,7 @@ Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers
 COLUMNS = "columns"  # the source is a table
 NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
+LAYOUT = "layout"  # the source may be an array of more than two axes
 CLASSES = "classes"  # an example has one class
 AUGMENTATION = "augmentation"
 SOFT_LABELS = "soft labels"
@@ -33,6 +34,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
     NUMBERS: "it acts on tables",
     PICTURES: "it acts on pictures",
+    LAYOUT: "it acts on arrays of pictures, signals or volumes",
     CLASSES: "it needs one class per example",
     AUGMENTATION: "it needs training examples that can be augmented",
     SOFT_LABELS: "it needs one class per example",

@@ -26,7 +26,6 @@ _ACCEPTED = (
 )
 TARGET_KEYS = {"target", "label", "labels", "y"}  # of an item that is a dict of two entries
 MOST_DENSE = 1 << 31  # bytes that a sparse array may take once its zeros are written out
-_CHANNELS = (1, 3, 4)
 _IN_MEMORY = "arrays in memory"
 
 
@@ -230,7 +229,7 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
         array = frame.to_numpy() if is_whole else frame.select(pl.all().cast(pl.Float64)).to_numpy()
     else:
         array = _numpy(inputs, _IN_MEMORY)
-    array = _channels_last(_checked(array, notes), notes)
+    array = checked_inputs(array, notes)
     target_names: tuple[str, ...] = ()
     if targets is not None:
         targets, target_names = _targets_for(len(array), targets, notes)
@@ -282,17 +281,17 @@ def _index_note(inputs: Any, targets: Any) -> list[str]:
     return ["the indexes of inputs and targets differ: they are paired by position, the first with the first"]
 
 
-def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
+def checked_inputs(array: np.ndarray, notes: list[str], origin: str = _IN_MEMORY) -> np.ndarray:
     """Numbers, one example per row, masked ones as NaN. Raises DataError for any other array."""
     if array.ndim == 0:
         what = f"{array.item()!r} is a single value, not examples."
-        raise DataError(what, where=_IN_MEMORY, fix="give (N, D): one row per example.")
+        raise DataError(what, where=origin, fix="give (N, D): one row per example.")
     if len(array) == 0:
-        raise DataError("the array is empty.", where=_IN_MEMORY, fix="give at least one example.")
+        raise DataError("the array is empty.", where=origin, fix="give at least one example.")
     if array.ndim == 1:
         raise DataError(
             f"one-dimensional inputs ({counted(len(array), 'value')}) are not examples.",
-            where=_IN_MEMORY,
+            where=origin,
             fix="give (N, D): one row per example.",
         )
     if array.dtype.kind == "O":
@@ -300,13 +299,13 @@ def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
     if array.dtype.kind == "c":
         raise DataError(
             "complex numbers are not supported.",
-            where=_IN_MEMORY,
+            where=origin,
             fix="give their real and imaginary parts as columns.",
         )
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"inputs of type {array.dtype} are not numbers.",
-            where=_IN_MEMORY,
+            where=origin,
             fix="give numbers, or a frame for mixed columns.",
         )
     if not isinstance(array, np.ma.MaskedArray):
@@ -317,7 +316,7 @@ def _checked(array: np.ndarray, notes: list[str]) -> np.ndarray:
     if array.ndim > 2:
         raise DataError(
             f"{counted(masked, 'pixel')} of the pictures are masked.",
-            where=_IN_MEMORY,
+            where=origin,
             fix="fill them with what should be there (filled(0), for example).",
         )
     notes.append(f"masked values count as missing: {masked:,} of {array.size:,}")
@@ -334,14 +333,6 @@ def _of_python_numbers(array: np.ndarray) -> np.ndarray:
 def _filled(array: Any) -> np.ndarray:
     """A masked array with NaN for masked values."""
     return np.asarray(array.astype(np.float64).filled(np.nan) if np.ma.count_masked(array) else array.data)
-
-
-def _channels_last(array: np.ndarray, notes: list[str]) -> np.ndarray:
-    """(N, C, H, W) as (N, H, W, C) if only that interpretation makes pictures."""
-    if array.ndim == 4 and array.shape[1] in _CHANNELS and array.shape[3] not in _CHANNELS:
-        notes.append(f"an array of shape {'x'.join(map(str, array.shape))} is interpreted as (N, C, H, W)")
-        return np.moveaxis(array, 1, 3)
-    return array
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -476,9 +467,8 @@ def _of_dataset(dataset: Any) -> Source:
         )
     assert inputs is not None
     notes = _types_note(types, inputs, origin)
-    found = _channels_last(inputs, notes)
     classes = tuple(map(str, _class_names(dataset)))
-    arrays = Arrays(found, _stacked(targets, origin) if targets else None, class_names=classes)
+    arrays = Arrays(inputs, _stacked(targets, origin) if targets else None, class_names=classes)
     return Source("dataset", origin, arrays=arrays, notes=tuple(notes))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
-from gnomon.core.example import LabelType
+from gnomon.core.example import Examples, LabelType
+from gnomon.data.source import counted, first_names, listed, look_alike
 
 TRUTHS = {"true": True, "false": False}
+LARGEST_CLASS = 2**53  # whole numbers up to here are exact in float64
 
 
 def label_type(values: np.ndarray | pl.Series) -> LabelType:
@@ -60,3 +64,112 @@ def one_hot_indices(targets: np.ndarray) -> np.ndarray | str:
         return f"targets of shape {shape}, not one-hot: example {wrong[0]} has {ones[wrong[0]]} ones"
     found: np.ndarray = is_one.argmax(axis=1)
     return found
+
+
+def one_class_each(targets: np.ndarray, noun: str, origin: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) from (N,), (N, 1) or one-hot (N, K) targets, and notes. Raises DataError for other shapes."""
+    targets = np.asarray(targets)
+    if targets.ndim < 2 or (targets.ndim == 2 and targets.shape[1] == 1):
+        return targets.reshape(-1), []
+    found = one_hot_indices(targets)
+    if isinstance(found, str):
+        raise DataError(f"{found}.", where=origin, fix=f"give one class for each {noun}.")
+    return found, [f"targets of shape {'x'.join(map(str, targets.shape))} are one-hot: read as one class each"]
+
+
+def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, noun: str, origin: str) -> list[str]:
+    """The class of each of `count` examples, each called a `noun`, as text.
+
+    Raises DataError for targets that are not classes.
+    """
+    if targets.shape != (count,):
+        raise DataError(
+            f"{counted(count, noun)}, but targets of shape {'x'.join(map(str, targets.shape))}.",
+            where=origin,
+            fix=f"give one class for each {noun}.",
+        )
+    if targets.dtype.kind == "f":
+        _refuse_missing(~np.isfinite(targets), noun, origin)
+        if (targets != np.rint(targets)).any():
+            raise DataError(
+                "the targets are fractions, not classes.", where=origin, fix="give whole numbers or names as targets."
+            )
+        large = np.flatnonzero(np.abs(targets) > LARGEST_CLASS)
+        if len(large):
+            raise DataError(
+                f"the target of {noun} {large[0]} is {targets[large[0]]:g}, which is not a class.",
+                where=origin,
+                fix="give whole numbers or names as targets.",
+            )
+        targets = targets.astype(np.int64)
+    if class_names and targets.dtype.kind in "iu":
+        return named(targets, class_names, origin)
+    if targets.dtype.kind == "b":
+        return [str(target).lower() for target in targets.tolist()]  # as tables write booleans
+    if targets.dtype.kind == "O":
+        _refuse_missing(np.array([target is None or target != target for target in targets]), noun, origin)
+    return [str(target) for target in targets.tolist()]
+
+
+def _refuse_missing(is_missing: np.ndarray, noun: str, origin: str) -> None:
+    missing = np.flatnonzero(is_missing)
+    if len(missing):
+        raise DataError(
+            f"missing targets: {len(missing):,}, the first of {noun} {missing[0]}.",
+            where=origin,
+            fix=f"drop those {noun}s, or give them a class.",
+        )
+
+
+def check_classes(counts: Mapping[str, int], origin: str, noun: str = "picture") -> list[str]:
+    """Notes on the classes of the training examples. Raises DataError if they cannot be learned from."""
+    total = sum(counts.values())
+    if len(counts) < 2:
+        raise DataError(
+            f"there is only one class ({first_names([*counts])}, {counted(total, noun)}); two are needed.",
+            where=origin,
+            fix=f"add {'a folder with pictures' if noun == 'picture' else noun + 's'} of another class.",
+        )
+    single = [name for name, count in counts.items() if count == 1]
+    if 2 * len(single) > len(counts):
+        raise DataError(
+            f"{len(single):,} of {len(counts):,} classes have only one {noun}: nothing is left to evaluate them on.",
+            where=origin,
+            fix=f"check that the {'folders' if noun == 'picture' else 'targets'} are classes, or add {noun}s to them.",
+        )
+    notes = []
+    if single:
+        notes.append(
+            listed(f"classes with one {noun}, which can be used for training or for evaluation but not both", single)
+        )
+    return notes + _near_twins(counts)
+
+
+def _near_twins(names: Mapping[str, int]) -> list[str]:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[unicodedata.normalize("NFKC", name).casefold().strip()].append(name)
+    notes = []
+    for twins in (twins for twins in alike.values() if len(twins) > 1):
+        how = next(filter(None, (look_alike(name, twins) for name in twins)), "")
+        shown = ", ".join(repr(name) for name in twins)
+        notes.append(f"class names that look alike are kept apart: {shown}{f' ({how})' if how else ''}")
+    return notes
+
+
+def check_divided(splits: Mapping[str, Examples], origin: str, noun: str = "picture") -> None:
+    """Raises DataError when dev or test has classes that train does not have."""
+    if "train" not in splits:
+        return
+    known = set(splits["train"].index["label"].unique())
+    for name, part in splits.items():
+        strange = sorted(set(part.index["label"].unique()) - known)
+        if strange:
+            how = look_alike(strange[0], known)
+            classes = "class folders" if noun == "picture" else "classes"
+            raise DataError(
+                f"{name} has {counted(len(strange), 'class', 'classes')} without {noun}s in train: "
+                f"{first_names(strange)}{f' ({how})' if how else ''}.",
+                where=origin,
+                fix=f"spell {classes} the same way, add those classes to train, or remove them from {name}.",
+            )

@@ -12,9 +12,10 @@ from typing import Any
 from gnomon.core.errors import DataError, UsageError
 from gnomon.data import named
 from gnomon.data.archives import open_archive
+from gnomon.data.array_files import read_array_file
 from gnomon.data.in_memory import open_object
 from gnomon.data.run_folders import is_of_a_run, is_run, without_runs
-from gnomon.data.source import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, Source, Tree, display_name, reason_of
+from gnomon.data.source import ARCHIVE_SUFFIXES, ARRAY_SUFFIXES, TABLE_SUFFIXES, Source, Tree, display_name, reason_of
 from gnomon.data.trees import FilesTree, FolderTree
 
 UNREAD_ARCHIVE_SUFFIXES = (".7z", ".rar", ".tar.zst", ".tar.lz4")
@@ -98,6 +99,9 @@ def _open_path(path: str, notes: tuple[str, ...], runs_folder: str | None) -> So
     lower = path.lower()
     if lower.endswith(TABLE_SUFFIXES):
         return Source(name, origin, table=path, notes=notes)
+    if lower.endswith(ARRAY_SUFFIXES):
+        arrays, about = read_array_file(path)
+        return Source(name, origin, arrays=arrays, notes=(*notes, *about))
     if lower.endswith(UNREAD_ARCHIVE_SUFFIXES):
         raise DataError(
             "archives of this kind are not supported.",
@@ -119,10 +123,11 @@ def _open_files(paths: list[str]) -> Source:
                 f"{display_name(path)} is not a file; if you give several paths, all must be files.",
                 fix="give one folder, or a list of files.",
             )
-        if path.lower().endswith(TABLE_SUFFIXES + ARCHIVE_SUFFIXES):
+        if path.lower().endswith(TABLE_SUFFIXES + ARCHIVE_SUFFIXES + ARRAY_SUFFIXES):
+            kind = "a file of arrays" if path.lower().endswith(ARRAY_SUFFIXES) else "a table or an archive"
             raise UsageError(
-                f"{display_name(path)} is a table or an archive, and several paths were given.",
-                fix="give tables and archives one at a time.",
+                f"{display_name(path)} is {kind}, and several paths were given.",
+                fix="give tables, archives and arrays one at a time.",
             )
     return Source("files", f"{len(paths)} files, the first {display_name(paths[0])}", tree=FilesTree(paths))
 
@@ -153,7 +158,7 @@ def _not_empty(tree: Tree, about: tuple[str, ...]) -> Tree:
 
 def _short_name(path: str) -> str:
     leaf = os.path.basename(os.path.abspath(path))  # noqa: PTH100, PTH119  # "." and "a/.." have names of their own
-    for suffix in sorted(TABLE_SUFFIXES + ARCHIVE_SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(TABLE_SUFFIXES + ARCHIVE_SUFFIXES + ARRAY_SUFFIXES, key=len, reverse=True):
         if leaf.lower().endswith(suffix) and len(leaf) > len(suffix):
             leaf = leaf[: -len(suffix)]
             break

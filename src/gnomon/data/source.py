@@ -49,11 +49,12 @@ class Tree(Protocol):
 class Arrays:
     """Examples already in memory."""
 
-    inputs: np.ndarray  # (N, D) numbers, (N, H, W) or (N, H, W, C) pictures
+    inputs: np.ndarray  # (N, D) numbers, or pictures, signals, volumes as their layout says
     targets: np.ndarray | None  # (N,) or (N, targets)
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()  # names of the integer classes 0 .. K-1, if known
     feature_names: tuple[str, ...] = ()
+    splits: tuple[tuple[str, int], ...] = ()  # its own: the first so many are "train", the next "dev" ...
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Source:
         return "found a table"
 
 
+ARRAY_SUFFIXES = (".npz", ".npy")
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 

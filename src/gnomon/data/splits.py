@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.example import Examples
 from gnomon.core.seeds import derive
 from gnomon.data.drawing import EMPTY, codes_of, counted, draw, others, parts_of, size_notes
 
 if TYPE_CHECKING:
     import polars as pl
+
+E = TypeVar("E", bound=Examples)
 
 SMALL_SET = 10_000  # examples up to which dev and test get SMALL_SHARE each
 SMALL_SHARE = 0.20
@@ -43,6 +47,16 @@ class TargetDivision:
     target_dev: np.ndarray
     target_test: np.ndarray
     notes: tuple[str, ...] = ()
+
+
+def own_splits(examples: E, sizes: Sequence[tuple[str, int]]) -> dict[str, E]:
+    """The splits that a source has of its own, one after the other; without any, "all"."""
+    if not sizes:
+        return {"all": examples}
+    starts = np.cumsum([0, *(size for _, size in sizes)])
+    return {
+        name: examples.take(np.arange(start, start + size)) for (name, size), start in zip(sizes, starts, strict=False)
+    }
 
 
 def automatic_share(total: int) -> float:

@@ -35,6 +35,11 @@ def picture_recipe(num_train: int) -> dict[str, Any]:
     }
 
 
+def grid_recipe(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a residual net on `num_train` signals or volumes."""
+    return {**picture_recipe(num_train), "optimiser.learning_rate": 2e-3}
+
+
 def augment(inputs: PictureInputs) -> str:
     """How pictures are augmented: grey ones are often characters, which must not be mirrored."""
     return "shift+mirror" if inputs.channels == 3 else "shift"

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.family import Family, PictureInputs, TableInputs, Wanted
+from gnomon.core.family import Family, PictureInputs, SignalInputs, TableInputs, VolumeInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS
 from gnomon.models import _defaults
 from gnomon.nn.normalise import Normalise
@@ -56,17 +56,30 @@ def linear_image(num_features: int, num_outputs: int, *, mean: Sequence[float], 
     )
 
 
+def linear_grid(num_features: int, num_outputs: int) -> nn.Sequential:
+    """Scores linear in the values of a signal or volume: (B, C, ...) with num_features values -> (B, num_outputs)."""
+    return nn.Sequential(OrderedDict(flatten=nn.Flatten(), head=nn.Linear(num_features, num_outputs)))
+
+
 def build(wanted: Wanted) -> nn.Module:
     inputs, num_outputs = wanted.inputs, wanted.num_outputs or 1
     if isinstance(inputs, PictureInputs):
         num_features = inputs.channels * inputs.height * inputs.width
         return linear_image(num_features, num_outputs, mean=inputs.mean, std=inputs.std)
+    if isinstance(inputs, SignalInputs):
+        return linear_grid(inputs.channels * inputs.steps, num_outputs)
+    if isinstance(inputs, VolumeInputs):
+        return linear_grid(inputs.channels * inputs.depth * inputs.height * inputs.width, num_outputs)
     return linear(inputs.num_numbers, num_outputs, category_sizes=inputs.category_sizes)
 
 
-def defaults(name: str, inputs: PictureInputs | TableInputs, num_train: int) -> dict[str, Any]:
+def defaults(
+    name: str, inputs: PictureInputs | SignalInputs | VolumeInputs | TableInputs, num_train: int
+) -> dict[str, Any]:
     if isinstance(inputs, PictureInputs):
         return {**_defaults.picture_recipe(num_train), "regularise.augment": "none"}
+    if isinstance(inputs, SignalInputs | VolumeInputs):
+        return {**_defaults.picture_recipe(num_train), "optimiser.learning_rate": 1e-3}
     return _defaults.linear_table_recipe(num_train)
 
 
@@ -74,7 +87,7 @@ FAMILY = Family(
     names=("logistic", "linear"),
     title="logistic, softmax and linear regression",
     source="Cox 1958 (logistic regression)",
-    takes=("table", "picture"),
+    takes=("table", "picture", "signal", "volume"),
     build=build,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS}),
     defaults=defaults,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import ArtefactError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
-from gnomon.core.knobs import AUGMENTATION, COLUMNS, PICTURES
+from gnomon.core.knobs import AUGMENTATION, COLUMNS, LAYOUT, PICTURES
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
@@ -35,7 +35,7 @@ MOMENTS_FROM = 10_000  # training pictures the mean and standard deviation are t
 class LabelledPictures(Reader):
     """Pictures with one class each: class folders, IDX files, arrays, or listed in a table."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS})  # of tables; elsewhere they are refused
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS, LAYOUT})  # refused where they name nothing
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         return images.claim(source, settings)

@@ -24,6 +24,7 @@ from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.labels import named
 from gnomon.data.source import Arrays, Source, display_name, first_names
+from gnomon.data.splits import own_splits
 from gnomon.data.tables import (
     Table,
     TableExamples,
@@ -265,7 +266,8 @@ def read_planned(source: Source, settings: DataSettings, form: Form | None) -> t
         plan_targets(table, settings)  # faults that do not depend on the task come first
         raise
     notes = (*source.notes, *table.notes, *about, *plan.notes)
-    return Reading({"all": TableExamples.planned(table, plan)}, notes), plan
+    sizes = () if source.arrays is None else source.arrays.splits
+    return Reading(own_splits(TableExamples.planned(table, plan), sizes), notes), plan
 
 
 def read_inputs(source: Source, settings: DataSettings, features: Sequence[Feature]) -> Reading:

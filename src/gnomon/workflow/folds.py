@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
@@ -29,7 +28,7 @@ from gnomon.training.evaluate import Member, evaluate
 from gnomon.training.state import load_model
 from gnomon.training.threads import using
 from gnomon.workflow.judge.floor import floor_of_folds
-from gnomon.workflow.road.build import Session, device_of, own_threads_and_randomness
+from gnomon.workflow.road.build import Session, device_of, own_threads_and_randomness, placed
 from gnomon.workflow.road.card import card_of
 from gnomon.workflow.road.encode import encode
 from gnomon.workflow.road.follow import Follower, Ready
@@ -178,7 +177,7 @@ def _member(part: RunFolder, whole: Whole) -> Member:
     """The trained model of a fold, on its device."""
     system = System(part.load_model(), str(part.path), kind=whole.prepared.task, own=whole.own)
     device = device_of(whole.settings.machine.device)
-    return Member(system.task, system.model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    return Member(system.task, placed(system.model, device))
 
 
 def _judged(members: Sequence[Member], whole: Whole, split: str, rows: Sequence[np.ndarray]) -> Evaluation:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.settings import DataSettings
+from gnomon.data.images import read_labelled
 from gnomon.data.opening import open_source
 
 X = np.arange(12.0).reshape(4, 3)
@@ -37,10 +39,11 @@ def test_half_precision_tensors_are_read():
 
 
 def test_channels_first_pictures_are_transposed_with_a_note():
-    source = open_source((torch.zeros(4, 3, 8, 9), Y))
-    assert source.arrays.inputs.shape == (4, 8, 9, 3)
-    assert "interpreted as (N, C, H, W)" in source.notes[0]
-    assert open_source(np.zeros((4, 8, 9, 3))).notes == ()
+    reading = read_labelled(open_source((torch.zeros(4, 3, 8, 9), Y)), DataSettings())
+    assert reading.splits["all"][0].inputs.shape == (8, 9, 3)
+    assert "interpreted as (N, C, H, W)" in reading.notes[0]
+    notes = read_labelled(open_source((np.zeros((4, 8, 9, 3)), Y)), DataSettings()).notes
+    assert not any("interpreted as" in note for note in notes)
 
 
 def test_frames_come_as_polars_without_their_index():

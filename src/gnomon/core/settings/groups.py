@@ -18,6 +18,7 @@ from gnomon.core.knobs import (
     DRAWN_LAYERS,
     DRAWN_WEIGHTS,
     DROPOUT,
+    LAYOUT,
     PICTURES,
     SOFT_LABELS,
     TARGET_DATA,
@@ -74,6 +75,11 @@ class DataSettings(Group):
     )
     missing: Names = setting(
         ("",), "cells that mean unknown; only empty cells by default (NA may be a name)", Knob(needs=COLUMNS)
+    )
+    layout: Literal["NHW", "NHWC", "NCHW", "NT", "NCT", "NTC", "NDHW", "NCDHW", "NDHWC"] | None = setting(
+        None,
+        "the axes of an array: N examples, C channels, T steps in time, D slices, H rows, W columns",
+        Knob(needs=LAYOUT),
     )
     image_size: int | None = setting(
         None, "pictures are resized to this many pixels per side", Knob(needs=PICTURES), ge=4, le=2048

@@ -8,7 +8,8 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import Reading
 from gnomon.core.settings import DataSettings
 from gnomon.core.task import Claim
-from gnomon.data.images.arrays import looks_like_pictures, read_arrays, read_arrays_to_predict
+from gnomon.data import layouts
+from gnomon.data.images.arrays import read_arrays, read_arrays_to_predict
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures
 from gnomon.data.images.examples import ImageExamples, as_png, moments
 from gnomon.data.images.idx import looks_like_idx, read_idx, read_idx_pictures
@@ -27,7 +28,7 @@ def claim(source: Source, settings: DataSettings, *, several: bool = False) -> C
     elif several:
         return None
     elif source.arrays is not None:
-        certainty, why = looks_like_pictures(source.arrays)
+        return layouts.claim(source.arrays, settings.layout, "picture", source.origin)
     elif source.tree is not None:
         certainty, why = max(looks_like_idx(source.tree), looks_like_class_folders(source.tree))
     else:
@@ -38,7 +39,8 @@ def claim(source: Source, settings: DataSettings, *, several: bool = False) -> C
 def read_labelled(source: Source, settings: DataSettings, *, several: bool = False) -> Reading:
     """All pictures with their classes. Raises DataError naming what is wrong where, UsageError for table settings."""
     if source.arrays is not None:
-        return _with_notes(source, read_arrays(source.arrays, source.origin))
+        return _with_notes(source, read_arrays(source.arrays, settings, source.origin))
+    _refuse_layout(source, settings)
     if source.table is not None:
         return _with_notes(source, read_listed(source.table, settings, several=several))
     tree = _tree(source)
@@ -56,7 +58,7 @@ def read_labelled(source: Source, settings: DataSettings, *, several: bool = Fal
 def read_unlabelled(source: Source, settings: DataSettings, whites: Whites) -> Reading:
     """All pictures on the scale of the training set, under the key "all", whatever folders they are in."""
     if source.arrays is not None:
-        return _with_notes(source, read_arrays_to_predict(source.arrays, source.origin, whites))
+        return _with_notes(source, read_arrays_to_predict(source.arrays, settings, source.origin, whites))
     if source.table is not None:
         return _with_notes(source, read_listed_to_predict(source.table, settings, whites))
     tree = _tree(source)
@@ -76,6 +78,15 @@ def _refuse_columns(source: Source, settings: DataSettings) -> None:
                 where=source.origin,
                 fix=f"leave data.{key} out: the folder that a picture is in is its class.",
             )
+
+
+def _refuse_layout(source: Source, settings: DataSettings) -> None:
+    if settings.layout is not None:
+        raise UsageError(
+            f"layout={settings.layout} names the axes of an array, but these are picture files.",
+            where=source.origin,
+            fix="leave it out.",
+        )
 
 
 def _tree(source: Source) -> Tree:

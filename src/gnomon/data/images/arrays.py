@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
 from gnomon.core.example import Reading
-from gnomon.data.images.examples import ImageExamples, check_classes, index_of, same_picture_twice
-from gnomon.data.images.scaling import CHANNELS, as_bytes
+from gnomon.core.settings import DataSettings
+from gnomon.data import layouts
+from gnomon.data.images.examples import ImageExamples, index_of, same_picture_twice
+from gnomon.data.images.scaling import as_bytes
 from gnomon.data.images.stores import ArrayStore
 from gnomon.data.images.whites import Whites
-from gnomon.data.labels import label_type, named, one_hot_indices
-from gnomon.data.source import Arrays, counted
-
-LARGEST_CLASS = 2**53  # whole numbers up to here are exact in float64
-
-
-def looks_like_pictures(arrays: Arrays) -> tuple[float, str]:
-    """How certain it is (0 .. 1), from shapes alone, that this is pictures with a class each; and why."""
-    shape = arrays.inputs.shape
-    if len(shape) == 3 or (len(shape) == 4 and shape[3] in CHANNELS):
-        why = f"an array of {counted(shape[0], 'picture')}, {shape[1]}x{shape[2]}"
-        return 0.9, why
-    return 0.0, f"an array of shape {'x'.join(map(str, shape))}"
+from gnomon.data.labels import check_classes, check_divided, class_names_of, label_type, one_class_each
+from gnomon.data.source import Arrays
+from gnomon.data.splits import own_splits
 
 
-def read_arrays(arrays: Arrays, origin: str) -> Reading:
-    """Pictures with classes, under the key "all". Raises DataError for values or targets that cannot be used."""
+def read_arrays(arrays: Arrays, settings: DataSettings, origin: str) -> Reading:
+    """Pictures with classes, in the arrays' own splits. Raises DataError for values or targets that cannot be used."""
     if arrays.targets is None:
         raise DataError("there are pictures but no targets.", where=origin, fix="give (X, y).")
-    found = as_bytes(arrays.inputs, origin)
-    pictures, count = ArrayStore(found.pixels, arrays.inputs, found.whites), len(found.pixels)
-    targets, about = one_class_each(arrays.targets, origin)
-    classes = class_names_of(targets, arrays.class_names, count, origin)
+    inputs, notes = _channels_last(arrays.inputs, settings.layout, origin)
+    found = as_bytes(inputs, origin)
+    pictures, count = ArrayStore(found.pixels, inputs, found.whites), len(found.pixels)
+    targets, about = one_class_each(arrays.targets, "picture", origin)
+    classes = class_names_of(targets, arrays.class_names, count, "picture", origin)
     kind = "text" if arrays.class_names else label_type(targets)
-    examples = ImageExamples.of(pictures, np.arange(count), index_of(numbered(count), classes), kind)
-    notes = [*found.notes, *about, *check_classes(dict(Counter(classes)), origin)]
-    return Reading({"all": examples}, tuple(notes + same_picture_twice(examples)))
+    ids = pl.concat([numbered(size, split) for split, size in arrays.splits or (("all", count),)])
+    examples = ImageExamples.of(pictures, np.arange(count), index_of(ids, classes), kind)
+    splits = own_splits(examples, arrays.splits)
+    check_divided(splits, origin)
+    trained_on = splits.get("all") or splits["train"]
+    notes += [*found.notes, *about, *check_classes(dict(Counter(trained_on.index["label"].to_list())), origin)]
+    return Reading(splits, tuple(notes + same_picture_twice(examples)))
 
 
-def read_arrays_to_predict(arrays: Arrays, origin: str, whites: Whites) -> Reading:
+def read_arrays_to_predict(arrays: Arrays, settings: DataSettings, origin: str, whites: Whites) -> Reading:
     """Pictures without classes, under the key "all", on the scale of the training set."""
-    found = as_bytes(arrays.inputs, origin, whites)
-    pictures, count = ArrayStore(found.pixels, arrays.inputs, whites), len(found.pixels)
-    examples = ImageExamples.of(pictures, np.arange(count), index_of(numbered(count), None))
-    return Reading({"all": examples}, found.notes)
+    inputs, notes = _channels_last(arrays.inputs, settings.layout, origin)
+    found = as_bytes(inputs, origin, whites)
+    pictures, count = ArrayStore(found.pixels, inputs, whites), len(found.pixels)
+    ids = pl.concat([numbered(size, split) for split, size in arrays.splits or (("all", count),)])
+    examples = ImageExamples.of(pictures, np.arange(count), index_of(ids, None))
+    return Reading({"all": examples}, (*notes, *found.notes))
 
 
 def numbered(count: int, split: str = "all") -> pl.Series:
@@ -57,53 +55,11 @@ def numbered(count: int, split: str = "all") -> pl.Series:
     return pl.select(pl.format(prefix + " {}", pl.int_range(count)).alias("id")).to_series()
 
 
-def one_class_each(targets: np.ndarray, origin: str) -> tuple[np.ndarray, list[str]]:
-    """(N,) from (N,), (N, 1) or one-hot (N, K) targets, and notes. Raises DataError for other shapes."""
-    targets = np.asarray(targets)
-    if targets.ndim < 2 or (targets.ndim == 2 and targets.shape[1] == 1):
-        return targets.reshape(-1), []
-    found = one_hot_indices(targets)
-    if isinstance(found, str):
-        raise DataError(f"{found}.", where=origin, fix="give one class for each picture.")
-    return found, [f"targets of shape {'x'.join(map(str, targets.shape))} are one-hot: read as one class each"]
-
-
-def class_names_of(targets: np.ndarray, class_names: Sequence[str], count: int, origin: str) -> list[str]:
-    """The class of each of `count` pictures as text. Raises DataError for targets that are not classes."""
-    if targets.shape != (count,):
-        raise DataError(
-            f"{counted(count, 'picture')}, but targets of shape {'x'.join(map(str, targets.shape))}.",
-            where=origin,
-            fix="give one class for each picture.",
-        )
-    if targets.dtype.kind == "f":
-        _refuse_missing(~np.isfinite(targets), origin)
-        if (targets != np.rint(targets)).any():
-            raise DataError(
-                "the targets are fractions, not classes.", where=origin, fix="give whole numbers or names as targets."
-            )
-        large = np.flatnonzero(np.abs(targets) > LARGEST_CLASS)
-        if len(large):
-            raise DataError(
-                f"the target of picture {large[0]} is {targets[large[0]]:g}, which is not a class.",
-                where=origin,
-                fix="give whole numbers or names as targets.",
-            )
-        targets = targets.astype(np.int64)
-    if class_names and targets.dtype.kind in "iu":
-        return named(targets, class_names, origin)
-    if targets.dtype.kind == "b":
-        return [str(target).lower() for target in targets.tolist()]  # as tables write booleans
-    if targets.dtype.kind == "O":
-        _refuse_missing(np.array([target is None or target != target for target in targets]), origin)
-    return [str(target) for target in targets.tolist()]
-
-
-def _refuse_missing(is_missing: np.ndarray, origin: str) -> None:
-    missing = np.flatnonzero(is_missing)
-    if len(missing):
-        raise DataError(
-            f"missing targets: {len(missing):,}, the first of picture {missing[0]}.",
-            where=origin,
-            fix="drop those pictures, or give them a class.",
-        )
+def _channels_last(inputs: np.ndarray, layout: str | None, origin: str) -> tuple[np.ndarray, list[str]]:
+    """(N, H, W) or (N, H, W, C), and a note where that is not how they came."""
+    if layout is None and (inputs.ndim not in (3, 4) or 0 in inputs.shape):
+        return inputs, []  # which is refused where values are read
+    if layouts.layout_of(inputs.shape, layout, "picture", origin) != "NCHW":
+        return inputs, []
+    note = f"an array of shape {layouts.times(inputs.shape)} is interpreted as (N, C, H, W)"
+    return np.moveaxis(inputs, 1, 3), [note] * (layout is None)

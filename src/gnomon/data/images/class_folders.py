@@ -12,9 +12,10 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput, Reading
 from gnomon.core.settings import DataSettings
 from gnomon.data.images.decoding import LEAST_SIDE, is_picture_name
-from gnomon.data.images.examples import ImageExamples, check_classes, check_divided, index_of, same_picture_twice
+from gnomon.data.images.examples import ImageExamples, index_of, same_picture_twice
 from gnomon.data.images.stores import Scan, scan
 from gnomon.data.images.whites import Whites
+from gnomon.data.labels import check_classes, check_divided
 from gnomon.data.source import File, Tree, counted, display_name, first_names, listed
 from gnomon.data.trees import common_folder
 

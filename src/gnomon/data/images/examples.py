@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import unicodedata
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, final
@@ -12,12 +10,10 @@ from typing import Self, final
 import numpy as np
 import polars as pl
 
-from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, index_frame
 from gnomon.data.images.stores import Store
 from gnomon.data.images.whites import Whites
 from gnomon.data.labels import LabelType
-from gnomon.data.source import counted, first_names, listed, look_alike
 
 VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each value of a channel
 FEW = 1e-6  # below this standard deviation a picture counts as one colour
@@ -181,59 +177,6 @@ def index_of(
     if folders is not None and len(set(folders)) > 1:
         index = index.with_columns(pl.Series("tag.folder", folders, dtype=pl.String))
     return index
-
-
-def check_classes(counts: dict[str, int], origin: str) -> list[str]:
-    """Notes on the classes of the training examples. Raises DataError if they cannot be learned from."""
-    total = sum(counts.values())
-    if len(counts) < 2:
-        raise DataError(
-            f"there is only one class ({first_names([*counts])}, {counted(total, 'picture')}); two are needed.",
-            where=origin,
-            fix="add a folder with pictures of another class.",
-        )
-    single = [name for name, count in counts.items() if count == 1]
-    if 2 * len(single) > len(counts):
-        raise DataError(
-            f"{len(single):,} of {len(counts):,} classes have only one picture: nothing is left to evaluate them on.",
-            where=origin,
-            fix="check that the folders are classes, or add pictures to them.",
-        )
-    notes = []
-    if single:
-        notes.append(
-            listed("classes with one picture, which can be used for training or for evaluation but not both", single)
-        )
-    return notes + _near_twins(counts)
-
-
-def _near_twins(names: dict[str, int]) -> list[str]:
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        alike[unicodedata.normalize("NFKC", name).casefold().strip()].append(name)
-    notes = []
-    for twins in (twins for twins in alike.values() if len(twins) > 1):
-        how = next(filter(None, (look_alike(name, twins) for name in twins)), "")
-        shown = ", ".join(repr(name) for name in twins)
-        notes.append(f"class names that look alike are kept apart: {shown}{f' ({how})' if how else ''}")
-    return notes
-
-
-def check_divided(splits: dict[str, ImageExamples], origin: str) -> None:
-    """Raises DataError when dev or test has classes that train does not have."""
-    if "train" not in splits:
-        return
-    known = set(splits["train"].index["label"].unique())
-    for name, part in splits.items():
-        strange = sorted(set(part.index["label"].unique()) - known)
-        if strange:
-            how = look_alike(strange[0], known)
-            raise DataError(
-                f"{name} has {counted(len(strange), 'class', 'classes')} without pictures in train: "
-                f"{first_names(strange)}{f' ({how})' if how else ''}.",
-                where=origin,
-                fix=f"spell class folders the same way, add those classes to train, or remove them from {name}.",
-            )
 
 
 def same_picture_twice(examples: ImageExamples) -> list[str]:

@@ -16,18 +16,16 @@ import polars as pl
 
 from gnomon.core.errors import ArtefactError, DataError
 from gnomon.core.example import Reading
-from gnomon.data.images.arrays import class_names_of, numbered
+from gnomon.data.images.arrays import numbered
 from gnomon.data.images.examples import (
     ImageExamples,
-    check_classes,
-    check_divided,
     index_of,
     same_picture_twice,
 )
 from gnomon.data.images.scaling import as_bytes
 from gnomon.data.images.stores import ArrayStore
 from gnomon.data.images.whites import Whites
-from gnomon.data.labels import label_type
+from gnomon.data.labels import check_classes, check_divided, class_names_of, label_type
 from gnomon.data.source import Tree, counted, display_name, first_names, listed
 
 _NAME = re.compile(r"(?:.*/)?(?P<stem>[^/]*?)(?P<kind>images|labels)[.-]idx(?P<dims>\d)-ubyte(?P<packed>\.gz)?", re.I)
@@ -150,7 +148,7 @@ def _examples(tree: Tree, pair: _Pair, notes: list[str], whites: Whites | None) 
         )
     found = as_bytes(images, display_name(pair.images), whites)
     notes += found.notes
-    classes = class_names_of(labels, (), len(images), display_name(pair.labels))
+    classes = class_names_of(labels, (), len(images), "picture", display_name(pair.labels))
     table = index_of(numbered(len(images), pair.split), classes)
     pictures = ArrayStore(found.pixels, images, found.whites)
     return ImageExamples.of(pictures, np.arange(len(images)), table, label_type(labels))

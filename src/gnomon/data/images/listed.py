@@ -16,10 +16,10 @@ from gnomon.core.example import BadInput, Reading, index_frame
 from gnomon.core.settings import DataSettings
 from gnomon.data.images.class_folders import check_bad, least_side, remarks
 from gnomon.data.images.decoding import is_picture_name
-from gnomon.data.images.examples import ImageExamples, check_classes, same_picture_twice
+from gnomon.data.images.examples import ImageExamples, same_picture_twice
 from gnomon.data.images.stores import Scan, scan
 from gnomon.data.images.whites import Whites
-from gnomon.data.labels import label_type
+from gnomon.data.labels import check_classes, label_type
 from gnomon.data.source import display_name, first_names
 from gnomon.data.tables import Table, class_targets, class_texts, peek_table, read_table, target_names
 from gnomon.data.trees import FilesTree

@@ -71,10 +71,18 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     if settings.machine.threads == "adaptive":
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
     prepared = replace(prepared, notes=(*prepared.notes, *notes_on_start(settings, taken)))
-    whole = whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    whole = placed(whole, device)
     task, model = trained_part(task, whole, settings, prepared)
     started = time.monotonic() if started is None else started
     return Session(prepared, task, settings, filled.given, model, layers, device, started, whole, taken)
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on its device, filters of pictures with channels last; those of volumes have five axes and no such."""
+    has_volumes = any(parameter.dim() == 5 for parameter in model.parameters())
+    layout = torch.contiguous_format if has_volumes else torch.channels_last
+    found: nn.Module = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    return found
 
 
 def fresh_model(task: Task, settings: Settings) -> nn.Module:
