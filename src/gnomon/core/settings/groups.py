@@ -240,8 +240,8 @@ class RegulariseSettings(Group):
             search=(Search("linear", 3, lambda _value, _: (0.0, 0.5)),),
         ),
     )
-    label_smoothing: float = setting(
-        0.0,
+    label_smoothing: float | None = setting(
+        None,
         "probability spread over all classes",
         Knob(
             FIT_DEV,

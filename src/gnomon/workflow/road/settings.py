@@ -19,6 +19,7 @@ DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
     "regularise.weight_decay": 0.0,
     "regularise.l2": 0.0,
+    "regularise.label_smoothing": 0.0,
     "regularise.dropout": (),
     "regularise.augment": "none",
     "optimiser.name": "adam",
@@ -52,7 +53,7 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
         filled = with_values(filled, {"transfer.freeze": None})
     by_task = recipe(task, filled, num_train)
     filled = fill(filled, {"model.name": by_task["model.name"]})
-    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, task.encoder.inputs, num_train)})
+    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, task, num_train)})
     if filled.transfer.weights is not None:
         filled = with_values(filled, {"transfer.weights": str(Path(filled.transfer.weights).absolute())})
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})

@@ -14,7 +14,9 @@ from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Examples
 from gnomon.core.family import Inputs, Wanted, Weights
+from gnomon.core.knobs import SOFT_LABELS
 from gnomon.core.settings import Settings, fill
+from gnomon.core.task import Task
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
@@ -107,7 +109,7 @@ def public_weights(name: str) -> Weights:
     return weights
 
 
-def transfer_settings(settings: Settings, inputs: Inputs, num_train: int) -> dict[str, Any]:
+def transfer_settings(settings: Settings, task: Task, num_train: int) -> dict[str, Any]:
     """What is filled in (full keys) for a model that starts from elsewhere or is frozen: `settings` has its name.
 
     By default its last stage is trained, and what follows it: measured (docs/transfer.md).
@@ -118,8 +120,10 @@ def transfer_settings(settings: Settings, inputs: Inputs, num_train: int) -> dic
         return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
     freeze = transfer.freeze
     if freeze in (None, "auto"):
-        freeze = max(0, _stages_of(settings, inputs) - 1)
+        freeze = max(0, _stages_of(settings, task.encoder.inputs) - 1)
     recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
+    if SOFT_LABELS not in task.head.abilities:
+        recipe.pop("regularise.label_smoothing", None)
     return {**recipe, "transfer.freeze": freeze, "transfer.pretrained": False}
 
 
