@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, final
@@ -146,6 +147,11 @@ class Weights:
     mean: tuple[float, ...]  # of its inputs, per channel, in [0, 1] units
     std: tuple[float, ...]
     side: int  # pixels of the pictures it was trained on
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is there. Nothing of it is imported."""
+        return importlib.util.find_spec(self.module) is not None
 
 
 def _no_abilities(_name: str, _own: Any) -> frozenset[str]:

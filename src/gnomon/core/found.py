@@ -89,6 +89,14 @@ def family(name: str) -> Family:
     return families[name]
 
 
+def installed_weights() -> tuple[str, ...]:
+    """The models with public weights whose package is installed."""
+    families = _families(os.environ.get("GNOMON_MODELS", ""))
+    return tuple(
+        one.name for name, each in families.items() for one in each.weights if one.name == name and one.is_installed
+    )
+
+
 @cache
 def _families(_where: str) -> dict[str, Family]:
     """By each of their names; looked for again when GNOMON_MODELS changes."""

@@ -27,6 +27,7 @@ DRAWN_LAYERS = "drawn layers"  # hidden layers whose weights are drawn, not take
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
 STAGES = "stages"  # the model is a backbone, whose stages can be frozen or trained at rates of their own
+PUBLIC_WEIGHTS = "public weights"  # of a package that is installed, for colour pictures
 TRAINED_STAGES = "trained stages"  # not all of them are frozen
 EXAMPLES = "examples"  # there are examples that are divided, learned from and judged: everywhere but in a craft
 
@@ -45,6 +46,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     TARGET_DATA: "it needs target_data",
     EXAMPLES: "it needs examples that are learned from and judged",
     STAGES: "it acts on models with stages (gnomon models)",
+    PUBLIC_WEIGHTS: "it needs colour pictures and the package of public weights",
     TRAINED_STAGES: "it acts where not every stage is frozen",
 }
 

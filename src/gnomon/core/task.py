@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
 from gnomon.core.family import WithSides
-from gnomon.core.knobs import DRAWN_LAYERS, HIDDEN_LAYERS, STAGES, TARGET_DATA, TRAINED_STAGES, Here
+from gnomon.core.knobs import DRAWN_LAYERS, HIDDEN_LAYERS, PUBLIC_WEIGHTS, STAGES, TARGET_DATA, TRAINED_STAGES, Here
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
@@ -455,9 +455,12 @@ class Task:
             abilities.add(DRAWN_LAYERS)
         if settings.data.target_data is not None:
             abilities.add(TARGET_DATA)
+        if getattr(self.encoder.inputs, "channels", None) == COLOUR and found.installed_weights():
+            abilities.add(PUBLIC_WEIGHTS)
         return Here(flat(settings), frozenset(abilities), table, num_train)
 
 
+COLOUR = 3  # channels of pictures
 GONE = {"target_name"}  # a fact of gnomon 0.1 that no part needs any more
 
 

@@ -139,11 +139,14 @@ class Trials:
         for key in changed:
             if key.startswith(FIXED):
                 raise UsageError(f"{key} cannot differ between trials.", fix="set it for all of them.")
-        fitted, prepared = self.fitted, self.fitted.prepared
+        opened = with_values(self.opened, changed)
+        # public weights want pictures of their own size: other facts
+        fitted = fit_facts(self.prepared, opened) if "transfer.pretrained" in changed else self.fitted
+        prepared = fitted.prepared
         if rows is not None:
             some = {**prepared.splits, "train": prepared.splits["train"].take(rows)}
             fitted = replace(fitted, prepared=replace(prepared, splits=some))
-        return build_model(fill_settings(fitted, with_values(self.opened, changed), self.given | changed.keys()))
+        return build_model(fill_settings(fitted, opened, self.given | changed.keys()))
 
     def _measure(
         self, session: Session, state: TrainingState, history: list[Mapping[str, Any]], seconds: float

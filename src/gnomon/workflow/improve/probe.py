@@ -12,6 +12,7 @@ from gnomon.core import settings as all_settings
 from gnomon.core.errors import UsageError
 from gnomon.core.options import duration, one_of
 from gnomon.core.seeds import generator
+from gnomon.core.settings import flat, with_values
 from gnomon.figures.encode import svg
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
@@ -29,6 +30,7 @@ from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.road.encode import judged_splits
 from gnomon.workflow.road.settings import DEFAULTS, recipe
 from gnomon.workflow.road.split import TRAIN_RUNG
+from gnomon.workflow.road.start import transfer_settings
 from gnomon.workflow.road.verdict import judge_run
 from gnomon.workflow.run import Run, load
 from gnomon.workflow.signals import StopFlag, Stopped, watched
@@ -42,6 +44,7 @@ FULL_RUNS = 9.0  # full-length trainings that must fit into the time, otherwise 
 WRITING = 0.15  # of the time reserved for evaluating and writing, at most:
 WRITING_SECONDS = 20.0
 PAIR_SEEDS = 3
+OF_A_START = ("model.name", "transfer.pretrained", "transfer.weights", "transfer.freeze")  # what the epochs depend on
 KNOBS = ("fault", "all")
 CURVE_PICTURE = "learning-curve.svg"
 
@@ -219,7 +222,7 @@ def _add_point(found: Measured, outcome: Outcome, matched: Matched) -> None:
     found.tell(f"curve      {point.examples:>9,} examples   dev {error}   seed {point.seed}")
 
 
-def _shortened(matched: Matched, part: float, share: float) -> dict[str, Any]:
+def _shortened(matched: Matched, part: float, share: float, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Epochs for a part of train: what the task fills in for that size, or more, to keep the number of steps up.
 
     Given epochs grow by the square root: a compromise between equal epochs and equal steps.
@@ -231,7 +234,12 @@ def _shortened(matched: Matched, part: float, share: float) -> dict[str, Any]:
         epochs = given / math.sqrt(part)
     else:
         count = max(2, round(part * total))
-        epochs = recipe(trials.task, trials.opened, count).get("stop.epochs", DEFAULTS["stop.epochs"])
+        opened = trials.session(changes).settings if changes else trials.base.settings
+        start = {key: value for key, value in flat(opened).items() if key in OF_A_START and value is not None}
+        started = with_values(trials.opened, start)
+        of_start = transfer_settings(started, trials.task, count)
+        by_size = {**DEFAULTS, **recipe(trials.task, started, count), **of_start}
+        epochs = by_size["stop.epochs"]
     if given is None and share >= 1:
         return {}
     return {} if part == 1 and share >= 1 else {"stop.epochs": max(1, round(share * epochs))}
@@ -276,7 +284,10 @@ def _pairs(
                 if not place:
                     failed[label] = "there was too little time for it"
                 continue
-            outcome = matched.outcome({**base_changes, **turn.changes}, seed, deadline=clock.deadline)
+            changes = {**base_changes, **turn.changes}
+            if base_changes and "transfer.pretrained" in turn.changes:  # it has a recipe of its own
+                changes = {**_shortened(matched, 1.0, share, turn.changes), **turn.changes}
+            outcome = matched.outcome(changes, seed, deadline=clock.deadline)
             if isinstance(outcome, Refused):
                 if not place:
                     failed[label] = outcome.why

@@ -31,7 +31,7 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     if missing is not None:
         raise missing
     train = prepared.splits["train"]
-    start = public_start(settings, train)
+    start = public_start(settings, train, prepared.task)
     settings = start.for_facts(settings)
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)

@@ -16,7 +16,7 @@ from gnomon.core.example import Examples
 from gnomon.core.family import Inputs, Wanted, Weights
 from gnomon.core.knobs import SOFT_LABELS
 from gnomon.core.settings import Settings, fill
-from gnomon.core.task import Task
+from gnomon.core.task import Task, TaskKind
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
@@ -47,7 +47,7 @@ class Start:
         return fill(settings, {**self.settings, **size})
 
 
-def public_start(settings: Settings, train: Examples) -> Start:
+def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
     """The model and the size of pictures, where it starts from public weights.
 
     It does if it is asked to, and by default for a few colour photographs: measured (docs/transfer.md). Raises
@@ -55,8 +55,8 @@ def public_start(settings: Settings, train: Examples) -> Start:
     """
     transfer, name = settings.transfer, settings.model.name or BEST_FIRST[0]
     if transfer.pretrained:
-        if not isinstance(train, ImageExamples):
-            raise UsageError("pretrained=yes is for pictures: no public weights fit a table.", fix="leave it out.")
+        if not kind.has_pictures:
+            raise UsageError(f"pretrained=yes is for pictures; this is {kind.title}.", fix="leave it out.")
         if transfer.weights is not None:
             raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
         weights = public_weights(name)
