@@ -29,11 +29,12 @@ TURNED: dict[str, Any] = {
     "optimiser.clip_norm": 1e-3, "optimiser.clip_value": 1e-4, "schedule.name": "constant", "schedule.warmup": 0.6,
     "schedule.decay": 0.3, "schedule.every": 1, "schedule.table": "1:0.01,2:0.001", "stop.epochs": 3,
 }  # fmt: skip
-ELSEWHERE = {"transfer.pretrained",   # knobs that two epochs on a sample cannot show, and the tests that do
+ELSEWHERE = {  # knobs that two epochs on a sample cannot show, and the tests that do
     "data.labels": "tests/unit/workflow/judge/test_corrected_labels.py",
     "split.duplicates": "tests/unit/workflow: copies in train",
     "stop.patience": "tests/unit/training/test_training_loop.py",
     "model.name": "the other parameters of this test",
+    "transfer.pretrained": "tests/unit/workflow/test_transfer.py",
 }
 NEEDS_WITH = {"schedule.name": {"schedule.table": "1:0.02,2:0.002"}}  # what a value of `when` cannot do without
 
