@@ -73,7 +73,7 @@ def build(wanted: Wanted) -> nn.Module:
 
 
 def defaults(name: str, inputs: SignalInputs, num_train: int) -> dict[str, Any]:
-    return _defaults.grid_recipe(num_train)
+    return _defaults.signal_recipe(num_train)
 
 
 FAMILY = Family(

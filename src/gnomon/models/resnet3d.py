@@ -20,12 +20,13 @@ class Plan:
 
     blocks: tuple[int, ...]  # of each stage, of two convolutions each
     channels: tuple[int, ...]  # of each stage
-    stem: tuple[int, int, int]  # slices, rows and columns of the first convolution; it halves rows and columns if > 3
+    stem: tuple[int, int, int]  # slices, rows and columns of the first convolution
+    halves_from: int  # rows and columns from which it halves both
 
 
 PLANS = {  # the smallest first
-    "resnet3d8": Plan((1, 1, 1), (16, 32, 64), (3, 3, 3)),
-    "resnet3d18": Plan((2, 2, 2, 2), (64, 128, 256, 512), (3, 7, 7)),
+    "resnet3d8": Plan((1, 1, 1), (16, 32, 64), (3, 3, 3), 32),
+    "resnet3d18": Plan((2, 2, 2, 2), (64, 128, 256, 512), (3, 7, 7), 1),
 }
 
 
@@ -57,17 +58,17 @@ class Block(nn.Module):
         return result
 
 
-def resnet3d(plan: Plan, num_inputs: int, num_outputs: int, *, width: float = 1.0) -> nn.Sequential:
+def resnet3d(plan: Plan, inputs: VolumeInputs, num_outputs: int, *, width: float = 1.0) -> nn.Sequential:
     """(B, C, D, H, W) volumes -> (B, num_outputs), for any size: each stage after the first halves all three sides.
 
-    "resnet3d18" is the net R3D-18, with torchvision's number of parameters; "resnet3d8" keeps the size in its first
-    convolution and has a single block in each of three stages, for small volumes and small sets. `width` multiplies
-    the channels of every layer. Source: Tran et al. 2018, table 1.
+    "resnet3d18" is the net R3D-18, with torchvision's number of parameters. "resnet3d8" has a single block in each of
+    three stages, for small volumes and small sets; like R3D-18 its first convolution halves rows and columns, but not
+    where there are fewer than 32. `width` multiplies the channels of every layer. Source: Tran et al. 2018, table 1.
     """
     channels = [max(1, round(width * filters)) for filters in plan.channels]
-    halves = 2 if plan.stem[1] > 3 else 1
+    halves = 2 if min(inputs.height, inputs.width) >= plan.halves_from else 1
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv1"] = _convolution(num_inputs, channels[0], plan.stem, stride=(1, halves, halves))
+    layers["conv1"] = _convolution(inputs.channels, channels[0], plan.stem, stride=(1, halves, halves))
     layers["bn1"], layers["relu"] = nn.BatchNorm3d(channels[0]), nn.ReLU()
     before = channels[0]
     for number, (filters, blocks) in enumerate(zip(channels, plan.blocks, strict=True), start=1):
@@ -95,11 +96,11 @@ class ResNet3dSettings(OwnSettings):
 
 
 def build(wanted: Wanted) -> nn.Module:
-    return resnet3d(PLANS[wanted.name], wanted.inputs.channels, wanted.num_outputs or 1, width=wanted.own.width)
+    return resnet3d(PLANS[wanted.name], wanted.inputs, wanted.num_outputs or 1, width=wanted.own.width)
 
 
 def defaults(name: str, inputs: VolumeInputs, num_train: int) -> dict[str, Any]:
-    return _defaults.grid_recipe(num_train)
+    return _defaults.volume_recipe(num_train)
 
 
 FAMILY = Family(

@@ -102,12 +102,16 @@ def plain_r3d(state, x, blocks, size, stride):
 
 
 @pytest.mark.parametrize(
-    ("name", "blocks", "size", "stride"),
-    [("resnet3d8", (1, 1, 1), (3, 3, 3), 1), ("resnet3d18", (2, 2, 2, 2), (3, 7, 7), 2)],
+    ("name", "sides", "blocks", "size", "stride"),
+    [
+        ("resnet3d8", (12, 10), (1, 1, 1), (3, 3, 3), 1),
+        ("resnet3d8", (32, 33), (1, 1, 1), (3, 3, 3), 2),  # large enough for the first convolution to halve them
+        ("resnet3d18", (12, 10), (2, 2, 2, 2), (3, 7, 7), 2),
+    ],
 )
-def test_nets_for_volumes_give_the_logits_of_the_plain_equations(name, blocks, size, stride):
-    model = shaken(built(name, VolumeInputs(2, 5, 12, 10), 3, width=0.1))
-    x = torch.randn(2, 2, 5, 12, 10)
+def test_nets_for_volumes_give_the_logits_of_the_plain_equations(name, sides, blocks, size, stride):
+    model = shaken(built(name, VolumeInputs(2, 5, *sides), 3, width=0.1))
+    x = torch.randn(2, 2, 5, *sides)
     torch.testing.assert_close(model(x), plain_r3d(model.state_dict(), x, blocks, size, stride), atol=1e-4, rtol=1e-4)
 
 
