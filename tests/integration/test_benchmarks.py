@@ -173,6 +173,17 @@ def test_the_curves_on_cifar_are_those_of_one_division(tmp_path, capsys):
     assert "test" in shown
 
 
+def test_one_net_with_several_heads_is_measured_beside_a_net_for_each(tmp_path, monkeypatch):
+    heads = importlib.import_module("benchmarks.heads")
+    draw = np.random.default_rng(0)
+    made = draw.integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 10
+    for name, value in {"EPOCHS": 3, "TRAIN": 40, "DEV": 20, "TEST": 10, "pictures": lambda _part: made}.items():
+        monkeypatch.setattr(heads, name, value)
+    line = {"missing": 0.5, "seed": 0, **heads.measured(0.5, 0, tmp_path / "made")}
+    assert all(len(line[way]["wrong"]["body"]) == 10 for way in heads.WAYS)
+    assert len(heads.table([line])) == 2 + 3
+
+
 def test_public_weights_are_measured_beside_a_start_from_scratch(tmp_path, monkeypatch):
     """With made pictures in an archive laid out as CIFAR-10's: red or blue."""
     transfer = importlib.import_module("benchmarks.transfer")
@@ -204,7 +215,7 @@ def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "cifar", "transfer", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "transfer", "heads", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
