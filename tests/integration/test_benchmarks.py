@@ -211,11 +211,26 @@ def test_public_weights_are_measured_beside_a_start_from_scratch(tmp_path, monke
     assert len(transfer.table(transfer.lines_of(["cifar-100"], 1, place))) == 4  # nothing is trained again
 
 
+def test_cubes_of_two_splits_share_no_column_of_the_stack(tmp_path):
+    grid_sets = importlib.import_module("benchmarks.grid_sets")
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for i in range(30):  # an image says which column a pixel is in, as far as a byte can: twice over 512 columns
+            columns = np.tile((np.arange(512) // 2).astype(np.uint8), (512, 1))
+            picture = columns if kind == "images" else np.tile(np.uint8(255) * (np.arange(512) % 2 == 1), (512, 1))
+            Image.fromarray(picture.astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
+    found = grid_sets.cubes(tmp_path)
+    assert found["x_train"].shape == (600, 8, 32, 32)
+    assert found["x_train"].max() < 320 // 2 <= found["x_dev"].min()
+    assert found["x_dev"].max() < 416 // 2 <= found["x_test"].min()
+    assert np.unique(found["y_dev"], return_counts=True)[1].tolist() == [150, 150]
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "cifar", "transfer", "heads", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "transfer", "heads", "grid_sets", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
