@@ -51,6 +51,7 @@ class SettingWords(TypedDict, total=False):
     decimal: Any
     missing: Any
     image_size: Any
+    layout: Any
     max_bad: Any
     max_pixels: Any
     dev: Any
@@ -63,6 +64,7 @@ class SettingWords(TypedDict, total=False):
     bins: Any
     width: Any
     zero_gamma: Any
+    padding: Any
     stochastic_depth: Any
     init: Any
     scale: Any
@@ -100,6 +102,7 @@ class SettingWords(TypedDict, total=False):
     device: Any
     threads: Any
     allocator: Any
+    precision: Any
     micro_batch: Any
     save_every: Any
     goal: Any
