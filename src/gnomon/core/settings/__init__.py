@@ -1,19 +1,7 @@
-"""Settings: their declarations (groups.py), and the conversion from text to values and back (keys.py)."""
+"""Settings: one file of declarations for each kind, groups.py for the whole; keys.py for text to values and back."""
 
-from gnomon.core.settings.groups import (
-    DataSettings,
-    GoalSettings,
-    InitSettings,
-    MachineSettings,
-    ModelSettings,
-    OptimiserSettings,
-    RegulariseSettings,
-    ScheduleSettings,
-    Settings,
-    SplitSettings,
-    StopSettings,
-    TaskSettings,
-)
+from gnomon.core.settings.data import DataSettings, SplitSettings
+from gnomon.core.settings.groups import GoalSettings, MachineSettings, Settings
 from gnomon.core.settings.keys import (
     GROUPS,
     SettingRow,
@@ -32,6 +20,8 @@ from gnomon.core.settings.keys import (
     value_of,
     with_values,
 )
+from gnomon.core.settings.model import InitSettings, ModelSettings, TaskSettings
+from gnomon.core.settings.training import OptimiserSettings, RegulariseSettings, ScheduleSettings, StopSettings
 from gnomon.core.settings.types import DURATION, RATE_TABLE, Activation, Activations, OwnSettings, Widths, setting
 
 __all__ = [

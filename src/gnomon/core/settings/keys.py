@@ -51,7 +51,7 @@ def _known() -> frozenset[str]:
 
 @cache
 def _common_rows() -> tuple[SettingRow, ...]:
-    """Every setting that is not specific to one task or family, in the order of groups.py."""
+    """Every setting that is not specific to one task or family, in the order of Settings."""
     found_rows = []
     for key, info in Settings.model_fields.items():
         group = _group_class(key)

@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gnomon.core.knobs import Knob
+from gnomon.core.knobs import Knob, Link
+
+FIT_TRAIN: tuple[Link, ...] = ("fit-train",)  # what a knob acts on
+FIT_DEV: tuple[Link, ...] = ("fit-dev",)
 
 
 def _seconds(value: Any) -> Any:

@@ -1,0 +1,89 @@
+"""Settings of data: what is read and how, and how it is divided."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gnomon.core.knobs import (
+    CLASSES,
+    COLUMNS,
+    LAYOUT,
+    PICTURES,
+    TARGET_DATA,
+    Knob,
+)
+from gnomon.core.settings.types import (
+    FIT_TRAIN,
+    Group,
+    Names,
+    setting,
+)
+
+
+class DataSettings(Group):
+    """What is read, and how."""
+
+    target: Names | None = setting(None, "the column or columns to predict (tables)", Knob(needs=COLUMNS))
+    target_data: str | None = setting(None, "data from the target distribution: dev and test come from it")
+    labels: str | None = setting(
+        None,
+        "a CSV of corrected labels (id, label), as gnomon labels writes it; the data is not changed",
+        Knob(FIT_TRAIN, needs=CLASSES),
+    )
+    group: str | None = setting(
+        None, "column of groups that are never split across train, dev and test (patient, speaker)", Knob(needs=COLUMNS)
+    )
+    time: str | None = setting(
+        None, "column to split by time: train on the past, evaluate on the future", Knob(needs=COLUMNS)
+    )
+    ignore: Names = setting((), "columns to ignore", Knob(needs=COLUMNS))
+    delimiter: str | None = setting(
+        None, "field separator of text tables, if the detected one is wrong", Knob(needs=COLUMNS)
+    )
+    encoding: str | None = setting(None, "text encoding of tables, if the detected one is wrong", Knob(needs=COLUMNS))
+    decimal: Literal[".", ","] | None = setting(
+        None, "decimal mark of numbers in text tables, if it is ambiguous", Knob(needs=COLUMNS)
+    )
+    missing: Names = setting(
+        ("",), "cells that mean unknown; only empty cells by default (NA may be a name)", Knob(needs=COLUMNS)
+    )
+    layout: Literal["NHW", "NHWC", "NCHW", "NT", "NCT", "NTC", "NDHW", "NCDHW", "NDHWC"] | None = setting(
+        None,
+        "the axes of an array: N examples, C channels, T steps in time, D slices, H rows, W columns",
+        Knob(needs=LAYOUT),
+    )
+    image_size: int | None = setting(
+        None, "pictures are resized to this many pixels per side", Knob(needs=PICTURES), ge=4, le=2048
+    )
+    max_bad: float = setting(
+        0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1
+    )
+    max_pixels: int = setting(
+        50_000_000, "pictures with more pixels than this are refused unread", Knob(needs=PICTURES), ge=1, le=10**12
+    )
+
+
+class SplitSettings(Group):
+    """How examples are split if the source has no splits of its own."""
+
+    dev: float | None = setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
+    test: float | None = setting(None, "share of examples for test (0: none)", ge=0, lt=1)
+    folds: int | None = setting(
+        None,
+        "for small sets: this many models, each judged on the examples that it did not train on, instead of one dev "
+        "split; they predict together",
+        ge=2,
+        le=50,
+    )
+    train_dev: float | None = setting(
+        None,
+        "share of train held out as train-dev when target_data is given",
+        Knob(needs=TARGET_DATA),
+        gt=0,
+        lt=1,
+    )
+    duplicates: Literal["report", "drop"] = setting(
+        "report",
+        "copies of dev or test examples found in train: report them, or drop them from train",
+        Knob(("fit-test",)),
+    )
