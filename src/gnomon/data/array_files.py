@@ -9,7 +9,7 @@ import tokenize
 import warnings
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from gnomon.core.errors import ArtefactError, DataError, MachineError
 from gnomon.data import room
 from gnomon.data.archives import ZipTree
 from gnomon.data.in_memory import checked_inputs, target_array
+from gnomon.data.layouts import times
 from gnomon.data.source import Arrays, counted, display_name
 from gnomon.data.trees import FilesTree
 
@@ -118,7 +119,7 @@ def _array(content: bytes, where: str) -> np.ndarray:
     start = file.tell()
     if min(shape, default=0) < 0 or size != len(content) - start:
         raise ArtefactError(
-            f"damaged or truncated: an array of {_times(shape)} {dtype} takes {size:,} bytes, and there are "
+            f"damaged or truncated: an array of {times(shape)} {dtype} takes {size:,} bytes, and there are "
             f"{len(content) - start:,}.",
             where=where,
             fix="save or copy it again.",
@@ -203,8 +204,4 @@ def _listed(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _shown(name: str, array: np.ndarray) -> str:
-    return f"{display_name(name)[:80]} ({_times(array.shape)} {array.dtype})"
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "a single value"
+    return f"{display_name(name)[:80]} ({times(array.shape)} {array.dtype})"

@@ -74,7 +74,7 @@ def channels_first(array: np.ndarray, layout: str) -> np.ndarray:
 
 def times(shape: Sequence[int]) -> str:
     """`200x3x64`."""
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape)) or "a single value"
 
 
 def _fitting(shape: Sequence[int]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from gnomon.nn.groups import ParameterGroup
 SMALLEST = 9  # pixels per side
 CHANNELS = (64, 256, 256)  # of the stages. Jordan 2024, section 3
 SCALE = 1 / 9  # of what the head takes
-BIAS_RATE = 16.0  # the paper's 64 is for half as many pictures in a step and a scale per filter that is not trained
+BIAS_RATE = 16.0  # the paper has 64, with scales of batch norm that are not trained; other values were not tried
 SQUARE = ((1.0, 1.0, 1.0, 1.0), (1.0, 1.0, -1.0, -1.0), (1.0, -1.0, 1.0, -1.0), (1.0, -1.0, -1.0, 1.0))
 COLOUR = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))  # brightness, red against blue, green against both
 

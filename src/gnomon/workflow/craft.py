@@ -52,7 +52,9 @@ EVERYWHERE = (  # what every craft's settings begin with; further ones are in Cr
     "seed", "run_name", "runs_folder", "task.", "regularise.weight_decay", "regularise.l1", "regularise.l2",
     "optimiser.", "schedule.", "stop.epochs", "stop.max_time", "machine.",
 )  # fmt: skip
-OF_BATCHES = frozenset({"optimiser.batch_size", "machine.micro_batch"})  # they act only where a craft says so
+WHERE_SAID = frozenset(  # they act only where a craft says so
+    {"optimiser.batch_size", "machine.micro_batch", "machine.precision"}
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def here_of(craft: Craft, settings: Settings) -> Here:
     """Where knobs stand: a setting that needs examples, or is not among those that the craft reads, does nothing."""
 
     def needs(key: str) -> str:
-        acts = key in craft.acts or (key.startswith(EVERYWHERE) and key not in OF_BATCHES)
+        acts = key in craft.acts or (key.startswith(EVERYWHERE) and key not in WHERE_SAID)
         return "" if acts else EXAMPLES
 
     return Here(flat(settings), frozenset(), tuple(replace(knob, needs=needs(knob.key)) for knob in knobs(settings)))
