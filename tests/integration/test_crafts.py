@@ -196,6 +196,8 @@ def test_settings_that_need_examples_are_refused_and_those_of_the_craft_are_not(
             gnomon.fit(sample("word_vectors"), epochs=1, **given)
     with pytest.raises(UsageError, match="batch_size=4 would have no effect here"):
         gnomon.fit(sample("word_vectors"), epochs=1, batch_size=4)  # it looks at the whole text in every step
+    with pytest.raises(UsageError, match="precision=bfloat16 would have no effect here"):
+        gnomon.fit(sample("word_vectors"), epochs=1, precision="bfloat16")  # its step is its own
     made = gnomon.fit(sample("word_vectors"), epochs=1, dims=3)
     assert len(made.outputs["vectors.tsv"].split(b"\n")[0].split(b"\t")) == 1 + 3
     assert gnomon.fit(sample("forgers"), epochs=1, batch_size=4).outcome["steps"] == 200 // 4
