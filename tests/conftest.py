@@ -1,4 +1,4 @@
-"""Rules every test lives by: fixed seeds, no network, two threads, real data found through GNOMON_DATA."""
+"""Rules every test lives by: fixed seeds, no network, no clock, two threads, real data found through GNOMON_DATA."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,6 +16,9 @@ os.environ["GNOMON_CACHE"] = "off"  # nothing of a test is kept for the next one
 os.environ["GNOMON_TASKS"] = str(ROOT / "tests" / "tasks")  # small tasks that prove the shape of Task
 os.environ["GNOMON_MODELS"] = str(ROOT / "tests" / "models")  # and the families of theirs
 os.environ["GNOMON_CRAFTS"] = str(ROOT / "tests" / "crafts")  # two small crafts that prove the shape of Craft
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the first example may import torch
+hypothesis.settings.load_profile("untimed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: Ctrl-C could not be tested
     signal.signal(signal.SIGINT, signal.default_int_handler)
