@@ -15,10 +15,8 @@ runs/<task>/<time>-<name>/        runs/latest points at the newest
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,12 +26,40 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.evaluation import SPLITS
-from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.runs import checkpoints, reader, settings_file, writer
 from gnomon.runs.checkpoints import Checkpoint
 from gnomon.runs.journal import Journal
 from gnomon.runs.lock import RunLock
+from gnomon.runs.names import (
+    CRAFT,
+    DATA,
+    DIAGNOSIS,
+    DIARY,
+    ENVIRONMENT,
+    FIGURES,
+    FLOOR,
+    FOLDS,
+    HISTORY,
+    JOURNALS,
+    LATEST,
+    LEAKS_TABLE,
+    LEDGER_LIMIT,
+    LOCK,
+    MODEL,
+    OPENED,
+    OPENINGS,
+    OUTCOME,
+    OUTPUTS,
+    PREDICTIONS,
+    PROBES,
+    REPORT,
+    SETTINGS,
+    SPLITS_TABLE,
+    place_of,
+    predictions_name,
+    safe_name,
+)
 from gnomon.runs.records import (
     CraftCard,
     CraftOutcome,
@@ -44,7 +70,8 @@ from gnomon.runs.records import (
     Opening,
     Outcome,
 )
-from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json, encode_sealed
+from gnomon.runs.seal import MANIFEST, RESTORE
+from gnomon.runs.sealed_files import SealedFiles, as_json, as_parquet
 from gnomon.strategy import saved
 
 if TYPE_CHECKING:
@@ -56,22 +83,6 @@ if TYPE_CHECKING:
     from gnomon.strategy.improve_probes import Probes
 
 T = TypeVar("T")
-
-SETTINGS, ENVIRONMENT, DATA, DIAGNOSIS = "settings.toml", "environment.json", "data.json", "diagnosis.json"
-OUTCOME, SPLITS_TABLE, LEAKS_TABLE, PROBES = "outcome.json", "splits.parquet", "leaks.parquet", "probes.json"
-FLOOR = "floor.json"
-HISTORY, OPENINGS, DIARY, MODEL, LOCK = "history.jsonl", "openings.jsonl", "diary.jsonl", "model", "lock"
-NUDGES, LEDGER = "nudges.jsonl", "ledger.jsonl"
-LEDGER_LIMIT = 1 << 30  # bytes: a line of it may hold the error of each of a million dev examples
-OPENED = "openings"  # in the manifest: how often the test split was opened
-JOURNALS = (HISTORY, OPENINGS, DIARY, NUDGES, LEDGER)
-PREDICTIONS, FIGURES, REPORT, OUTPUTS = "predictions", "figures", "report.html", "outputs"
-FOLDS = "folds"  # a folder for the training of each
-CRAFT = "craft"  # what the manifest of such a run has as its kind; those of tasks have none
-LATEST = "latest"
-
-Place = str | os.PathLike[str]  # a run or a search, or the path of one
-NAME_BYTES = 200  # longest run name; time and counter still fit into the 255 bytes of a file name
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,7 @@ class RunFolder:
         locked = self._require_lock
         self._history: Journal[HistoryRow] = Journal(path, HISTORY, HistoryRow, before_writing=locked)
         self.measured: Journal[MeasuredRow] = Journal(path, HISTORY, MeasuredRow, before_writing=locked)
+        self._files = SealedFiles(path, before_writing=locked, if_missing=self.require_ladder)
         self.openings: Journal[Opening] = Journal(path, OPENINGS, Opening, before_writing=locked)
         self.diary: Journal[dict[str, Any]] = Journal(path, DIARY, before_writing=locked)  # see `load_diary`
 
@@ -222,23 +234,23 @@ class RunFolder:
     # --- settings, environment, data, diagnosis -----------------------------------------------------------------------
     def save_settings(self, settings: Settings, given: Collection[str] = ()) -> None:
         """`given`: the full keys that the user chose."""
-        self._save(SETTINGS, settings_file.to_toml(settings, given).encode())
+        self._files.save(SETTINGS, settings_file.to_toml(settings, given).encode())
 
     def load_settings(self, *, as_saved: bool = False) -> tuple[Settings, frozenset[str]]:
         """The settings, and the full keys that the user chose. `as_saved`: as in `core.settings.from_flat`."""
         return settings_file.from_toml(
-            self._load(SETTINGS, limit=settings_file.LIMIT), str(self.path / SETTINGS), as_saved=as_saved
+            self._files.load(SETTINGS, limit=settings_file.LIMIT), str(self.path / SETTINGS), as_saved=as_saved
         )
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
-        self._save_json(ENVIRONMENT, environment)
+        self._files.save_json(ENVIRONMENT, environment)
 
     def load_environment(self) -> Environment:
         return self.load_record(ENVIRONMENT, Environment)
 
     def save_data(self, card: Mapping[str, Any]) -> None:
         """What was read: source, counts, split ids and hashes, as plain JSON values."""
-        self._save_json(DATA, card)
+        self._files.save_json(DATA, card)
 
     def load_data(self) -> DataCard:
         self.require_ladder()
@@ -250,12 +262,12 @@ class RunFolder:
 
     def save_outcome(self, outcome: Mapping[str, Any]) -> None:
         """How training went: steps, best epoch, seconds, layers."""
-        self._save_json(OUTCOME, outcome)
+        self._files.save_json(OUTCOME, outcome)
 
     @property
     def is_trained(self) -> bool:
         """Whether how its training went is recorded, which is done once its model is saved."""
-        return OUTCOME in self._manifest()["files"]
+        return OUTCOME in self._files
 
     def load_outcome(self) -> Outcome:
         self.require_ladder()
@@ -263,39 +275,39 @@ class RunFolder:
 
     def load_craft_outcome(self) -> CraftOutcome | None:
         """None while it is being made."""
-        return self.load_record(OUTCOME, CraftOutcome) if OUTCOME in self._manifest()["files"] else None
+        return self.load_record(OUTCOME, CraftOutcome) if OUTCOME in self._files else None
 
     def save_diagnosis(self, diagnosis: Diagnosis) -> None:
-        self._save_json(DIAGNOSIS, saved.to_json(diagnosis))
+        self._files.save_json(DIAGNOSIS, saved.to_json(diagnosis))
 
     def load_diagnosis(self) -> Diagnosis:
-        return saved.from_json(self._load_json(DIAGNOSIS), str(self.path / DIAGNOSIS))
+        return saved.from_json(self._files.load_json(DIAGNOSIS), str(self.path / DIAGNOSIS))
 
     def save_floor(self, floor: Floor) -> None:
         """What cheap references make of the same split."""
-        self._save_json(FLOOR, saved.plain(asdict(floor)))
+        self._files.save_json(FLOOR, saved.plain(asdict(floor)))
 
     def load_floor(self) -> Floor | None:
         """None where nothing was measured."""
-        if FLOOR not in self._manifest()["files"]:
+        if FLOOR not in self._files:
             return None
         from gnomon.strategy import floor
 
-        return floor.from_json(self._load_json(FLOOR), str(self.path / FLOOR))
+        return floor.from_json(self._files.load_json(FLOOR), str(self.path / FLOOR))
 
     def save_probes(self, probes: Probes) -> None:
         """What changes to this system would give, as measured."""
         from gnomon.strategy import improve_probes  # NumPy comes with it
 
-        self._save_json(PROBES, improve_probes.to_json(probes))
+        self._files.save_json(PROBES, improve_probes.to_json(probes))
 
     def load_probes(self) -> Probes | None:
         """None where nothing was probed."""
-        if PROBES not in self._manifest()["files"]:
+        if PROBES not in self._files:
             return None
         from gnomon.strategy import improve_probes
 
-        return improve_probes.from_json(self._load_json(PROBES), str(self.path / PROBES))
+        return improve_probes.from_json(self._files.load_json(PROBES), str(self.path / PROBES))
 
     def load_diary(self) -> list[Entry]:
         """The steps of the improvement that made this run; none if no improvement did."""
@@ -311,13 +323,13 @@ class RunFolder:
         Whoever deletes the one still has the other.
         """
         self.openings.append({"opened": datetime.now(UTC).isoformat(timespec="seconds")})
-        manifest = self._manifest()
-        self._write_manifest({**manifest, OPENED: max(len(self.openings.read()), _opened(manifest) + 1)})
+        manifest = self._files.manifest()
+        self._files.write_manifest({**manifest, OPENED: max(len(self.openings.read()), _opened(manifest) + 1)})
 
     @property
     def num_openings(self) -> int:
         """How often the test split was opened."""
-        return max(len(self.openings.read()), _opened(self._manifest()))
+        return max(len(self.openings.read()), _opened(self._files.manifest()))
 
     # --- checkpoints and model ----------------------------------------------------------------------------------------
     def save_checkpoint(
@@ -349,7 +361,7 @@ class RunFolder:
     @property
     def has_model(self) -> bool:
         """Whether a model was ever saved, damaged or not."""
-        return (self.path / self._model_folder()).exists() or OUTCOME in self._manifest()["files"]
+        return (self.path / self._model_folder()).exists() or OUTCOME in self._files
 
     def load_model(self) -> Mapping[str, bytes]:
         return reader.read_folder(self.path, self._model_folder()).files
@@ -374,13 +386,13 @@ class RunFolder:
     # --- predictions --------------------------------------------------------------------------------------------------
     def save_predictions(self, split: str, table: pl.DataFrame) -> None:
         """The table of an Evaluation, as Parquet."""
-        self._save_table(_predictions_name(split), table)
+        self._save_table(predictions_name(split), table)
 
     def load_predictions(self, split: str) -> pl.DataFrame:
         from gnomon.runs import tables  # polars comes with it
 
-        name = _predictions_name(split)
-        return tables.read_predictions(self._load(name), str(self.path / name))
+        name = predictions_name(split)
+        return tables.read_predictions(self._files.load(name), str(self.path / name))
 
     def save_splits(self, table: pl.DataFrame) -> None:
         """Who is in which split: the columns split, id, fingerprint."""
@@ -389,7 +401,7 @@ class RunFolder:
     def load_splits(self) -> pl.DataFrame:
         from gnomon.runs import tables
 
-        return tables.read_splits(self._load(SPLITS_TABLE), str(self.path / SPLITS_TABLE))
+        return tables.read_splits(self._files.load(SPLITS_TABLE), str(self.path / SPLITS_TABLE))
 
     def save_leaks(self, pairs: pl.DataFrame) -> None:
         """Which examples are in two splits, as `data.leakage.Leaks.pairs`."""
@@ -398,15 +410,15 @@ class RunFolder:
     def load_leaks(self) -> pl.DataFrame:
         from gnomon.runs import tables
 
-        return tables.read_leaks(self._load(LEAKS_TABLE), str(self.path / LEAKS_TABLE))
+        return tables.read_leaks(self._files.load(LEAKS_TABLE), str(self.path / LEAKS_TABLE))
 
     def _save_table(self, name: str, table: pl.DataFrame) -> None:
-        self._save(name, _parquet(table))
+        self._files.save(name, as_parquet(table))
 
     def saved_predictions(self) -> tuple[str, ...]:
         """The splits whose predictions are here, in the order of the ladder."""
-        files = self._manifest()["files"]
-        return tuple(split for split in SPLITS if _predictions_name(split) in files)
+        files = self._files
+        return tuple(split for split in SPLITS if predictions_name(split) in files)
 
     # --- for people ---------------------------------------------------------------------------------------------------
     def save_report(self, html: str) -> Path:
@@ -436,7 +448,7 @@ class RunFolder:
 
     def _faults(self) -> Iterator[tuple[str, ArtefactError | None]]:
         """Every guarded file with its fault, None where it is good."""
-        manifest, fault = reader.attempt(self._manifest)
+        manifest, fault = reader.attempt(self._files.manifest)
         yield MANIFEST, fault
         for name, entry in (manifest["files"] if manifest else {}).items():
             yield name, reader.fault(self.path, name, entry)
@@ -453,65 +465,9 @@ class RunFolder:
             if os.path.lexists(self.path / folder):
                 yield from reader.faults(self.path, folder)
 
-    # --- files under the run's manifest -------------------------------------------------------------------------------
-    def _save_json(self, name: str, value: Mapping[str, Any]) -> None:
-        self._save(name, _json(name, value))
-
     def load_record(self, name: str, kind: type[T]) -> T:
         """A JSON file as what it should hold: see `runs.records`."""
-        where, root = str(self.path / name), name.partition(".")[0]
-        return read_as(kind, self._load_json(name), where=where, root=root, fix=RESTORE)
-
-    def _load_json(self, name: str) -> dict[str, Any]:
-        return decode_json(self._load(name, limit=JSON_LIMIT), str(self.path / name))
-
-    def _save(self, name: str, data: writer.Data) -> None:
-        """Write a file and its entry in the manifest so that a crash in between leaves the old or the new one good.
-
-        A new file exists from the moment its entry does. While a file is replaced, its entry allows both contents.
-        """
-        self._require_lock()
-        path, manifest = reader.contained(self.path, name), self._manifest()
-        new, old = writer.file_entry(data), self._entry_on_disk(name, manifest["files"].get(name))
-        if new == old:
-            return
-        if old is not None:
-            manifest["files"][name] = {**new, "before": old}
-            self._write_manifest(manifest)
-        writer.write_bytes(path, data)
-        manifest["files"][name] = new
-        self._write_manifest(manifest)
-
-    def _entry_on_disk(self, name: str, entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """The entry that the file as it is now has, None if it is missing, new or damaged."""
-        if entry is None:
-            return None
-        data, _ = reader.attempt(lambda: reader.verified(self.path, name, entry))
-        if data is None:
-            return None
-        # What is read may still wait in memory for the disk (its writer was killed): it must not be lost after this.
-        writer.sync_folder((self.path / name).parent)
-        return writer.file_entry(data)
-
-    def _load(self, name: str, *, limit: int | None = None) -> bytes:
-        entry = self._manifest()["files"].get(name)
-        if entry is None:
-            self.require_ladder()
-            raise UsageError(
-                f"has no {name} yet.", where=str(self.path), fix=f"let the run finish: gnomon fit --resume {self.path}"
-            )
-        try:
-            return reader.verified(self.path, name, entry, limit=limit)
-        except ArtefactError:
-            if self._manifest()["files"].get(name) == entry:
-                raise
-            return self._load(name, limit=limit)  # replaced by the process that holds the lock while it was read
-
-    def _manifest(self) -> dict[str, Any]:
-        return reader.read_manifest(self.path)
-
-    def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        writer.write_bytes(self.path / MANIFEST, encode_sealed(manifest))
+        return self._files.load_record(name, kind)
 
 
 def card_files(
@@ -530,37 +486,15 @@ def card_files(
     tables = {SPLITS_TABLE: splits, LEAKS_TABLE: leaks}
     return {
         SETTINGS: settings_file.to_toml(settings, given).encode(),
-        ENVIRONMENT: _json(ENVIRONMENT, environment),
-        DATA: _json(DATA, data),
-        **{name: _parquet(table) for name, table in tables.items() if table is not None},
+        ENVIRONMENT: as_json(ENVIRONMENT, environment),
+        DATA: as_json(DATA, data),
+        **{name: as_parquet(table) for name, table in tables.items() if table is not None},
     }
 
 
 def _opened(manifest: Mapping[str, Any]) -> int:
     count = manifest.get(OPENED, 0)
     return count if type(count) is int and count > 0 else 0
-
-
-def _json(name: str, value: Mapping[str, Any]) -> bytes:
-    data = encode_json(dict(value))
-    if len(data) > JSON_LIMIT:
-        raise ValueError(f"{name} would have {len(data):,} bytes; it may have {JSON_LIMIT:,}")
-    return data
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def place_of(thing: Any) -> str:
-    """The path of a run or a search that was handed over: a path, or a record that knows its folder."""
-    if not isinstance(thing, str | os.PathLike):
-        raise UsageError(
-            f"{type(thing).__name__} is not a run.", fix=f'give a run, its folder, or "{LATEST}" for the newest.'
-        )
-    return os.fsdecode(thing)
 
 
 def find(path: str | os.PathLike[str], runs_folder: str | Path) -> RunFolder:
@@ -578,19 +512,3 @@ def find(path: str | os.PathLike[str], runs_folder: str | Path) -> RunFolder:
     if not run.is_dir():
         raise UsageError(f"points to {run.name}, which is gone.", where=str(pointer), fix="name the run folder itself.")
     return RunFolder.open(run)
-
-
-def safe_name(text: str) -> str:
-    """`text` as a file name for every file system: no control characters, separators, blanks, leading dots, dashes."""
-    name = "".join("-" if _is_trouble(mark) else mark for mark in text).strip("-.")
-    return name.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.") or "run"
-
-
-def _is_trouble(mark: str) -> bool:
-    return mark in '/\\:*?"<>|' or mark.isspace() or unicodedata.category(mark).startswith("C")
-
-
-def _predictions_name(split: str) -> str:
-    if split not in SPLITS:
-        raise UsageError(f"there is no split named {split!r}.", fix=f"choose one of {', '.join(SPLITS)}.")
-    return f"{PREDICTIONS}/{split.replace('_', '-')}.parquet"

@@ -22,8 +22,9 @@ from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.plain import read_as
 from gnomon.core.settings import Settings
 from gnomon.runs import reader, settings_file, writer
-from gnomon.runs.folder import LEDGER, LEDGER_LIMIT, RunFolder, safe_name
+from gnomon.runs.folder import RunFolder
 from gnomon.runs.journal import Journal
+from gnomon.runs.names import LEDGER, LEDGER_LIMIT, safe_name
 from gnomon.runs.records import Search, SearchOutcome
 from gnomon.runs.seal import JSON_LIMIT, MANIFEST, RESTORE, decode_json, encode_json
 

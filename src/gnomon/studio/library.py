@@ -19,8 +19,9 @@ from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
 from gnomon.figures.text import error_text
 from gnomon.runs import reader
-from gnomon.runs.folder import LOCK, RunFolder
+from gnomon.runs.folder import RunFolder
 from gnomon.runs.lock import is_held_here
+from gnomon.runs.names import LOCK
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.search_folder import SEARCH
 from gnomon.runs.tags import TagStore

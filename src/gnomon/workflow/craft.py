@@ -26,7 +26,8 @@ from gnomon.data.source import Source
 from gnomon.report.record import Command, CraftRecord
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.environment import describe_environment
-from gnomon.runs.folder import CRAFT, RunFolder, card_files
+from gnomon.runs.folder import RunFolder, card_files
+from gnomon.runs.names import CRAFT
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.making import MakingJob, MakingState, make
 from gnomon.training.schedules import rate_table, warmup_of

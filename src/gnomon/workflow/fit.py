@@ -17,7 +17,8 @@ from gnomon.core.own import Augmentation, Loss, Own, asked_for
 from gnomon.core.settings import fill, from_flat, full_key, with_values
 from gnomon.core.task import TaskKind
 from gnomon.models import CUSTOM
-from gnomon.runs.folder import REPORT, Place, RunFolder, find
+from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.names import REPORT, Place
 from gnomon.workflow import craft
 from gnomon.workflow.folds import Whole, refuse_own_network, start_folds, train_folds
 from gnomon.workflow.judge.floor import measure_floor

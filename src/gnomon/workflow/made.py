@@ -9,7 +9,8 @@ from typing import final
 
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import Settings
-from gnomon.runs.folder import REPORT, Place, RunFolder, find
+from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.names import REPORT, Place
 from gnomon.runs.records import CraftCard, CraftOutcome, MeasuredRow
 from gnomon.workflow.run import Run, load
 

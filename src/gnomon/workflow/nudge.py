@@ -14,8 +14,9 @@ from typing import Any, Unpack, final, get_args
 
 from gnomon.core.errors import ArtefactError, UsageError
 from gnomon.core.settings import Settings, full_key, value_of, with_values
-from gnomon.runs.folder import LOCK, NUDGES, OUTCOME, Place, RunFolder, find
+from gnomon.runs.folder import RunFolder, find
 from gnomon.runs.journal import Journal
+from gnomon.runs.names import LOCK, NUDGES, OUTCOME, Place
 from gnomon.runs.records import Nudge, NudgeKey, NudgeRequest
 from gnomon.workflow.words import NudgeWords, spelled_out
 

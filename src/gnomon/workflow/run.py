@@ -14,7 +14,8 @@ from gnomon.core.own import NO_OWN, Loss, Own
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task, TaskKind
 from gnomon.metrics.intervals import inflation_of
-from gnomon.runs.folder import MODEL, Place, RunFolder, find
+from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.names import MODEL, Place
 from gnomon.runs.records import HistoryRow
 from gnomon.strategy.diagnosis import Diagnosis
 from gnomon.workflow.system import System, by_fold

@@ -7,7 +7,7 @@ from typing import Any
 
 from gnomon.core import settings as all_settings
 from gnomon.core.layer_signals import findings_of
-from gnomon.runs.folder import Place
+from gnomon.runs.names import Place
 from gnomon.runs.records import LayerRow, SignalRow
 from gnomon.workflow.made import Made, reopen
 

@@ -15,9 +15,10 @@ from run_records import DIAGNOSIS, ENVIRONMENT, LEAKS, OUTCOME, SPLITS, card, ro
 
 from gnomon.core.errors import ArtefactError, MachineError, UsageError
 from gnomon.core.settings import from_flat
-from gnomon.runs import folder, reader, seal, writer
-from gnomon.runs.folder import RunFolder, find, safe_name
+from gnomon.runs import reader, seal, sealed_files, writer
+from gnomon.runs.folder import RunFolder, find
 from gnomon.runs.journal import Journal
+from gnomon.runs.names import safe_name
 
 NOW = datetime(2026, 11, 21, 10, 15, 0, tzinfo=UTC)
 TABLE = run_records.predictions("a", "b")
@@ -198,13 +199,13 @@ def test_report_and_figures_may_be_deleted(run):
 
 
 def test_a_table_that_is_not_parquet_is_refused(run):
-    run._save("predictions/dev.parquet", b"PAR1 but not really PAR1")
+    run._files.save("predictions/dev.parquet", b"PAR1 but not really PAR1")
     with pytest.raises(ArtefactError, match=r"dev\.parquet: is not a Parquet table"):
         run.load_predictions("dev")
 
 
 def test_json_that_could_not_be_read_back_is_not_written(run, monkeypatch):
-    monkeypatch.setattr(folder, "JSON_LIMIT", 100)
+    monkeypatch.setattr(sealed_files, "JSON_LIMIT", 100)
     with pytest.raises(ValueError, match=r"data\.json would have 1[0-9]{2} bytes; it may have 100"):
         run.save_data({"a": "x" * 100})
     assert not (run.path / "data.json").exists()
@@ -399,13 +400,13 @@ def test_a_damaged_manifest_names_itself(run):
 
 
 def test_a_hostile_journal_or_settings_file_is_refused_by_name(run):
-    run._save("settings.toml", b"[optimiser]\nname = 'os.system'\n")
+    run._files.save("settings.toml", b"[optimiser]\nname = 'os.system'\n")
     with pytest.raises(ArtefactError, match=r"settings\.toml: optimiser\.name=os\.system"):
         run.load_settings()
-    run._save("data.json", b'{"a":' * 100_000)
+    run._files.save("data.json", b'{"a":' * 100_000)
     with pytest.raises(ArtefactError, match=r"data\.json: is nested too deeply"):
         run.load_data()
-    run._save("diagnosis.json", b"[1, 2]")
+    run._files.save("diagnosis.json", b"[1, 2]")
     with pytest.raises(ArtefactError, match=r"diagnosis\.json: has a list instead of an object"):
         run.load_diagnosis()
     (run.path / "history.jsonl").write_bytes(b'{"step":1}\n{"step":2}\n')

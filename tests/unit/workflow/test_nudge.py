@@ -10,7 +10,8 @@ import pytest
 import gnomon
 from gnomon.core.errors import StoppedError, UsageError
 from gnomon.core.settings import from_flat
-from gnomon.runs.folder import NUDGES, RunFolder
+from gnomon.runs.folder import RunFolder
+from gnomon.runs.names import NUDGES
 from gnomon.workflow import nudge as nudging
 from gnomon.workflow.nudge import REQUESTS, Nudges, checked, in_words, journals, request
 from gnomon.workflow.road.follow import Silent

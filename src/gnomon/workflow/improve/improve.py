@@ -19,7 +19,8 @@ from gnomon.core.settings import Settings, fill, from_flat, full_key, refuse_idl
 from gnomon.figures.diary import draw_diary
 from gnomon.figures.encode import svg
 from gnomon.runs import writer
-from gnomon.runs.folder import FIGURES, LATEST, REPORT, Place, RunFolder, find
+from gnomon.runs.folder import RunFolder, find
+from gnomon.runs.names import FIGURES, LATEST, REPORT, Place
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy.improve_diary import Entry, Event, State, kept_summary, page, state_of
 from gnomon.strategy.wording import format_error

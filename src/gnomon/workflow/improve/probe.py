@@ -16,7 +16,7 @@ from gnomon.core.settings import flat, with_values
 from gnomon.figures.encode import svg
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.metrics.intervals import measure
-from gnomon.runs.folder import Place
+from gnomon.runs.names import Place
 from gnomon.strategy.curve import FARTHEST, FORMS, CurvePoint, Forecast, fit_curve, forecast
 from gnomon.strategy.improve import LINKS_OF_GAPS, links_at_fault
 from gnomon.strategy.improve_probes import Pair, Probes, ranked

@@ -15,7 +15,7 @@ from gnomon.core.options import number
 from gnomon.metrics import classification, intervals, regression
 from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
-from gnomon.runs.folder import Place, place_of
+from gnomon.runs.names import Place, place_of
 from gnomon.strategy.external import read_predictions
 from gnomon.strategy.ladder import without_copies
 from gnomon.strategy.paired import PairedTest, compare_models, holm

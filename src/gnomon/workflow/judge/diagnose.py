@@ -12,7 +12,7 @@ from gnomon.core.settings import from_flat
 from gnomon.core.settings.types import ANSWERS
 from gnomon.data.in_memory import table_or_path
 from gnomon.metrics.intervals import measure, paired_difference
-from gnomon.runs.folder import Place
+from gnomon.runs.names import Place
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import FEWEST_ANSWERS, classes_in, has_answers, people, read_people

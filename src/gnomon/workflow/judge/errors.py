@@ -18,7 +18,7 @@ from gnomon.core.options import is_yes, new_file, one_of
 from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
-from gnomon.runs.folder import Place
+from gnomon.runs.names import Place
 from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent, TagStore, read_cost
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy import error_rotated, error_tags

@@ -21,7 +21,7 @@ from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.data.in_memory import table_or_path
 from gnomon.metrics.interval import Interval
-from gnomon.runs.folder import LATEST
+from gnomon.runs.names import LATEST
 from gnomon.runs.seal import MANIFEST
 from gnomon.runs.writer import write_bytes
 from gnomon.strategy.external import column_names, read_predictions

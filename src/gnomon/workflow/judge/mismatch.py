@@ -11,7 +11,7 @@ import polars as pl
 
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import derive, generator
-from gnomon.runs.folder import Place
+from gnomon.runs.names import Place
 from gnomon.strategy.appearance import Appearance, of_mappings, of_pictures, of_texts
 from gnomon.strategy.mismatch import (
     FEWEST,

@@ -11,7 +11,7 @@ from typing import Any
 
 from gnomon.core.errors import DivergedError, StoppedError, UsageError
 from gnomon.core.settings import value_of, with_values
-from gnomon.runs.folder import LEDGER
+from gnomon.runs.names import LEDGER
 from gnomon.runs.search_folder import SearchFolder
 from gnomon.search import rounds as coarse_to_fine
 from gnomon.search.ledger import Ledger, failed, replay

@@ -23,7 +23,7 @@ from gnomon.figures.search_slices import draw_search_slices
 from gnomon.metrics import intervals
 from gnomon.report import search_page
 from gnomon.report.search_page import Drawn, SearchRecord
-from gnomon.runs.folder import REPORT
+from gnomon.runs.names import REPORT
 from gnomon.runs.search_folder import BEST, BEST_SETTINGS, SearchFolder
 from gnomon.search.findings import edges, importance, luck
 from gnomon.search.ledger import Ledger

@@ -13,8 +13,8 @@ from gnomon.core.errors import ArtefactError, DataError, DivergedError, UsageErr
 from gnomon.core.options import whole
 from gnomon.core.settings import Settings, from_flat, value_of
 from gnomon.data.identity import Changes, compare_splits
-from gnomon.runs.folder import LATEST, LEDGER, Place, place_of
 from gnomon.runs.journal import Journal
+from gnomon.runs.names import LATEST, LEDGER, Place, place_of
 from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.ledger import Ledger, replay

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from gnomon.core.errors import UsageError
 from gnomon.core.options import duration, is_yes, whole
 from gnomon.core.settings import fill, from_flat, full_key, refuse_idle, value_of
-from gnomon.runs.folder import LATEST, Place, place_of
+from gnomon.runs.names import LATEST, Place, place_of
 from gnomon.runs.search_folder import SEARCH, SearchFolder
 from gnomon.search import space as spaces
 from gnomon.search.default_space import divided_values, space_of
