@@ -21,6 +21,7 @@ from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Guard, Sessions, host_names
 from gnomon.studio.library import AT_ONCE, Library, OpenRun, RunCard, fault_text
+from gnomon.studio.markup import address
 from gnomon.studio.sheets import Filter
 from gnomon.workflow.judge.compare import compare as choose_among
 from gnomon.workflow.judge.errors import sheet_as_csv
@@ -153,7 +154,7 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         )  # fmt: skip
         if not page:  # the list is unchanged: nothing is redrawn, and no selection or focus is lost
             return Response(status_code=204)
-        return _at(pages.address("/", q=q[:200], sort=sort, group=group) if part else "", page)
+        return _at(address("/", q=q[:200], sort=sort, group=group) if part else "", page)
 
     @app.get("/runs/{name}")
     def run(name: str, smooth: float = 0.0, log: bool = False) -> HTMLResponse:
@@ -179,9 +180,9 @@ def _add_runs(app: FastAPI, library: Library) -> None:
         return HTMLResponse(pages.live(found, card, smooth=0.0, log=False))
 
 
-def _at(address: str, page: str) -> HTMLResponse:
-    """Part of a page that gets the address `address`, so that reloading it keeps the filters."""
-    return HTMLResponse(page, headers={"HX-Replace-Url": address} if address else None)
+def _at(place: str, page: str) -> HTMLResponse:
+    """Part of a page that gets the place `place`, so that reloading it keeps the filters."""
+    return HTMLResponse(page, headers={"HX-Replace-Url": place} if place else None)
 
 
 def _smoothing(beta: float) -> float:
@@ -209,7 +210,7 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         shown = _sheet(library, name, split)
         wanted = Filter.of(_many(request))
         page = pages.sheet(shown, wanted, _positions(library, shown, wanted), look=look, part=part)
-        return _at(pages.address(shown.place, wanted=wanted, look=look) if part == "grid" else "", page)
+        return _at(address(shown.place, wanted=wanted, look=look) if part == "grid" else "", page)
 
     @app.get("/runs/{name}/errors/{split}/changes")
     def changes(name: str, split: Split, since: Annotated[int, Query(ge=0, le=LAST_SEQ)] = 0) -> JSONResponse:

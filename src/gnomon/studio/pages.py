@@ -6,13 +6,11 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gnomon.core import settings as all_settings
@@ -24,9 +22,9 @@ from gnomon.metrics.classification import calibration, confusion
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.error_analysis import LABEL_WRONG
 from gnomon.strategy.improve_probes import pair_text, significant_gains
-from gnomon.strategy.verdict import MEANING
-from gnomon.strategy.wording import ladder_rows, split_name
+from gnomon.strategy.wording import ladder_rows
 from gnomon.studio import curves
+from gnomon.studio.markup import as_text, render, short
 from gnomon.studio.review import KEYS
 from gnomon.studio.sheets import ORDERS, PAGE, SEEN, SHOWS, Filter
 from gnomon.workflow.nudge import KEYS as NUDGE_KEYS
@@ -34,17 +32,14 @@ from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
     from gnomon.core.settings import Settings
-    from gnomon.metrics.interval import Interval
     from gnomon.studio.compare import Comparison
     from gnomon.studio.library import OpenExamples, OpenRun, RunCard
     from gnomon.studio.review import Review
     from gnomon.studio.sheets import LiveSheet
     from gnomon.workflow.judge.compare import Comparison as Choosing
 
-MAX_CHARACTERS = 2_000  # of any one text
 MAX_MATRIX = 30  # classes up to which the confusion matrix is drawn as a matrix
 MAX_PAIRS = 40
-MAX_FIELDS = 16  # of a row on a card
 MOST_RUNS = 500  # on one page
 SORTS = ("newest", "error", "name", "task", "time")
 LAYERS_DRAWN = 4  # of the signals: first, last and between
@@ -85,15 +80,15 @@ class Asked:
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 def login(*, was_used: bool = False) -> str:
-    return _render("login.html", was_used=was_used)
+    return render("login.html", was_used=was_used)
 
 
 def entered() -> str:
-    return _render("entered.html")
+    return render("entered.html")
 
 
 def failure(what: str, *, title: str = "This cannot be shown") -> str:
-    return _render("failure.html", what=what, title=title)
+    return render("failure.html", what=what, title=title)
 
 
 def runs(
@@ -111,7 +106,7 @@ def runs(
     for card in kept:
         if card.error is not None and math.isfinite(card.error.high):
             tops[card.unit] = max(tops.get(card.unit, 0.0), card.error.high)
-    table = _render(
+    table = render(
         "runs_table.html",
         groups=dict(sorted(groups.items(), key=lambda item: (item[0].endswith(NOT_GIVEN), item[0]))),
         count=len(kept), total=len(cards), unread=unread, tops=tops, most=MOST_RUNS,
@@ -119,7 +114,7 @@ def runs(
     mark = hashlib.sha256(table.encode()).hexdigest()[:16]
     if part and was == mark:
         return ""
-    return _render(
+    return render(
         "runs_list.html" if part else "runs.html",
         table=Markup(table), was=mark, total=len(cards), unread=unread, query=query, sorts=SORTS,  # noqa: S704  ours
         sort=sort if sort in SORTS else "newest", group=group, choices=["task", "state", *keys],
@@ -131,9 +126,9 @@ def run(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
     """One run, as far as it exists yet."""
     diagnosis = found.diagnosis if card.state == "finished" else None
     settings, given = found.folder.load_settings()
-    lines = [(row.key, _shown(all_settings.value_of(settings, row.key)), row.key in given, row.description)
+    lines = [(row.key, as_text(all_settings.value_of(settings, row.key)), row.key in given, row.description)
              for row in all_settings.rows()]  # fmt: skip
-    return _render(
+    return render(
         "run.html",
         run=found, card=card, diagnosis=diagnosis,
         ladder=list(zip_longest(ladder_rows(diagnosis), diagnosis.rungs)) if diagnosis else [],
@@ -159,9 +154,9 @@ def made(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
         drawn = curves.draw(line, title=f"{measure['name']} by epoch", write=write, log=log, beta=smooth)
         rows.append({**measure, "first": values[0] if values else None, "last": values[-1] if values else None,
                      "unit": unit, "curve": drawn})  # fmt: skip
-    lines = [(row.key, _shown(all_settings.value_of(settings, row.key)), row.description)
+    lines = [(row.key, as_text(all_settings.value_of(settings, row.key)), row.description)
              for row in all_settings.rows(settings) if row.key in given]  # fmt: skip
-    return _render(
+    return render(
         "made.html", run=found, card=card, about=about, outcome=outcome, rows=rows, settings=lines, smooth=smooth,
         log=log, environment=found.folder.load_environment(),
     )  # fmt: skip
@@ -169,7 +164,7 @@ def made(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
 
 def live(found: OpenRun, card: RunCard, *, smooth: float, log: bool) -> str:
     """The part of a run's page that changes while it trains."""
-    return _render("live.html", run=found, card=card, history=found.folder.history.read(), smooth=smooth, log=log,
+    return render("live.html", run=found, card=card, history=found.folder.history.read(), smooth=smooth, log=log,
                    **_nudges(found), **_drawn([(card, found)], smooth, log))  # fmt: skip
 
 
@@ -179,7 +174,7 @@ def sheet(shown: ShownSheet, wanted: Filter, positions: np.ndarray, *, look: str
     page = min(wanted.page, num_pages - 1)
     here = positions[page * PAGE : (page + 1) * PAGE]
     table = shown.live.sheet.table
-    return _render(
+    return render(
         {"grid": "grid.html", "opening": "grid.html", "machine": "machine.html"}.get(part, "sheet.html"),
         shown=shown, wanted=replace(wanted, page=page), rows=_with_views(shown, here), total=len(positions),
         num_pages=num_pages, look="list" if look == "list" else "grid", orders=ORDERS, shows=SHOWS, seens=SEEN,
@@ -191,13 +186,13 @@ def sheet(shown: ShownSheet, wanted: Filter, positions: np.ndarray, *, look: str
 
 def counts(shown: ShownSheet) -> str:
     """The tags with their shares and ceilings."""
-    return _render("counts.html", counts=shown.live.counts(), shown=shown, unit=shown.live.sheet.diagnosis.unit)
+    return render("counts.html", counts=shown.live.counts(), shown=shown, unit=shown.live.sheet.diagnosis.unit)
 
 
 def cards(shown: ShownSheet, positions: Sequence[int]) -> dict[int, str]:
     """The cards of these examples."""
     unit = shown.live.sheet.diagnosis.unit
-    return {row.position: _render("card.html", row=row, view=view, shown=shown, unit=unit)
+    return {row.position: render("card.html", row=row, view=view, shown=shown, unit=unit)
             for row, view in _with_views(shown, positions)}  # fmt: skip
 
 
@@ -209,14 +204,14 @@ def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any
         ((name[2:], value) for name, value in values.items() if name.startswith("p.") and value is not None),
         key=lambda pair: -pair[1],
     )[:8]
-    return _render("example.html", row=row, view=view, shown=shown, history=history, probabilities=probabilities,
+    return render("example.html", row=row, view=view, shown=shown, history=history, probabilities=probabilities,
                    unit=shown.live.sheet.diagnosis.unit)  # fmt: skip
 
 
 def labels(shown: ShownSheet, review: Review, place: int | None, *, part: str) -> str:
     """The review at one place; `part`: "question" for the part that changes between examples."""
     question = None if place is None else review.question(place)
-    return _render(
+    return render(
         "question.html" if part == "question" else "labels.html", shown=shown, review=review, question=question,
         view=None if question is None else shown.examples.view(question.position), so_far=review.so_far(), keys=KEYS,
     )  # fmt: skip
@@ -230,7 +225,7 @@ def compare(
     settings = [one.folder.load_settings()[0] for one in found]
     differing = []
     for row in all_settings.rows():
-        values = [_shown(all_settings.value_of(each, row.key)) for each in settings]
+        values = [as_text(all_settings.value_of(each, row.key)) for each in settings]
         if len(set(values)) > 1:
             differing.append((row.key, values))
     examples = {}
@@ -240,7 +235,7 @@ def compare(
             shown = ShownSheet(found[1], "dev", live, found[1].examples("dev"))
             picked = np.flatnonzero(comparison.picked(change))
             examples[change] = (_with_views(shown, picked[:8]), shown)
-    return _render(
+    return render(
         "compare.html", runs=found, cards=cards, comparison=comparison, fault=fault, asked=asked, differing=differing,
         examples=examples, smooth=smooth, log=log, unit=comparison.unit if comparison else None,
         **_drawn(list(zip(cards, found, strict=True)), smooth, log),
@@ -387,13 +382,8 @@ def _splits(found: OpenRun) -> list[str]:
 
 
 def _searched(card: RunCard) -> str:
-    chosen = " ".join(f"{key}={_shown(value)} {_short(key)}={_shown(value)}" for key, value in card.settings.items())
+    chosen = " ".join(f"{key}={as_text(value)} {short(key)}={as_text(value)}" for key, value in card.settings.items())
     return f"{card.name} {card.task} {card.state} {card.verdict} {card.created} {chosen}".lower()
-
-
-def _short(key: str) -> str:
-    """A setting's name without its group: `model` for model.name, `epochs` for stop.epochs."""
-    return key.removesuffix(".name") if key.endswith(".name") else key.rpartition(".")[2]
 
 
 def _sort_key(sort: str) -> Callable[[RunCard], Any]:
@@ -413,90 +403,9 @@ def _group_of(card: RunCard, group: str) -> str:
         return str(getattr(card, group)).replace("_", " ")
     if not group:
         return ""
-    return f"{group} = {_shown(card.settings[group])}" if group in card.settings else f"{group}{NOT_GIVEN}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-# --- the environment --------------------------------------------------------------------------------------------------
-def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("gnomon.studio"), autoescape=True, undefined=StrictUndefined, finalize=_safe,
-        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
-    )  # fmt: skip
-    environment.filters.update(
-        count=words.count, duration=words.duration, ends=_ends, error=words.error_text, gap=words.gap_text,
-        meaning=MEANING.__getitem__, measure=_measure, name=_name, percent=lambda share: words.error_text(share, SHARE),
-        prose=_prose, short=_short, short_count=words.short_count, split=split_name, sure=_sure,
-        typeset=words.typeset, value=_shown, when=_when, with_key=lambda value, key: (key, value),
-    )  # fmt: skip
-    environment.globals.update(address=address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
-    return environment
-
-
-def _safe(value: Any) -> Any:
-    """Every value on a page passes through here, and is then escaped unless it is our own markup."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return "" if value is None else value
-    return words.shortened(words.visible(words.shortened(value, MAX_CHARACTERS)), MAX_CHARACTERS)
-
-
-def _name(value: Any, limit: int = 80) -> str:
-    """A class, tag, file or column on one line; numbers as numbers."""
-    return words.number(value) if isinstance(value, float) else words.label(str(value), limit)
-
-
-def _prose(value: str, limit: int = 600) -> Markup:
-    return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
-
-
-def _when(at: str) -> str:
-    """2026-11-21 11:45 UTC, from ISO 8601; the format of all times in the studio."""
-    return f"{at[:16].replace('T', ' ')} UTC" if at else ""
-
-
-def _measure(value: float) -> str:
-    """A score, which may be a share or anything else: three decimals below 1."""
-    return f"{value:.3f}" if 0.001 <= value < 1 else words.number(value)
-
-
-def _sure(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f}\u00a0%"
-
-
-def _ends(interval: Interval | Any, unit: str | None) -> str:
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)) or interval.low == interval.high:
-        return ""
-    return words.range_text(interval.low, interval.high, unit)
+    return f"{group} = {as_text(card.settings[group])}" if group in card.settings else f"{group}{NOT_GIVEN}"
 
 
 def _top(rungs: Sequence[Any]) -> float:
     ends = [end for rung in rungs for end in (rung.error, rung.high) if math.isfinite(end)]
     return max(ends, default=0.0)
-
-
-def _mark_scale(value: float, top: float, width: float) -> str:
-    if not math.isfinite(value) or top <= 0:
-        return "0.0"
-    return f"{min(max(value / top, 0.0), 1.0) * width:.1f}"
-
-
-def address(place: str, *pairs: tuple[str, str], wanted: Filter | None = None, **values: Any) -> str:
-    """A link: parameters of `wanted`, then `pairs` and `values`, which take precedence; empty ones are left out."""
-    named = {key: str(value) for key, value in values.items()}
-    given = {*named, *(key for key, _ in pairs)}
-    kept = [(key, value) for key, value in (wanted.parameters if wanted else []) if key not in given]
-    every = [*kept, *pairs, *named.items()]
-    query = urlencode([(key, value) for key, value in every if value != ""], errors="surrogatepass")
-    return f"{place}?{query}" if query else place
