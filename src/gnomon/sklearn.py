@@ -21,7 +21,8 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from torch import nn
 
 from gnomon.core.errors import ArgumentError, DataError, UsageError
-from gnomon.data.in_memory import is_frame, table_or_path
+from gnomon.data.in_memory import table_or_path
+from gnomon.data.objects import is_frame
 from gnomon.data.opening import open_source
 from gnomon.training.evaluate import judging, outputs_of
 from gnomon.workflow.fit import fit

@@ -17,7 +17,7 @@ import numpy as np
 from gnomon.core.errors import ArtefactError, DataError, MachineError
 from gnomon.data import room
 from gnomon.data.archives import ZipTree
-from gnomon.data.in_memory import checked_inputs, target_array
+from gnomon.data.as_arrays import checked_inputs, target_array
 from gnomon.data.layouts import times
 from gnomon.data.source import Arrays, counted, display_name
 from gnomon.data.trees import FilesTree
