@@ -388,10 +388,11 @@ def show(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def gallery(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Test well-known claims of the field on this machine:  gnomon gallery [NAME | all] [seeds=N]
+    """Test well-known claims of the field on this machine:  gnomon gallery [NAME | all] [seeds=N] [data=PICTURES]
 
     Without a NAME it lists the claims. With one it runs the experiment, shows what was measured and whether the
-    claim holds here, and writes page, figure and numbers to gallery/NAME/ (an existing folder is kept).
+    claim holds here, and writes page, figure and numbers to gallery/NAME/ (an existing folder is kept). Claims about
+    convnets take data=: pictures of your own, with a class each.
     """
     from gnomon.cli.gallery import run_gallery
 

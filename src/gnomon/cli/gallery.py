@@ -24,7 +24,7 @@ BAR = 22  # characters
 
 def run_gallery(words: list[str], values: dict[str, str], *, as_json: bool) -> int:
     """List the claims, or test one or all of them, show the result and write the pages."""
-    seeds = _seeds(values)
+    seeds, data = _options(values)
     if len(words) > 1:
         raise UsageError(
             f"gallery takes one NAME, got {len(words)}: {' '.join(words[:3])}.", fix="give one name, or all."
@@ -33,9 +33,11 @@ def run_gallery(words: list[str], values: dict[str, str], *, as_json: bool) -> i
         _list(as_json)
         return 0
     names = claims.names() if words[0] == ALL else (words[0],)
+    if data is not None and words[0] == ALL:
+        raise UsageError("data= goes with one claim, not with all.", fix="name the claim: gnomon gallery NAME data=...")
     shown = []
     for name in names:
-        outcome, folder = _run(name, seeds, quiet=as_json)
+        outcome, folder = _run(name, seeds, data, quiet=as_json)
         shown.append(_as_json(outcome, folder))
         if not as_json:
             _print(outcome, folder)
@@ -46,18 +48,21 @@ def run_gallery(words: list[str], values: dict[str, str], *, as_json: bool) -> i
     return 0
 
 
-def _seeds(values: dict[str, str]) -> int | None:
-    text = values.pop("seeds", None)
+def _options(values: dict[str, str]) -> tuple[int | None, str | None]:
+    """How many seeds, and which pictures, where the user says so."""
+    seeds, data = values.pop("seeds", None), values.pop("data", None)
     if values:
-        raise UsageError(f"unknown setting {next(iter(values))!r}: gallery takes only seeds.", fix="leave it out.")
-    return None if text is None else whole("seeds", text)
+        raise UsageError(
+            f"unknown setting {next(iter(values))!r}: gallery takes only seeds and data.", fix="leave it out."
+        )
+    return None if seeds is None else whole("seeds", seeds), data
 
 
-def _run(name: str, seeds: int | None, *, quiet: bool) -> tuple[Outcome, Path]:
+def _run(name: str, seeds: int | None, data: str | None, *, quiet: bool) -> tuple[Outcome, Path]:
     from gnomon.gallery._page import run, save
 
     with _progress_line(name, quiet=quiet) as progress:
-        outcome = run(name, seeds=seeds, progress=progress)
+        outcome = run(name, seeds=seeds, data=data, progress=progress)
     return outcome, save(outcome, Path(FOLDER))
 
 
@@ -88,7 +93,7 @@ def _list(as_json: bool) -> None:
         return
     width = max(map(len, titles))
     sys.stdout.write("".join(f"  {name:<{width}}  {title}\n" for name, title in titles.items()))
-    sys.stdout.write("\n  gnomon gallery NAME tests one (at most a minute), gnomon gallery all tests every one.\n")
+    sys.stdout.write("\n  gnomon gallery NAME tests one (at most three minutes), gnomon gallery all tests every one.\n")
 
 
 def _as_json(outcome: Outcome, folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from gnomon.gallery._small_pictures import Pictures
     from gnomon.metrics.interval import Interval
 
 M = TypeVar("M")  # what an experiment measured: a frozen dataclass of numbers and arrays
@@ -51,10 +52,16 @@ class Claim(Generic[M]):
     experiment: str
     rule: str  # written before the experiment was run
     seeds: int  # by default
-    measure: Callable[[Sequence[int], Progress], M]
+    measure: Callable[..., M]  # of seeds, progress and, where the user may choose them, pictures
     judge: Callable[[M], tuple[Part, ...]]
     table: Callable[[M], Table]
     draw: Callable[[M], Figure]
+    pictures: Callable[[], Pictures] | None = None  # which it takes if the user chooses none; None: there is no choice
+
+    def measured(self, seeds: Sequence[int], progress: Progress, pictures: Pictures | None) -> M:
+        if self.pictures is None:
+            return self.measure(seeds, progress)
+        return self.measure(seeds, progress, pictures or self.pictures())
 
 
 def verdict(parts: Sequence[Part]) -> Answer:

@@ -17,6 +17,7 @@ from gnomon.core.errors import UsageError
 from gnomon.figures.encode import png
 from gnomon.figures.text import duration, visible
 from gnomon.gallery._claim import HOLDS, Answer, Claim, Part, Progress, Table, verdict
+from gnomon.gallery._small_pictures import Pictures, read
 from gnomon.runs import writer
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.seal import encode_json
@@ -32,6 +33,7 @@ class Outcome:
     title: str
     claim: Claim[Any]
     seeds: int
+    pictures: Pictures | None  # the user's own
     measured: Any
     parts: tuple[Part, ...]
     table: Table
@@ -48,22 +50,36 @@ class Outcome:
         return f"{held} of {len(self.parts)} statements hold" if len(self.parts) > 1 else ""
 
 
-def run(name: str, *, seeds: int | None = None, progress: Progress | None = None) -> Outcome:
-    """Run the experiment of a claim on seeds 0, 1, ... and decide. Raises UsageError."""
+def run(name: str, *, seeds: int | None = None, data: str | None = None, progress: Progress | None = None) -> Outcome:
+    """Run the experiment of a claim on seeds 0, 1, ... and decide; on the pictures of `data` if it takes pictures.
+
+    Raises UsageError, and DataError for data that cannot be read.
+    """
     claim = gallery.load(name)
     if seeds is not None and seeds < LEAST_SEEDS:
         raise UsageError(
             f"seeds={seeds} is too few: an interval over seeds needs at least {LEAST_SEEDS}.",
             fix=f"give {LEAST_SEEDS} or more, or leave it out (default: {claim.seeds}).",
         )
+    name = name.lower().replace("-", "_")
+    if data is not None and claim.pictures is None:
+        raise UsageError(
+            f"{name} does not take data=: its experiment belongs to one set.",
+            fix=f"leave it out. Claims with data=: {', '.join(taking_pictures())}.",
+        )
+    pictures = None if data is None else read(data)
     count = seeds or claim.seeds
     began = time.process_time()
-    measured = claim.measure(range(count), progress or (lambda _share, _doing: None))
-    name = name.lower().replace("-", "_")
+    measured = claim.measured(range(count), progress or (lambda _share, _doing: None), pictures)
     return Outcome(
-        name, gallery.title(name), claim, count, measured, claim.judge(measured), claim.table(measured),
+        name, gallery.title(name), claim, count, pictures, measured, claim.judge(measured), claim.table(measured),
         time.process_time() - began,
     )  # fmt: skip
+
+
+def taking_pictures() -> list[str]:
+    """The claims whose pictures the user may choose."""
+    return [name for name in gallery.names() if gallery.load(name).pictures is not None]
 
 
 def save(outcome: Outcome, parent: Path) -> Path:
@@ -95,6 +111,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         ],
         "table": {"head": list(outcome.table.head), "rows": [list(row) for row in outcome.table.rows]},
         "seeds": outcome.seeds,
+        **({} if outcome.pictures is None else {"data": outcome.pictures.name}),
         "seconds": outcome.seconds,
     }
 
@@ -104,13 +121,18 @@ def page(outcome: Outcome, *, figure: str) -> str:
     claim, where = outcome.claim, describe_environment()
     counted = f" ({outcome.counted})" if outcome.counted else ""
     took = _words(duration(outcome.seconds))
-    made = f"Written by `gnomon gallery {outcome.name} seeds={outcome.seeds}` in {took} of processor time, "
+    data, own = "", []
+    if outcome.pictures is not None:
+        data = f" data={outcome.pictures.name}"
+        own = [f"**Pictures.** {outcome.pictures.name} in place of those named below: {outcome.pictures.says}.\n"]
+    made = f"Written by `gnomon gallery {outcome.name} seeds={outcome.seeds}{data}` in {took} of processor time, "
     made += f"with torch {where['packages'].get('torch')} on {where['cpu']}."
     return "\n".join(
         [
             f"# {outcome.title}\n",
             f"**{outcome.verdict[0].upper()}{outcome.verdict[1:]}**{counted}.\n",
             f"> {claim.claimed}\n>\n> {claim.source}\n",
+            *own,
             f"**Experiment.** {claim.experiment}\n",
             f"**Rule.** {claim.rule}\n",
             _markdown(Table(("statement", "measured", "answer"), tuple(map(_part_row, outcome.parts)))),
