@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.check import check
     from gnomon.workflow.convert import convert
     from gnomon.workflow.defaults import settings
+    from gnomon.workflow.filter import filter  # noqa: A004  the name of the command
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve.improve import improve
     from gnomon.workflow.improve.probe import probe
@@ -53,6 +54,7 @@ _HOMES = {
     "convert": "gnomon.workflow.convert",
     "diagnose": "gnomon.workflow.judge.diagnose",
     "errors": "gnomon.workflow.judge.errors",
+    "filter": "gnomon.workflow.filter",
     "fit": "gnomon.workflow.fit",
     "improve": "gnomon.workflow.improve.improve",
     "labels": "gnomon.workflow.judge.labels",
@@ -89,6 +91,7 @@ __all__ = [
     "convert",
     "diagnose",
     "errors",
+    "filter",
     "fit",
     "improve",
     "labels",

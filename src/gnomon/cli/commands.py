@@ -19,6 +19,7 @@ NEEDED = {
     "RUN": "a run: a folder below runs/, or latest",
     "DATA or RUN": "data (a folder, an archive, a table or a bundled set) or a run (a folder below runs/, or latest)",
     "TASK": "a task",
+    "PICTURE": "a picture file",
     "TABLE": "a table (CSV or Parquet) of its answers: target, prediction and one or two columns per stage",
 }
 
@@ -213,6 +214,21 @@ def convert(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.convert import convert as run_convert
 
     return _report(as_json, converted_as_json, print_converted, run_convert(*words))
+
+
+def filter_(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Slide an edge filter over a picture:  gnomon filter photo.jpg [kind=sobel] [out=edges.png]
+
+    kind=sobel, scharr, vertical, horizontal, laplace, canny, or the angle of the edges in degrees: 0 is horizontal, 90
+    vertical. padding=valid leaves out the border; low=0.1 and high=0.2 are the strengths that canny keeps. Shows the
+    numbers of the filter and writes the result to the current directory; nothing is overwritten.
+    """
+    from gnomon.cli.filter import KNOWN, filtered_as_json, print_filtered
+    from gnomon.workflow.filter import filter as run_filter
+
+    _no_settings({key: value for key, value in values.items() if key not in KNOWN}, "filter", ", ".join(KNOWN))
+    found = run_filter(_one(words, "PICTURE", "filter", "photo.jpg kind=sobel"), **values)
+    return _report(as_json, filtered_as_json, print_filtered, found)
 
 
 def lr(words: list[str], values: dict[str, str], as_json: bool) -> int:
@@ -438,7 +454,14 @@ def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
 
 GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them: in the order of the work
     "train and use": {"fit": fit, "predict": predict, "test": test},
-    "look before you train": {"peek": peek, "check": check, "lr": lr, "plan": plan, "convert": convert},
+    "look before you train": {
+        "peek": peek,
+        "check": check,
+        "lr": lr,
+        "plan": plan,
+        "convert": convert,
+        "filter": filter_,
+    },
     "what holds it back": {
         "diagnose": diagnose,
         "errors": errors,

@@ -32,6 +32,18 @@ def flip(W: Array, num_dims: int = 2) -> Array:
     return np.flip(W, axis=tuple(range(-num_dims, 0)))
 
 
+def convolve(X: Array, W: Array) -> Array:
+    """True convolution of two arrays of one number of dimensions, wherever they overlap: n + f - 1 cells per axis.
+
+    (x * w)[i] = sum_u x[i - u] w[u]. Unlike cross-correlation it is commutative and associative.
+    Source: Goodfellow et al. 2016, equations 9.4 to 9.6.
+    """
+    padding = [size - 1 for size in W.shape]
+    kernel = flip(W, W.ndim)[np.newaxis, np.newaxis]
+    one = (1,) * X.ndim
+    return conv_forward(X[np.newaxis, np.newaxis], kernel, np.zeros(1), stride=one, padding=padding)[0, 0]
+
+
 def pad(X: Array, padding: Sequence[int], value: float = 0.0) -> Array:
     """(B, C, H, W) -> (B, C, H + 2 p_H, W + 2 p_W), and likewise in other numbers of dimensions."""
     return np.pad(X, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=value)

@@ -88,3 +88,23 @@ def test_a_flipped_kernel_makes_cross_correlation_the_true_convolution(num_dims)
             signal[None, None], W[None, None], np.zeros(1), stride=(1,) * num_dims, padding=(0,) * num_dims
         )[0, 0]
         assert_allclose(ours, twin(signal, kernel, mode="valid", method="direct"), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_dims", [1, 2, 3])
+def test_true_convolution_equals_scipys_and_is_associative_and_commutative(num_dims):
+    rng = np.random.default_rng(1)
+    x, a, b = (rng.standard_normal(shape[:num_dims]) for shape in ((6, 5, 4), (3, 2, 3), (2, 4, 1)))
+    assert_allclose(convolution.convolve(x, a), scipy.signal.convolve(x, a, method="direct"), rtol=1e-10, atol=1e-12)
+    assert_allclose(convolution.convolve(x, a), convolution.convolve(a, x), rtol=1e-10, atol=1e-12)
+    one_by_one = convolution.convolve(convolution.convolve(x, a), b)
+    assert_allclose(one_by_one, convolution.convolve(x, convolution.convolve(a, b)), rtol=1e-10, atol=1e-12)
+
+
+def test_cross_correlation_is_not_associative():
+    # by hand, "full" as x = [1] between zeros: correlating with [1, 2] leaves it reversed, [2, 1], and so does another
+    def correlate(x, w):
+        return convolution.convolve(x, convolution.flip(w, 1))
+
+    x, a, b = np.array([1.0]), np.array([1.0, 2.0]), np.array([1.0, 3.0])
+    assert correlate(correlate(x, a), b).tolist() == [6, 5, 1]  # (2, 1) then (3, 1)
+    assert correlate(x, correlate(a, b)).tolist() == [2, 7, 3]  # of [3, 7, 2], reversed
