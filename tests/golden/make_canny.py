@@ -1,6 +1,8 @@
-"""How canny.png was made: scikit-image 0.26.0's edges of the photo of a flower that scikit-learn ships, one bit a pixel.
+"""How canny.png was made: scikit-image 0.26.0's edges of the flower that scikit-learn ships, one bit a pixel.
 
-scikit-image is not installed beside gnomon: `pip install scikit-image scikit-learn && python tests/golden/make_canny.py`.
+scikit-image is not installed beside gnomon:
+
+pip install scikit-image scikit-learn && python tests/golden/make_canny.py
 """
 
 from pathlib import Path

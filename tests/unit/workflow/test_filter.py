@@ -101,7 +101,7 @@ def test_the_white_of_canny_is_that_of_the_type():
 def test_the_screen_shows_the_numbers_and_the_size(photo, capsys):
     assert main(["filter", str(photo), "kind=scharr", "padding=valid"]) == 0
     shown = capsys.readouterr().out
-    assert " 3  0   -3        3   10   3".split() == shown.splitlines()[4].split()
+    assert shown.splitlines()[4].split() == ["3", "0", "-3", "3", "10", "3"]
     assert "18x18: floor((n + 2p - f) / s) + 1 with f = 3, s = 1, p = 0" in shown
     assert "half-scharr.png" in shown
     assert len(shown.splitlines()) < 15
