@@ -21,6 +21,7 @@ LAYOUT = "layout"  # the source may be an array of more than two axes
 CLASSES = "classes"  # an example has one class
 AUGMENTATION = "augmentation"
 SOFT_LABELS = "soft labels"
+MIXED_TARGETS = "mixed targets"  # examples that can be augmented, and a loss between two targets
 DRAWN_WEIGHTS = "drawn weights"  # the weights are drawn when training starts, not given
 HIDDEN_LAYERS = "hidden layers"
 DRAWN_LAYERS = "drawn layers"  # hidden layers whose weights are drawn, not taken from elsewhere
@@ -38,6 +39,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     CLASSES: "it needs one class per example",
     AUGMENTATION: "it needs training examples that can be augmented",
+    MIXED_TARGETS: "it needs pictures with classes",
     SOFT_LABELS: "it needs one class per example",
     DRAWN_WEIGHTS: "it acts on a model that gnomon initialises",
     HIDDEN_LAYERS: "it acts on models with hidden layers",

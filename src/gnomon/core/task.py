@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from gnomon.core import found
 from gnomon.core.facts import checked_facts, checked_keys
 from gnomon.core.family import WithSides
-from gnomon.core.knobs import DRAWN_LAYERS, HIDDEN_LAYERS, PUBLIC_WEIGHTS, STAGES, TARGET_DATA, TRAINED_STAGES, Here
+from gnomon.core.knobs import (
+    AUGMENTATION,
+    DRAWN_LAYERS,
+    HIDDEN_LAYERS,
+    MIXED_TARGETS,
+    PUBLIC_WEIGHTS,
+    STAGES,
+    TARGET_DATA,
+    TRAINED_STAGES,
+    Here,
+)
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
@@ -38,6 +48,11 @@ if TYPE_CHECKING:
 Batch = dict[str, "torch.Tensor"]
 """Named tensors whose first dim is B. `weight` (B,) counts the scored units of each example; without it, one each."""
 
+MIXED_WITH, OWN_SHARE = "mixed_with", "own_share"
+"""What an encoder's `augment` adds to a batch in which examples are mixed: the position of each one's partner (B,), and
+its own share (B,). Its loss is that share of its own target's, and for the rest its partner's."""
+
+OTHER = "other."  # before the names of the partners' columns
 Sampler = Callable[["Columns", int, int, int], Any]
 """Order and batches of an epoch from the columns, the seed, the epoch and the batch size: training/samplers.py."""
 
@@ -152,6 +167,10 @@ class Encoding(abc.ABC):
         Where more is stored than the model takes, a random part of it is taken here.
         """
         return batch
+
+    def cautions(self, settings: RegulariseSettings, head: Head) -> tuple[str, ...]:
+        """Sentences against what `augment` would do with these settings: mirrored letters."""
+        return ()
 
     def plain(self, batch: Batch) -> Batch:
         """Everywhere but in training, on the batch's device: what a model takes of what is stored, the same each time.
@@ -411,9 +430,17 @@ class Task:
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only: inputs (and what moves with them) changed at random, targets smoothed."""
         batch = self.encoder.augment(batch, settings, generator)
+        partner, share = batch.pop(MIXED_WITH, None), batch.pop(OWN_SHARE, None)
         if self.augmentation is not None:
             batch = checked_batch(self.augmentation(dict(batch), generator), batch, self.augmentation)
-        return self.head.soften(batch, settings)
+        batch = self.head.soften(batch, settings)
+        if partner is None or share is None:
+            return batch
+        if "weight" in batch:  # of which each part of the loss keeps its own
+            own, other = share * batch["weight"], (1 - share) * batch["weight"][partner]
+            batch["weight"] = own + other
+            share = own / batch["weight"].clamp_min(1e-12)
+        return {**batch, OWN_SHARE: share, **{OTHER + name: batch[name][partner] for name in self.head.columns}}
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> Any:
         """One forward pass."""
@@ -424,10 +451,22 @@ class Task:
         if isinstance(outputs, WithSides):
             beside = [self.losses(side, batch) for side in outputs.sides]
             return self.losses(outputs.outputs, batch) + outputs.weight * sum(beside)
+        if OWN_SHARE in batch:
+            own, other, share = _unmixed(batch, self.head.columns)
+            return share * self.losses(outputs, own) + (1 - share) * self.losses(outputs, other)
         if self.loss is None:
             return self.head.losses(outputs, batch)
         size = len(next(iter(batch.values())))
         return checked_losses(self.loss(outputs, self.head.wanted(outputs, batch)), self.loss, size)
+
+    def losses_and_gradient(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """`losses`, and the gradient of each by its own outputs, (B, ...), without autograd."""
+        if OWN_SHARE not in batch:
+            return self.head.losses_and_gradient(outputs, batch)
+        own, other, share = _unmixed(batch, self.head.columns)
+        (losses, gradient), (others, toward) = (self.head.losses_and_gradient(outputs, one) for one in (own, other))
+        each = share.view(-1, *(1,) * (gradient.dim() - 1))
+        return share * losses + (1 - share) * others, each * gradient + (1 - each) * toward
 
     @property
     def gives_gradient(self) -> bool:
@@ -447,6 +486,8 @@ class Task:
             abilities |= {STAGES} if "features" in family.gives else set()
             if STAGES in abilities and settings.transfer.freeze != "backbone":
                 abilities.add(TRAINED_STAGES)
+        if AUGMENTATION not in abilities:
+            abilities.discard(MIXED_TARGETS)
         table = knobs(settings)
         if settings.transfer.pretrained or settings.transfer.weights is not None:
             # the architecture is that of the weights
@@ -458,6 +499,12 @@ class Task:
         if getattr(self.encoder.inputs, "channels", None) == COLOUR and found.installed_weights():
             abilities.add(PUBLIC_WEIGHTS)
         return Here(flat(settings), frozenset(abilities), table, num_train)
+
+
+def _unmixed(batch: Batch, columns: Sequence[str]) -> tuple[Batch, Batch, torch.Tensor]:
+    """A mixed batch with its own targets, and with its partners'; the share (B,) of its own."""
+    own = {name: tensor for name, tensor in batch.items() if name != OWN_SHARE and not name.startswith(OTHER)}
+    return own, {**own, **{name: batch[OTHER + name] for name in columns}}, batch[OWN_SHARE]
 
 
 COLOUR = 3  # channels of pictures

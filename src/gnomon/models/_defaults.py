@@ -48,7 +48,7 @@ def volume_recipe(num_train: int) -> dict[str, Any]:
 
 def augment(inputs: PictureInputs) -> str:
     """How pictures are augmented: grey ones are often characters, which must not be mirrored."""
-    return "shift+mirror" if inputs.channels == 3 else "shift"
+    return "shift,mirror" if inputs.channels == 3 else "shift"
 
 
 def table_recipe(num_train: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, final
@@ -10,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gnomon.core.augmentation import strengths
 from gnomon.core.errors import ArtefactError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import AUGMENTATION, COLUMNS, LAYOUT, PICTURES
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
+from gnomon.core.task import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
+from gnomon.data.geometry import as_bytes
 from gnomon.data.images import ImageExamples, Whites
 from gnomon.data.images.edges import edge_features
 from gnomon.data.source import Source
@@ -27,6 +30,8 @@ from gnomon.runs.writer import write_bytes
 
 NATIVE_SIZE = 96  # pixels per side up to which pictures of one size keep it
 SMALL_SIZE = 64  # pixels per side that pictures of other or larger sizes are resized to by default
+MOST_TURNED = 45  # degrees up to which a character can be told: a 6 is no 9
+MOST_LARGER = 2.0  # times per side that pictures may be larger in memory than a model takes them: four times the bytes
 MOMENTS_FROM = 10_000  # training pictures the mean and standard deviation are taken from, evenly spaced
 
 
@@ -111,6 +116,8 @@ class PictureEncoder(Encoder):
     mean: tuple[float, ...]  # per channel, of pixel values scaled to [0, 1], on the training split
     std: tuple[float, ...]
     whites: Whites | None = None  # the white level if pixels are not bytes; None: a run from before it was saved
+    covariance: tuple[tuple[float, ...], ...] | None = None  # of the channels, as `mean`; None: as for `whites`
+    stored: tuple[int, int] | None = None  # height and width in memory, where random crops have more to show
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -127,8 +134,10 @@ class PictureEncoder(Encoder):
             3 if examples.is_colour or settings.transfer.pretrained else 1
         )  # public weights are of colour pictures
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
-        mean, std = images.moments(examples.take(chosen), height, width, channels)
-        return cls(height, width, channels, mean, std, examples.whites)
+        few = examples.take(chosen)
+        found = images.moments(few, height, width, channels)
+        stored = larger(sizes, height, width, strengths(settings.regularise).get("crop", 0.0))
+        return cls(height, width, channels, found.mean, found.std, examples.whites, found.covariance, stored)
 
     @property
     def inputs(self) -> PictureInputs:
@@ -140,11 +149,13 @@ class PictureEncoder(Encoder):
             return ()
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         resized = f"resized to {self.width}x{self.height} (image_size=... to choose)"
+        if self.stored is not None:
+            resized += f", from {self.stored[1]}x{self.stored[0]} in memory, which random crops are taken of"
         return (f"pictures of {low_w}x{low_h} to {high_w}x{high_h} pixels are {resized}",)
 
     def depends_on(self) -> Any:
         """Mean and deviation are the model's affair, which normalises."""
-        return [self.height, self.width, self.channels, None if self.whites is None else asdict(self.whites)]
+        return [*self._in_memory, self.channels, None if self.whites is None else asdict(self.whites)]
 
     def encode(self, examples: Examples) -> Columns:
         pictures = cast(ImageExamples, examples)
@@ -153,7 +164,7 @@ class PictureEncoder(Encoder):
                 "this run does not record the white level of pictures with more than 8 bits, as newer runs do.",
                 fix="train it again.",
             )
-        pixels = pictures.pixels(self.height, self.width, self.channels, self.whites)
+        pixels = pictures.pixels(*self._in_memory, self.channels, self.whites)
         return {"image": torch.from_numpy(pixels)}  # (N, H, W, C) uint8
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
@@ -161,17 +172,45 @@ class PictureEncoder(Encoder):
         batch["image"] = batch["image"].permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory
         return batch
 
+    def cautions(self, settings: RegulariseSettings, head: Head) -> tuple[str, ...]:
+        kinds, names = strengths(settings), getattr(head, "class_names", ())
+        changes = {"mirror": "mirrored", "updown": "upside down"}
+        turned = [word for name, word in changes.items() if name in kinds]
+        turned += ["rotated this far"] if kinds.get("rotate", 0.0) > MOST_TURNED else []
+        are_characters = len(names) > 1 and all(isinstance(name, str) and len(name) == 1 for name in names)
+        if not turned or not are_characters or self.channels != 1:
+            return ()
+        few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+        return (f"classes {few}: {' or '.join(turned)}, a character is another one or none: advised against",)
+
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        kind = settings.augment or "none"
-        if kind != "none":
-            reach = max(1, self.height // 14)  # 2 pixels at 28, 4 at 64
-            batch["image"] = augment.shift(batch["image"], reach, generator)
-        if "mirror" in kind:
-            batch["image"] = augment.mirror(batch["image"], generator)
-        if "cutout" in kind:
-            side, mean = min(self.height, self.width) // 2, [255 * one for one in self.mean]
-            batch["image"] = augment.cutout(batch["image"], side, mean, generator)
-        return batch
+        kinds, pictures = strengths(settings), batch["image"]
+        count, size = len(pictures), (self.height, self.width)
+        is_exact = self.stored is None and kinds.keys() <= augment.ALIGNED  # nothing but whole pixels moves
+        if kinds and not is_exact:
+            pictures = pictures.float().contiguous()  # once for all kinds, and back at the end
+        moved = augment.draw_geometry(count, self._in_memory, size, kinds, generator)
+        if moved is not None:
+            pictures = moved.pictures(pictures)
+        pictures = augment.recolour(pictures, kinds, generator, self.covariance)
+        if "cutout" in kinds:
+            side, mean = max(1, int(kinds["cutout"] * min(size))), [255 * one for one in self.mean]
+            pictures = augment.cutout(pictures, side, mean, generator)
+        mixing = augment.draw_mixing(count, size, kinds, generator)
+        if mixing is not None:
+            pictures = mixing.pictures(pictures)
+            batch |= {MIXED_WITH: mixing.partner, OWN_SHARE: mixing.share}
+        is_byte = pictures.dtype == torch.uint8
+        return {**batch, "image": pictures if is_byte else as_bytes(pictures)}
+
+    def plain(self, batch: Batch) -> Batch:
+        if self.stored is None:
+            return batch
+        return {**batch, "image": augment.resized(batch["image"], (self.height, self.width))}
+
+    @property
+    def _in_memory(self) -> tuple[int, int]:
+        return self.stored or (self.height, self.width)
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]
@@ -183,3 +222,16 @@ class PictureEncoder(Encoder):
         """Edges and brightness by place: what can be seen without training."""
         features = edge_features(cast(Tensor, columns["image"]).cpu().numpy())
         return PlainInputs(features, np.empty((len(features), 0), np.int64))
+
+
+def larger(sizes: np.ndarray, height: int, width: int, crop: float) -> tuple[int, int] | None:
+    """The size in memory with which the smallest random crop has all the pixels that a model takes.
+
+    `sizes` (N, 2) of the pictures as they come. None where they are no larger, or nothing is cropped. The bytes in
+    memory are at most 1 / (1 - crop) times as many, and four times.
+    """
+    wanted = 1 / math.sqrt(1 - crop)
+    there = float(np.median(sizes.min(axis=1)) / min(height, width))
+    times = min(wanted, there, MOST_LARGER)
+    stored = (round(height * times), round(width * times))
+    return stored if times > 1 and stored != (height, width) else None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
+from gnomon.core.knobs import MIXED_TARGETS
 from gnomon.core.settings import Settings
 from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data.columns import Columns
@@ -52,6 +53,7 @@ class SeveralClassesHead(Head):
     """If every target has two classes, M logits and M logistic losses (Ng's multi-task network); otherwise one softmax
     per target. An unknown target does not affect loss and gradient."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset({MIXED_TARGETS})
     columns: ClassVar[tuple[str, ...]] = ("target",)
 
     target_names: tuple[str, ...]

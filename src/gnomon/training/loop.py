@@ -264,7 +264,7 @@ def _add_gradients(job: Job, state: TrainingState, batch: Batch, whole: Batch | 
         return losses.detach(), loss.detach()
     by_hand: Any = state.by_hand  # called like the model
     with torch.no_grad():
-        losses, gradient = task.head.losses_and_gradient(task.outputs(by_hand, batch), batch)
+        losses, gradient = task.losses_and_gradient(task.outputs(by_hand, batch), batch)
         shares = _shares(batch, whole or batch)
         by_hand.backward(gradient.mul_(shares[:, None] if isinstance(shares, Tensor) else shares))
         return losses, mean_loss(losses, batch) if whole is None else (losses * shares).sum()

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 import numpy as np
 from torch import nn
 
+from gnomon.core.augmentation import KINDS
 from gnomon.core.errors import DivergedError
 from gnomon.core.seeds import generator
 from gnomon.core.settings import refuse_idle, with_values
@@ -37,7 +38,8 @@ RATE = "optimiser.learning_rate"
 ACTING = (
     "data.", "split.", "task.", "model.", "init.", "transfer.", "regularise.weight_decay", "regularise.l",
     "regularise.dropout",
-    "regularise.augment", "optimiser.name", "optimiser.batch_size", "optimiser.momentum", "optimiser.beta2",
+    "regularise.augment", *(f"regularise.{kind}" for kind in KINDS),
+    "optimiser.name", "optimiser.batch_size", "optimiser.momentum", "optimiser.beta2",
     "optimiser.epsilon", "optimiser.clip", "machine.", "seed", "runs_folder",
 )  # fmt: skip
 LOWEST, HIGHEST = 1e-6, 10.0  # the sweep

@@ -80,6 +80,18 @@ class SettingWords(TypedDict, total=False):
     dropout: Any
     label_smoothing: Any
     augment: Any
+    crop: Any
+    shift: Any
+    rotate: Any
+    shear: Any
+    warp: Any
+    mirror: Any
+    updown: Any
+    colour: Any
+    pca: Any
+    cutout: Any
+    mixup: Any
+    cutmix: Any
     ema: Any
     optimiser: Any
     learning_rate: Any

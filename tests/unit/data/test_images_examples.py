@@ -202,10 +202,12 @@ def test_thumbnails_of_small_pictures_keep_their_size_and_flat_ones_are_zero():
 
 def test_moments_are_those_of_all_pixels():
     array = noise(7, 5, 6, 3)
-    mean, std = images.moments(from_array(array, np.arange(7) % 2), 5, 6, 3)
-    np.testing.assert_allclose(mean, (array / 255).mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(std, (array / 255).std(axis=(0, 1, 2)), rtol=1e-5)
-    assert images.moments(from_array(np.full((4, 5, 6), 9, np.uint8)), 5, 6, 1)[1] == (1.0,)
+    found = images.moments(from_array(array, np.arange(7) % 2), 5, 6, 3)
+    np.testing.assert_allclose(found.mean, (array / 255).mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(found.std, (array / 255).std(axis=(0, 1, 2)), rtol=1e-5)
+    expected = np.cov((array / 255).reshape(-1, 3), rowvar=False, bias=True)
+    np.testing.assert_allclose(found.covariance, expected, atol=1e-6)
+    assert images.moments(from_array(np.full((4, 5, 6), 9, np.uint8)), 5, 6, 1).std == (1.0,)
 
 
 # --- arrays ---------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_every_default_that_the_loop_needs_is_given():
 
 def test_letters_are_not_mirrored_and_photos_are():
     assert image_defaults(1000, 28, 28, 1)["regularise.augment"] == "shift"
-    assert image_defaults(1000, 32, 32, 3)["regularise.augment"] == "shift+mirror"
+    assert image_defaults(1000, 32, 32, 3)["regularise.augment"] == "shift,mirror"
 
 
 def test_more_examples_are_seen_less_often():

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from gnomon.core import found
+from gnomon.core.augmentation import NONE, added, parsed
 from gnomon.core.knobs import HIDDEN_LAYERS, Here
 
 LONGEST = 2000  # epochs
 FAR_SCALE = 3.0  # times the usual starting weights, or as many times smaller: units saturate, or signals vanish
 HIGH_DECAY, HIGH_DROPOUT = 0.2, 0.2  # from here on, it is what keeps a network from fitting train
+IN_TURN = ("shift", "mirror", "cutout")  # kinds of augmentation
 LEARNS_LESS = "what keeps it from memorising also keeps it from learning"
 
 
@@ -56,8 +58,10 @@ def gain_of_less_dropout(value: Any, _here: Here) -> float:
 
 
 def more_augmentation(value: Any, _here: Here) -> Any:
-    more = {"none": "shift", "shift": "shift+mirror", "shift+mirror": "shift+mirror+cutout"}
-    return more.get(value or "none")
+    """The next kind that the list lacks."""
+    named = parsed(value or NONE)
+    lacking = [name for name in IN_TURN if name not in named]
+    return added(value, lacking[0]) if lacking else None
 
 
 def adaptive(value: Any, _here: Here) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from gnomon.core.augmentation import KINDS, MIXES, NONE
 from gnomon.core.knobs import (
     AUGMENTATION,
     DROPOUT,
+    MIXED_TARGETS,
     SOFT_LABELS,
     Knob,
     Search,
@@ -17,6 +19,7 @@ from gnomon.core.settings.types import (
     FIT_DEV,
     FIT_TRAIN,
     MOST,
+    Augment,
     Group,
     Rates,
     RateTable,
@@ -27,6 +30,14 @@ from gnomon.core.settings.types import (
 WITH_MOMENTUM = ("optimiser.name", ("momentum", "nesterov", "adam", "adamw"))
 WITH_SQUARES = ("optimiser.name", ("rmsprop", "adam", "adamw"))
 WITH_DECAY = ("schedule.name", ("inverse", "exponential", "staircase", "root"))
+
+
+def strength_of(name: str) -> Any:
+    """The field of one kind of random changes to pictures."""
+    kind = KINDS[name]
+    needs = MIXED_TARGETS if name in MIXES else AUGMENTATION
+    about = f"{kind.meaning} ({kind.strength:g} where augment= names {name}, otherwise 0)"
+    return setting(None, about, Knob(FIT_DEV, needs=needs), ge=0, **{"lt" if kind.below else "le": kind.largest})
 
 
 class RegulariseSettings(Group):
@@ -93,9 +104,10 @@ class RegulariseSettings(Group):
         ge=0,
         lt=1,
     )
-    augment: Literal["none", "shift", "shift+mirror", "shift+mirror+cutout"] | None = setting(
+    augment: Augment = setting(
         None,
-        "random changes to training pictures; cutout hides a square of half the side",
+        "random changes to training pictures: kinds with commas between them (their strengths are the settings that "
+        "follow), none, or auto",
         Knob(
             FIT_DEV,
             needs=AUGMENTATION,
@@ -105,18 +117,30 @@ class RegulariseSettings(Group):
                     "fit-dev",
                     steps.more_augmentation,
                     "changed copies of training pictures are the cheapest new data",
-                    lambda value, _: 0.12 if value in (None, "none") else 0.04,
+                    lambda value, _: 0.12 if value in (None, NONE) else 0.04,
                 ),
                 Step(
                     "no augmentation",
                     "fit-train",
-                    lambda value, _: "none" if value not in (None, "none") else None,
+                    lambda value, _: NONE if value not in (None, NONE) else None,
                     steps.LEARNS_LESS,
                     0.07,
                 ),
             ),
         ),
     )
+    crop: float | None = strength_of("crop")
+    shift: float | None = strength_of("shift")
+    rotate: float | None = strength_of("rotate")
+    shear: float | None = strength_of("shear")
+    warp: float | None = strength_of("warp")
+    mirror: float | None = strength_of("mirror")
+    updown: float | None = strength_of("updown")
+    colour: float | None = strength_of("colour")
+    pca: float | None = strength_of("pca")
+    cutout: float | None = strength_of("cutout")
+    mixup: float | None = strength_of("mixup")
+    cutmix: float | None = strength_of("cutmix")
     ema: float = setting(
         0.0,
         "decay of the moving average of weights that is evaluated and kept (0: off)",

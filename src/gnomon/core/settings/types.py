@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gnomon.core.augmentation import written
 from gnomon.core.knobs import Knob, Link
 
 FIT_TRAIN: tuple[Link, ...] = ("fit-train",)  # what a knob acts on
@@ -94,6 +95,7 @@ SomeLayers = Field(max_length=MOST_LAYERS)
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...], BeforeValidator(as_tuple), SomeLayers]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple), SomeLayers]
 RateTable = Annotated[tuple[str, ...], BeforeValidator(_table), Field(json_schema_extra={"takes": RATE_TABLE})]
+Augment = Annotated[str | None, BeforeValidator(written)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
 Activations = Annotated[tuple[Activation, ...], Field(min_length=1, max_length=MOST_LAYERS), BeforeValidator(as_tuple)]
 

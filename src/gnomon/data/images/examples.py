@@ -16,6 +16,8 @@ from gnomon.data.images.whites import Whites
 from gnomon.data.labels import LabelType
 
 VALUES_AT_ONCE = 1 << 24  # counted for the moments; counting takes 8 bytes for each value of a channel
+PRODUCTS_AT_ONCE = 1 << 20  # multiplied for the covariance
+MIDDLE = 127.5  # of the values of a byte
 FEW = 1e-6  # below this standard deviation a picture counts as one colour
 
 
@@ -193,22 +195,36 @@ def same_picture_twice(examples: ImageExamples) -> list[str]:
     return [f"the same picture in different classes: {len(torn):,} ({shown})"]
 
 
-def moments(
-    examples: ImageExamples, height: int, width: int, channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of pixel values in [0, 1]; a channel of one value has deviation 1."""
+@dataclass(frozen=True)
+class Moments:
+    """Of the pixels of pictures, values in [0, 1], by channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]  # 1 for a channel of one value
+    covariance: tuple[tuple[float, ...], ...]
+
+
+def moments(examples: ImageExamples, height: int, width: int, channels: int) -> Moments:
+    """Of all pixels of the examples at this size."""
     counts = np.zeros((channels, 256), np.int64)  # per value: exact, whatever the number of pixels
+    products = np.zeros((channels, channels))
     few = max(1, VALUES_AT_ONCE // (height * width * channels))
     for start in range(0, len(examples), few):
         chunk = examples.take(np.arange(start, min(start + few, len(examples))))
         values = chunk.pixels(height, width, channels)
         for channel in range(channels):
             counts[channel] += np.bincount(values[..., channel].ravel(), minlength=256)
+        for pixels in np.array_split(values.reshape(-1, channels), -(-values.size // PRODUCTS_AT_ONCE)):
+            around = pixels.astype(np.float32) - np.float32(MIDDLE)  # so that float32 has digits enough
+            products += around.T @ around
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     levels = np.arange(256) / 255
     mean = shares @ levels
     std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))
-    return tuple(mean.tolist()), tuple(np.where(std > FEW, std, 1.0).tolist())
+    middle = (mean - MIDDLE / 255)[:, None]
+    covariance = products / np.maximum(counts.sum(axis=1).max(), 1) / 255**2 - middle @ middle.T
+    rows = tuple(tuple(row) for row in covariance.tolist())
+    return Moments(tuple(mean.tolist()), tuple(np.where(std > FEW, std, 1.0).tolist()), rows)
 
 
 def as_png(pixels: np.ndarray) -> bytes:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from gnomon.checks.shapes_and_cost import LayerRow, layer_table
+from gnomon.core.augmentation import strengths
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Examples
 from gnomon.core.seeds import derive
@@ -106,7 +107,7 @@ def trained_part(task: Task, model: nn.Module, settings: Settings, prepared: Pre
     Random changes to pictures need the pictures: with them the whole network runs in every step.
     """
     frozen = settings.transfer.freeze
-    is_still = settings.regularise.augment in (None, "none") and task.augmentation is None
+    is_still = not strengths(settings.regularise) and task.augmentation is None
     if frozen in (None, "none", "auto", 0) or not is_still:
         return task, model
     count = sum(len(part) for name, part in prepared.splits.items() if name != "test")

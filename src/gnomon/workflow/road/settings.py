@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gnomon.core import found
+from gnomon.core.augmentation import MIXES, NONE, parsed
+from gnomon.core.errors import UsageError
+from gnomon.core.knobs import MIXED_TARGETS, NEEDS
 from gnomon.core.settings import Settings, fill, refuse_idle, with_values
 from gnomon.core.task import Task
 from gnomon.training.schedules import rate_table, warmup_of
@@ -59,7 +62,8 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
     if filled.schedule.name == "discrete":
         rate_table(filled.schedule)
-    return Filled(prepared, task, filled, given)
+    notes = task.encoder.cautions(filled.regularise, task.head)
+    return Filled(replace(prepared, notes=(*prepared.notes, *notes)), task, filled, given)
 
 
 def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
@@ -75,4 +79,11 @@ def refuse_idle_settings(filled: Filled) -> Filled:
     """As it came. Raises UsageError for a setting that the user gave and that would do nothing."""
     here = filled.task.here(filled.settings, len(filled.prepared.splits["train"]))
     refuse_idle(filled.given, here, filled.task.kind.title)
+    mixes = [kind for kind in MIXES if kind in parsed(filled.settings.regularise.augment or NONE)]
+    if mixes and MIXED_TARGETS not in here.abilities:
+        raise UsageError(
+            f"augment={filled.settings.regularise.augment}: {mixes[0]} {NEEDS[MIXED_TARGETS].removeprefix('it ')}; "
+            f"this is {filled.task.kind.title}.",
+            fix=f"leave {mixes[0]} out.",
+        )
     return filled
