@@ -113,7 +113,7 @@ def test_one_example_that_does_not_fit_is_an_error(session):
 
 
 def test_other_errors_are_not_mistaken_for_out_of_memory(session):
-    job = job_of(session)
+    job = job_of(session, augment="none")
     state = build_state(job, fresh_model(session.task, job.settings))
     job = dataclasses.replace(job, columns={**job.columns, "image": job.columns["image"][:, :5]})
     with pytest.raises(RuntimeError, match=r"shapes|size"):
