@@ -28,6 +28,7 @@ SMALL_SET = 5_000  # examples: up to here five trainings in folds are a small pr
 FOLDS_COUNT = 2.25  # examples judged in five folds say as much as one independent one (Nadeau and Bengio 2003)
 FEW_MORE = 0.5  # of dev: what folds have to add
 STARTING = 20.0  # seconds, to read the data again and to judge at the end
+NO_CHANCE = 5  # dev examples that became right: as many as a sign test needs (1 in 32)
 TIMES_LONGER = 1.5  # than it should take, for a training that goes on
 
 
@@ -73,9 +74,17 @@ def _before(verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit: 
         advice += _knobs("fit-train" if _may_be_bias(gaps, rungs) else "fit-dev", known)[: MOST - 1]
     if _is_well_fitted(verdict, rungs, unit, known):
         advice.append(_look_at_the_errors(known, rungs))
-    if known.course is not None and known.course.is_too_short and _may_be_bias(gaps, rungs):
+    if _is_too_short(rungs, unit, known) and _may_be_bias(gaps, rungs):
         advice.append(_train_longer(known))
     return advice
+
+
+def _is_too_short(rungs: Sequence[Rung], unit: str, known: Known) -> bool:
+    """Whether longer training comes first. A fall of one or two dev examples is no fall: it is chance."""
+    course = known.course
+    if course is None or not course.is_too_short:
+        return False
+    return course.had_no_time or unit != SHARE or course.fall * _examples("dev", rungs) >= NO_CHANCE
 
 
 def _has_few(known: Known) -> bool:

@@ -41,13 +41,23 @@ class Course:
     @property
     def is_too_short(self) -> bool:
         """Whether longer training is the first thing to try: few epochs, or cut or ended while dev still fell."""
+        return self.had_no_time or self.fall > 0
+
+    @property
+    def had_no_time(self) -> bool:
+        """A few epochs, or cut at its best."""
         if not self.dev_errors or self.has_peaked:
             return False
-        if self.done <= FEW_EPOCHS or (self.is_cut and self.best == len(self.dev_errors)):
-            return True
+        return self.done <= FEW_EPOCHS or (self.is_cut and self.best == len(self.dev_errors))
+
+    @property
+    def fall(self) -> float:
+        """Of the dev error in the last quarter, if it ended at its lowest and fell by more than a little; else 0."""
+        if not self.dev_errors or self.has_peaked or self.best != len(self.dev_errors):
+            return 0.0
         before = self.dev_errors[(3 * len(self.dev_errors)) // 4 - 1]
         fell = before - self.dev_errors[-1]
-        return self.best == len(self.dev_errors) and fell >= STILL_FALLING * max(before, 1e-12)
+        return fell if fell >= STILL_FALLING * max(before, 1e-12) else 0.0
 
     @property
     def has_peaked(self) -> bool:

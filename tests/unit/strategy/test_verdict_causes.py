@@ -121,6 +121,13 @@ def test_after_two_epochs_training_longer_comes_first():
     assert found.advice[0].action == "train longer: epochs 2 -> 10"
 
 
+@pytest.mark.parametrize(("examples", "is_first"), [(30, False), (2000, True)])
+def test_a_fall_of_a_few_dev_examples_does_not_ask_for_a_longer_training(examples, is_first):
+    falling = Course(20, 20.0, (0.4,) * 14 + (0.3,) * 5 + (0.25,))  # from 12 wrong of 30 to 8
+    found = judged(0.25, 0.25, course=falling, examples=examples, human=[0.24])
+    assert found.advice[0].action.startswith("train longer") is is_first
+
+
 def test_high_weight_decay_and_dropout_are_lowered_before_a_net_is_made_wider():
     here = standing(model="dense", hidden="64", weight_decay=0.5, dropout="0.3")
     found = judged(0.2, 0.21, floor(0.21, best=0.05), here=here)
