@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
     from gnomon.workflow.rate import lr
-    from gnomon.workflow.run import Run, load, predict, test
+    from gnomon.workflow.run import Run, explain, load, predict, test
     from gnomon.workflow.show import show
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
@@ -54,6 +54,7 @@ _HOMES = {
     "convert": "gnomon.workflow.convert",
     "diagnose": "gnomon.workflow.judge.diagnose",
     "errors": "gnomon.workflow.judge.errors",
+    "explain": "gnomon.workflow.run",
     "filter": "gnomon.workflow.filter",
     "fit": "gnomon.workflow.fit",
     "improve": "gnomon.workflow.improve.improve",
@@ -91,6 +92,7 @@ __all__ = [
     "convert",
     "diagnose",
     "errors",
+    "explain",
     "filter",
     "fit",
     "improve",

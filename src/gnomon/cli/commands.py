@@ -117,6 +117,19 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     return 0
 
 
+def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Show where in a picture its answer comes from, or what a net's units see:  gnomon explain RUN [FILES...]
+
+    For each picture: saliency, occlusion and a class activation map, for the predicted class and for class=NAME.
+    Without pictures: the parts of dev pictures that excite units of each stage most. The figures go to out=FOLDER
+    (default: explain/ beside the runs); nothing is overwritten.
+    """
+    from gnomon.cli.explain import explanation_as_json, print_explanation, run_explain
+
+    found = run_explain(words, values, quiet=as_json)
+    return _report(as_json, explanation_as_json, print_explanation, found)
+
+
 def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Show the ladder of a run, with verdict and advice:  gnomon diagnose RUN [human=0.01]   or   --predictions TABLE
 
@@ -453,7 +466,7 @@ def _no_settings(values: Mapping[str, str], command: str, known: str) -> None:
 
 
 GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them: in the order of the work
-    "train and use": {"fit": fit, "predict": predict, "test": test},
+    "train and use": {"fit": fit, "predict": predict, "explain": explain, "test": test},
     "look before you train": {
         "peek": peek,
         "check": check,

@@ -322,6 +322,10 @@ class Judge(abc.ABC):
         """(B, K): the probability of each class, where an example has one."""
         return None
 
+    def scores(self, outputs: Any) -> torch.Tensor | None:
+        """(B, K), with a gradient: numbers of which the softmax is `probabilities`, where an example has one class."""
+        return None
+
     def averaged(self, answers: Sequence[tuple[Self, Any]]) -> Any:
         """What several models say together, each with its own judge, in the form of this one's outputs.
 

@@ -142,6 +142,9 @@ class ClassJudge(Judge):
     def probabilities(self, outputs: Tensor) -> Tensor:
         return probabilities(outputs.float())
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        return class_scores(outputs.float())
+
     def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
         return averaged([outputs for _, outputs in answers])
 
@@ -180,6 +183,11 @@ def probabilities(logits: Tensor) -> Tensor:
         positive = logits[:, 0].sigmoid()
         return torch.stack([1 - positive, positive], dim=1)
     return logits.softmax(dim=1)
+
+
+def class_scores(logits: Tensor) -> Tensor:
+    """(B, K) from logits (B, 1) or (B, K), of which the softmax is `probabilities`: one logit is shared by both."""
+    return torch.cat([-logits / 2, logits / 2], dim=1) if logits.shape[1] == 1 else logits
 
 
 def averaged(each: Sequence[Tensor]) -> Tensor:

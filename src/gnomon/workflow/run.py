@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.training.evaluate import Member
+    from gnomon.workflow.explain.explain import Explanation
     from gnomon.workflow.predict import Answers
 
 
@@ -170,6 +171,12 @@ class Run:
             warnings.warn(alarm, stacklevel=2)
         return found.table
 
+    def explain(self, source: Any = None, *, class_name: Any = None, out: str | Path | None = None) -> Explanation:
+        """What in pictures speaks for their answers; without a source, what its units see: as `gnomon.explain`."""
+        from gnomon.workflow.explain.explain import explain_run
+
+        return explain_run(self, source, class_name, out)
+
     def predict_proba(self, source: Any) -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
         from gnomon.workflow.predict import class_probabilities
@@ -215,6 +222,16 @@ def predict(run: Place, source: Any, *, out: str | Path | None = None) -> Answer
     if place is not None:
         write_answers(answers, place)
     return answers
+
+
+def explain(run: Place, source: Any = None, *, class_name: Any = None, out: str | Path | None = None) -> Explanation:
+    """Show what in each picture of `source` speaks for its predicted class, and for `class_name` too if it is given.
+
+    Without a source: for each stage of the net, the patches of dev pictures that excite some of its units most.
+    `source`: what `gnomon.predict` takes. `out` is a folder for one PNG per picture or stage; a file that is there is
+    never overwritten, the new one gets a number. Raises UsageError, DataError, ArtefactError.
+    """
+    return load(run).explain(source, class_name=class_name, out=out)
 
 
 def test(run: Place, source: Any = None) -> Evaluation:

@@ -29,6 +29,7 @@ OPTIONS = {  # of the command line, beside settings
     "compare": {"metric", "weight"},
     "diagnose": {"human", "predictions"},
     "errors": {"split", "rows", "out", "tags", "report"},
+    "explain": {"out", "class_name"},
     "fit": {"resume"},
     "improve": {"time", "resume", "test"},
     "labels": {"split", "folds", "out", "top", "random", "review", "corrected", "difference"},

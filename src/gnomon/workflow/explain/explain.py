@@ -1,0 +1,144 @@
+"""explain: why a picture got its answer; without pictures, what the units of the net see."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnomon.core.errors import UsageError
+from gnomon.data.opening import open_source
+from gnomon.figures.encode import png
+from gnomon.figures.explained import draw_explained, draw_units
+from gnomon.runs.writer import write_bytes
+from gnomon.workflow.explain.pictures import explain_picture, require_classes, require_pictures
+from gnomon.workflow.explain.units import units_of
+from gnomon.workflow.prepare import prepare_again
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gnomon.core.example import BadInput
+    from gnomon.core.task import Task
+    from gnomon.strategy.evidence import Explained, StageUnits
+    from gnomon.workflow.run import Run
+
+MOST_PICTURES = 100  # explained in one call: each takes about a hundred passes through the net, and a file
+CLASSES_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What explain found: a record per picture, or per stage of the net; and the file of each, if they were written."""
+
+    run: Path
+    pictures: tuple[Explained, ...] = ()
+    stages: tuple[StageUnits, ...] = ()
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    bad: tuple[BadInput, ...] = ()
+
+
+def explain_run(
+    run: Run, source: Any, class_name: Any, out: str | Path | None, tell: Callable[[str], None] = lambda _text: None
+) -> Explanation:
+    """As `gnomon.explain`, which is in workflow/run.py; `tell` hears what is being done."""
+    if source is None and class_name is not None:
+        raise UsageError("class= is for pictures, and none are given.", fix="gnomon explain RUN PICTURE class=NAME")
+    return _units(run, out, tell) if source is None else _pictures(run, source, class_name, out, tell)
+
+
+def default_folder(run: Run) -> Path:
+    """Where the command line writes: beside the runs, since nothing is added to a finished run."""
+    return run.path.parent.parent / "explain" / run.path.name
+
+
+def _pictures(
+    run: Run, source: Any, class_name: Any, out: str | Path | None, tell: Callable[[str], None]
+) -> Explanation:
+    require_classes(run.task)
+    named = None if class_name is None else class_index(run.task, class_name)
+    opened = open_source(source, run.settings.runs_folder)
+    members = run.members
+    readings = [one.task.reader.read_inputs(opened, run.settings.data, one.task.encoder) for one in members]
+    inputs = [reading.splits["all"] for reading in readings]
+    count = len(inputs[0])
+    if count > MOST_PICTURES:
+        raise UsageError(
+            f"explain writes one picture per input, {MOST_PICTURES} at most, and got {count:,}.",
+            where=opened.origin, fix="name those you want to look at: gnomon explain RUN a.png b.png",
+        )  # fmt: skip
+    found: list[Explained] = []
+    files: list[Path] = []
+    for place in range(count):
+        tell(f"explaining {place + 1} of {count}")
+        found.append(explain_picture(members, inputs, place, named))
+        files += _written(out, _file_name(found[-1].id), lambda one=found[-1]: draw_explained(one))  # type: ignore[misc]
+    return Explanation(
+        run.path, pictures=tuple(found), files=tuple(files), notes=readings[0].notes, bad=readings[0].bad
+    )
+
+
+def _units(run: Run, out: str | Path | None, tell: Callable[[str], None]) -> Explanation:
+    require_pictures(run.task)
+    member = run.members[0]
+    tell("opening the data")
+    data = prepare_again(
+        run.folder, None, run.settings, run.task.kind,
+        in_memory="give pictures: run.explain(pictures).", moved="put it back to see what excites its units.",
+    )  # fmt: skip
+    examples = (data.fold(0) if data.folds else data).splits["dev"]
+    tell("looking at dev pictures")
+    stages = units_of(member, examples)
+    if not stages:
+        raise UsageError(
+            f"this net ({run.settings.model.name}) has no feature maps: each of its units sees the whole picture.",
+            where=str(run.path),
+            fix="give a picture (gnomon explain RUN PICTURE), or train a convnet: gnomon fit DATA model=convnet",
+        )
+    files: list[Path] = []
+    for number, stage in enumerate(stages, start=1):
+        files += _written(out, f"units-{number}-{stage.name}", lambda stage=stage: draw_units(stage))  # type: ignore[misc]
+    notes = ("of the first of its models",) if run.folds else ()
+    return Explanation(run.path, stages=stages, files=tuple(files), notes=notes)
+
+
+def class_index(task: Task, name: Any) -> int:
+    """The place of a class among the task's. Raises UsageError for one that is not there, with those that are."""
+    num_classes = task.judge.num_classes or 0
+    names = [str(one) for one in task.judge.describe(np.arange(num_classes)).to_list()]
+    if str(name) in names:
+        return names.index(str(name))
+    near = difflib.get_close_matches(str(name), names, n=1)
+    shown = ", ".join(names[:CLASSES_NAMED]) + (" ..." if len(names) > CLASSES_NAMED else "")
+    raise UsageError(
+        f"there is no class {str(name)!r} among the {len(names)} of this run.",
+        fix=f"did you mean class={near[0]}?" if near else f"use one of {shown}.",
+    )
+
+
+def _file_name(name: str) -> str:
+    """'photos/cat/01.png' -> 'cat-01': the folder, which may be the class, and what no file system dislikes."""
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", "-".join(Path(name).parts[-2:]))
+    return re.sub(r"[^\w.+=,@-]+", "-", stem).strip("-.")[-80:] or "picture"
+
+
+def _written(out: str | Path | None, name: str, draw: Callable[[], Figure]) -> Sequence[Path]:
+    """The file NAME.png, or NAME-2.png and so on if there is one, in the folder `out`; none without a folder."""
+    if out is None:
+        return ()
+    folder, number = Path(out), 1
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("is a file, and explain writes several.", where=str(folder), fix="give a folder: out=maps/")
+    path = folder / f"{name}.png"
+    while os.path.lexists(path):
+        number += 1
+        path = folder / f"{name}-{number}.png"
+    write_bytes(path, png(draw()))
+    return (path,)
