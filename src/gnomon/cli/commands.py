@@ -378,7 +378,7 @@ def retest(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Show how DATA is interpreted and split, and draw nine examples:  gnomon peek DATA"""
+    """Show how DATA is read and split, and draw examples, augmented ones too:  gnomon peek DATA [augment=auto]"""
     source = _one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
     from gnomon.workflow.peek import peek as run_peek

@@ -89,6 +89,11 @@ def written(value: Any) -> Any:
     return text
 
 
+def describe(regularise: Any) -> str:
+    """All that is on, each with its strength: `"crop:0.3,mirror:0.5"`."""
+    return ",".join(f"{name}:{strength:g}" for name, strength in strengths(regularise).items()) or NONE
+
+
 def added(text: str | None, name: str) -> str:
     """`augment` with one more kind."""
     return name if text in (None, NONE) else f"{text},{name}"

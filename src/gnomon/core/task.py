@@ -102,6 +102,9 @@ class View:
     image: np.ndarray | None = None  # (H, W) or (H, W, 3) uint8
     text: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
+    boxes: np.ndarray | None = None  # (K, 4) left, top, right, bottom in pixels of `image`
+    mask: np.ndarray | None = None  # (H, W) whole numbers: the class of each pixel, 0 for none
+    points: np.ndarray | None = None  # (K, 2) x, y in pixels of `image`; NaN for one that is not there
 
 
 class Reader(abc.ABC):
@@ -190,6 +193,10 @@ class Encoding(abc.ABC):
     def with_numbers(self, columns: Columns, numbers: np.ndarray) -> Columns | None:
         """The encoded examples with other numbers (N, D) in place of those of `plain_inputs`; None if it cannot."""
         return None
+
+    def shown(self, batch: Batch) -> list[View]:
+        """The inputs of a batch, and what moves with them, as a person looks at them; empty if they are no pictures."""
+        return []
 
     def seen(self, view: View) -> View:
         """The view of an example with only what the model sees of it."""

@@ -63,12 +63,12 @@ def draw_geometry(
     flips = torch.stack(
         [1 - 2 * (draw[:, 6 + i] < kinds.get(name, 0.0)).float() for i, name in enumerate(("mirror", "updown"))], 1
     )
-    angle = torch.deg2rad(kinds.get("rotate", 0.0) * either[:, 8])
-    lean = torch.deg2rad(kinds.get("shear", 0.0) * either[:, 9]).tan()
-    turned = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
-    leaning = torch.eye(2, device=device).repeat(count, 1, 1)
-    leaning[:, 0, 1] = lean
-    linear = turned @ leaning * (pixel * flips)[:, None, :]
+    linear = torch.diag_embed(pixel * flips)
+    if kinds.get("rotate") or kinds.get("shear"):
+        angle = torch.deg2rad(kinds.get("rotate", 0.0) * either[:, 8])
+        lean = torch.deg2rad(kinds.get("shear", 0.0) * either[:, 9]).tan()
+        sine, cosine = angle.sin(), angle.cos()  # turned after it was made to lean
+        linear = torch.stack([cosine, cosine * lean - sine, sine, sine * lean + cosine], 1).view(-1, 2, 2) @ linear
     centre = torch.tensor([columns / 2, rows / 2], device=device)
     offset = middle - linear @ centre
     warp = None
@@ -77,6 +77,34 @@ def draw_geometry(
         warp = moved * (kinds["warp"] * torch.tensor([columns, rows], device=device)).view(1, 2, 1, 1)
     is_aligned = before == after and kinds.keys() <= ALIGNED
     return Geometry(torch.cat([linear, offset[:, :, None]], 2), before, after, warp, is_aligned)
+
+
+def changed(
+    images: Tensor,
+    moved: Geometry | None,
+    strengths: Mapping[str, float],
+    generator: torch.Generator,
+    *,
+    mean: Sequence[float],
+    covariance: Sequence[Sequence[float]] | None = None,
+) -> tuple[Tensor, Mixing | None]:
+    """(B, C, H, W) bytes -> the same moved, recoloured, with squares hidden and mixed: bytes; and how they were mixed.
+
+    `moved` is what `draw_geometry` gave, and acts on targets too. `mean` and `covariance` are of the channels of the
+    training pixels, values in [0, 1].
+    """
+    if moved is None or not moved.is_aligned or strengths.keys() - ALIGNED:
+        images = images.float().contiguous() if strengths or moved is not None else images  # once for all kinds
+    if moved is not None:
+        images = moved.pictures(images)
+    images = recolour(images, strengths, generator, covariance)
+    if strengths.get("cutout"):
+        side, fill = max(1, int(strengths["cutout"] * min(images.shape[2:]))), [255 * one for one in mean]
+        images = cutout(images, side, fill, generator)
+    mixing = draw_mixing(len(images), (images.shape[2], images.shape[3]), strengths, generator)
+    if mixing is not None:
+        images = mixing.pictures(images)
+    return images if images.dtype == torch.uint8 else as_bytes(images), mixing
 
 
 def recolour(

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gnomon.figures.style import INK, MUTED, WIDTH, bare, new_figure, styled
 from gnomon.figures.text import label, visible
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 320  # pixels: more cannot be seen in a sheet
 MAX_FIELDS = 8
-LINE = 30  # characters
+LINE = 30  # characters of a caption where there are three columns
+MARK = "#e8590c"  # of boxes and points
 MAX_LINES = 9
 
 
@@ -35,8 +38,8 @@ def draw_contact_sheet(views: Sequence[tuple[str, View]], *, columns: int = 3) -
         axes.set_yticks([])
     for axes, (caption, view) in zip(grid, views, strict=False):
         _draw_view(axes, view)
-        lines = textwrap.wrap(label(caption, 2 * LINE), LINE)[:2]
-        axes.set_xlabel("\n".join(lines), color=INK, fontsize=8.5)
+        lines = textwrap.wrap(label(caption, 2 * LINE), LINE if columns <= 3 else 3 * LINE // columns)[:2]
+        axes.set_xlabel("\n".join(lines), color=INK, fontsize=8.5 if columns <= 3 else 7)
     return figure
 
 
@@ -46,11 +49,28 @@ def _draw_view(axes: Axes, view: View) -> None:
         picture = view.image[::step, ::step]
         is_small = max(picture.shape[:2]) < 64
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if is_small else "antialiased")
+        _draw_marks(axes, view, step)
         return
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.text(0.02, 0.98, "\n".join(_lines(view)), va="top", color=INK, fontsize=8)
     axes.axhline(0, color=MUTED, linewidth=0.4)
+
+
+def _draw_marks(axes: Axes, view: View, step: int) -> None:
+    """The mask, boxes and points of a picture of which every `step`th pixel is drawn."""
+    from matplotlib.patches import Rectangle
+
+    if view.mask is not None:
+        classes = np.where(view.mask[::step, ::step] > 0, view.mask[::step, ::step], np.nan)
+        axes.imshow(classes, cmap="tab10", vmin=0, vmax=10, alpha=0.45, interpolation="nearest")
+    for left, top, right, bottom in () if view.boxes is None else view.boxes / step:
+        # a pixel's centre is at a whole number of the axes, its left top corner half a pixel before
+        at = (left - 0.5, top - 0.5)
+        axes.add_patch(Rectangle(at, right - left, bottom - top, fill=False, edgecolor=MARK, linewidth=1.1))
+    if view.points is not None:
+        x, y = (view.points / step - 0.5).T
+        axes.plot(x, y, "+", color=MARK, markersize=6)
 
 
 def _lines(view: View) -> list[str]:

@@ -21,7 +21,6 @@ from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
-from gnomon.data.geometry import as_bytes
 from gnomon.data.images import ImageExamples, Whites
 from gnomon.data.images.edges import edge_features
 from gnomon.data.source import Source
@@ -185,23 +184,16 @@ class PictureEncoder(Encoder):
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         kinds, pictures = strengths(settings), batch["image"]
-        count, size = len(pictures), (self.height, self.width)
-        is_exact = self.stored is None and kinds.keys() <= augment.ALIGNED  # nothing but whole pixels moves
-        if kinds and not is_exact:
-            pictures = pictures.float().contiguous()  # once for all kinds, and back at the end
-        moved = augment.draw_geometry(count, self._in_memory, size, kinds, generator)
-        if moved is not None:
-            pictures = moved.pictures(pictures)
-        pictures = augment.recolour(pictures, kinds, generator, self.covariance)
-        if "cutout" in kinds:
-            side, mean = max(1, int(kinds["cutout"] * min(size))), [255 * one for one in self.mean]
-            pictures = augment.cutout(pictures, side, mean, generator)
-        mixing = augment.draw_mixing(count, size, kinds, generator)
-        if mixing is not None:
-            pictures = mixing.pictures(pictures)
-            batch |= {MIXED_WITH: mixing.partner, OWN_SHARE: mixing.share}
-        is_byte = pictures.dtype == torch.uint8
-        return {**batch, "image": pictures if is_byte else as_bytes(pictures)}
+        moved = augment.draw_geometry(len(pictures), self._in_memory, (self.height, self.width), kinds, generator)
+        pictures, mixing = augment.changed(
+            pictures, moved, kinds, generator, mean=self.mean, covariance=self.covariance
+        )
+        mixed = {} if mixing is None else {MIXED_WITH: mixing.partner, OWN_SHARE: mixing.share}
+        return {**batch, "image": pictures, **mixed}
+
+    def shown(self, batch: Batch) -> list[View]:
+        pictures = batch["image"].permute(0, 2, 3, 1).cpu().numpy()
+        return [View(image=picture if self.channels == 3 else picture[..., 0]) for picture in pictures]
 
     def plain(self, batch: Batch) -> Batch:
         if self.stored is None:

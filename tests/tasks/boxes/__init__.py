@@ -17,14 +17,16 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gnomon.core.augmentation import strengths
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Example, Examples, Reading, index_frame
 from gnomon.core.family import PictureInputs
-from gnomon.core.knobs import PICTURES
+from gnomon.core.knobs import AUGMENTATION, PICTURES
 from gnomon.core.seeds import generator
-from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
+from gnomon.data import augment
 from gnomon.data.columns import Columns, Ragged, gather
 from gnomon.data.source import Source
 from gnomon.metrics.interval import Interval
@@ -33,6 +35,7 @@ from gnomon.metrics.intervals import split_error
 FILE = "boxes.json"  # {"a.png": [[left, top, right, bottom, "square"], ...], ...}
 SIDE, CELLS = 32, 8  # pixels of a picture, cells of the grid a side
 CELL = SIDE // CELLS
+LEAST_SEEN = 0.3  # of a box's area: with less of it left in a moved picture, it is no object there
 MATCH, OVERLAP, LEAST_SCORE = 0.5, 0.4, 0.3  # IoU of a hit; IoU suppressed; score of a detection
 
 
@@ -123,7 +126,9 @@ class SceneReader(Reader):
 @final
 @dataclass(frozen=True)
 class SceneEncoder(Encoder):
-    """Pictures as they are."""
+    """Pictures as they are; in training moved, and their boxes with them."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset({AUGMENTATION})
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -139,6 +144,20 @@ class SceneEncoder(Encoder):
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         return gather(columns, indices)
+
+    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
+        kinds, pictures, boxes = strengths(settings), batch["image"], batch["boxes"]
+        moved = augment.draw_geometry(len(pictures), (SIDE, SIDE), (SIDE, SIDE), kinds, generator)
+        pictures, _ = augment.changed(pictures, moved, kinds, generator, mean=(0.2,), covariance=((0.04,),))
+        if moved is not None:
+            places, share = moved.boxes(boxes[..., :4])
+            kind = boxes[..., 4].where(share > LEAST_SEEN, -1)  # what is hardly seen is no object
+            boxes = torch.cat([places, kind[..., None]], dim=-1)
+        return {**batch, "image": pictures, "boxes": boxes}
+
+    def shown(self, batch: Batch) -> list[View]:
+        boxes = [row[row[:, 4] >= 0, :4].numpy() for row in batch["boxes"]]
+        return [View(image=one[0].numpy(), boxes=own) for one, own in zip(batch["image"], boxes, strict=True)]
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         return (batch["image"],)
