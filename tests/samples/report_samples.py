@@ -17,6 +17,7 @@ from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord
 from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.diagnosis import Advice, Diagnosis, Gap, Rung, Verdict
 from gnomon.strategy.error_analysis import TagShare
+from gnomon.strategy.evidence import Patch, StageUnits, Unit
 from gnomon.strategy.improve_diary import Entry
 from gnomon.strategy.improve_probes import Pair, Probes
 from gnomon.strategy.slices import Slice
@@ -127,6 +128,11 @@ def record(**changes: Any) -> ReportRecord:
         ),
         example_views=(("a cat", View(image=np.zeros((4, 4, 3), dtype=np.uint8))),),
         reproduce=(Command("gnomon predict runs/1 FILES", "use the model"),),
+        units=(
+            StageUnits("stage1", 32, 1, (4, 4), (3, 3), 0, 500, (
+                Unit(7, (Patch(np.full((3, 3), 9, np.uint8), (0, 0), 2.5, "cat/1.jpg", "cat"),) * 9),
+            )),
+        ),
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
 

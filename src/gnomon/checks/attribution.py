@@ -55,7 +55,7 @@ def saliency(
     for start in range(0, NOISY, rows):
         copies = range(start, min(start + rows, NOISY))
         noise = [torch.randn(picture.shape, generator=generator, dtype=picture.dtype) for _ in copies]
-        noisy = (picture + spread * torch.stack(noise)).requires_grad_()
+        noisy = (picture + spread * torch.stack(noise).to(picture.device)).requires_grad_()
         with torch.enable_grad():
             given = scores(noisy)
             for i, k in enumerate(classes):

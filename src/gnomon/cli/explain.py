@@ -17,7 +17,7 @@ from gnomon.strategy.evidence import MOSTLY, TOP, areas_text, hidden_text, where
 
 if TYPE_CHECKING:
     from gnomon.strategy.evidence import Explained, StageUnits
-    from gnomon.workflow.explain.explain import Explanation
+    from gnomon.workflow.explain import Explanation
 
 KNOWN = ("class", "out")
 TITLES = {"saliency": "saliency", "activation": "class activation"}
@@ -31,7 +31,7 @@ def run_explain(words: list[str], values: Mapping[str, str], *, quiet: bool) -> 
         raise UsageError(f"explain takes no setting but {', '.join(KNOWN)}, got {unknown}.", fix="leave it out.")
     if not words:
         raise UsageError("explain needs a run.", fix="gnomon explain runs/latest PICTURES..., for example.")
-    from gnomon.workflow.explain.explain import default_folder, explain_run
+    from gnomon.workflow.explain import default_folder, explain_run
     from gnomon.workflow.run import load
 
     run, files = load(words[0]), words[1:]

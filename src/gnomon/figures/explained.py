@@ -113,7 +113,7 @@ def draw_units(stage: StageUnits) -> Figure:
     axes.imshow(np.concatenate(rows), interpolation="nearest" if largest < SHARP else "antialiased")
     axes.set_xticks([])
     axes.set_yticks(middles, [_unit_label(unit) for unit in stage.units] or ["all silent"], fontsize=8)
-    figure.suptitle(units_title(stage), x=0.02, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(f"{label(stage.name)}: {what_it_sees(stage)}", x=0.02, ha="left", fontsize=10, fontweight="bold")
     figure.supxlabel(units_legend(stage), x=0.02, ha="left", fontsize=7, color=MUTED)
     return figure
 
@@ -131,10 +131,10 @@ def majority_of(unit: Unit) -> str:
     return f"{count} {label(most, 14)}" if count >= MAJORITY else ""
 
 
-def units_title(stage: StageUnits) -> str:
-    """'stage2: 64 units, each place sees 10x10 pixels'."""
-    sees = "the whole picture" if stage.sees is None else f"{stage.sees[0]}x{stage.sees[1]} pixels"
-    return f"{label(stage.name)}: {stage.num_units} units, each place sees {sees}"
+def what_it_sees(stage: StageUnits) -> str:
+    """'64 units, each place sees 10x10 pixels'."""
+    sees = "the whole picture" if stage.sees is None else f"{stage.sees[1]}x{stage.sees[0]} pixels"
+    return f"{stage.num_units} units, each place sees {sees}"
 
 
 def units_legend(stage: StageUnits) -> str:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from gnomon.core.evaluation import SHARE
 from gnomon.figures import text as words
 from gnomon.figures.confusion import MAX_MATRIX
+from gnomon.figures.explained import majority_of, what_it_sees
 from gnomon.report import pictures
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.improve_probes import pair_text, significant_gains
@@ -56,8 +57,10 @@ MAX_ROWS = {  # of each list on the page; the page counts what is cut
     "slice groups": 12,
     "slices": 200,
     "splits": 20,
+    "stages": 6,
     "steps": 200,
     "tags": 60,
+    "units": 8,
 }
 
 
@@ -126,6 +129,13 @@ SECTIONS = (
         "The model",
         "One row per layer, from input to output. Parameters are learned in training; multiply-adds are the work for "
         "one example; activation is how many numbers the layer outputs.",
+    ),
+    Section(
+        "units",
+        "What its units see",
+        "The nine dev pictures that excite a unit most, cut to what the unit sees of them: edges and colours in the "
+        "first stages, parts of things in the last. gnomon explain shows more of them, and what in a picture speaks "
+        "for its answer.",
     ),
     Section(
         "settings",
@@ -199,6 +209,8 @@ def _has(section: str, record: ReportRecord) -> bool:
             return record.calibration is not None
         case "model":
             return bool(record.layers)
+        case "units":
+            return any(stage.units for stage in record.units)
         case "settings":
             return bool(record.settings)
         case "environment":
@@ -266,6 +278,9 @@ def _environment() -> Environment:
         top=_top,
         two_way=two_way_rows,
         typeset=words.typeset,
+        unit_class=majority_of,
+        unit_picture=pictures.of_unit,
+        what_it_sees=what_it_sees,
     )
     return environment
 

@@ -12,6 +12,7 @@ from gnomon.figures import encode
 from gnomon.figures.calibration import draw_calibration
 from gnomon.figures.confusion import draw_confusion
 from gnomon.figures.diary import draw_diary
+from gnomon.figures.explained import strip
 from gnomon.figures.ladder import draw_ladder, is_known
 from gnomon.figures.layer_signals import draw_layer_signals
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from gnomon.core.task import View
     from gnomon.report.record import CraftRecord, ReportRecord
+    from gnomon.strategy.evidence import Unit
 
 THUMBNAIL = 160  # pixels per side
+STRIP = 520  # pixels: the width of a row of patches
 PIXELATED = 64  # smaller pictures are enlarged with sharp pixels
 MAX_TASK_FIGURES = 24
 MAX_TASK_FIGURE_CHARACTERS = 5_000_000  # for all pictures of the task together, to keep the page under 20 MB
@@ -114,6 +117,11 @@ def of_view(view: View) -> Picture | None:
     return Picture(
         _uri(encode.thumbnail(view.image, THUMBNAIL), "image/png"), is_small=max(view.image.shape[:2]) < PIXELATED
     )
+
+
+def of_unit(unit: Unit) -> Picture:
+    """The patches of a unit, side by side."""
+    return Picture(_uri(encode.thumbnail(strip(unit), STRIP), "image/png"))
 
 
 def _uri(content: bytes, media_type: str) -> Markup:

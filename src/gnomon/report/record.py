@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.diagnosis import Diagnosis
     from gnomon.strategy.error_analysis import TagShare
+    from gnomon.strategy.evidence import StageUnits
     from gnomon.strategy.improve_diary import Entry
     from gnomon.strategy.improve_probes import Probes
     from gnomon.strategy.slices import Slice
@@ -122,6 +123,7 @@ class ReportRecord:
     test_openings: int = 0  # times the test split was opened
     reproduce: Sequence[Command] = ()
     two_way: TwoWay | None = None  # general and target data, trained on or not, if train-dev was measured
+    units: Sequence[StageUnits] = ()  # what some units of each stage of a net for pictures see, if that was cheap
     probes: Probes | None = None  # what changes to this system would gain, if measured
     diary: Sequence[Entry] = ()  # how the system was improved step by step, if it was
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.training.evaluate import Member
-    from gnomon.workflow.explain.explain import Explanation
+    from gnomon.workflow.explain import Explanation
     from gnomon.workflow.predict import Answers
 
 
@@ -173,7 +173,7 @@ class Run:
 
     def explain(self, source: Any = None, *, class_name: Any = None, out: str | Path | None = None) -> Explanation:
         """What in pictures speaks for their answers; without a source, what its units see: as `gnomon.explain`."""
-        from gnomon.workflow.explain.explain import explain_run
+        from gnomon.workflow.explain import explain_run
 
         return explain_run(self, source, class_name, out)
 

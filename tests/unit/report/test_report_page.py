@@ -69,7 +69,7 @@ class Page(HTMLParser):
 def test_sections_come_in_reading_order(samples, drawn):
     parsed = Page(page.write(samples.record(), drawn))
     assert parsed.ids() == [
-        "ladder", "curves", "signals", "probes", "diary", "errors", "calibration", "data", "model", "settings",
+        "ladder", "curves", "signals", "probes", "diary", "errors", "calibration", "data", "model", "units", "settings",
         "environment", "reproduce",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in parsed.elements if tag == "a"]
@@ -94,6 +94,14 @@ def test_layer_problems_are_listed_above_the_curves(samples, drawn):
     text = Page(page.write(samples.record(signals=("12 % of <dead> units",)), drawn)).text()
     assert "12 % of <dead> units" in text
     assert "No problem found" not in text
+
+
+def test_what_units_see_is_folded_away_with_a_row_for_each_unit(samples, drawn):
+    parsed = Page(page.write(samples.record(), drawn))
+    assert "stage1: 32 units, each place sees 3x3 pixels" in parsed.texts
+    assert any(row[0] == "unit 79 cat" for row in parsed.rows)  # nine of cats
+    silent = dataclasses.replace(samples.record().units[0], units=())
+    assert "units" not in Page(page.write(samples.record(units=(silent,)), drawn)).ids()
 
 
 def test_an_empty_run_still_has_a_page(samples):

@@ -19,8 +19,9 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.figures.explained import strip
 from gnomon.strategy.evidence import Patch, Unit
 from gnomon.training import evaluate
-from gnomon.workflow.explain.explain import MOST_PICTURES
+from gnomon.workflow.explain import MOST_PICTURES
 from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.road.report import _units
 
 QUICK = {"epochs": 2, "test": 0.2, "augment": "none"}
 
@@ -98,6 +99,7 @@ def test_one_file_is_written_for_each_picture_and_none_is_overwritten(run, place
 
 def test_a_dense_net_has_no_class_activation_map(place):
     flat = gnomon.fit(place, model="logistic", **QUICK)
+    assert 'id="units"' not in flat.report.read_text()
     (one,) = flat.explain(picture(place), out="maps").pictures
     assert set(one.classes[0].maps) == {"saliency", "occlusion"}
     with pytest.raises(UsageError, match=r"\(logistic\) has no feature maps.*model=convnet"):
@@ -175,6 +177,16 @@ def test_a_sheet_keeps_the_place_of_what_lies_beyond_the_edge():
     assert (sheet[:, :40] == 0).all()
     assert (sheet[:10, 43:] == 222).all()
     assert (sheet[10:, 43:] == 255).all()
+
+
+def test_the_report_has_what_units_see_where_that_is_cheap(run, monkeypatch):
+    assert 'id="units"' in run.report.read_text()
+    layers, dev = run.folder.load_outcome()["layers"], dev_of(run)
+    (first, _) = stages = _units(run, dev, layers)
+    assert [len(one.units) for one in stages] == [4, 4]
+    assert first.num_pictures == len(dev)
+    large = [{"multiply_adds": 2e8}]  # per picture, as of resnet18 on 64 pixels: 5e9 are half a second
+    assert _units(run, dev, large) == ()
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

@@ -25,11 +25,15 @@ from gnomon.workflow.sheet import sheet_of, tag_sheet
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
+    from gnomon.strategy.evidence import StageUnits
     from gnomon.strategy.slices import Slice
     from gnomon.workflow.run import Run
 
 MISTAKES_SHOWN = 24
 EXAMPLES_SHOWN = 9
+UNITS_SHOWN = 4  # of each stage
+UNITS_WORK = 5e9  # multiply-adds spent on looking for what excites them: about half a second
+MOST_PICTURES, FEWEST_PICTURES = 1_000, 50  # of dev; where fewer could be afforded, nothing is shown
 
 
 def report_record(
@@ -76,6 +80,7 @@ def report_record(
             human_target=people_cell(human_level(run.settings, run.task, evaluations)),
             seed=run.settings.seed,
         ),
+        units=_units(run, examples.get("dev"), outcome["layers"]),
         probes=run.folder.load_probes(),
         diary=run.folder.load_diary(),
         reproduce=[
@@ -128,6 +133,18 @@ def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]
     chosen = np.unique(np.linspace(0, len(examples) - 1, EXAMPLES_SHOWN).astype(np.int64))
     found = [examples[int(i)] for i in chosen]
     return [(_caption(example.target), run.task.view(example)) for example in found]
+
+
+def _units(run: Run, dev: Examples | None, layers: Sequence[Mapping[str, Any]]) -> Sequence[StageUnits]:
+    """What units of a net for pictures see, on as many dev pictures as UNITS_WORK allows; nothing for folds."""
+    from gnomon.workflow.sight.pictures import is_of_pictures
+    from gnomon.workflow.sight.units import units_of
+
+    work = sum(row["multiply_adds"] or 0 for row in layers)
+    affordable = int(UNITS_WORK // max(work, 1))
+    if dev is None or run.folds or not is_of_pictures(run.task) or affordable < FEWEST_PICTURES:
+        return ()
+    return units_of(run.members[0], dev, most=min(affordable, MOST_PICTURES), shown=UNITS_SHOWN)
 
 
 def _caption(target: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gnomon.checks.feature_maps import Stage, stages_in, watching
 from gnomon.strategy.evidence import MOSTLY, TOP, Patch, StageUnits, Unit
 from gnomon.training.evaluate import judging, outputs_of
-from gnomon.workflow.explain.pictures import as_floats, as_shown, outputs_for, require_pictures
+from gnomon.workflow.sight.pictures import as_shown, device_of, require_pictures
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples
@@ -24,28 +24,33 @@ PICTURES = 2_000  # that are looked at, evenly spaced
 STAGES = 6  # that are shown at most, the last ones
 
 
-def units_of(member: Member, examples: Examples, *, most: int = PICTURES) -> tuple[StageUnits, ...]:
+def units_of(
+    member: Member, examples: Examples, *, most: int = PICTURES, shown: int = UNITS
+) -> tuple[StageUnits, ...]:  # fmt: skip
     """For each stage of the net, some units with their patches; empty for a net without feature maps.
 
     `examples` are of dev: not test, which must stay unseen, and not train, which the net may know by heart. At most
-    `most` of them are looked at. Raises UsageError for a task without pictures.
+    `most` of them are looked at, and `shown` units of a stage shown. Raises UsageError for a task without pictures.
     """
     require_pictures(member.task)
     if not len(examples):
         return ()
+    task, model, device = member.task, member.model, device_of(member.model)
     chosen = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).astype(np.int64))
     examples = examples.take(chosen)
-    first = _batch(member, examples, [0])[:1]
-    with judging(member.model):
-        stages = stages_in(member.model, outputs_for(member.task, member.model), as_floats(first))[-STAGES:]
+    first = task.batch(task.encoder.encode(examples.take(np.array([0]))), torch.tensor([0]), device)
+    if "image" not in first:  # pairs of pictures
+        return ()
+    with judging(model):
+        stages = stages_in(model, lambda _: task.outputs(model, first), first["image"])[-STAGES:]
         best = {stage.name: _Best(stage) for stage in stages}
         if stages:
             with watching(stages) as maps:
-                for _ in outputs_of(member.task, member.model, examples, device=torch.device("cpu")):
+                for _ in outputs_of(task, model, examples, device=device):
                     for name, one in best.items():
                         one.add(maps[name])
     labels = [name or "" for name in examples.index["label"].cast(str).to_list()]
-    return tuple(_stage_units(member, examples, labels, one) for one in best.values())
+    return tuple(_stage_units(member, examples, labels, one, shown) for one in best.values())
 
 
 @final
@@ -62,7 +67,7 @@ class _Best:
 
     def add(self, maps: Tensor) -> None:
         """The maps (B, C, H, W) of the next B pictures."""
-        highest, places = (one.T for one in maps.float().flatten(2).max(dim=2))  # (C, B)
+        highest, places = (one.T for one in maps.float().cpu().flatten(2).max(dim=2))  # (C, B)
         pictures = torch.arange(self.seen, self.seen + len(maps)).expand_as(places)
         lowest = highest.min(dim=1).values
         self.lowest = torch.minimum(self.lowest, lowest) if self.seen else lowest
@@ -79,10 +84,12 @@ class _Best:
         return self.values[:, 0] <= self.lowest
 
 
-def _stage_units(member: Member, examples: Examples, labels: Sequence[str], best: _Best) -> StageUnits:
+def _stage_units(
+    member: Member, examples: Examples, labels: Sequence[str], best: _Best, most: int
+) -> StageUnits:  # fmt: skip
     stage = best.stage
     live = torch.nonzero(~best.silent)[:, 0].tolist()
-    chosen = [live[i] for i in np.unique(np.linspace(0, len(live) - 1, min(UNITS, len(live))).astype(int))]
+    chosen = [live[i] for i in np.unique(np.linspace(0, len(live) - 1, min(most, len(live))).astype(int))]
     named = [[labels[i] for i in best.pictures[unit].tolist()] for unit in live]
     of_one = sum(max(row.count(name) for name in row if name) >= MOSTLY for row in named if any(row))
     shown = sorted({i for unit in chosen for i in best.pictures[unit].tolist()})

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 LEAST_FALL = 0.001  # of a probability that a hidden square must cause to be named
 
 
+def is_of_pictures(task: Task) -> bool:
+    """Whether its inputs are pictures: not sounds, say, that a net for pictures takes."""
+    return task.kind.has_pictures and isinstance(task.encoder.inputs, PictureInputs)
+
+
 def require_pictures(task: Task) -> None:
     """Raises UsageError for a task whose inputs are not pictures."""
-    if not isinstance(task.encoder.inputs, PictureInputs):
+    if not is_of_pictures(task):
         raise UsageError(
             f"explain shows what matters in pictures, and this run is {task.kind.title}, on {task.kind.modality} data.",
             fix="gnomon errors RUN shows what its mistakes have in common, gnomon show RUN its layers.",
@@ -58,6 +63,11 @@ def as_shown(pixels: Tensor) -> np.ndarray:
 def as_floats(pixels: Tensor) -> Tensor:
     """Floats in [0, 1], from bytes or from floats."""
     return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where it is: on the CPU, unless it has just been trained elsewhere."""
+    return next(iter(model.state_dict().values()), torch.empty(0)).device
 
 
 def outputs_for(task: Task, model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -104,7 +114,9 @@ def explain_picture(members: Sequence[Member], inputs: Sequence[Examples], place
         one.task.batch(one.task.encoder.encode(some.take(np.array([place]))), torch.tensor([0]))
         for one, some in zip(members, inputs, strict=True)
     ]
-    pictures = [as_floats(batch["image"])[0] for batch in batches]
+    pictures = [
+        as_floats(batch["image"])[0].to(device_of(one.model)) for one, batch in zip(members, batches, strict=True)
+    ]
     eyes = [eye_of(one, picture) for one, picture in zip(members, pictures, strict=True)]
     answers = []
     for eye, picture in zip(eyes, pictures, strict=True):
@@ -149,8 +161,8 @@ def _look(eye: Eye, picture: Tensor, wanted: Sequence[int]) -> _Looked:
         if eye.stage is not None:
             places = attribution.class_activation(eye.scores, picture, wanted, eye.stage)
             maps[ACTIVATION] = torch.nn.functional.interpolate(places[None], size, mode="bilinear")[0]
-    found = {name: one.numpy().astype(np.float32) for name, one in maps.items()}
-    return _Looked(found, squares.windows, squares.scores.softmax(dim=1))
+    found = {name: one.cpu().numpy().astype(np.float32) for name, one in maps.items()}
+    return _Looked(found, squares.windows, squares.scores.softmax(dim=1).cpu())
 
 
 def _hidden(looked: Sequence[_Looked], k: int, before: float) -> Hidden | None:

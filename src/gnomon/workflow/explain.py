@@ -17,9 +17,9 @@ from gnomon.data.opening import open_source
 from gnomon.figures.encode import png
 from gnomon.figures.explained import draw_explained, draw_units
 from gnomon.runs.writer import write_bytes
-from gnomon.workflow.explain.pictures import explain_picture, require_classes, require_pictures
-from gnomon.workflow.explain.units import units_of
 from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.sight.pictures import explain_picture, require_classes, require_pictures
+from gnomon.workflow.sight.units import units_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
