@@ -12,6 +12,7 @@ import studio_samples as samples
 import gnomon
 from gnomon.workflow.judge.labels import VERDICTS
 from gnomon.workflow.nudge import journals
+from gnomon.workflow.sight import pictures
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,33 @@ def test_pictures_are_redrawn_and_probabilities_shown(client, place, run):
         machine = body(client, f"{place}/errors/dev?part=machine")
     assert "bright picture" in machine  # what pictures look like is among the tags
     assert "hx-get" not in machine  # and nobody asks again
+
+
+def test_where_an_answer_comes_from_is_computed_when_asked_for_and_kept(client, place, run, monkeypatch):
+    examples = client.library.run(place.rpartition("/")[2]).examples("dev")
+    assert examples.wait(60)
+    table = run.evaluation("dev").table.with_row_index("position")
+    wrong = table.filter(table["error"] > 0).row(0, named=True)
+    assert f'data-place="{place}/maps/dev/{wrong["position"]}"' in body(
+        client, f"{place}/examples/dev/{wrong['position']}"
+    )
+    part = body(client, f"{place}/maps/dev/{wrong['position']}")
+    assert f"For {wrong['prediction']}, {100 * wrong['confidence']:.1f}" in part.replace("\u00a0", " ")
+    assert f"For {wrong['target']}, " in part
+    monkeypatch.setattr(pictures, "explain_picture", None)  # is not called again
+    assert body(client, f"{place}/maps/dev/{wrong['position']}") == part
+    status, headers, png = client.ask(f"{place}/maps/dev/{wrong['position']}.png")
+    assert (status, headers["content-type"], png[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
+    assert client.ask(f"{place}/maps/dev/100000")[0] == 404
+    assert client.ask(f"{place}/maps/test/0")[0] == 404
+
+
+def test_a_table_has_no_maps(tmp_path):
+    rows = gnomon.fit("iris", model="logistic", epochs=1, runs_folder=str(tmp_path / "runs"))
+    client, place = samples.Client(tmp_path / "runs"), f"/runs/{samples.run_id(rows.path)}"
+    assert client.library.run(place.rpartition("/")[2]).examples("dev").wait(60)
+    assert 'data-does="maps"' not in body(client, f"{place}/examples/dev/0")
+    assert client.ask(f"{place}/maps/dev/0")[0] == 404
 
 
 def test_labels_are_reviewed_one_by_one_and_undone(client, place):

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from gnomon.core.errors import BusyError, GnomonError, MachineError, UsageError
 from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent
 from gnomon.strategy.error_analysis import LABEL_WRONG
+from gnomon.strategy.evidence import Explained
 from gnomon.studio import pages
 from gnomon.studio.compare import Comparison, compared
 from gnomon.studio.guard import App, Guard, Sessions, host_names
@@ -279,6 +280,16 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
             raise HTTPException(404)
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
+    @app.get("/runs/{name}/maps/{split}/{position}.png")
+    def maps_png(name: str, split: Split, position: int) -> Response:
+        found = _maps(library, name, split, position)
+        return Response(found[1], media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+    @app.get("/runs/{name}/maps/{split}/{position}")
+    def maps(name: str, split: Split, position: int) -> HTMLResponse:
+        explained, _ = _maps(library, name, split, position)
+        return HTMLResponse(pages.maps(_sheet(library, name, split), position, explained))
+
     @app.get("/runs/{name}/sheet-{split}.csv")
     def csv(name: str, split: Split, rows: Literal["errors", "right", "all"] = "errors") -> Response:
         live = _sheet(library, name, split).live
@@ -292,6 +303,15 @@ def _sheet(library: Library, name: str, split: Split) -> pages.ShownSheet:
     live = run.sheet(split)
     live.refresh()
     return pages.ShownSheet(run, split, live, run.examples(split))
+
+
+def _maps(library: Library, name: str, split: Split, position: int) -> tuple[Explained, bytes]:
+    examples = _run(library, name).examples(split)
+    examples.wait(20)
+    found = examples.maps(position)
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
 def _many(request: Request) -> Mapping[str, list[str]]:

@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from gnomon.core.example import Examples
     from gnomon.core.task import Task, View
     from gnomon.strategy.diagnosis import Diagnosis, Rung
+    from gnomon.strategy.evidence import Explained
+    from gnomon.workflow.run import Run
 
 State = Literal["running", "finished", "stopped", "damaged"]
 OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
 PICTURE_SIDE = 320  # pixels
 PICTURES_KEPT = 4_000
+MAPS_KEPT = 100
 DEEPEST = 3  # levels below a folder to search for runs: runs/task/run
 HEAD_START = 0.25  # seconds to render the first page before torch is imported in the background
 AT_ONCE = 0.4  # seconds that one request may spend on reading new runs
@@ -121,8 +124,11 @@ class OpenExamples:
         self.run, self.split, self.fault = run, split, ""
         self._task: Task | None = None
         self._examples: Examples | None = None
+        self._trained: Run  # once the examples are there
         self._pictures: OrderedDict[int, bytes] = OrderedDict()
+        self._maps: OrderedDict[int, tuple[Explained, bytes]] = OrderedDict()
         self._lock = threading.Lock()
+        self._explaining = threading.Lock()  # one after the other: the processors are for all requests
         self._thread = threading.Thread(target=self._open, daemon=True)
         self._thread.start()
 
@@ -149,6 +155,7 @@ class OpenExamples:
             run = Run.open(self.run.path)
             task = run.task
             data = errors.open_data(run)
+            self._trained = run
             examples = errors.judged_examples(run, data, self.split)
             self._task, self._examples = task, examples
             live = self.run.sheet(self.split)
@@ -180,6 +187,43 @@ class OpenExamples:
             if len(self._pictures) > PICTURES_KEPT:
                 self._pictures.popitem(last=False)
         return png
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether `maps` can show where an answer comes from: pictures with one class each."""
+        if not self.is_ready or self._task is None:
+            return False
+        from gnomon.workflow.sight.pictures import is_of_pictures
+
+        return is_of_pictures(self._task) and self._task.judge.num_classes is not None
+
+    def maps(self, position: int) -> tuple[Explained, bytes] | None:
+        """What speaks for the prediction of an example and for its label, and the figure of it as PNG.
+
+        Computed when it is first asked for, which takes seconds for a large net. None where there is no such example.
+        """
+        with self._lock:
+            if position in self._maps:
+                self._maps.move_to_end(position)
+                return self._maps[position]
+        if not self.has_maps or self._examples is None or not 0 <= position < len(self._examples):
+            return None
+        from gnomon.figures.encode import png
+        from gnomon.figures.explained import draw_explained
+        from gnomon.workflow.explain import class_index
+        from gnomon.workflow.sight.pictures import explain_picture
+
+        with self._explaining:
+            members, task = self._trained.members, self._trained.task
+            label = self._examples.index["label"][position]
+            named = None if label is None else class_index(task, label)
+            found = explain_picture(members, [self._examples] * len(members), position, named)
+            drawn = png(draw_explained(found))
+        with self._lock:
+            self._maps[position] = found, drawn
+            if len(self._maps) > MAPS_KEPT:
+                self._maps.popitem(last=False)
+        return found, drawn
 
 
 @final

@@ -21,6 +21,7 @@ from gnomon.figures import text as words
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.error_analysis import LABEL_WRONG
+from gnomon.strategy.evidence import OCCLUSION, areas_text, hidden_text, whereabouts_text
 from gnomon.strategy.improve_probes import pair_text, significant_gains
 from gnomon.strategy.wording import ladder_rows
 from gnomon.studio import curves
@@ -32,6 +33,7 @@ from gnomon.workflow.nudge import in_words, read_diary
 
 if TYPE_CHECKING:
     from gnomon.core.settings import Settings
+    from gnomon.strategy.evidence import Explained
     from gnomon.studio.compare import Comparison
     from gnomon.studio.library import OpenExamples, OpenRun, RunCard
     from gnomon.studio.review import Review
@@ -206,6 +208,17 @@ def example(shown: ShownSheet, position: int, history: Sequence[Mapping[str, Any
     )[:8]
     return render("example.html", row=row, view=view, shown=shown, history=history, probabilities=probabilities,
                    unit=shown.live.sheet.diagnosis.unit)  # fmt: skip
+
+
+def maps(shown: ShownSheet, position: int, found: Explained) -> str:
+    """What in an example speaks for its prediction and for its label: the figure, and the same in words."""
+    height, width = found.picture.shape[:2]
+    lines = [
+        (one.class_name, one.probability, hidden_text(one.hidden, height, width),
+         [(name, whereabouts_text(where)) for name, where in one.whereabouts.items() if name != OCCLUSION])
+        for one in found.classes
+    ]  # fmt: skip
+    return render("maps.html", shown=shown, position=position, lines=lines, even=areas_text(height, width))
 
 
 def labels(shown: ShownSheet, review: Review, place: int | None, *, part: str) -> str:

@@ -51,6 +51,7 @@ def test_the_routes_are_these(client):
         "/runs/{name}/errors/{split}/record", "/runs/{name}/errors/{split}/undo", "/runs/{name}/errors/{split}/tags",
         "/runs/{name}/errors/{split}/costs",
         "/runs/{name}/examples/{split}/{position}", "/runs/{name}/pictures/{split}/{position}.png",
+        "/runs/{name}/maps/{split}/{position}", "/runs/{name}/maps/{split}/{position}.png",
         "/runs/{name}/sheet-{split}.csv", "/runs/{name}/labels/{split}", "/runs/{name}/labels/{split}/record",
         "/runs/{name}/labels/{split}/undo", "/runs/{name}/nudge",
     }  # fmt: skip

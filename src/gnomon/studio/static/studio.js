@@ -201,6 +201,16 @@ const deeds = {
   },
 };
 
+deeds.maps = async (button) => { // computed when first asked for: the page goes on meanwhile
+  const place = button.parentElement, kept = [...button.childNodes];
+  button.disabled = true;
+  button.textContent = "computing …";
+  const answer = await ask(button.dataset.place);
+  if (answer) { place.replaceChildren(parsed(await answer.text())); return; }
+  button.disabled = false;
+  button.replaceChildren(...kept);
+};
+
 let isAsking = false; // a key pressed before the next question appears would answer the old one
 async function review(path, body) {
   if (isAsking) return;
@@ -219,6 +229,8 @@ async function nudge(form) {
 }
 
 function onKey(event) {
+  const maps = event.key === "m" && find("#large[open] [data-does=maps]:not([disabled])");
+  if (maps) { event.preventDefault(); maps.click(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
   if (event.target.closest("input, select, textarea")) {
     if (event.key === "Escape") event.target.blur();
