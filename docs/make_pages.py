@@ -30,6 +30,7 @@ NOT_SET = {
     "data.labels",
     "data.group",
     "data.time",
+    "split.split_seed",
     "split.folds",
     "schedule.decay",
     "stop.max_time",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.check import check
     from gnomon.workflow.convert import convert
     from gnomon.workflow.defaults import settings
+    from gnomon.workflow.ensemble import Ensemble, predict, test
     from gnomon.workflow.filter import filter  # noqa: A004  the name of the command
     from gnomon.workflow.fit import fit
     from gnomon.workflow.improve.improve import improve
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
     from gnomon.workflow.rate import lr
-    from gnomon.workflow.run import Run, explain, load, predict, test
+    from gnomon.workflow.run import Run, explain, load
     from gnomon.workflow.show import show
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Craft": "gnomon.core.craft",
     "Diagnosis": "gnomon.strategy.diagnosis",
+    "Ensemble": "gnomon.workflow.ensemble",
     "Evaluation": "gnomon.core.evaluation",
     "Example": "gnomon.core.example",
     "Examples": "gnomon.core.example",
@@ -66,18 +68,19 @@ _HOMES = {
     "peek": "gnomon.workflow.peek",
     "pipeline": "gnomon.workflow.judge.pipeline",
     "plan": "gnomon.workflow.judge.plan",
-    "predict": "gnomon.workflow.run",
+    "predict": "gnomon.workflow.ensemble",
     "probe": "gnomon.workflow.improve.probe",
     "retest": "gnomon.workflow.tune.retest",
     "settings": "gnomon.workflow.defaults",
     "show": "gnomon.workflow.show",
-    "test": "gnomon.workflow.run",
+    "test": "gnomon.workflow.ensemble",
     "tune": "gnomon.workflow.tune.tune",
 }
 
 __all__ = [
     "Craft",
     "Diagnosis",
+    "Ensemble",
     "Evaluation",
     "Example",
     "Examples",

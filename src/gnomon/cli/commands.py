@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gnomon.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnomon.workflow.ensemble import Ensemble
 
 OWN_PROCESS = {"machine.allocator": "keep"}  # the command line owns its process, so it may keep freed memory
 
@@ -92,16 +95,20 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv]"""
-    out = values.pop("out", None)
-    _no_settings(values, "predict", "out")
+    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10]
+
+    RUN,RUN,RUN is an ensemble: the mean of their probabilities, or of their numbers. crops= averages views of each
+    picture: 2 (it and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images).
+    """
+    out, crops = values.pop("out", None), values.pop("crops", 1)
+    _no_settings(values, "predict", "out and crops")
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.show_predict import print_answers
-    from gnomon.workflow.run import predict as run_predict
+    from gnomon.workflow.ensemble import predict as run_predict
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
-    answers = run_predict(words[0], source, out=out)
+    answers = run_predict(words[0], source, out=out, crops=crops)
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
         _print_json(
@@ -133,41 +140,67 @@ def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:
 def diagnose(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Show the ladder of a run, with verdict and advice:  gnomon diagnose RUN [human=0.01]   or   --predictions TABLE
 
+    RUN,RUN,RUN judges runs together, crops=10 the mean of ten views of each picture: with gain and cost, on dev.
     TABLE (Parquet or CSV, from any source) has the columns split, target, prediction and one row per example.
     human=PEOPLE.csv measures people from their answers: an id column and one column per person.
     real=FILE adds the rung after test, from answers in use: target and prediction, or which system users preferred.
     """
     predictions, human, real = (values.pop(name, None) for name in ("predictions", "human", "real"))
-    _no_settings(values, "diagnose", "human, predictions and real")
+    crops = values.pop("crops", None)
+    _no_settings(values, "diagnose", "human, predictions, real and crops")
+    if predictions is not None and crops is not None:
+        raise UsageError("a table of predictions has no pictures to crop.", fix="leave crops out, or give a run.")
     if predictions is not None and words:
         raise UsageError(
             f"diagnose takes a run or a table of predictions, got both: {words[0]} and {predictions}.",
             fix="leave one of them out.",
         )
     run = None if predictions is not None else _one(words, "RUN", "diagnose", "runs/latest")
+    if predictions is None:
+        from gnomon.workflow.ensemble import ensemble_of
+
+        return _show_ladder(ensemble_of(run or "", crops or 1), as_json, human=human, real=real)
+    return _show_ladder(None, as_json, predictions=predictions, human=human, real=real)
+
+
+def _show_ladder(ensemble: Ensemble | None, as_json: bool, **given: Any) -> int:
+    """The ladder of runs, or of a table of predictions; of several runs, or of crops, with gain and cost."""
     from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.cli.show_gain import gain_as_json, print_gain
     from gnomon.cli.show_two_way import print_two_way, two_way_as_json
     from gnomon.workflow.judge.diagnose import diagnose as run_diagnose
     from gnomon.workflow.judge.diagnose import general_and_target
+    from gnomon.workflow.judge.gain import gain_of
 
-    diagnosis = run_diagnose(run, predictions=predictions, human=human, real=real)
-    table = general_and_target(run, predictions=predictions, human=human)
+    diagnosis = run_diagnose(ensemble, **given)
+    given.pop("real", None)
+    table = general_and_target(ensemble, **given)
+    gain = None if ensemble is None or ensemble.is_plain else gain_of(ensemble)
     if as_json:
-        _print_json({**diagnosis_as_json(diagnosis), "two_way": two_way_as_json(table)})
+        found = {**diagnosis_as_json(diagnosis), "two_way": two_way_as_json(table)}
+        _print_json(found if gain is None else {**found, "together": gain_as_json(gain)})
     else:
         print_diagnosis(diagnosis)
         print_two_way(table)
+        print_gain(gain)
     return 0
 
 
 def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Open the sealed test split of a run; each opening is counted:  gnomon test RUN"""
-    _no_settings(values, "test", "none")
-    from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
-    from gnomon.workflow.run import load
+    """Open the sealed test split of a run; each opening is counted:  gnomon test RUN
 
-    run = load(_one(words, "RUN", "test", "runs/latest"))
-    run.test()
+    RUN,RUN,RUN judges runs together and crops=10 ten views of each picture, as diagnose does: counted in every run.
+    """
+    crops = values.pop("crops", 1)
+    _no_settings(values, "test", "crops")
+    from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.workflow.ensemble import ensemble_of
+
+    ensemble = ensemble_of(_one(words, "RUN", "test", "runs/latest"), crops)
+    ensemble.test()
+    run = ensemble.runs[0]
+    if not ensemble.is_plain:
+        return _show_ladder(ensemble, as_json)
     if as_json:
         _print_json({**diagnosis_as_json(run.diagnosis), "run": str(run.path), "openings": run.folder.num_openings})
     else:
@@ -194,7 +227,8 @@ def compare(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Choose the best of several runs by one metric, under conditions:  gnomon compare RUN RUN ...
 
     gnomon compare RUN RUN "latency_ms <= 100" "size_mb <= 5" metric=accuracy weight.CLASS=10
-    A table of predictions (CSV or Parquet, with a dev split) can take the place of a run.
+    A table of predictions (CSV or Parquet, with a dev split) can take the place of a run, and so can runs that answer
+    together (RUN,RUN,RUN). crops=1,10 judges each with one and with ten views of every picture.
     """
     from gnomon.cli.compare import comparison_as_json, print_comparison, run_compare
 

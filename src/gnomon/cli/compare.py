@@ -23,15 +23,15 @@ WEIGHT = "weight."
 
 
 def run_compare(words: list[str], values: dict[str, str]) -> Comparison:
-    """Words with < or > in them are conditions, the others runs or tables; settings are metric and weight.CLASS."""
-    metric = values.pop("metric", "error")
+    """Words with < or > in them are conditions, the others runs or tables; settings: metric, crops, weight.CLASS."""
+    metric, crops = values.pop("metric", "error"), values.pop("crops", 1)
     weight = {key.removeprefix(WEIGHT): text for key, text in values.items() if key.startswith(WEIGHT)}
     if len(weight) < len(values):
         odd = next(key for key in values if not key.startswith(WEIGHT))
-        raise UsageError(f"compare takes metric and weight.CLASS, not {odd}.", fix="leave it out.")
+        raise UsageError(f"compare takes metric, crops and weight.CLASS, not {odd}.", fix="leave it out.")
     from gnomon.workflow.judge.compare import compare
 
-    return compare(*words, metric=metric, weight=weight)
+    return compare(*words, metric=metric, weight=weight, crops=crops)
 
 
 def print_comparison(found: Comparison) -> None:

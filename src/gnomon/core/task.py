@@ -9,7 +9,7 @@ parts do not need does nothing unless a part defines it.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -138,6 +138,7 @@ class Encoding(abc.ABC):
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     references: ClassVar[tuple[str, ...]] = ()  # from strategy/references.py: what a system is compared with
+    crops: ClassVar[tuple[int, ...]] = (1,)  # how many views of an example can be averaged at test time
 
     @property
     @abc.abstractmethod
@@ -181,6 +182,13 @@ class Encoding(abc.ABC):
         The counterpart of `augment`: where that takes a random crop of a larger picture, this takes the centre.
         """
         return batch
+
+    def views(self, batch: Batch, crops: int) -> Iterator[Batch]:
+        """At test time, a `plain` batch in each of `crops` ways (one of `self.crops`), the first of them as it is.
+
+        One after the other: no more than one is in memory beside the batch itself.
+        """
+        yield batch
 
     @abc.abstractmethod
     def arguments(self, model: torch.nn.Module, batch: Batch) -> tuple[Any, ...]:
@@ -332,6 +340,11 @@ class Judge(abc.ABC):
     def scores(self, outputs: Any) -> torch.Tensor | None:
         """(B, K), with a gradient: numbers of which the softmax is `probabilities`, where an example has one class."""
         return None
+
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        """What is asked: the classes of each target, none of a number. Models with one question can be averaged."""
+        return {}
 
     def averaged(self, answers: Sequence[tuple[Self, Any]]) -> Any:
         """What several models say together, each with its own judge, in the form of this one's outputs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
@@ -127,10 +127,16 @@ class NumberJudge(Judge):
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation) if len(self.target_names) == 1 else {}
 
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(self.target_names, ())
+
     def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
         """Each in the targets' own units, and their mean in standard deviations again."""
-        own = [outputs.double() * outputs.new_tensor(one.std).double() + outputs.new_tensor(one.mean).double()
-               for one, outputs in answers]  # fmt: skip
+        own = []
+        for one, outputs in answers:
+            exact = outputs.double()
+            own.append(exact * exact.new_tensor(one.std) + exact.new_tensor(one.mean))
         mean, std = (own[0].new_tensor(values) for values in (self.mean, self.std))
         return (torch.stack(own).mean(dim=0) - mean) / std
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
@@ -144,6 +144,10 @@ class ClassJudge(Judge):
 
     def scores(self, outputs: Tensor) -> Tensor:
         return class_scores(outputs.float())
+
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return {"class": self.class_names}
 
     def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
         return averaged([outputs for _, outputs in answers])

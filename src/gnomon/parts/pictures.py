@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, final
@@ -21,6 +22,7 @@ from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.core.task import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
+from gnomon.data.crops import COUNTS, cropped
 from gnomon.data.images import ImageExamples, Whites
 from gnomon.data.images.edges import edge_features
 from gnomon.data.source import Source
@@ -108,6 +110,7 @@ class PictureEncoder(Encoder):
 
     abilities: ClassVar[frozenset[str]] = frozenset({AUGMENTATION})
     references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours")
+    crops: ClassVar[tuple[int, ...]] = COUNTS
 
     height: int  # pixels, as the model sees pictures
     width: int
@@ -203,6 +206,10 @@ class PictureEncoder(Encoder):
     @property
     def _in_memory(self) -> tuple[int, int]:
         return self.stored or (self.height, self.width)
+
+    def views(self, batch: Batch, crops: int) -> Iterator[Batch]:
+        for image in cropped(batch["image"], crops):
+            yield {**batch, "image": image}
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]

@@ -166,6 +166,10 @@ class SeveralClassesJudge(Judge):
                 found[f"error of {name}"] = wilson(sum(known), len(known))
         return found
 
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return dict(zip(self.target_names, self.class_names, strict=True))
+
     def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
         each = widths(self.class_names)
         by_target = zip(*(outputs.split(each, dim=1) for _, outputs in answers), strict=True)

@@ -98,6 +98,14 @@ class Member:
 
     task: Task
     model: nn.Module
+    crops: int = 1  # views of each example whose answers are averaged (Encoding.views)
+
+    def outputs(self, batch: Batch) -> Any:
+        """What the model gives for a batch, over all its views: a forward pass each, one after the other."""
+        if self.crops == 1:
+            return self.task.outputs(self.model, batch)
+        judge, views = self.task.judge, self.task.encoder.views(batch, self.crops)
+        return judge.averaged([(judge, self.task.outputs(self.model, view)) for view in views])
 
 
 def evaluate(
@@ -121,16 +129,19 @@ def evaluate(
 
 
 def evaluate_together(
-    members: Sequence[Member], examples: Examples, *, split: str, source: str, device: torch.device
+    members: Sequence[Member], examples: Sequence[Examples], *, split: str, source: str, device: torch.device
 ) -> Evaluation:
-    """As `evaluate`, of the mean of what the members say; the facts are those of the first."""
+    """As `evaluate`, of the mean of what the members say, each of the same examples as it reads them.
+
+    Targets, losses and thresholds are those of the first.
+    """
     task, model = members[0].task, members[0].model
-    if len(members) == 1:
-        return evaluate(task, model, examples, split=split, source=source, device=device)
-    rows = _Rows(task, len(examples))
-    for outputs, batch in _together(members, [examples] * len(members), Task.encode, device):
+    if _is_plain(members):
+        return evaluate(task, model, examples[0], split=split, source=source, device=device)
+    rows = _Rows(task, len(examples[0]))
+    for outputs, batch in _together(members, examples, Task.encode, device):
         rows.add(task.judge.predict(model, outputs, batch), task.losses(outputs, batch), batch)
-    table = rows.table(examples.index, source)
+    table = rows.table(examples[0].index, source)
     return Evaluation(split=split, unit=task.judge.error_unit, table=table, split_error=task.judge.split_error(table))
 
 
@@ -154,11 +165,16 @@ def outputs_together(
     members: Sequence[Member], examples: Sequence[Examples], *, device: torch.device
 ) -> Iterator[tuple[Any, Batch]]:
     """The mean of what the members give for each batch of inputs, as the first one's outputs, and its batch."""
-    if len(members) > 1:
+    if not _is_plain(members):
         yield from _together(members, examples, lambda task, some: task.encoder.encode(some), device)
         return
     with judging(members[0].model):
         yield from outputs_of(members[0].task, members[0].model, examples[0], device=device)
+
+
+def _is_plain(members: Sequence[Member]) -> bool:
+    """Whether one model answers once, and there is nothing to average."""
+    return len(members) == 1 and members[0].crops == 1
 
 
 def _together(
@@ -169,16 +185,15 @@ def _together(
     first = members[0].task
     for start in range(0, len(examples[0]), BATCH):
         rows = np.arange(start, min(start + BATCH, len(examples[0])))
-        columns = [encode(one.task, part.take(rows)) for one, part in zip(members, examples, strict=True)]
-        answers = []
-        for one, encoded in zip(members, columns, strict=True):
+        answers: list[tuple[Any, Any]] = []
+        read: Columns = {}
+        for one, part in zip(members, examples, strict=True):
+            encoded = encode(one.task, part.take(rows))
+            read = read or encoded
             with judging(one.model):
-                parts = [
-                    one.task.outputs(one.model, batch)
-                    for batch in _batches(one.task, one.model, iter([encoded]), device)
-                ]
+                parts = [one.outputs(batch) for batch in _batches(one.task, one.model, iter([encoded]), device)]
             answers.append((one.task.judge, torch.cat(parts)))
-        yield first.judge.averaged(answers), first.batch(columns[0], torch.arange(len(rows)), device)
+        yield first.judge.averaged(answers), first.batch(read, torch.arange(len(rows)), device)
 
 
 def outputs_of(

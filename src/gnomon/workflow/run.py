@@ -155,18 +155,20 @@ class Run:
         """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
-    def answers(self, source: Any) -> Answers:
+    def answers(self, source: Any, *, crops: int = 1) -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
-        from gnomon.workflow.predict import answer
+        from gnomon.workflow.predict import answer, with_crops
 
-        return answer(self.members, source, self.settings)
+        members = with_crops(self.members, crops)
+        return answer(members, source, [self.settings] * len(members))
 
-    def predict(self, source: Any) -> pl.DataFrame:
+    def predict(self, source: Any, *, crops: int = 1) -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
 
+        `crops`: of pictures, how many views are averaged (1, 2, 5 or 10).
         Warns (UserWarning) where the inputs are such that the answers are worth little; `answers` has all notes.
         """
-        found = self.answers(source)
+        found = self.answers(source, crops=crops)
         for alarm in found.alarms:
             warnings.warn(alarm, stacklevel=2)
         return found.table
@@ -177,11 +179,12 @@ class Run:
 
         return explain_run(self, source, class_name, out)
 
-    def predict_proba(self, source: Any) -> np.ndarray:
+    def predict_proba(self, source: Any, *, crops: int = 1) -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
-        from gnomon.workflow.predict import class_probabilities
+        from gnomon.workflow.predict import class_probabilities, with_crops
 
-        return class_probabilities(self.members, source, self.settings)
+        members = with_crops(self.members, crops)
+        return class_probabilities(members, source, [self.settings] * len(members))
 
     @property
     def classes(self) -> list[Any]:
@@ -210,20 +213,6 @@ def load(run: Place, *, task: TaskKind | None = None, model: nn.Module | None = 
     return Run(folder, task, Own(module=model, loss=loss))
 
 
-def predict(run: Place, source: Any, *, out: str | Path | None = None) -> Answers:
-    """Predict new inputs with a run's model; `out` (.csv or .parquet) is a new file for the table of answers.
-
-    `source`: what `gnomon.fit` takes, without targets. Raises UsageError, DataError, ArtefactError.
-    """
-    from gnomon.workflow.predict import checked_out, write_answers
-
-    place = None if out is None else checked_out(out)
-    answers = load(run).answers(source)
-    if place is not None:
-        write_answers(answers, place)
-    return answers
-
-
 def explain(run: Place, source: Any = None, *, class_name: Any = None, out: str | Path | None = None) -> Explanation:
     """Show what in each picture of `source` speaks for its predicted class, and for `class_name` too if it is given.
 
@@ -232,11 +221,3 @@ def explain(run: Place, source: Any = None, *, class_name: Any = None, out: str 
     never overwritten, the new one gets a number. Raises UsageError, DataError, ArtefactError.
     """
     return load(run).explain(source, class_name=class_name, out=out)
-
-
-def test(run: Place, source: Any = None) -> Evaluation:
-    """Open a run's sealed test split, which is counted, and measure it. `source` is needed for data in memory.
-
-    Raises UsageError, DataError, ArtefactError.
-    """
-    return load(run).test(source)

@@ -55,6 +55,7 @@ class SettingWords(TypedDict, total=False):
     max_bad: Any
     max_pixels: Any
     dev: Any
+    split_seed: Any
     train_dev: Any
     duplicates: Any
     hidden: Any

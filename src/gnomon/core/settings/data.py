@@ -68,6 +68,12 @@ class SplitSettings(Group):
 
     dev: float | None = setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
     test: float | None = setting(None, "share of examples for test (0: none)", ge=0, lt=1)
+    split_seed: int | None = setting(
+        None,
+        "seed of the split alone, so that runs with other seeds are judged on the same examples (not set: seed)",
+        ge=0,
+        le=2**63 - 1,
+    )
     folds: int | None = setting(
         None,
         "for small sets: this many models, each judged on the examples that it did not train on, instead of one dev "

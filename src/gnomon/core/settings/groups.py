@@ -115,3 +115,8 @@ class Settings(Group):
     machine: MachineSettings = MachineSettings()
     goal: GoalSettings = GoalSettings()
     own: OwnParts = OwnParts()
+
+    @property
+    def split_seed(self) -> int:
+        """What decides which example is in which split."""
+        return self.seed if self.split.split_seed is None else self.split.split_seed

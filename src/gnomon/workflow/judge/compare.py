@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,16 +12,16 @@ from typing import Any
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
-from gnomon.core.options import number
+from gnomon.core.options import number, whole
 from gnomon.metrics import classification, intervals, regression
 from gnomon.metrics.costs import average_over, with_costs
 from gnomon.metrics.interval import Interval
 from gnomon.runs.names import Place, place_of
 from gnomon.strategy.external import read_predictions
-from gnomon.strategy.ladder import without_copies
 from gnomon.strategy.paired import PairedTest, compare_models, holm
 from gnomon.strategy.target import Candidate, Choice, Condition, Target, choose, parse_condition, resolve
-from gnomon.workflow.run import Run, load
+from gnomon.workflow.ensemble import Ensemble, ensemble_of
+from gnomon.workflow.run import Run
 
 TABLES = (".csv", ".parquet", ".pq")
 MOST_VALUES = 30  # of a tag whose values' errors are averaged
@@ -62,15 +63,18 @@ class Comparison:
 
 
 def compare(
-    *things: Place | Condition | Sequence[Place | Condition],
+    *things: Place | Ensemble | Condition | Sequence[Place | Ensemble | Condition],
     metric: str = "error",
     conditions: str | Sequence[str | Condition] = (),
     weight: Mapping[str, float | str] | None = None,
+    crops: int | str | Sequence[int] = 1,
     seed: int = 0,
 ) -> Comparison:
     """Compare runs (or tables of predictions) by their dev split; measure latency and size of the runs' models.
 
     things: two or more, one after the other or as one list; a text with < or > in it is a condition: "latency_ms < 10".
+    A text with commas is runs that answer together: "RUN,RUN,RUN". crops: each thing is judged with each of these
+    numbers of views of a picture, "1,10" for example.
     metric: what to optimise; weight: by true class, {"dog": 10} makes each of its examples count ten times, in every
     error, metric and test. Raises UsageError for fewer than two, for different tasks, or for a metric that none has.
     """
@@ -78,13 +82,14 @@ def compare(
     wanted = [*filter(_is_condition, each), *([conditions] if isinstance(conditions, str) else conditions)]
     candidates = [one for one in each if not _is_condition(one)]
     costs = {name: number(f"weight.{name}", value) for name, value in (weight or {}).items()}
-    if len(candidates) < 2:
+    views = list(crops) if isinstance(crops, list | tuple) else str(crops).split(",")
+    if len(candidates) * len(views) < 2:
         raise UsageError(
             "compare needs at least two runs.",
-            fix="give folders below runs/ or tables of predictions: gnomon compare RUN RUN, for example.",
+            fix="give folders below runs/ or tables of predictions (gnomon compare RUN RUN), or a run with crops=1,10.",
         )
     asked = tuple(parse_condition(one) if isinstance(one, str) else one for one in wanted)
-    opened = [_opened(one) for one in candidates]
+    opened = [_opened(one, count) for one in candidates for count in views]
     systems = tuple(_system(thing, name, costs) for thing, name in zip(opened, _names(opened), strict=True))
     units = {system.evaluation.unit for system in systems}
     if len(units) > 1:
@@ -111,24 +116,31 @@ def _is_condition(thing: Any) -> bool:
     return isinstance(thing, Condition) or (isinstance(thing, str) and ("<" in thing or ">" in thing))
 
 
-def _opened(thing: Any) -> Run | Path:
-    if isinstance(thing, Run):
-        return thing
-    path = Path(place_of(thing))
-    return path if path.suffix.lower() in TABLES and not path.is_dir() else load(thing)
+def _opened(thing: Any, crops: int | str) -> Ensemble | Path:
+    if isinstance(thing, str | os.PathLike) and not isinstance(thing, Run):
+        path = Path(place_of(thing))
+        if path.suffix.lower() in TABLES and not path.is_dir():
+            if whole("crops", crops) != 1:
+                raise UsageError("a table of predictions has no pictures to crop.", where=str(path), fix="crops=1.")
+            return path
+    return ensemble_of(thing, crops)
 
 
-def _names(things: Sequence[Run | Path]) -> list[str]:
+def _names(things: Sequence[Ensemble | Path]) -> list[str]:
     """Folder or file names; whole paths if those are not unique."""
-    paths = [thing if isinstance(thing, Path) else thing.path for thing in things]
-    if len(set(paths)) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise UsageError("is given twice.", where=str(twice), fix="give different runs.")
-    short = [path.name for path in paths]
-    return short if len(set(short)) == len(short) else list(map(str, paths))
+    whole_names = [str(thing) if isinstance(thing, Path) else _whole_name(thing) for thing in things]
+    if len(set(whole_names)) < len(whole_names):
+        twice = next(name for name in whole_names if whole_names.count(name) > 1)
+        raise UsageError("is given twice.", where=twice, fix="give different runs.")
+    short = [thing.name for thing in things]
+    return short if len(set(short)) == len(short) else whole_names
 
 
-def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
+def _whole_name(thing: Ensemble) -> str:
+    return " + ".join(str(run.path) for run in thing.runs) + thing.suffix
+
+
+def _system(thing: Ensemble | Path, name: str, costs: Mapping[str, float]) -> System:
     if isinstance(thing, Path):
         evaluations = read_predictions(thing)
         if "dev" not in evaluations:
@@ -139,35 +151,36 @@ def _system(thing: Run | Path, name: str, costs: Mapping[str, float]) -> System:
         small = classification.LESS_IS_BETTER if of_classes else regression.LESS_IS_BETTER
         found = {"error": intervals.split_error(dev), **scores, **by_tag}
         return System(name, dev, found, {}, frozenset({"error", *by_tag, *small}))
-    dev = with_costs(_unseen(thing), costs)
-    error = intervals.split_error(dev, seed=thing.settings.seed)
+    from gnomon.workflow.judge.gain import latency_of, unseen
+
+    first = thing.runs[0]
+    dev = with_costs(unseen(thing), costs)
+    error = intervals.split_error(dev, seed=first.settings.seed)
     judge, tags = thing.task.judge, _by_tag(dev)
     metrics = judge.metrics(dev)
     measures = {"error": error, **metrics, **tags}
     less = {"error", "latency_ms", *tags, *filter(judge.less_is_better, metrics)}
-    outcome = thing.folder.load_outcome()
     notes: tuple[str, ...] = ()
     try:
-        from gnomon.workflow.judge.latency import latency
-
-        measures["latency_ms"] = latency(thing)
+        measures["latency_ms"] = latency_of(thing)
     except GnomonError as fault:
         notes = (f"latency of {name} was not measured: {fault.what}",)
-    size = sum(map(len, thing.folder.load_model().values())) / 1e6
-    parameters = float(sum(row["parameters"] for row in outcome["layers"]))
-    adds = float(sum(row["multiply_adds"] or 0 for row in outcome["layers"]))
-    exact = {"size_mb": size, "parameters": parameters, "multiply_adds": adds, "training_seconds": outcome["seconds"]}
+    exact = _counted(thing)
     measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
-    return System(name, dev, measures, all_settings.flat(thing.settings), frozenset({*less, *exact}), notes)
+    settings = all_settings.flat(first.settings) if len(thing.runs) == 1 else {}
+    return System(name, dev, measures, settings, frozenset({*less, *exact}), notes)
 
 
-def _unseen(run: Run) -> Evaluation:
-    """Dev with weight 0 for copies of training examples, which the ladder leaves out too."""
-    import polars as pl
-
-    dev = run.evaluation("dev")
-    pairs = run.folder.load_leaks().filter((pl.col("split") == "dev") & (pl.col("other_split") == "train"))
-    return without_copies(dev, pairs["id"].cast(pl.String).to_list(), run.folder.load_data().get("repeats"))
+def _counted(thing: Ensemble) -> dict[str, float]:
+    """Of all its runs together; each view of a picture goes through the whole network."""
+    outcomes = [run.folder.load_outcome() for run in thing.runs]
+    layers = [row for outcome in outcomes for row in outcome["layers"]]
+    return {
+        "size_mb": sum(len(data) for run in thing.runs for data in run.folder.load_model().values()) / 1e6,
+        "parameters": float(sum(row["parameters"] for row in layers)),
+        "multiply_adds": thing.crops * float(sum(row["multiply_adds"] or 0 for row in layers)),
+        "training_seconds": sum(outcome["seconds"] for outcome in outcomes),
+    }
 
 
 def _by_tag(dev: Evaluation) -> dict[str, Interval]:
@@ -181,14 +194,14 @@ def _by_tag(dev: Evaluation) -> dict[str, Interval]:
     return found
 
 
-def _identities(things: Sequence[Run | Path]) -> list[Any]:
+def _identities(things: Sequence[Ensemble | Path]) -> list[Any]:
     """The examples of a run's dev split including inputs; None for tables, which have no inputs."""
     import polars as pl
 
     _is_dev = (pl.col("split") == "dev") | pl.col("split").str.starts_with("fold ")
     return [
         None if isinstance(thing, Path)
-        else thing.folder.load_splits().filter(_is_dev).select("id", "fingerprint").sort("id").rows()
+        else thing.runs[0].folder.load_splits().filter(_is_dev).select("id", "fingerprint").sort("id").rows()
         for thing in things
     ]  # fmt: skip
 

@@ -12,12 +12,12 @@ from gnomon.core.settings import from_flat
 from gnomon.core.settings.types import ANSWERS
 from gnomon.data.in_memory import table_or_path
 from gnomon.metrics.intervals import measure, paired_difference
-from gnomon.runs.names import Place
 from gnomon.runs.seal import MANIFEST
 from gnomon.strategy import external, ladder
 from gnomon.strategy.people import FEWEST_ANSWERS, classes_in, has_answers, people, read_people
 from gnomon.strategy.real_world import OnDev, read_real, with_real_world
 from gnomon.strategy.two_way import TwoWay, general_part, two_way
+from gnomon.workflow.ensemble import Ensemble, Places, ensemble_of
 from gnomon.workflow.road.people import class_names, level_of, people_cell
 from gnomon.workflow.road.verdict import diagnosis_of
 from gnomon.workflow.run import Run, load
@@ -35,13 +35,17 @@ Human = float | Sequence[float] | Table  # errors of people, or a table of their
 
 
 def diagnose(
-    run: Place | None = None,
+    run: Places | Ensemble | None = None,
     *,
     predictions: Table | None = None,
     human: Human | None = None,
     real: Table | None = None,
+    crops: int | str = 1,
 ) -> Diagnosis:
     """The diagnosis of a run, or of a predictions table (columns split, target, prediction, and more if available).
+
+    Several runs ("RUN,RUN,RUN", or a list), or `crops` of each picture, are judged together: every split but test is
+    measured again, and nothing is written.
 
     `human` replaces the human-level error given to the run: one or several errors, of which the lowest counts because
     a plain figure has no interval, or a table of people's answers (id, and one column per person). `real` adds the rung
@@ -62,7 +66,15 @@ def diagnose(
         return with_real_world(found, read_real(table_or_path(real), unit=found.unit, classes=None))
     if run is None:
         raise UsageError("there is nothing to diagnose.", fix="give a run, or predictions=TABLE.")
-    opened = load(run)
+    ensemble = ensemble_of(run, crops)
+    opened = ensemble.runs[0]
+    if not ensemble.is_plain:
+        if real is not None:
+            raise UsageError("real= is about one run as it is.", fix="leave out crops and the other runs, or real.")
+        from gnomon.workflow.judge.gain import diagnose_together
+
+        level = None if answers is None else level_of(ensemble.evaluations(), answers, class_names(opened.task))
+        return diagnose_together(ensemble, level or levels)
     if levels is None and answers is None:
         found = opened.diagnosis
     else:
@@ -92,7 +104,7 @@ def _on_dev(run: Run, other: Run) -> OnDev:
 
 
 def general_and_target(
-    run: Place | None = None, *, predictions: Table | None = None, human: Human | None = None
+    run: Places | Ensemble | None = None, *, predictions: Table | None = None, human: Human | None = None
 ) -> TwoWay | None:
     """The two-way table of a run or of a predictions table; None without a train-dev split.
 
@@ -107,10 +119,11 @@ def general_and_target(
     elif run is None:
         return None
     else:
-        opened = load(run)
+        ensemble = ensemble_of(run)
+        opened = ensemble.runs[0]
         if "train_dev" not in opened.folder.saved_predictions():
             return None
-        evaluations, seed, classes = opened.evaluations(), opened.settings.seed, class_names(opened.task)
+        evaluations, seed, classes = ensemble.evaluations(), opened.settings.seed, class_names(opened.task)
         if answers is None and levels is None:
             answers, levels = _levels(opened.settings.goal.human)
     target = people_cell(level_of(evaluations, answers, classes)) or people_cell(levels)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gnomon.core.errors import GnomonError
 from gnomon.data.opening import open_source
 from gnomon.metrics.interval import Interval
-from gnomon.training.evaluate import judging
+from gnomon.training.evaluate import Member, judging
 from gnomon.training.threads import Chosen, using
+from gnomon.workflow.predict import with_crops
 from gnomon.workflow.prepare import source_of
 
 if TYPE_CHECKING:
@@ -27,30 +27,36 @@ FEWEST, MOST = 30, 1000  # calls
 SECONDS = 0.5  # limit for the calls after FEWEST
 
 
-def latency(run: Run, source: Any = None) -> Interval:
+def latency(run: Run, source: Any = None, *, crops: int = 1) -> Interval:
     """Milliseconds from one encoded example to its decoded answer: the median call, on this machine's processor.
 
-    With the run's number of threads; of folds, one model after the other. The interval is that of a median (order
-    statistics), over calls.
+    With the run's number of threads; of folds, one model after the other; of crops, one view after the other. The
+    interval is that of a median (order statistics), over calls.
     `source` is needed for data that was in memory. Raises a GnomonError if no example is available.
     """
     threads = run.settings.machine.threads
-    each = [
-        median(np.array(timed(one.task, one.model, _batches_of_one(run, one.task, source), threads)))
-        for one in run.members
-    ]
+    return in_turn(
+        [
+            median(np.array(timed(one, _batches_of_one(run, one.task, source), threads)))
+            for one in with_crops(run.members, crops)
+        ]
+    )
+
+
+def in_turn(each: Sequence[Interval]) -> Interval:
+    """How long several models take one after the other; the interval is no wider than the sum of theirs."""
     value, low, high = (sum(getattr(one, end) for one in each) for end in ("value", "low", "high"))
     return Interval(value, low, high, each[0].method)
 
 
-def timed(task: Task, model: nn.Module, batches: Sequence[Batch], threads: Chosen, *, most: int = MOST) -> list[float]:
+def timed(member: Member, batches: Sequence[Batch], threads: Chosen, *, most: int = MOST) -> list[float]:
     """Milliseconds of each call with one of `batches` in turn, on `threads` threads: FEWEST calls, or more in time."""
     taken: list[float] = []
-    with using(threads), judging(model):
+    with using(threads), judging(member.model):
         for count in range(WARM_UP + most):
             batch = batches[count % len(batches)]
             began = time.perf_counter()
-            task.judge.predict(model, task.outputs(model, batch), batch)
+            member.task.judge.predict(member.model, member.outputs(batch), batch)
             if count >= WARM_UP:
                 taken.append(1000 * (time.perf_counter() - began))
             if len(taken) >= FEWEST and sum(taken) > 1000 * SECONDS:

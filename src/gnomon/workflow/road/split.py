@@ -100,7 +100,7 @@ def split_examples(read: Read) -> Prepared:
     folds: list[np.ndarray] = []
     if settings.split.folds is not None:
         with _placed(source.origin):
-            folds, about = in_folds(splits["train"].index, settings.split.folds, seed=settings.seed)
+            folds, about = in_folds(splits["train"].index, settings.split.folds, seed=settings.split_seed)
         notes.extend(about)
         judged = splits["train"].take(np.sort(np.concatenate(folds)))
         splits = {"train": splits.pop("train"), "dev": judged, **splits}
@@ -185,7 +185,7 @@ def _placed(where: str) -> Iterator[None]:
 
 def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str, Examples]:
     """The splits of one source: its own, and any that are missing."""
-    parts, split, seed = dict(reading.splits), settings.split, settings.seed
+    parts, split, seed = dict(reading.splits), settings.split, settings.split_seed
     if "all" in parts:
         whole = parts["all"]
         division = divide(
@@ -226,7 +226,7 @@ def divided_in_two(
         notes.append(f"{' and '.join(unused)} of the source are not used: target_data provides dev and test")
     alike = {name: _alike(general, part).with_source(names[1]) for name, part in target.splits.items()}
     target = replace(target, splits=alike)
-    split, seed = settings.split, settings.seed
+    split, seed = settings.split, settings.split_seed
     if "all" in target.splits:
         wanted = target.splits["all"]
         division = divide_two(

@@ -51,7 +51,7 @@ def diagnosis_of(
         evaluations,
         human=human,
         error_name=run.task.judge.error_name,
-        leaked=_leaked(run, evaluations),
+        leaked=leaked_ids(run, evaluations),
         repeats=card.get("repeats"),
         dev_looks=looks_at_dev(run.folder),
         test_openings=run.folder.num_openings if "test" in card["splits"] else None,
@@ -99,7 +99,7 @@ def commands_of(run: Run) -> Commands:
     return Commands.of(str(run.path), card["reopen"], flat(settings), given, pool=card.get("dev_drawn_from"))
 
 
-def _leaked(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
+def leaked_ids(run: Run, evaluations: Mapping[str, Evaluation]) -> dict[str, list[Any]]:
     """Ids of evaluated examples that train contains too, by split, in the type that split's table has."""
     pairs = run.folder.load_leaks().filter(pl.col("other_split") == "train")
     return {

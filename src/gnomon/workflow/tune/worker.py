@@ -166,12 +166,14 @@ def _latency(trials: Trials, trial: Trial) -> float:
     """Milliseconds from one encoded example to its answer: the median call, with the trial's number of threads."""
     import torch
 
+    from gnomon.training.evaluate import Member
     from gnomon.workflow.judge.latency import EXAMPLES, FEWEST, timed
 
     columns = trials.judged_columns["dev"]
     size = min(EXAMPLES, len(trials.prepared.splits["dev"]))
     batches = [trial.task.batch(columns, torch.tensor([place])) for place in range(size)]
-    return float(np.median(timed(trial.task, trial.model, batches, trial.settings.machine.threads, most=FEWEST)))
+    member = Member(trial.task, trial.model)
+    return float(np.median(timed(member, batches, trial.settings.machine.threads, most=FEWEST)))
 
 
 # --- as a process of its own ------------------------------------------------------------------------------------------
