@@ -2,8 +2,8 @@
 
 3,000 pictures to learn from, 2,000 of dev, 3,000 of test, of CIFAR-10 (cifar10-half.zip) and of Fashion-MNIST
 (`GNOMON_DATA`), in colour and gray. Three runs of each, with seeds 0, 1 and 2 and one thread: `gnomon fit SET
-pretrained=no augment=shift,mirror epochs=15 seed=SEED threads=1`; a minute each. Runs that are in --runs already are not
-trained again.
+pretrained=no augment=shift,mirror epochs=15 seed=SEED threads=1`; a minute each. Runs that are in --runs already
+are not trained again.
 
 First table, on dev: the errors of the three runs with 1, 2, 5 and 10 views of each picture, and with views made in
 other ways, by which the kind of view was chosen. Second table: one run, its crops, and the three runs together, on dev
