@@ -9,10 +9,10 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from gnomon.data.source import display_name
 
 if TYPE_CHECKING:
     from PIL import Image
+
+T = TypeVar("T")
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 _FORMAT_OF = {
@@ -37,6 +39,7 @@ BYTES_PER_PIXEL = 4  # a file with more bytes than this per allowed pixel is not
 LEAST_SIDE = 256  # pixels of the shorter side that are always kept
 BIG = 4_000_000  # pixels from which a picture is rotated in strips, and only one at a time
 WHITE = 255
+TURNED = 5  # EXIF orientations from here on exchange width and height
 
 TRANSPARENT = "transparent pixels put on white"
 PALETTE = "palette converted to RGB"
@@ -139,6 +142,49 @@ def decode(
     factor, always the same one for the same picture. `whites` are those of the training set; without them 65,535 is
     white in integers of more than 8 bits, and floats are scaled by their own range. Raises UnreadableError.
     """
+    return _opened(content, name, max_pixels, lambda image: _picture(image, name, least_side, whites))
+
+
+def measure(content: bytes, name: str, *, max_pixels: int) -> tuple[int, int, int]:
+    """Height and width of the upright picture, and its EXIF orientation (1 to 8), all from its header.
+
+    Call it within `decoder_guard`. Raises UnreadableError.
+    """
+
+    def sizes(image: Image.Image) -> tuple[int, int, int]:
+        width, height = image.size
+        orientation = _orientation(image, [])
+        orientation = orientation if orientation in _UPRIGHT else 1
+        return (width, height, orientation) if orientation >= TURNED else (height, width, orientation)
+
+    return _opened(content, name, max_pixels, sizes)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, ...) stored pixels, turned as their EXIF orientation says."""
+    return np.ascontiguousarray(_UPRIGHT[orientation](pixels)) if orientation in _UPRIGHT else pixels
+
+
+def stored_values(content: bytes, name: str, *, max_pixels: int) -> np.ndarray:
+    """(H, W) or (H, W, C) integers of a picture as they are stored: palette indices, 16-bit values, not turned.
+
+    Call it within `decoder_guard`. Raises UnreadableError.
+    """
+    return _opened(content, name, max_pixels, _values)
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    if deep and image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        raise UnreadableError("16 bits per value in several channels")
+    values = np.asarray(image)
+    if values.dtype.kind not in "biu":
+        raise UnreadableError("values that are not integers")
+    return values
+
+
+def _opened(content: bytes, name: str, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
+    """What `use` makes of the opened picture. Raises UnreadableError."""
     from PIL import Image
 
     if not content:
@@ -149,9 +195,9 @@ def decode(
             if width * height > max_pixels:
                 raise UnreadableError(f"{width * height:,} pixels, more than max_pixels={max_pixels:,} allows")
             if width * height < BIG:
-                return _picture(image, name, least_side, whites)
+                return use(image)
             with _one_big:
-                return _picture(image, name, least_side, whites)
+                return use(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         found = re.search(r"\((\d+) pixels\)", str(error))
         pixels = f"{int(found[1]):,} pixels" if found else "more pixels"
@@ -189,7 +235,7 @@ def _picture(image: Image.Image, name: str, least_side: int, whites: Whites | No
     if orientation in _UPRIGHT:
         remarks.append(ROTATED)
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
-        if orientation >= 5:
+        if orientation >= TURNED:
             width, height = height, width
     return Picture(_gray_if_gray(pixels), height, width, tuple(remarks), values, image.mode == "F")
 

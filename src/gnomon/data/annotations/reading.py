@@ -1,0 +1,62 @@
+"""Which format of annotations a folder has, told from its names; and its annotations, read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gnomon.core.errors import DataError
+from gnomon.core.settings import DataSettings
+from gnomon.data.annotations.masks import looks_like_masks, read_masks
+from gnomon.data.annotations.model import Annotations
+from gnomon.data.annotations.voc import looks_like_voc, read_voc
+from gnomon.data.source import Tree
+
+LEAST = 0.5  # certainty below which a folder is not taken for a format
+CLOSE = 0.02  # two formats this close in certainty are a choice that a person makes
+
+
+@dataclass(frozen=True)
+class Found:
+    """A format that a folder may have: how certain that is (0 .. 1), and why."""
+
+    format: str
+    certainty: float
+    why: str
+
+
+_FORMATS: dict[str, tuple[Callable[[Tree], tuple[float, str]], Callable[[Tree, DataSettings], Annotations]]] = {
+    "voc": (looks_like_voc, read_voc),
+    "masks": (looks_like_masks, read_masks),
+}
+NAMES = {"voc": "Pascal VOC", "masks": "pictures with masks"}
+
+
+def recognise(tree: Tree) -> list[Found]:
+    """Every format, the most certain first."""
+    found = [Found(name, *looks_like(tree)) for name, (looks_like, _) in _FORMATS.items()]
+    return sorted(found, key=lambda one: -one.certainty)
+
+
+def format_of(tree: Tree) -> Found:
+    """The format of a folder. Raises DataError where it has none, or could have two."""
+    best, second, *_ = found = recognise(tree)
+    if best.certainty < LEAST:
+        seen = "; ".join(f"{NAMES[one.format]}: {one.why}" for one in found)
+        raise DataError(
+            f"no format of annotations is recognised ({seen}).",
+            where=tree.origin,
+            fix="give a Pascal VOC, COCO or YOLO folder, a table of boxes or points, or pictures with masks.",
+        )
+    if second.certainty > best.certainty - CLOSE:
+        raise DataError(
+            f"it could be {NAMES[best.format]} ({best.why}) or {NAMES[second.format]} ({second.why}).",
+            where=tree.origin,
+            fix="keep the annotations of one format in the folder.",
+        )
+    return best
+
+
+def read_annotations(tree: Tree, settings: DataSettings) -> Annotations:
+    """The annotations of a folder or an archive, whatever their format. Raises DataError."""
+    return _FORMATS[format_of(tree).format][1](tree, settings)
