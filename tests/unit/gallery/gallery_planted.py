@@ -9,17 +9,24 @@ from gnomon.gallery import (
     batch_norm,
     batch_sizes,
     bias_correction,
+    bottleneck,
     coarse_to_fine,
     early_stopping,
+    few_pictures,
     input_normalisation,
+    learned_filter,
     logic_gates,
     optimisers,
+    padding,
+    pooling,
     random_search,
     rate_decay,
     regularisation,
+    shrinking,
     starting_weights,
     symmetry,
 )
+from gnomon.gallery._compared import Compared
 
 SEEDS = 4
 JITTER = np.array([0.98, 1.01, 1.02, 0.99])  # of four seeds, around the number that is planted
@@ -178,3 +185,58 @@ def planted_symmetry(holds: bool):
     errors = {name: falling(0.9, 0.6 if (name == "zeros") == holds else 0.1, symmetry.EPOCHS + 1) for name in different}
     weights = dict.fromkeys(different, np.ones((symmetry.UNITS, 64)))
     return symmetry.Measured(different, errors, about(0.0 if holds else 1.0), weights)
+
+
+def compared(errors: dict[str, float], costs: dict[str, float] | None = None, **sizes: dict[str, int]) -> Compared:
+    """With these dev errors and dev costs; multiply_adds= and parameters= where a rule looks at them."""
+    every = dict.fromkeys(errors, 1_000)
+    spread = {name: about(error) for name, error in errors.items()}
+    dev_costs = {name: about((costs or errors)[name]) for name in errors}
+    return Compared(dict.fromkeys(errors, 0.1), dev_costs, dev_costs, spread, sizes.get("multiply_adds", every),
+                    sizes.get("parameters", every))  # fmt: skip
+
+
+def planted_bottleneck(holds: bool):
+    costs = {"full": 1_000, "bottleneck": 150 if holds else 900, "choked": 20}
+    errors = {"full": 0.03, "bottleneck": 0.031 if holds else 0.09, "choked": 0.09 if holds else 0.02}
+    course = (120_422_400, 12_443_648) if holds else (120_422_400, 120_422_400)
+    return bottleneck.Measured(compared(errors, multiply_adds=costs), course)
+
+
+def planted_few_pictures(holds: bool):
+    dense, shared = (np.array(row)[np.newaxis] * JITTER[:, np.newaxis] for row in
+                     ((0.3, 0.2, 0.15, 0.1, 0.05), (0.2, 0.1, 0.08, 0.06, 0.04)))  # fmt: skip
+    errors = {"dense": dense, "convolutional": shared} if holds else {"dense": shared, "convolutional": dense}
+    rates = dict.fromkeys(errors, (0.1,) * len(few_pictures.SIZES))
+    return few_pictures.Measured(errors, rates, dict.fromkeys(errors, 1_000))
+
+
+def planted_learned_filter(holds: bool):
+    true = {name: np.ones((3, 3)) for name in learned_filter.KINDS}
+    near, far = (np.stack([np.full((3, 3), 1 + off) for off in about(share)]) for share in (0.001, 0.5))
+    found = dict.fromkeys(true, near if holds else far)
+    return learned_filter.Measured(true, found, found)
+
+
+def planted_padding(holds: bool):
+    errors = {"same": 0.03, "valid": 0.06, "valid, margin": 0.03}
+    if not holds:
+        errors = {"same": 0.06, "valid": 0.03, "valid, margin": 0.06}
+    uses = np.full((8, 8), 9.0)
+    uses[0, 0] = 1.0 if holds else 9.0
+    return padding.Measured(compared(errors), uses)
+
+
+def planted_pooling(holds: bool):
+    errors = {"max": 0.02, "average": 0.05, "stride": 0.06}
+    if not holds:
+        errors = {"max": 0.05, "average": 0.02, "stride": 0.01}
+    return pooling.Measured(compared(errors))
+
+
+def planted_shrinking(holds: bool):
+    costs = {"steps": 1_000, "at once": 150 if holds else 900, "at once, wide": 990 if holds else 3_000}
+    errors = {"steps": 0.03, "at once": 0.06, "at once, wide": 0.05}
+    if not holds:
+        errors = {"steps": 0.06, "at once": 0.03, "at once, wide": 0.05}
+    return shrinking.Measured(compared(errors, multiply_adds=costs))
