@@ -11,6 +11,7 @@ from gnomon.gallery import (
     bias_correction,
     bottleneck,
     coarse_to_fine,
+    depthwise,
     early_stopping,
     few_pictures,
     input_normalisation,
@@ -22,6 +23,8 @@ from gnomon.gallery import (
     random_search,
     rate_decay,
     regularisation,
+    response_normalisation,
+    shifted_pictures,
     shrinking,
     starting_weights,
     symmetry,
@@ -203,6 +206,12 @@ def planted_bottleneck(holds: bool):
     return bottleneck.Measured(compared(errors, multiply_adds=costs), course)
 
 
+def planted_depthwise(holds: bool):
+    errors = {"full": 0.03, "separable": 0.031 if holds else 0.09, "thin": 0.06}
+    width = depthwise.WIDTH
+    return depthwise.Measured(compared(errors), (9 * width * width, (9 + width + (0 if holds else 1)) * width))
+
+
 def planted_few_pictures(holds: bool):
     dense, shared = (np.array(row)[np.newaxis] * JITTER[:, np.newaxis] for row in
                      ((0.3, 0.2, 0.15, 0.1, 0.05), (0.2, 0.1, 0.08, 0.06, 0.04)))  # fmt: skip
@@ -232,6 +241,21 @@ def planted_pooling(holds: bool):
     if not holds:
         errors = {"max": 0.05, "average": 0.02, "stride": 0.01}
     return pooling.Measured(compared(errors))
+
+
+def planted_response_normalisation(holds: bool):
+    errors = {"none": 0.05, "response": 0.049, "batch": 0.02}
+    if not holds:
+        errors = {"none": 0.05, "response": 0.01, "batch": 0.09}
+    return response_normalisation.Measured(compared(errors))
+
+
+def planted_shifted_pictures(holds: bool):
+    ends = {"dense": 0.9, "none": 0.7, "pools": 0.4, "everywhere": 0.06}
+    if not holds:
+        ends = {"dense": 0.4, "none": 0.7, "pools": 0.9, "everywhere": 0.6}
+    errors = {kind: falling(0.05, end, len(shifted_pictures.SHIFTS)) for kind, end in ends.items()}
+    return shifted_pictures.Measured(errors, dict.fromkeys(errors, 0.1))
 
 
 def planted_shrinking(holds: bool):

@@ -9,16 +9,19 @@ from torch import nn
 
 from gnomon.gallery import (
     bottleneck,
+    depthwise,
     few_pictures,
     learned_filter,
     padding,
     pooling,
+    response_normalisation,
+    shifted_pictures,
     shrinking,
 )
 from gnomon.gallery._compared import Plan, compare, cost_and_size
 from gnomon.gallery._small_pictures import Pictures, digits
 
-COMPARING = (bottleneck, padding, pooling, shrinking)
+COMPARING = (bottleneck, depthwise, padding, pooling, response_normalisation, shifted_pictures, shrinking)
 
 
 def _quiet(_share: float, _doing: str) -> None:
@@ -35,7 +38,7 @@ def pictures():
 def test_every_net_answers_pictures_of_any_kind(claim, shape):
     few = Pictures("few", torch.rand(4, *shape), torch.arange(4), 4)
     side = shape[1] // 4 * 4
-    few = few.resized(side) if claim in (pooling, shrinking) else few
+    few = few.resized(side) if claim in (pooling, response_normalisation, shrinking) else few
     for kind in claim.NAMES:
         assert claim.net(kind, few).eval()(few.images).shape == (4, 4)
 
@@ -65,7 +68,28 @@ def test_the_nets_that_shrink_or_are_thin_cost_what_their_rules_say(pictures):
 
     # by hand, 8x8 pixels: 9 * 16 * 64 + 9 * 16 * 32 * 64 + 9 * 32 * 32 * 16 + 2 * 2 * 32 * 10
     assert cost(shrinking, "steps") == 9_216 + 294_912 + 147_456 + 1_280
+    assert cost(depthwise, "thin") == pytest.approx(cost(depthwise, "separable"), rel=0.1)
     assert cost(bottleneck, "full") == 64 * (9 * 96 + 25 * 96 * 32) + 1_280
+
+
+def test_a_shifted_picture_is_moved_as_a_whole(pictures):
+    framed = torch.nn.functional.pad(pictures.images[:3], (4,) * 4)
+    few = Pictures("few", framed, pictures.labels[:3], 10)
+    moved = shifted_pictures.shifted(few, 2, -3).images
+    assert torch.equal(moved[:, :, 6:14, 1:9], pictures.images[:3])
+    assert moved.sum() == framed.sum()
+
+
+def test_what_is_pooled_everywhere_does_not_notice_a_shift(pictures):
+    torch.manual_seed(0)
+    framed = torch.nn.functional.pad(pictures.images[:5], (8,) * 4)
+    few = Pictures("few", framed, pictures.labels[:5], 10)
+    net = shifted_pictures.net("everywhere", few).eval()
+    moved = shifted_pictures.shifted(few, 2, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(net(moved.images), net(few.images), rtol=1e-4, atol=1e-5)
+        other = shifted_pictures.net("none", few).eval()
+        assert (other(moved.images) - other(few.images)).abs().max() > 1e-3
 
 
 def test_sobels_numbers_are_learned_from_pictures_and_their_edges(pictures):
