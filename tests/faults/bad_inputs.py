@@ -238,6 +238,16 @@ def predict_without_anything():
     return ["predict"]
 
 
+@case("usage", "explain needs a run", "gnomon explain runs/latest PICTURES")
+def explain_without_a_run():
+    return ["explain"]
+
+
+@case("usage", "explain takes no setting but class, out, got klass")
+def explain_with_a_setting_of_nothing():
+    return ["explain", "latest", "klass=cat"]
+
+
 @case("usage", "runs: has no runs yet", "gnomon fit DATA")
 def the_latest_of_no_runs():
     return ["test", "latest"]

@@ -102,7 +102,7 @@ def occlusion(squares: Squares, k: int, size: tuple[int, int]) -> Tensor:
 
     Below zero where they rise: what is there speaks against the class.
     """
-    falls = log_odds(squares.whole[None])[0, k] - log_odds(squares.scores)[:, k]
+    falls = log_odds(squares.whole[None], k) - log_odds(squares.scores, k)
     total, count = falls.new_zeros(size), falls.new_zeros(size)
     for (top, left, bottom, right), fall in zip(squares.windows.tolist(), falls, strict=True):
         total[top:bottom, left:right] += fall
@@ -110,12 +110,10 @@ def occlusion(squares: Squares, k: int, size: tuple[int, int]) -> Tensor:
     return total / count
 
 
-def log_odds(scores: Tensor) -> Tensor:
-    """(B, K): log(p / (1 - p)) of each class. It does not level off where a probability is near 0 or 1."""
-    num_classes = scores.shape[1]
-    others = scores[:, None, :].expand(-1, num_classes, -1)
-    itself = torch.eye(num_classes, dtype=torch.bool, device=scores.device)
-    return scores - others.masked_fill(itself, float("-inf")).logsumexp(dim=2)
+def log_odds(scores: Tensor, k: int) -> Tensor:
+    """(B,) from (B, K): log(p / (1 - p)) of class k. It does not level off where the probability is near 0 or 1."""
+    others = torch.cat([scores[:, :k], scores[:, k + 1 :]], dim=1)
+    return scores[:, k] - others.logsumexp(dim=1)
 
 
 def class_activation(scores: Scores, picture: Tensor, classes: Sequence[int], stage: Stage) -> Tensor:

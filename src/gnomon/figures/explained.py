@@ -124,11 +124,10 @@ def _unit_label(unit: Unit) -> str:
 
 
 def majority_of(unit: Unit) -> str:
-    """'6 frog', if most of its patches are of one class; else nothing."""
+    """'mostly frog', if most of its patches are of one class; else nothing."""
     names = [patch.class_name for patch in unit.patches if patch.class_name]
     most = max(names, key=names.count, default="")
-    count = names.count(most)
-    return f"{count} {label(most, 14)}" if count >= MAJORITY else ""
+    return f"mostly {label(most, 14)}" if names.count(most) >= MAJORITY else ""
 
 
 def what_it_sees(stage: StageUnits) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 100  # explained in one call: each takes about a hundred passes through the net, and a file
 CLASSES_NAMED = 12
+LONGEST_NAME = 60  # characters: of up to 4 bytes, and file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def class_index(task: Task, name: Any) -> int:
 def _file_name(name: str) -> str:
     """'photos/cat/01.png' -> 'cat-01': the folder, which may be the class, and what no file system dislikes."""
     stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", "-".join(Path(name).parts[-2:]))
-    return re.sub(r"[^\w.+=,@-]+", "-", stem).strip("-.")[-80:] or "picture"
+    return re.sub(r"[^\w.+=,@-]+", "-", stem)[-LONGEST_NAME:].strip("-.") or "picture"
 
 
 def _written(out: str | Path | None, name: str, draw: Callable[[], Figure]) -> Sequence[Path]:

@@ -79,9 +79,10 @@ def test_occlusion_is_that_of_a_plain_loop(height, width):
 
 def test_log_odds_are_those_of_the_probabilities():
     scores = torch.randn(5, 4, dtype=torch.float64)
-    torch.testing.assert_close(log_odds(scores), scores.softmax(dim=1).logit())
-    sure = log_odds(torch.tensor([[80.0, 0.0, 0.0]]))  # the probability itself is 1 in float32, and its odds infinite
-    assert sure[0, 0].item() == pytest.approx(80 - np.log(2))
+    for k in range(4):
+        torch.testing.assert_close(log_odds(scores, k), scores.softmax(dim=1).logit()[:, k])
+    sure = log_odds(torch.tensor([[80.0, 0.0, 0.0]]), 0)  # the probability is 1 in float32, and its odds infinite
+    assert sure.item() == pytest.approx(80 - np.log(2))
 
 
 # --- sanity: a small patch decides the class --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -95,6 +96,16 @@ def test_one_file_is_written_for_each_picture_and_none_is_overwritten(run, place
     assert [one.name for one in first] == ["lying-00.png", "standing-00.png"]
     assert all(one.startswith(b"\x89PNG") for one in kept)
     assert run.explain(files).files == ()
+
+
+def test_pictures_of_any_name_get_files_of_plain_names(run, place, tmp_path):
+    odd = (b"a\nb.png", b"\xf6.png", b"=1+1.png", b"-.png", "\u4e2d".encode() * 70 + b".png")
+    for name in odd:
+        (tmp_path / "odd").mkdir(exist_ok=True)
+        (tmp_path / "odd" / os.fsdecode(name)).write_bytes((place / "lying" / "00.png").read_bytes())
+    written = [one.name for one in run.explain(tmp_path / "odd", out=tmp_path / "maps").files]
+    assert len(set(written)) == len(odd)
+    assert all(name.isprintable() and "/" not in name and name[0] not in "-." for name in written)
 
 
 def test_a_dense_net_has_no_class_activation_map(place):

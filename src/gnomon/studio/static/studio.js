@@ -198,6 +198,7 @@ const deeds = {
     if (!answer) return;
     find("#large-content").replaceChildren(parsed(await answer.text()));
     find("#large").showModal();
+    find("#large > form button").focus(); // not what computes
   },
 };
 
