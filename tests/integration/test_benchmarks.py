@@ -23,6 +23,9 @@ import torch
 from PIL import Image
 from scipy.stats import ttest_rel
 
+import gnomon
+from gnomon.core import found as tasks
+
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = [
     "gnomon", "gnomon, 2 threads", "gnomon, your module", "gnomon, allocator=system", "Lightning", "Keras, torch",
@@ -226,11 +229,25 @@ def test_cubes_of_two_splits_share_no_column_of_the_stack(tmp_path):
     assert np.unique(found["y_dev"], return_counts=True)[1].tolist() == [150, 150]
 
 
+def test_maps_of_a_net_are_compared_with_those_of_shuffled_weights(tmp_path):
+    maps = importlib.import_module("benchmarks.maps")
+    place = tasks.task("image_classification").reader.write_sample(tmp_path / "bars", 0)
+    run = gnomon.fit(place, model="convnet", epochs=1)
+    header, *rows = maps.measured(run, 3)
+    assert header == [
+        "shuffled", "saliency", "occlusion", "class activation", "squared gradients", "gradient", "gradient x picture"
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ["head", "dense1", "stage2", "stage1"]
+    assert all(-1 <= float(row[1].split()[0]) <= 1 for row in rows)
+    same = torch.rand(5, 5)
+    assert maps.agreement([same, torch.zeros(2, 2)], [2 * same, torch.zeros(2, 2)]) == "1.00 (1)"
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "cifar", "transfer", "heads", "grid_sets", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
