@@ -25,10 +25,10 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 @final
 @dataclass(frozen=True, slots=True)
 class Polygons:
-    """Outlines: the area inside any of `parts`, without what is inside any of `holes`. Each is (K, 2), K >= 3."""
+    """Outlines: the area inside any part, where each part is without its own holes. Each is (K, 2), K >= 3."""
 
     parts: tuple[np.ndarray, ...]
-    holes: tuple[np.ndarray, ...] = ()
+    holes: tuple[tuple[np.ndarray, ...], ...] = ()  # of each part; empty where no part has any
 
 
 @final
@@ -113,7 +113,7 @@ class MaskValues:
 @final
 @dataclass(frozen=True)
 class Annotations:
-    """Pictures with their objects, or with masks. Objects lie in columns: 41 bytes each, plus what `details` holds.
+    """Pictures with their objects, or with masks. Objects lie in columns: 37 bytes each, plus what `details` holds.
 
     The objects of picture i are the rows from `first[i]` to `first[i + 1]`.
     """

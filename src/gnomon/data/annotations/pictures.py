@@ -71,6 +71,10 @@ class Photos:
             self._sizes[name] = self._measured(self.files[name])
         return self._sizes[name]
 
+    def was_measured(self, name: str) -> bool:
+        """Whether an annotation has asked for it."""
+        return name in self._sizes
+
     def _measured(self, file: File) -> Size | str:
         if file.size > BYTES_PER_PIXEL * self._settings.max_pixels:
             return f"{file.size:,} bytes, more than max_pixels={self._settings.max_pixels:,} allows"

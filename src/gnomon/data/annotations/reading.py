@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
+from gnomon.data.annotations.coco import looks_like_coco, read_coco
 from gnomon.data.annotations.masks import looks_like_masks, read_masks
 from gnomon.data.annotations.model import Annotations
+from gnomon.data.annotations.tables import looks_like_table, read_table
 from gnomon.data.annotations.voc import looks_like_voc, read_voc
+from gnomon.data.annotations.yolo import looks_like_yolo, read_yolo
 from gnomon.data.source import Tree
 
 LEAST = 0.5  # certainty below which a folder is not taken for a format
@@ -27,9 +30,15 @@ class Found:
 
 _FORMATS: dict[str, tuple[Callable[[Tree], tuple[float, str]], Callable[[Tree, DataSettings], Annotations]]] = {
     "voc": (looks_like_voc, read_voc),
+    "coco": (looks_like_coco, read_coco),
+    "yolo": (looks_like_yolo, read_yolo),
+    "table": (looks_like_table, read_table),
     "masks": (looks_like_masks, read_masks),
 }
-NAMES = {"voc": "Pascal VOC", "masks": "pictures with masks"}
+NAMES = {
+    "voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "table": "a table of boxes or points",
+    "masks": "pictures with masks",
+}  # fmt: skip
 
 
 def recognise(tree: Tree) -> list[Found]:
