@@ -13,7 +13,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 import numpy as np
 
@@ -185,7 +185,7 @@ def _classes_wrong(file: str, why: str) -> DataError:
     return DataError(f"{why}.", where=display_name(file), fix="give each class one category, the same in every file.")
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
@@ -257,9 +257,9 @@ def _placed(
     if isinstance(size, str):
         findings.leave_out_picture(where, size)
         return None
-    stated = entry.get("width"), entry.get("height")
-    whole = (int(stated[0]), int(stated[1])) if _is_whole(stated[0]) and _is_whole(stated[1]) else None
-    turn = turn_for(whole, size, where, findings)
+    width, height = entry.get("width"), entry.get("height")
+    stated = (width, height) if _is_whole(width) and _is_whole(height) else None
+    turn = turn_for(stated, size, where, findings)
     if isinstance(turn, str):
         findings.leave_out_picture(where, turn)
         return None
@@ -306,7 +306,8 @@ def _objects(
         if placed is None:
             continue
         for old in order[first:last].tolist():
-            row = collected.add_object(labels[old], tuple(boxes[4 * old : 4 * old + 4]), flags[old])
+            left, top, right, bottom = boxes[4 * old : 4 * old + 4]
+            row = collected.add_object(labels[old], (left, top, right, bottom), flags[old])
             details.add(row, number, starts[old], turned_details.get(old), placed.picture)
         collected.close(placed.picture)
 
@@ -324,7 +325,7 @@ def _owner(entry: Any, pictures: Mapping[int, _Placed | None], where: str, findi
     if TWICE in entry:
         findings.leave_out_object(where, f"two values for {display_name(entry[TWICE])}")
         return None
-    owner = entry.get("image_id")
+    owner: Any = entry.get("image_id")
     if not _is_whole(owner) or owner not in pictures:
         findings.leave_out_object(where, f"image_id {json.dumps(owner)[:50]} is not among the images")
         return None
@@ -340,7 +341,7 @@ def _label(entry: Mapping[str, Any], by_id: Mapping[int, int], where: str) -> in
             f"{annotation} has category_id {json.dumps(number)[:50]}, which is not among the categories ({ids}).",
             where=file, fix="add the category, or correct the annotation.",
         )  # fmt: skip
-    return by_id[number]  # type: ignore[index]
+    return by_id[number]
 
 
 def _object(

@@ -180,13 +180,16 @@ def _lists(tree: Tree, findings: Findings) -> Mapping[str, str]:
     names = [file.name for file in tree.files if "imagesets" in folders_of(file.name) and file.name.endswith(".txt")]
     main = [name for name in names if "main" in folders_of(name)] or names
     found: dict[str, dict[str, str]] = defaultdict(dict)
+    stems_there = {_stem(file.name) for file in tree.files}
     for name in sorted(main):
         split = SPLITS.get(_stem(name).lower()) or ("trainval" if _stem(name).lower() == "trainval" else None)
         if split is None:
             continue  # of one class (cat_train.txt), with a second column
         for number, line in enumerate(tree.read(name).decode("utf-8", "surrogateescape").splitlines(), start=1):
             if line.strip():
-                found[split][line.split()[0].rpartition("/")[2]] = f"{display_name(name)} line {number}"
+                whole = line.strip().rpartition("/")[2]  # a name may have spaces, a list may have a second column
+                stem = whole if whole in stems_there else whole.split()[0]
+                found[split][stem] = f"{display_name(name)} line {number}"
     joined = found.pop("trainval", {})
     if joined and "train" not in found:
         found["train"] = {stem: place for stem, place in joined.items() if stem not in found.get("dev", {})}
