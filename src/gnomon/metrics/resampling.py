@@ -103,8 +103,8 @@ def accelerated_interval(
     influence = left_out.mean() - left_out
     spread = float((influence**2).sum()) ** 1.5
     acceleration = float((influence**3).sum()) / (6 * spread) if spread > 0 else 0.0
-    bias, tail = float(ndtri(below)), _tail(num_units)
-    scores = bias + ndtri([tail, 1 - tail])
+    bias, lowest = float(ndtri(below)), float(ndtri(_tail(num_units)))
+    scores = bias + np.array([lowest, -lowest])  # of two units, 1 - tail rounds to 1, whose quantile is infinite
     low, high = np.quantile(draws, ndtr(bias + scores / np.maximum(1 - acceleration * scores, 0.1)))
     return Interval(value, min(float(low), value), max(float(high), value), method)
 
