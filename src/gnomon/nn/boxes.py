@@ -239,7 +239,9 @@ def _are_covered(boxes: Tensor, groups: Tensor, by: Tensor, by_groups: Tensor, t
     of `by` is compared with the stretch of boxes between its leftmost and its rightmost end.
     """
     if boxes.device.type != "cpu":
-        return ((pairwise_iou(by, boxes) > threshold) & (by_groups[:, None] == groups)).any(0)
+        rows = max(1, PAIRS_ELSEWHERE // len(by)) if len(by) else len(boxes)
+        parts = zip(boxes.split(rows), groups.split(rows), strict=True)
+        return torch.cat([_any_above(part, of, by, by_groups, threshold) for part, of in parts])
     both = torch.cat([boxes, by]).double()
     low, high = both[:, 0].min(), both[:, [0, 2]].max()
     step, slack = (high - low) * 1.001 + 1, (high - low + 1) * 1e-9 * (int(groups.max()) + 1)
@@ -255,7 +257,12 @@ def _are_covered(boxes: Tensor, groups: Tensor, by: Tensor, by_groups: Tensor, t
     for tile, begins, ends in zip(tiles, first, torch.searchsorted(begin, last).tolist(), strict=True):
         if begins < ends:
             chosen, stretch = by_order[tile : tile + TILE], order[begins:ends]
-            found = pairwise_iou(by[chosen], along[begins:ends]) > threshold
-            found &= by_groups[chosen, None] == groups[stretch]
-            covered[stretch] |= found.any(0)
+            covered[stretch] |= _any_above(
+                along[begins:ends], groups[stretch], by[chosen], by_groups[chosen], threshold
+            )
     return covered
+
+
+def _any_above(boxes: Tensor, groups: Tensor, by: Tensor, by_groups: Tensor, threshold: float) -> Tensor:
+    """`_are_covered`, of each box with each."""
+    return ((pairwise_iou(by, boxes) > threshold) & (by_groups[:, None] == groups)).any(0)
