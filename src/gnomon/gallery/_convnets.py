@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from gnomon.core.seeds import derive
 from gnomon.gallery._small_pictures import Pictures
+from gnomon.models.resnet import Plan, resnet
 from gnomon.nn.initialise import initialise
 from gnomon.training.threads import using
 
@@ -45,11 +46,12 @@ def started(net: nn.Module, seed: int) -> nn.Module:
 def train(
     net: nn.Module, pictures: Pictures, recipe: Recipe, seed: int, *, change: Change | None = None,
     loss: Loss = functional.cross_entropy, look: Callable[[int], None] = lambda _epoch: None,
+    keeps_statistics: bool = False,
 ) -> bool:  # fmt: skip
     """Train in place; True if it diverged and was given up. `look(epoch)` is called after epochs 1, 2, ...
 
     Batches are as equal in size as they can be: batch norm gets no small last one. Parameters without gradients
-    (frozen ones) stay as they are.
+    (frozen ones) stay as they are; with `keeps_statistics`, the running means of batch norm too, and are used.
     """
     generator = torch.Generator().manual_seed(derive(seed, "train"))
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -60,7 +62,7 @@ def train(
     total, step = recipe.epochs * num_batches, 0
     with _alone(derive(seed, "dropout")):
         for epoch in range(1, recipe.epochs + 1):
-            net.train()
+            net.train(not keeps_statistics)
             for rows in torch.randperm(len(pictures), generator=generator).tensor_split(num_batches):
                 optimiser.param_groups[0]["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
                 images = pictures.images[rows]
@@ -104,3 +106,26 @@ def _alone(seed: int) -> Iterator[None]:
     with using(1), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def small_net(
+    pictures: Pictures, seed: int, *, blocks: tuple[int, int, int] = (1, 1, 1), channels: float = 8
+) -> nn.Module:
+    """A residual net, started: blocks of two layers in three stages, with `channels`, twice and four times as many.
+
+    Each number is rounded, so that fractions of a channel fit a number of parameters closely.
+
+    Source: He et al. 2016, section 4.2, which has 16 channels and at least 3 blocks.
+    """
+    plan = Plan(blocks, (round(channels), round(2 * channels), round(4 * channels)), "zeros")
+    return started(resnet(plan, pictures.inputs, pictures.num_classes, zero_gamma=False), seed)
+
+
+def epochs_for(steps: int, pictures: Pictures, batch_size: int = 64) -> int:
+    """As many epochs as have about this many steps: sets of any size get the same training."""
+    return max(1, round(steps / max(1, round(len(pictures) / batch_size))))
+
+
+def smoothed(share: float, count: int) -> float:
+    """A share of wrong answers out of `count` that is never 0, for logarithms: half a wrong answer more."""
+    return (share * count + 0.5) / (count + 1)

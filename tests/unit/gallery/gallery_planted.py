@@ -6,28 +6,37 @@ import numpy as np
 
 from gnomon.gallery import (
     activations,
+    augmentation_by_size,
     batch_norm,
     batch_sizes,
     bias_correction,
     bottleneck,
     coarse_to_fine,
+    compound_scaling,
+    data_and_size,
+    deep_or_wide,
     depthwise,
     early_stopping,
     few_pictures,
     input_normalisation,
+    label_noise,
     learned_filter,
     logic_gates,
+    normalisation_noise,
     optimisers,
     padding,
     pooling,
     random_search,
     rate_decay,
     regularisation,
+    residual,
     response_normalisation,
     shifted_pictures,
     shrinking,
+    side_heads,
     starting_weights,
     symmetry,
+    transfer_by_size,
 )
 from gnomon.gallery._compared import Compared
 
@@ -264,3 +273,80 @@ def planted_shrinking(holds: bool):
     if not holds:
         errors = {"steps": 0.06, "at once": 0.03, "at once, wide": 0.05}
     return shrinking.Measured(compared(errors, multiply_adds=costs))
+
+
+def planted_residual(holds: bool):
+    deep, shallow = (0.6, 0.1) if holds else (0.1, 0.6)
+    ends = {"plain 56": deep, "plain 20": shallow, "residual 56": 0.001 if holds else 0.2, "residual 20": 0.01}
+    if not holds:
+        ends["residual 20"], ends["plain 20"] = 0.1, 0.3
+    names = [f"{kind} {depth}" for kind in residual.SHORTCUTS for depth in residual.DEPTHS]
+    errors = {name: about(ends.get(name, 0.3)) for name in names}
+    courses = {name: falling(0.9, ends.get(name, 0.3), residual.EPOCHS + 1) for name in names}
+    return residual.Measured(dict.fromkeys(names, 0.1), courses, errors, errors, errors)
+
+
+def planted_label_noise(holds: bool):
+    steep, flat = (1.0, 0.1) if holds else (0.4, 0.5)  # points of dev error per wrong label
+    slopes = {"systematic": steep, "random": flat}
+    errors = {f"{kind} {share:g}": about(0.02 + slopes[kind] * share)
+              for kind in label_noise.KINDS for share in label_noise.SHARES}  # fmt: skip
+    example = label_noise.Example(np.ones((8, 8)), 9, 0)
+    return label_noise.Measured(dict.fromkeys(errors, 0.1), errors, (example,) * label_noise.SHOWN)
+
+
+def planted_data_and_size(holds: bool):
+    counts, nets = np.array(data_and_size.COUNTS), len(data_and_size.CHANNELS)
+    powers = np.linspace(-0.3, -0.8, nets) if holds else np.linspace(-0.3, -0.1, nets)
+    starts = np.full(nets, 0.5) if holds else np.linspace(0.3, 0.6, nets)
+    surface = starts[:, np.newaxis] * (counts / counts[0]) ** powers[:, np.newaxis]
+    errors = surface * JITTER[:, np.newaxis, np.newaxis]
+    return data_and_size.Measured((100, 300, 1000, 3000), np.full(surface.shape, 0.1), errors)
+
+
+def planted_augmentation_by_size(holds: bool):
+    with_, without = (0.05, 0.02), (0.15, 0.021)
+    if not holds:
+        with_, without = (0.15, 0.06), (0.1, 0.04)
+    counts = len(augmentation_by_size.COUNTS)
+    errors = {"with": falling(*with_, counts), "without": falling(*without, counts)}
+    return augmentation_by_size.Measured(dict.fromkeys(errors, (0.1,) * counts), errors, np.ones((4, 8, 8)))
+
+
+def planted_transfer_by_size(holds: bool):
+    ends = {"scratch": (0.4, 0.02), "frozen": (0.2, 0.05), "whole": (0.2, 0.02)}
+    if not holds:
+        ends = {"scratch": (0.1, 0.05), "frozen": (0.3, 0.02), "whole": (0.2, 0.04)}
+    counts = len(transfer_by_size.PER_CLASS)
+    errors = {kind: falling(*two, counts) for kind, two in ends.items()}
+    return transfer_by_size.Measured(dict.fromkeys(errors, (0.1,) * counts), errors, about(0.01))
+
+
+def planted_normalisation_noise(holds: bool):
+    rising = falling(0.1, 0.3, len(normalisation_noise.GROUPS))
+    costs, errors = (rising, rising / 10) if holds else (rising[:, ::-1], rising[:, ::-1] / 10)
+    sizes = np.array(normalisation_noise.NOISE_GROUPS)
+    noise = 0.3 * (sizes / sizes[0]) ** (-0.5 if holds else 0.1) * JITTER[:, np.newaxis]
+    return normalisation_noise.Measured((0.1,) * 3, np.full(costs.shape, 0.01), costs, errors, noise)
+
+
+def planted_deep_or_wide(holds: bool):
+    keys = [f"{kind} {depth}" for kind in deep_or_wide.KINDS for depth in deep_or_wide.depths(kind)]
+    values = {key: about(0.1 / int(key.split()[1]) if holds else 0.1 * int(key.split()[1])) for key in keys}
+    return deep_or_wide.Measured(dict.fromkeys(keys, 0.1), dict.fromkeys(keys, 5000), values, values)
+
+
+def planted_side_heads(holds: bool):
+    length = side_heads.EPOCHS + 1
+    better, worse = ("with", "without") if holds else ("without", "with")
+    gradients = {better: about(0.02), worse: about(0.01)}
+    costs = {better: falling(2.3, 0.1, length), worse: falling(2.3, 0.5, length)}
+    return side_heads.Measured(dict.fromkeys(costs, 0.1), gradients, costs, {better: about(0.02), worse: about(0.05)})
+
+
+def planted_compound_scaling(holds: bool):
+    names = list(compound_scaling.NAMES)
+    errors = {name: about(0.05) for name in names} | {"compound": about(0.02 if holds else 0.08)}
+    shapes = dict.fromkeys(names, compound_scaling.Shape(1, 6, 4))
+    counts = dict.fromkeys(names, 1000)
+    return compound_scaling.Measured(shapes, counts, counts, dict.fromkeys(names, 0.1), errors)

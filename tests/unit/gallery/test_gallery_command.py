@@ -97,4 +97,4 @@ def test_every_claim_gives_the_verdict_on_its_page(capsys, name):
     page = (DOCS / "gallery" / f"{name}.md").read_text()
     if name not in ON_THE_CLOCK:
         assert f"**{found['verdict'].capitalize()}**" in page
-    assert found["seconds"] < 120
+    assert found["seconds"] < 240  # two to three minutes on the machine that wrote the pages
