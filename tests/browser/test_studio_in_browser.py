@@ -365,6 +365,23 @@ def test_labels_are_reviewed_by_key_with_a_running_estimate(studio, own_digits):
     assert opened.console == []
 
 
+def test_an_enlarged_picture_shows_where_the_model_looked(studio, own_digits):
+    opened = studio(own_digits)
+    page = opened.enter()
+    to_sheet(page, "first")
+    page.wait_for_selector("#cards img.view")  # the pictures are there, and so is the model
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#large[open] [data-does=maps]")
+    assert page.evaluate("document.activeElement.textContent") == "Close"  # nothing is computed by accident
+    page.keyboard.press("m")
+    page.wait_for_selector("img.maps")
+    assert page.evaluate("document.querySelector('img.maps').decode().then(() => true)")
+    assert "spread evenly" in page.inner_text("#large-content")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#large", state="hidden")
+    assert opened.console == []
+
+
 def test_the_cost_of_a_tag_is_given_by_a_click_and_kept(studio, own_digits):
     opened = studio(own_digits)
     page = opened.enter()
