@@ -250,17 +250,15 @@ def plan(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def convert(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Write weights in another format:  gnomon convert resnet18.pth resnet18.safetensors
+    """Write weights or annotated pictures in another format:  gnomon convert IN OUT [to=coco]
 
-    Reads .pth, .pt, .bin and .safetensors as tensors only: no code in a file runs. Says which model they are of.
+    gnomon convert resnet18.pth resnet18.safetensors: weights, read as tensors only, so no code in a file runs.
+    gnomon convert DATA out/ to=coco (or voc, yolo, masks): pictures with boxes, outlines, points or masks, with a list
+    of what the format cannot hold. max_bad=0.05 is the share of unusable pictures or objects that may be left out.
     """
-    _no_settings(values, "convert", "none")
-    if len(words) != 2:
-        raise UsageError("convert needs two files, to read and to write.", fix="gnomon convert IN.pth OUT.safetensors")
-    from gnomon.cli.convert import converted_as_json, print_converted
-    from gnomon.workflow.convert import convert as run_convert
+    from gnomon.cli.convert import converted_as_json, print_converted, run_convert
 
-    return _report(as_json, converted_as_json, print_converted, run_convert(*words))
+    return _report(as_json, converted_as_json, print_converted, run_convert(words, values))
 
 
 def filter_(words: list[str], values: dict[str, str], as_json: bool) -> int:

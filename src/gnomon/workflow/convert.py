@@ -1,70 +1,51 @@
-"""convert: weights from one file format to another, and the name of the architecture they belong to."""
+"""convert: weights or annotated pictures in another format; which of the two, what is given decides."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from gnomon.core import found
 from gnomon.core.errors import UsageError
-from gnomon.core.family import PictureInputs, Wanted
-from gnomon.runs.writer import write_bytes
-from gnomon.training.state import tensors_to_bytes
-from gnomon.training.weights import TensorFile, library_of, read_tensors
 
-ENDING = ".safetensors"
-SIDE = 224  # pixels of the pictures that backbones are built for while their names are compared
+if TYPE_CHECKING:
+    from gnomon.workflow.convert_data import ConvertedData
+    from gnomon.workflow.convert_weights import Converted
 
-
-@dataclass(frozen=True)
-class Converted:
-    """What was written."""
-
-    path: Path
-    tensors: int
-    numbers: int
-    model: str | None  # the architecture whose weights they are; None if it is none that gnomon has
-    library: str  # whose names the tensors have
-    left_out: tuple[str, ...]  # what else the file held
-    sha256: str  # of the file that was read
+WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+FIX = "gnomon convert IN.pth OUT.safetensors for weights, gnomon convert DATA out/ to=coco for annotated pictures."
 
 
-def convert(source: str | Path, out: str | Path) -> Converted:
-    """Write the tensors of a .pth, .pt, .bin or .safetensors file as safetensors, under the names they have.
+def convert(
+    source: Any, out: str | Path, to: str | None = None, max_bad: float | str | None = None
+) -> Converted | ConvertedData:  # fmt: skip
+    """Write a file of weights as safetensors; or annotated pictures, with `to`, as "coco", "voc", "yolo" or "masks".
 
-    The file is read as tensors: nothing in it is executed. Raises UsageError, ArtefactError, MachineError.
+    `max_bad` is the share of pictures or objects that may be left out because they cannot be used. Nothing is
+    overwritten. Raises UsageError where what is given fits neither, and what reading and writing raise.
     """
-    out = Path(out)
-    if out.suffix != ENDING:
-        raise UsageError(
-            f"{out.name} is not a name that convert can write weights to.",
-            fix=f"end it in {ENDING}: {out.stem}{ENDING}.",
-        )
-    if out.exists():
-        raise UsageError("exists already; nothing is overwritten.", where=str(out), fix="give another name.")
-    file = read_tensors(Path(source))
-    model, library = architecture_of(file)
-    write_bytes(out, tensors_to_bytes(dict(sorted(file.tensors.items()))))
-    numbers = sum(tensor.numel() for tensor in file.tensors.values())
-    return Converted(out, len(file.tensors), numbers, model, library, file.left_out, file.sha256)
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+    is_weights = name.lower().endswith(WEIGHTS) and not Path(name).is_dir()
+    if is_weights and (to is not None or max_bad is not None):
+        raise UsageError(f"{name} is a file of weights, for which to and max_bad mean nothing.", fix=FIX)
+    if is_weights or (to is None and Path(out).suffix.lower() in WEIGHTS and Path(name).is_file()):
+        from gnomon.workflow.convert_weights import convert_weights
+
+        return convert_weights(name, out)
+    if to is None:
+        raise UsageError(f"which format {name or 'it'} becomes is not given.", fix=FIX)
+    from gnomon.workflow.convert_data import convert_data
+
+    return convert_data(source, out, to, max_bad=_share(max_bad))
 
 
-def architecture_of(file: TensorFile) -> tuple[str | None, str]:
-    """The model whose weights these are and whose names they have; (None, "") if it is none of gnomon's."""
-    inputs = PictureInputs(3, SIDE, SIDE, (0.5,) * 3, (0.5,) * 3)
-    count = sum(not re.search(r"num_batches_tracked$", name) for name in file.tensors)
-    for name in found.family_names():
-        family = found.family(name)
-        if "features" not in family.gives:
-            continue
-        with torch.device("meta"):
-            model = family.build(Wanted(name, inputs, family.settings(), (), 1))
-        if len(model.state_dict()) < count // 2:  # far fewer tensors: it would leave most of them out
-            continue
-        library = library_of(model, file, family, name)
-        if library is not None:
-            return name, library
-    return None, ""
+def _share(given: float | str | None) -> float | None:
+    if given is None:
+        return None
+    try:
+        share = float(given)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"max_bad is a share from 0 to 1, got {given}.", fix="max_bad=0.1, for example.")
+    return share

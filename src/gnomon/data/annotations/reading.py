@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import final
 
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
@@ -13,7 +15,9 @@ from gnomon.data.annotations.model import Annotations
 from gnomon.data.annotations.tables import looks_like_table, read_table
 from gnomon.data.annotations.voc import looks_like_voc, read_voc
 from gnomon.data.annotations.yolo import looks_like_yolo, read_yolo
-from gnomon.data.source import Tree
+from gnomon.data.images.decoding import is_picture_name
+from gnomon.data.source import File, Source, Tree
+from gnomon.data.trees import FilesTree, FolderTree
 
 LEAST = 0.5  # certainty below which a folder is not taken for a format
 CLOSE = 0.02  # two formats this close in certainty are a choice that a person makes
@@ -69,3 +73,36 @@ def format_of(tree: Tree) -> Found:
 def read_annotations(tree: Tree, settings: DataSettings) -> Annotations:
     """The annotations of a folder or an archive, whatever their format. Raises DataError."""
     return _FORMATS[format_of(tree).format][1](tree, settings)
+
+
+def tree_of(source: Source) -> Tree:
+    """The files of a source. One file of annotations stands for its folder: its pictures lie beside it, or, if the
+    folder is called annotations, beside that. Raises DataError for what is in memory.
+    """
+    path = source.table
+    if path is None and isinstance(source.tree, FilesTree) and len(source.tree.files) == 1:
+        path = source.tree.files[0].name
+    if path is not None:
+        folder, leaf = os.path.split(os.path.abspath(path))  # noqa: PTH100  # names of files are texts here
+        above, name = os.path.split(folder)
+        is_apart = name.lower() == "annotations"
+        return _Beside(FolderTree(above if is_apart else folder), f"{name}/{leaf}" if is_apart else leaf)
+    if source.tree is None:
+        raise DataError(
+            "annotated pictures are read from files, not from memory.", where=source.origin,
+            fix="give a folder, an archive, or a file of annotations beside its pictures.",
+        )  # fmt: skip
+    return source.tree
+
+
+@final
+class _Beside:
+    """One file of annotations and the pictures around it; other files of annotations are left aside."""
+
+    def __init__(self, tree: Tree, name: str) -> None:
+        self._tree = tree
+        self.origin, self.notes = tree.origin, tree.notes
+        self.files: Sequence[File] = [file for file in tree.files if file.name == name or is_picture_name(file.name)]
+
+    def read(self, name: str) -> bytes:
+        return self._tree.read(name)
