@@ -1,7 +1,7 @@
 """COCO: JSON files of pictures, classes and objects with boxes, polygons, run lengths and keypoints.
 
 A file is kept as text, and objects are columns of numbers; outlines and keypoints are parsed again when asked for. In
-memory that is the size of the file (twice that while it is opened), about 60 bytes per object, 300 per picture.
+memory that is the size of the file (twice that while it is opened) and about 200 bytes per object.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from gnomon.data.source import File, Source, Tree
 from gnomon.data.trees import FilesTree, FolderTree
 
 LEAST = 0.5  # certainty below which a folder is not taken for a format
-CLOSE = 0.02  # two formats this close in certainty are a choice that a person makes
+CLOSE = 0.06  # two formats this close in certainty are a choice that a person makes
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def format_of(tree: Tree) -> Found:
         raise DataError(
             f"it could be {NAMES[best.format]} ({best.why}) or {NAMES[second.format]} ({second.why}).",
             where=tree.origin,
-            fix="keep the annotations of one format in the folder.",
+            fix="keep one of them in the folder, or give its file: FOLDER/boxes.csv, FOLDER/annotations.json.",
         )
     return best
 

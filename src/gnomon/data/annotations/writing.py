@@ -52,6 +52,8 @@ class Losses:
 
 def written(found: Annotations, to: Format, losses: Losses) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every file. `losses` is complete when all were taken. Raises DataError for masks of boxes."""
+    if found.masks is not None and to != "masks" and 0 in found.masks.values:
+        losses.lose("the class of the background, value 0", found.class_names[found.masks.values.index(0)])
     return _WRITERS[to](found, losses)
 
 
