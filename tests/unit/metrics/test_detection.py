@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from gnomon.core.errors import DataError
 from gnomon.metrics import detection, matching
 from gnomon.metrics.matching import IGNORED, RIGHT, WRONG
+from gnomon.reference import boxes as plain
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "coco.npz")
 SETS = ["plain", "ties", "crowded"]
@@ -56,6 +57,43 @@ def test_the_twelve_numbers_are_those_of_pycocotools(name):
     )
 
 
+def plain_voc(truths, predictions, label, eleven_points):
+    """One prediction after the other, as the development kit describes it."""
+    rows = [i for i in range(len(predictions.label)) if predictions.label[i] == label]
+    rows.sort(key=lambda i: (-predictions.scores[i], predictions.picture[i], i))
+    taken, right, judged, curve = set(), 0, 0, []
+    wanted = sum(truths.label[j] == label and not truths.is_difficult[j] for j in range(len(truths.label)))
+    for i in rows:
+        near = [
+            (plain.iou(predictions.boxes[i], truths.boxes[j]), -j)
+            for j in range(len(truths.label))
+            if truths.label[j] == label and truths.picture[j] == predictions.picture[i]
+        ]
+        overlap, j = max(near, default=(0, 0))
+        is_match = overlap >= 0.5
+        if is_match and truths.is_difficult[-j]:
+            continue
+        judged += 1
+        right += is_match and j not in taken
+        taken |= {j} if is_match else set()
+        curve.append((right / wanted, right / judged))
+    if eleven_points:
+        return sum(max((p for r, p in curve if r >= at), default=0) for at in np.linspace(0, 1, 11)) / 11
+    before = [0, *(r for r, _ in curve)]
+    return sum((r - before[i]) * max(p for _, p in curve[i:]) for i, (r, _) in enumerate(curve))
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("eleven_points", [False, True])
+def test_voc_ap_is_that_of_the_plain_loop(name, eleven_points):
+    truths, predictions, sizes = golden(name)
+    truths = replace(truths, is_difficult=truths.is_crowd, is_crowd=np.zeros_like(truths.is_crowd))
+    matches = matching.match_as_voc(truths, predictions, **sizes)
+    found = detection.voc_average_precision(matches, np.ones((1, sizes["num_pictures"])), eleven_points=eleven_points)
+    wanted = [plain_voc(truths, predictions, label, eleven_points) for label in range(sizes["num_classes"] - 1)]
+    assert_allclose(found[0], [*wanted, np.nan], rtol=0, atol=1e-12)
+
+
 def test_the_order_of_truths_and_the_blocks_of_pairs_do_not_matter(monkeypatch):
     truths, predictions, sizes = golden("plain")
     wanted = detection.coco(matching.match_as_coco(truths, predictions, **sizes))
@@ -67,12 +105,12 @@ def test_the_order_of_truths_and_the_blocks_of_pairs_do_not_matter(monkeypatch):
 
 def test_perfect_predictions_have_every_number_one():
     truths, _, sizes = golden("plain")
-    plain = replace(truths, is_crowd=np.zeros_like(truths.is_crowd))
+    full = replace(truths, is_crowd=np.zeros_like(truths.is_crowd))
     said = matching.predictions(truths.picture, truths.label, truths.boxes, np.ones(len(truths.label)))
-    found = detection.coco(matching.match_as_coco(plain, said, **sizes))
+    found = detection.coco(matching.match_as_coco(full, said, **sizes))
     for name in ("AP", "AP50", "AP75", "AR 100"):
         assert found[name] == pytest.approx(1)
-    voc = matching.match_as_voc(plain, said, **sizes)
+    voc = matching.match_as_voc(full, said, **sizes)
     assert detection.voc(voc, np.ones((1, 40)))[0] == pytest.approx(1)
     assert detection.miss_rate(voc, np.ones((1, 40)))[0] == pytest.approx(1e-10)
 
