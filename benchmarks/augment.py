@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workload import DATA
+from gnomon.core.augmentation import KINDS
 
 SEEDS = (0, 1, 2)
 BATCH = 50
@@ -41,15 +42,9 @@ class Set:
 
 SETS = {
     "cifar10-half": Set("cifar10-half.zip", 2_000, 2_000, 30, {"channels": "16,32,64"}),
-    "faces": Set("faces", 100, 100, 100, {"channels": "16,32,64", "image_size": 32, "dev": 0.5}),
-    "fashion-mnist": Set("fashion-mnist", 2_000, 2_000, 25, {"channels": "16,32"}),
+    "faces": Set("faces", 100, 100, 60, {"channels": "16,32", "image_size": 32, "dev": 0.5}),
+    "fashion-mnist": Set("fashion-mnist", 1_000, 2_000, 20, {"channels": "16,32"}),
 }
-
-
-def rows() -> list[str]:
-    from gnomon.core.augmentation import KINDS
-
-    return ["none", *KINDS]
 
 
 def data_of(one: Set) -> Any:
@@ -92,14 +87,13 @@ def trained(prepared: Any, one: Set, augment: str, seed: int) -> Any:
     ).table
 
 
-def gains(names: Sequence[str], kept: Path, more: Sequence[str], seeds: Sequence[int]) -> None:
+def gains(names: Sequence[str], kept: Path, wanted: Sequence[str], seeds: Sequence[int]) -> None:
     import polars as pl
 
     from gnomon.core.evaluation import SHARE, Evaluation
     from gnomon.strategy.paired import compare_models
 
     kept.mkdir(parents=True, exist_ok=True)
-    wanted = [*rows(), *more]
     for name in names:
         prepared = None
         for seed in seeds:
@@ -233,13 +227,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("what", nargs="*", default=["speed", "gains"], help="gains, speed (default: both)")
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--kept", type=Path, default=Path("augment-gains"))
-    parser.add_argument("--more", nargs="*", default=["auto"], help="further values of augment=")
+    parser.add_argument("--augment", nargs="*", default=["none", *KINDS, "auto"], help="values of augment=, none first")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     options = parser.parse_args(words)
     if "speed" in options.what:
         speed()
     if "gains" in options.what:
-        gains(options.sets, options.kept, options.more, options.seeds)
+        gains(options.sets, options.kept, options.augment, options.seeds)
 
 
 if __name__ == "__main__":
