@@ -44,6 +44,7 @@ SETS = {
     "cifar10-half": Set("cifar10-half.zip", 2_000, 2_000, 30, {"channels": "16,32,64"}),
     "faces": Set("faces", 100, 100, 60, {"channels": "16,32", "image_size": 32, "dev": 0.5}),
     "fashion-mnist": Set("fashion-mnist", 1_000, 2_000, 20, {"channels": "16,32"}),
+    "mnist-10k": Set("mnist-10k", 1_000, 1_500, 20, {"channels": "16,32"}),
 }
 
 
@@ -87,23 +88,23 @@ def trained(prepared: Any, one: Set, augment: str, seed: int) -> Any:
     ).table
 
 
-def gains(names: Sequence[str], kept: Path, wanted: Sequence[str], seeds: Sequence[int]) -> None:
+def gains(sets: Mapping[str, Set], kept: Path, wanted: Sequence[str], seeds: Sequence[int]) -> None:
     import polars as pl
 
     from gnomon.core.evaluation import SHARE, Evaluation
     from gnomon.strategy.paired import compare_models
 
     kept.mkdir(parents=True, exist_ok=True)
-    for name in names:
+    for name, one in sets.items():
         prepared = None
         for seed in seeds:
             for augment in wanted:
                 file = kept / f"{name}-{augment.replace(':', '_')}-{seed}.parquet"
                 if file.exists():
                     continue
-                prepared = data_of(SETS[name]) if prepared is None else prepared
+                prepared = data_of(one) if prepared is None else prepared
                 began = time.perf_counter()
-                table = trained(prepared, SETS[name], augment, seed)
+                table = trained(prepared, one, augment, seed)
                 table.write_parquet(file)
                 took = time.perf_counter() - began
                 print(
@@ -225,15 +226,19 @@ def speed() -> None:
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augment", description=__doc__)
     parser.add_argument("what", nargs="*", default=["speed", "gains"], help="gains, speed (default: both)")
-    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--sets", nargs="*", default=list(SETS)[:3])
     parser.add_argument("--kept", type=Path, default=Path("augment-gains"))
     parser.add_argument("--augment", nargs="*", default=["none", *KINDS, "auto"], help="values of augment=, none first")
+    parser.add_argument("--epochs", type=int, help="in place of those of the set")
+    parser.add_argument("--dev", type=int, help="pictures in dev, in place of those of the set")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     options = parser.parse_args(words)
     if "speed" in options.what:
         speed()
     if "gains" in options.what:
-        gains(options.sets, options.kept, options.augment, options.seeds)
+        more = {name: getattr(options, name) for name in ("epochs", "dev") if getattr(options, name)}
+        sets = {name: replace(SETS[name], **more) for name in options.sets}
+        gains(sets, options.kept, options.augment, options.seeds)
 
 
 if __name__ == "__main__":
