@@ -39,6 +39,7 @@ from gnomon.data.source import Tree, counted, display_name, listed
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = {"difficult": DIFFICULT, "truncated": TRUNCATED, "crowd": CROWD}
+MOST_SIDE = 1e9  # pixels: a stated size beyond it is no size
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -129,7 +130,8 @@ def _stated_size(top: Node) -> tuple[int, int] | None:
     if node is None:
         return None
     numbers = [_number(node.text_of(name)) for name in ("width", "height")]
-    return None if None in numbers else (int(numbers[0] or 0), int(numbers[1] or 0))
+    whole = [int(number) for number in numbers if number is not None and 0 <= number < MOST_SIDE]
+    return (whole[0], whole[1]) if len(whole) == 2 else None
 
 
 def _number(text: str | None) -> float | None:

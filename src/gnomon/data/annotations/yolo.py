@@ -35,7 +35,7 @@ from gnomon.data.source import Tree, counted, display_name, first_names, listed
 MOST_BYTES = 1_000_000  # of data.yaml
 SHARE_LIMIT = 2.0  # a share this far beyond 1 is a number of pixels
 _KEYS = {"train": "train", "val": "dev", "valid": "dev", "test": "test"}
-_WHOLE = re.compile(r"\d+(\.0*)?")
+_WHOLE = re.compile(r"\d{1,9}(\.0*)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
 
 
