@@ -24,8 +24,8 @@ def pictures(tmp_path_factory):
 def runs(pictures, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("runs"))
     return [
-        gnomon.fit(pictures, seed=seed, split_seed=3, dev=0.4, epochs=3, runs_folder=folder, run_name=f"r{seed}")
-        for seed in (0, 1)
+        gnomon.fit(pictures, seed=seed, split_seed=3, dev=0.4, epochs=epochs, runs_folder=folder, run_name=f"r{seed}")
+        for seed, epochs in enumerate((1, 12))
     ]
 
 
@@ -108,7 +108,7 @@ def test_opening_test_together_is_counted_in_every_run_and_leaves_their_tables_a
 def test_gain_is_measured_against_the_best_of_the_runs(runs):
     gain = gain_of(gnomon.Ensemble(runs))
     errors = {run.path.name: float(run.evaluation("dev").table["error"].mean()) for run in runs}
-    assert errors[gain.against] == min(errors.values())
+    assert errors[gain.against] == min(errors.values()) < max(errors.values())
     assert gain.test.difference.value == pytest.approx(gain.dev.value - gain.dev_against.value)
     assert gain.latency.value > gain.latency_against.value
 
