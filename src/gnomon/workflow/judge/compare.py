@@ -152,6 +152,7 @@ def _system(thing: Ensemble | Path, name: str, costs: Mapping[str, float]) -> Sy
         found = {"error": intervals.split_error(dev), **scores, **by_tag}
         return System(name, dev, found, {}, frozenset({"error", *by_tag, *small}))
     from gnomon.workflow.judge.gain import latency_of, unseen
+    from gnomon.workflow.predict import mirror_alarms
 
     first = thing.runs[0]
     dev = with_costs(unseen(thing), costs)
@@ -160,11 +161,11 @@ def _system(thing: Ensemble | Path, name: str, costs: Mapping[str, float]) -> Sy
     metrics = judge.metrics(dev)
     measures = {"error": error, **metrics, **tags}
     less = {"error", "latency_ms", *tags, *filter(judge.less_is_better, metrics)}
-    notes: tuple[str, ...] = ()
+    notes = tuple(mirror_alarms(thing.members, thing.settings)) if thing.crops > 1 else ()
     try:
         measures["latency_ms"] = latency_of(thing)
     except GnomonError as fault:
-        notes = (f"latency of {name} was not measured: {fault.what}",)
+        notes = (*notes, f"latency of {name} was not measured: {fault.what}")
     exact = _counted(thing)
     measures |= {key: Interval(value, value, value, "counted") for key, value in exact.items()}
     settings = all_settings.flat(first.settings) if len(thing.runs) == 1 else {}

@@ -142,6 +142,7 @@ def test_compare_takes_crops_and_ensembles_with_their_latency(runs, capsys):
     adds = [one["multiply_adds"]["value"] for one in measures]
     assert adds == [adds[0], 10 * adds[0], 2 * adds[0], 20 * adds[0]]
     assert found["winner"] in found["systems"]
+    assert sum("averages mirror images" in note for note in found["notes"]) == 1  # these were trained on none
     # no view of a picture takes less than a hundredth of a microsecond
     assert run_command(["compare", names, str(runs[0].path), "latency_ms < 0.00001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["winner"] is None
