@@ -11,7 +11,9 @@ from gnomon.core.augmentation import KINDS
 
 COUNTS = (1, 2, 5, 10)  # the picture; with its mirror image; five crops; and their mirror images
 MIRRORED = (2, 10)
-SHIFT = KINDS["shift"].strength  # of a side, as in training: a crop is 7/8 of the padded picture, as 224 is of 256
+SHIFT = (
+    KINDS["shift"].strength / 2
+)  # of a side; the full way that training moves pictures can do harm (docs/test-time.md)
 
 
 def cropped(images: Tensor, count: int) -> Iterator[Tensor]:
@@ -43,5 +45,5 @@ def _cut(images: Tensor, down: int, across: int) -> Tensor:
 
 
 def reach(side: int) -> int:
-    """Pixels that a crop lies off the centre: 2 of 32, 4 of 64."""
+    """Pixels that a crop lies off the centre: 1 of 32, 2 of 64."""
     return max(1, round(SHIFT * side))
