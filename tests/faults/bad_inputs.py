@@ -1063,7 +1063,9 @@ def answers_as_a_workbook():
     return ["predict", "latest", "houses.csv", "out=answers.xlsx"]
 
 
-@with_runs("usage", "predict takes no setting but out, got epochs", fix=lambda: ["predict", "latest", "houses.csv"])
+@with_runs(
+    "usage", "predict takes no setting but out and crops, got epochs", fix=lambda: ["predict", "latest", "houses.csv"]
+)
 def a_setting_for_predict():
     return ["predict", "latest", "houses.csv", "epochs=3"]
 

@@ -25,6 +25,7 @@ from scipy.stats import ttest_rel
 
 import gnomon
 from gnomon.core import found as tasks
+from gnomon.core.augmentation import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = [
@@ -243,11 +244,63 @@ def test_maps_of_a_net_are_compared_with_those_of_shuffled_weights(tmp_path):
     assert maps.agreement([same, torch.zeros(2, 2)], [2 * same, torch.zeros(2, 2)]) == "1.00 (1)"
 
 
+def test_plain_boxes_and_ours_say_the_same():
+    boxes = importlib.import_module("benchmarks.boxes")
+    rng = torch.Generator().manual_seed(0)
+    some, scores = boxes.some_boxes(300, boxes.SIZES["large"], rng), torch.rand(300, generator=rng)
+    shown = boxes.line("a few", lambda: boxes.nms_loop(some, scores), lambda: boxes.nms(some, scores, threshold=0.5), 1)
+    assert shown.startswith("| a few | ")
+    assert shown.endswith(" | yes |\n")
+    assert len(boxes.nms_loop(some, scores)) < 300
+    overlaps = boxes.naive_iou(some, some)
+    torch.testing.assert_close(boxes.pairwise_iou(some, some), overlaps)
+    torch.testing.assert_close(overlaps.diagonal(), torch.ones(300))
+
+
+def test_all_windows_alone_and_in_one_pass_give_the_same():
+    benchmark = importlib.import_module("benchmarks.sliding")
+    with torch.inference_mode():
+        for net, side in benchmark.nets().values():
+            whole, picture = benchmark.sliding(net.eval(), (side, side), 3), torch.rand(1, 3, side + 12, side + 12)
+            alone = benchmark.every_window(net, picture, whole)
+            assert alone[0].numel() > 1
+            torch.testing.assert_close(whole(picture)[0], alone)
+
+
+def test_made_up_boxes_for_coco_are_partly_found():
+    benchmark = importlib.import_module("benchmarks.coco")
+    drawn, said = benchmark.made_up(30)
+    assert len(said.picture) > len(drawn.picture) > 100
+    matches = benchmark.match_as_coco(drawn, said, num_pictures=30, num_classes=benchmark.CLASSES)
+    assert 0.05 < benchmark.coco(matches)["AP"] < 0.95
+
+
+def test_views_of_pictures_are_cut_as_their_names_say():
+    benchmark = importlib.import_module("benchmarks.test_time")
+    images = torch.rand(2, 3, 8, 8)
+    centre, left_top, *_ = benchmark.padded(1, "replicate")(images)
+    assert torch.equal(centre, images)
+    assert torch.equal(left_top[:, :, 1:, 1:], images[:, :, :-1, :-1])
+    assert all(view.shape == images.shape for view in benchmark.enlarged(2)(images))
+
+
+def test_pillow_changes_one_picture_as_often_as_it_is_asked():
+    benchmark = importlib.import_module("benchmarks.augment")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (benchmark.SIDE, benchmark.SIDE, 3), dtype=np.uint8)
+    for kinds in benchmark.PIPELINES:
+        change = benchmark.by_pillow(parsed(kinds), rng)
+        one, other = change(pixels), change(pixels)
+        assert one.shape == pixels.shape
+        assert not np.array_equal(one, other)
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
-              "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "__main__", "__init__"}  # fmt: skip
+              "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
+              "sliding", "coco", "test_time", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

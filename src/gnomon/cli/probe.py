@@ -59,6 +59,8 @@ def print_probes(found: Probes, diagnosis: Diagnosis) -> None:
     for number, advice in enumerate(diagnosis.advice, start=1):
         start = "next" if number == 1 else "    "
         console.print(f"  {start}  {number}. {printable(f'{advice.action}: {advice.why}')}", markup=False)
+        if advice.command:
+            console.print(f"           {printable(advice.command)}", markup=False)
 
 
 def probes_as_json(found: Probes, diagnosis: Diagnosis) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gnomon.core.plain import read_as
 from gnomon.strategy.advice import MOST
@@ -14,6 +14,9 @@ from gnomon.strategy.improve import LINKS_OF_GAPS
 from gnomon.strategy.paired import holm
 from gnomon.strategy.plan import ALPHA
 from gnomon.strategy.wording import format_error, format_gap
+
+if TYPE_CHECKING:
+    from gnomon.strategy.commands import Commands
 
 LOOK = Advice(
     "look at the wrong dev examples", "no probed change gains anything; kinds of error may show what to do",
@@ -106,8 +109,11 @@ def pair_text(pair: Pair, unit: str | None) -> str:
 
 
 # --- advice -----------------------------------------------------------------------------------------------------------
-def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
-    """The diagnosis with advice based on what was measured; advice that is still a rule of thumb says so."""
+def apply_probes(diagnosis: Diagnosis, probes: Probes | None, commands: Commands | None = None) -> Diagnosis:
+    """The diagnosis with advice based on what was measured; advice that is still a rule of thumb says so.
+
+    `commands`: those of the run, for changes that helped.
+    """
     if probes is None:
         return diagnosis
     significant = significant_gains(probes.pairs)
@@ -121,6 +127,7 @@ def apply_probes(diagnosis: Diagnosis, probes: Probes | None) -> Diagnosis:
             pair.link,
             tuple(pair.changes),
             "measured",
+            commands.fit(pair.changes) if commands else "",
         )
         for pair in probes.pairs
         if pair.label in significant

@@ -10,6 +10,7 @@ from standing import standing
 
 from gnomon.core.errors import ArtefactError
 from gnomon.core.evaluation import SHARE
+from gnomon.strategy.commands import Commands
 from gnomon.strategy.curve import CurvePoint, Forecast
 from gnomon.strategy.improve_probes import (
     Pair,
@@ -93,6 +94,14 @@ def test_measured_gains_come_before_rules_of_thumb_best_by_cost_first():
     assert [one.action for one in found.advice if one.basis == "measured"] == ["drop 1 -> 2", "wide 1 -> 2"]
     assert found.advice[2].why.endswith("(rule of thumb, not measured)")
     assert "nothing 1 -> 2 (-0.1 points [-1.1, 0.9])" in found.notes[-1]
+
+
+def test_a_measured_gain_has_a_command_to_paste():
+    wide = probes([pair("wide", 0.02, 1e-4, key="regularise.ema")])
+    commands = Commands("runs/a", "my data.csv", {"model.name": "dense"})
+    found = apply_probes(variance_diagnosis(), wide, commands)
+    assert found.advice[0].command == commands.fit(wide.pairs[0].changes)
+    assert found.advice[0].command.startswith("gnomon fit 'my data.csv' model=dense ema=")
 
 
 def test_a_rule_of_thumb_measured_to_gain_nothing_is_no_longer_advised():

@@ -69,7 +69,7 @@ def diagnosis_of(
         each = f"{run.folds} folds: dev judges each example by the model that did not train on it"
         found = replace(found, notes=(*found.notes, f"{each}; test and predict take the mean of all {run.folds}"))
     found = apply_diary(found, run.folder.load_diary())
-    found = apply_probes(found, run.folder.load_probes())
+    found = apply_probes(found, run.folder.load_probes(), commands_of(run))
     turned = read_diary(run.folder)
     if turned:
         found = replace(found, notes=(*found.notes, f"changed during training: {in_words(turned)}"))

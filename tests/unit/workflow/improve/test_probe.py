@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 import gnomon
 from gnomon.core.errors import UsageError
+from gnomon.strategy.diagnosis import Advice
 from gnomon.workflow.improve.probe import CURVE_PICTURE, probe
 
 NET = {"model": "dense", "hidden": (16,), "dropout": (), "weight_decay": 0.0, "batch_size": 32, "learning_rate": 0.01}
@@ -124,11 +126,13 @@ def test_the_command_prints_forecast_pairs_and_advice_and_the_same_as_json(probe
     from gnomon.cli.probe import print_probes, probes_as_json
 
     run, found, _ = probed
-    print_probes(found, run.diagnosis)
+    to_paste = Advice("a wider net", "it helps", "fit-train", command="gnomon fit blobs.csv hidden=64")
+    print_probes(found, replace(run.diagnosis, advice=(*run.diagnosis.advice, to_paste)))
     shown = capsys.readouterr().out
     assert "twice the data: " in shown
     assert all(pair.label in shown for pair in found.pairs)
     assert "next  1. " in shown
+    assert shown.splitlines()[-1].strip() == to_paste.command
     plain = json.loads(json.dumps(probes_as_json(found, run.diagnosis), allow_nan=False))
     assert [pair["gain"] for pair in plain["pairs"]] == [pytest.approx(pair.gain) for pair in found.pairs]
     assert plain["advice"][0]["action"] == run.diagnosis.advice[0].action
