@@ -108,7 +108,7 @@ class Block(nn.Module):
 
 
 def resnet(
-    plan: Plan, inputs: PictureInputs, num_outputs: int | None, *, width: float = 1.0, zero_gamma: bool = True
+    plan: Plan, inputs: PictureInputs, num_outputs: int | None, *, width: float = 1.0, zero_gamma: bool = False
 ) -> Backbone:
     """(B, C, H, W) pictures -> (B, num_outputs), or where that is None the maps of the stages.
 
@@ -158,7 +158,7 @@ class ResNetSettings(OwnSettings):
 
     width: float = _fields.width()
     zero_gamma: bool = setting(
-        True,
+        False,
         "whether each residual block begins as the identity: the scale of its last normalisation starts at 0",
         Knob(("fit-train",), needs=RESIDUAL),
     )
