@@ -26,8 +26,8 @@ MAX_LINES = 9
 
 
 @styled
-def draw_contact_sheet(views: Sequence[tuple[str, View]], *, columns: int = 3) -> Figure:
-    """One cell per (caption, view): its picture, text or fields; the caption below, on at most two lines."""
+def draw_contact_sheet(views: Sequence[tuple[str | None, View]], *, columns: int = 3) -> Figure:
+    """One cell per (caption, view): its picture, text or fields; the caption below, if any, on at most two lines."""
     rows = max(1, math.ceil(len(views) / columns))
     side = WIDTH / columns
     figure = new_figure(rows * (side + 0.35) if columns > 3 else rows * (0.8 * side + 0.35))
@@ -38,6 +38,8 @@ def draw_contact_sheet(views: Sequence[tuple[str, View]], *, columns: int = 3) -
         axes.set_yticks([])
     for axes, (caption, view) in zip(grid, views, strict=False):
         _draw_view(axes, view)
+        if caption is None:
+            continue
         lines = textwrap.wrap(label(caption, 2 * LINE), LINE if columns <= 3 else 3 * LINE // columns)[:2]
         axes.set_xlabel("\n".join(lines), color=INK, fontsize=8.5 if columns <= 3 else 7)
     return figure

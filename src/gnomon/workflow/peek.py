@@ -83,23 +83,23 @@ def _augmented(fitted: Fitted, opened: Settings, given: frozenset[str]) -> Peek:
     )
 
 
-def augmented(task: Task, train: Examples, settings: Settings) -> list[tuple[str, View]]:
+def augmented(task: Task, train: Examples, settings: Settings) -> list[tuple[str | None, View]]:
     """(caption, view) of a few examples, row by row: the original as the model sees it, then COPIES of its changes."""
     few = train.take(np.unique(np.linspace(0, len(train) - 1, ORIGINALS).astype(np.int64)))
     columns, indices = encode_whole(task, few), torch.arange(len(few))
     names = [str(few[place].target) for place in range(len(few))]
     generator = torch.Generator().manual_seed(derive(settings.seed, "augment"))
-    sides = [(names, task.encoder.shown(task.batch(columns, indices)))]
+    sides: list[tuple[Sequence[str | None], list[View]]] = [(names, task.encoder.shown(task.batch(columns, indices)))]
     for _ in range(COPIES):
         batch = task.encoder.augment(task.collate(columns, indices), settings.regularise, generator)
         sides.append((_shares(names, batch), task.encoder.shown(batch)))
     return [(captions[row], views[row]) for row in range(len(few)) for captions, views in sides]
 
 
-def _shares(names: Sequence[str], batch: Batch) -> list[str]:
+def _shares(names: Sequence[str], batch: Batch) -> Sequence[str | None]:
     """What each target is after mixing, where there is any: "70 % cat, 30 % dog"."""
     if OWN_SHARE not in batch:
-        return [""] * len(names)
+        return [None] * len(names)
     found = []
     for name, share, other in zip(names, batch[OWN_SHARE].tolist(), batch[MIXED_WITH].tolist(), strict=True):
         is_alone = names[other] == name or share > WHOLE

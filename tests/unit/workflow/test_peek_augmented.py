@@ -47,7 +47,7 @@ def test_each_row_has_the_original_first_and_its_changes_after_it():
         assert caption in ("cat", "dog")
         assert any(np.array_equal(original.image, train[i].inputs) for i in range(len(train)))
         assert all(not np.array_equal(original.image, view.image) for _, view in copies)
-        assert all(text == "" for text, _ in copies)
+        assert all(text is None for text, _ in copies)
 
 
 def test_mixed_pictures_say_of_what():
@@ -72,6 +72,9 @@ def test_boxes_are_drawn_where_the_bright_squares_went(tmp_path):
         assert boxes == 0 or (view.image[outside] > 120).mean() < 0.02
     assert boxes > 10
     figure = draw_contact_sheet(cells, columns=1 + COPIES)
+    captions = [axes.get_xlabel() for axes in figure.axes[: 1 + COPIES]]
+    assert captions[0]
+    assert captions[1:] == [""] * COPIES  # what a picture is stands under the original alone
     assert sum(len(axes.patches) for axes in figure.axes) == boxes
 
 
