@@ -34,7 +34,7 @@ from gnomon.workflow.trial import train_in_memory
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from gnomon.core.task import Predictions
+    from gnomon.core.parts import Predictions
 
 __all__ = ["Classifier", "Regressor"]
 

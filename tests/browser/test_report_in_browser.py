@@ -17,7 +17,7 @@ from report_payloads import PAYLOADS
 
 from gnomon import report
 from gnomon.core.example import BadInput
-from gnomon.core.task import View
+from gnomon.core.parts import View
 from gnomon.metrics.classification import Confusion
 from gnomon.report.record import Mistake, SettingLine
 

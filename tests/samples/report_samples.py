@@ -10,7 +10,7 @@ import numpy as np
 
 from gnomon.core.example import BadInput
 from gnomon.core.layer_signals import LayerSignal, as_rows
-from gnomon.core.task import View
+from gnomon.core.parts import View
 from gnomon.metrics.classification import Calibration, Confusion
 from gnomon.metrics.interval import Interval
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine, TagSheet

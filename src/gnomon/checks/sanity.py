@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.checks.gradients import check_gradients
+from gnomon.core.parts import Batch
 from gnomon.core.seeds import derive
-from gnomon.core.task import Batch, Task
+from gnomon.core.task import Task
 from gnomon.data.columns import Columns, Ragged, length
 
 FEW = 8  # examples to memorise

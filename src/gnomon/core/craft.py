@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gnomon.core.parts import Claim, View
     from gnomon.core.settings import DataSettings, Settings
-    from gnomon.core.task import Claim, View
     from gnomon.data.source import Source
 
 

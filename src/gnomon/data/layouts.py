@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from gnomon.core.errors import DataError
-from gnomon.core.task import Claim
+from gnomon.core.parts import Claim
 from gnomon.data.source import Arrays, counted
 
 Kind = Literal["picture", "signal", "volume"]

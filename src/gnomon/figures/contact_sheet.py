@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gnomon.core.task import View
+    from gnomon.core.parts import View
 
 MAX_SIDE = 320  # pixels: more cannot be seen in a sheet
 MAX_FIELDS = 8

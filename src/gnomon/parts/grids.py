@@ -15,9 +15,9 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import SignalInputs, VolumeInputs
 from gnomon.core.knobs import LAYOUT
+from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.data import layouts
 from gnomon.data.array_files import as_npz
 from gnomon.data.columns import Columns, gather

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
 from gnomon.core.settings import Settings
-from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data.columns import Columns
 from gnomon.data.tables import TableExamples
 from gnomon.metrics.regression import LESS_IS_BETTER, scores

@@ -16,8 +16,8 @@ from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
 from gnomon.core.knobs import CLASSES, MIXED_TARGETS, SOFT_LABELS
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
 from gnomon.core.settings import RegulariseSettings, Settings
-from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data import augment
 from gnomon.data.columns import Columns
 from gnomon.data.labels import LabelType, as_given

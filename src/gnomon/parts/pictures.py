@@ -17,9 +17,9 @@ from gnomon.core.errors import ArtefactError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import AUGMENTATION, COLUMNS, LAYOUT, PICTURES
+from gnomon.core.parts import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.data import augment, images
 from gnomon.data.columns import Columns, gather
 from gnomon.data.crops import COUNTS, cropped

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.knobs import MIXED_TARGETS
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
 from gnomon.core.settings import Settings
-from gnomon.core.task import Batch, Body, Head, Judge, Predictions
 from gnomon.data.columns import Columns
 from gnomon.data.labels import LabelType, as_given
 from gnomon.metrics.intervals import wilson

@@ -18,8 +18,8 @@ from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TableInputs
 from gnomon.core.knobs import COLUMNS, NUMBERS
+from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.data.columns import Columns, gather
 from gnomon.data.features import Feature, encode_features, fit_features, kinds_of, number_names, unlike_training
 from gnomon.data.labels import named

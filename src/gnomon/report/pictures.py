@@ -23,7 +23,7 @@ from gnomon.figures.narrow import narrow
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from gnomon.core.task import View
+    from gnomon.core.parts import View
     from gnomon.report.record import CraftRecord, ReportRecord
     from gnomon.strategy.evidence import Unit
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gnomon.core.example import BadInput
-    from gnomon.core.task import View
+    from gnomon.core.parts import View
     from gnomon.metrics.classification import Calibration, Confusion
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.diagnosis import Diagnosis

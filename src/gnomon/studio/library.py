@@ -31,7 +31,8 @@ from gnomon.workflow.sheet import open_sheet
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples
-    from gnomon.core.task import Task, View
+    from gnomon.core.parts import View
+    from gnomon.core.task import Task
     from gnomon.strategy.diagnosis import Diagnosis, Rung
     from gnomon.strategy.evidence import Explained
     from gnomon.workflow.run import Run

@@ -17,7 +17,8 @@ from torch import Tensor
 import gnomon.data
 from gnomon.core.errors import MachineError
 from gnomon.core.example import Examples
-from gnomon.core.task import Encoding, Task
+from gnomon.core.parts import Encoding
+from gnomon.core.task import Task
 from gnomon.data import room
 from gnomon.data.columns import Columns
 from gnomon.runs import writer

@@ -16,7 +16,8 @@ from torch import nn
 
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.task import Batch, Predictions, Task
+from gnomon.core.parts import Batch, Predictions
+from gnomon.core.task import Task
 from gnomon.data.columns import Columns, InFiles, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache

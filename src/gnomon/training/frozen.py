@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gnomon.core.example import Examples
 from gnomon.core.family import Inputs
-from gnomon.core.task import Batch, Encoding, PlainInputs, Task, View
+from gnomon.core.parts import Batch, Encoding, PlainInputs, View
+from gnomon.core.task import Task
 from gnomon.data.columns import Columns, gather, length
 from gnomon.nn.stages import AfterFrozen
 from gnomon.training.evaluate import judging

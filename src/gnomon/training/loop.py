@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from gnomon.core.errors import DivergedError, is_out_of_memory
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.parts import Batch
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
-from gnomon.core.task import Batch, Task
+from gnomon.core.task import Task
 from gnomon.data.columns import Columns, length
 from gnomon.nn.groups import set_training
 from gnomon.training.dense_steps import DenseSteps

@@ -18,9 +18,9 @@ from gnomon.core import found
 from gnomon.core.craft import Craft, Material
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.knobs import EXAMPLES, Here
+from gnomon.core.parts import View
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, fill, flat, from_flat, knobs, refuse_idle, with_values
-from gnomon.core.task import View
 from gnomon.data.opening import open_source
 from gnomon.data.source import Source
 from gnomon.report.record import Command, CraftRecord

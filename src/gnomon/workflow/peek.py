@@ -12,9 +12,10 @@ import torch
 
 from gnomon.core.augmentation import KINDS, describe
 from gnomon.core.example import Examples
+from gnomon.core.parts import MIXED_WITH, OWN_SHARE, Batch, View
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
-from gnomon.core.task import MIXED_WITH, OWN_SHARE, Batch, Task, View
+from gnomon.core.task import Task
 from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from gnomon.core.craft import Craft, Material, Measure
 from gnomon.core.errors import DataError
+from gnomon.core.parts import Claim, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Claim, View
 from gnomon.data.source import Source
 
 FILE = "numbers.txt"  # one a line

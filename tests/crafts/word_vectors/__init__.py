@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from gnomon.core.craft import Craft, Material, Measure
 from gnomon.core.errors import DataError
+from gnomon.core.parts import Claim, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, OwnSettings, Settings, setting
-from gnomon.core.task import Claim, View
 from gnomon.data.source import Source
 
 FILE = "text.txt"

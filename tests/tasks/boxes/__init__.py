@@ -23,9 +23,10 @@ from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Example, Examples, Reading, index_frame
 from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import AUGMENTATION, PICTURES
+from gnomon.core.parts import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
-from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
+from gnomon.core.task import TaskKind
 from gnomon.data import augment
 from gnomon.data.columns import Columns, Ragged, gather
 from gnomon.data.source import Source

@@ -22,9 +22,10 @@ from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Example, Examples, Reading, index_frame
 from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import PICTURES
+from gnomon.core.parts import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
+from gnomon.core.task import TaskKind
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.metrics.classification import scores

@@ -17,9 +17,10 @@ from torch.nn import functional
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Example, Examples, Reading, index_frame
+from gnomon.core.parts import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, TaskKind, View
+from gnomon.core.task import TaskKind
 from gnomon.data.columns import Columns, Ragged
 from gnomon.data.source import Source
 from gnomon.metrics.intervals import split_error

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, Reading, index_frame
 from gnomon.core.family import PictureInputs
+from gnomon.core.parts import Batch, Claim, Encoder, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
-from gnomon.core.task import Batch, Claim, Encoder, Reader, TaskKind, View
+from gnomon.core.task import TaskKind
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.parts.one_class import ClassHead, ClassJudge

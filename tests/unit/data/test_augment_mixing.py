@@ -11,8 +11,9 @@ from scipy import stats
 from scipy.special import log_softmax
 
 from gnomon import tasks
+from gnomon.core.parts import MIXED_WITH, OWN_SHARE
 from gnomon.core.settings import from_flat
-from gnomon.core.task import MIXED_WITH, OWN_SHARE, Task
+from gnomon.core.task import Task
 from gnomon.data.augment import draw_mixing
 from gnomon.parts.one_class import ClassHead, ClassJudge
 from gnomon.parts.several_classes import SeveralClassesHead, SeveralClassesJudge

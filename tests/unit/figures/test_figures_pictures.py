@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gnomon.core.task import View
+from gnomon.core.parts import View
 from gnomon.figures import encode
 from gnomon.figures.calibration import draw_calibration
 from gnomon.figures.confusion import draw_confusion

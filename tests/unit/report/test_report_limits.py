@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gnomon import report
 from gnomon.core.example import BadInput
-from gnomon.core.task import View
+from gnomon.core.parts import View
 from gnomon.metrics.classification import Confusion
 from gnomon.metrics.interval import Interval
 from gnomon.report.record import DataCard, Layer, Mistake

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from gnomon import report
-from gnomon.core.task import View
+from gnomon.core.parts import View
 from gnomon.metrics.interval import Interval
 from gnomon.report import page, pictures
 from gnomon.report.record import Mistake, SettingLine

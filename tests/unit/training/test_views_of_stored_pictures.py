@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gnomon import tasks
+from gnomon.core.parts import Batch, Encoder
 from gnomon.core.settings import from_flat
-from gnomon.core.task import Batch, Encoder
 from gnomon.parts.pictures import PictureEncoder
 from gnomon.training.evaluate import encode_whole, evaluate, predict
 from gnomon.training.loop import Job, Judged, build_state, train

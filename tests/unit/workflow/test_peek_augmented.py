@@ -79,7 +79,7 @@ def test_boxes_are_drawn_where_the_bright_squares_went(tmp_path):
 
 
 def test_masks_and_points_are_drawn_with_their_picture():
-    from gnomon.core.task import View
+    from gnomon.core.parts import View
 
     mask = np.zeros((8, 8), int)
     mask[2:4, 3:6] = 2

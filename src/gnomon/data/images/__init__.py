@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.example import Reading
+from gnomon.core.parts import Claim
 from gnomon.core.settings import DataSettings
-from gnomon.core.task import Claim
 from gnomon.data import layouts
 from gnomon.data.images.arrays import read_arrays, read_arrays_to_predict
 from gnomon.data.images.class_folders import looks_like_class_folders, read_class_folders, read_pictures

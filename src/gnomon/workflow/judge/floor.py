@@ -16,9 +16,10 @@ from torch import Tensor
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
+from gnomon.core.parts import PlainInputs
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
-from gnomon.core.task import PlainInputs, Task
+from gnomon.core.task import Task
 from gnomon.data.columns import Columns
 from gnomon.metrics.intervals import measure
 from gnomon.strategy.clues import cost_by_forest, find_giveaway, find_wrong_labels, shift_of, shifted

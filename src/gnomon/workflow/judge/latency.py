@@ -18,7 +18,8 @@ from gnomon.workflow.predict import with_crops
 from gnomon.workflow.prepare import source_of
 
 if TYPE_CHECKING:
-    from gnomon.core.task import Batch, Task
+    from gnomon.core.parts import Batch
+    from gnomon.core.task import Task
     from gnomon.workflow.run import Run
 
 EXAMPLES = 8  # used in turn, so that lengths and sizes vary as they do in the data

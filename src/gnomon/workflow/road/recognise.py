@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gnomon.core import found
 from gnomon.core.craft import Craft
 from gnomon.core.errors import DataError, UsageError
-from gnomon.core.task import Claim, TaskKind
+from gnomon.core.parts import Claim
+from gnomon.core.task import TaskKind
 from gnomon.data.source import TABLE_SUFFIXES, Source
 from gnomon.workflow.road.open import Opened
 
