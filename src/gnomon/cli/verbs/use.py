@@ -1,0 +1,105 @@
+"""Train and use: fit, predict, explain, test.
+
+The docstring of a command is its help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gnomon.cli.answering import OWN_PROCESS, imported_quickly, no_settings, one, print_json, report
+from gnomon.cli.show_ladder import show_ladder
+from gnomon.core.errors import UsageError
+
+
+def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Train on DATA and diagnose the result:  gnomon fit DATA [key=value ...]   or   gnomon fit --resume RUN
+
+    DATA is a folder, zip or tar of class folders, IDX files, a CSV, TSV or Parquet table, or a bundled set (digits).
+    settings=FILE uses the settings chosen in a settings.toml, of another run or of a search.
+    """
+    resume = values.pop("resume", None)
+    source = one(words, "DATA", "fit", "digits") if resume is None or words else None
+    with imported_quickly():
+        from gnomon.cli.screen import Screen
+        from gnomon.cli.settings_from_file import with_settings_file
+        from gnomon.cli.show_craft import made_as_json, print_made
+        from gnomon.cli.show_fit import Terminal, fit_as_json, print_result
+        from gnomon.workflow.fit import fit as run_fit
+        from gnomon.workflow.made import Made
+
+    with Screen(quiet=as_json) as screen:
+        follower = Terminal(screen)
+        run = run_fit(source, resume=resume, follower=follower, preset=OWN_PROCESS, **with_settings_file(values))
+    if as_json:
+        print_json(made_as_json(run) if isinstance(run, Made) else fit_as_json(run))
+    elif isinstance(run, Made):
+        print_made(run, was_finished=not follower.has_begun)
+    else:
+        print_result(run, was_finished=not follower.has_begun)
+    return 0
+
+
+def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10]
+
+    RUN,RUN,RUN is an ensemble: the mean of their probabilities, or of their numbers. crops= averages views of each
+    picture: 2 (it and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images).
+    """
+    out, crops = values.pop("out", None), values.pop("crops", 1)
+    no_settings(values, "predict", "out and crops")
+    if len(words) < 2:
+        raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
+    from gnomon.cli.show_predict import print_answers
+    from gnomon.workflow.ensemble import predict as run_predict
+
+    source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
+    answers = run_predict(words[0], source, out=out, crops=crops)
+    if as_json:
+        bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
+        print_json(
+            {
+                "predictions": answers.table.to_dicts(),
+                "bad": bad,
+                "notes": list(answers.notes),
+                "warnings": list(answers.alarms),
+            }
+        )
+    else:
+        print_answers(answers, out)
+    return 0
+
+
+def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Show where in a picture its answer comes from, or what a net's units see:  gnomon explain RUN [FILES...]
+
+    For each picture: saliency, occlusion and a class activation map, for the predicted class and for class=NAME.
+    Without pictures: the parts of dev pictures that excite units of each stage most. The figures go to out=FOLDER
+    (default: explain/ beside the runs); nothing is overwritten.
+    """
+    from gnomon.cli.explain import explanation_as_json, print_explanation, run_explain
+
+    found = run_explain(words, values, quiet=as_json)
+    return report(as_json, explanation_as_json, print_explanation, found)
+
+
+def test(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Open the sealed test split of a run; each opening is counted:  gnomon test RUN
+
+    RUN,RUN,RUN judges runs together and crops=10 ten views of each picture, as diagnose does: counted in every run.
+    """
+    crops = values.pop("crops", 1)
+    no_settings(values, "test", "crops")
+    from gnomon.cli.show_diagnosis import diagnosis_as_json, print_diagnosis
+    from gnomon.workflow.ensemble import ensemble_of
+
+    ensemble = ensemble_of(one(words, "RUN", "test", "runs/latest"), crops)
+    ensemble.test()
+    run = ensemble.runs[0]
+    if not ensemble.is_plain:
+        return show_ladder(ensemble, as_json)
+    if as_json:
+        print_json({**diagnosis_as_json(run.diagnosis), "run": str(run.path), "openings": run.folder.num_openings})
+    else:
+        print_diagnosis(run.diagnosis, report=run.report)
+    return 0
