@@ -183,7 +183,8 @@ class Family:
     map after so many stages; `then` names the children between the last map and the head. The first of `names` is the
     smallest model. `namings` tells from a name and the family's own settings how other libraries call the tensors of
     its state dict; `may_lack` matches names of its own that public weights may lack (side heads, which only training
-    needs).
+    needs). A composed net, such as a detector, names the family's name of its child `backbone`, which gives "features":
+    weights from elsewhere go there, and its stages are the ones that are frozen.
     """
 
     names: tuple[str, ...]
@@ -200,6 +201,7 @@ class Family:
     weights: tuple[Weights, ...] = ()
     namings: Callable[[str, Any], tuple[Naming, ...]] = _no_namings
     may_lack: str = ""  # a regular expression
+    backbone: Callable[[Any], str] | None = None  # own settings -> the name of the net in its child `backbone`
 
     def weights_of(self, name: str) -> Weights | None:
         """The public weights of one of its names, whether their package is installed or not."""

