@@ -149,7 +149,7 @@ def match_as_coco(
         found[at] = np.where(taken < 0, unmatched, np.where(_at(is_wanted[at], taken), RIGHT, IGNORED))
         if at == 0:
             matched = taken
-    return _sorted(
+    return by_class_and_score(
         Matches(
             num_pictures, num_classes, thresholds, tuple(COCO_AREAS), order, picture, label, rank, found, matched,
             truths.picture, truths.label, is_wanted,
@@ -182,7 +182,7 @@ def match_as_voc(
     is_first = np.zeros(len(order), bool)
     is_first[by_score[leaders]] = True
     found = np.where(matched < 0, WRONG, np.where(is_spared, IGNORED, np.where(is_first, RIGHT, WRONG)))
-    return _sorted(
+    return by_class_and_score(
         Matches(
             num_pictures, num_classes, np.array([threshold]), ("all",), order, picture, label, rank,
             found.astype(np.int8)[None, None], matched[None], truths.picture, truths.label,
@@ -278,7 +278,7 @@ def _taken(
     return taken
 
 
-def _sorted(matches: Matches, scores: np.ndarray) -> Matches:
+def by_class_and_score(matches: Matches, scores: np.ndarray) -> Matches:
     """By class, falling score, picture and rank."""
     order = np.lexsort((matches.rank, matches.picture, -scores, matches.label))
     return replace(

@@ -17,7 +17,7 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
-BY_DEFINITION = ("confusion", "direction")  # kinds that only errors can have
+BY_DEFINITION = ("confusion", "direction", "answers", "pixels")  # kinds that only errors can have
 SYMPTOMS = (
     "confidence",
     "direction",
@@ -52,6 +52,23 @@ class Errors:
         return len(self.positions)
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What a tag counts where one example holds many things that are right or wrong: boxes or pixels of pictures.
+
+    Shares are then of those, and what fixing them would gain is computed, not estimated from the share.
+    """
+
+    what: str  # "false answers", "objects not found", "wrong pixels"
+    tagged: int  # of the errors reviewed
+    reviewed: int
+    errors: int
+    share: Interval  # tagged / reviewed
+    removed: float  # share of the split's error that would be gone if those with the tag were right
+    right_tagged: int = 0  # of the right ones reviewed, where they can have the tag
+    right: int = 0
+
+
 @dataclass(frozen=True)
 class Tag:
     """A property that some examples of a split have in common."""
@@ -61,6 +78,7 @@ class Tag:
     tagged: np.ndarray  # (N,) bool
     reviewed: np.ndarray  # (N,) bool: whether this is known; a tag added midway is known only for rows reviewed since
     meaning: str = ""  # one sentence
+    inside: Inside | None = None  # None: it counts examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,7 @@ class TagShare:
     among_right: float | None  # share of right examples with the tag; None if none was reviewed
     is_chance: bool = False  # not significantly more common among errors than among right examples
     cost: float = 1.0  # of fixing it, relative to the others
+    what: str = ""  # is counted: "" examples, or what they hold
 
     @property
     def gain_per_cost(self) -> float:
@@ -114,6 +133,8 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
     `tags`: how many tags are searched for one that stands out, corrected for by Bonferroni.
     Raises ValueError if no error was reviewed.
     """
+    if tag.inside is not None:
+        return _share_inside(errors, tag, tag.inside, tags)
     here = errors.positions
     reviewed = tag.reviewed[here]
     if not reviewed.any():
@@ -134,6 +155,21 @@ def share_of_errors(errors: Errors, tag: Tag, *, tags: int = 1) -> TagShare:
         share=share, ceiling=ceiling(share, errors.error), left=left(share, errors.error),
         among_right=float(right_tagged / right) if is_asked else None,
         is_chance=is_by_chance,
+    )  # fmt: skip
+
+
+def _share_inside(errors: Errors, tag: Tag, inside: Inside, tags: int) -> TagShare:
+    removed = Interval(inside.removed, inside.removed, inside.removed, "computed again without them")
+    is_asked = inside.right > 0
+    is_by_chance = is_asked and (
+        _by_chance(inside.tagged, inside.reviewed, inside.right_tagged, inside.right) >= LEVEL / tags
+    )
+    return TagShare(
+        tag.name, tag.kind, tag.meaning,
+        tagged=inside.tagged, reviewed=inside.reviewed, errors=inside.errors,
+        share=inside.share, ceiling=ceiling(removed, errors.error), left=left(removed, errors.error),
+        among_right=inside.right_tagged / inside.right if is_asked else None,
+        is_chance=is_by_chance, what=inside.what,
     )  # fmt: skip
 
 
@@ -175,10 +211,14 @@ def in_order_of_gain(
     """What to work on first, second ...: each tag's own share, and its union with all tags before it.
 
     Each step takes the tag that adds most to the union for what it costs (1 if nobody said), and stops when none adds
-    anything. (With equal costs, a greedy cover is within 1 - 1/e of the best choice of that many tags; Nemhauser,
+    anything. What tags count inside the examples has no union here: of such tags the first alone is returned.
+    (With equal costs, a greedy cover is within 1 - 1/e of the best choice of that many tags; Nemhauser,
     Wolsey and Fisher 1978.)
     """
     costs = costs or {}
+    if any(tag.inside is not None for tag in tags):
+        best = next(iter(shares_of_errors(errors, [tag for tag in tags if tag.inside is not None], costs)), None)
+        return () if best is None else ((best, best),)
     wrong = errors.is_error
     few = replace(
         errors, masses=errors.masses[wrong], groups=None if errors.groups is None else errors.groups[wrong]

@@ -1,0 +1,181 @@
+"""Boxes as a table of predictions holds them: one picture per row, its labels and its answers as JSON, read back.
+
+`target`: [[left, top, right, bottom, class, flags], ...], flags "" or words ("crowd", "difficult", "truncated").
+`prediction`: [[left, top, right, bottom, class, score], ...], every box with a score worth keeping, best first or not.
+`width` and `height` are those of the picture, in the pixels of the boxes; `threshold`, if there is one, is the score
+from which a box counts as an answer where answers are counted rather than ranked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from gnomon.core.errors import DataError
+from gnomon.metrics import matching
+from gnomon.metrics.matching import RIGHT, WRONG, Matches, Predictions, Truths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+IOU = 0.5  # from which a box is right
+LOOKED_AT = 1_000  # rows searched for the first box
+ENTRIES = 6  # of a box: four sides, its class, its flags or its score
+
+
+@final
+@dataclass(frozen=True)
+class BoxTable:
+    """N pictures with M labels and D predicted boxes."""
+
+    class_names: tuple[str, ...]  # in the order of their names
+    truths: Truths
+    predictions: Predictions
+    is_truncated: np.ndarray  # (M,) bool: a part of the object is outside the picture or hidden
+    sizes: np.ndarray  # (N, 2) float64: width, height in pixels
+    given_threshold: float | None  # of the model, None where the table does not say
+
+    @property
+    def num_pictures(self) -> int:
+        return len(self.sizes)
+
+    @cached_property
+    def matches(self) -> Matches:
+        """Each predicted box matched to a label as Pascal VOC does, at an IoU of 0.5."""
+        return matching.match_as_voc(
+            self.truths,
+            self.predictions,
+            num_pictures=self.num_pictures,
+            num_classes=max(1, len(self.class_names)),
+            threshold=IOU,
+        )
+
+    @cached_property
+    def threshold(self) -> float:
+        """The score from which a box is an answer: the model's own, or else the one of the best F1 over all boxes."""
+        return _best_threshold(self) if self.given_threshold is None else self.given_threshold
+
+
+def is_boxes(table: pl.DataFrame) -> bool:
+    """Whether the rows of a table of predictions are pictures with boxes."""
+    if not {"target", "prediction", "width", "height"} <= set(table.columns):
+        return False
+    for name in ("target", "prediction"):
+        if not _is_text(table[name]):
+            return False
+        for text in table[name].head(LOOKED_AT).drop_nulls():
+            entries = _entries(text)
+            if entries is None:
+                return False
+            if entries:
+                return all(_is_box(one) for one in entries)
+    return len(table) > 0
+
+
+def read(table: pl.DataFrame) -> BoxTable:
+    """All boxes of a table. Raises DataError for a cell that does not hold boxes, naming the picture."""
+    ids = table["id"].cast(str).to_list()
+    columns = [_column(table[name].to_list(), ids, name) for name in ("target", "prediction")]
+    names = sorted({str(one[4]) for entries in columns for _, one in entries})
+    place = {name: position for position, name in enumerate(names)}
+    (drawn, said) = columns
+    flags = [str(one[5]).split() for _, one in drawn]
+    truths = matching.truths(
+        _pictures(drawn), _labels(drawn, place), _sides(drawn),
+        is_crowd=np.array(["crowd" in words for words in flags], bool),
+        is_difficult=np.array(["difficult" in words for words in flags], bool),
+    )  # fmt: skip
+    scores = np.array([float(one[5]) for _, one in said])
+    predictions = matching.predictions(_pictures(said), _labels(said, place), _sides(said), scores, names=ids)
+    given = table["threshold"].drop_nulls() if "threshold" in table.columns else None
+    return BoxTable(
+        tuple(names),
+        truths,
+        predictions,
+        np.array(["truncated" in words for words in flags], bool),
+        table.select("width", "height").cast(float).to_numpy(),
+        float(given[0]) if given is not None and len(given) else None,
+    )
+
+
+def in_words(text: str, threshold: float = 0.0) -> str:
+    """A cell of a table as a person reads it: "12 red, 1 white"; answers below the threshold are left out."""
+    counts: dict[str, int] = {}
+    for one in _entries(text) or []:
+        if isinstance(one[5], str) or one[5] >= threshold:
+            counts[str(one[4])] = counts.get(str(one[4]), 0) + 1
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {name}" for name, count in ordered) or "nothing"
+
+
+def _best_threshold(found: BoxTable) -> float:
+    """Of all scores, the one from which on the F1 of all boxes together is highest; 1 where no box is right."""
+    matches, became = found.matches, found.matches.found[0, 0]
+    scores = found.predictions.scores[matches.index]
+    order = np.argsort(-scores, kind="stable")
+    scores, became = scores[order], became[order]
+    right, answers = np.cumsum(became == RIGHT), np.cumsum((became == RIGHT) | (became == WRONG))
+    wanted = int(matches.is_wanted.sum())
+    if not len(scores) or right[-1] == 0:
+        return 1.0
+    is_last = np.r_[scores[1:] < scores[:-1], True]  # boxes of one score are answers together
+    f1 = np.where(is_last, 2 * right / (answers + wanted), -1.0)
+    return float(scores[int(f1.argmax())])
+
+
+def _column(cells: Sequence[Any], ids: Sequence[str], name: str) -> list[tuple[int, list[Any]]]:
+    found = []
+    for picture, text in enumerate(cells):
+        entries = _entries("[]" if text is None else text)
+        if entries is None or not all(_is_box(one) for one in entries):
+            last = "flags" if name == "target" else "score"
+            raise DataError(
+                f"{str(text)[:60]!r} is not a list of boxes.",
+                where=f"column {name}, picture {ids[picture]}",
+                fix=f"write [[left, top, right, bottom, class, {last}], ...].",
+            )
+        found += [(picture, one) for one in entries]
+    return found
+
+
+def _entries(text: Any) -> list[Any] | None:
+    if not isinstance(text, str) or not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _is_box(one: Any) -> bool:
+    return (
+        isinstance(one, list)
+        and len(one) == ENTRIES
+        and all(isinstance(side, int | float) for side in one[:4])
+        and isinstance(one[4], str)
+    )
+
+
+def _is_text(column: pl.Series) -> bool:
+    import polars as pl
+
+    return column.dtype == pl.String
+
+
+def _pictures(entries: Sequence[tuple[int, Any]]) -> np.ndarray:
+    return np.array([picture for picture, _ in entries], np.int64)
+
+
+def _labels(entries: Sequence[tuple[int, Any]], place: dict[str, int]) -> np.ndarray:
+    return np.array([place[one[4]] for _, one in entries], np.int64)
+
+
+def _sides(entries: Sequence[tuple[int, Any]]) -> np.ndarray:
+    return np.array([one[:4] for _, one in entries], np.float64).reshape(-1, 4)
