@@ -99,7 +99,7 @@ def read(table: pl.DataFrame) -> BoxTable:
         truths,
         predictions,
         np.array(["truncated" in words for words in flags], bool),
-        table.select("width", "height").cast(float).to_numpy(),
+        np.stack([table[name].cast(float).to_numpy() for name in ("width", "height")], axis=1),
         float(given[0]) if given is not None and len(given) else None,
     )
 

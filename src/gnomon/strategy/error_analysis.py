@@ -217,8 +217,8 @@ def in_order_of_gain(
     """
     costs = costs or {}
     if any(tag.inside is not None for tag in tags):
-        best = next(iter(shares_of_errors(errors, [tag for tag in tags if tag.inside is not None], costs)), None)
-        return () if best is None else ((best, best),)
+        shares = shares_of_errors(errors, [tag for tag in tags if tag.inside is not None], costs)
+        return tuple((one, one) for one in shares[:1])
     wrong = errors.is_error
     few = replace(
         errors, masses=errors.masses[wrong], groups=None if errors.groups is None else errors.groups[wrong]
