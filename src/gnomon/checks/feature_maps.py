@@ -29,13 +29,15 @@ class Stage:
 def stages_in(model: nn.Module, call: Callable[[Tensor], object], picture: Tensor) -> tuple[Stage, ...]:
     """The stages of a net for pictures, from the input on: those with more than one place; none for a dense net.
 
-    A backbone (one with `maps`) says where they end. Of any other net, its children whose outputs (B, C, H, W) have
-    one size in a row are a stage, if any of them has parameters; where they are all in one child, those of that one.
+    A backbone (one with `maps`), or the one in the net's `backbone`, says where they end. Of any other net, its
+    children whose outputs (B, C, H, W) have one size in a row are a stage, if any of them has parameters; where they
+    are all in one child, those of that one.
     `call(picture)` runs the model on `picture` (1, C, H, W), in evaluation mode and without gradients.
     """
     calls = _calls(model, call, picture)
-    if getattr(model, "maps", ()):
-        ends = {model.get_submodule(one.layers[-1]) for one in model.maps}  # type: ignore[union-attr]
+    backbone: Any = getattr(model, "backbone", model)
+    if getattr(backbone, "maps", ()):
+        ends = {backbone.get_submodule(one.layers[-1]) for one in backbone.maps}
         return tuple(stage for stage in calls if stage.module in ends)
     inside = model
     while True:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "train_dev", "dev", "test")  # in the order of the ladder
 
+STRUCTURED = r"^[\[{]"  # how JSON of boxes, masks or points begins
 SHARE = "share"  # the unit of errors that are 0 or 1 (or a share in between): shown in percent
 
 SplitError = Callable[["np.ndarray"], float]
@@ -54,4 +55,8 @@ class Evaluation:
     @property
     def has_classes(self) -> bool:
         """Whether each target is one class, right or wrong; its labels may be text, whole numbers or booleans."""
-        return self.unit == SHARE and bool(self.table["error"].is_in([0.0, 1.0]).all())
+        if self.unit != SHARE or not bool(self.table["error"].is_in([0.0, 1.0]).all()):
+            return False
+        target = self.table["target"]
+        is_text = bool(len(target)) and isinstance(target[0], str)
+        return not (is_text and bool(target.str.contains(STRUCTURED).all()))

@@ -19,6 +19,7 @@ NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
 LAYOUT = "layout"  # the source may be an array of more than two axes
 CLASSES = "classes"  # an example has one class
+ANSWERS = "answers"  # that are chosen for a metric: one class per example, boxes of enough confidence
 AUGMENTATION = "augmentation"
 SOFT_LABELS = "soft labels"
 MIXED_TARGETS = "mixed targets"  # examples that can be augmented, and a loss between two targets
@@ -38,6 +39,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     PICTURES: "it acts on pictures",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     CLASSES: "it needs one class per example",
+    ANSWERS: "it needs one class per example, or boxes",
     AUGMENTATION: "it needs training examples that can be augmented",
     MIXED_TARGETS: "it needs pictures with classes",
     SOFT_LABELS: "it needs one class per example",

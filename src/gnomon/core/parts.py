@@ -86,6 +86,8 @@ class View:
     text: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     boxes: np.ndarray | None = None  # (K, 4) left, top, right, bottom in pixels of `image`
+    labels: np.ndarray | None = None  # (K,) whole numbers: the class of each box, which gives its colour
+    captions: Sequence[str] = ()  # of each box; empty: none has one
     mask: np.ndarray | None = None  # (H, W) whole numbers: the class of each pixel, 0 for none
     points: np.ndarray | None = None  # (K, 2) x, y in pixels of `image`; NaN for one that is not there
 
@@ -259,6 +261,7 @@ class Judge(abc.ABC):
     """How good the answers are, and how a person reads them."""
 
     can_average: ClassVar[bool] = False  # whether `averaged` is implemented
+    needs_calibration: ClassVar[bool] = True  # whether a split's error depends on what `calibrate` sets
 
     @classmethod
     @abc.abstractmethod
@@ -298,6 +301,21 @@ class Judge(abc.ABC):
     @abc.abstractmethod
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         """Encoded predictions or targets as a person reads them and as tables store them."""
+
+    def answering(self) -> Self:
+        """The judge that gives what people ask for: only boxes of enough confidence. Tables keep more to judge by."""
+        return self
+
+    def on_view(self, view: View, row: Mapping[str, Any], column: str) -> View:
+        """The view of an example with its truth or its answer drawn on it, in place of what was.
+
+        `row` is its row of a table, of which `column` is "target" or "prediction".
+        """
+        return view
+
+    def answer_rows(self, table: pl.DataFrame) -> pl.DataFrame:
+        """A table of predictions as it is written into a file: of boxes, one row for each."""
+        return table
 
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """The error of a whole split as a function of how often each row counts; None: the weighted mean of errors."""

@@ -22,7 +22,7 @@ FEWEST_ROUNDS = 100  # of the bootstrap on very large sets
 WORK = 2_000_000_000  # predictions x thresholds x rounds of a bootstrap, a few seconds
 AT_ONCE = 4_000_000  # predictions x rounds, bounds the memory
 
-Measure = Callable[[Matches, np.ndarray], np.ndarray]  # matches, counts (R, N) of the N pictures -> (R,)
+Measure = Callable[[Matches, np.ndarray], np.ndarray]  # matches, counts (R, N) of the N pictures -> (R,) or (R, S)
 
 
 @final
@@ -66,13 +66,8 @@ def coco(matches: Matches) -> dict[str, float]:
     `matches`: of `match_as_coco` as it is by default. Recalls are means over classes, IoUs and, as AP, over classes
     that have something to find. Source: cocodataset.org/#detection-eval.
     """
-    once = np.ones((1, matches.num_pictures))
-    whole = precisions(matches, once)
-    known = {"AP": whole, "AP50": whole[:, :1], "AP75": whole[:, 5:6]}
-    return {
-        name: float(mean_of_known(known[name].reshape(1, -1))[0] if name in known else number(matches, once)[0])
-        for name, number in COCO_NUMBERS.items()
-    }
+    once = coco_numbers(matches, np.ones((1, matches.num_pictures)))[0]
+    return dict(zip(COCO_NUMBERS, once.tolist(), strict=True))
 
 
 def coco_per_class(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +103,7 @@ def miss_rates(matches: Matches, counts: np.ndarray) -> np.ndarray:
         right = np.cumsum(weights * (became == RIGHT), axis=1)
         alarms = np.cumsum(weights * (became != RIGHT) * (became != IGNORED), axis=1) / counts.sum(axis=1)[:, None]
         reached = np.stack([(alarms <= most).sum(axis=1) for most in FALSE_ALARMS], axis=1)  # (R, 9) predictions
-        recall = np.take_along_axis(np.c_[np.zeros(len(counts)), right], reached, axis=1) / wanted[:, None]
+        recall = ratio(np.take_along_axis(np.c_[np.zeros(len(counts)), right], reached, axis=1), wanted[:, None])
         found[:, label] = np.exp(np.log(np.maximum(1 - recall, LEAST_MISS_RATE)).mean(axis=1))
     return found
 
@@ -157,16 +152,44 @@ def interval(
     `measure`: an entry of COCO_NUMBERS, `voc`, `miss_rate` or a function like them. The interval is BCa's. Of sets so
     large that 500 rounds would take long there are fewer, at least 100: `thresholds` is how many a round computes.
     """
+
+    def column(matches: Matches, counts: np.ndarray) -> np.ndarray:
+        return measure(matches, counts)[:, None]
+
+    return intervals(column, matches, groups=groups, thresholds=thresholds, seed=seed)[0]
+
+
+def intervals(
+    measures: Measure, matches: Matches, *, groups: np.ndarray | None = None, thresholds: int = 10, seed: int = 0
+) -> list[Interval]:
+    """As `interval`, of several measures of the same rounds: `measures` gives (R, S)."""
     rng = generator(seed, "bootstrap", "pictures")
     count = matches.num_pictures
     cost = max(1, len(matches.index) * thresholds)
     rounds = int(min(ROUNDS_OF_CALLS, max(FEWEST_ROUNDS, WORK // cost)))
-    value = float(measure(matches, np.ones((1, count)))[0])
-    draws = _in_parts(measure, matches, resampled_counts(count, groups, rounds, rng))
-    left_out = _in_parts(measure, matches, left_out_counts(count, groups, rng))
+    values = measures(matches, np.ones((1, count)))[0]
+    draws = _in_parts(measures, matches, resampled_counts(count, groups, rounds, rng))
+    left_out = _in_parts(measures, matches, left_out_counts(count, groups, rng))
     units = count if groups is None else len(np.unique(groups))
     over = "pictures" if groups is None else "groups of pictures"
-    return accelerated_interval(value, draws, left_out, units, f"bootstrap over {units:,} {over}, {rounds} rounds")
+    method = f"bootstrap over {units:,} {over}, {rounds} rounds"
+    return [
+        accelerated_interval(float(value), drawn, left, units, method)
+        for value, drawn, left in zip(values, draws.T, left_out.T, strict=True)
+    ]
+
+
+def coco_numbers(matches: Matches, counts: np.ndarray) -> np.ndarray:
+    """(R, 12): all of COCO_NUMBERS for counts (R, N) of the pictures; precision at all IoUs is computed once."""
+    whole = precisions(matches, counts)
+    known = {"AP": whole, "AP50": whole[:, :1], "AP75": whole[:, 5:6]}
+    return np.stack(
+        [
+            mean_of_known(known[name].reshape(len(counts), -1)) if name in known else number(matches, counts)
+            for name, number in COCO_NUMBERS.items()
+        ],
+        axis=1,
+    )
 
 
 def _in_parts(measure: Measure, matches: Matches, counts: Iterable[np.ndarray]) -> np.ndarray:

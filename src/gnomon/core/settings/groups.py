@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from gnomon.core.knobs import (
+    ANSWERS,
     CLASSES,
     Knob,
 )
@@ -65,8 +66,8 @@ class GoalSettings(Group):
     metric: str | None = setting(
         None,
         "the metric a classifier is judged by: error, f1, balanced_accuracy, recall@precision>=0.9; thresholds are "
-        "chosen on dev",
-        Knob(needs=CLASSES),
+        "chosen on dev. Of boxes, what their threshold is chosen for: f1, recall@precision>=0.9, precision@recall>=0.9",
+        Knob(needs=ANSWERS),
     )
     positive: str | None = setting(
         None, "the class that f1 or a recall is about (default: the rarer of two)", Knob(needs=CLASSES)

@@ -69,7 +69,8 @@ def measured(
         )  # fmt: skip
 
     dev = measure(session.task, "dev")
-    final = session.task.calibrate(dev)
+    is_final = thorough or session.task.judge.needs_calibration
+    final = session.task.calibrate(dev) if is_final else session.task
     return final, {name: dev if name == "dev" and final == session.task else measure(final, name) for name in examples}
 
 
