@@ -300,7 +300,7 @@ def test_no_benchmark_is_left_out():
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "test_time", "__main__", "__init__"}  # fmt: skip
+              "sliding", "coco", "test_time", "inference", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
@@ -332,3 +332,12 @@ def test_errors_that_differ_clearly_are_found_clear_after_holms_correction():
     expected = ttest_rel(ours.astype(float), theirs.astype(float)).statistic
     assert tables._z(rows, "worse", tables.NET) == pytest.approx(expected)
     assert tables.clearly(rows, ["worse", "same"], tables.NET) == ("worse", "")
+
+
+def test_inference_is_timed_beside_onnxruntime():
+    pytest.importorskip("onnxruntime")
+    inference = importlib.import_module("benchmarks.inference")
+    lines = inference.table(["W2"], 1, 0.01)
+    assert len(lines) == 2 + 4
+    assert lines[4].startswith("| onnxruntime alone |")
+    assert lines[4].count("(1.00)") == len(inference.BATCHES)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gnomon.core.errors import UsageError
 
 FLAGS = {"--json", "--debug", "--help", "-h", "--version"}
-OWN = {"resume", "out", "predictions", "crops"}  # options of commands that are not settings
+OWN = {"resume", "out", "predictions", "crops", "engine"}  # options of commands that are not settings
 
 
 def parse(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -92,7 +92,7 @@ class InvertedResidual(nn.Module):
         branch: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x))))
         if not self.is_residual:
             return branch
-        if self.stochastic_depth is not None:
+        if self.stochastic_depth is not None and self.training:
             branch = branch * self.stochastic_depth(x.new_ones(len(x), 1, 1, 1))
         return x + branch
 

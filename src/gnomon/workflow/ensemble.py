@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gnomon.core.settings import Settings
     from gnomon.core.task import Task
     from gnomon.training.evaluate import Member
+    from gnomon.training.onnx_engine import Engine
     from gnomon.workflow.predict import Answers
 
 OPEN = tuple(split for split in SPLITS if split != "test")
@@ -84,24 +85,28 @@ class Ensemble:
     @cached_property
     def members(self) -> list[Member]:
         """The models that answer; of a run with folds, all of them."""
-        from gnomon.workflow.predict import with_crops
-
-        return with_crops([member for run in self.runs for member in run.members], self.crops)
+        return self.members_by("torch")
 
     @property
     def settings(self) -> list[Settings]:
         """Those of each member's run."""
         return [run.settings for run in self.runs for _ in run.models]
 
-    def answers(self, source: Any) -> Answers:
+    def members_by(self, engine: str) -> list[Member]:
+        """The models that answer, computed by "torch" or "onnx": as `Run.members_by`."""
+        from gnomon.workflow.predict import with_crops
+
+        return with_crops([member for run in self.runs for member in run.members_by(engine)], self.crops)
+
+    def answers(self, source: Any, *, engine: Engine = "torch") -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
         from gnomon.workflow.predict import answer
 
-        return answer(self.members, source, self.settings)
+        return answer(self.members_by(engine), source, self.settings)
 
-    def predict(self, source: Any) -> pl.DataFrame:
+    def predict(self, source: Any, *, engine: Engine = "torch") -> pl.DataFrame:
         """Predictions for new inputs, as `Run.predict` gives them."""
-        found = self.answers(source)
+        found = self.answers(source, engine=engine)
         for alarm in found.alarms:
             warnings.warn(alarm, stacklevel=2)
         return found.table
@@ -215,18 +220,22 @@ def _some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def predict(run: Places | Ensemble, source: Any, *, crops: int | str = 1, out: str | Path | None = None) -> Answers:
+def predict(
+    run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: Engine = "torch",
+    out: str | Path | None = None,
+) -> Answers:  # fmt: skip
     """Predict new inputs with a run's model; `out` (.csv or .parquet) is a new file for the table of answers.
 
     `source`: what `gnomon.fit` takes, without targets. Several runs (a list, or "RUN,RUN,RUN") answer together: the
     mean of their probabilities, or of their numbers. `crops`: of pictures, how many views are averaged: 1, 2 (the
-    picture and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images).
-    Raises UsageError, DataError, ArtefactError.
+    picture and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images). `engine`: what
+    computes the nets: "torch", or "onnx": onnxruntime (gnomon[onnx]).
+    Raises UsageError, DataError, ArtefactError, MachineError.
     """
     from gnomon.workflow.predict import checked_out, write_answers
 
     place = None if out is None else checked_out(out)
-    answers = ensemble_of(run, crops).answers(source)
+    answers = ensemble_of(run, crops).answers(source, engine=engine)
     if place is not None:
         write_answers(answers, place)
     return answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.training.evaluate import Member
+    from gnomon.training.onnx_engine import Engine
     from gnomon.workflow.explain import Explanation
     from gnomon.workflow.predict import Answers
 
@@ -37,6 +39,7 @@ class Run:
     def __init__(self, folder: RunFolder, task: TaskKind | None = None, own: Own = NO_OWN) -> None:
         self.folder = folder
         self._task_class, self._own = task, own
+        self._by_engine: dict[str, list[Member]] = {}
 
     @staticmethod
     def open(
@@ -128,6 +131,18 @@ class Run:
 
         return [Member(system.task, system.model) for system in self._systems]
 
+    def members_by(self, engine: str) -> list[Member]:
+        """The models that predict, computed by "torch" or by "onnx" (made at its first use, of the weights as they are).
+
+        Raises UsageError, and MachineError if the extra is not installed.
+        """
+        if engine not in self._by_engine:
+            from gnomon.training.onnx_engine import with_engine
+
+            members = self.members
+            self._by_engine[engine] = [replace(one, model=with_engine(one.model, engine)) for one in members]
+        return self._by_engine[engine]
+
     @property
     def diagnosis(self) -> Diagnosis:
         """The ladder, the verdict, the advice."""
@@ -155,20 +170,21 @@ class Run:
         """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
-    def answers(self, source: Any, *, crops: int = 1) -> Answers:
+    def answers(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
         from gnomon.workflow.predict import answer, with_crops
 
-        members = with_crops(self.members, crops)
+        members = with_crops(self.members_by(engine), crops)
         return answer(members, source, [self.settings] * len(members))
 
-    def predict(self, source: Any, *, crops: int = 1) -> pl.DataFrame:
+    def predict(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
 
-        `crops`: of pictures, how many views are averaged (1, 2, 5 or 10).
+        `crops`: of pictures, how many views are averaged (1, 2, 5 or 10). `engine`: what computes the net; "onnx" is
+        onnxruntime, faster on one or a few inputs, for which the net is exported at the first call.
         Warns (UserWarning) where the inputs are such that the answers are worth little; `answers` has all notes.
         """
-        found = self.answers(source, crops=crops)
+        found = self.answers(source, crops=crops, engine=engine)
         for alarm in found.alarms:
             warnings.warn(alarm, stacklevel=2)
         return found.table
@@ -179,11 +195,11 @@ class Run:
 
         return explain_run(self, source, class_name, out)
 
-    def predict_proba(self, source: Any, *, crops: int = 1) -> np.ndarray:
+    def predict_proba(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
         from gnomon.workflow.predict import class_probabilities, with_crops
 
-        members = with_crops(self.members, crops)
+        members = with_crops(self.members_by(engine), crops)
         return class_probabilities(members, source, [self.settings] * len(members))
 
     @property

@@ -41,20 +41,21 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10]
+    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10] [engine=onnx]
 
     RUN,RUN,RUN is an ensemble: the mean of their probabilities, or of their numbers. crops= averages views of each
     picture: 2 (it and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images).
+    engine=onnx computes the net with onnxruntime: faster on one or a few inputs (gnomon[onnx]).
     """
-    out, crops = values.pop("out", None), values.pop("crops", 1)
-    no_settings(values, "predict", "out and crops")
+    out, crops, engine = values.pop("out", None), values.pop("crops", 1), values.pop("engine", "torch")
+    no_settings(values, "predict", "out, crops and engine")
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.show_predict import print_answers
     from gnomon.workflow.ensemble import predict as run_predict
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
-    answers = run_predict(words[0], source, out=out, crops=crops)
+    answers = run_predict(words[0], source, out=out, crops=crops, engine=engine)
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
         print_json(
