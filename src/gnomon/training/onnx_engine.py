@@ -97,7 +97,9 @@ def _session(net: nn.Module, arguments: Sequence[Tensor]) -> Any:
 def _extremes(one: Tensor) -> Tensor:
     """Three examples: the first as it is, with all numbers 0, and with the largest bytes, or ten times its numbers."""
     first = one[:1]
-    large = torch.full_like(first, 255) if one.dtype == torch.uint8 else 10 * first if one.is_floating_point() else first
+    large = (
+        torch.full_like(first, 255) if one.dtype == torch.uint8 else 10 * first if one.is_floating_point() else first
+    )
     return torch.cat([first, torch.zeros_like(first), large])
 
 
