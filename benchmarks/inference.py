@@ -1,9 +1,9 @@
 """How long a trained net takes for one picture: `python -m benchmarks.inference [--threads 1] [--seconds 2]`.
 
 The nets of W2 (a small convnet, 28x28 gray) and W3 (ResNet-20, 32x32 colour) with random weights, on 1 and on 64
-pictures. Rows: what `gnomon predict` does with one encoded batch, computed by torch and by onnxruntime (engine=onnx); an
-onnxruntime session alone, given its array; torch's own forms of the net, traced and frozen, and in channels-last layout.
-In turn, several rounds; a row is the median of its calls in the quietest round, so that other programs count for little.
+pictures. Rows: what `gnomon predict` does with one encoded batch, computed by torch and by onnxruntime (engine=onnx);
+an onnxruntime session alone, given its array; the net as torch traces and freezes it. In turn, several rounds; a row
+is the median of its calls in the quietest round, so that other programs count for little.
 """
 
 from __future__ import annotations

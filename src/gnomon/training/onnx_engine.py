@@ -31,7 +31,7 @@ def with_engine(net: nn.Module, engine: str) -> nn.Module:
 
 
 def through_onnxruntime(net: nn.Module) -> nn.Module:
-    """A net with the same parts (it shares them) whose forward pass onnxruntime computes, on the CPU, without gradients.
+    """A net that shares the parts of this one, and whose forward pass onnxruntime computes, on the CPU.
 
     It takes tensors, the first dim of each B, and returns one. It is exported at the first call, for the shapes of its
     arguments, and again where all but B change; the session uses torch's number of threads at that time.
@@ -59,7 +59,7 @@ def through_onnxruntime(net: nn.Module) -> nn.Module:
 def exported(net: nn.Module, arguments: Sequence[Tensor]) -> bytes:
     """The net in evaluation mode as an ONNX model with inputs x0, x1, ... and output y; B is free, other sizes are not.
 
-    By torch's exporter of traces: unlike the newer one it needs no onnxscript, and it leaves recurrent nets free in time.
+    By torch's exporter of traces, which unlike the newer one needs no onnxscript.
     Raises UsageError where it knows no form of a layer.
     """
     names, found = [f"x{place}" for place in range(len(arguments))], io.BytesIO()

@@ -132,7 +132,7 @@ class Run:
         return [Member(system.task, system.model) for system in self._systems]
 
     def members_by(self, engine: str) -> list[Member]:
-        """The models that predict, computed by "torch" or by "onnx" (made at its first use, of the weights as they are).
+        """The models that predict, computed by "torch", or by "onnx" (made at its first use, of those weights).
 
         Raises UsageError, and MachineError if the extra is not installed.
         """
