@@ -9,7 +9,7 @@ import copy
 import io
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import MachineError, UsageError
 from gnomon.core.options import one_of
 
-Engine = Literal["torch", "onnx"]
+ENGINES = ("torch", "onnx")
 EXTRA = "pip install 'gnomon[onnx]', or leave engine out."
 WITHOUT = "leave engine out: torch runs this net."
 MOST_AT_ONCE = 16  # examples per call: onnxruntime keeps the memory of its largest call for good
@@ -27,7 +27,7 @@ LARGEST_DIFFERENCE = 1e-4  # from torch's outputs, relative to their size; the n
 
 def with_engine(net: nn.Module, engine: str) -> nn.Module:
     """The net itself for "torch", for "onnx" the net as onnxruntime computes it. Raises UsageError, MachineError."""
-    return through_onnxruntime(net) if one_of("engine", engine, get_args(Engine)) == "onnx" else net
+    return through_onnxruntime(net) if one_of("engine", engine, ENGINES) == "onnx" else net
 
 
 def through_onnxruntime(net: nn.Module) -> nn.Module:
@@ -67,7 +67,7 @@ def exported(net: nn.Module, arguments: Sequence[Tensor]) -> bytes:
         warnings.simplefilter("ignore")  # of tracing, and of a newer exporter
         try:
             torch.onnx.export(
-                net, tuple(arguments), found, dynamo=False, input_names=names, output_names=["y"],
+                net, tuple(arguments), found, dynamo=False, input_names=names, output_names=["y"],  # type: ignore[arg-type]
                 dynamic_axes={name: {0: "B"} for name in (*names, "y")},
             )  # fmt: skip
         except (torch.onnx.OnnxExporterError, RuntimeError) as error:

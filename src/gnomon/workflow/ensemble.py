@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gnomon.core.settings import Settings
     from gnomon.core.task import Task
     from gnomon.training.evaluate import Member
-    from gnomon.training.onnx_engine import Engine
     from gnomon.workflow.predict import Answers
 
 OPEN = tuple(split for split in SPLITS if split != "test")
@@ -98,13 +97,13 @@ class Ensemble:
 
         return with_crops([member for run in self.runs for member in run.members_by(engine)], self.crops)
 
-    def answers(self, source: Any, *, engine: Engine = "torch") -> Answers:
+    def answers(self, source: Any, *, engine: str = "torch") -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
         from gnomon.workflow.predict import answer
 
         return answer(self.members_by(engine), source, self.settings)
 
-    def predict(self, source: Any, *, engine: Engine = "torch") -> pl.DataFrame:
+    def predict(self, source: Any, *, engine: str = "torch") -> pl.DataFrame:
         """Predictions for new inputs, as `Run.predict` gives them."""
         found = self.answers(source, engine=engine)
         for alarm in found.alarms:
@@ -221,7 +220,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 
 def predict(
-    run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: Engine = "torch",
+    run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: str = "torch",
     out: str | Path | None = None,
 ) -> Answers:  # fmt: skip
     """Predict new inputs with a run's model; `out` (.csv or .parquet) is a new file for the table of answers.

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.training.evaluate import Member
-    from gnomon.training.onnx_engine import Engine
     from gnomon.workflow.explain import Explanation
     from gnomon.workflow.predict import Answers
 
@@ -170,14 +169,14 @@ class Run:
         """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
-    def answers(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> Answers:
+    def answers(self, source: Any, *, crops: int = 1, engine: str = "torch") -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
         from gnomon.workflow.predict import answer, with_crops
 
         members = with_crops(self.members_by(engine), crops)
         return answer(members, source, [self.settings] * len(members))
 
-    def predict(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> pl.DataFrame:
+    def predict(self, source: Any, *, crops: int = 1, engine: str = "torch") -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
 
         `crops`: of pictures, how many views are averaged (1, 2, 5 or 10). `engine`: what computes the net; "onnx" is
@@ -195,7 +194,7 @@ class Run:
 
         return explain_run(self, source, class_name, out)
 
-    def predict_proba(self, source: Any, *, crops: int = 1, engine: Engine = "torch") -> np.ndarray:
+    def predict_proba(self, source: Any, *, crops: int = 1, engine: str = "torch") -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
         from gnomon.workflow.predict import class_probabilities, with_crops
 
