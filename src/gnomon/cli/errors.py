@@ -13,6 +13,8 @@ from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error, split_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.error_analysis import TagShare
     from gnomon.workflow.judge.errors import Found
@@ -28,16 +30,13 @@ def print_errors(found: Found) -> None:
     sheet, unit = found.sheet, found.sheet.diagnosis.unit
     console.print(f"  {_headline(sheet)}", markup=False)
     if found.shares:
-        ordered = sorted(found.shares, key=lambda one: not one.is_specific)
-        shown = ordered[:SHOWN]
-        width = min(NAME_WIDTH, max(len(printable(one.name)) for one in shown))
-        console.print(
-            f"\n  {'tag':<{width}}  {'errors':>12}  {'share':>7}  {'95 %':>14}  {'could remove':>14}  "
-            f"{split_name(sheet.split) + ' error to':>13}  {'among right':>11}",
-            style="bold", markup=False,
-        )  # fmt: skip
-        for one in shown:
-            console.print(f"  {_line(one, width, unit)}", markup=False)
+        ordered = sorted(found.shares, key=lambda one: not one.is_specific)[:SHOWN]
+        width = min(NAME_WIDTH, max(len(printable(text)) for one in ordered for text in (one.name, one.what)))
+        for what in sorted({one.what for one in ordered}, key=[one.what for one in ordered].index):
+            console.print(f"\n  {_heads(_title(what, ordered), width, sheet.split)}", style="bold", markup=False)
+            for one in ordered:
+                if one.what == what:
+                    console.print(f"  {_line(one, width, unit)}", markup=False)
         if len(found.shares) > SHOWN:
             console.print(f"  ... {len(found.shares) - SHOWN} more; --json has them all", markup=False)
         console.print()
@@ -58,9 +57,26 @@ def _headline(sheet: Sheet) -> str:
     name, count = split_name(sheet.split), sheet.errors.count
     if count == 0:
         return f"{name} error {error}: there are no errors to analyse"
+    inside = next((tag.inside for tag in sheet.tags if tag.inside is not None), None)
+    if inside is not None:
+        score = f" (score {sheet.table['threshold'][0]:.2f} and up)" if "threshold" in sheet.table.columns else ""
+        where = f"in {count:,} of {len(sheet.table):,} pictures"
+        return f"{name} error {error}: {inside.errors:,} {inside.what}{score} {where}"
     if sheet.diagnosis.unit != SHARE:
         return f"{name} error {error}, the mean of {len(sheet.table):,} examples; shares are of the sum of their errors"
     return f"{name} error {error}: {count:,} of {len(sheet.table):,} examples are wrong"
+
+
+def _heads(title: str, width: int, split: str) -> str:
+    return (
+        f"{title:<{width}}  {'errors':>12}  {'share':>7}  {'95 %':>14}  {'could remove':>14}  "
+        f"{split_name(split) + ' error to':>13}  {'among right':>11}"
+    )
+
+
+def _title(what: str, shown: Sequence[TagShare]) -> str:
+    """Of a group of tags: what they count."""
+    return what or ("pictures" if any(one.what for one in shown) else "tag")
 
 
 def _line(one: TagShare, width: int, unit: str | None) -> str:

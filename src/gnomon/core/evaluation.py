@@ -55,8 +55,12 @@ class Evaluation:
     @property
     def has_classes(self) -> bool:
         """Whether each target is one class, right or wrong; its labels may be text, whole numbers or booleans."""
-        if self.unit != SHARE or not bool(self.table["error"].is_in([0.0, 1.0]).all()):
-            return False
-        target = self.table["target"]
-        is_text = bool(len(target)) and isinstance(target[0], str)
-        return not (is_text and bool(target.str.contains(STRUCTURED).all()))
+        is_right_or_wrong = self.unit == SHARE and bool(self.table["error"].is_in([0.0, 1.0]).all())
+        return is_right_or_wrong and not is_structured(self.table)
+
+
+def is_structured(table: pl.DataFrame) -> bool:
+    """Whether targets are JSON: boxes, points, masks, several answers in one; no classes and no numbers."""
+    target = table["target"]
+    is_text = bool(len(target)) and isinstance(target[0], str)
+    return is_text and bool(target.str.contains(STRUCTURED).all())

@@ -82,11 +82,8 @@ def confusions(found: BoxErrors) -> Mapping[tuple[str, str], int]:
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
-def brightness_of(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(K,) mean grey value, 0 to 255, inside each box (K, 4) of an (H, W) or (H, W, 3) uint8 picture."""
-    from gnomon.strategy.error_tags import gray_of
-
-    gray = gray_of(image)
+def brightness_of(gray: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(K,) mean grey value inside each box (K, 4) of an (H, W) picture, in its pixels."""
     height, width = gray.shape
     found = np.empty(len(boxes))
     for place, box in enumerate(boxes):

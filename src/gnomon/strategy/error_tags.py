@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gnomon.core.evaluation import is_structured
+from gnomon.metrics import box_table, mask_table
+from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags
 from gnomon.strategy.error_analysis import Tag
 
 if TYPE_CHECKING:
@@ -42,10 +45,16 @@ class PictureMeasures:
 def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | None = None) -> list[Tag]:
     """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of numeric errors; slices.
 
+    Of boxes and masks, the kinds of what is wrong in the pictures.
+
     `class_counts`: how often each class occurs in train.
     """
     table = evaluation.table
-    if evaluation.has_classes:
+    if box_table.is_boxes(table):
+        found = box_tags.from_boxes(box_errors.find_errors(box_table.read(table)))
+    elif mask_table.is_masks(table):
+        found = mask_tags.from_masks(mask_errors.find_errors(table))
+    elif evaluation.has_classes:
         table = table.with_columns(pl.col("target", "prediction").cast(pl.String))
         found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]
     elif table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric():
@@ -218,8 +227,9 @@ def from_embedding(table: pl.DataFrame, positions: np.ndarray, embedding: np.nda
         if of_errors < MORE_OFTEN * of_right or members[is_error].sum() < FEWEST:
             continue
         common = table["target"][positions[members & is_error].tolist()].cast(pl.String).value_counts(sort=True)
+        mostly = "" if is_structured(table) else f", mostly {common['target'][0]}"
         tags.append(
-            _measured_tag(f"look-alikes {len(tags) + 1}, mostly {common['target'][0]}", "cluster", positions, members,
+            _measured_tag(f"look-alikes {len(tags) + 1}{mostly}", "cluster", positions, members,
                           reviewed, "They look alike to the model: close together before its last layer.")
         )  # fmt: skip
     return tags

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError
-from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.evaluation import SHARE, Evaluation, is_structured
 from gnomon.core.layer_signals import findings_of
 from gnomon.figures import text as words
 from gnomon.metrics.classification import calibration, confusion
@@ -342,6 +342,8 @@ def _matrix(found: OpenRun) -> Matrix | None:
     table = sheet.table
     if sheet.diagnosis.unit != SHARE or table["target"].dtype.is_float() or table["target"].n_unique() > 1000:
         return None
+    if is_structured(table):
+        return None
     if not table["error"].is_in([0.0, 1.0]).all():
         return None
     counted = confusion(table)
@@ -384,7 +386,7 @@ def _with_views(shown: ShownSheet, positions: Sequence[int] | np.ndarray) -> lis
 
 def _names(table: Any) -> list[str]:
     """The classes to choose from; none if targets are numbers or there are too many."""
-    if table["target"].dtype.is_float() or table["target"].n_unique() > MOST_CHOICES:
+    if table["target"].dtype.is_float() or is_structured(table) or table["target"].n_unique() > MOST_CHOICES:
         return []
     found = set(table["target"].cast(str).to_list()) | set(table["prediction"].cast(str).to_list())
     return sorted(name for name in found if name is not None)

@@ -13,15 +13,17 @@ import polars as pl
 
 from gnomon import report
 from gnomon.core.errors import ArtefactError, DataError, UsageError
+from gnomon.core.evaluation import is_structured
 from gnomon.core.given import read_given
 from gnomon.core.options import is_yes, new_file, one_of
 from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
+from gnomon.metrics import box_table
 from gnomon.runs.names import Place
 from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent, TagStore, read_cost
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import error_rotated, error_tags
+from gnomon.strategy import box_errors, box_tags, error_rotated, error_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
 from gnomon.strategy.wording import split_name
 from gnomon.workflow.prepare import prepare_again
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnomon.core.example import Example, Examples
+    from gnomon.core.parts import View
     from gnomon.core.task import Task
     from gnomon.workflow.road.split import Prepared
 
@@ -99,6 +102,8 @@ def with_looks(
         if task.kind.has_pictures and all(view.image is not None for view in (*views, *usual_views)):
             found = _of_pictures(sheet, positions, [each.image for each in views if each.image is not None],
                                  usual, [each.image for each in usual_views if each.image is not None])  # fmt: skip
+            if box_table.is_boxes(sheet.table):
+                found += _of_objects(sheet, positions, views, usual_views)
         elif all(isinstance(one.inputs, str) for one in here):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]
             found = error_tags.from_texts(sheet.table, positions, texts, usual_texts)
@@ -117,11 +122,30 @@ def _of_pictures(
         np.array([error_rotated.small(error_tags.gray_of(one)) for one in each]) for each in (pictures, usual_pictures)
     )
     classes, usual_classes = np.zeros(len(here)), np.zeros(len(there))  # one class for all if targets are not classes
-    if sheet.table["target"].dtype in (pl.String, pl.Boolean) or sheet.table["target"].dtype.is_integer():
+    kind = sheet.table["target"].dtype
+    if not is_structured(sheet.table) and (kind in (pl.String, pl.Boolean) or kind.is_integer()):
         classes = sheet.table["target"].cast(pl.String).to_numpy()[positions].astype(str)
         usual_classes = np.array([str(one.target) for one in usual])
     is_rotated = error_rotated.rotated(here, classes, there, usual_classes)
     return error_tags.from_pictures(sheet.table, positions, measured, known, is_rotated)
+
+
+def _of_objects(sheet: Sheet, positions: np.ndarray, views: Sequence[View], usual_views: Sequence[View]) -> list[Tag]:
+    """Objects that are dark for a training object, in the pictures that are looked at."""
+    found = box_errors.find_errors(box_table.read(sheet.table))
+    truths, sizes = found.table.truths, found.table.sizes
+    brightness = np.full(len(truths.label), np.nan)
+    for position, view in zip(positions, views, strict=True):
+        here = np.flatnonzero(truths.picture == position)
+        gray = error_tags.gray_of(np.asarray(view.image))
+        kept = gray.shape[1] / sizes[position, 0]  # of the pixels: large pictures are kept smaller
+        brightness[here] = box_tags.brightness_of(gray, truths.boxes[here] * kept)
+    usual = [
+        box_tags.brightness_of(error_tags.gray_of(view.image), view.boxes)
+        for view in usual_views
+        if view.image is not None and view.boxes is not None
+    ]
+    return box_tags.of_brightness(found, brightness, np.concatenate(usual) if usual else np.zeros(0))
 
 
 @dataclass(frozen=True)
