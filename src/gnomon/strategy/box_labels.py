@@ -156,7 +156,8 @@ def _has_right(errors: BoxErrors) -> np.ndarray:
     """(D,) whether the label that a box is about has a right box."""
     found = np.zeros(len(errors.table.truths.label) + 1, bool)  # the last for none
     found[errors.about[errors.is_right]] = True
-    return found[errors.about]
+    has: np.ndarray = found[errors.about]
+    return has
 
 
 def _iou_of(table: BoxTable, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
