@@ -50,6 +50,11 @@ class Examples(abc.ABC):
         """What labels were given as."""
         return "text"
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether neighbours are alike, as parts of one text: a split then cuts the sequence, by `time`."""
+        return False
+
     @abc.abstractmethod
     def __len__(self) -> int: ...
 

@@ -69,6 +69,16 @@ class VolumeInputs:
     width: int
 
 
+@final
+@dataclass(frozen=True)
+class TextInputs:
+    """Texts as ids (B, T) below `num_ids`: 0 pads at the end, 1 is unknown, 2 stands before and after each text."""
+
+    modality: ClassVar[str] = "text"
+    num_ids: int
+    length: int  # of the longest, as the model sees texts
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A model to build: which of a family's names, for which inputs, with which settings, and what it is to give."""

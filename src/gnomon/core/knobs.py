@@ -17,6 +17,7 @@ Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers
 COLUMNS = "columns"  # the source is a table
 NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
+TEXT = "text"  # the source is text
 LAYOUT = "layout"  # the source may be an array of more than two axes
 CLASSES = "classes"  # an example has one class
 ANSWERS = "answers"  # that are chosen for a metric: one class per example, boxes of enough confidence
@@ -37,6 +38,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
     NUMBERS: "it acts on tables",
     PICTURES: "it acts on pictures",
+    TEXT: "it acts on text",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     CLASSES: "it needs one class per example",
     ANSWERS: "it needs one class per example, or boxes",

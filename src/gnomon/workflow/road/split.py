@@ -188,9 +188,8 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
     parts, split, seed = dict(reading.splits), settings.split, settings.split_seed
     if "all" in parts:
         whole = parts["all"]
-        division = divide(
-            whole.index, dev=split.dev, test=split.test, by_time=settings.data.time is not None, seed=seed
-        )
+        by_time = settings.data.time is not None or whole.is_in_order
+        division = divide(whole.index, dev=split.dev, test=split.test, by_time=by_time, seed=seed)
         notes.extend(division.notes)
         if split.folds is not None:
             division = replace(division, train=np.union1d(division.train, division.dev), dev=division.dev[:0])

@@ -1,0 +1,155 @@
+"""Files of text: found, unpacked, checked to be text. What is kept is bytes in UTF-8, as they came."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnomon.core.errors import DataError
+from gnomon.core.example import BadInput
+from gnomon.data.source import File, Tree, display_name
+
+SUFFIXES = (".txt", ".text", ".md", ".txt.gz")
+MOST_UNPACKED = 8 << 30  # bytes of one compressed file
+LOOK_INTO = 1 << 16  # bytes that are looked at to tell whether a file is text
+_BREAKS = re.compile(rb"\r\n?")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The content of one file: UTF-8 with newlines alone at the ends of lines."""
+
+    name: str
+    content: bytes
+    remarks: tuple[str, ...] = ()  # what was changed
+
+
+def text_files(tree: Tree) -> list[File]:
+    """Files that are text by their name."""
+    return [file for file in tree.files if file.name.lower().endswith(SUFFIXES)]
+
+
+def read_text(tree: Tree, file: File) -> Text | BadInput:
+    """A file that may be compressed by gzip; or why it is no text."""
+    where = display_name(file.name)
+    content = tree.read(file.name)
+    if content[:2] == b"\x1f\x8b":
+        found = _unpacked(content)
+        if isinstance(found, str):
+            return BadInput(where, found)
+        content = found
+    remarks = []
+    if content.startswith(_BOM):
+        content = content[len(_BOM) :]
+        remarks.append("a byte order mark left out")
+    fault = fault_of(content)
+    if fault:
+        return BadInput(where, fault)
+    if b"\r" in content:
+        content = _BREAKS.sub(b"\n", content)
+        remarks.append("line ends of other systems read as newlines")
+    return Text(where, content, tuple(remarks))
+
+
+def _unpacked(content: bytes) -> bytes | str:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacker.decompress(content, MOST_UNPACKED)
+        if unpacker.unused_data:  # several members, one after the other
+            found = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        return f"a damaged gzip file ({error})"
+    if unpacker.unconsumed_tail:
+        return f"unpacks to more than {MOST_UNPACKED:,} bytes"
+    return found if unpacker.eof or unpacker.unused_data else "a gzip file that is cut off"
+
+
+def fault_of(content: bytes) -> str:
+    """Why bytes are no text in UTF-8; "" if they are."""
+    if b"\0" in content[:LOOK_INTO]:
+        utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        return "text in UTF-16, which is not read: save it as UTF-8" if utf16 else "not text: it has zero bytes"
+    for start in range(0, len(content), LOOK_INTO):  # whole characters, a part at a time
+        piece = content[_boundary(content, start) : _boundary(content, start + LOOK_INTO)]
+        try:
+            piece.decode()
+        except UnicodeDecodeError as error:
+            at = _boundary(content, start) + error.start
+            line = content.count(b"\n", 0, at) + 1
+            return f"not UTF-8: byte {content[at]:#04x} in line {line:,}"
+    return ""
+
+
+def _boundary(content: bytes, at: int) -> int:
+    """The start of the character that byte `at` belongs to."""
+    at = min(at, len(content))
+    while 0 < at < len(content) and content[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+def lines_of(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where lines that are not blank begin and end, in bytes, and their numbers from 1."""
+    values = np.frombuffer(content, np.uint8)
+    ends = np.flatnonzero(values == ord("\n"))
+    if not len(ends) or ends[-1] != len(values) - 1:
+        ends = np.append(ends, len(values))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    is_space = (values == ord(" ")) | (values == ord("\t"))
+    solid = np.concatenate([[0], np.cumsum(~is_space)])
+    kept = solid[np.minimum(ends, len(values))] - solid[starts] > 0
+    return starts[kept], ends[kept], np.flatnonzero(kept) + 1
+
+
+def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
+    """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each."""
+    values = np.frombuffer(content, np.uint8)
+    if level == "character":
+        begins = np.flatnonzero((values & 0xC0) != 0x80)  # of characters
+    else:
+        is_space = (values == ord(" ")) | (values == ord("\n")) | (values == ord("\t"))
+        begins = np.flatnonzero(~is_space & np.concatenate([[True], is_space[:-1]]))
+    chosen = begins[::size]
+    if len(chosen):
+        chosen[0] = 0
+    return np.append(chosen, len(values))
+
+
+def is_list(content: bytes) -> tuple[bool, str]:
+    """Whether each line of a file stands for itself, and why: names, sentences, titles; or one running text."""
+    head = content[: 1 << 20]
+    lines = head.split(b"\n")[: -1 if len(content) > len(head) else None]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if len(lines) < LEAST_LINES:
+        return False, f"{len(lines):,} lines"
+    if any(not line.strip() for line in lines):
+        return False, "blank lines divide it into paragraphs"
+    lengths = np.array([len(line) for line in lines])
+    if lengths.mean() > SHORT and lengths.max() < WRAPPED * np.median(lengths):
+        return False, "lines of nearly equal length, as in wrapped text"
+    return True, "no blank lines, and lines of different lengths"
+
+
+LEAST_LINES = 20  # of a list
+SHORT = 40  # bytes per line on average: running text has longer ones
+WRAPPED = 2.0  # times the median: wrapped text has no longer lines
+
+
+def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[Text], list[BadInput]]:
+    """Every file that is text, and why the others are not. Raises DataError if none is."""
+    found = [read_text(tree, file) for file in files]
+    texts = [one for one in found if isinstance(one, Text)]
+    bad = [one for one in found if isinstance(one, BadInput)]
+    if not texts:
+        shown = f" ({bad[0].where}: {bad[0].why})" if bad else ""
+        raise DataError(
+            f"there is no text in it{shown}.", where=tree.origin, fix="give plain text in UTF-8, .txt or .txt.gz."
+        )
+    return texts, bad

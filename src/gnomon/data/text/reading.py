@@ -1,0 +1,160 @@
+"""Sources of text as examples, without labels: one running text, a list of lines, a folder of documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.example import BadInput, Reading, index_frame
+from gnomon.core.settings import DataSettings
+from gnomon.data.source import Source, Tree, counted, listed
+from gnomon.data.splits import own_splits
+from gnomon.data.text.examples import TextExamples
+from gnomon.data.text.files import Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
+
+WINDOW = {"character": 256, "word": 64, "subword": 64}  # of a running text, by default
+OWN_SPLITS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
+MANY_BAD = 0.05
+
+
+def looks_like_text(source: Source) -> tuple[float, str]:
+    """How certain it is (0 .. 1), from names alone, that a source is plain text without labels; and why."""
+    if source.tree is None or not source.tree.files:
+        return 0.0, "no files"
+    files = text_files(source.tree)
+    if not files:
+        return 0.0, "no .txt files"
+    share = len(files) / len(source.tree.files)
+    return 0.8 * share, f"{counted(len(files), 'file')} of text"
+
+
+def read_running_text(source: Source, settings: DataSettings) -> Reading:
+    """Windows of one running text in their order, or each line of a list, or each of several documents.
+
+    Raises DataError where there is no text, UsageError for settings that contradict the data.
+    """
+    tree = _tree(source)
+    texts, bad = all_texts(tree, text_files(tree) or tree.files)
+    _refuse_many_bad(bad, len(texts) + len(bad), tree)
+    notes = [*source.notes, *_remarks(texts)]
+    level = settings.level or "character"
+    each, why = _each(texts, settings)
+    window = settings.window or WINDOW[level]
+    notes.append(f"read by {each}: {why}" + (" (each=... to choose)" if settings.each is None else ""))
+    parts = [_cut(text, each, level, window) for text in texts]
+    bad += [BadInput(text.name, "empty") for text, part in zip(texts, parts, strict=True) if not len(part[0])]
+    if not any(len(part[0]) for part in parts):
+        raise DataError("the text is empty.", where=tree.origin, fix="give a text to learn from.")
+    whole = _examples(texts, parts, are_whole=each != "window")
+    named = _named_splits(texts, parts)
+    return Reading(own_splits(whole, named), tuple(notes), tuple(bad))
+
+
+def _each(texts: list[Text], settings: DataSettings) -> tuple[str, str]:
+    """What an example is: "window", "line" or "document"; and why."""
+    if settings.each is not None:
+        if settings.each == "document" and len(texts) == 1:
+            raise UsageError("each=document, but there is one file.", fix="use each=line or each=window.")
+        return settings.each, "as set"
+    lists = [is_list(text.content) for text in texts]
+    if all(found for found, _ in lists):
+        return "line", lists[0][1]
+    if len(texts) > 1 and not _are_splits(texts):
+        return "document", f"{counted(len(texts), 'file')} of text"
+    return "window", lists[0][1]
+
+
+def _cut(text: Text, each: str, level: str, window: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Where examples begin and end in one text, and their ids."""
+    if each == "line":
+        starts, ends, numbers = lines_of(text.content)
+        return starts, ends, [f"{text.name} line {number}" for number in numbers.tolist()]
+    if each == "document":
+        some = 1 if text.content.strip() else 0
+        return np.zeros(some, np.int64), np.full(some, len(text.content)), [text.name] * some
+    edges = windows_of(text.content, level, window)
+    ids = [f"{text.name} byte {start}" for start in edges[:-1].tolist()]
+    return edges[:-1], edges[1:], ids
+
+
+def _examples(
+    texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]], *, are_whole: bool
+) -> TextExamples:
+    counts = [len(part[0]) for part in parts]
+    index = index_frame([name for part in parts for name in part[2]])
+    if not are_whole:  # neighbours belong together
+        index = index.with_columns(time=pl.int_range(len(index), dtype=pl.Int64))
+    return TextExamples(
+        tuple(text.content for text in texts),
+        np.repeat(np.arange(len(texts)), counts),
+        np.concatenate([part[0] for part in parts]).astype(np.int64),
+        np.concatenate([part[1] for part in parts]).astype(np.int64),
+        index,
+        are_whole,
+    )
+
+
+def _split_of(name: str) -> str | None:
+    stem = name.rpartition("/")[2].partition(".")[0].lower()
+    return OWN_SPLITS.get(stem)
+
+
+def _are_splits(texts: list[Text]) -> bool:
+    found = [_split_of(text.name) for text in texts]
+    return "train" in found and all(found)
+
+
+def _named_splits(
+    texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]]
+) -> tuple[tuple[str, int], ...]:
+    if not _are_splits(texts):
+        return ()
+    return tuple((str(_split_of(text.name)), len(part[0])) for text, part in zip(texts, parts, strict=True))
+
+
+def read_texts_to_predict(source: Source, settings: DataSettings, level: str, window: int) -> Reading:
+    """Lines of files, or texts given in Python, under the key "all"."""
+    if source.tree is None:
+        raise DataError("text is read from files.", where=source.origin, fix="give a .txt file, or a text in quotes.")
+    texts, bad = all_texts(source.tree, source.tree.files)
+    each = settings.each or _each(texts, settings)[0]
+    parts = [_cut(text, each, level, window) for text in texts]
+    return Reading({"all": _examples(texts, parts, are_whole=each != "window")}, tuple(source.notes), tuple(bad))
+
+
+def of_strings(texts: list[str]) -> TextExamples:
+    """Texts given as they are."""
+    contents = [text.encode() for text in texts]
+    for number, content in enumerate(contents, start=1):
+        fault = fault_of(content)
+        if fault:
+            raise DataError(fault, where=f"text {number}", fix="give text.")
+    ends = np.cumsum([len(content) for content in contents])
+    index = index_frame([f"text {number}" for number in range(1, len(texts) + 1)])
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    return TextExamples((b"".join(contents),), np.zeros(len(texts), np.int64), starts, ends.astype(np.int64), index)
+
+
+def _remarks(texts: list[Text]) -> list[str]:
+    counts = Counter(remark for text in texts for remark in text.remarks)
+    return [listed(remark, [text.name for text in texts if remark in text.remarks]) for remark in sorted(counts)]
+
+
+def _refuse_many_bad(bad: list[BadInput], total: int, tree: Tree) -> None:
+    if len(bad) > MANY_BAD * total:
+        raise DataError(
+            f"{len(bad):,} of {counted(total, 'file')} cannot be read: {bad[0].where} ({bad[0].why}).",
+            where=tree.origin, fix="remove or convert them.",
+        )  # fmt: skip
+
+
+def _tree(source: Source) -> Tree:
+    if source.tree is None:
+        raise DataError(
+            "this is a table or an array, not text.", where=source.origin,
+            fix="give a .txt file, or a folder of them.",
+        )  # fmt: skip
+    return source.tree

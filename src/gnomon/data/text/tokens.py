@@ -1,0 +1,65 @@
+"""Texts as numbers: characters or words by their place in a vocabulary that comes from train alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+PADDING, UNKNOWN, END = 0, 1, 2  # END also stands before every text
+SPECIAL = 3  # ids before those of the vocabulary
+_WORDS = re.compile(r"\w+(?:['’]\w+)*|\n|[^\w\s]")  # words with their apostrophes, newlines, single marks
+SHOWN = {PADDING: "", UNKNOWN: "\N{REPLACEMENT CHARACTER}", END: ""}
+
+
+def split(text: str, level: str) -> Sequence[str]:
+    """The pieces of a text: its characters, or its words, punctuation marks and newlines; other space divides."""
+    return text if level == "character" else _WORDS.findall(text)
+
+
+def vocabulary_of(texts: Iterable[str], level: str, most: int, least: int) -> tuple[str, ...]:
+    """The pieces that occur at least `least` times, the `most` frequent, the most frequent first.
+
+    Of equally frequent ones the first in the order of code points.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(split(text, level))
+    ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(piece for piece, count in ranked[:most] if count >= least)
+
+
+class Numbering:
+    """From pieces to ids, and back."""
+
+    def __init__(self, vocabulary: Sequence[str], level: str) -> None:
+        self.vocabulary, self.level = vocabulary, level
+        self._places = {piece: number + SPECIAL for number, piece in enumerate(vocabulary)}
+        self._by_code = np.full(0, UNKNOWN, np.int32)
+        if level == "character":
+            codes = [ord(piece) for piece in vocabulary]
+            self._by_code = np.full(max(codes, default=0) + 2, UNKNOWN, np.int32)
+            self._by_code[codes] = np.arange(SPECIAL, SPECIAL + len(codes))
+
+    def ids(self, text: str) -> np.ndarray:
+        """(T,) int32; UNKNOWN for pieces that are not in the vocabulary."""
+        if self.level == "character":
+            codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
+            found: np.ndarray = self._by_code[np.minimum(codes, len(self._by_code) - 1)]  # the last is UNKNOWN
+            return found
+        return np.array([self._places.get(piece, UNKNOWN) for piece in split(text, self.level)], np.int32)
+
+    def text(self, ids: Iterable[int]) -> str:
+        """Words are joined by spaces, as those between them were not kept."""
+        pieces = [SHOWN[one] if one < SPECIAL else self.vocabulary[one - SPECIAL] for one in ids]
+        if self.level == "character":
+            return "".join(pieces)
+        return " ".join(piece for piece in pieces if piece).replace(" \n ", "\n")
+
+
+def smallest_type(largest: int) -> type[np.integer[Any]]:
+    """The smallest integers that hold ids up to this one and that torch can look up."""
+    return next(kind for kind in (np.uint8, np.int16, np.int32) if largest <= np.iinfo(kind).max)

@@ -1,0 +1,120 @@
+"""Recurrent nets over text: a state is carried from piece to piece."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from gnomon.core.family import Family, TextInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
+from gnomon.core.settings import OwnSettings, setting
+from gnomon.nn.blocks import one_each
+
+CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+LARGER = "a larger state remembers more"
+MOST_UNITS = 4096
+MOST_LAYERS = 8
+
+
+@final
+class Recurrent(nn.Module):
+    """(B, T) ids -> (B, T, num_outputs) at each place, from that id and all before it."""
+
+    def __init__(
+        self, cell: str, num_ids: int, num_outputs: int, *, units: int, layers: int, dropout: float, embedding: int
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_ids, embedding)
+        between = dropout if layers > 1 else 0.0
+        self.layers = CELLS[cell](embedding, units, layers, batch_first=True, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(units, num_outputs)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        outputs: Tensor = self.step(ids, None)[0]
+        return outputs
+
+    def step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Going on from a state (None: the beginning): what is said at each place, and the state after the last."""
+        found, after = self.layers(self.dropout(self.embedding(ids)), state)
+        outputs: Tensor = self.head(self.dropout(found))
+        return outputs, after
+
+
+def _doubled(value: int, _here: Here) -> int | None:
+    return 2 * value if 2 * value <= MOST_UNITS else None
+
+
+def _one_more(value: int, _here: Here) -> int | None:
+    return value + 1 if value < MOST_LAYERS else None
+
+
+@final
+class RecurrentSettings(OwnSettings):
+    """Of recurrent nets."""
+
+    units: int = setting(
+        256,
+        "numbers in the state of each layer",
+        Knob(
+            ("fit-train",),
+            steps=(
+                Step("wider", "fit-train", lambda v, _: 2 * v if 2 * v <= MOST_UNITS else None, LARGER, 0.08, cost=3.5),
+            ),
+            search=(Search("whole, log", 2, lambda v, _: (max(8, v // 4), min(4 * v, MOST_UNITS))),),
+        ),
+        ge=1,
+        le=MOST_UNITS,
+    )
+    layers: int = setting(
+        2,
+        "recurrent layers, each on the states of the one below",
+        Knob(
+            ("fit-train",),
+            steps=(
+                Step("deeper", "fit-train", lambda v, _: v + 1 if v < MOST_LAYERS else None, LARGER, 0.02, cost=1.5),
+            ),
+            search=(Search("whole", 3, lambda _v, _: (1, 4)),),
+        ),
+        ge=1,
+        le=MOST_LAYERS,
+    )
+    embedding: int = setting(128, "numbers that stand for each character or word", ge=1, le=MOST_UNITS)
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own = wanted.own
+    return Recurrent(
+        wanted.name, wanted.inputs.num_ids, wanted.num_outputs or 1, units=own.units, layers=own.layers,
+        dropout=one_each(wanted.dropout, 1)[0], embedding=own.embedding,
+    )  # fmt: skip
+
+
+def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` texts."""
+    pieces = num_train * inputs.length
+    return {
+        "init.name": "xavier",
+        "regularise.weight_decay": 0.01,
+        "regularise.dropout": (0.2,),
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 2e-3,
+        "optimiser.batch_size": 32,
+        "optimiser.clip_norm": 1.0,
+        "schedule.name": "cosine",
+        "stop.epochs": round(min(60.0, max(4.0, 20_000_000 / max(pieces, 1)))),
+    }
+
+
+FAMILY = Family(
+    names=("gru", "lstm", "rnn"),
+    title="recurrent nets",
+    source="Elman 1990; Hochreiter & Schmidhuber 1997; Cho et al. 2014",
+    takes=("text",),
+    build=build,
+    settings=RecurrentSettings,
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    defaults=defaults,
+    gives=("tokens",),
+)

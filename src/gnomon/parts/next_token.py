@@ -1,0 +1,139 @@
+"""Language models: the next character or word, given those before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, cast, final
+
+import numpy as np
+import polars as pl
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnomon.core.evaluation import Evaluation
+from gnomon.core.example import Examples
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
+from gnomon.core.settings import Settings
+from gnomon.data.columns import Columns
+from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import split_error
+from gnomon.parts.text import TextEncoder
+
+LOG2 = math.log(2)
+
+
+class Said(NamedTuple):
+    """What a model says about a text: the piece that it holds most likely at each place, and the bits it needs."""
+
+    ids: np.ndarray  # (T,)
+    bits: float  # per piece, on average
+
+
+@final
+@dataclass(frozen=True)
+class NextTokenHead(Head):
+    """Every piece of a text is to be foretold from those before it; before the first stands the end of another."""
+
+    wants: ClassVar[str] = "tokens"
+    columns: ClassVar[tuple[str, ...]] = ()  # the inputs are the targets
+
+    level: str
+    vocabulary: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, train: Examples, settings: Settings) -> Self:
+        encoder = TextEncoder.fit(train, settings)
+        return cls(encoder.level, encoder.vocabulary)
+
+    @property
+    def chance_loss(self) -> float | None:
+        return math.log(SPECIAL + len(self.vocabulary))
+
+    def encode(self, examples: Examples) -> Columns:
+        return {}
+
+    def collate(self, batch: Batch, columns: Columns, indices: Tensor) -> Batch:
+        return {**batch, "weight": batch["length"].float()}
+
+    def build(self, body: Body) -> nn.Module:
+        return body(SPECIAL + len(self.vocabulary))
+
+    def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Tensor:
+        """(B, T, V): logits of the piece at each place."""
+        ids, lengths = arguments
+        before = functional.pad(ids[:, :-1], (1, 0), value=END)
+        outputs: Tensor = model(before, lengths)
+        return outputs
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return costs(outputs, batch["ids"]).sum(dim=1) / batch["length"]
+
+    def wanted(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return batch["ids"]
+
+
+def costs(outputs: Tensor, ids: Tensor) -> Tensor:
+    """(B, T) nats that each piece costs; 0 where the text has ended."""
+    flat = functional.cross_entropy(
+        outputs.flatten(0, 1).float(), ids.flatten(), reduction="none", ignore_index=PADDING
+    )
+    return flat.view(ids.shape)
+
+
+@final
+@dataclass(frozen=True)
+class NextTokenJudge(Judge):
+    """Bits per piece: what a text costs to write down with the model's probabilities."""
+
+    level: str
+    vocabulary: tuple[str, ...]
+
+    @classmethod
+    def of(cls, head: NextTokenHead) -> Self:
+        return cls(head.level, head.vocabulary)
+
+    @property
+    def error_unit(self) -> str | None:
+        return "bits"
+
+    @property
+    def error_name(self) -> str:
+        return f"bits per {self.level}"
+
+    def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
+        ids, lengths = batch["ids"], batch["length"]
+        bits = costs(outputs, ids).double().sum(dim=1).cpu().numpy() / lengths.cpu().numpy() / LOG2
+        best = outputs[..., END:].argmax(dim=-1).add_(END).cpu().numpy().astype(np.int32)  # never padding
+        values = [Said(row[:size], float(cost)) for row, size, cost in zip(best, lengths.tolist(), bits, strict=True)]
+        return Predictions(values, columns={"bytes": batch["bytes"].cpu().numpy()})
+
+    def targets(self, batch: Batch) -> Sequence[Any]:
+        rows = batch["ids"].cpu().numpy().astype(np.int32)
+        return [Said(row[:size], 0.0) for row, size in zip(rows, batch["length"].tolist(), strict=True)]
+
+    def errors(self, values: Sequence[Any] | np.ndarray, batch: Batch) -> np.ndarray:
+        return np.array([one.bits for one in values], np.float64)
+
+    def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
+        numbering = Numbering(self.vocabulary, self.level)
+        return pl.Series([numbering.text(cast(Said, one).ids.tolist()) for one in values], dtype=pl.String)
+
+    def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Perplexity and nats of a piece; bits of a byte, which also compare texts that are divided otherwise."""
+        bits, table = split_error(evaluation), evaluation.table
+        pieces, size = float(table["weight"].sum()), float(table["bytes"].sum())
+        return {
+            "perplexity": Interval(2**bits.value, 2**bits.low, 2**bits.high, bits.method),
+            f"nats per {self.level}": _times(bits, LOG2),
+            "bits per byte": _times(bits, pieces / max(size, 1.0)),
+        }
+
+    def less_is_better(self, measure: str) -> bool:
+        return True
+
+
+def _times(one: Interval, factor: float) -> Interval:
+    return Interval(one.value * factor, one.low * factor, one.high * factor, one.method)
