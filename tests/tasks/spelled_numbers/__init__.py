@@ -282,7 +282,7 @@ TASK = TaskKind(
     encoder=WordEncoder,
     head=DigitHead,
     judge=DigitJudge,
-    model="gru",
+    model="words-gru",
     defaults=lambda _task, _num_train: {
         "init.name": "xavier",
         "optimiser.learning_rate": 5e-3,

@@ -227,7 +227,7 @@ def test_a_fit_learns_bars_and_the_run_predicts_as_it_was_judged(tmp_path):
 
 def test_a_width_is_taken_where_any_model_takes_it_and_checked_again_when_the_model_is_known():
     assert from_flat({"width": "64"}).model.own == {"width": 64}  # units of the GRUs; of no resnet so many times
-    assert from_flat({"model": "gru", "width": "64"}).model.width == 64
+    assert from_flat({"model": "words-gru", "width": "64"}).model.width == 64
     with pytest.raises(UsageError, match=r"model\.width=64 cannot be used"):
         from_flat({"model": "resnet20", "width": "64"})
     with pytest.raises(UsageError, match=r"model\.width=0 cannot be used"):

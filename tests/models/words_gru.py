@@ -58,7 +58,7 @@ def build(wanted: Wanted) -> nn.Module:
 
 
 FAMILY = Family(
-    names=("gru",),
+    names=("words-gru",),
     title="two GRUs",
     source="Cho et al. 2014",
     takes=("words",),
