@@ -67,6 +67,15 @@ def ciou(first: Tensor, second: Tensor) -> Tensor:
     return overlap - _centres_apart(first, second) - weight * apart
 
 
+def covered(first: Tensor, second: Tensor) -> Tensor:
+    """The share of the first's area that lies in the second: (..., 4) and (..., 4) that broadcast -> (...) in [0, 1].
+
+    Of a crowd, one box around many objects, each object is covered though its IoU with the crowd is small.
+    """
+    first, second = _floats(first, second)
+    return _ratio(_shared_and_union(first, second)[0], area(first))
+
+
 @torch.no_grad()
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
     """(N, 4) and (M, 4) -> (N, M) in [0, 1], without gradients; beside the result it needs little memory."""

@@ -166,3 +166,10 @@ def test_soft_nms_equals_the_reference_in_every_group():
     assert 0 < len(kept) < 80
     assert kept.tolist() == sorted(wanted, key=lambda i: -wanted[i])
     assert_close(lowered, torch.tensor([wanted[i] for i in kept.tolist()], dtype=torch.float64))
+
+
+def test_of_a_small_box_in_a_large_one_all_is_covered_and_of_the_large_one_its_share():
+    small, large, none = torch.tensor([2.0, 2, 4, 6]), torch.tensor([0.0, 0, 10, 8]), torch.tensor([3.0, 3, 3, 5])
+    assert boxes.covered(small, large) == 1
+    assert boxes.covered(large, small) == pytest.approx(8 / 80)
+    assert boxes.covered(none, large) == 0
