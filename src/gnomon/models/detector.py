@@ -1,0 +1,196 @@
+"""One-stage detectors: a backbone, a feature pyramid, and at every place of it the classes and the box of an object."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnomon.core import found
+from gnomon.core.errors import UsageError
+from gnomon.core.family import Family, PictureInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS
+from gnomon.core.settings import OwnSettings, setting
+from gnomon.nn.assign import task_aligned
+from gnomon.nn.boxes import giou, nms
+from gnomon.nn.pyramid import FeaturePyramid, Separable
+
+LEVELS = 3  # maps of the backbone that are used, the coarsest: strides 8, 16 and 32
+PRIOR = 0.01  # the score of every class at every place before training. Source: Lin et al. 2017, section 4.1
+SIDES = 2.0  # strides from a place to each side of its box before training
+SMALL = 0.01  # standard deviation of the weights of the last layers before training
+FOCUS = 2.0  # power of a score's distance from its target, which weighs it in the loss. Source: Li et al. 2020
+BOX_WEIGHT = 2.0  # of the loss of boxes beside that of scores. Source: Feng et al. 2021
+LOWEST = 0.01  # score under which nothing is detected
+CANDIDATES = 1_000  # classes at places, those of highest score in a picture, of which overlapping ones are dropped
+OVERLAP = 0.6  # IoU above which the lower of two detections of a class is dropped
+MOST = 100  # detections in a picture
+
+
+@final
+class Outputs(NamedTuple):
+    """What is predicted at each of A places of B pictures."""
+
+    logits: Tensor  # (B, A, K)
+    boxes: Tensor  # (B, A, 4) left, top, right, bottom in pixels
+    places: Tensor  # (B, A, 3) x, y and stride in pixels
+
+
+@final
+class Branch(nn.Module):
+    """(B, C, H, W) -> (B, H W, num_outputs): `depth` convolutions and a last one, which begins near `prior`."""
+
+    def __init__(self, width: int, num_outputs: int, *, depth: int, prior: float) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(*(Separable(width, width) for _ in range(depth)))
+        self.last = nn.Conv2d(width, num_outputs, 1)
+        self.prior = prior
+
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        weight = self.last.weight
+        weight.copy_(torch.randn(weight.shape, generator=generator, device=generator.device).mul_(SMALL))
+        if self.last.bias is not None:
+            self.last.bias.fill_(self.prior)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(self.tower(x)).flatten(2).mT
+        return result
+
+
+@final
+class Detector(nn.Module):
+    """(B, C, H, W) pictures -> `Outputs`: at each place of each map of the pyramid, the logits of K classes and a box.
+
+    A box is given by the distances of its sides from the place, in strides, above 0. Sources: Tian et al. 2019 (boxes
+    without anchors), Feng et al. 2021 (assignment, loss of boxes), Li et al. 2020 (loss of scores).
+    """
+
+    def __init__(self, backbone: Any, backbone_name: str, num_classes: int, *, width: int, depth: int) -> None:
+        super().__init__()
+        self.backbone, self.backbone_name = backbone, backbone_name
+        self.maps = tuple(backbone.maps[-LEVELS:])
+        self.pyramid = FeaturePyramid([one.channels for one in self.maps], width)
+        priors = {"classes": (num_classes, -math.log(1 / PRIOR - 1)), "sides": (4, math.log(math.expm1(SIDES)))}
+        self.classes, self.sides = (
+            nn.ModuleList(Branch(width, count, depth=depth, prior=prior) for _ in self.maps)
+            for count, prior in priors.values()
+        )
+
+    def forward(self, pictures: Tensor) -> Outputs:
+        given = self.backbone(pictures)
+        logits, boxes, places = [], [], []
+        for i, x in enumerate(self.pyramid([given[one.name] for one in self.maps])):
+            stride = self.maps[i].stride
+            here = _places(x.shape[2], x.shape[3], stride, x.device)  # (H W, 3)
+            sides = functional.softplus(self.sides[i](x)) * stride  # (B, H W, 4)
+            logits.append(self.classes[i](x))
+            boxes.append(torch.cat([here[:, :2] - sides[..., :2], here[:, :2] + sides[..., 2:]], 2))
+            places.append(here)
+        return Outputs(torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(places).expand(len(pictures), -1, -1))
+
+    def losses(self, outputs: Outputs, boxes: Tensor, kinds: Tensor) -> Tensor:
+        """(B,): of the objects with `boxes` (B, M, 4) and `kinds` (B, M) classes, -1 padding, -2 ignored.
+
+        The cross entropy of every score with the quality that it is to tell, weighed by its distance from it, and
+        1 - GIoU of the boxes of objects, weighed by their quality; over the sum of qualities, at least 1.
+        """
+        logits, found_boxes, places = outputs
+        scores = logits.detach().sigmoid()
+        assigned = task_aligned(scores, found_boxes.detach(), places[0], boxes, kinds)
+        picture, place = (assigned.target >= 0).nonzero(as_tuple=True)
+        index, quality = assigned.target[picture, place], assigned.quality[picture, place]  # (P,)
+        wanted = torch.zeros_like(scores)
+        wanted[picture, place, kinds[picture, index]] = quality
+        weight = (wanted - scores).abs().pow(FOCUS).masked_fill(assigned.is_spared[:, :, None], 0)
+        by_class = functional.binary_cross_entropy_with_logits(logits, wanted, weight, reduction="none").sum((1, 2))
+        misplaced = (1 - giou(found_boxes[picture, place], boxes[picture, index])) * quality
+        by_box = torch.zeros_like(by_class).index_add(0, picture, misplaced.to(by_class.dtype))
+        return (by_class + BOX_WEIGHT * by_box) / assigned.quality.sum(1).clamp(min=1)
+
+    @torch.no_grad()
+    def detections(self, outputs: Outputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (B, D, 4) in pixels, scores (B, D) and classes (B, D), highest score first, after NMS in each class.
+
+        D is at most MOST; pictures with fewer are padded with the score 0 and the class -1.
+        """
+        logits, found_boxes, _ = outputs
+        batch, count, num_classes = logits.shape
+        scores, at = logits.sigmoid().flatten(1).topk(min(CANDIDATES, count * num_classes))
+        picture, rank = (scores >= LOWEST).nonzero(as_tuple=True)
+        scores, at = scores[picture, rank], at[picture, rank]
+        boxes, kinds = found_boxes[picture, at // num_classes], at % num_classes
+        kept = nms(boxes, scores, threshold=OVERLAP, groups=picture * num_classes + kinds)
+        kept = kept[picture[kept].argsort(stable=True)]  # by picture, and there by score
+        sizes = torch.bincount(picture[kept], minlength=batch)
+        rank = torch.arange(len(kept), device=kept.device) - (sizes.cumsum(0) - sizes)[picture[kept]]
+        kept, rank = kept[rank < MOST], rank[rank < MOST]
+        shape, into = (batch, int(sizes.clamp(max=MOST).max())), (picture[kept], rank)
+        return (
+            boxes.new_zeros(*shape, 4).index_put(into, boxes[kept]),
+            scores.new_zeros(shape).index_put(into, scores[kept]),
+            kinds.new_full(shape, -1).index_put(into, kinds[kept]),
+        )
+
+
+def _places(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    """(H W, 3): x and y of the centre of each cell, and its stride, in pixels."""
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    centres = (torch.stack([x, y], 2).flatten(0, 1) + 0.5) * stride
+    return functional.pad(centres, (0, 1), value=float(stride))
+
+
+@final
+class DetectorSettings(OwnSettings):
+    """Of one-stage detectors."""
+
+    backbone: str = setting("efficientnet-lite0", "the model whose maps the detector looks at")
+    pyramid_width: int = setting(96, "channels of the feature pyramid", ge=8, le=1024)
+    tower_depth: int = setting(2, "convolutions between the pyramid and what is predicted", ge=0, le=8)
+
+
+def build(wanted: Wanted) -> nn.Module:
+    """Raises UsageError for a backbone that gives no maps."""
+    own, family = wanted.own, found.family(wanted.own.backbone)
+    if "features" not in family.gives or wanted.inputs.modality not in family.takes:
+        names = (name for name in found.family_names() if _gives_maps(name))
+        raise UsageError(
+            f"backbone={own.backbone} gives no maps of pictures.", fix=f"use backbone={' or backbone='.join(names)}."
+        )
+    backbone = family.build(Wanted(own.backbone, wanted.inputs, family.settings(), wanted.dropout))
+    return Detector(backbone, own.backbone, wanted.num_outputs or 1, width=own.pyramid_width, depth=own.tower_depth)
+
+
+def _gives_maps(name: str) -> bool:
+    family = found.family(name)
+    return "features" in family.gives and "picture" in family.takes
+
+
+def defaults(_name: str, _inputs: PictureInputs, _num_train: int) -> dict[str, Any]:
+    return {
+        "init.name": "he",
+        "regularise.weight_decay": 0.05,
+        "regularise.augment": "mirror,updown,crop=0.5,colour=0.2",
+        "regularise.ema": 0.998,
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 2e-3,
+        "optimiser.batch_size": 8,
+        "schedule.name": "cosine",
+        "stop.epochs": 60,
+    }
+
+
+FAMILY = Family(
+    names=("detector",),
+    title="one-stage detectors without anchors",
+    source="Feng et al. 2021, on a feature pyramid (Lin et al. 2017, Liu et al. 2018)",
+    takes=("picture",),
+    build=build,
+    settings=DetectorSettings,
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS}),
+    defaults=defaults,
+    gives=("detections",),
+)
