@@ -212,6 +212,8 @@ class Family:
     namings: Callable[[str, Any], tuple[Naming, ...]] = _no_namings
     may_lack: str = ""  # a regular expression
     backbone: Callable[[Any], str] | None = None  # own settings -> the name of the net in its child `backbone`
+    start: Mapping[str, Any] = field(default_factory=dict)  # settings (full keys) where that net's weights are given
+    keeps_statistics: bool = True  # whether its batch norm then goes on with the means and deviations it came with
 
     def weights_of(self, name: str) -> Weights | None:
         """The public weights of one of its names, whether their package is installed or not."""

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.core import found
-from gnomon.core.errors import UsageError
 from gnomon.core.family import Family, PictureInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS
+from gnomon.core.knobs import DRAWN_WEIGHTS, Here, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
+from gnomon.models._detectors import backbone_of, backbone_setting, centres
+from gnomon.models._fields import LARGER
 from gnomon.nn.assign import task_aligned
-from gnomon.nn.boxes import giou, nms
+from gnomon.nn.boxes import giou
+from gnomon.nn.detections import best_detections
 from gnomon.nn.pyramid import FeaturePyramid, Separable
 
 LEVELS = 3  # maps of the backbone that are used, the coarsest: strides 8, 16 and 32
@@ -24,10 +25,8 @@ SIDES = 2.0  # strides from a place to each side of its box before training
 SMALL = 0.01  # standard deviation of the weights of the last layers before training
 FOCUS = 2.0  # power of a score's distance from its target, which weighs it in the loss. Source: Li et al. 2020
 BOX_WEIGHT = 2.0  # of the loss of boxes beside that of scores. Source: Feng et al. 2021
-LOWEST = 0.01  # score under which nothing is detected
-CANDIDATES = 1_000  # classes at places, those of highest score in a picture, of which overlapping ones are dropped
+WIDEST, DEEPEST = 1_024, 8
 OVERLAP = 0.6  # IoU above which the lower of two detections of a class is dropped
-MOST = 100  # detections in a picture
 
 
 @final
@@ -85,11 +84,11 @@ class Detector(nn.Module):
         logits, boxes, places = [], [], []
         for i, x in enumerate(self.pyramid([given[one.name] for one in self.maps])):
             stride = self.maps[i].stride
-            here = _places(x.shape[2], x.shape[3], stride, x.device)  # (H W, 3)
+            here = centres(x.shape[2], x.shape[3], stride, x)  # (H W, 2)
             sides = functional.softplus(self.sides[i](x)) * stride  # (B, H W, 4)
             logits.append(self.classes[i](x))
-            boxes.append(torch.cat([here[:, :2] - sides[..., :2], here[:, :2] + sides[..., 2:]], 2))
-            places.append(here)
+            boxes.append(torch.cat([here - sides[..., :2], here + sides[..., 2:]], 2))
+            places.append(functional.pad(here, (0, 1), value=float(stride)))
         return Outputs(torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(places).expand(len(pictures), -1, -1))
 
     def losses(self, outputs: Outputs, boxes: Tensor, kinds: Tensor) -> Tensor:
@@ -111,70 +110,57 @@ class Detector(nn.Module):
         by_box = torch.zeros_like(by_class).index_add(0, picture, misplaced.to(by_class.dtype))
         return (by_class + BOX_WEIGHT * by_box) / assigned.quality.sum(1).clamp(min=1)
 
-    @torch.no_grad()
     def detections(self, outputs: Outputs) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, D, 4) in pixels, scores (B, D) and classes (B, D), highest score first, after NMS in each class.
 
-        D is at most MOST; pictures with fewer are padded with the score 0 and the class -1.
+        Pictures with fewer than D are padded with the score 0 and the class -1.
         """
-        logits, found_boxes, _ = outputs
-        batch, count, num_classes = logits.shape
-        scores, at = logits.sigmoid().flatten(1).topk(min(CANDIDATES, count * num_classes))
-        picture, rank = (scores >= LOWEST).nonzero(as_tuple=True)
-        scores, at = scores[picture, rank], at[picture, rank]
-        boxes, kinds = found_boxes[picture, at // num_classes], at % num_classes
-        kept = nms(boxes, scores, threshold=OVERLAP, groups=picture * num_classes + kinds)
-        kept = kept[picture[kept].argsort(stable=True)]  # by picture, and there by score
-        sizes = torch.bincount(picture[kept], minlength=batch)
-        rank = torch.arange(len(kept), device=kept.device) - (sizes.cumsum(0) - sizes)[picture[kept]]
-        kept, rank = kept[rank < MOST], rank[rank < MOST]
-        shape, into = (batch, int(sizes.clamp(max=MOST).max())), (picture[kept], rank)
-        return (
-            boxes.new_zeros(*shape, 4).index_put(into, boxes[kept]),
-            scores.new_zeros(shape).index_put(into, scores[kept]),
-            kinds.new_full(shape, -1).index_put(into, kinds[kept]),
-        )
+        return best_detections(outputs.boxes, outputs.logits.sigmoid(), overlap=OVERLAP)
 
 
-def _places(height: int, width: int, stride: int, device: torch.device) -> Tensor:
-    """(H W, 3): x and y of the centre of each cell, and its stride, in pixels."""
-    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    centres = (torch.stack([x, y], 2).flatten(0, 1) + 0.5) * stride
-    return functional.pad(centres, (0, 1), value=float(stride))
+def _wider(value: Any, _here: Here) -> Any:
+    return 2 * value if value and 2 * value <= WIDEST else None
+
+
+def _deeper(value: Any, _here: Here) -> Any:
+    return value + 1 if value is not None and value < DEEPEST else None
 
 
 @final
 class DetectorSettings(OwnSettings):
     """Of one-stage detectors."""
 
-    backbone: str = setting("efficientnet-lite0", "the model whose maps the detector looks at")
-    pyramid_width: int = setting(96, "channels of the feature pyramid", ge=8, le=1024)
-    tower_depth: int = setting(2, "convolutions between the pyramid and what is predicted", ge=0, le=8)
+    backbone: str = backbone_setting()
+    pyramid_width: int = setting(
+        96,
+        "channels of the feature pyramid and of what is made of it",
+        Knob(("fit-train",), steps=(Step("wider pyramid", "fit-train", _wider, LARGER, 0.04, cost=1.5),)),
+        ge=8,
+        le=WIDEST,
+    )
+    tower_depth: int = setting(
+        2,
+        "convolutions between a map of the pyramid and what is predicted from it",
+        Knob(("fit-train",), steps=(Step("deeper towers", "fit-train", _deeper, LARGER, 0.02, cost=1.2),)),
+        ge=0,
+        le=DEEPEST,
+    )
 
 
 def build(wanted: Wanted) -> nn.Module:
     """Raises UsageError for a backbone that gives no maps."""
-    own, family = wanted.own, found.family(wanted.own.backbone)
-    if "features" not in family.gives or wanted.inputs.modality not in family.takes:
-        names = (name for name in found.family_names() if _gives_maps(name))
-        raise UsageError(
-            f"backbone={own.backbone} gives no maps of pictures.", fix=f"use backbone={' or backbone='.join(names)}."
-        )
-    backbone = family.build(Wanted(own.backbone, wanted.inputs, family.settings(), wanted.dropout))
+    own = wanted.own
+    backbone = backbone_of(own.backbone, wanted.inputs)
     return Detector(backbone, own.backbone, wanted.num_outputs or 1, width=own.pyramid_width, depth=own.tower_depth)
-
-
-def _gives_maps(name: str) -> bool:
-    family = found.family(name)
-    return "features" in family.gives and "picture" in family.takes
 
 
 def defaults(_name: str, _inputs: PictureInputs, _num_train: int) -> dict[str, Any]:
     return {
         "init.name": "he",
         "regularise.weight_decay": 0.05,
-        "regularise.augment": "mirror,updown,crop=0.5,colour=0.2",
+        "regularise.augment": "mirror,updown,crop:0.5,colour:0.2",
         "regularise.ema": 0.998,
+        "optimiser.clip_norm": 10.0,
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 2e-3,
         "optimiser.batch_size": 8,
@@ -193,4 +179,5 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS}),
     defaults=defaults,
     gives=("detections",),
+    backbone=lambda own: str(own.backbone),
 )

@@ -150,8 +150,10 @@ def transfer_settings(settings: Settings, task: Task, num_train: int) -> dict[st
     if not starts and transfer.freeze in (None, "none", "auto"):
         return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
     freeze = transfer.freeze
-    if found.family(settings.model.name or "").backbone is not None:  # its family's recipe is for such a start
-        return {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
+    family = found.family(settings.model.name or "")
+    if family.backbone is not None:
+        plain = {"transfer.freeze": "none", "transfer.pretrained": False, "transfer.backbone_rate": 1.0}
+        return {**plain, **(family.start if starts else {})}
     if freeze in (None, "auto"):
         freeze = max(0, _stages_of(settings, task.encoder.inputs) - 1)
     recipe = transfer_recipe(num_train, is_frozen=freeze == "backbone")
@@ -190,7 +192,7 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
         taken = load_into(model, read_tensors(file), family, name, weights, chosen=chosen)
     elif transfer.weights is not None:
         taken = load_into(model, read_tensors(Path(transfer.weights)), family, name, chosen=chosen)
-    if taken is not None:
+    if taken is not None and found.family(whole).keeps_statistics:
         keep_statistics(model)
     if transfer.freeze not in (None, "none", "auto"):
         freeze_stages(model, transfer.freeze, name)
