@@ -71,19 +71,19 @@ class Detector(nn.Module):
     def __init__(self, backbone: Any, backbone_name: str, num_classes: int, *, width: int, depth: int) -> None:
         super().__init__()
         self.backbone, self.backbone_name = backbone, backbone_name
-        self.maps = tuple(backbone.maps[-LEVELS:])
-        self.pyramid = FeaturePyramid([one.channels for one in self.maps], width)
+        self.levels = tuple(backbone.maps[-LEVELS:])
+        self.pyramid = FeaturePyramid([one.channels for one in self.levels], width)
         priors = {"classes": (num_classes, -math.log(1 / PRIOR - 1)), "sides": (4, math.log(math.expm1(SIDES)))}
         self.classes, self.sides = (
-            nn.ModuleList(Branch(width, count, depth=depth, prior=prior) for _ in self.maps)
+            nn.ModuleList(Branch(width, count, depth=depth, prior=prior) for _ in self.levels)
             for count, prior in priors.values()
         )
 
     def forward(self, pictures: Tensor) -> Outputs:
         given = self.backbone(pictures)
         logits, boxes, places = [], [], []
-        for i, x in enumerate(self.pyramid([given[one.name] for one in self.maps])):
-            stride = self.maps[i].stride
+        for i, x in enumerate(self.pyramid([given[one.name] for one in self.levels])):
+            stride = self.levels[i].stride
             here = centres(x.shape[2], x.shape[3], stride, x)  # (H W, 2)
             sides = functional.softplus(self.sides[i](x)) * stride  # (B, H W, 4)
             logits.append(self.classes[i](x))
