@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gnomon.figures.marks import marked
 from gnomon.figures.style import INK, MUTED, WIDTH, bare, new_figure, styled
 from gnomon.figures.text import label, visible
 
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from gnomon.core.parts import View
 
 MAX_SIDE = 320  # pixels: more cannot be seen in a sheet
+MARKED_SIDE = 640  # of pictures with boxes and captions, which have thin lines
 MAX_FIELDS = 8
 LINE = 30  # characters of a caption where there are three columns
-MARK = "#e8590c"  # of boxes and points
 MAX_LINES = 9
 
 
@@ -47,32 +46,17 @@ def draw_contact_sheet(views: Sequence[tuple[str | None, View]], *, columns: int
 
 def _draw_view(axes: Axes, view: View) -> None:
     if view.image is not None:
-        step = max(1, math.ceil(max(view.image.shape[:2]) / MAX_SIDE))
-        picture = view.image[::step, ::step]
+        has_marks = any(part is not None for part in (view.boxes, view.mask, view.points))
+        picture = marked(view, MARKED_SIDE) if has_marks else view.image
+        step = max(1, math.ceil(max(picture.shape[:2]) / (MARKED_SIDE if has_marks else MAX_SIDE)))
+        picture = picture[::step, ::step]
         is_small = max(picture.shape[:2]) < 64
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if is_small else "antialiased")
-        _draw_marks(axes, view, step)
         return
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.text(0.02, 0.98, "\n".join(_lines(view)), va="top", color=INK, fontsize=8)
     axes.axhline(0, color=MUTED, linewidth=0.4)
-
-
-def _draw_marks(axes: Axes, view: View, step: int) -> None:
-    """The mask, boxes and points of a picture of which every `step`th pixel is drawn."""
-    from matplotlib.patches import Rectangle
-
-    if view.mask is not None:
-        classes = np.where(view.mask[::step, ::step] > 0, view.mask[::step, ::step], np.nan)
-        axes.imshow(classes, cmap="tab10", vmin=0, vmax=10, alpha=0.45, interpolation="nearest")
-    for left, top, right, bottom in () if view.boxes is None else view.boxes / step:
-        # a pixel's centre is at a whole number of the axes, its left top corner half a pixel before
-        at = (left - 0.5, top - 0.5)
-        axes.add_patch(Rectangle(at, right - left, bottom - top, fill=False, edgecolor=MARK, linewidth=1.1))
-    if view.points is not None:
-        x, y = (view.points / step - 0.5).T
-        axes.plot(x, y, "+", color=MARK, markersize=6)
 
 
 def _lines(view: View) -> list[str]:
