@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SPLITS
-from gnomon.core.options import whole
+from gnomon.core.options import is_yes, number, whole
 from gnomon.runs.names import Place, place_of
 from gnomon.workflow.run import Run, load
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gnomon.core.settings import Settings
     from gnomon.core.task import Task
     from gnomon.training.evaluate import Member
-    from gnomon.workflow.predict import Answers
+    from gnomon.workflow.predict import Answers, Way
 
 OPEN = tuple(split for split in SPLITS if split != "test")
 Places = Place | Sequence[Place]  # a run; or several: as a list, or as one text with commas between them
@@ -97,11 +97,11 @@ class Ensemble:
 
         return with_crops([member for run in self.runs for member in run.members_by(engine)], self.crops)
 
-    def answers(self, source: Any, *, engine: str = "torch") -> Answers:
+    def answers(self, source: Any, *, engine: str = "torch", way: Way | None = None) -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
-        from gnomon.workflow.predict import answer
+        from gnomon.workflow.predict import AS_IT_IS, answer
 
-        return answer(self.members_by(engine), source, self.settings)
+        return answer(self.members_by(engine), source, self.settings, way or AS_IT_IS)
 
     def predict(self, source: Any, *, engine: str = "torch") -> pl.DataFrame:
         """Predictions for new inputs, as `Run.predict` gives them."""
@@ -221,22 +221,31 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 def predict(
     run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: str = "torch",
+    threshold: float | str | None = None, tiles: bool | str = False, draw: bool | str = False,
     out: str | Path | None = None,
 ) -> Answers:  # fmt: skip
-    """Predict new inputs with a run's model; `out` (.csv or .parquet) is a new file for the table of answers.
+    """Predict new inputs with a run's model; `out` (.csv, .json or .parquet) is a new file for the table of answers.
 
     `source`: what `gnomon.fit` takes, without targets. Several runs (a list, or "RUN,RUN,RUN") answer together: the
     mean of their probabilities, or of their numbers. `crops`: of pictures, how many views are averaged: 1, 2 (the
     picture and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images). `engine`: what
     computes the nets: "torch", or "onnx": onnxruntime (gnomon[onnx]).
+    Of boxes: `threshold` overrules the score from which a box is an answer; `tiles` looks at large pictures piece by
+    piece. `draw`: pictures with the answers drawn on them, in the folder predict/ beside the runs.
     Raises UsageError, DataError, ArtefactError, MachineError.
     """
-    from gnomon.workflow.predict import checked_out, write_answers
+    from gnomon.workflow.drawn import default_folder
+    from gnomon.workflow.predict import Way, checked_out, write_answers
 
     place = None if out is None else checked_out(out)
-    answers = ensemble_of(run, crops).answers(source, engine=engine)
+    asked = ensemble_of(run, crops)
+    way = Way(
+        None if threshold is None else number("threshold", threshold), is_yes("tiles", tiles),
+        default_folder(asked.runs[0]) if is_yes("draw", draw) else None,
+    )  # fmt: skip
+    answers = asked.answers(source, engine=engine, way=way)
     if place is not None:
-        write_answers(answers, place)
+        write_answers(answers, asked.task, place)
     return answers
 
 

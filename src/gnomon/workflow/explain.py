@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from gnomon.core.errors import UsageError
 from gnomon.data.opening import open_source
 from gnomon.figures.encode import png
 from gnomon.figures.explained import draw_explained, draw_units
-from gnomon.runs.writer import write_bytes
+from gnomon.workflow.own_files import file_name, write_new
 from gnomon.workflow.prepare import prepare_again
 from gnomon.workflow.sight.pictures import explain_picture, require_classes, require_pictures
 from gnomon.workflow.sight.units import units_of
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 100  # explained in one call: each takes about a hundred passes through the net, and a file
 CLASSES_NAMED = 12
-LONGEST_NAME = 60  # characters: of up to 4 bytes, and file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def _pictures(
     for place in range(count):
         tell(f"explaining {place + 1} of {count}")
         found.append(explain_picture(members, inputs, place, named))
-        files += _written(out, _file_name(found[-1].id), lambda one=found[-1]: draw_explained(one))  # type: ignore[misc]
+        files += _written(out, file_name(found[-1].id), lambda one=found[-1]: draw_explained(one))  # type: ignore[misc]
     return Explanation(
         run.path, pictures=tuple(found), files=tuple(files), notes=readings[0].notes, bad=readings[0].bad
     )
@@ -124,22 +121,6 @@ def class_index(task: Task, name: Any) -> int:
     )
 
 
-def _file_name(name: str) -> str:
-    """'photos/cat/01.png' -> 'cat-01': the folder, which may be the class, and what no file system dislikes."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", "-".join(Path(name).parts[-2:]))
-    return re.sub(r"[^\w.+=,@-]+", "-", stem)[-LONGEST_NAME:].strip("-.") or "picture"
-
-
 def _written(out: str | Path | None, name: str, draw: Callable[[], Figure]) -> Sequence[Path]:
-    """The file NAME.png, or NAME-2.png and so on if there is one, in the folder `out`; none without a folder."""
-    if out is None:
-        return ()
-    folder, number = Path(out), 1
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("is a file, and explain writes several.", where=str(folder), fix="give a folder: out=maps/")
-    path = folder / f"{name}.png"
-    while os.path.lexists(path):
-        number += 1
-        path = folder / f"{name}-{number}.png"
-    write_bytes(path, png(draw()))
-    return (path,)
+    """The file of a figure in the folder `out`; none without a folder."""
+    return () if out is None else (write_new(Path(out), name, ".png", png(draw()), "explain"),)

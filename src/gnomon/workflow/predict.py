@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +15,18 @@ import torch
 
 from gnomon.core.augmentation import strengths
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.evaluation import STRUCTURED
 from gnomon.core.example import BadInput
 from gnomon.core.options import new_file, whole
 from gnomon.core.spreadsheet import safe_text
 from gnomon.data.crops import COUNTS as CROPS
 from gnomon.data.crops import MIRRORED
 from gnomon.data.opening import open_source
-from gnomon.runs.writer import write_bytes
+from gnomon.data.trees import FolderTree
+from gnomon.runs.writer import write_bytes, write_json
 from gnomon.training import evaluate
+from gnomon.workflow.drawn import draw_answers, require_pictures
+from gnomon.workflow.tiles import predict_in_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,21 +45,56 @@ class Answers:
     notes: tuple[str, ...]
     bad: tuple[BadInput, ...]
     alarms: tuple[str, ...] = ()  # why the answers are worth little
+    drawn: tuple[Path, ...] = ()  # pictures with their answers drawn on them
 
 
-def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings]) -> Answers:
+@dataclass(frozen=True)
+class Way:
+    """How new inputs are answered, where there is a choice."""
+
+    threshold: float | None = None  # in place of the run's own: the score from which a box is an answer
+    tiles: bool = False  # large pictures piece by piece, as large as the model sees pictures in training
+    folder: Path | None = None  # for pictures with their answers drawn on them
+
+
+AS_IT_IS = Way()
+
+
+def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings], way: Way = AS_IT_IS) -> Answers:
     """Read `source` as the task reads inputs (targets are not needed) and predict it: the mean of what members say.
 
     `settings`: those of each member's run. Raises UsageError, DataError.
     """
+    if way.folder is not None:
+        require_pictures(members[0].task)
+    members = [_answering(one, way.threshold) for one in members]
     readings = _read(members, source, settings)
     inputs = [reading.splits["all"] for reading in readings]
-    table = evaluate.predict_together(members, inputs, device=torch.device("cpu"))
+    if way.tiles:
+        table = predict_in_tiles(members, inputs)
+    else:
+        table = evaluate.predict_together(members, inputs, device=torch.device("cpu"))
     notes, bad, alarms = (
         [one for reading in readings for one in getattr(reading, name)] for name in ("notes", "bad", "alarms")
     )
     alarms += mirror_alarms(members, settings)
-    return Answers(table, *(tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)))
+    drawn = () if way.folder is None else draw_answers(members[0].task, inputs[0], table, way.folder)
+    return Answers(table, *(tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)), drawn)
+
+
+def _answering(member: Member, threshold: float | None) -> Member:
+    """The member as people ask it. Raises UsageError for a threshold where its answers have none."""
+    task = member.task
+    judge: Any = task.judge
+    if threshold is not None:
+        if not hasattr(judge, "threshold"):
+            raise UsageError(
+                f"threshold= is for boxes with scores, and this run is {task.kind.title}.", fix="leave threshold out."
+            )
+        if not 0 < threshold <= 1:
+            raise UsageError(f"threshold={threshold:g} is not above 0 and at most 1.", fix="write threshold=0.5.")
+        judge = replace(judge, threshold=threshold)
+    return replace(member, task=replace(task, judge=judge.answering()))
 
 
 def class_probabilities(members: Sequence[Member], source: Any, settings: Sequence[Settings]) -> np.ndarray:
@@ -71,7 +112,7 @@ def class_probabilities(members: Sequence[Member], source: Any, settings: Sequen
 
 def _read(members: Sequence[Member], source: Any, settings: Sequence[Settings]) -> list[Reading]:
     """The inputs as each member reads them. Raises DataError if they do not all find the same examples."""
-    opened = open_source(source, settings[0].runs_folder)
+    opened = open_source(_files_of(source), settings[0].runs_folder)
     found = [
         one.task.reader.read_inputs(opened, own.data, one.task.encoder)
         for one, own in zip(members, settings, strict=True)
@@ -83,6 +124,17 @@ def _read(members: Sequence[Member], source: Any, settings: Sequence[Settings]) 
             f"the runs of this ensemble read different examples here: {counts}.", where=opened.origin,
             fix="see what each of them reads: gnomon predict RUN FILES, one run at a time.",
         )  # fmt: skip
+    return found
+
+
+def _files_of(source: Any) -> Any:
+    """Of several paths, the files in those that are folders: a photo, and the frames of a clip."""
+    if not isinstance(source, list | tuple) or not all(isinstance(part, str | os.PathLike) for part in source):
+        return source
+    found: list[str] = []
+    for path in map(os.fsdecode, source):
+        inside = Path(path).is_dir() and len(source) > 1
+        found += [f"{path.rstrip('/')}/{file.name}" for file in FolderTree(path).files] if inside else [path]
     return found
 
 
@@ -129,15 +181,33 @@ def classes_of(task: Task) -> list[Any]:
 
 def checked_out(out: str | Path) -> Path:
     """The new file for answers. Raises UsageError for one that is there, or a name with another ending."""
-    return new_file(out, (".csv", ".parquet"), "out=answers.csv")
+    return new_file(out, (".csv", ".json", ".parquet"), "out=answers.csv")
 
 
-def write_answers(answers: Answers, out: Path) -> None:
-    """CSV (texts that a spreadsheet would run as formulas get a ') or Parquet, by the name's ending."""
-    if out.suffix.lower() == ".csv":
+def write_answers(answers: Answers, task: Task, out: Path) -> None:
+    """CSV (texts that a spreadsheet would run as formulas get a '), Parquet or JSON, by the name's ending.
+
+    Of boxes, CSV and Parquet have one row for each; JSON has one entry per input, also for those without any.
+    """
+    ending = out.suffix.lower()
+    if ending == ".json":
+        write_json(out, as_plain(answers.table))
+        return
+    table = task.judge.answer_rows(answers.table)
+    if ending == ".csv":
         texts = pl.col(pl.String).map_elements(safe_text, return_dtype=pl.String)
-        write_bytes(out, answers.table.with_columns(texts).write_csv().encode())
+        write_bytes(out, table.with_columns(texts).write_csv().encode())
         return
     buffer = io.BytesIO()
-    answers.table.write_parquet(buffer)
+    table.write_parquet(buffer)
     write_bytes(out, buffer.getvalue())
+
+
+def as_plain(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """A table of predictions as JSON values; boxes and other structures are lists, not texts."""
+    rows = table.to_dicts()
+    text = table["prediction"]
+    if len(text) and text.dtype == pl.String and text.str.contains(STRUCTURED).all():
+        for row in rows:
+            row["prediction"] = json.loads(row["prediction"])
+    return rows

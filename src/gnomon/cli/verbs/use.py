@@ -41,29 +41,36 @@ def fit(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 
 def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10] [engine=onnx]
+    """Predict new inputs with a run's model:  gnomon predict RUN FILES... [out=answers.csv] [crops=10] [draw=yes]
 
     RUN,RUN,RUN is an ensemble: the mean of their probabilities, or of their numbers. crops= averages views of each
     picture: 2 (it and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images).
     engine=onnx computes the net with onnxruntime: faster on one or a few inputs (gnomon[onnx]).
+    draw=yes writes pictures with boxes, masks or points on them into predict/ beside the runs. threshold=0.5 is the
+    score from which a box is an answer (default: chosen on dev); tiles=yes looks at large photos piece by piece.
     """
     out, crops, engine = values.pop("out", None), values.pop("crops", 1), values.pop("engine", "torch")
-    no_settings(values, "predict", "out, crops and engine")
+    threshold, tiles, draw = values.pop("threshold", None), values.pop("tiles", "no"), values.pop("draw", "no")
+    no_settings(values, "predict", "out, crops, engine, draw, threshold and tiles")
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.show_predict import print_answers
     from gnomon.workflow.ensemble import predict as run_predict
+    from gnomon.workflow.predict import as_plain
 
     source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
-    answers = run_predict(words[0], source, out=out, crops=crops, engine=engine)
+    answers = run_predict(
+        words[0], source, out=out, crops=crops, engine=engine, threshold=threshold, tiles=tiles, draw=draw
+    )
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
         print_json(
             {
-                "predictions": answers.table.to_dicts(),
+                "predictions": as_plain(answers.table),
                 "bad": bad,
                 "notes": list(answers.notes),
                 "warnings": list(answers.alarms),
+                "drawn": [str(path) for path in answers.drawn],
             }
         )
     else:
