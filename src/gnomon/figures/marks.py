@@ -1,4 +1,4 @@
-"""Boxes, masks and points drawn into the pixels of a picture: the one place where they are, for files, pages and sheets."""
+"""Boxes, masks and points drawn into the pixels of a picture, for files, pages and sheets alike."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings],
     )
     alarms += mirror_alarms(members, settings)
     drawn = () if way.folder is None else draw_answers(members[0].task, inputs[0], table, way.folder)
-    return Answers(table, *(tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)), drawn)
+    once = [tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)]
+    return Answers(table, once[0], once[1], once[2], drawn)
 
 
 def _answering(member: Member, threshold: float | None) -> Member:

@@ -116,14 +116,11 @@ def _cut(one: AnnotatedExamples, pixels: np.ndarray, tiles: Tiles) -> AnnotatedE
     return replace(one, pictures=pictures, source=nothing, positions=nothing, frames=frames)
 
 
-def _is_cut(
-    boxes: np.ndarray, corner: np.ndarray, tiles: Tiles, picture: tuple[int, int], edge: float
-) -> np.ndarray:
+def _is_cut(boxes: np.ndarray, corner: np.ndarray, tiles: Tiles, picture: tuple[int, int], edge: float) -> np.ndarray:
     """(D,) bool: which boxes of a tile end at an edge that is not the picture's."""
-    inner_low = corner > 0
-    inner_high = corner + [tiles.width, tiles.height] < picture
-    at_low = (boxes[:, :2] < edge) & inner_low
-    at_high = (boxes[:, 2:4] > np.array([tiles.width, tiles.height]) - edge) & inner_high
+    size = np.array([tiles.width, tiles.height])
+    at_low = (boxes[:, :2] < edge) & (corner > 0)
+    at_high = (boxes[:, 2:4] > size - edge) & (corner + size < picture)
     found: np.ndarray = (at_low | at_high).any(axis=1)
     return found
 
