@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from gnomon.cli.show_places import places_as_json, print_places, print_rows
 from gnomon.cli.text import printable
 from gnomon.core.evaluation import SHARE
 from gnomon.strategy.wording import format_error
+from gnomon.workflow.judge.place_labels import PlaceFindings
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 SHOWN, PLACES = 10, 5
 
 
-def print_labels(found: Findings) -> None:
+def print_labels(found: Findings | PlaceFindings) -> None:
+    if isinstance(found, PlaceFindings):
+        print_places(found)
+        return
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     audit, suspects = found.audit, found.audit.suspects
     total = len(audit.ids)
@@ -33,11 +38,8 @@ def print_labels(found: Findings) -> None:
                 chances = (f"{suspects.probabilities[place, one]:.3f}" for one in (given, other))
                 names = (printable(suspects.class_names[one]) for one in (given, other))
                 rows.append((printable(audit.ids[place])[-40:], *names, *chances))  # type: ignore[arg-type]
-            widths = [max(len(row[column]) for row in rows) for column in range(5)]
             console.print()
-            for row in rows:
-                cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-                console.print(f"  {cells.rstrip()}", markup=False, style="bold" if row is rows[0] else "")
+            print_rows(rows, console)
             console.print()
         most = format_error(suspects.wrong_share_at_most, SHARE)
         console.print(
@@ -87,8 +89,10 @@ def _percent(one: Interval) -> str:
     return f"{100 * one.value:.2f} % [{100 * one.low:.2f}, {100 * one.high:.2f}]"
 
 
-def labels_as_json(found: Findings) -> dict[str, Any]:
+def labels_as_json(found: Findings | PlaceFindings) -> dict[str, Any]:
     """split, examples, suspects [{id, given, suggested, ...}], review {wrong, precision, cleaning, places}."""
+    if isinstance(found, PlaceFindings):
+        return places_as_json(found)
     audit, suspects, reviewed = found.audit, found.audit.suspects, found.reviewed
     names = suspects.class_names
     plain: dict[str, Any] = {

@@ -17,7 +17,8 @@ import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.metrics import matching
-from gnomon.metrics.matching import RIGHT, WRONG, Matches, Predictions, Truths
+from gnomon.metrics.matching import Matches, Predictions, Truths
+from gnomon.metrics.operating_point import best_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +59,11 @@ class BoxTable:
 
     @cached_property
     def threshold(self) -> float:
-        """The score from which a box is an answer: the model's own, or else the one of the best F1 over all boxes."""
-        return _best_threshold(self) if self.given_threshold is None else self.given_threshold
+        """The score from which a box is an answer: the model's own, else that of the best F1; 1 if no box is right."""
+        if self.given_threshold is not None:
+            return self.given_threshold
+        found = best_threshold(self.matches, self.predictions.scores, "f1")
+        return 1.0 if found is None else found
 
 
 def is_boxes(table: pl.DataFrame) -> bool:
@@ -112,21 +116,6 @@ def in_words(text: str, threshold: float = 0.0) -> str:
             counts[str(one[4])] = counts.get(str(one[4]), 0) + 1
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{count} {name}" for name, count in ordered) or "nothing"
-
-
-def _best_threshold(found: BoxTable) -> float:
-    """Of all scores, the one from which on the F1 of all boxes together is highest; 1 where no box is right."""
-    matches, became = found.matches, found.matches.found[0, 0]
-    scores = found.predictions.scores[matches.index]
-    order = np.argsort(-scores, kind="stable")
-    scores, became = scores[order], became[order]
-    right, answers = np.cumsum(became == RIGHT), np.cumsum((became == RIGHT) | (became == WRONG))
-    wanted = int(matches.is_wanted.sum())
-    if not len(scores) or right[-1] == 0:
-        return 1.0
-    is_last = np.r_[scores[1:] < scores[:-1], True]  # boxes of one score are answers together
-    f1 = np.where(is_last, 2 * right / (answers + wanted), -1.0)
-    return float(scores[int(f1.argmax())])
 
 
 def _column(cells: Sequence[Any], ids: Sequence[str], name: str) -> list[tuple[int, list[Any]]]:

@@ -14,6 +14,8 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
 from gnomon.core.plain import LARGEST_FLOAT
+from gnomon.metrics import box_table, mask_table
+from gnomon.strategy.judged_places import judged_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,7 @@ REQUIRED = ("split", "target", "prediction")
 OPTIONAL = ("error", "id", "source", "weight", "loss", "confidence", "group")
 NUMBERS = ("error", "weight", "loss", "confidence")
 PREFIXES = ("tag.", "p.")
+OF_PLACES = ("width", "height", "threshold", "class_names", "confusion", "sure")  # of tables of boxes and masks
 SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
     "train-dev": "train_dev",
     "training": "train",
@@ -42,7 +45,9 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     source, weight, loss, confidence, group, tag.NAME, p.CLASS (a row of these whose sum is 1 up to rounding is divided
     by it). Without an error column, the error is
     |prediction - target|, in an unnamed unit, if both are numbers and not all whole; otherwise 1 if they differ and 0
-    if not, because whole numbers are class ids. Errors of only 0 and 1 are shares. Raises DataError.
+    if not, because whole numbers are class ids. Errors of only 0 and 1 are shares. Boxes (with width and height of the
+    pictures) and masks are written as `metrics/box_table.py` and `mask_table.py` say, and judged as gnomon judges its
+    own. Raises DataError.
     """
     origin = "the table of predictions" if isinstance(source, pl.DataFrame) else str(source)
     table = (source if isinstance(source, pl.DataFrame) else read_table(Path(source))).rechunk()
@@ -75,12 +80,14 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
             "group": _text(table, "group"),
             **{name: _text(table, name) for name in table.columns if name.startswith("tag.")},
             **_normalised(chances),
+            **{name: table[name] for name in OF_PLACES if name in table.columns},
         }
     )
     present = set(splits.to_list())
-    return {
-        split: Evaluation(split, unit, rows.filter(splits == split)) for split in ("human", *SPLITS) if split in present
-    }
+    parts = {split: rows.filter(splits == split) for split in ("human", *SPLITS) if split in present}
+    if "error" not in table.columns and (box_table.is_boxes(rows) or mask_table.is_masks(rows)):
+        return {split: judged_places(split, part) for split, part in parts.items()}
+    return {split: Evaluation(split, unit, part) for split, part in parts.items()}
 
 
 def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
@@ -212,7 +219,7 @@ def _check_names(table: pl.DataFrame, origin: str) -> None:
             else "name the columns split, target, prediction (or error).",
         )
     for name in table.columns:
-        if name not in REQUIRED + OPTIONAL and not name.startswith(PREFIXES):
+        if name not in REQUIRED + OPTIONAL + OF_PLACES and not name.startswith(PREFIXES):
             near = difflib.get_close_matches(name, REQUIRED + OPTIONAL, n=1)
             hint = f"name it {near[0]!r}, or " if near else ""
             raise DataError(

@@ -22,8 +22,7 @@ LEAST_REACH = 1.5  # pixels: the eight neighbours, in pictures so small that 0.7
 MEANINGS = {
     SMALL_REGION: f"In a region whose root of the area is below {100 * SMALL:.0f} % of the picture's longer side, "
     "labelled or predicted, of which less than half is right.",
-    BOUNDARY: f"Its predicted class begins within {100 * BOUNDARY_TOLERANCE:g} % of the picture's diagonal: "
-    "the outline is a little off.",
+    BOUNDARY: f"An outline moved by at most {100 * BOUNDARY_TOLERANCE:g} % of the picture's diagonal explains it.",
     CONFUSION: "Inside a larger region, away from the outline: the class itself is wrong.",
 }
 KINDS = tuple(MEANINGS)
@@ -74,8 +73,8 @@ def find_errors(table: pl.DataFrame, *, most_pixels: int = MOST_PIXELS) -> MaskE
     """Every wrong pixel with its kind, in all pictures or, of very many pixels, in a random part of them.
 
     A wrong pixel is of a small region, if it lies in one, labelled or predicted, of which less than half is right; else
-    a boundary pixel, if a pixel of its predicted class lies within reach; else it is a class confusion. Raises
-    DataError for a cell that holds no mask.
+    a boundary pixel, if a slightly moved outline explains it: its predicted class is labelled within reach, and its
+    labelled class is predicted within reach; else it is a class confusion. Raises DataError for a cell without a mask.
     """
     ids = table["id"].cast(str).to_list()
     targets, predictions = (table[name].to_list() for name in ("target", "prediction"))
@@ -83,24 +82,34 @@ def find_errors(table: pl.DataFrame, *, most_pixels: int = MOST_PIXELS) -> MaskE
     order = generator(0, "wrong pixels").permutation(len(ids))
     is_looked = np.zeros(len(ids), bool)
     is_looked[order[: max(1, int(np.searchsorted(np.cumsum(sizes[order]), most_pixels, side="right")))]] = True
-    counted = [json.loads(cell) for cell in table["confusion"]] if "confusion" in table.columns else None
-    names = _names(table, targets, predictions, counted)
+    names, counts = class_names(table), counted(table)
     num_classes = len(names)
-    counts = np.zeros((len(ids), num_classes, num_classes), np.int64)
     wrong = np.zeros((len(KINDS), *counts.shape), np.int64)
-    for place, name in enumerate(ids):
-        if counted is not None and not is_looked[place]:
-            counts[place] = counted[place]
-            continue
-        target, prediction = (mask_table.decode(cells[place], name) for cells in (targets, predictions))
-        counts[place] = confusion(target, prediction, num_classes, ignore=mask_table.NOT_JUDGED, name=name)
-        if is_looked[place]:
-            kinds = kinds_of(target, prediction)
-            for kind in range(len(KINDS)):
-                chosen = kinds == kind
-                pairs = target[chosen] * num_classes + prediction[chosen]
-                wrong[kind, place] = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    for place in np.flatnonzero(is_looked).tolist():
+        target, prediction = (mask_table.decode(cells[place], ids[place]) for cells in (targets, predictions))
+        kinds = kinds_of(target, prediction)
+        for kind in range(len(KINDS)):
+            chosen = kinds == kind
+            pairs = target[chosen] * num_classes + prediction[chosen]
+            wrong[kind, place] = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     return MaskErrors(names, counts, wrong, is_looked)
+
+
+def counted(table: pl.DataFrame) -> np.ndarray:
+    """(N, K, K) pixels of each picture by class: row = target, column = prediction. Raises DataError."""
+    if "confusion" in table.columns:
+        return np.array([json.loads(cell) for cell in table["confusion"]], np.int64)
+    num_classes = len(class_names(table))
+    rows = zip(table["id"].cast(str), table["target"], table["prediction"], strict=True)
+    return np.stack(
+        [
+            confusion(
+                mask_table.decode(target, name), mask_table.decode(said, name), num_classes,
+                ignore=mask_table.NOT_JUDGED, name=name,
+            )
+            for name, target, said in rows
+        ]
+    )  # fmt: skip
 
 
 def kinds_of(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -110,11 +119,13 @@ def kinds_of(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     is_wrong = (target >= 0) & (target != prediction)
     kinds = np.where(is_wrong, KINDS.index(CONFUSION), -1)
     reach = max(BOUNDARY_TOLERANCE * float(np.hypot(*target.shape)), LEAST_REACH)
-    for label in np.unique(prediction[is_wrong]):
-        is_there = target == label
-        if is_there.any():
-            near = is_wrong & (prediction == label) & (distance_transform_edt(~is_there) <= reach)
-            kinds[near] = KINDS.index(BOUNDARY)
+    is_near = is_wrong.copy()
+    for there, wanted in ((target, prediction), (prediction, target)):
+        for label in np.unique(wanted[is_near]):
+            here = is_near & (wanted == label)
+            has = there == label
+            is_near[here] = distance_transform_edt(~has)[here] <= reach if has.any() else False
+    kinds[is_near] = KINDS.index(BOUNDARY)
     is_small = _in_small_regions(target, target == prediction) | _in_small_regions(prediction, target == prediction)
     kinds[is_wrong & is_small] = KINDS.index(SMALL_REGION)
     return kinds
@@ -150,12 +161,12 @@ def _num_pixels(text: str, name: str) -> int:
     return int(height) * int(width)
 
 
-def _names(
-    table: pl.DataFrame, targets: list[str], predictions: list[str], counted: list[list[list[int]]] | None
-) -> tuple[str, ...]:
+def class_names(table: pl.DataFrame) -> tuple[str, ...]:
+    """From the column `class_names`; without one "class 0" ..., as many as the masks or the counted pixels have."""
     if "class_names" in table.columns and table["class_names"][0]:
         return tuple(json.loads(table["class_names"][0]))
-    if counted is not None:
-        return tuple(f"class {label}" for label in range(len(counted[0])))
-    highest = max(run[0] for text in (*targets, *predictions) for run in json.loads(text)["runs"])
+    if "confusion" in table.columns:
+        return tuple(f"class {label}" for label in range(len(json.loads(table["confusion"][0]))))
+    cells = (*table["target"], *table["prediction"])
+    highest = max(run[0] for text in cells for run in json.loads(text)["runs"])
     return tuple(f"class {label}" for label in range(highest + 1))

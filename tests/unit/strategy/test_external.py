@@ -304,3 +304,21 @@ def test_targets_and_predictions_in_two_forms_are_refused():
         read_predictions(frame(prediction=[0, 1, 1, 1]))
     with pytest.raises(DataError, match="written in two ways: target '1' and prediction 'True'"):
         read_predictions(frame(target=[1, 0, 1, 0], prediction=[True, False, True, True]))
+
+
+def test_boxes_are_judged_by_average_precision_and_masks_by_mean_iou():
+    label = '[[10, 10, 50, 50, "cat", ""]]'
+    boxes = pl.DataFrame(
+        {
+            "split": ["dev"] * 2, "id": ["a.png", "b.png"], "target": [label, label], "width": [99] * 2,
+            "height": [99] * 2, "threshold": [0.5] * 2,
+            "prediction": ['[[10, 10, 50, 50, "cat", 0.6], [60, 60, 90, 90, "cat", 0.7]]', "[]"],
+        }
+    )  # fmt: skip
+    # by pencil: a false alarm, then one of two objects: AP = 1/2 x 1/2; F1 of the first picture 2 x 1 / (2 + 1)
+    found = read_predictions(boxes)["dev"]
+    assert found.table["error"].to_list() == pytest.approx([1 / 3, 1.0])
+    assert (found.unit, found.split_error(np.ones(2))) == (SHARE, 0.75)
+    cells = {"target": ['{"size":[1,4],"runs":[[0,2],[1,2]]}'], "prediction": ['{"size":[1,4],"runs":[[0,3],[1,1]]}']}
+    masks = read_predictions(pl.DataFrame({"split": ["dev"], **cells}))["dev"]
+    assert masks.split_error(np.ones(1)) == pytest.approx(1 - (2 / 3 + 1 / 2) / 2)

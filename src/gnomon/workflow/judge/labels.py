@@ -39,6 +39,8 @@ from gnomon.strategy.labels import (
     find_concentrations,
     find_suspects,
 )
+from gnomon.workflow.judge import place_labels
+from gnomon.workflow.judge.place_labels import PlaceAudit, PlaceFindings
 from gnomon.workflow.prepare import prepare, source_of
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.run import Run, load
@@ -123,14 +125,15 @@ def labels(
     corrected: str | Path | None = None,
     difference: float | str | None = None,
     **settings: Unpack[LabelsWords],
-) -> Findings:
+) -> Findings | PlaceFindings:
     """Likely wrong labels of a run's split, or of data; a review sheet out, or one read back and what follows from it.
 
     `source`: a run, its folder or "latest" (`split`: dev by default), or what `gnomon.fit` takes (its training split).
     train is audited by `folds` models. `predictions`, instead: a table (frame or file) as `diagnose` takes it, with a
     column p.CLASS for each class, from models that were not trained on these rows. `out`: a new CSV with `top`
     suspects and `random` others. `review`: such a CSV, filled in; `corrected`: a new CSV of the labels found wrong in
-    it; `difference`: between the errors of models that are compared on this split. Raises UsageError, DataError,
+    it; `difference`: between the errors of models that are compared on this split. Of boxes and masks, the suspects are
+    places in pictures, and nothing is written as corrected. Raises UsageError, DataError,
     ArtefactError.
     """
     if corrected is not None and review is None:
@@ -144,6 +147,13 @@ def labels(
         found = _from_elsewhere(source, target, predictions, split, settings)
     else:
         found = _of_run_or_data(source, target, split, num_folds, settings)
+    if isinstance(found, PlaceAudit):
+        if corrected is not None:
+            raise UsageError(
+                "corrected labels are written for classes, not for boxes and masks.",
+                fix="leave corrected out, and correct the places of the sheet in your annotation tool.",
+            )
+        return place_labels.findings(found, sheet, review, top=num_top, random=num_random)
     reviewed, written, num_corrected = None, 0, 0
     if review is not None:
         reviewed = judge_review(found, read_review(found, Path(review)), difference=gap)
@@ -156,7 +166,9 @@ def labels(
     return Findings(found, reviewed, sheet, written, corrections_file, num_corrected)
 
 
-def _of_run_or_data(source: Any, target: Any, split: str | None, folds: int, words: Mapping[str, Any]) -> Audit:
+def _of_run_or_data(
+    source: Any, target: Any, split: str | None, folds: int, words: Mapping[str, Any]
+) -> Audit | PlaceAudit:
     if source is None:
         raise UsageError("there is nothing to audit.", fix="give a run, data, or predictions=TABLE.")
     run = load(source) if _is_run(source) else None
@@ -165,14 +177,13 @@ def _of_run_or_data(source: Any, target: Any, split: str | None, folds: int, wor
     if run is not None and values:
         raise UsageError(f"{next(iter(values))} cannot be set: the run has its settings.", fix="leave it out.")
     opened, given = settings_for(values)
-    return audit(
-        source if run is None else run, split=split, settings=None if run else opened, folds=folds, given=given
-    )
+    thing = source if run is None else run
+    return _any_audit(thing, split, None if run else opened, folds, given)
 
 
 def _from_elsewhere(
     source: Any, target: Any, predictions: Any, split: str | None, words: Mapping[str, Any]
-) -> Audit:  # fmt: skip
+) -> Audit | PlaceAudit:
     extra = next(iter({"target": target} if target is not None else words), None)
     if source is not None or extra is not None:
         what = extra if source is None else f"{source}"
@@ -219,6 +230,18 @@ def audit(
     dev, train-dev and test (once opened) have the run's own probabilities; train needs `folds` models, each trained on
     the rest of it. Raises UsageError for a task without classes, or with too many to store probabilities.
     """
+    found = _any_audit(thing, split, settings, folds, given)
+    if isinstance(found, PlaceAudit):
+        raise UsageError(
+            f"{found.what} are not reviewed one by one here.",
+            fix="gnomon labels RUN out=review.csv lists the suspects.",
+        )
+    return found
+
+
+def _any_audit(
+    thing: Any, split: str | None, settings: Settings | None, folds: int, given: frozenset[str]
+) -> Audit | PlaceAudit:
     if isinstance(thing, Run):
         split = (split or "dev").replace("-", "_")
         return _of_train(thing, None, folds, frozenset()) if split == "train" else _of_evaluation(thing, split)
@@ -227,12 +250,12 @@ def audit(
     return _of_train(thing, settings, folds, given)
 
 
-def _of_evaluation(run: Run, split: str) -> Audit:
+def _of_evaluation(run: Run, split: str) -> Audit | PlaceAudit:
     evaluation = run.evaluation(split)
     return _audit(evaluation.table, evaluation.unit, split, "the run's own probabilities", None)
 
 
-def _of_train(thing: Any, settings: Settings | None, folds: int, given: frozenset[str]) -> Audit:
+def _of_train(thing: Any, settings: Settings | None, folds: int, given: frozenset[str]) -> Audit | PlaceAudit:
     """Each fold predicted by a model trained on the others, with the run's settings, or those `fit` would choose."""
     from gnomon.data.columns import take
     from gnomon.training.evaluate import evaluate
@@ -295,7 +318,11 @@ def _refuse_numbers(unit: str | None) -> None:
         )
 
 
-def _audit(table: pl.DataFrame, unit: str | None, split: str, origin: str, time: pl.Series | None) -> Audit:
+def _audit(
+    table: pl.DataFrame, unit: str | None, split: str, origin: str, time: pl.Series | None
+) -> Audit | PlaceAudit:
+    if place_labels.is_of_places(table):
+        return place_labels.audit_places(table, split, origin.replace("probabilities", "answers"))
     _refuse_numbers(unit)
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
     if len(columns) < 2:
