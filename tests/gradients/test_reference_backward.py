@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gnomon.reference import activations, convolution, dense, dropout, losses, normalisation, penalties, pooling
+from gnomon.reference import (
+    activations,
+    attention,
+    convolution,
+    dense,
+    dropout,
+    losses,
+    normalisation,
+    penalties,
+    pooling,
+)
 
 RNG = np.random.default_rng(0)
 STEP = 1e-5  # error of the differences: STEP^2 / 6 of the third derivative plus 1e-16 / STEP of the value
@@ -129,3 +139,14 @@ def test_penalty(name):
     value, backward = getattr(penalties, name), getattr(penalties, f"{name}_backward")
     numeric = _numeric(lambda X: value(X, strength=0.5, num_examples=20), W)
     assert_allclose(backward(W, strength=0.5, num_examples=20), numeric, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("mask", [attention.causal_mask(4), np.ones((4, 4), bool)])
+def test_multi_head_attention(mask):
+    _assert_gradients(
+        lambda *arrays: attention.multi_head_forward(*arrays, heads=2, mask=mask),
+        lambda dY, X, W_in, b_in, W_out, b_out: attention.multi_head_backward(
+            dY, X, W_in, b_in, W_out, heads=2, mask=mask
+        ),
+        _drawn((2, 4, 6), (18, 6), (18,), (6, 6), (6,)),
+    )

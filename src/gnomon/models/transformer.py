@@ -1,0 +1,163 @@
+"""A decoder-only Transformer over text: each place looks at itself and at those before it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.family import Family, TextInputs, Wanted
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
+from gnomon.core.settings import OwnSettings, setting
+from gnomon.nn.attention import Block, Past
+from gnomon.nn.blocks import one_each
+
+LARGER = "a larger net fits more"
+MOST_WIDTH, MOST_LAYERS = 4096, 48
+EMBEDDED = 0.02  # standard deviation of embeddings at the start, as in GPT-2: what the blocks add soon outweighs them
+
+
+class State(NamedTuple):
+    """What is kept of the places so far, to go on from them."""
+
+    ids: Tensor  # (B, S)
+    past: list[Past]  # of each block
+
+
+@final
+class Transformer(nn.Module):
+    """(B, T) ids -> (B, T, num_outputs) at each place, from that id and all before it; T is at most `length`."""
+
+    def __init__(
+        self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.length = length
+        self.embedding = nn.Embedding(num_ids, width)
+        self.positions = nn.Embedding(length, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=True) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, num_outputs)
+
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        """Small embeddings, and what blocks add to them smaller the more there are. Source: Radford et al. 2019."""
+        for table in (self.embedding, self.positions):
+            table.weight.mul_(EMBEDDED / max(float(table.weight.std()), EMBEDDED))
+        for block in self.blocks:
+            for layer in (block.attention.output, block.narrow):  # type: ignore[union-attr]  # they are Blocks
+                layer.weight.div_(math.sqrt(2 * len(self.blocks)))  # type: ignore[union-attr,operator]
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Padding stands after a text, where nothing of it looks: `lengths` are not needed."""
+        x = self._placed(ids, 0)
+        for block in self.blocks:
+            x = block(x)
+        outputs: Tensor = self.head(self.norm(x))
+        return outputs
+
+    def step(self, ids: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Going on from a state (None: the beginning): (B, at most T, num_outputs) of the last places, and the state.
+
+        There are `length` positions: where more would be needed, the latter half of the text is read again, as a
+        beginning.
+        """
+        seen = ids if state is None else torch.cat([state.ids, ids], dim=1)
+        if seen.shape[1] > self.length:
+            seen = ids = seen[:, -max(1, self.length // 2) :]
+            state = None
+        x = self._placed(ids, seen.shape[1] - ids.shape[1])
+        kept = []
+        for number, block in enumerate(self.blocks):
+            x, past = block.step(x, None if state is None else state.past[number])  # type: ignore[operator]
+            kept.append(past)
+        outputs: Tensor = self.head(self.norm(x))
+        return outputs, State(seen, kept)
+
+    def _placed(self, ids: Tensor, first: int) -> Tensor:
+        places = torch.arange(first, first + ids.shape[1], device=ids.device)
+        placed: Tensor = self.dropout(self.embedding(ids) + self.positions(places))
+        return placed
+
+
+def _widths(width: int, here: Here) -> tuple[float, float] | None:
+    """Powers of two, which the heads divide; none, where they cannot."""
+    heads = int(here.settings.get("model.heads") or 1)
+    if heads & (heads - 1):
+        return None
+    return max(heads, 16, width // 4), min(4 * width, MOST_WIDTH)
+
+
+@final
+class TransformerSettings(OwnSettings):
+    """Of Transformers."""
+
+    width: int = setting(
+        128,
+        "numbers at each place; heads must divide it",
+        Knob(
+            ("fit-train",),
+            steps=(
+                Step("wider", "fit-train", lambda v, _: 2 * v if 2 * v <= MOST_WIDTH else None, LARGER, 0.08, cost=3.5),
+            ),
+            search=(Search("powers of two", 2, _widths),),
+        ),
+        ge=1,
+        le=MOST_WIDTH,
+    )
+    layers: int = setting(
+        4,
+        "blocks of attention and feed-forward",
+        Knob(
+            ("fit-train",),
+            steps=(
+                Step(
+                    "deeper", "fit-train", lambda v, _: v + 2 if v + 2 <= MOST_LAYERS else None, LARGER, 0.04, cost=1.5
+                ),
+            ),
+            search=(Search("whole", 3, lambda v, _: (1, min(2 * v, MOST_LAYERS))),),
+        ),
+        ge=1,
+        le=MOST_LAYERS,
+    )
+    heads: int = setting(4, "of each block's attention", ge=1, le=MOST_WIDTH)
+
+
+def build(wanted: Wanted) -> nn.Module:
+    own = wanted.own
+    return Transformer(
+        wanted.inputs.num_ids, wanted.num_outputs or 1, length=wanted.inputs.length, width=own.width,
+        layers=own.layers, heads=own.heads, dropout=one_each(wanted.dropout, 1)[0],
+    )  # fmt: skip
+
+
+def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` texts."""
+    pieces = num_train * inputs.length
+    return {
+        "init.name": "xavier",
+        "regularise.weight_decay": 0.1,
+        "regularise.dropout": (0.1,),
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 1e-3,
+        "optimiser.batch_size": 32,
+        "optimiser.clip_norm": 1.0,
+        "schedule.name": "cosine",
+        "stop.epochs": round(min(60.0, max(4.0, 20_000_000 / max(pieces, 1)))),
+    }
+
+
+FAMILY = Family(
+    names=("transformer",),
+    title="Transformer",
+    source="Vaswani et al. 2017; Radford et al. 2019",
+    takes=("text",),
+    build=build,
+    settings=TransformerSettings,
+    abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
+    defaults=defaults,
+    gives=("tokens",),
+)
