@@ -150,6 +150,10 @@ class Encoding(abc.ABC):
     def collate(self, columns: Columns, indices: torch.Tensor) -> Batch:
         """A batch: every dense column, including targets (a gather), and its own ragged ones, padded."""
 
+    def beside(self, examples: Examples) -> Columns:
+        """The columns of `encode` that do not go through the model: how much each picture is scaled."""
+        return {}
+
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only, a whole batch at a time, on the batch's device: pictures shifted, boxes with them.
 
@@ -217,6 +221,10 @@ class Head(abc.ABC):
     @abc.abstractmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
         """Fit the facts (class names, mean of a number) on the training split alone."""
+
+    def notes(self, train: Examples) -> tuple[str, ...]:
+        """Sentences a person should see about what is to be learned: what counts, what is left aside."""
+        return ()
 
     @property
     def chance_loss(self) -> float | None:
@@ -355,8 +363,15 @@ class Judge(abc.ABC):
         raise NotImplementedError
 
     def plain_targets(self, columns: Columns) -> np.ndarray | None:
-        """(N,) int64 classes or float64 numbers that a reference can learn, from encoded targets; None otherwise."""
+        """What a reference can learn, from encoded examples; None if it can not.
+
+        (N,) int64 classes, (N,) float64 numbers, or (N, D) of them, NaN where one is unknown.
+        """
         return None
+
+    def from_plain(self, values: np.ndarray, columns: Columns) -> Sequence[Any] | np.ndarray:
+        """What a reference answers for encoded examples, in the form of `plain_targets`, as `Predictions.values`."""
+        return values
 
     @abc.abstractmethod
     def less_is_better(self, measure: str) -> bool:

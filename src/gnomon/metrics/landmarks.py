@@ -39,6 +39,20 @@ def between_points(target: np.ndarray, first: int, second: int) -> np.ndarray:
     return found
 
 
+def units(target: np.ndarray, between: tuple[int, int] | None = None) -> np.ndarray:
+    """(N,): the distance between two points of each picture (N, P, 2); None: the diagonal of the box around all.
+
+    NaN where one of the two, or every point, is NaN.
+    """
+    if between is not None:
+        return between_points(target, *between)
+    known = ~np.isnan(target)
+    low = np.where(known, target, np.inf).min(axis=1)  # (N, 2)
+    high = np.where(known, target, -np.inf).max(axis=1)
+    there = known.any(axis=(1, 2))
+    return np.where(there, np.hypot(*np.where(there[:, None], high - low, 0.0).T), np.nan)
+
+
 def normalised_mean_error(errors: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0) -> Interval | None:
     """The mean of `normalised_errors` (N,) with its interval over pictures, or groups (N,) of them; None of none."""
     known = ~np.isnan(errors)

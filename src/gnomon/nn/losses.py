@@ -76,6 +76,33 @@ def multi_task_cross_entropy(logits: Tensor, target: Tensor, known: Tensor, num_
     return _mean_over_known(torch.stack(losses, dim=1), known)
 
 
+def localisation_loss(outputs: Tensor, target: Tensor) -> Tensor:
+    """(B, 5 + K) outputs for y = [p_c, b_x, b_y, b_h, b_w, c_1, ...] -> (B,) losses; K may be 0.
+
+    The logistic loss of p_c, the squared errors of the box, the cross entropy of the classes. NaN in `target` is an
+    entry that is ignored, as all but the first are where p_c = 0: its gradient is exactly zero.
+    """
+    known = ~target.isnan()
+    outputs, target = outputs.masked_fill(~known, 0), target.masked_fill(~known, 0)
+    presence = logistic_loss(outputs[:, 0], target[:, 0]).masked_fill(~known[:, 0], 0)
+    box = (outputs[:, 1:5] - target[:, 1:5]).square().sum(dim=1)
+    if outputs.shape[1] == 5:
+        return presence + box
+    return presence + box + softmax_cross_entropy(outputs[:, 5:], target[:, 5:])  # 0 where the target is all zeros
+
+
+def landmark_loss(outputs: Tensor, target: Tensor, *, softening: float) -> Tensor:
+    """(B, P, 2) outputs, targets -> (B,) losses: the mean distance of the points that are known, 0 if none is.
+
+    A point with NaN in `target` is unknown: its gradient is exactly zero. Distances are sqrt(dx² + dy² + s²) - s with
+    s = `softening`, above 0: squared errors near 0, where a distance has no gradient.
+    """
+    known = ~target.isnan().any(dim=2)
+    away = (outputs - target.masked_fill(~known[:, :, None], 0)).masked_fill(~known[:, :, None], 0)
+    distance = (away.square().sum(dim=2) + softening**2).sqrt() - softening
+    return _mean_over_known(distance, known)
+
+
 def _mean_over_known(losses: Tensor, known: Tensor) -> Tensor:
     """(B, M) -> (B,). The mask also stops the gradient: it is 0, not 0 times something."""
     return losses.masked_fill(~known, 0).sum(dim=1) / known.sum(dim=1).clamp(min=1)

@@ -145,6 +145,9 @@ class NumberJudge(Judge):
         target = cast(Tensor, columns["target"]).cpu().numpy()  # (N, M)
         return target[:, 0] if target.shape[1] == 1 else None
 
+    def from_plain(self, values: np.ndarray, columns: Columns) -> np.ndarray:
+        return values[:, None]
+
     def less_is_better(self, measure: str) -> bool:
         return measure in LESS_IS_BETTER
 

@@ -59,11 +59,22 @@ def sampled(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
 
 
-def guess(targets: np.ndarray, num_classes: int | None) -> float | int:
-    """The one answer with the lowest error: the commonest class, the median."""
+def guess(targets: np.ndarray, num_classes: int | None) -> Any:
+    """The one answer with the lowest error: the commonest class, the median; of (N, D) numbers, the mean of each."""
+    if targets.ndim > 1:
+        return targets.mean(axis=0)
     if num_classes is None:
         return float(np.median(targets))
     return int(np.bincount(targets, minlength=num_classes).argmax())
+
+
+def without_gaps(targets: np.ndarray) -> np.ndarray:
+    """(N, D) numbers with the mean of its column for each that is NaN; anything else as it is."""
+    if targets.ndim < 2:
+        return targets
+    known = ~np.isnan(targets)
+    means = np.where(known, targets, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, targets, means)
 
 
 def _has_one_class(targets: np.ndarray, num_classes: int | None) -> bool:

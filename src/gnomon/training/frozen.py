@@ -77,17 +77,20 @@ class FrozenEncoder(Encoding):
         known = _known(self._key)
         prints = examples.fingerprints().tolist()
         new = [place for place, one in enumerate(prints) if one not in known]
+        beside = self.base.beside(examples)
         if not new:
-            return {"given": torch.stack([known[one] for one in prints])}
+            return {**beside, "given": torch.stack([known[one] for one in prints])}
         are_all = len(new) == len(prints)
         rows = self.computed(examples if are_all else examples.take(np.array(new)))
         found = dict(zip((prints[place] for place in new), rows, strict=True))
         with _lock:
             if (len(known) + len(found)) * rows[0].nbytes <= MOST_KEPT:
                 known.update(found)
-        return {
-            "given": rows if are_all else torch.stack([found[one] if one in found else known[one] for one in prints])
-        }
+        given = rows if are_all else torch.stack([found[one] if one in found else known[one] for one in prints])
+        return {**beside, "given": given}
+
+    def beside(self, examples: Examples) -> Columns:
+        return self.base.beside(examples)
 
     def computed(self, examples: Examples) -> Tensor:
         """(N, H, W, C) or (N, F) float32, on the CPU. A few pictures at a time exist as the backbone takes them."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
@@ -20,7 +19,7 @@ from gnomon.core.parts import PlainInputs
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns
+from gnomon.data.columns import Columns, gather
 from gnomon.metrics.intervals import measure
 from gnomon.strategy.clues import cost_by_forest, find_giveaway, find_wrong_labels, shift_of, shifted
 from gnomon.strategy.floor import Floor, Reference, Shift
@@ -36,6 +35,7 @@ from gnomon.strategy.references import (
     nearest_neighbours,
     random_forest,
     sampled,
+    without_gaps,
 )
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import split_error
@@ -94,7 +94,7 @@ def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Se
         for part, wanted in zip(parts, asked, strict=True):
             rest = np.setdiff1d(np.arange(len(inputs)), part)
             rest = rest[sampled(len(rest), MOST_ROWS, rng)]
-            said["always"].append(np.full(len(wanted), guess(targets[rest], num_classes)))
+            said["always"].append(_always(guess(targets[rest], num_classes), len(wanted)))
             for name in task.encoder.references:
                 if name in MODELS:
                     one = MODELS[name](inputs.take(rest), targets[rest], inputs.take(wanted), num_classes)
@@ -120,7 +120,7 @@ def _floor(
             answers.append(grown[0])
             forest = grown[1]
     plain = guess(targets, num_classes)
-    always = Answers(f"always {_said(task, plain)}", np.full(len(truth), plain))
+    always = Answers(f"always {_said(task, plain)}", _always(plain, len(truth)))
     first, *others = judge.references([always, *(one for one in answers if one is not None)])
     return Floor(
         first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began,
@@ -137,11 +137,18 @@ def _some(train: Examples, rng: np.random.Generator) -> Examples:
 def _encoded(task: Task, examples: Examples) -> tuple[PlainInputs, np.ndarray, Columns] | None:
     columns = encode_whole(task, examples, Path(gettempdir()))
     inputs, targets = task.encoder.plain_inputs(columns), task.judge.plain_targets(columns)
-    return None if inputs is None or targets is None else (inputs, targets, columns)
+    return None if inputs is None or targets is None else (inputs, without_gaps(targets), columns)
 
 
-def _said(task: Task, value: float | int) -> str:
-    """The answer as a person reads it: 'no', 141."""
+def _always(value: Any, count: int) -> np.ndarray:
+    """(count,) or (count, D): one answer for all."""
+    return np.repeat(np.asarray(value)[None], count, axis=0)
+
+
+def _said(task: Task, value: Any) -> str:
+    """The answer as a person reads it: 'no', 141; of several numbers there is no short word."""
+    if np.ndim(value):
+        return f"the mean {task.kind.target.removeprefix('a ')}"
     word = task.judge.describe(np.array([value]))[0]
     return f"{word:.4g}" if isinstance(word, float) else repr(word) if isinstance(word, str) else str(word)
 
@@ -151,13 +158,13 @@ class _Judge:
 
     def __init__(self, task: Task, system: Evaluation, examples: Examples, columns: Columns, seed: int) -> None:
         self.task, self.system, self.examples, self.columns, self.seed = task, system, examples, columns, seed
-        target = columns["target"]
-        assert isinstance(target, Tensor)
-        self.target: torch.Tensor = target.cpu()
+        own: Columns = {**task.encoder.beside(examples), **{name: columns[name] for name in task.head.columns}}
+        rows = torch.arange(len(examples))
+        self.truth = task.head.collate(gather(own, rows), own, rows)
 
     def errors(self, values: np.ndarray) -> np.ndarray:
         """(M,) as the task's judge counts them."""
-        return self.task.judge.errors(values.reshape(self.target.shape), {"target": self.target})
+        return self.task.judge.errors(self.task.judge.from_plain(values, self.columns), self.truth)
 
     def references(self, answers: list[Answers]) -> list[Reference]:
         tables = [self.system.table.with_columns(error=pl.Series(self.errors(one.values))) for one in answers]

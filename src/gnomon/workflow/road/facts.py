@@ -35,4 +35,5 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     settings = start.for_facts(settings)
     task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)
-    return Fitted(replace(prepared, notes=(*prepared.notes, *start.notes, *task.encoder.notes(train))), task, start)
+    notes = (*prepared.notes, *start.notes, *task.encoder.notes(train), *task.head.notes(train))
+    return Fitted(replace(prepared, notes=notes), task, start)
