@@ -12,16 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.augmentation import strengths
+from gnomon.core.errors import UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
 from gnomon.core.knobs import AUGMENTATION, PICTURES
-from gnomon.core.parts import Batch, Claim, Encoder, Reader, View
+from gnomon.core.parts import Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.data import augment, images
 from gnomon.data.annotated import AnnotatedExamples, Wanted, read_annotated, read_to_predict, recognised
 from gnomon.data.annotations.model import Object
 from gnomon.data.columns import Columns, gather
 from gnomon.data.images import Whites
+from gnomon.data.images.edges import edge_features
 from gnomon.data.source import Source
 from gnomon.nn.normalise import Normalise
 
@@ -90,6 +92,7 @@ class AnnotatedEncoder(Encoder):
     """Pictures scaled by one factor to fit into one size, kept as bytes."""
 
     abilities: ClassVar[frozenset[str]] = frozenset({AUGMENTATION})
+    references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours")
 
     height: int  # pixels, as the model sees pictures
     width: int
@@ -119,7 +122,10 @@ class AnnotatedEncoder(Encoder):
             return ()
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         size = f"{low_w}x{low_h}" if (sizes == sizes[0]).all() else f"{low_w}x{low_h} to {high_w}x{high_h}"
-        return (f"pictures of {size} pixels are scaled to fit {self.width}x{self.height} (image_size=... to choose)",)
+        return (
+            f"pictures of {size} pixels are scaled to fit {self.width}x{self.height} (image_size=... for the longer "
+            "side)",
+        )
 
     def depends_on(self) -> Any:
         """Mean and deviation are the model's affair, which normalises."""
@@ -128,8 +134,12 @@ class AnnotatedEncoder(Encoder):
     def encode(self, examples: Examples) -> Columns:
         pictures = cast(AnnotatedExamples, examples)
         pixels = pictures.pixels(self.height, self.width, self.channels, self.whites)
+        return {"image": torch.from_numpy(pixels), **self.beside(examples)}
+
+    def beside(self, examples: Examples) -> Columns:
+        pictures = cast(AnnotatedExamples, examples)
         frame = np.column_stack([pictures.scales(self.height, self.width), pictures.sizes()])
-        return {"image": torch.from_numpy(pixels), "frame": torch.from_numpy(frame.astype(np.float64))}
+        return {"frame": torch.from_numpy(frame.astype(np.float64))}
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         """`image` (B, C, H, W) uint8; `frame` (B, 3): scale, and height and width before it."""
@@ -173,6 +183,22 @@ class AnnotatedEncoder(Encoder):
         if "points" in batch:
             views = [replace(view, points=own) for view, own in zip(views, batch["points"].cpu().numpy(), strict=True)]
         return views
+
+    def cautions(self, settings: RegulariseSettings, head: Head) -> tuple[str, ...]:
+        """Raises UsageError for pictures mirrored where nobody knows which points then change places."""
+        mirrored = [kind for kind in ("mirror", "updown") if kind in strengths(settings)]
+        if mirrored and getattr(head, "pairs", ()) is None:
+            raise UsageError(
+                f"augment={settings.augment}: in mirrored pictures left and right points change places, and these names "
+                "do not say which points belong together.",
+                fix="give pairs=POINT-POINT,..., or pairs=none if no point has a side, or leave mirror out.",
+            )
+        return ()
+
+    def plain_inputs(self, columns: Columns) -> PlainInputs:
+        """Edges and brightness by place: what can be seen without training."""
+        features = edge_features(cast(Tensor, columns["image"]).cpu().numpy())
+        return PlainInputs(features, np.empty((len(features), 0), np.int64))
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]

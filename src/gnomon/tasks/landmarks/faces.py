@@ -17,7 +17,7 @@ SAMPLE, SAMPLE_SIDE = 32, 32  # pictures of the tiny data set, and their pixels 
 HIDDEN = 0.15  # of the faces have something in front of them; points under it are not given
 SKINS = np.array([[255, 224, 196], [241, 194, 150], [214, 160, 110], [160, 108, 70], [104, 66, 44]], float)
 
-# Where things are on a head that looks ahead: x to its viewer's right, y down, z towards the viewer; its half width is 1.
+# Where things are on a head that looks ahead: x to the right, y down, z towards the viewer; half its width is 1.
 POINTS = {
     "left_eye": (-0.40, -0.18, 0.82), "right_eye": (0.40, -0.18, 0.82),  # of the picture's left and right
     "left_brow": (-0.44, -0.45, 0.85), "right_brow": (0.44, -0.45, 0.85),
@@ -146,18 +146,18 @@ def _paint(draw: ImageDraw.ImageDraw, head: _Head, rng: np.random.Generator) -> 
     glasses = rng.random() < 0.2
     for name in ("left", "right"):
         brow, outward = head.points[f"{name}_brow"], -1 if name == "left" else 1
-        ends = [brow + (0.20 * outward, 0.05, -0.05), brow, brow - (0.20 * outward, -0.02, 0)]
+        ends = brow + np.array([[0.20 * outward, 0.05, -0.05], [0, 0, 0], [-0.20 * outward, 0.02, 0]])
         draw.line([tuple(head.place(end)) for end in ends], fill=_colour(hair * 0.7), width=2 * line)
         if glasses:
             ring = head.around(head.points[f"{name}_eye"], 0.29, 0.23)
             draw.line([*ring, ring[0]], fill=(25, 25, 30), width=line)
     nose = head.points["nose"]
-    bridge = [np.array([0.06, -0.12, 0.9]), nose + (0.13, 0.03, -0.2), nose + (-0.10, 0.05, -0.2)]
+    bridge = nose + np.array([[0.06, -0.32, -0.32], [0.13, 0.03, -0.2], [-0.10, 0.05, -0.2]])
     draw.line([tuple(head.place(one)) for one in bridge], fill=_colour(skin * 0.72), width=line)
     draw.polygon(head.around(nose, 0.07, 0.05), fill=_colour(skin * 1.12))
     left, right = head.points["left_mouth"], head.points["right_mouth"]
     middle = (left + right) / 2 + (0, head.smile, 0.12)
-    upper, lower = middle - (0, 0.04, 0), middle + (0, 0.05 + head.open, 0)
+    upper, lower = middle + np.array([[0, -0.04, 0], [0, 0.05 + head.open, 0]])
     mouth = [tuple(head.place(one)) for one in (left, upper, right, lower)]
     draw.polygon(mouth, fill=_colour(np.array([60, 20, 20]) if head.open > 0.08 else lips))
     draw.line([*mouth, mouth[0]], fill=_colour(lips), width=line)
