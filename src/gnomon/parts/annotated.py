@@ -122,10 +122,7 @@ class AnnotatedEncoder(Encoder):
             return ()
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         size = f"{low_w}x{low_h}" if (sizes == sizes[0]).all() else f"{low_w}x{low_h} to {high_w}x{high_h}"
-        return (
-            f"pictures of {size} pixels are scaled to fit {self.width}x{self.height} (image_size=... for the longer "
-            "side)",
-        )
+        return (f"pictures of {size} pixels are scaled to fit {self.width}x{self.height} (image_size=... to choose)",)
 
     def depends_on(self) -> Any:
         """Mean and deviation are the model's affair, which normalises."""
@@ -189,8 +186,8 @@ class AnnotatedEncoder(Encoder):
         mirrored = [kind for kind in ("mirror", "updown") if kind in strengths(settings)]
         if mirrored and getattr(head, "pairs", ()) is None:
             raise UsageError(
-                f"augment={settings.augment}: in mirrored pictures left and right points change places, and these names "
-                "do not say which points belong together.",
+                f"augment={settings.augment}: in mirrored pictures left and right points change places, and their names "
+                "do not say which of them belong together.",
                 fix="give pairs=POINT-POINT,..., or pairs=none if no point has a side, or leave mirror out.",
             )
         return ()
