@@ -13,6 +13,7 @@ from gnomon.reference import (
     losses,
     normalisation,
     penalties,
+    places,
     pooling,
 )
 
@@ -84,6 +85,36 @@ def test_loss(name):
         Z, Y = Z[:, 0], Y[:, 0]
     forward, backward = getattr(losses, name), getattr(losses, f"{name}_backward")
     _assert_gradients(lambda scores: forward(scores, Y), lambda weights, scores: backward(weights, scores, Y), [Z])
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_localisation_loss(num_classes):
+    (Z,) = _drawn((4, 5 + num_classes))
+    Y = np.column_stack([[1, 0, 1, np.nan], RNG.standard_normal((4, 4)), losses.one_hot(np.array([0, 2, 1, 1]), 3)])
+    Y[1, 1:] = np.nan
+    Y = Y[:, : 5 + num_classes]
+    _assert_gradients(
+        lambda scores: places.localisation_loss(scores, Y),
+        lambda weights, scores: places.localisation_loss_backward(weights, scores, Y),
+        [Z],
+    )
+    ignored = places.localisation_loss_backward(np.ones(4), Z, Y)
+    assert not ignored[1, 1:].any()
+    assert not ignored[3].any()
+
+
+def test_landmark_loss():
+    (Z,) = _drawn((3, 4, 2))
+    Y = RNG.standard_normal((3, 4, 2))
+    Y[0, 1] = Y[2] = np.nan
+    _assert_gradients(
+        lambda scores: places.landmark_loss(scores, Y, softening=0.3),
+        lambda weights, scores: places.landmark_loss_backward(weights, scores, Y, softening=0.3),
+        [Z],
+    )
+    ignored = places.landmark_loss_backward(np.ones(3), Z, Y, softening=0.3)
+    assert not ignored[0, 1].any()
+    assert not ignored[2].any()
 
 
 @pytest.mark.parametrize(("stride", "padding"), [((1, 1), (0, 0)), ((2, 1), (1, 2)), ((3, 2), (2, 0))])

@@ -186,7 +186,7 @@ class AnnotatedEncoder(Encoder):
         mirrored = [kind for kind in ("mirror", "updown") if kind in strengths(settings)]
         if mirrored and getattr(head, "pairs", ()) is None:
             raise UsageError(
-                f"augment={settings.augment}: in mirrored pictures left and right points change places, and their names "
+                f"augment={settings.augment}: in mirrored pictures left and right points change places, and the names "
                 "do not say which of them belong together.",
                 fix="give pairs=POINT-POINT,..., or pairs=none if no point has a side, or leave mirror out.",
             )
