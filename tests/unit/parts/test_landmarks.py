@@ -165,7 +165,7 @@ def judge():
 def test_errors_are_mean_distances_in_units_of_the_picture():
     examples = read()
     batch = batch_of(head_for(examples), examples)
-    found = np.nan_to_num(places_of(examples)) + (3.0, 4.0)  # 5 pixels off each
+    found = np.nan_to_num(places_of(examples)) + np.array([3.0, 4.0])  # 5 pixels off each
     units = [30, *head_for(examples).encode(examples)["unit"][1:].tolist()]
     np.testing.assert_allclose(judge().errors(found, batch), 5 / np.array(units))
 
