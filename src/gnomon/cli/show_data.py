@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,12 +15,15 @@ from gnomon.core.evaluation import SPLITS
 from gnomon.core.settings import rows
 
 if TYPE_CHECKING:
+    from gnomon.data.annotated_facts import BoxFacts
     from gnomon.workflow.check import Checked
     from gnomon.workflow.defaults import ModelLine, SettingLine
     from gnomon.workflow.peek import Peek
     from gnomon.workflow.show import Shown
 
 CLASSES_SHOWN = 30
+DOUBTFUL_SHOWN = 12  # boxes that look like mistakes
+FIVE = ("least", "quarter", "median", "3 quarters", "most")
 
 
 def _console() -> Console:
@@ -48,7 +52,28 @@ def print_peek(peek: Peek) -> None:
             console.print(f"  {printable(name)[:width]:<{width}}{cells}", markup=False)
         if len(peek.counts) > CLASSES_SHOWN:
             console.print(f"  ... {len(peek.counts) - CLASSES_SHOWN} more classes")
+    if peek.boxes is not None:
+        _print_boxes(console, peek.boxes)
     console.print(f"\n  picture    {printable(str(peek.picture))}", markup=False)
+
+
+def _print_boxes(console: Console, boxes: BoxFacts) -> None:
+    """Five numbers of each measure, then the boxes that look like mistakes."""
+    measures = {
+        "picture width": boxes.widths, "picture height": boxes.heights, "boxes per picture": boxes.per_picture,
+        "side of a box": boxes.sides, "width by height": boxes.ratios,
+    }  # fmt: skip
+    console.print(f"\n  {'boxes':<18}" + "".join(f"{name:>10}" for name in FIVE), style="bold", markup=False)
+    for name, values in measures.items():
+        if values:
+            console.print(f"  {name:<18}" + "".join(f"{value:>10.3g}" for value in values), markup=False)
+    if boxes.empty:
+        console.print(f"  {'without boxes':<18}{boxes.empty:>10,} pictures", markup=False)
+    for i, one in enumerate(boxes.doubtful[:DOUBTFUL_SHOWN]):
+        where = f"{printable(one.file)} object {one.number} ({printable(one.class_name)})"
+        console.print(f"  {'look at' if i == 0 else '':<10} {where}: {printable(one.why)}", markup=False)
+    if len(boxes.doubtful) > DOUBTFUL_SHOWN:
+        console.print(f"  {'':<10} and {len(boxes.doubtful) - DOUBTFUL_SHOWN:,} more (--json lists all)", markup=False)
 
 
 def peek_as_json(peek: Peek) -> dict[str, Any]:
@@ -62,6 +87,7 @@ def peek_as_json(peek: Peek) -> dict[str, Any]:
         "notes": list(prepared.notes),
         "bad": [{"where": bad.where, "why": bad.why} for bad in prepared.bad],
         "picture": str(peek.picture),
+        **({} if peek.boxes is None else {"boxes": asdict(peek.boxes)}),
     }
 
 

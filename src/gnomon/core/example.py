@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+MOST_CLASSES = 1_000  # that are counted
+
 LabelType = Literal["text", "integer", "boolean"]
 
 
@@ -79,6 +81,11 @@ class Examples(abc.ABC):
     def thumbnails(self) -> np.ndarray | None:
         """(N, D) float32: small square grey thumbnails, for finding near-duplicates; None if there are none."""
         return None
+
+    def class_counts(self) -> dict[str, int]:
+        """How often each class occurs, most frequent first; empty if examples have no classes."""
+        counts = self.index["label"].drop_nulls().value_counts(sort=True)
+        return {str(name): int(count) for name, count in counts.head(MOST_CLASSES).iter_rows()}
 
     def with_labels(self, labels: pl.Series) -> Self:
         """The same examples with these classes: (N,) String. Raises DataError where they do not have one class each."""

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.errors import DataError
-from gnomon.core.example import BadInput, Example, Examples, Reading, index_frame
+from gnomon.core.example import MOST_CLASSES, BadInput, Example, Examples, Reading, index_frame
 from gnomon.core.settings import DataSettings
 from gnomon.data.annotations.model import CROWD, IGNORED, Annotations, Object
 from gnomon.data.annotations.outlines import mask_of
@@ -122,6 +122,13 @@ class AnnotatedExamples(Examples):
             parts.append(rows)
             counts.append(len(rows))
         return np.concatenate(parts), np.cumsum(counts)
+
+    def class_counts(self) -> dict[str, int]:
+        """Objects of each class; nothing of masks, which would have to be read."""
+        rows, _ = self.boxes()
+        counts = np.bincount(rows[:, 4].astype(np.int64), minlength=len(self.class_names))
+        found = dict(zip(self.class_names, counts.tolist(), strict=True)) if len(rows) else {}
+        return dict(sorted(found.items(), key=lambda pair: -pair[1])[:MOST_CLASSES])
 
     def mask(self, position: int) -> np.ndarray:
         """(H, W) int32: the class of each pixel, a place in `class_names`; IGNORED where it is not judged."""

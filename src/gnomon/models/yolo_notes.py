@@ -108,9 +108,9 @@ class YoloNotes(nn.Module):
         Where an object belongs, all of y is compared: p_c with 1 (logistic loss), the box (squared error), the class
         (cross entropy of a softmax). Everywhere else p_c is compared with 0, and the rest of y does not matter.
         """
-        y = y.float()
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
         rows, columns = y.shape[1:3]
-        its = assign(boxes.float(), kinds, self.anchors, rows, columns, self.stride)
+        its = assign(boxes.to(y.dtype), kinds, self.anchors, rows, columns, self.stride)
         flat = y.flatten(1, 3)  # (B, places, 5 + K)
         mine = flat[its.picture, its.place]  # (n, 5 + K)
         wanted = self._wanted(its, columns)  # (n, 4)
@@ -120,7 +120,7 @@ class YoloNotes(nn.Module):
         present = functional.softplus(-mine[:, 0])  # -ln p_c
         found = y.new_zeros(len(y)).index_add(0, its.picture, COORDINATES * places + classes + present)
 
-        is_empty = ~(its.excused | self._near_an_object(y, boxes.float(), kinds))
+        is_empty = ~(its.excused | self._near_an_object(y, boxes.to(y.dtype), kinds))
         is_empty = is_empty.index_put((its.picture, its.place), torch.zeros_like(its.kind, dtype=torch.bool))
         absent = (functional.softplus(flat[..., 0]) * is_empty).sum(1)  # -ln(1 - p_c)
         return (found + NO_OBJECT * absent) / (kinds >= OBJECT).sum(1).clamp(min=1)

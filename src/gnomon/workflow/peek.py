@@ -12,16 +12,18 @@ import torch
 
 from gnomon.core.augmentation import KINDS, describe
 from gnomon.core.example import Examples
+from gnomon.core.family import PictureInputs
 from gnomon.core.parts import MIXED_WITH, OWN_SHARE, Batch, View
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
+from gnomon.data.annotated import AnnotatedExamples
+from gnomon.data.annotated_facts import BoxFacts, box_facts
 from gnomon.figures.contact_sheet import draw_contact_sheet
 from gnomon.figures.encode import png
 from gnomon.runs.writer import write_bytes
 from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.prepare import prepare
-from gnomon.workflow.road.card import class_counts
 from gnomon.workflow.road.facts import Fitted, fit_facts
 from gnomon.workflow.road.open import settings_for, with_target
 from gnomon.workflow.road.settings import fill_settings, refuse_idle_settings
@@ -44,6 +46,7 @@ class Peek:
     counts: dict[str, dict[str, int]]  # {class (or "examples"): {split: count}}
     picture: Path  # RUNS/peek/NAME.png
     columns: str = ""  # the inputs by kind, as `fit` shows them
+    boxes: BoxFacts | None = None  # of all splits together, where pictures have boxes
 
 
 @spelled_out(DataWords)
@@ -63,11 +66,36 @@ def peek(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Peek
     prepared, task = fitted.prepared, fitted.task  # with the notes on columns that `fit` has
     train = prepared.splits["train"]
     chosen = np.unique(np.linspace(0, len(train) - 1, SHOWN).astype(np.int64))
-    examples = [train[int(position)] for position in chosen]
-    views = [(str(example.target), task.view(example)) for example in examples]
+    views = _views(task, train.take(chosen))
     picture = Path(opened.runs_folder) / "peek" / f"{prepared.source.name}.png"
     write_bytes(picture, png(draw_contact_sheet(views)))
-    return Peek(prepared, counts(prepared), picture, task.encoder.input_kinds())
+    return Peek(prepared, counts(prepared), picture, task.encoder.input_kinds(), _boxes(prepared, task))
+
+
+def _views(task: Task, few: Examples) -> list[tuple[str | None, View]]:
+    """(caption, view) of examples; of annotated pictures with what is annotated, under their names."""
+    if not isinstance(few, AnnotatedExamples):
+        return [(str(example.target), task.view(example)) for example in few]
+    columns = encode_whole(task, few)
+    truths = task.judge.describe(task.judge.targets(task.batch(columns, torch.arange(len(few)))))
+    rows = [
+        {"id": example.id, "target": truth, "height": int(height), "width": int(width)}
+        for example, truth, (height, width) in zip(few, truths, few.sizes(), strict=True)
+    ]
+    return [(row["id"], task.judge.on_view(task.view(one), row, "target")) for one, row in zip(few, rows, strict=True)]
+
+
+def _boxes(prepared: Prepared, task: Task) -> BoxFacts | None:
+    """What the boxes of all splits are like; None for other data."""
+    parts = [part for part in prepared.splits.values() if isinstance(part, AnnotatedExamples)]
+    if not parts or parts[0].wanted != "boxes":
+        return None
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.join(part)
+    inputs = task.encoder.inputs
+    assert isinstance(inputs, PictureInputs)  # what is annotated is a picture
+    return box_facts(whole, whole.scales(inputs.height, inputs.width))
 
 
 def _augmented(fitted: Fitted, opened: Settings, given: frozenset[str]) -> Peek:
@@ -112,6 +140,6 @@ def counts(prepared: Prepared) -> dict[str, dict[str, int]]:
     """Examples per class and split; classes in name order."""
     found: dict[str, dict[str, int]] = {}
     for split, examples in prepared.splits.items():
-        for name, count in class_counts(examples).items():
+        for name, count in examples.class_counts().items():
             found.setdefault(name, {})[split] = count
     return dict(sorted(found.items()))

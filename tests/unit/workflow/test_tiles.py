@@ -100,7 +100,9 @@ def test_a_photo_as_a_whole_loses_what_becomes_too_small(squares, tmp_path):
 def test_an_object_larger_than_a_tile_is_found_in_the_whole(tmp_path):
     boxes = found(scene(tmp_path, [(300, 200, 1000), (1500, 100, 30)]), True)
     assert len(boxes) == 2
-    np.testing.assert_allclose(boxes[np.argsort(areas_of(boxes))], [[1500, 100, 1530, 130], [300, 200, 1300, 1200]], atol=8)
+    np.testing.assert_allclose(
+        boxes[np.argsort(areas_of(boxes))], [[1500, 100, 1530, 130], [300, 200, 1300, 1200]], atol=8
+    )
 
 
 def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles(tmp_path):

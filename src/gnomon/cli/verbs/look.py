@@ -9,7 +9,11 @@ from gnomon.cli.answering import no_settings, one, print_json, report
 
 
 def peek(words: list[str], values: dict[str, str], as_json: bool) -> int:
-    """Show how DATA is read and split, and draw examples, augmented ones too:  gnomon peek DATA [augment=auto]"""
+    """Show how DATA is read and split, and draw examples, augmented ones too:  gnomon peek DATA [augment=auto]
+
+    Of annotated pictures, boxes, masks or points are drawn; of boxes sizes and shapes are listed, and those that look
+    like mistakes: tiny, huge, oddly shaped, or annotated twice.
+    """
     source = one(words, "DATA", "peek", "digits")
     from gnomon.cli.show_data import peek_as_json, print_peek
     from gnomon.workflow.peek import peek as run_peek

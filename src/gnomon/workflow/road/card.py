@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gnomon.core.example import Examples
 from gnomon.data.identity import fingerprint_of
 from gnomon.runs.environment import describe_environment
 from gnomon.runs.folder import card_files
@@ -25,7 +24,7 @@ def card_of(session: Session) -> dict[str, bytes]:
         "hashes": {
             name: fingerprint_of(part.index["id"], part.fingerprints()) for name, part in prepared.splits.items()
         },
-        "classes": {name: class_counts(examples) for name, examples in prepared.splits.items()},
+        "classes": {name: examples.class_counts() for name, examples in prepared.splits.items()},
         "notes": list(prepared.notes),
         "bad": [[bad.where, bad.why] for bad in prepared.bad],
         "repeats": prepared.leaks.repeats,
@@ -53,9 +52,3 @@ def start_card(start: Taken | None) -> StartCard | None:
         "taken": start.taken,
         "left": list(start.left),
     }
-
-
-def class_counts(examples: Examples) -> dict[str, int]:
-    """Examples per class, most frequent first; empty if examples have no single class."""
-    counts = examples.index["label"].drop_nulls().value_counts(sort=True)
-    return {str(name): int(count) for name, count in counts.head(1000).iter_rows()}
