@@ -46,6 +46,19 @@ def volume_recipe(num_train: int) -> dict[str, Any]:
     return {**recipe, "stop.epochs": max(6, recipe["stop.epochs"] // 3)}
 
 
+def segmentation_recipe(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` pictures of which every pixel has a class."""
+    return {
+        "init.name": "he",
+        "regularise.weight_decay": 0.05,
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 2e-3,
+        "optimiser.batch_size": 8,
+        "schedule.name": "cosine",
+        "stop.epochs": round(min(60.0, max(12.0, 12_000 / max(num_train, 1)))),
+    }
+
+
 def augment(inputs: PictureInputs) -> str:
     """How pictures are augmented: grey ones are often characters, which must not be mirrored."""
     return "shift,mirror" if inputs.channels == 3 else "shift"

@@ -64,7 +64,7 @@ def channels(description: str) -> Any:
     return setting(None, description, Knob(("fit-train",), steps=steps, search=search))
 
 
-def width() -> Any:
+def width(default: float = 1.0) -> Any:
     """Times the published widths of a net whose name says how wide it is."""
     step = Step(
         "wider", "fit-train", lambda value, _: 2 * value if value and 2 * value <= MOST_TIMES else None,
@@ -72,7 +72,7 @@ def width() -> Any:
     )  # fmt: skip
     search = Search("log", 2, lambda value, _: (value / 4, min(2 * value, MOST_TIMES)) if value else None)
     text = "times the published number of channels of every layer"
-    return setting(1.0, text, Knob(("fit-train",), steps=(step,), search=(search,)), gt=0, le=MOST_TIMES)
+    return setting(default, text, Knob(("fit-train",), steps=(step,), search=(search,)), gt=0, le=MOST_TIMES)
 
 
 def activation() -> Any:

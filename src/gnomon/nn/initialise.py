@@ -16,7 +16,8 @@ SMALL = 0.01  # standard deviation of the scheme "small"
 
 HEAD_SCALE = 0.03  # shrinks the last layer, so that the initial loss is that of a uniform guess: docs/log.md
 
-_WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -25,7 +26,8 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
     """Draw the weights of every Linear, Conv and Embedding from N(0, std²); biases 0, normalisations scale 1, shift 0.
 
     With n_in and n_out the inputs and outputs of one unit (for a filter, its channels times its area; an embedding
-    row is selected by a one-hot input with a single 1: n_in = 1), std is
+    row is selected by a one-hot input with a single 1: n_in = 1; of a transposed convolution, its inputs times the part
+    of a filter that meets in one place), std is
 
         zeros 0 · small 0.01 · xavier sqrt(1/n_in) · glorot sqrt(2/(n_in + n_out)) · he sqrt(2/n_in)
 
@@ -95,6 +97,9 @@ def _fans(module: nn.Module) -> tuple[int, int]:
         return 1, weight.shape[1]
     area = math.prod(weight.shape[2:])
     groups = getattr(module, "groups", 1)
+    if isinstance(module, _TRANSPOSED):  # (inputs, outputs / groups, ...); a place gets 1 / stride of a filter's sides
+        seen = max(1, area // math.prod(module.stride))
+        return weight.shape[0] // groups * seen, weight.shape[1] * area
     return weight.shape[1] * area, weight.shape[0] // groups * area
 
 
