@@ -35,10 +35,13 @@ def draw_geometry(
     after: tuple[int, int],
     strengths: Mapping[str, float],
     generator: torch.Generator,
+    *,
+    is_part: bool = False,
 ) -> Geometry | None:
     """A map for each of `count` pictures of `before` (height, width) pixels, shown with `after`; None: nothing moves.
 
-    Without any kind the whole picture is shown. Sources: crop, Szegedy et al. 2015; shift, He et al. 2016.
+    Without any kind the whole picture is shown; with `is_part`, a random part of `after` pixels instead, which a crop
+    enlarges. Sources: crop, Szegedy et al. 2015; shift, He et al. 2016.
     """
     kinds = {name: strengths[name] for name in MOVES if strengths.get(name)}
     if not kinds and before == after:
@@ -52,6 +55,8 @@ def draw_geometry(
     aspect = (widest * either[:, 1]).exp()
     share = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1)  # (B, 2): of the width, the height
     size = torch.tensor([width, height], device=device)
+    if is_part:
+        share = share * torch.tensor([columns / width, rows / height], device=device)
     pixel = share * size / torch.tensor([columns, rows], device=device)  # pixels of the input per pixel of the output
     middle = (share / 2 + draw[:, 2:4] * (1 - share)) * size
     reach = torch.tensor([round(kinds.get("shift", 0.0) * side) for side in (columns, rows)], device=device)

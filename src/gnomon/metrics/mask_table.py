@@ -22,11 +22,20 @@ START = '{"size":'  # of every cell, and of nothing else that a table holds
 
 def encode(classes: np.ndarray) -> str:
     """(H, W) whole numbers -> JSON without spaces, the same for the same mask."""
+    height, width = classes.shape
+    return as_text(height, width, runs_of(classes))
+
+
+def runs_of(classes: np.ndarray) -> np.ndarray:
+    """(H, W) whole numbers -> (R, 2) int32: class and number of pixels, row by row from the top left."""
     flat = np.asarray(classes).reshape(-1)
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]][: len(flat)])
-    lengths = np.diff(np.r_[starts, len(flat)])
-    runs = np.stack([flat[starts], lengths], axis=1).astype(np.int64).tolist()
-    return json.dumps({"size": list(classes.shape), "runs": runs}, separators=(",", ":"))
+    return np.stack([flat[starts], np.diff(np.r_[starts, len(flat)])], axis=1).astype(np.int32)
+
+
+def as_text(height: int, width: int, runs: np.ndarray) -> str:
+    """The cell of a picture of which the runs are known."""
+    return json.dumps({"size": [height, width], "runs": runs.tolist()}, separators=(",", ":"))
 
 
 def decode(text: str, name: str = "") -> np.ndarray:

@@ -111,4 +111,5 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
     gives=("pixels",),
+    backbone=lambda own: str(own.backbone),
 )

@@ -1,7 +1,8 @@
-"""U-Net: pixels are classified by a net that looks ever wider, then comes back, meeting its own finer maps on the way."""
+"""U-Net: a net that sees ever more of the picture, then goes back to its pixels and meets its own finer maps."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal, final
 
 import torch
@@ -48,9 +49,7 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         upwards = channels[::-1]
-        self.up = nn.ModuleList(
-            Doubled(below, own, upsampling) for below, own in zip(upwards[:-1], upwards[1:], strict=True)
-        )
+        self.up = nn.ModuleList(Doubled(below, own, upsampling) for below, own in itertools.pairwise(upwards))
         self.after = nn.ModuleList(_two(2 * own, own, **options) for own in upwards[1:])
         self.head = nn.Conv2d(channels[0], num_outputs, 1)
 

@@ -1,4 +1,4 @@
-"""Losses over the pixels of a picture, one value per picture; pixels of class -1 are not scored and have no gradient."""
+"""Losses over the pixels of a picture, one value per picture; pixels of class -1 have neither loss nor gradient."""
 
 from __future__ import annotations
 

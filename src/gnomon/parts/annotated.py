@@ -101,6 +101,7 @@ class AnnotatedEncoder(Encoder):
     std: tuple[float, ...]
     whites: Whites | None = None  # the white level if pixels are not bytes
     covariance: tuple[tuple[float, ...], ...] | None = None  # of the channels
+    window: tuple[int, int] | None = None  # height and width of the random part that training sees; None: all of it
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -110,7 +111,8 @@ class AnnotatedEncoder(Encoder):
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
         found = images.moments(examples.take(chosen).pictures, height, width, channels)
         whites = examples.pictures.whites
-        return cls(height, width, channels, found.mean, found.std, whites, found.covariance)
+        window = window_of(settings.task.own.get("window"), height, width)
+        return cls(height, width, channels, found.mean, found.std, whites, found.covariance, window)
 
     @property
     def inputs(self) -> PictureInputs:
@@ -150,7 +152,9 @@ class AnnotatedEncoder(Encoder):
         With points it adds `mirrored` (B,): the head knows which of them then change places.
         """
         kinds, pictures, size = strengths(settings), batch["image"], (self.height, self.width)
-        moved = augment.draw_geometry(len(pictures), size, size, kinds, generator)
+        moved = augment.draw_geometry(
+            len(pictures), size, self.window or size, kinds, generator, is_part=self.window is not None
+        )
         changed, _ = augment.changed(pictures, moved, kinds, generator, mean=self.mean, covariance=self.covariance)
         batch = {**batch, "image": changed}
         if moved is None:
@@ -202,6 +206,18 @@ class AnnotatedEncoder(Encoder):
         if not any(isinstance(one, Normalise) for one in model.modules()):  # the user's own network
             pictures = pictures.to(torch.float32).mul_(1 / 255)
         return (pictures,)
+
+
+def window_of(side: int | None, height: int, width: int) -> tuple[int, int] | None:
+    """Height and width of the part of a picture that training sees. Raises UsageError for one that is no part."""
+    if side is None:
+        return None
+    if side >= max(height, width):
+        raise UsageError(
+            f"window={side} is no part of pictures of {width}x{height} pixels.",
+            fix="leave it out, or train on larger pictures: image_size=...",
+        )
+    return min(side, height), min(side, width)
 
 
 def fitting_size(sizes: np.ndarray, wanted: int | None, most: int) -> tuple[int, int]:

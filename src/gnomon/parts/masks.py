@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self, cast, final
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.nn import functional
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Body, Head, Judge, Predictions, View
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
 from gnomon.core.settings import OwnSettings, RegulariseSettings, Settings, setting
 from gnomon.data.annotated import AnnotatedExamples
 from gnomon.data.columns import Columns, Ragged
@@ -49,6 +49,12 @@ class SegmentationSettings(OwnSettings):
         "cross_entropy of each pixel; dice adds the overlap of each class; focal looks at pixels that are hard "
         "(default: dice where a class has less than 5 % of the pixels, else cross_entropy)",
     )
+    window: int | None = setting(
+        None,
+        "pixels per side of the random part of a picture that training sees in an epoch, for pictures too large to be "
+        "trained on whole; they are judged and predicted whole",
+        ge=32,
+    )
 
 
 class ClassMap(NamedTuple):
@@ -61,7 +67,8 @@ class ClassMap(NamedTuple):
     @classmethod
     def of(cls, classes: np.ndarray) -> Self:
         """From (H, W)."""
-        return cls(*classes.shape, mask_table.runs_of(classes))
+        height, width = classes.shape
+        return cls(height, width, mask_table.runs_of(classes))
 
     def text(self) -> str:
         """As tables hold it."""
@@ -116,7 +123,7 @@ class SegmentationHead(Head):
     def chance_loss(self) -> float | None:
         return math.log(len(self.class_names)) if self.pixel_loss == "cross_entropy" else None
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self, train: Examples) -> tuple[str, ...]:
         """How the classes share the pixels, what follows from it, and what can never be learned."""
         named = sorted(zip(self.shares, self.class_names, strict=True))
         missing = [name for share, name in named if not share]
@@ -133,7 +140,7 @@ class SegmentationHead(Head):
         runs = []
         for position, scale in enumerate(scales.tolist()):
             mask = pictures.mask(position)
-            rows, columns = fitted(*mask.shape, scale, (self.height, self.width))
+            rows, columns = fitted(mask.shape[0], mask.shape[1], scale, (self.height, self.width))
             small[position, :rows, :columns] = nearest(mask, rows, columns)
             runs.append(torch.from_numpy(mask_table.runs_of(mask)))
         return {"mask": torch.from_numpy(small), "runs": Ragged.of(runs)}
@@ -184,7 +191,9 @@ def _loss_for(shares: Sequence[float]) -> PixelLoss:
 
 def fitted(height: int, width: int, scale: float, most: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns that a picture of height x width has at a scale, as AnnotatedExamples.pixels draws it."""
-    rows, columns = (int(np.rint(side * scale).clip(1, limit)) for side, limit in zip((height, width), most, strict=True))
+    rows, columns = (
+        int(np.rint(side * scale).clip(1, limit)) for side, limit in zip((height, width), most, strict=True)
+    )
     return rows, columns
 
 
