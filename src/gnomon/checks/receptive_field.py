@@ -20,6 +20,7 @@ SAME_PLACE = frozenset(
     {"cat", "clone", "detach", "alias", "_to_copy", "native_dropout", "native_batch_norm", "native_group_norm"}
     | {"_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "contiguous"}
 )
+PADS = frozenset({"constant_pad_nd", "reflection_pad2d", "replication_pad2d"})
 MAX_POOLS = frozenset({"max_pool2d", "max_pool2d_with_indices", "mkldnn_max_pool2d"})
 
 
@@ -85,14 +86,20 @@ class _Tracing(TorchDispatchMode):
             return None
         if name == "convolution":
             weight, stride, padding, dilation, is_transposed = args[1], *args[3:7]
-            return None if is_transposed else _sliding(before, weight.shape[2:], stride, padding, dilation)
+            if is_transposed:
+                return _transposed(before, weight.shape[2:], stride, padding) if set(dilation) == {1} else None
+            return _sliding(before, weight.shape[2:], stride, padding, dilation)
+        if name.startswith("upsample_nearest2d"):
+            times = [after / was for after, was in zip(result.shape[2:], args[0].shape[2:], strict=True)]
+            steps = [round(one) for one in times]
+            return _transposed(before, steps, steps, (0, 0)) if steps == times else None
         if name in MAX_POOLS or name == "avg_pool2d":
             size, *rest = args[1:]
             stride = rest[0] if rest and rest[0] else size
             padding = rest[1] if len(rest) > 1 else 0
             dilation = rest[2] if len(rest) > 2 and name in MAX_POOLS else 1
             return _sliding(before, size, stride, padding, dilation)
-        if name == "constant_pad_nd":  # left, right, top, bottom, ...
+        if name in PADS:  # left, right, top, bottom, ...
             left, top = args[1][0], args[1][2] if len(args[1]) > 2 else 0
             return _sliding(before, 1, 1, (top, left), 1)
         if name == "slice":
@@ -125,6 +132,20 @@ def _sliding(before: Field, size: Any, stride: Any, padding: Any, dilation: Any)
     reach = [before.stride[a] * (size[a] - 1) * dilation[a] - before.stride[a] * padding[a] for a in (0, 1)]
     high = [before.high[a] + reach[a] for a in (0, 1)]
     steps = before.stride[0] * stride[0], before.stride[1] * stride[1]
+    return Field(steps, (low[0], low[1]), (high[0], high[1]))
+
+
+def _transposed(before: Field, size: Any, stride: Any, padding: Any) -> Field | None:
+    """After a transposed filter: output j sees the inputs i with i * stride - padding + t = j for some t < size.
+
+    Neighbours see different inputs; the field is one that holds for all of them. None: between whole pixels.
+    """
+    size, stride, padding = (_pair(one) for one in (size, stride, padding))
+    if any(before.stride[a] % stride[a] for a in (0, 1)):
+        return None
+    steps = before.stride[0] // stride[0], before.stride[1] // stride[1]
+    low = [before.low[a] + steps[a] * (padding[a] - size[a] + 1) for a in (0, 1)]
+    high = [before.high[a] + steps[a] * padding[a] for a in (0, 1)]
     return Field(steps, (low[0], low[1]), (high[0], high[1]))
 
 

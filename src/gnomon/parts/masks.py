@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self, cast, final
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.nn import functional
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions, View
 from gnomon.core.settings import OwnSettings, RegulariseSettings, Settings, setting
 from gnomon.data.annotated import AnnotatedExamples
 from gnomon.data.columns import Columns, Ragged
@@ -220,6 +220,7 @@ class SegmentationJudge(Judge):
     """
 
     can_average: ClassVar[bool] = True
+    needs_calibration: ClassVar[bool] = False
 
     class_names: tuple[str, ...]
 
@@ -276,6 +277,13 @@ class SegmentationJudge(Judge):
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         """JSON, see metrics/mask_table.py."""
         return pl.Series([one.text() for one in values], dtype=pl.String)
+
+    def on_view(self, view: View, row: Mapping[str, Any], column: str) -> View:
+        """The mask at the size of the picture that is drawn, which may be smaller than the one that is judged."""
+        classes = mask_table.decode(row[column], str(row.get("id", "")))
+        if view.image is not None:
+            classes = nearest(classes, view.image.shape[0], view.image.shape[1])
+        return replace(view, mask=classes.clip(min=0), boxes=None, labels=None, captions=(), points=None)
 
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         counts = read_confusions(table)
