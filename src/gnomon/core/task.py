@@ -55,6 +55,7 @@ class TaskKind:
     head: type[Head]
     judge: type[Judge]
     model: str  # the family of the first model
+    composed: str = ""  # of colour pictures instead: a model with a backbone that starts from public weights
     settings: type[OwnSettings] = OwnSettings
     defaults: Callable[[Task, int], Mapping[str, Any]] = _no_defaults  # settings by the number of training examples
     sampler: Sampler | None = None  # how batches are formed; None: evenly, every example once an epoch

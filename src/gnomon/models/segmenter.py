@@ -43,7 +43,7 @@ class Segmenter(nn.Module):
         self.finest = None
         if backbone.maps[0].stride > 1:
             own = _scaled(FINEST, width)
-            self.finest = nn.Sequential(ConvNorm(inputs.channels, own, size=3), ConvNorm(own, own, size=3))
+            self.finest = nn.Sequential(ConvNorm(inputs.channels, own, size=3, activation="silu"), ConvNorm(own, own, size=3, activation="silu"))
             beside.append((1, own))
         self.dropout = nn.Dropout(dropout)
         self.up, self.after = nn.ModuleList(), nn.ModuleList()
@@ -51,7 +51,7 @@ class Segmenter(nn.Module):
         for stride, channels in beside:
             own = _scaled(CHANNELS.get(stride, max(CHANNELS.values())), width)
             self.up.append(Doubled(below, own, upsampling))
-            self.after.append(ConvNorm(own + channels, own, size=3))
+            self.after.append(ConvNorm(own + channels, own, size=3, activation="silu"))
             below = own
         self.head = nn.Conv2d(below, num_outputs, 1)
 

@@ -45,6 +45,7 @@ TASK = TaskKind(
     encoder=AnnotatedEncoder,
     head=SegmentationHead,
     judge=SegmentationJudge,
-    model="segmenter",
+    model="unet",
+    composed="segmenter",
     settings=SegmentationSettings,
 )
