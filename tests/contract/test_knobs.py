@@ -70,12 +70,21 @@ def prepared_of(tmp_path_factory) -> Any:
 def _opened(task: str, model: str, **more: Any) -> Settings:
     if _is_another_backbone(model) and "width" in found.family(model).settings.model_fields:
         more |= {"width": 0.125}
+    if _is_segmenter(model):
+        more |= {"backbone": "resnet20"}
     return from_flat({"task": task, "model": model, "epochs": 2, "threads": 1, "batch_size": 8, **more})
 
 
 def _is_another_backbone(model: str) -> bool:
     """One of the nets meant for large pictures, all of which are trained in the way of the residual ones."""
-    return "features" in found.family(model).gives and model not in found.family("resnet20").names
+    is_backbone = "features" in found.family(model).gives and model not in found.family("resnet20").names
+    return is_backbone or _is_segmenter(model)
+
+
+def _is_segmenter(model: str) -> bool:
+    """A net for pixels on a backbone, which is trained in the way of the U-Net."""
+    family = found.family(model)
+    return "pixels" in family.gives and family.backbone is not None
 
 
 def _trials(prepared: Prepared, model: str) -> Trials:

@@ -43,7 +43,9 @@ class Segmenter(nn.Module):
         self.finest = None
         if backbone.maps[0].stride > 1:
             own = _scaled(FINEST, width)
-            self.finest = nn.Sequential(ConvNorm(inputs.channels, own, size=3, activation="silu"), ConvNorm(own, own, size=3, activation="silu"))
+            self.finest = nn.Sequential(
+                ConvNorm(inputs.channels, own, size=3, activation="silu"), ConvNorm(own, own, size=3, activation="silu")
+            )
             beside.append((1, own))
         self.dropout = nn.Dropout(dropout)
         self.up, self.after = nn.ModuleList(), nn.ModuleList()

@@ -40,6 +40,7 @@ from gnomon.strategy.references import (
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import split_error
 from gnomon.training.threads import using
+from gnomon.workflow.judge.pixel_floor import measure_pixel_floor
 from gnomon.workflow.road.judge import Measured
 from gnomon.workflow.road.split import Prepared
 
@@ -54,6 +55,8 @@ MODELS: dict[str, Callable[..., Any]] = {
 def measure_floor(found: Measured) -> Floor | None:
     """What cheap references make of this run's train and dev; None for a task that has none."""
     task, dev = found.task, found.evaluations.get("dev")
+    if task.head.wants == "pixels" and dev is not None:
+        return measure_pixel_floor(found)
     if not task.encoder.references or dev is None or dev.split_error is not None or dev.unit is None:
         return None
     began, seed = time.monotonic(), found.session.settings.seed

@@ -60,13 +60,13 @@ def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
             raise UsageError(f"pretrained=yes is for pictures; this is {kind.title}.", fix="leave it out.")
         if transfer.weights is not None:
             raise UsageError("pretrained=yes and weights= are two starts for one model.", fix="leave one of them out.")
-        if settings.model.name is None and found.family(kind.model).backbone is not None:
-            name = kind.model
+        if settings.model.name is None and found.family(kind.composed or kind.model).backbone is not None:
+            name = kind.composed or kind.model
         weights = public_weights(backbone_of(name, settings))
         if file_of(weights) is None:
             raise UsageError(f"the public weights of {weights.name} are not installed.", fix=f"{EXTRA}.")
         return Start({"model.name": name}, _side(weights, train))
-    if found.family(settings.model.name or kind.model).backbone is not None:
+    if found.family(settings.model.name or kind.composed or kind.model).backbone is not None:
         return _composed_start(settings, train, kind)
     if not _is_better_from_elsewhere(settings, train):
         return Start()
@@ -83,8 +83,9 @@ def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
 
 def _composed_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
     """Of a net with a backbone inside: public weights for colour pictures where there are any."""
-    transfer, name = settings.transfer, settings.model.name or kind.model
+    transfer, name = settings.transfer, settings.model.name or kind.composed or kind.model
     is_open = (transfer.pretrained, transfer.weights) == (None, None)
+    is_open = is_open and (settings.model.name is not None or not settings.model.own)
     backbone = backbone_of(name, settings)
     weights = found.family(backbone).weights_of(backbone)
     if not is_open or weights is None or not getattr(train, "is_colour", False):
