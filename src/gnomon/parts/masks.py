@@ -99,6 +99,7 @@ class SegmentationHead(Head):
     shares: tuple[float, ...]  # of the scored pixels of train, by class
     height: int  # pixels, as the model sees pictures
     width: int
+    scale: float  # pixels that the model sees per pixel of a usual picture of train
     pixel_loss: PixelLoss
 
     @classmethod
@@ -117,7 +118,8 @@ class SegmentationHead(Head):
         shares = tuple((counts / max(1, counts.sum())).tolist())
         loss = settings.task.own.get("pixel_loss") or _loss_for(shares)
         height, width = fitting_size(examples.sizes(), settings.data.image_size, examples.side)
-        return cls(names, shares, height, width, loss)
+        scale = float(np.median(examples.scales(height, width)))
+        return cls(names, shares, height, width, scale, loss)
 
     @property
     def chance_loss(self) -> float | None:

@@ -58,6 +58,7 @@ class Way:
 
 
 AS_IT_IS = Way()
+ALL_PIXELS = 1 << 16  # pixels per side: no picture is larger
 
 
 def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings], way: Way = AS_IT_IS) -> Answers:
@@ -68,7 +69,7 @@ def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings],
     if way.folder is not None:
         require_pictures(members[0].task)
     members = [_answering(one, way.threshold) for one in members]
-    readings = _read(members, source, settings)
+    readings = _read(members, source, [_with_all_pixels(own) for own in settings] if way.tiles else settings)
     inputs = [reading.splits["all"] for reading in readings]
     if way.tiles:
         table = predict_in_tiles(members, inputs)
@@ -81,6 +82,11 @@ def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings],
     drawn = () if way.folder is None else draw_answers(members[0].task, inputs[0], table, way.folder)
     once = [tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)]
     return Answers(table, once[0], once[1], once[2], drawn)
+
+
+def _with_all_pixels(settings: Settings) -> Settings:
+    """So that large pictures are not shrunk while they are read."""
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"image_size": ALL_PIXELS})})
 
 
 def _answering(member: Member, threshold: float | None) -> Member:

@@ -23,6 +23,7 @@ from gnomon.nn.boxes import nms
 from gnomon.parts.annotated import AnnotatedEncoder
 from gnomon.parts.boxes import DetectionHead
 from gnomon.training.evaluate import judging, outputs_of
+from gnomon.workflow.mask_tiles import predict_masks_in_tiles
 
 if TYPE_CHECKING:
     from gnomon.core.example import Examples
@@ -43,10 +44,12 @@ class Tiles:
 
 
 def predict_in_tiles(members: Sequence[Member], inputs: Sequence[Examples]) -> pl.DataFrame:
-    """As `training.evaluate.predict`, of one detector. Raises UsageError for answers that are no boxes."""
+    """As `training.evaluate.predict`, of one model for boxes or masks. Raises UsageError for other answers."""
     task = members[0].task
+    if len(members) == 1 and task.head.wants == "pixels":
+        return predict_masks_in_tiles(members[0], inputs[0])
     if len(members) > 1 or not isinstance(task.head, DetectionHead):
-        what = "one model" if len(members) > 1 else "boxes"
+        what = "one model" if len(members) > 1 else "boxes and masks"
         raise UsageError(f"tiles=yes is for {what}, and this is {task.kind.title}.", fix="leave tiles out.")
     examples = cast(AnnotatedExamples, inputs[0])
     found: list[np.ndarray] = []

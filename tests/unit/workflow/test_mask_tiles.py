@@ -1,0 +1,80 @@
+"""tiles=yes for masks: large pictures at the scale of training, with the answer of one pass over the whole picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import gnomon
+from gnomon.metrics import mask_table
+from gnomon.nn.tiles import LEAST, SHARE
+from gnomon.tasks import load
+from gnomon.training.evaluate import judging
+from gnomon.workflow import mask_tiles
+from gnomon.workflow.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("masks")
+    source = load("segmentation").reader.write_sample(folder / "sample", seed=1)
+    return gnomon.fit(source, epochs=2, runs_folder=str(folder / "runs"), width=0.0625, model="unet")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (330, 290), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    return tmp_path / "large.png", pixels
+
+
+def test_a_large_picture_in_tiles_gets_the_answer_of_one_pass_over_all_of_it(run, photo, monkeypatch):
+    file, pixels = photo
+    sides = []
+
+    def tiled(model, margin, step):
+        made = mask_tiles_tiled(model, margin, step, side=2 * (-(-margin // step) * step) + 2 * step)
+        sides.append(made.side)
+        return made
+
+    mask_tiles_tiled = mask_tiles.Tiled
+    monkeypatch.setattr(mask_tiles, "Tiled", tiled)
+    said = gnomon.predict(run.path, str(file), tiles=True).table
+    assert sides[0] < 330  # there were several tiles
+    with judging(run.model):
+        whole = run.model(torch.from_numpy(pixels)[None, None])[0].argmax(0).numpy()
+    np.testing.assert_array_equal(mask_table.decode(said["prediction"][0]), whole)
+    resized = mask_table.decode(gnomon.predict(run.path, str(file)).table["prediction"][0])
+    assert resized.shape == whole.shape
+    assert (resized != whole).mean() > 0.01  # scaled down to 32 pixels, it is another picture
+
+
+def test_pictures_that_fit_are_answered_in_tiles_as_without(run, tmp_path):
+    source = load("segmentation").reader.write_sample(tmp_path / "more", seed=2)
+    plain, tiled = (gnomon.predict(run.path, str(source), tiles=tiles).table for tiles in (False, True))
+    assert tiled["id"].to_list() == plain["id"].to_list()
+    assert tiled["prediction"].to_list() == plain["prediction"].to_list()
+    assert "confusion" not in tiled.columns
+
+
+def test_judged_in_tiles_is_judged_by_whole_pictures(run):
+    sample = run.path.parent.parent.parent / "sample"
+    examples = prepare(str(sample), run.settings).splits["dev"]
+    judged = mask_tiles.evaluate_masks_in_tiles(run.members[0], examples, split="dev", source="sample")
+    stored = run.evaluation("dev")
+    assert judged.table["error"].to_list() == pytest.approx(stored.table["error"].to_list())
+    once = np.ones(len(stored.table))
+    assert judged.split_error(once) == pytest.approx(stored.split_error(once))
+
+
+class Sorted(torch.nn.Module):
+    """Nothing can be said about where its answers come from."""
+
+    def forward(self, pictures):
+        return pictures.float().sort(dim=2).values
+
+
+def test_a_net_that_cannot_be_followed_gets_a_quarter_of_a_tile():
+    assert mask_tiles.reach(Sorted(), 1) == LEAST // SHARE
