@@ -35,24 +35,35 @@ def marked(view: View, most: int | None = None) -> np.ndarray:
     A picture smaller than READABLE is enlarged by a whole factor, one larger than `most` pixels a side is reduced.
     """
     assert view.image is not None
-    picture = Image.fromarray(np.ascontiguousarray(_covered(view))).convert("RGB")
+    picture, scale = scaled(covered(view), most)
+    width = line_width(picture)
+    draw = ImageDraw.Draw(picture)
+    boxes = np.empty((0, 4)) if view.boxes is None else np.asarray(view.boxes, float) * scale
+    for place, box in enumerate(boxes.tolist()):
+        draw_box(draw, box, colour_of(0 if view.labels is None else int(view.labels[place])), width)
+    for place, box in enumerate(boxes.tolist() if view.captions else []):  # over all the boxes
+        colour = colour_of(0 if view.labels is None else int(view.labels[place]))
+        draw_caption(draw, box, label(view.captions[place], CAPTION), colour, picture.size)
+    points = np.empty((0, 2)) if view.points is None else np.asarray(view.points, float) * scale
+    for place, (x, y) in enumerate(points.tolist()):
+        if not math.isnan(x):
+            draw_point(draw, x, y, colour_of(place), width)
+    return np.asarray(picture)
+
+
+def scaled(pixels: np.ndarray, most: int | None) -> tuple[Image.Image, float]:
+    """A picture as `marked` draws on it, and by which factor it is larger than `pixels` (H, W) or (H, W, 3)."""
+    picture = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     scale = _scale(max(picture.size), most)
     if scale != 1:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         picture = picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
-    width = max(1, round(max(picture.size) / LINES_PER_SIDE))
-    draw = ImageDraw.Draw(picture)
-    boxes = np.empty((0, 4)) if view.boxes is None else np.asarray(view.boxes, float) * scale
-    for place, box in enumerate(boxes.tolist()):
-        _draw_box(draw, box, colour_of(0 if view.labels is None else int(view.labels[place])), width)
-    for place, box in enumerate(boxes.tolist() if view.captions else []):  # over all the boxes
-        colour = colour_of(0 if view.labels is None else int(view.labels[place]))
-        _draw_caption(draw, box, label(view.captions[place], CAPTION), colour, picture.size)
-    points = np.empty((0, 2)) if view.points is None else np.asarray(view.points, float) * scale
-    for place, (x, y) in enumerate(points.tolist()):
-        if not math.isnan(x):
-            _draw_point(draw, x, y, colour_of(place), width)
-    return np.asarray(picture)
+    return picture, scale
+
+
+def line_width(picture: Image.Image) -> int:
+    """Pixels of a line on a picture of this size."""
+    return max(1, round(max(picture.size) / LINES_PER_SIDE))
 
 
 def colour_of(number: int) -> Colour:
@@ -66,7 +77,7 @@ def _scale(longer: int, most: int | None) -> float:
     return 1.0 if most is None else min(1.0, most / longer)
 
 
-def _covered(view: View) -> np.ndarray:
+def covered(view: View) -> np.ndarray:
     """The pixels, under the colours of the mask's classes; class 0 shows the picture."""
     pixels = np.asarray(view.image)
     if view.mask is None:
@@ -79,7 +90,7 @@ def _covered(view: View) -> np.ndarray:
     return whole
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: list[float], colour: Colour, width: int) -> None:
+def draw_box(draw: ImageDraw.ImageDraw, box: list[float], colour: Colour, width: int) -> None:
     """The line is inside the box; around it, one pixel of EDGE."""
     left, top, right, bottom = (round(side) for side in box)
     corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
@@ -87,21 +98,24 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: list[float], colour: Colour, width
     draw.rectangle(corners, outline=colour, width=width)
 
 
-def _draw_caption(
-    draw: ImageDraw.ImageDraw, box: list[float], text: str, colour: Colour, size: tuple[int, int]
-) -> None:
-    """Above the box, or in it where the picture ends."""
+def draw_caption(
+    draw: ImageDraw.ImageDraw, box: list[float], text: str, colour: Colour, size: tuple[int, int],
+    *, is_below: bool = False,
+) -> None:  # fmt: skip
+    """Above the box, or below it; in it where the picture ends."""
     font = _font(max(SMALLEST_LETTER, round(max(size) / LETTERS_PER_SIDE)))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = math.ceil(right - left) + 4, math.ceil(bottom - top) + 4
     x = min(max(0, round(box[0])), max(0, size[0] - width))
     y = round(box[1]) - height if box[1] >= height else round(box[1])
+    if is_below:
+        y = round(box[3]) if box[3] + height <= size[1] else round(box[3]) - height
     y = min(max(0, y), max(0, size[1] - height))
     draw.rectangle([x, y, x + width - 1, y + height - 1], fill=colour)
     draw.text((x + 2 - left, y + 2 - top), text, font=font, fill=EDGE)
 
 
-def _draw_point(draw: ImageDraw.ImageDraw, x: float, y: float, colour: Colour, width: int) -> None:
+def draw_point(draw: ImageDraw.ImageDraw, x: float, y: float, colour: Colour, width: int) -> None:
     reach = 2 + 2 * width
     draw.ellipse([x - reach, y - reach, x + reach, y + reach], outline=EDGE, width=1)
     draw.ellipse([x - reach + 1, y - reach + 1, x + reach - 1, y + reach - 1], outline=colour, width=width)

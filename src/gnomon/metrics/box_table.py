@@ -109,9 +109,15 @@ def read(table: pl.DataFrame) -> BoxTable:
 
 
 def in_words(text: str, threshold: float = 0.0) -> str:
-    """A cell of a table as a person reads it: "12 red, 1 white"; answers below the threshold are left out."""
+    """A cell of a table as a person reads it: "12 red, 1 white"; answers below the threshold are left out.
+
+    A text that holds no boxes comes back as it is.
+    """
+    entries = _entries(text)
+    if entries is None or not all(_is_box(one) for one in entries):
+        return text
     counts: dict[str, int] = {}
-    for one in _entries(text) or []:
+    for one in entries:
         if isinstance(one[5], str) or one[5] >= threshold:
             counts[str(one[4])] = counts.get(str(one[4]), 0) + 1
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -274,6 +274,7 @@ def _environment() -> Environment:
         score_names=_score_names,
         short_count=words.short_count,
         split=split_name,
+        comparison=pictures.of_comparison,
         thumbnail=pictures.of_view,
         top=_top,
         two_way=two_way_rows,

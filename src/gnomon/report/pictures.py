@@ -17,6 +17,7 @@ from gnomon.figures.ladder import draw_ladder, is_known
 from gnomon.figures.layer_signals import draw_layer_signals
 from gnomon.figures.learning_curve_forecast import draw_learning_curve_forecast
 from gnomon.figures.learning_curves import draw_learning_curves
+from gnomon.figures.marks import marked
 from gnomon.figures.measures import draw_measures
 from gnomon.figures.narrow import narrow
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gnomon.strategy.evidence import Unit
 
 THUMBNAIL = 160  # pixels per side
+MARKED = 320  # pixels per side of one with boxes, a mask or points
 STRIP = 520  # pixels: the width of a row of patches
 PIXELATED = 64  # smaller pictures are enlarged with sharp pixels
 MAX_TASK_FIGURES = 24
@@ -114,9 +116,16 @@ def of_view(view: View) -> Picture | None:
     """The thumbnail of an example, if it has a picture."""
     if view.image is None or 0 in view.image.shape:
         return None
+    if any(one is not None for one in (view.boxes, view.mask, view.points)):
+        return Picture(_uri(encode.jpeg(marked(view, MARKED)), "image/jpeg"))
     return Picture(
         _uri(encode.thumbnail(view.image, THUMBNAIL), "image/png"), is_small=max(view.image.shape[:2]) < PIXELATED
     )
+
+
+def of_comparison(view: View) -> Picture | None:
+    """The picture of an example with its label and its answer drawn on it: as large as it was drawn."""
+    return None if view.image is None else Picture(_uri(encode.jpeg(view.image), "image/jpeg"))
 
 
 def of_unit(unit: Unit) -> Picture:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from gnomon.core.example import BadInput
     from gnomon.core.parts import View
+    from gnomon.figures.compared import Legend
     from gnomon.metrics.classification import Calibration, Confusion
     from gnomon.metrics.interval import Interval
     from gnomon.strategy.diagnosis import Diagnosis
@@ -68,6 +69,7 @@ class Mistake:
     error: float
     confidence: float | None = None
     loss: float | None = None
+    legend: Legend | None = None  # where its picture has the label and the answer drawn on it
 
 
 @dataclass(frozen=True, slots=True)

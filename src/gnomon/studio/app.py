@@ -272,10 +272,12 @@ def _add_sheet(app: FastAPI, library: Library) -> None:
         return HTMLResponse(pages.example(shown, position, history))
 
     @app.get("/runs/{name}/pictures/{split}/{position}.png")
-    def picture(name: str, split: Split, position: int) -> Response:
+    def picture(
+        name: str, split: Split, position: int, shown: Literal["both", "label", "answer"] | None = None
+    ) -> Response:
         examples = _run(library, name).examples(split)
         examples.wait(20)
-        png = examples.picture(position)
+        png = examples.picture(position, shown)
         if png is None:
             raise HTTPException(404)
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from gnomon.core import settings as all_settings
 from gnomon.core.errors import GnomonError, UsageError
+from gnomon.core.evaluation import is_structured
 from gnomon.figures.text import error_text
 from gnomon.runs import reader
 from gnomon.runs.folder import RunFolder
@@ -30,9 +31,12 @@ from gnomon.studio.sheets import LiveSheet
 from gnomon.workflow.sheet import open_sheet
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gnomon.core.example import Examples
     from gnomon.core.parts import View
     from gnomon.core.task import Task
+    from gnomon.figures.compared import Legend, Shown
     from gnomon.strategy.diagnosis import Diagnosis, Rung
     from gnomon.strategy.evidence import Explained
     from gnomon.workflow.run import Run
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 State = Literal["running", "finished", "stopped", "damaged"]
 OPEN_RUNS = 8  # of which the predictions and examples are kept in memory
 PICTURE_SIDE = 320  # pixels
+MARKED_SIDE = 640  # with boxes, masks or points on it: their captions are to be read
 PICTURES_KEPT = 4_000
 MAPS_KEPT = 100
 DEEPEST = 3  # levels below a folder to search for runs: runs/task/run
@@ -126,7 +131,8 @@ class OpenExamples:
         self._task: Task | None = None
         self._examples: Examples | None = None
         self._trained: Run  # once the examples are there
-        self._pictures: OrderedDict[int, bytes] = OrderedDict()
+        self._pictures: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self.legend: Legend | None = None  # of pictures with labels and answers drawn on them, once one was drawn
         self._maps: OrderedDict[int, tuple[Explained, bytes]] = OrderedDict()
         self._lock = threading.Lock()
         self._explaining = threading.Lock()  # one after the other: the processors are for all requests
@@ -171,20 +177,50 @@ class OpenExamples:
             return None
         return self._task.view(self._examples[position])
 
-    def picture(self, position: int) -> bytes | None:
-        """The picture of an example as PNG, encoded again: never a file from the disk."""
+    @property
+    def has_marks(self) -> bool:
+        """Whether labels and answers can be drawn on the pictures."""
+        if not self.is_ready or not is_structured(self.run.sheet(self.split).sheet.table):
+            return False
+        return self.legend is not None or self.marked(0) is not None
+
+    def marked(self, position: int, shown: Shown = "both") -> np.ndarray | None:
+        """The picture of an example with its label and answer drawn on it; None where nothing of them is to be seen."""
+        if self._examples is None or self._task is None or not 0 <= position < len(self._examples):
+            return None
+        from gnomon.workflow.drawn import compared_with
+
+        row = self.run.sheet(self.split).sheet.table.row(position, named=True)
+        found = compared_with(self._task, self._task.reader.view(self._examples[position]), row, shown, MARKED_SIDE)
+        if found is None:
+            return None
+        picture, self.legend = found
+        return picture
+
+    def picture(self, position: int, shown: Shown | None = None) -> bytes | None:
+        """The picture of an example as PNG, encoded again: never a file from the disk.
+
+        `shown`: with its label, its answer or both drawn on it.
+        """
+        key = position, shown or ""
         with self._lock:
-            if position in self._pictures:
-                self._pictures.move_to_end(position)
-                return self._pictures[position]
+            if key in self._pictures:
+                self._pictures.move_to_end(key)
+                return self._pictures[key]
+        pixels = None if shown is None else self.marked(position, shown)
+        if pixels is not None:
+            return self._encoded(key, pixels, MARKED_SIDE)
         view = self.view(position)
         if view is None or view.image is None:
             return None
+        return self._encoded(key, view.image, PICTURE_SIDE)
+
+    def _encoded(self, key: tuple[int, str], pixels: np.ndarray, side: int) -> bytes:
         from gnomon.figures.encode import thumbnail  # Matplotlib comes with it: the list should not wait for it
 
-        png = thumbnail(view.image, PICTURE_SIDE)
+        png = thumbnail(pixels, side)
         with self._lock:
-            self._pictures[position] = png
+            self._pictures[key] = png
             if len(self._pictures) > PICTURES_KEPT:
                 self._pictures.popitem(last=False)
         return png

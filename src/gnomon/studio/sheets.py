@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.runs.tags import TagEvent
+from gnomon.strategy.cell_wording import in_words
 from gnomon.strategy.error_analysis import (
     LABEL_WRONG,
     Tag,
@@ -246,7 +247,8 @@ class LiveSheet:
                 row = self.sheet.table.row(position, named=True)
                 found.append(
                     Row(
-                        position, str(row["id"]), row["target"], row["prediction"], row["error"], row.get("confidence"),
+                        position, str(row["id"]), in_words(row, "target"), in_words(row, "prediction"), row["error"],
+                        row.get("confidence"),
                         machine=tuple(tag.name for tag in machine if tag.tagged[position]),
                         mine=tuple(tag.name for tag in mine if tag.tagged[position]),
                         is_reviewed=bool(reviewed[position]), comment=self._marks.comments.get(position, ""),

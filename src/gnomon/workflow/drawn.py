@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnomon.core.errors import UsageError
+from gnomon.figures.compared import Legend, Shown, compared, legend_of
 from gnomon.figures.encode import jpeg
 from gnomon.figures.marks import marked
+from gnomon.strategy.cell_wording import class_names_of
 from gnomon.workflow.own_files import file_name, write_new
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import numpy as np
     import polars as pl
 
     from gnomon.core.example import Examples
+    from gnomon.core.parts import View
     from gnomon.core.task import Task
     from gnomon.workflow.run import Run
 
@@ -29,6 +36,21 @@ def require_pictures(task: Task) -> None:
         raise UsageError(
             f"draw=yes is for what is found in pictures, and this run is {task.kind.title}.", fix="leave draw out."
         )
+
+
+def compared_with(
+    task: Task, view: View, row: Mapping[str, Any], shown: Shown = "both", most: int | None = None
+) -> tuple[np.ndarray, Legend] | None:
+    """An example's picture with its label and its answer on it, as pixels; None where nothing of them is to be seen.
+
+    `view` is its reader's, `row` its row of a table of predictions.
+    """
+    if view.image is None or 0 in view.image.shape:
+        return None
+    label, answer = (task.judge.on_view(view, row, column) for column in ("target", "prediction"))
+    if label is view:
+        return None
+    return compared(label, answer, shown, most=most), legend_of(label, class_names_of(row))
 
 
 def draw_answers(task: Task, examples: Examples, table: pl.DataFrame, folder: Path) -> tuple[Path, ...]:

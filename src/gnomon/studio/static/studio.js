@@ -68,6 +68,7 @@ function take(answer) { // counts and cards from the server
     const before = find("img.view", old), after = find("img.view", fresh);
     if (before && after) after.replaceWith(before); // no flicker
     old.replaceWith(fresh);
+    drawMarks();
     if (current) fresh.classList.add("current");
     if (had) fresh.focus({ preventScroll: true });
   }
@@ -197,6 +198,7 @@ const deeds = {
     const answer = await ask(`${place}/${position(card)}`);
     if (!answer) return;
     find("#large-content").replaceChildren(parsed(await answer.text()));
+    drawMarks();
     find("#large").showModal();
     find("#large > form button").focus(); // not what computes
   },
@@ -210,6 +212,26 @@ deeds.maps = async (button) => { // computed when first asked for: the page goes
   if (answer) { place.replaceChildren(parsed(await answer.text())); return; }
   button.disabled = false;
   button.replaceChildren(...kept);
+};
+
+// --- what is drawn on pictures ---------------------------------------------------------------------------------
+const MARKS = { both: "label and answer", label: "label alone", answer: "answer alone", "": "the picture alone" };
+const shownMarks = () => sessionStorage.getItem("marks") ?? "both";
+
+function drawMarks() {
+  const shown = shownMarks();
+  for (const picture of all("img.view.marked")) {
+    const address = picture.getAttribute("src").split("?")[0] + (shown ? `?shown=${shown}` : "");
+    if (picture.getAttribute("src") !== address) picture.setAttribute("src", address);
+  }
+  if (find("#marks")) find("#marks").textContent = MARKS[shown];
+}
+
+deeds.marks = () => {
+  const names = Object.keys(MARKS);
+  sessionStorage.setItem("marks", names[(names.indexOf(shownMarks()) + 1) % names.length]);
+  drawMarks();
+  toast(MARKS[shownMarks()]);
 };
 
 let isAsking = false; // a key pressed before the next question appears would answer the old one
@@ -230,6 +252,7 @@ async function nudge(form) {
 }
 
 function onKey(event) {
+  if (event.key === "x" && find("#large[open] img.view.marked")) { event.preventDefault(); deeds.marks(); return; }
   const maps = event.key === "m" && find("#large[open] [data-does=maps]:not([disabled])");
   if (maps) { event.preventDefault(); maps.click(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
@@ -248,6 +271,7 @@ function onKey(event) {
   if (!sheet()) return;
   const tag = Object.keys(keys).find((name) => keys[name] === event.key);
   if (tag !== undefined) return act(() => toggle(tag));
+  if (event.key === "x" && find("img.view.marked")) return act(deeds.marks);
   if (event.key === "u") return act(deeds.undo);
   if (event.key === "n") return act(deeds.new);
   if (event.target.closest("a, button, summary") && (event.key === " " || event.key === "Enter")) return;
@@ -319,6 +343,7 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "grid") return;
+    drawMarks();
     const isTyping = document.activeElement && document.activeElement.matches("input, select");
     // who is typing keeps the focus; the keys apply to this card all the same once the dialog closes
     select(find(`#cards .card[data-position="${chosen}"]`) || cards()[0], false, !isTyping);
@@ -334,6 +359,7 @@ document.addEventListener("DOMContentLoaded", () => {
     keys = JSON.parse(sheet().dataset.keys);
     setInterval(listen, 2000);
     foldMachine();
+    drawMarks();
     select(cards()[0], sessionStorage.getItem("begin") !== null);
     sessionStorage.removeItem("begin");
   }

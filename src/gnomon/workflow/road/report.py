@@ -14,12 +14,15 @@ from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
+from gnomon.core.parts import View
 from gnomon.core.settings import Settings
 from gnomon.metrics.classification import calibration, confusion
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
+from gnomon.strategy.cell_wording import in_words
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
+from gnomon.workflow.drawn import compared_with
 from gnomon.workflow.road.people import human_level, people_cell
 from gnomon.workflow.sheet import sheet_of, tag_sheet
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 MISTAKES_SHOWN = 24
 EXAMPLES_SHOWN = 9
+DRAWN_SIDE = 480  # pixels of a mistake with its label and answer drawn on it
 UNITS_SHOWN = 4  # of each stage
 UNITS_WORK = 5e9  # multiply-adds spent on looking for what excites them: about half a second
 MOST_PICTURES, FEWEST_PICTURES = 1_000, 50  # of dev; where fewer could be afforded, nothing is shown
@@ -113,15 +117,17 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
     found = []
     for row in rows.iter_rows(named=True):
         example = examples[row["position"]]
+        drawn = compared_with(run.task, run.task.reader.view(example), row, most=DRAWN_SIDE)
         found.append(
             Mistake(
                 id=str(row["id"]),
-                view=run.task.view(example),
-                target=row["target"],
-                prediction=row["prediction"],
+                view=run.task.view(example) if drawn is None else View(image=drawn[0]),
+                target=in_words(row, "target"),
+                prediction=in_words(row, "prediction"),
                 error=row["error"],
                 confidence=row["confidence"],
                 loss=row["loss"],
+                legend=None if drawn is None else drawn[1],
             )
         )
     return found
@@ -148,6 +154,8 @@ def _units(run: Run, dev: Examples | None, layers: Sequence[Mapping[str, Any]]) 
 
 
 def _caption(target: Any) -> str:
+    if isinstance(target, list | np.ndarray):  # objects or a mask, which are drawn
+        return f"{len(target):,} {'object' if len(target) == 1 else 'objects'}" if isinstance(target, list) else ""
     return f"{target:.6g}" if isinstance(target, float) else str(target)
 
 
