@@ -95,20 +95,29 @@ class Detector(nn.Module):
         """(B,): of the objects with `boxes` (B, M, 4) and `kinds` (B, M) classes, -1 padding, -2 ignored.
 
         The cross entropy of every score with the quality that it is to tell, weighed by its distance from it, and
-        1 - GIoU of the boxes of objects, weighed by their quality; over the sum of qualities, at least 1.
+        1 - GIoU of the boxes of objects, weighed by their quality. Each class of a picture counts alike, however many
+        objects of it there are: what it adds is over the sum of its qualities, at least 1; a class that is not there
+        is over the sum of all.
         """
         logits, found_boxes, places = outputs
+        batch, _, num_classes = logits.shape
         scores = logits.detach().sigmoid()
         assigned = task_aligned(scores, found_boxes.detach(), places[0], boxes, kinds)
         picture, place = (assigned.target >= 0).nonzero(as_tuple=True)
         index, quality = assigned.target[picture, place], assigned.quality[picture, place]  # (P,)
+        kind = kinds[picture, index]
         wanted = torch.zeros_like(scores)
-        wanted[picture, place, kinds[picture, index]] = quality
+        wanted[picture, place, kind] = quality
         weight = (wanted - scores).abs().pow(FOCUS).masked_fill(assigned.is_spared[:, :, None], 0)
-        by_class = functional.binary_cross_entropy_with_logits(logits, wanted, weight, reduction="none").sum((1, 2))
+        scored = functional.binary_cross_entropy_with_logits(logits, wanted, weight, reduction="none").sum(1)  # (B, K)
         misplaced = (1 - giou(found_boxes[picture, place], boxes[picture, index])) * quality
-        by_box = torch.zeros_like(by_class).index_add(0, picture, misplaced.to(by_class.dtype))
-        return (by_class + BOX_WEIGHT * by_box) / assigned.quality.sum(1).clamp(min=1)
+        placed = (
+            torch.zeros_like(scored).flatten().index_add(0, picture * num_classes + kind, misplaced.to(scored.dtype))
+        )
+        total = wanted.sum(1)  # (B, K)
+        is_there = (kinds[:, :, None] == torch.arange(num_classes, device=kinds.device)).any(1)
+        total = torch.where(is_there, total, total.sum(1, keepdim=True)).clamp(min=1)
+        return ((scored + BOX_WEIGHT * placed.view(batch, num_classes)) / total).sum(1)
 
     def detections(self, outputs: Outputs) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, D, 4) in pixels, scores (B, D) and classes (B, D), highest score first, after NMS in each class.

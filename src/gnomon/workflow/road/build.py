@@ -104,11 +104,12 @@ def started_model(task: Task, settings: Settings) -> tuple[nn.Module, Taken | No
 def trained_part(task: Task, model: nn.Module, settings: Settings, prepared: Prepared) -> tuple[Task, nn.Module]:
     """What training changes, and the task as it sees it: what follows the frozen stages, on what they give.
 
-    Random changes to pictures need the pictures: with them the whole network runs in every step.
+    Random changes to pictures need the pictures: with them the whole network runs in every step. So does a composed
+    net, which takes several maps of its backbone.
     """
     frozen = settings.transfer.freeze
     is_still = not strengths(settings.regularise) and task.augmentation is None
-    if frozen in (None, "none", "auto", 0) or not is_still:
+    if frozen in (None, "none", "auto", 0) or not is_still or not hasattr(model, "up_to"):
         return task, model
     count = sum(len(part) for name, part in prepared.splits.items() if name != "test")
     if not can_be_kept(task, model, frozen, prepared.splits["train"], count):
