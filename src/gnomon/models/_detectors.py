@@ -31,13 +31,19 @@ def backbone_setting() -> Any:
     return setting(BACKBONE, text, Knob(("fit-train",), steps=(step,)))
 
 
-def backbone_of(name: str, inputs: PictureInputs) -> nn.Module:
-    """The net of that name without a head. Raises UsageError for one without maps."""
+def backbone_of(name: str, inputs: PictureInputs, *, skips_blocks: bool = True) -> nn.Module:
+    """The net of that name without a head. Raises UsageError for one without maps.
+
+    `skips_blocks`: with its own rate of stochastic depth, which is meant for many passes over many pictures.
+    """
     family = found.family(name)
     if "features" not in family.gives:
         having = [each for each in found.family_names() if "features" in found.family(each).gives]
         raise UsageError(f"backbone={name} has no maps to find objects in.", fix=f"use one of {', '.join(having)}.")
-    return family.build(Wanted(name, inputs, family.settings(), (), None))
+    own = family.settings()
+    if not skips_blocks and "stochastic_depth" in family.settings.model_fields:
+        own = own.model_copy(update={"stochastic_depth": 0.0})
+    return family.build(Wanted(name, inputs, own, (), None))
 
 
 def maps_from(backbone: nn.Module, stride: int) -> tuple[FeatureMap, ...]:

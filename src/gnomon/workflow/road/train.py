@@ -19,6 +19,7 @@ from gnomon.data.columns import Columns, length
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.writer import free_bytes
+from gnomon.training.evaluate import bytes_of
 from gnomon.training.loop import Job, Judged, build_state, mean_loss, train
 from gnomon.training.samplers import batches_per_epoch
 from gnomon.training.state import TrainingState, load_model
@@ -30,7 +31,8 @@ from gnomon.workflow.road.judge import epoch_judge, measured, rehearse
 from gnomon.workflow.road.write import model_files
 from gnomon.workflow.signals import StopFlag, Stopped
 
-SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on
+SIGNAL_EXAMPLES = 128  # of the fixed batch that signals are measured on, at most
+SIGNAL_BYTES = 4 << 20  # of its inputs, at most, unless a training batch has more: what gradients need grows with them
 STEPS_BETWEEN_LOOKS = (100, 400)  # between signal measurements: at least, and at most
 LOOKS = 10  # measurements in a training between the two
 
@@ -140,7 +142,9 @@ def signals_look(session: Session, columns: Columns) -> Callable[[TrainingState,
     training, of a short one a fortieth.
     """
     total, seed = length(columns), derive(session.settings.seed, "signals")
-    rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:SIGNAL_EXAMPLES].sort().values
+    fits = SIGNAL_BYTES // max(1, bytes_of(columns) // max(1, total))
+    count = min(SIGNAL_EXAMPLES, max(fits, session.settings.optimiser.batch_size or total))
+    rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
     epochs = session.settings.stop.epochs or 1
     fewest, most = STEPS_BETWEEN_LOOKS
     steps = epochs * batches_per_epoch(total, session.settings.optimiser.batch_size or total)
