@@ -115,6 +115,17 @@ def test_a_stopped_training_goes_on_bit_for_bit(source, run, tmp_path):
     assert resumed.evaluation("dev").table.equals(run.evaluation("dev").table)
 
 
+def test_the_floor_answers_every_picture_alike(run):
+    floor = run.diagnosis.floor
+    assert floor.guess.name == "the same boxes everywhere"
+    assert 0 < floor.guess.low <= floor.guess.error <= floor.guess.high <= 1
+    dev = run.evaluation("dev").table
+    _, answers = run.task.judge.guess(run.evaluation("train").table, dev)
+    assert answers.n_unique() == 1  # the pictures of the sample are of one size
+    error = run.task.judge.split_error(dev.with_columns(prediction=answers))
+    assert error(np.ones(len(dev))) == pytest.approx(floor.guess.error)
+
+
 def test_an_archive_is_read_as_its_folder(source, run, tmp_path):
     packed = shutil.make_archive(str(tmp_path / "cells"), "zip", source.parent, "cells")
     table = gnomon.predict(run, packed).table

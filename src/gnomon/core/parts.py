@@ -325,6 +325,13 @@ class Judge(abc.ABC):
         """A table of predictions as it is written into a file: of boxes, one row for each."""
         return table
 
+    def guess(self, train: pl.DataFrame, table: pl.DataFrame) -> tuple[str, pl.Series] | None:
+        """A name, and answers to the examples of `table` without a look at them, from the truths of train's table.
+
+        Only of tasks whose answers no simple model can give: the floor under their ladder.
+        """
+        return None
+
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """The error of a whole split as a function of how often each row counts; None: the weighted mean of errors."""
         return None

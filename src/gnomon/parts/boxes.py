@@ -24,6 +24,7 @@ from gnomon.data.columns import Columns, Ragged
 from gnomon.metrics import box_table, detection, matching
 from gnomon.metrics.box_scores import LESS_IS_BETTER, curves, scores
 from gnomon.metrics.operating_point import answers_at, best_threshold, checked_aim, share_of
+from gnomon.metrics.usual_boxes import usual_boxes
 from gnomon.parts.annotated import IGNORED, PADDED, fitting_size
 
 if TYPE_CHECKING:
@@ -238,6 +239,16 @@ class DetectionJudge(Judge):
         ]
         numbers = dict.fromkeys((*names[:4], "score"), pl.Float64)
         return pl.DataFrame(rows, schema={"file": pl.String, "class": pl.String, **numbers})
+
+    def guess(self, train: pl.DataFrame, table: pl.DataFrame) -> tuple[str, pl.Series]:
+        """The boxes that train has most often, in every picture, scaled to it."""
+        usual = usual_boxes(train)
+        rows = []
+        for width, height in table.select("width", "height").iter_rows():
+            places = np.round(usual.places * [width, height, width, height], PLACES).tolist()
+            boxes = zip(places, usual.class_names, usual.scores.tolist(), strict=True)
+            rows.append(json.dumps([[*place, name, score] for place, name, score in boxes]))
+        return "the same boxes everywhere", pl.Series(rows, dtype=pl.String)
 
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """1 - mAP as Pascal VOC defines it since 2010; where there is nothing to find, the mean error of pictures."""

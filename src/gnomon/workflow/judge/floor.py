@@ -57,6 +57,8 @@ def measure_floor(found: Measured) -> Floor | None:
     task, dev = found.task, found.evaluations.get("dev")
     if task.head.wants == "pixels" and dev is not None:
         return measure_pixel_floor(found)
+    if dev is not None and dev.split_error is not None:
+        return _guessed(task, found.evaluations["train"], dev, found.session.settings.seed)
     if not task.encoder.references or dev is None or dev.split_error is not None or dev.unit is None:
         return None
     began, seed = time.monotonic(), found.session.settings.seed
@@ -73,6 +75,21 @@ def measure_floor(found: Measured) -> Floor | None:
     judge = _Judge(task, system, found.examples["dev"].take(some), columns, seed)
     with using(found.session.settings.machine.threads):
         return _floor(found, train, targets, asked, truth, judge, began)
+
+
+def _guessed(task: Task, train: Evaluation, dev: Evaluation, seed: int) -> Floor | None:
+    """The floor of answers that are made without a look at the examples, judged as the system's are."""
+    began = time.monotonic()
+    guess = task.judge.guess(train.table, dev.table)
+    if guess is None:
+        return None
+    name, answers = guess
+    table = dev.table.with_columns(prediction=answers)
+    blind = replace(dev, table=table, split_error=task.judge.split_error(table))
+    test, error = paired_test(dev, blind, seed=seed), measure(blind, seed=seed).interval
+    ahead = test.difference
+    first = Reference(name, error.value, error.low, error.high, ahead.value, ahead.low, ahead.high, test.p_value)
+    return Floor(first, (), time.monotonic() - began)
 
 
 def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Settings) -> Floor | None:
