@@ -1,4 +1,4 @@
-"""What a detector that never looks would answer: the boxes that pictures of training have most often, in their places."""
+"""What a detector that never looks would answer: the boxes that training has most often, in their places."""
 
 from __future__ import annotations
 
