@@ -41,6 +41,14 @@ def test_every_page_of_the_studio_is_shown(run):
     assert page.count("<article") == min(48, len(run.evaluation("dev").table))
     assert "opening the data" not in page
     assert "<img" in page or "<dl>" in page or "<pre>" in page  # drawn as the task draws it
+    if run.evaluation("dev").table.columns[-1] == "threshold":  # boxes: labels and answers are drawn on the pictures
+        assert "?shown=both" in page
+    if "?shown=both" in page:
+        looks = ("", "?shown=label", "?shown=answer", "?shown=both")
+        drawn = [client.ask(f"{here}/pictures/dev/{row}.png{look}")[2] for look in looks for row in range(3)]
+        assert all(one.startswith(b"\x89PNG") for one in drawn)
+        assert drawn[3:6] != drawn[6:9]  # labels are not where the answers are
+        assert client.ask(f"{here}/pictures/dev/0.png?shown=all")[0] == 404
     if link := re.search(r'href="([^"]*errors/dev\?tag=[^"]*)"', page):
         assert "<article" in client.ask(link[1].replace("&amp;", "&"))[2].decode()
     status, _, page = client.ask(f"{here}/labels/dev", headers={"accept": "text/html"})
