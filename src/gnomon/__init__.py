@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
     from gnomon.workflow.rate import lr
-    from gnomon.workflow.run import Run, explain, load
+    from gnomon.workflow.run import Run, explain, load, sample
     from gnomon.workflow.show import show
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
@@ -71,6 +71,7 @@ _HOMES = {
     "predict": "gnomon.workflow.ensemble",
     "probe": "gnomon.workflow.improve.probe",
     "retest": "gnomon.workflow.tune.retest",
+    "sample": "gnomon.workflow.run",
     "settings": "gnomon.workflow.defaults",
     "show": "gnomon.workflow.show",
     "test": "gnomon.workflow.ensemble",
@@ -110,6 +111,7 @@ __all__ = [
     "predict",
     "probe",
     "retest",
+    "sample",
     "settings",
     "show",
     "test",

@@ -9,7 +9,13 @@ from gnomon.cli.verbs import better, explore, hold_back, look, use
 Command = Callable[[list[str], dict[str, str], bool], int]
 
 GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them: in the order of the work
-    "train and use": {"fit": use.fit, "predict": use.predict, "explain": use.explain, "test": use.test},
+    "train and use": {
+        "fit": use.fit,
+        "predict": use.predict,
+        "sample": use.sample,
+        "explain": use.explain,
+        "test": use.test,
+    },
     "look before you train": {
         "peek": look.peek,
         "check": look.check,

@@ -23,10 +23,13 @@ def print_answers(answers: Answers, out: str | None) -> None:
     table = Table(box=None, pad_edge=True, header_style="bold")
     for name in ("id", "prediction", "confidence"):
         table.add_column(name, justify="right" if name == "confidence" else "left", overflow="fold")
+    for name in answers.measures:
+        table.add_column(name, justify="right")
     for row in answers.table.head(SHOWN).iter_rows(named=True):
         confidence = "" if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
         prediction = f"{row['prediction']:.6g}" if isinstance(row["prediction"], float) else str(row["prediction"])
-        table.add_row(_plain(str(row["id"])), _plain(prediction), confidence)
+        measures = [f"{row[name]:.4g}" for name in answers.measures]
+        table.add_row(_plain(str(row["id"])), _plain(prediction), confidence, *measures)
     console.print(table)
     if len(answers.table) > SHOWN:
         console.print(f"  ... {len(answers.table) - SHOWN:,} more; out=answers.csv writes them all", markup=False)

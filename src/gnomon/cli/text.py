@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 WIDTH = 400  # characters that a text from outside may have
 
 
-def printable(text: str) -> str:
+def printable(text: str, width: int = WIDTH) -> str:
     """One line, with control characters (escape sequences, bidi overrides) shown as escapes, not executed."""
     shown = "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
     )
-    return shown if len(shown) <= WIDTH else f"{shown[:WIDTH]} ..."
+    return shown if len(shown) <= width else f"{shown[:width]} ..."
 
 
 def error_text(error: float, unit: str | None) -> str:

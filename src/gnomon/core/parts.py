@@ -96,6 +96,7 @@ class Reader(abc.ABC):
     """What the data is: which sources contain it, how they are read, what one example looks like to a person."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()  # from core/knobs.py: what settings can act on
+    takes_texts: ClassVar[bool] = False  # whether `read_inputs` takes a text itself, not only the name of its file
 
     @abc.abstractmethod
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
@@ -270,6 +271,7 @@ class Judge(abc.ABC):
 
     can_average: ClassVar[bool] = False  # whether `averaged` is implemented
     needs_calibration: ClassVar[bool] = True  # whether a split's error depends on what `calibrate` sets
+    measures: ClassVar[tuple[str, ...]] = ()  # columns of its predictions that a person asks for first: numbers
 
     @classmethod
     @abc.abstractmethod
@@ -320,6 +322,10 @@ class Judge(abc.ABC):
         `row` is its row of a table, of which `column` is "target" or "prediction".
         """
         return view
+
+    def about_answers(self, table: pl.DataFrame) -> tuple[str, ...]:
+        """Sentences about a table of predictions as a whole: what a text costs."""
+        return ()
 
     def answer_rows(self, table: pl.DataFrame) -> pl.DataFrame:
         """A table of predictions as it is written into a file: of boxes, one row for each."""

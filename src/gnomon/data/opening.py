@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,34 @@ from gnomon.data.trees import FilesTree, FolderTree
 UNREAD_ARCHIVE_SUFFIXES = (".7z", ".rar", ".tar.zst", ".tar.lz4")
 
 
-def open_source(thing: Any, runs_folder: str | None = None) -> Source:
+def open_source(thing: Any, runs_folder: str | None = None, *, may_be_text: bool = False) -> Source:
     """Open a path, archive, set's name, (X, y), array, polars or pandas frame, torch Dataset, or list of files.
 
-    What gnomon itself wrote is left out: run folders, and all that lies in `runs_folder`.
+    What gnomon itself wrote is left out: run folders, and all that lies in `runs_folder`. If it `may_be_text`, what
+    names nothing and does not look like a path is a text itself.
     Raises UsageError for a name that is neither a path nor a set (with the nearest names), DataError for a path that
     cannot be read, ArtefactError for an archive refused as unsafe.
     """
+    if may_be_text and (texts := _texts_in(thing)):
+        return Source("text", "a text given as it is", texts=texts)
     if isinstance(thing, str | os.PathLike):
         return _open_path_or_set(os.fsdecode(thing), runs_folder)
     if isinstance(thing, list | tuple) and thing and all(isinstance(part, str | os.PathLike) for part in thing):
         paths = [os.fsdecode(part) for part in thing]
         return _open_path_or_set(paths[0], runs_folder) if len(paths) == 1 else _open_files(paths)
     return open_object(thing)
+
+
+_LIKE_A_PATH = re.compile(r"(?:\S*/\S*|\S+\.\w{1,5})")  # "no/space", "names.txt"
+
+
+def _texts_in(thing: Any) -> tuple[str, ...]:
+    """Texts given as they are, instead of files; none if one of them is there as a file, or looks like its name."""
+    texts = [thing] if isinstance(thing, str) else thing
+    if not isinstance(texts, list | tuple) or not all(isinstance(one, str) for one in texts):
+        return ()
+    are_names = any(_LIKE_A_PATH.fullmatch(one) or "\0" in one or os.path.lexists(one) for one in texts)
+    return () if are_names else tuple(texts)
 
 
 def _open_path_or_set(text: str, runs_folder: str | None) -> Source:

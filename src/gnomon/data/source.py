@@ -59,7 +59,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Source:
-    """What the user passed, opened but not yet read. Exactly one of `tree`, `table`, `frame`, `arrays` is set."""
+    """What the user passed, opened but not yet read. One of `tree`, `table`, `frame`, `arrays`, `texts` is set."""
 
     name: str  # short: "pets", "digits"; names the run
     origin: str  # full: absolute path, "scikit-learn digits", "arrays in memory"
@@ -68,6 +68,7 @@ class Source:
     frame: pl.DataFrame | None = None
     targets: tuple[str, ...] = ()  # columns of the frame that were passed as its targets
     arrays: Arrays | None = None
+    texts: tuple[str, ...] = ()  # given as they are, to predict
     notes: tuple[str, ...] = ()  # what opening it decided: converted tensors, a path that hides a set of the same name
 
     def summary(self) -> str:

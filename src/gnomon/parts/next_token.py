@@ -42,11 +42,12 @@ class NextTokenHead(Head):
 
     level: str
     vocabulary: tuple[str, ...]
+    ends: bool  # whether the end of a text is foretold, too; windows of a running text have none
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
         encoder = TextEncoder.fit(train, settings)
-        return cls(encoder.level, encoder.vocabulary)
+        return cls(encoder.level, encoder.vocabulary, encoder.each != "window")
 
     @property
     def chance_loss(self) -> float | None:
@@ -88,6 +89,8 @@ def costs(outputs: Tensor, ids: Tensor) -> Tensor:
 class NextTokenJudge(Judge):
     """Bits per piece: what a text costs to write down with the model's probabilities."""
 
+    measures: ClassVar[tuple[str, ...]] = ("bits",)
+
     level: str
     vocabulary: tuple[str, ...]
 
@@ -108,7 +111,8 @@ class NextTokenJudge(Judge):
         bits = costs(outputs, ids).double().sum(dim=1).cpu().numpy() / lengths.cpu().numpy() / LOG2
         best = outputs[..., END:].argmax(dim=-1).add_(END).cpu().numpy().astype(np.int32)  # never padding
         values = [Said(row[:size], float(cost)) for row, size, cost in zip(best, lengths.tolist(), bits, strict=True)]
-        return Predictions(values, columns={"bytes": batch["bytes"].cpu().numpy()})
+        counts = {name: batch[name].cpu().numpy() for name in ("length", "bytes", "unknown")}
+        return Predictions(values, columns={"bits": bits, "pieces": counts.pop("length"), **counts})
 
     def targets(self, batch: Batch) -> Sequence[Any]:
         rows = batch["ids"].cpu().numpy().astype(np.int32)
@@ -120,6 +124,14 @@ class NextTokenJudge(Judge):
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
         numbering = Numbering(self.vocabulary, self.level)
         return pl.Series([numbering.text(cast(Said, one).ids.tolist()) for one in values], dtype=pl.String)
+
+    def about_answers(self, table: pl.DataFrame) -> tuple[str, ...]:
+        pieces, unknown = int(table["pieces"].sum()), int(table["unknown"].sum())
+        bits = float((table["bits"] * table["pieces"]).sum()) / max(pieces, 1)
+        found = [f"bits per {self.level} of all together: {bits:.4g} (perplexity {2**bits:.4g})"]
+        if unknown:
+            found.append(f"{unknown:,} of {pieces:,} {self.level}s are unknown to the model")
+        return tuple(found)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         """Perplexity and nats of a piece; bits of a byte, which also compare texts that are divided otherwise."""

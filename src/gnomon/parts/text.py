@@ -19,8 +19,8 @@ from gnomon.core.settings import DataSettings, Settings
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.data.text import reading
-from gnomon.data.text.examples import TextExamples
-from gnomon.data.text.tokens import END, SPECIAL, Numbering, smallest_type, vocabulary_of
+from gnomon.data.text.examples import Each, TextExamples
+from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, beginning, smallest_type, split, vocabulary_of
 from gnomon.runs.writer import write_bytes
 
 LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the others teach what an unknown word is
@@ -32,6 +32,7 @@ class RunningText(Reader):
     """Plain text without labels: one running text, a list of lines, a folder of documents."""
 
     abilities: ClassVar[frozenset[str]] = frozenset({TEXT})
+    takes_texts: ClassVar[bool] = True
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         certainty, why = reading.looks_like_text(source)
@@ -41,7 +42,7 @@ class RunningText(Reader):
         return reading.read_running_text(source, settings)
 
     def read_inputs(self, source: Source, settings: DataSettings, encoder: TextEncoder) -> Reading:
-        return reading.read_texts_to_predict(source, settings, encoder.level, encoder.length - 1)
+        return reading.read_texts_to_predict(source, encoder.each, encoder.level, encoder.length - 1)
 
     def write_sample(self, folder: Path, seed: int) -> Path:
         """Sixty made-up words of syllables in words.txt, one a line."""
@@ -63,6 +64,7 @@ class TextEncoder(Encoder):
     level: str  # "character" or "word"
     vocabulary: tuple[str, ...]  # of the training split, the most frequent first
     length: int  # ids of the longest training text, its end included: longer ones are cut
+    each: Each  # what a text is; windows of a running text have no end
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -70,34 +72,44 @@ class TextEncoder(Encoder):
         level = data.level or "character"
         least = LEAST_WORDS if level == "word" else 1
         vocabulary = vocabulary_of(texts.texts(), level, data.vocabulary, least)
-        numbering = Numbering(vocabulary, level)
-        longest = max(len(numbering.ids(text)) for text in texts.texts())
+        looked_at = [texts.text(0)] if texts.each == "window" else texts.texts()  # no window is longer than the first
+        longest = max(len(split(text, level)) for text in looked_at)
         window = data.window or reading.WINDOW[level]
-        return cls(level, vocabulary, min(longest, window) + 1)
+        return cls(level, vocabulary, min(longest, window) + 1, texts.each)
 
     @property
     def inputs(self) -> TextInputs:
         return TextInputs(SPECIAL + len(self.vocabulary), self.length)
 
     def notes(self, train: Examples) -> tuple[str, ...]:
-        return (f"{len(self.vocabulary):,} {self.level}s are told apart; others are unknown",)
+        found = [f"{len(self.vocabulary):,} {self.level}s are told apart; others are unknown"]
+        most, texts = self.length - 1, cast(TextExamples, train)
+        cut = 0 if self.each == "window" else sum(len(split(text, self.level)) > most for text in texts.texts())
+        if cut:
+            found.append(f"{cut:,} training texts are cut after {most:,} {self.level}s (window=... to change that)")
+        return tuple(found)
 
     def input_kinds(self) -> str:
         return f"text of up to {self.length - 1:,} {self.level}s"
 
     def encode(self, examples: Examples) -> Columns:
-        """`ids` (N, L), padded with 0; `length` (N,): how many ids each has; `bytes` (N,) of the text in UTF-8."""
+        """Of each text, as far as it is kept: `ids` (N, L), padded with 0; their number, `length` (N,).
+
+        `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary.
+        """
         texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level)
         ids = np.zeros((len(texts), self.length), smallest_type(self.inputs.num_ids))
-        lengths, sizes = np.empty(len(texts), np.int32), np.empty(len(texts), np.int32)
+        counts = np.empty((3, len(texts)), np.int32)
         for row, text in enumerate(texts.texts()):
             own = numbering.ids(text)
-            if texts.are_whole:
+            if self.each != "window":
                 own = np.append(own, END)
+            kept = text if len(own) <= self.length else beginning(text, self.level, self.length)
             own = own[: self.length]
-            ids[row, : len(own)], lengths[row] = own, len(own)
-            sizes[row] = len(text.encode())
-        return {"ids": torch.from_numpy(ids), "length": torch.from_numpy(lengths), "bytes": torch.from_numpy(sizes)}
+            ids[row, : len(own)] = own
+            counts[:, row] = len(own), len(kept.encode()), (own == UNKNOWN).sum()
+        lengths, sizes, unknown = torch.from_numpy(counts)
+        return {"ids": torch.from_numpy(ids), "length": lengths, "bytes": sizes, "unknown": unknown}
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         """`ids` (B, T) int64, cut to the longest of the batch."""

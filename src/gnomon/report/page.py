@@ -51,6 +51,7 @@ MAX_ROWS = {  # of each list on the page; the page counts what is cut
     "mistakes": 48,
     "notes": 100,
     "outputs": 100,
+    "samples": 9,
     "settings": 500,
     "signals": 12,
     "pairs": 40,
@@ -112,6 +113,13 @@ SECTIONS = (
         "What it gets wrong",
         "Look for what the mistakes have in common: a class, a tag, a kind of picture. A group with a large share of "
         "all mistakes is worth a day's work; a group with few is not, however bad it looks.",
+    ),
+    Section(
+        "samples",
+        "What it writes",
+        "Drawn from what the model holds likely, at temperature 0.8, with a fixed seed. They show what it has "
+        "picked up (spelling, names, line breaks) and what not; only the ladder says how good it is. gnomon sample "
+        "draws others.",
     ),
     Section(
         "calibration",
@@ -205,6 +213,8 @@ def _has(section: str, record: ReportRecord) -> bool:
         case "errors":
             tags = record.tag_sheet is not None and record.tag_sheet.shares
             return bool(tags or any(record.slices.values()) or record.confusion or record.mistakes or record.figures)
+        case "samples":
+            return bool(record.samples)
         case "calibration":
             return record.calibration is not None
         case "model":

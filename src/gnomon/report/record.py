@@ -126,6 +126,7 @@ class ReportRecord:
     reproduce: Sequence[Command] = ()
     two_way: TwoWay | None = None  # general and target data, trained on or not, if train-dev was measured
     units: Sequence[StageUnits] = ()  # what some units of each stage of a net for pictures see, if that was cheap
+    samples: Sequence[str] = ()  # texts that a language model was asked to make up
     probes: Probes | None = None  # what changes to this system would gain, if measured
     diary: Sequence[Entry] = ()  # how the system was improved step by step, if it was
 

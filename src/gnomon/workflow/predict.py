@@ -46,6 +46,7 @@ class Answers:
     bad: tuple[BadInput, ...]
     alarms: tuple[str, ...] = ()  # why the answers are worth little
     drawn: tuple[Path, ...] = ()  # pictures with their answers drawn on them
+    measures: tuple[str, ...] = ()  # columns of numbers that a person asks for first
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,10 @@ def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings],
         [one for reading in readings for one in getattr(reading, name)] for name in ("notes", "bad", "alarms")
     )
     alarms += mirror_alarms(members, settings)
+    notes += list(members[0].task.judge.about_answers(table))
     drawn = () if way.folder is None else draw_answers(members[0].task, inputs[0], table, way.folder)
     once = [tuple(dict.fromkeys(some)) for some in (notes, bad, alarms)]
-    return Answers(table, once[0], once[1], once[2], drawn)
+    return Answers(table, once[0], once[1], once[2], drawn, members[0].task.judge.measures)
 
 
 def _with_all_pixels(settings: Settings) -> Settings:
@@ -119,7 +121,8 @@ def class_probabilities(members: Sequence[Member], source: Any, settings: Sequen
 
 def _read(members: Sequence[Member], source: Any, settings: Sequence[Settings]) -> list[Reading]:
     """The inputs as each member reads them. Raises DataError if they do not all find the same examples."""
-    opened = open_source(_files_of(source), settings[0].runs_folder)
+    may_be_text = members[0].task.reader.takes_texts
+    opened = open_source(_files_of(source), settings[0].runs_folder, may_be_text=may_be_text)
     found = [
         one.task.reader.read_inputs(opened, own.data, one.task.encoder)
         for one, own in zip(members, settings, strict=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gnomon.training.evaluate import Member
     from gnomon.workflow.explain import Explanation
     from gnomon.workflow.predict import Answers
+    from gnomon.workflow.sample import Samples
 
 
 @final
@@ -194,6 +195,22 @@ class Run:
 
         return explain_run(self, source, class_name, out)
 
+    def sample(
+        self, prefix: str = "", *, count: int = 1, length: int | None = None, temperature: float = 1.0,
+        top_k: int = 0, top_p: float = 1.0, reject: str = "unknown", seed: int = 0,
+    ) -> list[str]:  # fmt: skip
+        """New texts from a language model, each with the prefix it begins with: as `gnomon.sample`, the texts alone.
+
+        Warns (UserWarning) of pieces of the prefix that the model does not know.
+        """
+        from gnomon.workflow.sample import Drawing, sample_run
+
+        drawing = Drawing.of(count, length, temperature, top_k, top_p, reject, seed)
+        found = sample_run(self, prefix, drawing)
+        for note in found.notes:
+            warnings.warn(note, stacklevel=2)
+        return list(found.texts)
+
     def predict_proba(self, source: Any, *, crops: int = 1, engine: str = "torch") -> np.ndarray:
         """(N, K) float64: the probability of each class, in the order of `classes`. Raises UsageError for numbers."""
         from gnomon.workflow.predict import class_probabilities, with_crops
@@ -236,3 +253,20 @@ def explain(run: Place, source: Any = None, *, class_name: Any = None, out: str 
     never overwritten, the new one gets a number. Raises UsageError, DataError, ArtefactError.
     """
     return load(run).explain(source, class_name=class_name, out=out)
+
+
+def sample(
+    run: Place, prefix: str = "", *, count: int | str = 1, length: int | str | None = None,
+    temperature: float | str = 1.0, top_k: int | str = 0, top_p: float | str = 1.0, reject: str = "unknown",
+    seed: int | str = 0,
+) -> Samples:  # fmt: skip
+    """Draw `count` texts from a language model, each the prefix and at most `length` pieces after it.
+
+    Where texts end (lines, documents) they may end sooner. A piece is drawn from softmax(logits / temperature), 0
+    being the likeliest piece; `top_k` draws from so many of the likeliest alone, `top_p` from the fewest that make up
+    this share. `reject`: "unknown" never draws what stands for unknown pieces, "none" rejects nothing. What text
+    number i is drawn with depends on the seed and i alone. Raises UsageError, ArtefactError.
+    """
+    from gnomon.workflow.sample import Drawing, sample_run
+
+    return sample_run(load(run), prefix, Drawing.of(count, length, temperature, top_k, top_p, reject, seed))

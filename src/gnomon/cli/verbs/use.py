@@ -1,11 +1,9 @@
-"""Train and use: fit, predict, explain, test.
+"""Train and use: fit, predict, sample, explain, test.
 
 The docstring of a command is its help.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from gnomon.cli.answering import OWN_PROCESS, imported_quickly, no_settings, one, print_json, report
 from gnomon.cli.show_ladder import show_ladder
@@ -48,6 +46,7 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     engine=onnx computes the net with onnxruntime: faster on one or a few inputs (gnomon[onnx]).
     draw=yes writes pictures with boxes, masks or points on them into predict/ beside the runs. threshold=0.5 is the
     score from which a box is an answer (default: chosen on dev); tiles=yes looks at large photos piece by piece.
+    A run on text takes texts in quotes in place of files: gnomon predict RUN "To be or not to be".
     """
     out, crops, engine = values.pop("out", None), values.pop("crops", 1), values.pop("engine", "torch")
     threshold, tiles, draw = values.pop("threshold", None), values.pop("tiles", "no"), values.pop("draw", "no")
@@ -58,7 +57,7 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     from gnomon.workflow.ensemble import predict as run_predict
     from gnomon.workflow.predict import as_plain
 
-    source = words[1] if len(words) == 2 else [Path(word) for word in words[1:]]
+    source = words[1] if len(words) == 2 else words[1:]
     answers = run_predict(
         words[0], source, out=out, crops=crops, engine=engine, threshold=threshold, tiles=tiles, draw=draw
     )
@@ -76,6 +75,24 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     else:
         print_answers(answers, out)
     return 0
+
+
+def sample(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Draw new texts from a language model:  gnomon sample RUN [prefix="First Citizen:"] [count=5] [temperature=0.8]
+
+    Every text begins with the prefix and goes on for at most length= characters or words, each drawn from what the
+    model holds likely: temperature= below 1 sharpens that, above 1 flattens it, 0 takes the likeliest; top_k=40 draws
+    from the 40 likeliest, top_p=0.95 from the likeliest that make up 95 %. What stands for unknown characters or
+    words is drawn with reject=none alone. The same seed= (default 0) gives the same texts.
+    """
+    from gnomon.cli.show_sample import print_samples, samples_as_json
+    from gnomon.workflow.run import sample as run_sample
+    from gnomon.workflow.sample import OPTIONS
+
+    options = {name: values.pop(name) for name in OPTIONS if name in values}
+    no_settings(values, "sample", f"{', '.join(OPTIONS[:-1])} and {OPTIONS[-1]}")
+    found = run_sample(one(words, "RUN", "sample", "runs/latest"), **options)  # type: ignore[arg-type]  # read there
+    return report(as_json, samples_as_json, print_samples, found)
 
 
 def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:

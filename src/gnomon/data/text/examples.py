@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self, final
+from typing import Literal, Self, final
 
 import numpy as np
 import polars as pl
 
 from gnomon.core.example import Example, Examples, LabelType
+
+Each = Literal["line", "window", "document"]
 
 
 @final
@@ -23,7 +25,7 @@ class TextExamples(Examples):
     starts: np.ndarray  # (N,) int64
     ends: np.ndarray  # (N,) int64
     table: pl.DataFrame
-    are_whole: bool = True  # documents and lines, which end; windows of a running text go on
+    each: Each = "line"  # what a text is; documents and lines end, windows of a running text go on
     label_type: LabelType = "text"
 
     @property
@@ -32,7 +34,7 @@ class TextExamples(Examples):
 
     @property
     def is_in_order(self) -> bool:
-        return not self.are_whole
+        return self.each == "window"
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -79,6 +81,8 @@ class TextExamples(Examples):
         return found
 
     def with_labels(self, labels: pl.Series) -> Self:
+        if self.table["label"].null_count() == len(self):
+            return super().with_labels(labels)  # which refuses
         return replace(
             self, table=self.table.with_columns(label=labels.cast(pl.String), stratum=labels.cast(pl.String))
         )

@@ -12,7 +12,7 @@ from gnomon.core.example import BadInput, Reading, index_frame
 from gnomon.core.settings import DataSettings
 from gnomon.data.source import Source, Tree, counted, listed
 from gnomon.data.splits import own_splits
-from gnomon.data.text.examples import TextExamples
+from gnomon.data.text.examples import Each, TextExamples
 from gnomon.data.text.files import Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
 
 WINDOW = {"character": 256, "word": 64, "subword": 64}  # of a running text, by default
@@ -48,12 +48,12 @@ def read_running_text(source: Source, settings: DataSettings) -> Reading:
     bad += [BadInput(text.name, "empty") for text, part in zip(texts, parts, strict=True) if not len(part[0])]
     if not any(len(part[0]) for part in parts):
         raise DataError("the text is empty.", where=tree.origin, fix="give a text to learn from.")
-    whole = _examples(texts, parts, are_whole=each != "window")
+    whole = _examples(texts, parts, each)
     named = _named_splits(texts, parts)
     return Reading(own_splits(whole, named), tuple(notes), tuple(bad))
 
 
-def _each(texts: list[Text], settings: DataSettings) -> tuple[str, str]:
+def _each(texts: list[Text], settings: DataSettings) -> tuple[Each, str]:
     """What an example is: "window", "line" or "document"; and why."""
     if settings.each is not None:
         if settings.each == "document" and len(texts) == 1:
@@ -67,7 +67,7 @@ def _each(texts: list[Text], settings: DataSettings) -> tuple[str, str]:
     return "window", lists[0][1]
 
 
-def _cut(text: Text, each: str, level: str, window: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _cut(text: Text, each: Each, level: str, window: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Where examples begin and end in one text, and their ids."""
     if each == "line":
         starts, ends, numbers = lines_of(text.content)
@@ -80,12 +80,10 @@ def _cut(text: Text, each: str, level: str, window: int) -> tuple[np.ndarray, np
     return edges[:-1], edges[1:], ids
 
 
-def _examples(
-    texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]], *, are_whole: bool
-) -> TextExamples:
+def _examples(texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]], each: Each) -> TextExamples:
     counts = [len(part[0]) for part in parts]
     index = index_frame([name for part in parts for name in part[2]])
-    if not are_whole:  # neighbours belong together
+    if each == "window":  # neighbours belong together
         index = index.with_columns(time=pl.int_range(len(index), dtype=pl.Int64))
     return TextExamples(
         tuple(text.content for text in texts),
@@ -93,7 +91,7 @@ def _examples(
         np.concatenate([part[0] for part in parts]).astype(np.int64),
         np.concatenate([part[1] for part in parts]).astype(np.int64),
         index,
-        are_whole,
+        each,
     )
 
 
@@ -115,18 +113,24 @@ def _named_splits(
     return tuple((str(_split_of(text.name)), len(part[0])) for text, part in zip(texts, parts, strict=True))
 
 
-def read_texts_to_predict(source: Source, settings: DataSettings, level: str, window: int) -> Reading:
-    """Lines of files, or texts given in Python, under the key "all"."""
-    if source.tree is None:
+def read_texts_to_predict(source: Source, each: Each, level: str, window: int) -> Reading:
+    """Texts divided as those of the training were, of files or given as they are, under the key "all"."""
+    bad: list[BadInput] = []
+    if source.texts:
+        texts = [Text(f"text {number}", text.encode()) for number, text in enumerate(source.texts, start=1)]
+    elif source.tree is not None:
+        texts, bad = all_texts(source.tree, source.tree.files)
+    else:
         raise DataError("text is read from files.", where=source.origin, fix="give a .txt file, or a text in quotes.")
-    texts, bad = all_texts(source.tree, source.tree.files)
-    each = settings.each or _each(texts, settings)[0]
     parts = [_cut(text, each, level, window) for text in texts]
-    return Reading({"all": _examples(texts, parts, are_whole=each != "window")}, tuple(source.notes), tuple(bad))
+    bad += [BadInput(text.name, "empty") for text, part in zip(texts, parts, strict=True) if not len(part[0])]
+    if not any(len(part[0]) for part in parts):
+        raise DataError("the text is empty.", where=source.origin, fix="give a text.")
+    return Reading({"all": _examples(texts, parts, each)}, tuple(source.notes), tuple(bad))
 
 
-def of_strings(texts: list[str]) -> TextExamples:
-    """Texts given as they are."""
+def of_strings(texts: list[str], each: Each = "line") -> TextExamples:
+    """Texts given as they are, each an example."""
     contents = [text.encode() for text in texts]
     for number, content in enumerate(contents, start=1):
         fault = fault_of(content)
@@ -135,7 +139,9 @@ def of_strings(texts: list[str]) -> TextExamples:
     ends = np.cumsum([len(content) for content in contents])
     index = index_frame([f"text {number}" for number in range(1, len(texts) + 1)])
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    return TextExamples((b"".join(contents),), np.zeros(len(texts), np.int64), starts, ends.astype(np.int64), index)
+    return TextExamples(
+        (b"".join(contents),), np.zeros(len(texts), np.int64), starts, ends.astype(np.int64), index, each
+    )
 
 
 def _remarks(texts: list[Text]) -> list[str]:

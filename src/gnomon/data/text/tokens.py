@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,14 @@ SHOWN = {PADDING: "", UNKNOWN: "\N{REPLACEMENT CHARACTER}", END: ""}
 def split(text: str, level: str) -> Sequence[str]:
     """The pieces of a text: its characters, or its words, punctuation marks and newlines; other space divides."""
     return text if level == "character" else _WORDS.findall(text)
+
+
+def beginning(text: str, level: str, count: int) -> str:
+    """The part of a text that its first `count` pieces are in."""
+    if level == "character":
+        return text[:count]
+    last = next(itertools.islice(_WORDS.finditer(text), count - 1, None), None)
+    return text if last is None else text[: last.end()]
 
 
 def vocabulary_of(texts: Iterable[str], level: str, most: int, least: int) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
 from gnomon.workflow.drawn import compared_with
 from gnomon.workflow.road.people import human_level, people_cell
+from gnomon.workflow.sample import samples_of
 from gnomon.workflow.sheet import sheet_of, tag_sheet
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def report_record(
             human_target=people_cell(human_level(run.settings, run.task, evaluations)),
             seed=run.settings.seed,
         ),
+        samples=samples_of(run),
         units=_units(run, examples.get("dev"), outcome["layers"]),
         probes=run.folder.load_probes(),
         diary=run.folder.load_diary(),
