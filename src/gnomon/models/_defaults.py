@@ -13,6 +13,7 @@ LONG_TABLE = 20_000
 MOST_EPOCHS = 200  # for tables of a few hundred rows
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of most public weights for pictures
 HALF = (0.5,) * 3  # mean and std of weights that were trained in, or are copied from, TensorFlow
+COLOUR = 3  # channels
 WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in each step
 
 
@@ -46,11 +47,12 @@ def volume_recipe(num_train: int) -> dict[str, Any]:
     return {**recipe, "stop.epochs": max(6, recipe["stop.epochs"] // 3)}
 
 
-def segmentation_recipe(num_train: int) -> dict[str, Any]:
+def segmentation_recipe(inputs: PictureInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` pictures of which every pixel has a class."""
     return {
         "init.name": "he",
         "regularise.weight_decay": 0.05,
+        "regularise.augment": "crop,mirror,colour:0.2" if inputs.channels == COLOUR else "crop,shift",
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 2e-3,
         "optimiser.batch_size": 8,

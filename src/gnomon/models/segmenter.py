@@ -100,7 +100,7 @@ def build(wanted: Wanted) -> nn.Module:
 
 
 def defaults(_name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
-    return {**_defaults.segmentation_recipe(num_train), "regularise.augment": _defaults.augment(inputs)}
+    return _defaults.segmentation_recipe(inputs, num_train)
 
 
 FAMILY = Family(
@@ -114,4 +114,5 @@ FAMILY = Family(
     defaults=defaults,
     gives=("pixels",),
     backbone=lambda own: str(own.backbone),
+    start={"transfer.backbone_rate": 0.3},
 )

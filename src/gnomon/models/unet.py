@@ -129,7 +129,7 @@ def build(wanted: Wanted) -> nn.Module:
 
 
 def defaults(_name: str, inputs: PictureInputs, num_train: int) -> dict[str, Any]:
-    return {**_defaults.segmentation_recipe(num_train), "regularise.augment": _defaults.augment(inputs)}
+    return _defaults.segmentation_recipe(inputs, num_train)
 
 
 FAMILY = Family(

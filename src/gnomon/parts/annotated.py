@@ -111,7 +111,7 @@ class AnnotatedEncoder(Encoder):
         chosen = np.linspace(0, len(examples) - 1, min(len(examples), MOMENTS_FROM)).astype(np.int64)
         found = images.moments(examples.take(chosen).pictures, height, width, channels)
         whites = examples.pictures.whites
-        window = window_of(settings.task.own.get("window"), height, width)
+        window = window_of(settings.task.own.get("patch"), height, width)
         return cls(height, width, channels, found.mean, found.std, whites, found.covariance, window)
 
     @property
@@ -214,7 +214,7 @@ def window_of(side: int | None, height: int, width: int) -> tuple[int, int] | No
         return None
     if side >= max(height, width):
         raise UsageError(
-            f"window={side} is no part of pictures of {width}x{height} pixels.",
+            f"patch={side} is no part of pictures of {width}x{height} pixels.",
             fix="leave it out, or train on larger pictures: image_size=...",
         )
     return min(side, height), min(side, width)

@@ -49,7 +49,7 @@ class SegmentationSettings(OwnSettings):
         "cross_entropy of each pixel; dice adds the overlap of each class; focal looks at pixels that are hard "
         "(default: dice where a class has less than 5 % of the pixels, else cross_entropy)",
     )
-    window: int | None = setting(
+    patch: int | None = setting(
         None,
         "pixels per side of the random part of a picture that training sees in an epoch, for pictures too large to be "
         "trained on whole; they are judged and predicted whole",

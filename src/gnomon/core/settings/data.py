@@ -87,6 +87,11 @@ class SplitSettings(Group):
 
     dev: float | None = setting(None, "share of examples for dev (by size: 20 % down to 1 %)", gt=0, lt=1)
     test: float | None = setting(None, "share of examples for test (0: none)", ge=0, lt=1)
+    in_order: bool = setting(
+        False,
+        "the examples are a series, such as slices or frames, in the order of the numbers in their names: dev and test "
+        "are each one block, the last ones, because neighbours are nearly copies",
+    )
     split_seed: int | None = setting(
         None,
         "seed of the split alone, so that runs with other seeds are judged on the same examples (not set: seed)",

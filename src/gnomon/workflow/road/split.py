@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -137,6 +138,7 @@ def _refuse_contradictions(read: Read, settings: Settings) -> None:
     own_dev = "dev" in read.reading.splits
     contradictions = {
         "data.time is about the future, and folds mix past and future": settings.data.time is not None,
+        "in_order keeps neighbours together, and folds separate them": split.in_order,
         "target_data provides dev": settings.data.target_data is not None,
         "split.dev is a share for one dev split": split.dev is not None,
         "duplicates=drop drops copies of one dev split": split.duplicates == "drop",
@@ -188,8 +190,9 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
     parts, split, seed = dict(reading.splits), settings.split, settings.split_seed
     if "all" in parts:
         whole = parts["all"]
-        by_time = settings.data.time is not None or whole.is_in_order
-        division = divide(whole.index, dev=split.dev, test=split.test, by_time=by_time, seed=seed)
+        index = by_name(whole.index) if split.in_order else whole.index
+        by_time = settings.data.time is not None or whole.is_in_order or split.in_order
+        division = divide(index, dev=split.dev, test=split.test, by_time=by_time, seed=seed)
         notes.extend(division.notes)
         if split.folds is not None:
             division = replace(division, train=np.union1d(division.train, division.dev), dev=division.dev[:0])
@@ -198,6 +201,11 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
             "dev": whole.take(division.dev),
             "test": whole.take(division.test),
         }
+    if split.in_order:
+        raise UsageError(
+            f"in_order=yes divides one series of examples, and this source has its own {' and '.join(parts)}.",
+            fix="leave in_order out.",
+        )
     if "train" not in parts:
         raise DataError(
             f"found {' and '.join(parts)} but no train split.", fix="add a train split, or give one set without splits."
@@ -210,6 +218,17 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
         notes.extend(carved)
         parts["train"], parts["dev"] = train.take(kept), train.take(held)
     return parts
+
+
+def by_name(index: pl.DataFrame) -> pl.DataFrame:
+    """The index with the place of each example as its time: by the numbers in its id, and the texts between them."""
+    names = index["id"].cast(pl.String).to_list()
+    parts = [re.split(r"(\d+)", name) for name in names]  # texts and numbers in turn
+    keys = [[(text, 0) if place % 2 == 0 else ("", int(text)) for place, text in enumerate(one)] for one in parts]
+    order = sorted(range(len(names)), key=keys.__getitem__)
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names))
+    return index.with_columns(time=pl.Series(place))
 
 
 def divided_in_two(
