@@ -295,12 +295,33 @@ def test_pillow_changes_one_picture_as_often_as_it_is_asked():
         assert not np.array_equal(one, other)
 
 
+def test_membranes_are_segmented_by_both_sides_for_as_long(tmp_path):
+    membrane, rng = importlib.import_module("benchmarks.membrane"), np.random.default_rng(0)
+    for number in range(12):
+        mask = np.full((64, 64), 255, np.uint8)
+        mask[:, 20 + number] = mask[30, :] = 0
+        picture = (mask // 2 + rng.integers(0, 60, mask.shape)).astype(np.uint8)
+        for kind, pixels in (("images", picture), ("masks", mask)):
+            (tmp_path / "slices" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "slices" / kind / f"{number}.png")
+    ours, theirs, spent = membrane.compared(
+        tmp_path / "slices", 5.0, tmp_path / "runs", image_size=64, patch=32, epochs=1, width=0.0625
+    )
+    assert spent > 0
+    for one in (ours, theirs):
+        assert len(one.rand) == len(one.iou) == len(one.wrong) == 2
+        assert ((one.wrong >= 0) & (one.wrong <= 1)).all()
+    perfect = membrane.scores([np.eye(8, dtype=int)], [np.eye(8, dtype=int)])
+    assert (perfect.rand[0], perfect.iou[0], perfect.wrong[0]) == (0.0, 1.0, 0.0)
+    assert membrane.difference(np.array([0.2, 0.3]), np.array([0.1, 0.2])).startswith("+0.1000 (+0.1000")
+
+
 def test_no_benchmark_is_left_out():
     """A new file here wants a test above."""
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "test_time", "inference", "__main__", "__init__"}  # fmt: skip
+              "sliding", "coco", "test_time", "inference", "membrane", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from gnomon.cli.text import printable
+from gnomon.metrics import mask_table
 
 if TYPE_CHECKING:
     from gnomon.workflow.predict import Answers
@@ -27,9 +31,8 @@ def print_answers(answers: Answers, out: str | None) -> None:
         table.add_column(name, justify="right")
     for row in answers.table.head(SHOWN).iter_rows(named=True):
         confidence = "" if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
-        prediction = f"{row['prediction']:.6g}" if isinstance(row["prediction"], float) else str(row["prediction"])
         measures = [f"{row[name]:.4g}" for name in answers.measures]
-        table.add_row(_plain(str(row["id"])), _plain(prediction), confidence, *measures)
+        table.add_row(_plain(str(row["id"])), _plain(_shown(row)), confidence, *measures)
     console.print(table)
     if len(answers.table) > SHOWN:
         console.print(f"  ... {len(answers.table) - SHOWN:,} more; out=answers.csv writes them all", markup=False)
@@ -39,6 +42,20 @@ def print_answers(answers: Answers, out: str | None) -> None:
         console.print(f"  not read: {printable(bad.where)}: {printable(bad.why)}", markup=False)
     if out is not None:
         console.print(f"  written to {printable(out)}", markup=False)
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """A number, a word, boxes; of a mask, how much of the picture each class has."""
+    prediction = row["prediction"]
+    if isinstance(prediction, float):
+        return f"{prediction:.6g}"
+    text = str(prediction)
+    if not mask_table.is_mask(text):
+        return text
+    classes = mask_table.decode(text)
+    names, counts = json.loads(row["class_names"]), np.bincount(classes.ravel())
+    largest = [int(place) for place in np.argsort(-counts, kind="stable") if counts[place]]
+    return ", ".join(f"{names[place]} {counts[place] / classes.size:.1%}" for place in largest)
 
 
 def _plain(text: str) -> str:

@@ -338,6 +338,10 @@ class Judge(abc.ABC):
         """
         return None
 
+    def answer_files(self, table: pl.DataFrame) -> Mapping[str, bytes]:
+        """What is written beside that file, each in a file of its own: masks. By the end of its name, in row order."""
+        return {}
+
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         """The error of a whole split as a function of how often each row counts; None: the weighted mean of errors."""
         return None

@@ -72,8 +72,13 @@ def is_masks(table: pl.DataFrame) -> bool:
         return False
     first: list[Any] = [table[name].drop_nulls().head(1).to_list() for name in ("target", "prediction")]
     return all(table[name].dtype == pl.String for name in ("target", "prediction")) and all(
-        cell and cell[0].replace(" ", "").startswith(START) for cell in first
+        cell and is_mask(cell[0]) for cell in first
     )
+
+
+def is_mask(text: str) -> bool:
+    """Whether a cell of a table is a mask."""
+    return text.replace(" ", "").startswith(START)
 
 
 def _no_mask(text: str, name: str) -> DataError:

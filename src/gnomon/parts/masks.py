@@ -21,6 +21,7 @@ from gnomon.core.parts import Batch, Body, Head, Judge, Predictions, View
 from gnomon.core.settings import OwnSettings, RegulariseSettings, Settings, setting
 from gnomon.data.annotated import AnnotatedExamples
 from gnomon.data.columns import Columns, Ragged
+from gnomon.data.images import as_png
 from gnomon.metrics import mask_table, segmentation
 from gnomon.metrics.intervals import groups_of
 from gnomon.nn.pixel_losses import NOT_SCORED, dice_loss, focal_loss, pixel_cross_entropy
@@ -257,6 +258,8 @@ class SegmentationJudge(Judge):
         if "runs" in batch:
             counts = self.confusions(values, batch)
             more = {"confusion": [json.dumps(one.tolist()) for one in counts], **more}
+        else:
+            more.pop("sure", None)  # only an audit of given masks asks for it
         return Predictions(values, confidence, more)
 
     def targets(self, batch: Batch) -> list[ClassMap]:
@@ -286,6 +289,26 @@ class SegmentationJudge(Judge):
         if view.image is not None:
             classes = nearest(classes, view.image.shape[0], view.image.shape[1])
         return replace(view, mask=classes.clip(min=0), boxes=None, labels=None, captions=(), points=None)
+
+    def answer_rows(self, table: pl.DataFrame) -> pl.DataFrame:
+        """A row for each picture: how much of it each class has. The masks are files of their own."""
+        masks = [mask_table.decode(text) for text in table["prediction"].to_list()]
+        shares = {
+            f"share of {name}": [float((mask == place).mean()) for mask in masks]
+            for place, name in enumerate(self.class_names)
+        }
+        return table.select("id", "confidence").with_columns(
+            height=pl.Series([len(mask) for mask in masks]), width=pl.Series([mask.shape[1] for mask in masks]),
+            **{name: pl.Series(values) for name, values in shares.items()},
+        )  # fmt: skip
+
+    def answer_files(self, table: pl.DataFrame) -> Mapping[str, bytes]:
+        """A PNG for each row, with the values that masks of training have; or the class, from 0 on."""
+        values = values_of(self.class_names)
+        return {
+            str(name): as_png(values[mask_table.decode(text)])
+            for name, text in zip(table["id"].to_list(), table["prediction"].to_list(), strict=True)
+        }
 
     def split_error(self, table: pl.DataFrame) -> SplitError | None:
         counts = read_confusions(table)
@@ -345,6 +368,12 @@ class _DiceOf:
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         return np.nan_to_num(segmentation.class_dice(counts)[..., self.place])
+
+
+def values_of(class_names: Sequence[str]) -> np.ndarray:
+    """(K,) uint8: the value of each class in a mask. Classes without a name are named after theirs."""
+    are_values = all(name.isdecimal() and int(name) < 256 for name in class_names)
+    return np.array([int(name) for name in class_names] if are_values else range(len(class_names)), np.uint8)
 
 
 def read_confusions(table: pl.DataFrame) -> np.ndarray:

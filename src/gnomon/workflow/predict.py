@@ -26,6 +26,7 @@ from gnomon.data.trees import FolderTree
 from gnomon.runs.writer import write_bytes, write_json
 from gnomon.training import evaluate
 from gnomon.workflow.drawn import draw_answers, require_pictures
+from gnomon.workflow.own_files import file_name, write_new
 from gnomon.workflow.tiles import predict_in_tiles
 
 if TYPE_CHECKING:
@@ -197,8 +198,11 @@ def checked_out(out: str | Path) -> Path:
 def write_answers(answers: Answers, task: Task, out: Path) -> None:
     """CSV (texts that a spreadsheet would run as formulas get a '), Parquet or JSON, by the name's ending.
 
-    Of boxes, CSV and Parquet have one row for each; JSON has one entry per input, also for those without any.
+    Masks are PNG files in a folder beside it. Of boxes, CSV and Parquet have a row for each; JSON has one entry per
+    input, also for those without any.
     """
+    for name, content in task.judge.answer_files(answers.table).items():
+        write_new(out.with_name(f"{out.stem}-masks"), file_name(name), ".png", content, "predict")
     ending = out.suffix.lower()
     if ending == ".json":
         write_json(out, as_plain(answers.table))

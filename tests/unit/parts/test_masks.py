@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.parts import View
 from gnomon.core.settings import from_flat
 from gnomon.data.annotated import read_annotated
 from gnomon.data.opening import open_source
@@ -219,7 +221,7 @@ def test_an_answer_is_brought_to_the_size_of_the_picture_and_not_the_mask_to_tha
     # A picture of 6 x 4, seen at half its size in a frame of 4 x 4: rows 0 to 2 and columns 0 to 1 are the picture.
     logits = torch.full((1, 3, 4, 4), -9.0)
     logits[0, 0] = 0.0
-    logits[0, 1, :, 1] = 9.0
+    logits[0, 1, :, 1] = 4.0
     logits[0, 2, 3, :] = 99.0  # below the picture: nobody may hear of it
     batch = {"frame": torch.tensor([[0.5, 6.0, 4.0]], dtype=torch.float64)}
     found = JUDGE.predict(torch.nn.Identity(), logits, batch)
@@ -227,7 +229,10 @@ def test_an_answer_is_brought_to_the_size_of_the_picture_and_not_the_mask_to_tha
     assert classes.shape == (6, 4)
     assert (classes[:, 0] == 0).all()
     assert (classes[:, 2:] == 1).all()
-    sure = mask_table.decode(found.columns["sure"][0])
+    runs = torch.from_numpy(mask_table.runs_of(classes))[None]
+    judged = JUDGE.predict(torch.nn.Identity(), logits, {**batch, "runs": runs})
+    sure = mask_table.decode(judged.columns["sure"][0])
+    assert (sure == -1).any()  # between the two columns
     assert ((sure == classes) | (sure == -1)).all()
 
 
@@ -236,3 +241,23 @@ def test_several_models_say_together_what_their_mean_probability_says():
     other = torch.tensor([0.2, 0.8]).log().view(1, 2, 1, 1)
     together = JUDGE.averaged([(JUDGE, one), (JUDGE, other)])
     assert together.softmax(dim=1).flatten().tolist() == pytest.approx([0.55, 0.45])
+
+
+def test_predicted_masks_become_files_with_the_values_of_the_masks_of_training():
+    judge = SegmentationJudge(("0", "128", "255"))
+    table = pl.DataFrame(
+        {"id": ["a.png"], "prediction": [mask_table.encode(np.array([[0, 1], [2, 2]]))], "confidence": [0.5]}
+    )
+    with Image.open(io.BytesIO(judge.answer_files(table)["a.png"])) as image:
+        assert np.asarray(image).tolist() == [[0, 128], [255, 255]]
+    with Image.open(io.BytesIO(SegmentationJudge(("sky", "sea", "boat")).answer_files(table)["a.png"])) as image:
+        assert np.asarray(image).tolist() == [[0, 1], [2, 2]]
+    row = judge.answer_rows(table).row(0, named=True)
+    assert row == {"id": "a.png", "confidence": 0.5, "height": 2, "width": 2, "share of 0": 0.25,
+                   "share of 128": 0.25, "share of 255": 0.5}  # fmt: skip
+
+
+def test_a_mask_is_drawn_at_the_size_of_the_picture_that_is_shown():
+    row = {"id": "a", "prediction": mask_table.encode(np.array([[0, 1], [2, -1]]))}
+    view = JUDGE.on_view(View(image=np.zeros((4, 4), np.uint8)), row, "prediction")
+    assert view.mask.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]]

@@ -78,3 +78,19 @@ class Sorted(torch.nn.Module):
 
 def test_a_net_that_cannot_be_followed_gets_a_quarter_of_a_tile():
     assert mask_tiles.reach(Sorted(), 1) == LEAST // SHARE
+
+
+def test_out_writes_masks_beside_the_table_and_draw_pictures_with_masks_on_them(run, tmp_path, capsys):
+    from gnomon.cli import main
+
+    source = load("segmentation").reader.write_sample(tmp_path / "more", seed=2) / "images"
+    main(["predict", str(run.path), str(source), f"out={tmp_path / 'said.csv'}", "draw=yes"])
+    shown = capsys.readouterr().out
+    assert '"runs"' not in shown
+    assert "%" in shown
+    masks = sorted((tmp_path / "said-masks").glob("*.png"))
+    assert len(masks) == 20
+    with Image.open(masks[0]) as image:
+        assert set(np.unique(np.asarray(image))) <= {0, 1, 2}
+    assert (tmp_path / "said.csv").read_text().startswith("id,confidence,height,width,share of 0")
+    assert len(list((run.path.parent.parent / "predict" / run.path.name).glob("*.jpg"))) == 20
