@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BAR = 22  # characters
 NOTES_SHOWN = 6
+EPOCHS_TO_SETTLE = 5  # before something that is plainly wrong in the answers is worth a warning
 
 
 class Terminal:
@@ -97,11 +98,17 @@ class Terminal:
         elif row["epoch"] < self.epochs:  # the last is shown when it is known whether it is the best
             self.screen.row(self._row(row), row["epoch"] / max(self.epochs, 1))
         self._report_problems(row)
+        self._report_remarks(row)
         if row.get("micro_batch", 0) != self.micro_batch:
             self.micro_batch = row["micro_batch"]
             self.screen.line(
                 f"  memory     a whole batch does not fit: trained on {self.micro_batch:,} examples at a time"
             )
+
+    def _report_remarks(self, row: Mapping[str, Any]) -> None:
+        """What is still plainly wrong after a few epochs, once."""
+        for text in row.get("remarks", ()) if row["epoch"] == min(EPOCHS_TO_SETTLE, self.epochs) else ():
+            self.screen.line(f"  warning    {printable(text)}")
 
     def _end_of_training(self) -> None:
         """The last epoch and, where it is another one, the best, whose weights are kept; of a fold the best alone."""

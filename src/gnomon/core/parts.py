@@ -338,6 +338,10 @@ class Judge(abc.ABC):
         """
         return None
 
+    def remarks(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """Sentences about answers in which something is plainly wrong after some epochs: a class that is never said."""
+        return ()
+
     def answer_files(self, table: pl.DataFrame) -> Mapping[str, bytes]:
         """What is written beside that file, each in a file of its own: masks. By the end of its name, in row order."""
         return {}

@@ -331,6 +331,16 @@ class SegmentationJudge(Judge):
         found["pixel error"] = segmentation.interval(segmentation.pixel_error, counts, groups=groups)
         return found | self._outlines(table, groups)
 
+    def remarks(self, evaluation: Evaluation) -> tuple[str, ...]:
+        counts = read_confusions(evaluation.table).sum(axis=0)
+        truth, said = counts.sum(axis=1), counts.sum(axis=0)
+        silent = [place for place in range(len(counts)) if truth[place] and not said[place]]
+        return tuple(
+            f"no pixel is predicted as {self.class_names[place]}, which {truth[place] / truth.sum():.1%} of "
+            f"{evaluation.split} are: its IoU and Dice are 0 (pixel_loss=dice weighs each class alike)"
+            for place in silent
+        )
+
     def _outlines(self, table: pl.DataFrame, groups: np.ndarray | None) -> dict[str, Any]:
         rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), OUTLINED)).astype(np.int64))
         truths, answers = (table[name][rows].to_list() for name in ("target", "prediction"))

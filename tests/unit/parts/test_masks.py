@@ -261,3 +261,11 @@ def test_a_mask_is_drawn_at_the_size_of_the_picture_that_is_shown():
     row = {"id": "a", "prediction": mask_table.encode(np.array([[0, 1], [2, -1]]))}
     view = JUDGE.on_view(View(image=np.zeros((4, 4), np.uint8)), row, "prediction")
     assert view.mask.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]]
+
+
+def test_a_class_that_is_never_predicted_is_named_with_its_share():
+    truths = [np.array([[0, 0, 0, 1], [0, 0, 2, -1]])]
+    said = evaluated(truths, [np.array([[0, 0, 0, 0], [0, 0, 2, 1]])])
+    (remark,) = JUDGE.remarks(said)
+    assert remark.startswith("no pixel is predicted as 1, which 14.3% of dev are: its IoU and Dice are 0")
+    assert JUDGE.remarks(evaluated(truths, [np.array([[0, 0, 0, 1], [0, 0, 2, 0]])])) == ()

@@ -97,6 +97,8 @@ def epoch_judge(encoded: Encoded) -> Callable[[nn.Module], Judged]:
         if dev.unit == SHARE and dev.split_error is None:  # cheap enough for every epoch
             interval = intervals.split_error(dev)
             row |= {"dev_low": interval.low, "dev_high": interval.high}
+        remarks = encoded.session.task.judge.remarks(dev)
+        row |= {"remarks": list(remarks)} if remarks else {}
         return Judged(errors["train"], errors["dev"], row)
 
     return judge
