@@ -376,10 +376,14 @@ class Judge(abc.ABC):
         """What is asked: the classes of each target, none of a number. Models with one question can be averaged."""
         return {}
 
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """The outputs for several batches as those for one, where they are no tensors."""
+        raise NotImplementedError
+
     def averaged(self, answers: Sequence[tuple[Self, Any]]) -> Any:
         """What several models say together, each with its own judge, in the form of this one's outputs.
 
-        Of classes the mean of their probabilities, of numbers their mean.
+        Of classes the mean of their probabilities, of numbers their mean; of boxes each object once.
         """
         raise NotImplementedError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,7 @@ from gnomon.metrics.box_scores import LESS_IS_BETTER, curves, scores
 from gnomon.metrics.operating_point import answers_at, best_threshold, checked_aim, share_of
 from gnomon.metrics.usual_boxes import usual_boxes
 from gnomon.parts.annotated import IGNORED, PADDED, fitting_size
+from gnomon.parts.fused_boxes import Fused, Seen, joined
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,13 +37,6 @@ FIRST_THRESHOLD = 0.3  # before one is chosen on dev
 MOST_SIZES = 1_000  # of train's boxes that a detector is told before training
 PLACES, DIGITS = 2, 4  # decimals of pixels and of scores in tables
 FLAGS = {CROWD: "crowd", DIFFICULT: "difficult", TRUNCATED: "truncated"}
-
-
-class Seen(NamedTuple):
-    """What a detector gave for a batch of pictures, and the detector itself, which knows its own loss."""
-
-    model: nn.Module
-    raw: Any
 
 
 @final
@@ -57,7 +51,7 @@ class DetectionHead(Head):
     class_names: tuple[str, ...]
     sizes: tuple[tuple[float, float], ...]  # widths and heights of boxes of train, in pixels that the model sees
     scale: float  # pixels that the model sees per pixel of a usual picture of train
-    aim: str = "f1"  # what the threshold is chosen for
+    threshold_for: str = "f1"  # what the threshold is chosen for
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -116,7 +110,7 @@ class DetectionHead(Head):
         return model
 
     def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Seen:
-        return Seen(model, model(*arguments))
+        return Seen(model, model(*arguments), batch["frame"])
 
     def losses(self, outputs: Seen, batch: Batch) -> Tensor:
         model = cast(Any, outputs.model)
@@ -143,16 +137,17 @@ class DetectionJudge(Judge):
     truth is (M, 7), with the score 1 and flags.
     """
 
+    can_average: ClassVar[bool] = True
     needs_calibration: ClassVar[bool] = False  # average precision has no threshold
 
     class_names: tuple[str, ...]
-    aim: str = "f1"  # what the threshold is chosen for
+    threshold_for: str = "f1"  # what the threshold is chosen for
     threshold: float = FIRST_THRESHOLD  # score from which a box counts as an answer
     least: float = LEAST  # score from which a box is kept
 
     @classmethod
     def of(cls, head: DetectionHead) -> Self:
-        return cls(head.class_names, head.aim)
+        return cls(head.class_names, head.threshold_for)
 
     @property
     def error_unit(self) -> str | None:
@@ -264,11 +259,23 @@ class DetectionJudge(Judge):
     def calibrate(self, evaluation: Evaluation) -> Self:
         """With the threshold that is best on dev for the aim."""
         found = box_table.read(evaluation.table)
-        threshold = best_threshold(found.matches, found.predictions.scores, self.aim)
+        threshold = best_threshold(found.matches, found.predictions.scores, self.threshold_for)
         return self if threshold is None else replace(self, threshold=threshold)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         return scores(evaluation, self.threshold)
+
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return {"objects": self.class_names}
+
+    def joined(self, parts: Sequence[Seen]) -> Seen:
+        return joined(parts)
+
+    def averaged(self, answers: Sequence[tuple[Self, Seen]]) -> Seen:
+        """The boxes that they find, those of one object as one."""
+        seen = [outputs for _, outputs in answers]
+        return Seen(Fused(seen), None, seen[0].frame)
 
     def less_is_better(self, measure: str) -> bool:
         return measure in LESS_IS_BETTER

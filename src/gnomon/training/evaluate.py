@@ -193,7 +193,8 @@ def _together(
             read = read or encoded
             with judging(one.model):
                 parts = [one.outputs(batch) for batch in _batches(one.task, one.model, iter([encoded]), device)]
-            answers.append((one.task.judge, torch.cat(parts)))
+            judge = one.task.judge
+            answers.append((judge, torch.cat(parts) if isinstance(parts[0], torch.Tensor) else judge.joined(parts)))
         yield first.judge.averaged(answers), first.batch(read, torch.arange(len(rows)), device)
 
 

@@ -19,7 +19,8 @@ from gnomon.core.settings import from_flat
 from gnomon.data.annotated import read_annotated
 from gnomon.data.source import Source
 from gnomon.parts.annotated import AnnotatedEncoder
-from gnomon.parts.boxes import DetectionHead, DetectionJudge, Seen
+from gnomon.parts.boxes import DetectionHead, DetectionJudge
+from gnomon.parts.fused_boxes import Seen
 
 JUDGE = DetectionJudge(("disc", "square"), threshold=0.5)
 DISC, SQUARE, NONE = 0, 1, -1
@@ -42,7 +43,8 @@ class Told(nn.Module):
 
 def predicted(*detections, frame=((1.0, 100, 200),), judge=JUDGE):
     model = Told(*detections)
-    return judge.predict(model, Seen(model, None), {"frame": torch.tensor(frame, dtype=torch.float64)})
+    about = torch.tensor(frame, dtype=torch.float64)
+    return judge.predict(model, Seen(model, None, about), {"frame": about})
 
 
 def batch_of(*pictures):
@@ -205,9 +207,9 @@ def test_the_threshold_lies_below_the_last_score_that_helps_f1():
 
 def test_the_threshold_is_chosen_for_what_the_user_names():
     dev = scored(0.9, 0.5, 0.2)  # all three: precision 2/3, recall 1
-    assert replace(JUDGE, aim="recall@precision>=0.9").calibrate(dev).threshold == pytest.approx(0.7)
-    assert replace(JUDGE, aim="recall@precision>=0.6").calibrate(dev).threshold == pytest.approx(0.1)
-    assert replace(JUDGE, aim="precision@recall>=0.9").calibrate(dev).threshold == pytest.approx(0.1)
+    assert replace(JUDGE, threshold_for="recall@precision>=0.9").calibrate(dev).threshold == pytest.approx(0.7)
+    assert replace(JUDGE, threshold_for="recall@precision>=0.6").calibrate(dev).threshold == pytest.approx(0.1)
+    assert replace(JUDGE, threshold_for="precision@recall>=0.9").calibrate(dev).threshold == pytest.approx(0.1)
 
 
 def test_the_threshold_stays_where_nothing_is_right():
