@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import OwnSettings, RegulariseSettings, Settings, setting
 from gnomon.core.settings.types import Names
@@ -206,6 +206,14 @@ class LandmarksJudge(Judge):
             for row in rows
         ]
         return pl.Series(texts, dtype=pl.String)
+
+    def on_view(self, view: View, row: Mapping[str, Any], column: str) -> View:
+        if view.image is None:
+            return view
+        frame = np.array([view.image.shape[1] / row["width"], view.image.shape[0] / row["height"]])
+        return replace(
+            view, points=self._read(pl.Series([row[column]]))[0] * frame, boxes=None, labels=None, captions=()
+        )
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         """The share of failed pictures and of points that are near; of up to MOST_POINTS points, the error of each."""

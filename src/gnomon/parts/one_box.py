@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch.nn import functional
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
+from gnomon.core.parts import Batch, Body, Head, Judge, Predictions, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import OwnSettings, Settings, setting
 from gnomon.data.annotated import AnnotatedExamples
@@ -204,6 +204,16 @@ class LocalisationJudge(Judge):
             box = [[*np.round(row[:4], 1).tolist(), self.class_names[int(row[4])], last]] if row[4] >= 0 else []
             texts.append(json.dumps(box, ensure_ascii=False))
         return pl.Series(texts, dtype=pl.String)
+
+    def on_view(self, view: View, row: Mapping[str, Any], column: str) -> View:
+        if view.image is None:
+            return view
+        boxes = json.loads(row[column])
+        frame = np.array([view.image.shape[1] / row["width"], view.image.shape[0] / row["height"]] * 2)
+        captions = [f"{box[4]} {box[5]:.2f}" if isinstance(box[5], float) else str(box[4]) for box in boxes]
+        labels = np.array([self.class_names.index(box[4]) for box in boxes], np.int64)
+        places = np.array([box[:4] for box in boxes], np.float64).reshape(-1, 4)
+        return replace(view, boxes=places * frame, labels=labels, captions=captions, points=None)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
         """IoU of the pictures with an object, 0 where none is found; how often p_c is right, and the class if found."""

@@ -100,6 +100,19 @@ def from_boxes(found: BoxErrors) -> list[Tag]:
     return [*of_kinds(found), *of_objects(found)]
 
 
+def of_whole_pictures(found: BoxErrors) -> list[Tag]:
+    """The same tags where a picture has at most one object, and is right or wrong as a whole: they count pictures."""
+    pictures, total = found.table.truths.picture, found.table.num_pictures
+    tags = [
+        _tag(kind, "answers", found.pictures(kind), MEANINGS[kind], None) for kind in KINDS if found.count(kind)
+    ]  # fmt: skip
+    for name, has in properties(found.table).items():
+        tagged = np.zeros(total, bool)
+        tagged[pictures[has]] = True
+        tags.append(_tag(name, "object", tagged, PROPERTIES[name], None))
+    return tags
+
+
 def _of_property(found: BoxErrors, name: str, meaning: str, has: np.ndarray, is_known: np.ndarray) -> Tag | None:
     """None where no object that was not found has the property."""
     table: BoxTable = found.table
@@ -135,5 +148,5 @@ def _known(count: int, total: int) -> Interval:
     return Interval(count / total, count / total, count / total, "all counted")
 
 
-def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str, inside: Inside) -> Tag:
+def _tag(name: str, kind: str, tagged: np.ndarray, meaning: str, inside: Inside | None) -> Tag:
     return Tag(name, kind, tagged, np.broadcast_to(np.True_, len(tagged)), meaning, inside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
     """
     table = evaluation.table
     if box_table.is_boxes(table):
-        found = box_tags.from_boxes(box_errors.find_errors(box_table.read(table)))
+        found = _of_boxes(table)
     elif mask_table.is_masks(table):
         found = mask_tags.from_masks(mask_errors.find_errors(table))
     elif evaluation.has_classes:
@@ -249,6 +249,15 @@ def _confusion_pairs(table: pl.DataFrame) -> list[Tag]:
              f"The label is {true}, the prediction {predicted}.")
         for true, predicted in pairs.select("target", "prediction").iter_rows()
     ]  # fmt: skip
+
+
+def _of_boxes(table: pl.DataFrame) -> list[Tag]:
+    """Of pictures with many objects; without a threshold, of pictures with one at most, which are right or wrong."""
+    read = box_table.read(table)
+    if "threshold" in table.columns:
+        return box_tags.from_boxes(box_errors.find_errors(read))
+    whole = box_tags.of_whole_pictures(box_errors.find_errors(replace(read, given_threshold=0.0)))
+    return _kept(table, whole)
 
 
 def _by_confidence(table: pl.DataFrame) -> list[Tag]:

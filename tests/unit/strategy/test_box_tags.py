@@ -63,6 +63,18 @@ def test_tags_count_answers_and_objects_and_pictures_have_them():
     assert first.left.value == pytest.approx(0)
 
 
+def test_where_a_picture_has_one_object_tags_count_pictures():
+    rows = table(([CAT], [[*CAT, 0.9]]), ([CAT], []), ([TINY], [[*CAT, 0.2]]), ([], [])).drop("threshold")
+    tags = {tag.name: tag for tag in error_tags.from_predictions(Evaluation("dev", SHARE, rows))}
+    assert {name: tag.tagged.tolist() for name, tag in tags.items()} == {
+        "missed": [False, True, True, False],
+        "background": [False, False, True, False],
+        "small object": [False, False, True, False],
+    }
+    shares = shares_of_errors(errors_of(rows, 0.5), tags.values())
+    assert (shares[0].name, shares[0].left.value, shares[0].what) == ("missed", 0.0, "")
+
+
 def test_perfect_answers_have_no_tag():
     assert error_tags.from_predictions(Evaluation("dev", SHARE, table(([CAT], [[*CAT, 0.9]])))) == []
 

@@ -102,7 +102,7 @@ def with_looks(
         if task.kind.has_pictures and all(view.image is not None for view in (*views, *usual_views)):
             found = _of_pictures(sheet, positions, [each.image for each in views if each.image is not None],
                                  usual, [each.image for each in usual_views if each.image is not None])  # fmt: skip
-            if box_table.is_boxes(sheet.table):
+            if box_table.is_boxes(sheet.table) and "threshold" in sheet.table.columns:
                 found += _of_objects(sheet, positions, views, usual_views)
         elif all(isinstance(one.inputs, str) for one in here):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]

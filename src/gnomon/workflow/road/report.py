@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.core import settings as all_settings
-from gnomon.core.evaluation import Evaluation
+from gnomon.core.evaluation import Evaluation, is_structured
 from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.core.parts import View
@@ -107,9 +107,9 @@ def setting_lines(settings: Settings, given: Collection[str]) -> list[SettingLin
 
 
 def mistakes(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows with an error, most confident first (or, without confidence, largest first)."""
+    """Rows with an error, most confident first; without confidence, and of boxes, masks and points, largest first."""
     wrong = table.with_row_index("position").filter(pl.col("error") > 0)
-    order = "confidence" if not table["confidence"].null_count() else "error"
+    order = "confidence" if not table["confidence"].null_count() and not is_structured(table) else "error"
     return wrong.sort(order, "id", descending=[True, False], nulls_last=True)
 
 
@@ -127,7 +127,7 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
                 target=in_words(row, "target"),
                 prediction=in_words(row, "prediction"),
                 error=row["error"],
-                confidence=row["confidence"],
+                confidence=row["confidence"] if drawn is None else None,
                 loss=row["loss"],
                 legend=None if drawn is None else drawn[1],
             )
