@@ -113,6 +113,8 @@ class HistoryRow(TypedDict):
     examples_per_second: NotRequired[float]
     best: bool
     signals: NotRequired[list[SignalRow]]
+    micro_batch: NotRequired[Count]  # examples at a time, where a whole batch did not fit
+    remarks: NotRequired[list[str]]  # what is plainly wrong in the answers
 
 
 class Opening(TypedDict):

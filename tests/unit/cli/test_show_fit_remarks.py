@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gnomon.cli.show_fit import Terminal
+from gnomon.core.plain import read_as
+from gnomon.runs.records import HistoryRow
 
 
 class Lines:
@@ -39,3 +41,9 @@ def test_a_remark_is_shown_once_after_some_epochs():
 def test_in_a_short_training_it_is_shown_at_the_end():
     assert len(epochs(2)) == 1
     assert epochs(4) != []
+
+
+def test_an_epoch_with_remarks_and_one_that_did_not_fit_into_memory_are_read_back():
+    row = {"epoch": 1, "train_loss": 1.0, "train_error": 0.5, "dev_error": 0.5, "learning_rate": 0.01, "best": True}
+    whole = {**row, "remarks": ["no pixel is predicted as cat"], "micro_batch": 4}
+    assert read_as(HistoryRow, whole, where="history.jsonl", root="row", fix="") == whole
