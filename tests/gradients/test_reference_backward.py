@@ -15,6 +15,7 @@ from gnomon.reference import (
     penalties,
     places,
     pooling,
+    recurrent,
 )
 
 RNG = np.random.default_rng(0)
@@ -181,3 +182,31 @@ def test_multi_head_attention(mask):
         ),
         _drawn((2, 4, 6), (18, 6), (18,), (6, 6), (6,)),
     )
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "gru_cho", "gru_torch", "lstm", "lstm with peepholes"])
+def test_recurrent_cell_through_time(cell):
+    step, step_backward = (getattr(recurrent, f"{cell.split()[0]}{end}") for end in ("_step", "_step_backward"))
+    gates = {"rnn": "a", "gru": "run", "lstm": "ufon"}[cell[:4].strip("_ ")]
+    names = [f"{kind}_{gate}" for gate in gates for kind in "Wb"]
+    names += ["c_n"] if cell == "gru_torch" else [f"p_{gate}" for gate in "ufo"] if "peepholes" in cell else []
+    num_states = 2 if "lstm" in cell else 1
+    arrays = _drawn((2, 4, 3), *[(2, 2)] * num_states, *[(2, 5) if name[0] == "W" else (2,) for name in names])
+
+    def unrolled(X, *rest):
+        return recurrent.unroll(step, X, rest[:num_states], dict(zip(names, rest[num_states:], strict=True)))
+
+    def forward(*arrays):  # everything that a loss may see: the activations, and the last state beside them
+        A, state, _ = unrolled(*arrays)
+        return np.concatenate([A.ravel(), *(one.ravel() for one in state)])
+
+    def backward(dZ, *arrays):
+        A, state, caches = unrolled(*arrays)
+        dA, *dstate = np.split(dZ, np.cumsum([A.size, *(one.size for one in state)])[:-1])
+        P = dict(zip(names, arrays[1 + num_states :], strict=True))
+        dX, dfirst, dP = recurrent.unroll_backward(
+            step_backward, dA.reshape(A.shape), tuple(one.reshape(2, 2) for one in dstate), caches, P
+        )
+        return (dX, *dfirst, *(dP[name] for name in names))
+
+    _assert_gradients(forward, backward, arrays)

