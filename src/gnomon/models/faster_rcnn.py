@@ -81,7 +81,7 @@ class FasterRCNN(nn.Module):
         num_proposals: int,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.backbone, self.backbone_name = backbone_of(backbone, inputs), backbone
+        self.backbone, self.backbone_name = backbone_of(backbone, inputs, skips_blocks=False), backbone
         maps = maps_from(self.backbone, stride)
         self.stride, self.num_classes, self.num_proposals = maps[0].stride, num_classes, num_proposals
         self.neck = OneMap(maps, WIDTH)
@@ -261,4 +261,7 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
     defaults=lambda _name, _inputs, num_train: recipe(num_train),
     gives=("detections",),
+    backbone=lambda own: str(own.backbone),
+    start={"transfer.freeze": 2, "transfer.backbone_rate": 0.1},
+    keeps_statistics=False,
 )

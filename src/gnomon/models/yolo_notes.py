@@ -66,7 +66,7 @@ class YoloNotes(nn.Module):
         self, inputs: PictureInputs, num_classes: int, *, backbone: str, stride: int, num_anchors: int
     ) -> None:
         super().__init__()
-        self.backbone, self.backbone_name = backbone_of(backbone, inputs), backbone
+        self.backbone, self.backbone_name = backbone_of(backbone, inputs, skips_blocks=False), backbone
         maps = maps_from(self.backbone, stride)
         self.stride, self.num_classes = maps[0].stride, num_classes
         self.neck = OneMap(maps, WIDTH)
@@ -217,4 +217,7 @@ FAMILY = Family(
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),
     defaults=lambda _name, _inputs, num_train: recipe(num_train),
     gives=("detections",),
+    backbone=lambda own: str(own.backbone),
+    start={"transfer.freeze": 2, "transfer.backbone_rate": 0.1},
+    keeps_statistics=False,
 )
