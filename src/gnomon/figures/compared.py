@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Shown = Literal["both", "label", "answer"]
 
 ANSWER, LABEL = PALETTE[:2]  # orange and sky blue; as bright as one another: in grey, the dashes tell them apart
+OUTLINE: Colour = (255, 255, 255)  # of labelled masks: no class is tinted white
 SAME = 0.5  # IoU from which an answer is right
 DASH = 3  # widths of a line
 LEAST_WIDTH = 2  # pixels: of one, dashes and their gaps look alike
@@ -71,7 +72,7 @@ def legend_of(label: View, class_names: Sequence[str] = ()) -> Legend:
     label_and_answer = ("label", _hex(LABEL)), ("answer", _hex(ANSWER))
     if label.mask is not None:
         tints = tuple((name, _hex(colour_of(place))) for place, name in enumerate(class_names[1:]))
-        return Legend("Tinted: the answer. Lines: outlines of the label.", (label_and_answer[0], *tints))
+        return Legend("Tinted: the answer. White lines: outlines of the label.", tints)
     if label.points is not None:
         return Legend("Circles: the label. Crosses: the answer, with a line to its label.", label_and_answer)
     text = "Dashed: labels. Solid: answers. What is wrong or missed has its class, and an answer its score."
@@ -133,7 +134,7 @@ def _draw_dashed(draw: ImageDraw.ImageDraw, box: list[float], colour: Colour, wi
 
 
 def _outlined(picture: Image.Image, mask: np.ndarray) -> Image.Image:
-    """The outlines of the mask's classes, LABEL inside and EDGE beside it."""
+    """The outlines of the mask's classes, OUTLINE inside and EDGE beside it."""
     columns = np.minimum((np.arange(picture.width) + 0.5) * mask.shape[1] / picture.width, mask.shape[1] - 1)
     rows = np.minimum((np.arange(picture.height) + 0.5) * mask.shape[0] / picture.height, mask.shape[0] - 1)
     classes = mask[rows.astype(np.int64)[:, None], columns.astype(np.int64)]
@@ -144,7 +145,7 @@ def _outlined(picture: Image.Image, mask: np.ndarray) -> Image.Image:
         beside[here] |= classes[here] < classes[there]
         beside[there] |= classes[there] < classes[here]
     pixels = np.asarray(picture).copy()
-    pixels[beside], pixels[inside] = EDGE, LABEL
+    pixels[beside], pixels[inside] = EDGE, OUTLINE
     return Image.fromarray(pixels)
 
 

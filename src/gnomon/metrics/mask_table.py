@@ -55,13 +55,13 @@ def decode(text: str, name: str = "") -> np.ndarray:
 
 
 def in_words(text: str, class_names: Sequence[str] = ()) -> str:
-    """A cell as a person reads it: "ground 80 %, cell 20 %", the largest class first; without names "class 1"."""
+    """A cell as a person reads it: "ground: 80 %, cell: 20 %", the largest class first; without names "class 1"."""
     classes = decode(text)
     counts = np.bincount(classes[classes >= 0].reshape(-1))
     named = [(class_names[place] if place < len(class_names) else f"class {place}", int(count))
              for place, count in enumerate(counts) if count]  # fmt: skip
     named.sort(key=lambda one: -one[1])
-    return ", ".join(f"{name} {100 * count / counts.sum():.3g} %" for name, count in named) or "nothing is judged"
+    return ", ".join(f"{name}: {100 * count / counts.sum():.3g} %" for name, count in named) or "nothing is judged"
 
 
 def is_masks(table: pl.DataFrame) -> bool:

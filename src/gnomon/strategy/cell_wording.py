@@ -10,7 +10,7 @@ from gnomon.metrics import box_table, mask_table
 
 
 def in_words(row: Mapping[str, Any], column: str) -> Any:
-    """The `column` ("target" or "prediction") of a row: "12 red, 1 white", "ground 80 %, cell 20 %", or its value."""
+    """The `column` ("target" or "prediction") of a row: "12 red, 1 white", "ground: 80 %, cell: 20 %", or its value."""
     value = row[column]
     if not isinstance(value, str):
         return value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnomon.core.parts import View
-from gnomon.figures.compared import ANSWER, LABEL, compared
+from gnomon.figures.compared import ANSWER, LABEL, compared, legend_of
 
 GREY = np.full((400, 400, 3), 90, np.uint8)
 
@@ -58,7 +58,7 @@ def test_a_mask_is_tinted_by_the_answer_and_outlined_by_the_label():
     true, said = np.zeros((400, 400), np.int64), np.zeros((400, 400), np.int64)
     true[100:200, 100:200] = said[150:250, 100:200] = 1
     picture = compared(View(image=GREY, mask=true), View(image=GREY, mask=said))
-    assert (picture[100, 100:200] == LABEL).all()
+    assert (picture[100, 100:200] == 255).all()
     assert (picture[99, 101:199] < 30).all()  # a dark line beside it
     assert (picture[120, 150] == GREY[0, 0]).all()  # missed
     assert (picture[230, 150] != GREY[0, 0]).any()  # too much
@@ -80,3 +80,11 @@ def test_small_pictures_are_enlarged_and_large_ones_reduced():
     assert picture.shape == (336, 336, 3)
     assert has(picture, ANSWER, np.s_[28:30, 28:140])
     assert compared(TRUE, SAID, most=200).shape == (200, 200, 3)
+
+
+def test_the_legend_names_the_tints_of_a_mask_and_otherwise_label_and_answer():
+    mask = View(image=GREY, mask=np.zeros((400, 400), np.int64))
+    assert legend_of(mask, ("ground", "cell", "core")).colours == (("cell", "#e69f00"), ("core", "#56b4e9"))
+    assert [name for name, _ in legend_of(TRUE).colours] == ["label", "answer"]
+    assert "Dashed" in legend_of(TRUE).text
+    assert "Circles" in legend_of(View(image=GREY, points=np.zeros((1, 2)))).text

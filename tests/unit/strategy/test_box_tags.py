@@ -115,8 +115,8 @@ def test_cells_are_put_in_words_and_what_holds_no_places_stays():
     mask[:2] = 1
     mask[9] = -1
     cell = {"target": mask_table.encode(mask), "class_names": '["ground", "cell"]'}
-    assert in_words(cell, "target") == "ground 77.8 %, cell 22.2 %"
-    assert in_words(cell | {"class_names": None}, "target") == "class 0 77.8 %, class 1 22.2 %"
+    assert in_words(cell, "target") == "ground: 77.8 %, cell: 22.2 %"
+    assert in_words(cell | {"class_names": None}, "target") == "class 0: 77.8 %, class 1: 22.2 %"
 
 
 def test_the_screen_says_what_is_counted_in_groups(capsys):
