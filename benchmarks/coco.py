@@ -1,7 +1,8 @@
-"""The twelve COCO numbers beside pycocotools: `python -m benchmarks.coco [--pictures 5000]`.
+"""The twelve COCO numbers beside pycocotools: `python -m benchmarks.coco [--pictures 5000]` or `... --run RUN`.
 
-Made-up pictures: on average 7 objects of 80 classes and 25 predictions each. From arrays in memory to the numbers, one
-thread; reading files is not measured. pycocotools is to be installed (`pip install pycocotools`).
+Made-up pictures: on average 7 objects of 80 classes and 25 predictions each; or what a run has predicted for train and
+dev. From arrays in memory to the numbers, one thread; reading files is not measured. pycocotools is to be installed
+(`pip install pycocotools`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 
 import numpy as np
 
+import gnomon
+from gnomon.metrics.box_table import read
 from gnomon.metrics.detection import coco
 from gnomon.metrics.matching import Predictions, Truths, match_as_coco, predictions, truths
 
@@ -42,7 +45,7 @@ def made_up(pictures: int) -> tuple[Truths, Predictions]:
     return drawn, said
 
 
-def by_pycocotools(drawn: Truths, said: Predictions, pictures: int) -> tuple[np.ndarray, float]:
+def by_pycocotools(drawn: Truths, said: Predictions, pictures: int, classes: int) -> tuple[np.ndarray, float]:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -59,7 +62,7 @@ def by_pycocotools(drawn: Truths, said: Predictions, pictures: int) -> tuple[np.
         truth = COCO()
         truth.dataset = {
             "images": [{"id": i + 1} for i in range(pictures)],
-            "categories": [{"id": k + 1} for k in range(CLASSES)],
+            "categories": [{"id": k + 1} for k in range(classes)],
             "annotations": annotations,
         }
         truth.createIndex()
@@ -75,12 +78,21 @@ def by_pycocotools(drawn: Truths, said: Predictions, pictures: int) -> tuple[np.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=5000)
-    pictures = parser.parse_args().pictures
-    drawn, said = made_up(pictures)
+    parser.add_argument("--run", help="a run of detection: its predictions for train and dev instead of made-up ones")
+    given = parser.parse_args()
+    if given.run is None:
+        compare(*made_up(given.pictures), given.pictures, CLASSES)
+        return
+    for split in ("train", "dev"):
+        found = read(gnomon.load(given.run).evaluation(split).table)
+        compare(found.truths, found.predictions, found.num_pictures, len(found.class_names))
+
+
+def compare(drawn: Truths, said: Predictions, pictures: int, classes: int) -> None:
     began = time.perf_counter()
-    found = coco(match_as_coco(drawn, said, num_pictures=pictures, num_classes=CLASSES))
+    found = coco(match_as_coco(drawn, said, num_pictures=pictures, num_classes=classes))
     ours = time.perf_counter() - began
-    wanted, theirs = by_pycocotools(drawn, said, pictures)
+    wanted, theirs = by_pycocotools(drawn, said, pictures, classes)
     apart = np.abs(np.nan_to_num(list(found.values()), nan=-1) - wanted).max()
     sys.stdout.write(
         f"{pictures:,} pictures, {len(drawn.label):,} objects, {len(said.label):,} predictions: "
