@@ -153,3 +153,11 @@ def test_other_data_is_judged_beside_train(source, tmp_path):
     other = KIND.reader.write_sample(tmp_path / "other", seed=9)
     run = gnomon.fit(source, **{**QUICK, "epochs": 1}, target_data=str(other), runs_folder=str(tmp_path / "runs"))
     assert {"train", "train_dev", "dev"} <= {rung.name for rung in run.diagnosis.rungs}
+
+
+def test_the_screen_counts_boxes_and_says_where_pictures_are(run, source, capsys):
+    assert main(["predict", str(run.path), str(source), "threshold=0.01", "draw=yes"]) == 0
+    shown = capsys.readouterr().out
+    assert "disc" in shown or "square" in shown
+    assert "[[" not in shown
+    assert f"drawn in {run.path.parent.parent / 'predict' / run.path.name}" in "".join(shown.split("\n"))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gnomon.cli.text import printable
-from gnomon.metrics import mask_table
+from gnomon.metrics import box_table, mask_table
 
 if TYPE_CHECKING:
     from gnomon.workflow.predict import Answers
@@ -40,16 +40,20 @@ def print_answers(answers: Answers, out: str | None) -> None:
         console.print(f"  note: {printable(note)}", markup=False)
     for bad in answers.bad[:SHOWN]:
         console.print(f"  not read: {printable(bad.where)}: {printable(bad.why)}", markup=False)
+    if answers.drawn:
+        console.print(f"  drawn in {printable(str(answers.drawn[0].parent))}", markup=False)
     if out is not None:
         console.print(f"  written to {printable(out)}", markup=False)
 
 
 def _shown(row: Mapping[str, Any]) -> str:
-    """A number, a word, boxes; of a mask, how much of the picture each class has."""
+    """A number, a word; of boxes, how many of each class; of a mask, how much of the picture each class has."""
     prediction = row["prediction"]
     if isinstance(prediction, float):
         return f"{prediction:.6g}"
     text = str(prediction)
+    if box_table.are_boxes(text):
+        return box_table.in_words(text)
     if not mask_table.is_mask(text):
         return text
     classes = mask_table.decode(text)

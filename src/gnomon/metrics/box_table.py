@@ -108,6 +108,12 @@ def read(table: pl.DataFrame) -> BoxTable:
     )
 
 
+def are_boxes(text: str) -> bool:
+    """Whether a cell of a table holds boxes, or none of them."""
+    entries = _entries(text)
+    return entries is not None and all(_is_box(one) for one in entries)
+
+
 def in_words(text: str, threshold: float = 0.0) -> str:
     """A cell of a table as a person reads it: "12 red, 1 white"; answers below the threshold are left out.
 
