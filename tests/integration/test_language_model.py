@@ -94,6 +94,11 @@ def test_what_always_follows_costs_nothing_once_learned_and_windows_are_split_in
     begins = [int(name.rsplit(" ", 1)[1]) for name in dev["id"]]
     train = [int(name.rsplit(" ", 1)[1]) for name in run.evaluation("train").table["id"]]
     assert max(train) < min(begins) and begins == sorted(begins)  # noqa: PT018  one claim
+    floor = run.diagnosis.floor
+    assert floor.guess.name == "character frequencies"
+    assert floor.guess.error == pytest.approx(3, abs=0.01)  # of eight letters, all as frequent
+    assert [one.name for one in floor.references] == ["5-gram"]
+    assert floor.best.error == pytest.approx(math.log2(8) / 41, abs=0.05)
     costs_a_window = math.log2(8) / 41  # of its first letter, which nothing tells
     assert dev["error"].mean() == pytest.approx(costs_a_window, abs=0.05)
 

@@ -271,6 +271,7 @@ class Judge(abc.ABC):
 
     can_average: ClassVar[bool] = False  # whether `averaged` is implemented
     needs_calibration: ClassVar[bool] = True  # whether a split's error depends on what `calibrate` sets
+    has_references: ClassVar[bool] = False  # whether `reference_errors` is implemented
     measures: ClassVar[tuple[str, ...]] = ()  # columns of its predictions that a person asks for first: numbers
 
     @classmethod
@@ -384,6 +385,13 @@ class Judge(abc.ABC):
         """What several models say together, each with its own judge, in the form of this one's outputs.
 
         Of classes the mean of their probabilities, of numbers their mean; of boxes each object once.
+        """
+        raise NotImplementedError
+
+    def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
+        """(M,) errors on encoded dev examples, by name, of references that are fitted to train; the simplest first.
+
+        For answers that are no class and no number, which the references of an encoder cannot give.
         """
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
@@ -21,6 +21,7 @@ from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import split_error
 from gnomon.parts.text import TextEncoder
+from gnomon.strategy.n_grams import n_gram_bits, order_for
 
 LOG2 = math.log(2)
 
@@ -89,6 +90,7 @@ def costs(outputs: Tensor, ids: Tensor) -> Tensor:
 class NextTokenJudge(Judge):
     """Bits per piece: what a text costs to write down with the model's probabilities."""
 
+    has_references: ClassVar[bool] = True
     measures: ClassVar[tuple[str, ...]] = ("bits",)
 
     level: str
@@ -125,6 +127,18 @@ class NextTokenJudge(Judge):
         numbering = Numbering(self.vocabulary, self.level)
         return pl.Series([numbering.text(cast(Said, one).ids.tolist()) for one in values], dtype=pl.String)
 
+    def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
+        """The frequencies of the pieces, and an n-gram."""
+        sides = [_plain(columns) for columns in (train, dev)]
+        num_ids = SPECIAL + len(self.vocabulary)
+        found = {}
+        for order in dict.fromkeys((1, order_for(num_ids))):
+            name = f"{self.level} frequencies" if order == 1 else f"{order}-gram"
+            found[name] = n_gram_bits(
+                *sides[0], *sides[1], num_ids=num_ids, order=order, before=END, outcomes=num_ids - 1
+            )  # fmt: skip  # all but padding
+        return found
+
     def about_answers(self, table: pl.DataFrame) -> tuple[str, ...]:
         pieces, unknown = int(table["pieces"].sum()), int(table["unknown"].sum())
         bits = float((table["bits"] * table["pieces"]).sum()) / max(pieces, 1)
@@ -145,6 +159,14 @@ class NextTokenJudge(Judge):
 
     def less_is_better(self, measure: str) -> bool:
         return True
+
+
+def _plain(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (N, L) and lengths (N,)."""
+    ids, lengths = columns["ids"], columns["length"]
+    assert isinstance(ids, Tensor)
+    assert isinstance(lengths, Tensor)
+    return ids.cpu().numpy(), lengths.cpu().numpy()
 
 
 def _times(one: Interval, factor: float) -> Interval:

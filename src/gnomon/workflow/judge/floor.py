@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
@@ -59,6 +59,8 @@ def measure_floor(found: Measured) -> Floor | None:
         return measure_pixel_floor(found)
     if dev is not None and dev.split_error is not None:
         return _guessed(task, found.evaluations["train"], dev, found.session.settings.seed)
+    if task.judge.has_references and dev is not None:
+        return _floor_of_errors(found, dev)
     if not task.encoder.references or dev is None or dev.split_error is not None or dev.unit is None:
         return None
     began, seed = time.monotonic(), found.session.settings.seed
@@ -75,6 +77,32 @@ def measure_floor(found: Measured) -> Floor | None:
     judge = _Judge(task, system, found.examples["dev"].take(some), columns, seed)
     with using(found.session.settings.machine.threads):
         return _floor(found, train, targets, asked, truth, judge, began)
+
+
+def _floor_of_errors(found: Measured, dev: Evaluation) -> Floor:
+    """The references of a judge that gives their errors itself."""
+    began, settings, examples = time.monotonic(), found.session.settings, found.examples["dev"]
+    rng = generator(settings.seed, "floor")
+    some = sampled(len(examples), MOST_DEV, rng)
+    system = replace(dev, table=dev.table[some.tolist()])
+    parts = _some(found.session.prepared.splits["train"], rng), examples.take(some)
+    with using(settings.machine.threads):
+        train, asked = (encode_whole(found.task, part, Path(gettempdir())) for part in parts)
+        errors = found.task.judge.reference_errors(train, asked)
+    first, *others = _beside(system, errors.items(), settings.seed)
+    return Floor(first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began)
+
+
+def _beside(system: Evaluation, errors: Iterable[tuple[str, np.ndarray]], seed: int) -> list[Reference]:
+    """References by name and errors (M,), each tested against the system; all but the first p value are corrected."""
+    named = [(name, replace(system, table=system.table.with_columns(error=pl.Series(own)))) for name, own in errors]
+    tests = [paired_test(system, one, seed=seed) for _, one in named]
+    p_values = [tests[0].p_value, *holm([test.p_value for test in tests[1:]])]
+    found = []
+    for (name, evaluation), test, p in zip(named, tests, p_values, strict=True):
+        error, ahead = measure(evaluation, seed=seed).interval, test.difference
+        found.append(Reference(name, error.value, error.low, error.high, ahead.value, ahead.low, ahead.high, p))
+    return found
 
 
 def _guessed(task: Task, train: Evaluation, dev: Evaluation, seed: int) -> Floor | None:
@@ -187,16 +215,7 @@ class _Judge:
         return self.task.judge.errors(self.task.judge.from_plain(values, self.columns), self.truth)
 
     def references(self, answers: list[Answers]) -> list[Reference]:
-        tables = [self.system.table.with_columns(error=pl.Series(self.errors(one.values))) for one in answers]
-        evaluations = [replace(self.system, table=table) for table in tables]
-        tests = [paired_test(self.system, one, seed=self.seed) for one in evaluations]
-        corrected = holm([test.p_value for test in tests[1:]])
-        found = []
-        for one, evaluation, test, p in zip(answers, evaluations, tests, [tests[0].p_value, *corrected], strict=True):
-            error = measure(evaluation, seed=self.seed).interval
-            ahead = test.difference
-            found.append(Reference(one.name, error.value, error.low, error.high, ahead.value, ahead.low, ahead.high, p))
-        return found
+        return _beside(self.system, ((one.name, self.errors(one.values)) for one in answers), self.seed)
 
 
 def _wrong_labels(task: Task, forest: Forest, targets: np.ndarray, truth: np.ndarray) -> Any:
