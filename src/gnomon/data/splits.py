@@ -68,18 +68,21 @@ def automatic_share(total: int) -> float:
     return SMALL_SHARE * math.pow(SMALL_SET / max(total, SMALL_SET), SHRINKING)
 
 
-def divide(index: pl.DataFrame, *, dev: float | None, test: float | None, by_time: bool, seed: int) -> Division:
+def divide(
+    index: pl.DataFrame, *, dev: float | None, test: float | None, by_time: bool, seed: int, are_parts: bool = False
+) -> Division:  # fmt: skip
     """Split examples into train, dev and test.
 
     `dev` and `test` are shares (None: by size; test may be 0). Classes keep their proportions, groups stay on one
-    side; `by_time` puts train before dev before test and never separates equal times. Except by time, an example's
+    side; `by_time` puts train before dev before test and never separates equal times; where the examples `are_parts` of
+    one text, the notes say so with their ids. Except by time, an example's
     split depends on the seed and its id, not on the order of rows, and rarely changes when examples are added.
     Raises UsageError for shares that leave nothing for train, DataError if the data cannot be split.
     """
     total = len(index)
     shares = _shares(total, dev, test)
     if by_time:
-        return _divide_by_time(index, shares, may_drop_test=test is None)
+        return _divide_by_time(index, shares, may_drop_test=test is None, are_parts=are_parts)
     parts, notes = draw(index, shares, derive(seed, "split"), may_drop_test=test is None)
     taken_test, taken_dev = parts if len(parts) == 2 else (EMPTY, parts[0])
     return Division(others(total, *parts), taken_dev, taken_test, notes)
@@ -197,7 +200,9 @@ def _target_shares(total: int, dev: float | None, test: float | None) -> tuple[f
 
 
 # --- by time ------------------------------------------------------------------------------------------------------
-def _divide_by_time(index: pl.DataFrame, shares: tuple[float, ...], *, may_drop_test: bool) -> Division:
+def _divide_by_time(
+    index: pl.DataFrame, shares: tuple[float, ...], *, may_drop_test: bool, are_parts: bool
+) -> Division:  # fmt: skip
     time = index["time"]
     missing = time.is_null() | (time.is_nan() if time.dtype.is_float() else False)
     if missing.any():
@@ -224,8 +229,11 @@ def _divide_by_time(index: pl.DataFrame, shares: tuple[float, ...], *, may_drop_
     _refuse_crossing_groups(index["group"], train, dev, test)
     held = [test, dev] if len(shares) == 2 else [dev]
     notes += size_notes(held, wanted, total, "equal times stay together")
-    begins = [f"{name} from {time[part].min()!s}" for name, part in (("dev", dev), ("test", test)) if len(part)]
-    return Division(train, dev, test, (f"Split by time: {', '.join(begins)}.", *notes))
+    held_out = {name: part for name, part in (("dev", dev), ("test", test)) if len(part)}
+    how = "Split in the order of the text" if are_parts else "Split by time"
+    firsts = [index["id"][int(part[0])] if are_parts else time[part].min() for part in held_out.values()]
+    begins = [f"{name} from {first!s}" for name, first in zip(held_out, firsts, strict=True)]
+    return Division(train, dev, test, (f"{how}: {', '.join(begins)}.", *notes))
 
 
 def _nearest(values: np.ndarray, wanted: int) -> int:

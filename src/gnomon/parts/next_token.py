@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -79,9 +80,10 @@ class NextTokenHead(Head):
 
 def costs(outputs: Tensor, ids: Tensor) -> Tensor:
     """(B, T) nats that each piece costs; 0 where the text has ended."""
-    flat = functional.cross_entropy(
-        outputs.flatten(0, 1).float(), ids.flatten(), reduction="none", ignore_index=PADDING
-    )
+    flat_outputs = outputs.flatten(0, 1)
+    if flat_outputs.dtype != torch.float64:  # of a check of gradients
+        flat_outputs = flat_outputs.float()
+    flat = functional.cross_entropy(flat_outputs, ids.flatten(), reduction="none", ignore_index=PADDING)
     return flat.view(ids.shape)
 
 

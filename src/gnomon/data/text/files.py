@@ -6,13 +6,14 @@ import gzip
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput
 from gnomon.data.source import File, Tree, display_name
+from gnomon.data.trees import FilesTree
 
 SUFFIXES = (".txt", ".text", ".md", ".txt.gz")
 MOST_UNPACKED = 8 << 30  # bytes of one compressed file
@@ -142,10 +143,18 @@ SHORT = 40  # bytes per line on average: running text has longer ones
 WRAPPED = 2.0  # times the median: wrapped text has no longer lines
 
 
+def _named(texts: list[Text], tree: Tree) -> list[Text]:
+    """Files that were given by their paths under their own names, where these differ: moved, they are the same."""
+    names = [text.name.rpartition("/")[2] for text in texts]
+    if not isinstance(tree, FilesTree) or len(set(names)) < len(names):
+        return texts
+    return [replace(text, name=name) for text, name in zip(texts, names, strict=True)]
+
+
 def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[Text], list[BadInput]]:
     """Every file that is text, and why the others are not. Raises DataError if none is."""
     found = [read_text(tree, file) for file in files]
-    texts = [one for one in found if isinstance(one, Text)]
+    texts = _named([one for one in found if isinstance(one, Text)], tree)
     bad = [one for one in found if isinstance(one, BadInput)]
     if not texts:
         shown = f" ({bad[0].where}: {bad[0].why})" if bad else ""

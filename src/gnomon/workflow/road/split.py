@@ -191,8 +191,9 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
     if "all" in parts:
         whole = parts["all"]
         index = by_name(whole.index) if split.in_order else whole.index
-        by_time = settings.data.time is not None or whole.is_in_order or split.in_order
-        division = divide(index, dev=split.dev, test=split.test, by_time=by_time, seed=seed)
+        are_parts = whole.is_in_order
+        by_time = settings.data.time is not None or are_parts or split.in_order
+        division = divide(index, dev=split.dev, test=split.test, by_time=by_time, seed=seed, are_parts=are_parts)
         notes.extend(division.notes)
         if split.folds is not None:
             division = replace(division, train=np.union1d(division.train, division.dev), dev=division.dev[:0])
@@ -213,9 +214,12 @@ def divided(reading: Reading, settings: Settings, notes: list[str]) -> dict[str,
     if "dev" not in parts and split.folds is None:
         train = parts["train"]
         share = split.dev or automatic_share(len(train))
-        kept, held, carved = carve(train.index, share, seed=seed, name="dev")
+        if train.is_in_order:
+            kept, held = np.split(np.arange(len(train)), [max(1, round((1 - share) * len(train)))])
+        else:
+            kept, held, carved = carve(train.index, share, seed=seed, name="dev")
+            notes.extend(carved)
         notes.append(f"dev: {len(held):,} examples held out of train, since the source has none")
-        notes.extend(carved)
         parts["train"], parts["dev"] = train.take(kept), train.take(held)
     return parts
 
