@@ -8,14 +8,16 @@ from gnomon.parts.annotated import AnnotatedEncoder, AnnotatedPictures
 from gnomon.parts.landmarks import LandmarkSettings, LandmarksHead, LandmarksJudge
 from gnomon.tasks.landmarks.faces import sample
 
-SIDE = 96  # pixels of the longer side, at most
+SIDE = 64  # pixels of the longer side, at most
+TURNED = 10.0  # degrees
 
 
 def defaults(task: Task, _num_train: int) -> Mapping[str, Any]:
     """Pictures are moved, and mirrored where it is known which points then change places."""
     head = task.head
     is_mirrored = isinstance(head, LandmarksHead) and head.pairs is not None
-    return {"regularise.augment": "shift,rotate,crop,mirror" if is_mirrored else "shift,rotate,crop"}
+    kinds = ("shift", "mirror", "rotate") if is_mirrored else ("shift", "rotate")
+    return {"regularise.augment": ",".join(kinds), "regularise.rotate": TURNED}
 
 
 TASK = TaskKind(
@@ -27,7 +29,7 @@ TASK = TaskKind(
     encoder=AnnotatedEncoder,
     head=LandmarksHead,
     judge=LandmarksJudge,
-    model="convnet",
+    model="spatial-softmax",
     settings=LandmarkSettings,
     defaults=defaults,
 )

@@ -24,7 +24,7 @@ TASK = TaskKind(
     encoder=AnnotatedEncoder,
     head=LocalisationHead,
     judge=LocalisationJudge,
-    model="convnet",
+    model="spatial-softmax",
     settings=LocalisationSettings,
     defaults=defaults,
 )
