@@ -31,6 +31,7 @@ STEP = 32  # pixels: the sides of what a model sees are multiples of it, as the 
 MOMENTS_FROM = 1_000  # training pictures the mean and standard deviation are taken from, evenly spaced
 LEAST_SEEN = 0.3  # of a box: with less of it left in a moved picture, finding it counts neither way
 PADDED, IGNORED = -1, -2  # in `kinds`: no object; one that counts neither way
+ONE_EACH = "every picture has at most one object: task=localisation learns one box per picture, with any model"
 FORMATS: dict[Wanted, tuple[str, ...]] = {
     "boxes": ("voc", "coco", "yolo", "table"), "masks": ("masks",), "points": ("table",),
 }  # fmt: skip
@@ -61,7 +62,10 @@ class AnnotatedPictures(Reader):
         return Claim(min(1.0, found.certainty + 0.06), found.why)
 
     def read(self, source: Source, settings: DataSettings) -> Reading:
-        return read_annotated(source, settings, self.wanted, self.side)
+        reading = read_annotated(source, settings, self.wanted, self.side)
+        if self.wanted == "boxes" and not self.is_asked_for and _has_single_objects(reading):
+            return replace(reading, notes=(*reading.notes, ONE_EACH))
+        return reading
 
     def read_inputs(self, source: Source, settings: DataSettings, encoder: AnnotatedEncoder) -> Reading:
         return read_to_predict(source, settings, encoder.whites or Whites(), self.wanted, self.side)
@@ -72,6 +76,11 @@ class AnnotatedPictures(Reader):
     def view(self, example: Example) -> View:
         """Places are those of the pixels that are kept."""
         return View(image=example.inputs, **_drawn(example.target))
+
+
+def _has_single_objects(reading: Reading) -> bool:
+    """Whether no picture has more than one object."""
+    return all(np.diff(cast(AnnotatedExamples, one).boxes()[1]).max(initial=0) <= 1 for one in reading.splits.values())
 
 
 def _drawn(target: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.settings import DataSettings, from_flat
 from gnomon.data.annotated import read_annotated
 from gnomon.data.source import Source
+from gnomon.parts.annotated import AnnotatedPictures
 from gnomon.parts.one_box import IGNORED, PADDED, LocalisationHead, LocalisationJudge, largest_objects
 from tests.samples.annotated import Files, png
 
@@ -190,3 +191,14 @@ def test_two_models_agree_on_the_mean_box_and_the_mean_probability():
     frame = {"frame": torch.tensor([[1.0, HEIGHT, WIDTH]], dtype=torch.float64)}
     assert one.predict(torch.nn.Identity(), both, frame).values[0, :4].tolist() == [2.5, 2.5, 7.5, 7.5]
     assert both[0, 0] == 0
+
+
+def test_detection_says_where_one_box_per_picture_would_do():
+    reader = AnnotatedPictures("boxes", 128, lambda folder, seed: folder)
+    single = ROWS.splitlines()[0] + "\na.png,cell,0,0,10,10,0\nb.png,plate,0,0,9,9,0\nd.png,,,,,,\n"
+    for rows, names, says in ((single, "abd", True), (ROWS, "abcd", False)):
+        tree = Files({"boxes.csv": rows, **{f"{n}.png": png(WIDTH, HEIGHT, seed=i) for i, n in enumerate(names)}})
+        notes = reader.read(Source("memory", "memory", tree=tree), DataSettings()).notes
+        assert any("task=localisation" in note for note in notes) == says
+    asked = replace(reader, is_asked_for=True)
+    assert asked.claim(Source("memory", "memory", tree=tree), DataSettings()) is None
