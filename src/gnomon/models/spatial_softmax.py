@@ -37,7 +37,7 @@ def spatial_softmax(inputs: PictureInputs, num_outputs: int, *, width: float) ->
     for dilation in DILATIONS:
         layers[f"around{dilation}"] = nn.Sequential(*_layer(channels, filters, dilation))
         channels = filters
-    layers["maps"] = nn.Conv2d(channels, channels, 3, padding=1)
+    layers["looked_for"] = nn.Conv2d(channels, channels, 3, padding=1)
     layers["places"] = SpatialSoftmax(channels)
     layers["head"] = nn.Linear(PER_CHANNEL * channels, num_outputs)
     return nn.Sequential(layers)

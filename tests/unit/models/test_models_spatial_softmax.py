@@ -23,6 +23,6 @@ def test_it_has_as_many_parameters_as_its_layers_say():
 def test_pictures_are_pooled_down_to_about_sixteen_places_a_side(height, width, side):
     net = spatial_softmax(_inputs(height, width), 4, width=0.25).eval()
     seen = []
-    net.maps.register_forward_hook(lambda _module, _inputs, output: seen.append(min(output.shape[2:])))
+    net.looked_for.register_forward_hook(lambda _module, _inputs, output: seen.append(min(output.shape[2:])))
     assert net(torch.zeros(2, 3, height, width, dtype=torch.uint8)).shape == (2, 4)
     assert side <= seen[0] < 2 * side
