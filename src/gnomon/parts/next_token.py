@@ -45,11 +45,12 @@ class NextTokenHead(Head):
     level: str
     vocabulary: tuple[str, ...]
     ends: bool  # whether the end of a text is foretold, too; windows of a running text have none
+    subwords: str = ""  # the model that divides into them
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
         encoder = TextEncoder.fit(train, settings)
-        return cls(encoder.level, encoder.vocabulary, encoder.each != "window")
+        return cls(encoder.level, encoder.vocabulary, encoder.each != "window", encoder.subwords)
 
     @property
     def chance_loss(self) -> float | None:
@@ -97,10 +98,11 @@ class NextTokenJudge(Judge):
 
     level: str
     vocabulary: tuple[str, ...]
+    subwords: str = ""
 
     @classmethod
     def of(cls, head: NextTokenHead) -> Self:
-        return cls(head.level, head.vocabulary)
+        return cls(head.level, head.vocabulary, head.subwords)
 
     @property
     def error_unit(self) -> str | None:
@@ -126,7 +128,7 @@ class NextTokenJudge(Judge):
         return np.array([one.bits for one in values], np.float64)
 
     def describe(self, values: Sequence[Any] | np.ndarray) -> pl.Series:
-        numbering = Numbering(self.vocabulary, self.level)
+        numbering = Numbering(self.vocabulary, self.level, self.subwords)
         return pl.Series([numbering.text(cast(Said, one).ids.tolist()) for one in values], dtype=pl.String)
 
     def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:

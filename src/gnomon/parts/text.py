@@ -20,7 +20,8 @@ from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.data.text import reading
 from gnomon.data.text.examples import Each, TextExamples
-from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, beginning, smallest_type, split, vocabulary_of
+from gnomon.data.text.subwords import learned, pieces_of
+from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, smallest_type, vocabulary_of
 from gnomon.runs.writer import write_bytes
 
 LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the others teach what an unknown word is
@@ -61,30 +62,42 @@ class RunningText(Reader):
 class TextEncoder(Encoder):
     """Texts as the places of their characters or words in a vocabulary, and an end where a text ends."""
 
-    level: str  # "character" or "word"
+    level: str  # "character", "word" or "subword"
     vocabulary: tuple[str, ...]  # of the training split, the most frequent first
     length: int  # ids of the longest training text, its end included: longer ones are cut
     each: Each  # what a text is; windows of a running text have no end
+    subwords: str = ""  # the model that divides into them
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
         texts, data = cast(TextExamples, train), settings.data
         level = data.level or "character"
         least = LEAST_WORDS if level == "word" else 1
-        vocabulary = vocabulary_of(texts.texts(), level, data.vocabulary, least)
+        subwords, window = "", data.window or reading.WINDOW[level]
+        if level == "subword":
+            subwords = learned(list(texts.texts()), data.vocabulary)
+            vocabulary = pieces_of(subwords)
+        else:
+            vocabulary = vocabulary_of(texts.texts(), level, data.vocabulary, least)
+        if level == "subword" and texts.each == "window":
+            return cls(level, vocabulary, window + 1, texts.each, subwords)
+        numbering = Numbering(vocabulary, level, subwords)
         looked_at = [texts.text(0)] if texts.each == "window" else texts.texts()  # no window is longer than the first
-        longest = max(len(split(text, level)) for text in looked_at)
-        window = data.window or reading.WINDOW[level]
-        return cls(level, vocabulary, min(longest, window) + 1, texts.each)
+        longest = max(len(numbering.ids(text)) for text in looked_at)
+        return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords)
 
     @property
     def inputs(self) -> TextInputs:
         return TextInputs(SPECIAL + len(self.vocabulary), self.length)
 
     def notes(self, train: Examples) -> tuple[str, ...]:
-        found = [f"{len(self.vocabulary):,} {self.level}s are told apart; others are unknown"]
+        others = "others are written as bytes" if self.subwords else "others are unknown"
+        found = [f"{len(self.vocabulary):,} {self.level}s are told apart; {others}"]
         most, texts = self.length - 1, cast(TextExamples, train)
-        cut = 0 if self.each == "window" else sum(len(split(text, self.level)) > most for text in texts.texts())
+        cut, can_be_longer = 0, self.each != "window" or self.subwords
+        if can_be_longer:
+            numbering = Numbering(self.vocabulary, self.level, self.subwords)
+            cut = sum(len(numbering.ids(text)) > most + (self.each == "window") for text in texts.texts())
         if cut:
             found.append(f"{cut:,} training texts are cut after {most:,} {self.level}s (window=... to change that)")
         return tuple(found)
@@ -97,14 +110,14 @@ class TextEncoder(Encoder):
 
         `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary.
         """
-        texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level)
+        texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level, self.subwords)
         ids = np.zeros((len(texts), self.length), smallest_type(self.inputs.num_ids))
         counts = np.empty((3, len(texts)), np.int32)
         for row, text in enumerate(texts.texts()):
             own = numbering.ids(text)
             if self.each != "window":
                 own = np.append(own, END)
-            kept = text if len(own) <= self.length else beginning(text, self.level, self.length)
+            kept = text if len(own) <= self.length else numbering.beginning(text, self.length)
             own = own[: self.length]
             ids[row, : len(own)] = own
             counts[:, row] = len(own), len(kept.encode()), (own == UNKNOWN).sum()

@@ -99,7 +99,7 @@ def is_of_text(task: Task) -> bool:
 
 def _drawn(task: Task, model: Any, prefix: str, drawing: Drawing, numbers: range) -> list[str]:
     head, encoder = cast(NextTokenHead, task.head), cast("TextEncoder", task.encoder)
-    numbering = Numbering(head.vocabulary, head.level)
+    numbering = Numbering(head.vocabulary, head.level, head.subwords)
     length = drawing.length or encoder.length - 1
     never = torch.tensor([PADDING, *(() if head.ends else (END,)), *REJECTED[drawing.reject]])
     uniform = np.stack([generator(drawing.seed, "sample", number).random(length) for number in numbers])
@@ -121,6 +121,8 @@ def _drawn(task: Task, model: Any, prefix: str, drawing: Drawing, numbers: range
 
 def _about(prefix: str, task: Task) -> tuple[str, ...]:
     head = cast(NextTokenHead, task.head)
+    if head.level == "subword":  # which bytes write all that is missing
+        return ()
     known = set(head.vocabulary)
     strange: Sequence[str] = [piece for piece in dict.fromkeys(split(prefix, head.level)) if piece not in known]
     if not strange:

@@ -56,8 +56,11 @@ class DataSettings(Group):
     image_size: int | None = setting(
         None, "pictures are resized to this many pixels per side", Knob(needs=PICTURES), ge=4, le=2048
     )
-    level: Literal["character", "word"] | None = setting(
-        None, "what a text is read as a sequence of: character or word (default: by the task)", Knob(needs=TEXT)
+    level: Literal["character", "word", "subword"] | None = setting(
+        None,
+        "what a text is read as a sequence of: character, word, or subword, which needs gnomon[text] (default: by the "
+        "task)",
+        Knob(needs=TEXT),
     )
     each: Literal["line", "window", "document"] | None = setting(
         None,
@@ -66,13 +69,17 @@ class DataSettings(Group):
     )
     window: int | None = setting(
         None,
-        "characters or words that a model sees at a time: longer texts are cut (default: by the task)",
+        "characters, words or subwords that a model sees at a time: longer texts are cut (default: by the task)",
         Knob(needs=TEXT),
         ge=2,
         le=1_000_000,
     )
     vocabulary: int = setting(
-        20_000, "most words or characters that are told apart; others are unknown", Knob(needs=TEXT), ge=1, le=1_000_000
+        20_000,
+        "most words, characters or subwords that are told apart; others are unknown",
+        Knob(needs=TEXT),
+        ge=1,
+        le=1_000_000,
     )
     max_bad: float = setting(
         0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1

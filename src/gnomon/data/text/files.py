@@ -109,14 +109,17 @@ def lines_of(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
-    """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each."""
+    """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each.
+
+    Of subwords, which are learned later, half as many words: a word and what stands beside it are rarely more than two.
+    """
     values = np.frombuffer(content, np.uint8)
     if level == "character":
         begins = np.flatnonzero((values & 0xC0) != 0x80)  # of characters
     else:
         is_space = (values == ord(" ")) | (values == ord("\n")) | (values == ord("\t"))
         begins = np.flatnonzero(~is_space & np.concatenate([[True], is_space[:-1]]))
-    chosen = begins[::size]
+    chosen = begins[:: max(1, size // 2) if level == "subword" else size]
     if len(chosen):
         chosen[0] = 0
     return np.append(chosen, len(values))

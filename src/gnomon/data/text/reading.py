@@ -15,7 +15,7 @@ from gnomon.data.splits import own_splits
 from gnomon.data.text.examples import Each, TextExamples
 from gnomon.data.text.files import Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
 
-WINDOW = {"character": 256, "word": 64, "subword": 64}  # of a running text, by default
+WINDOW = {"character": 256, "word": 64, "subword": 128}  # of a running text, by default
 OWN_SPLITS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
 MANY_BAD = 0.05
 

@@ -1,4 +1,4 @@
-"""Texts as numbers: characters or words by their place in a vocabulary that comes from train alone."""
+"""Texts as numbers: characters, words or subwords by their place in a vocabulary that comes from train alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from gnomon.data.text import subwords
 
 PADDING, UNKNOWN, END = 0, 1, 2  # END also stands before every text
 SPECIAL = 3  # ids before those of the vocabulary
@@ -42,10 +44,11 @@ def vocabulary_of(texts: Iterable[str], level: str, most: int, least: int) -> tu
 
 
 class Numbering:
-    """From pieces to ids, and back."""
+    """From pieces to ids, and back. `learned`: the model of subwords (subwords.py)."""
 
-    def __init__(self, vocabulary: Sequence[str], level: str) -> None:
+    def __init__(self, vocabulary: Sequence[str], level: str, learned: str = "") -> None:
         self.vocabulary, self.level = vocabulary, level
+        self._subwords = subwords.model_of(learned) if level == "subword" else None
         self._places = {piece: number + SPECIAL for number, piece in enumerate(vocabulary)}
         self._by_code = np.full(0, UNKNOWN, np.int32)
         if level == "character":
@@ -59,10 +62,21 @@ class Numbering:
             codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
             found: np.ndarray = self._by_code[np.minimum(codes, len(self._by_code) - 1)]  # the last is UNKNOWN
             return found
+        if self._subwords is not None:
+            return np.array(self._subwords.encode(text), np.int32)
         return np.array([self._places.get(piece, UNKNOWN) for piece in split(text, self.level)], np.int32)
+
+    def beginning(self, text: str, count: int) -> str:
+        """The part of a text that its first `count` pieces are in."""
+        if self._subwords is not None:
+            return subwords.beginning(self._subwords, text, count)
+        return beginning(text, self.level, count)
 
     def text(self, ids: Iterable[int]) -> str:
         """Words are joined by spaces, as those between them were not kept."""
+        if self._subwords is not None:
+            found: str = self._subwords.decode([int(one) for one in ids if one >= SPECIAL])
+            return found
         pieces = [SHOWN[one] if one < SPECIAL else self.vocabulary[one - SPECIAL] for one in ids]
         if self.level == "character":
             return "".join(pieces)
