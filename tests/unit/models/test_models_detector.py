@@ -68,14 +68,21 @@ def test_the_loss_of_one_object_at_one_place_is_that_of_the_formulas():
     assert loss.item() == pytest.approx(scored + other_class + misplaced)
 
 
-def test_a_class_counts_the_same_however_many_objects_it_has():
+def test_a_class_counts_by_the_root_of_how_often_it_is_there():
     # four places, all right about their box and all with a score of 1/2: three objects of class 0, one of class 1
     boxes = [[[20.0 * i, 0.0, 20.0 * i + 10, 10.0] for i in range(4)]]
     places = [[[20.0 * i + 5, 5.0, 8.0] for i in range(4)]]
     outputs = outputs_of([[[0.0, 0.0]] * 4], boxes, places)
     loss = built().losses(outputs, torch.tensor(boxes), torch.tensor([[0, 0, 1, 0]]))
     each = 0.25 * math.log(2)  # of a score that is to be 1 or 0
-    assert loss.item() == pytest.approx(4 * each / 3 + 4 * each / 1)
+    assert loss.item() == pytest.approx(4 * each / math.sqrt(3 * 4) + 4 * each / math.sqrt(1 * 4))
+
+
+def test_a_class_that_is_not_there_counts_as_part_of_the_picture():
+    boxes = [[[20.0 * i, 0.0, 20.0 * i + 10, 10.0] for i in range(4)]]
+    outputs = outputs_of([[[0.0, 0.0]] * 4], boxes, [[[20.0 * i + 5, 5.0, 8.0] for i in range(4)]])
+    loss = built().losses(outputs, torch.tensor(boxes), torch.tensor([[0, 0, 0, 0]]))
+    assert loss.item() == pytest.approx(2 * 4 * 0.25 * math.log(2) / 4)
 
 
 def test_a_picture_without_objects_is_to_score_nothing():
