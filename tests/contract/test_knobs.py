@@ -28,7 +28,7 @@ TURNED: dict[str, Any] = {
     "optimiser.batch_size": 5, "optimiser.momentum": 0.5, "optimiser.beta2": 0.9, "optimiser.epsilon": 1e-2,
     "transfer.freeze": "backbone", "transfer.backbone_rate": 0.1,
     "optimiser.clip_norm": 1e-3, "optimiser.clip_value": 1e-4, "schedule.name": "constant", "schedule.warmup": 0.6,
-    **{f"regularise.{name}": kind.strength for name, kind in KINDS.items()}, "regularise.shift": 0.25,
+    **{f"regularise.{name}": kind.strength / 2 for name, kind in KINDS.items()}, "regularise.shift": 0.25,
     "schedule.decay": 0.3, "schedule.every": 1, "schedule.table": "1:0.01,2:0.001", "stop.epochs": 3,
 }  # fmt: skip
 ELSEWHERE = {  # knobs that two epochs on a sample cannot show, and the tests that do

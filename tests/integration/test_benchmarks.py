@@ -26,6 +26,7 @@ from scipy.stats import ttest_rel
 import gnomon
 from gnomon.core import found as tasks
 from gnomon.core.augmentation import parsed
+from gnomon.core.family import PictureInputs, Wanted
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = [
@@ -275,6 +276,32 @@ def test_made_up_boxes_for_coco_are_partly_found():
     assert 0.05 < benchmark.coco(matches)["AP"] < 0.95
 
 
+def test_the_plain_loop_for_detectors_sees_the_same_boxes_and_learns(tmp_path):
+    from gnomon.core.settings import DataSettings
+    from gnomon.data.annotations.reading import read_annotations
+    from gnomon.data.trees import FolderTree
+    from gnomon.models.detector import FAMILY
+
+    benchmark = importlib.import_module("benchmarks.detector")
+    annotations = read_annotations(
+        FolderTree(str(tasks.task("detection").reader.write_sample(tmp_path, 0))), DataSettings()
+    )
+    photos = benchmark.Photos(annotations, (64, 64), kept=True)
+    pixels, boxes, kinds = benchmark.together([photos[0], photos[len(photos) - 1]])
+    assert pixels.shape == (2, 3, 64, 64)
+    assert (kinds[0] >= 0).sum() == len(annotations.objects(0))
+    left, top, right, bottom = boxes[0, 0].round().long().tolist()
+    middle = pixels[0, :, (top + bottom) // 2, (left + right) // 2]
+    assert (middle > 0.85).all()  # objects are bright
+    assert (kinds[1] == -1).all()  # the last picture is empty
+    inputs = PictureInputs(3, 64, 64, (0.5,) * 3, (0.3,) * 3)
+    model = FAMILY.build(Wanted("detector", inputs, FAMILY.settings(), (), 2))
+    before = model.pyramid.up[0].pointwise.conv.weight.detach().clone()
+    rates = benchmark.in_turn({"plain": benchmark.plain_steps(model, photos, 2)}, 1, 1, 2)
+    assert not torch.equal(before, model.pyramid.up[0].pointwise.conv.weight)
+    assert len(rates["plain"]) == 1
+
+
 def test_views_of_pictures_are_cut_as_their_names_say():
     benchmark = importlib.import_module("benchmarks.test_time")
     images = torch.rand(2, 3, 8, 8)
@@ -321,7 +348,7 @@ def test_no_benchmark_is_left_out():
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "test_time", "inference", "membrane", "__main__", "__init__"}  # fmt: skip
+              "sliding", "coco", "detector", "test_time", "inference", "membrane", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 Trouble = Literal["vanishing", "exploding", "dead", "saturated", "rate too high", "rate too low"]
 
+BACKBONE = "backbone."  # what the names of its layers begin with, in a composed net
 FADED = 1e-3  # activations that have shrunk to this share of an earlier layer's carry no information
 GROWN = 1e3  # activations that have grown by this factor
 GRADIENT_SPREAD = (
@@ -78,10 +79,12 @@ def findings(
     """What is wrong, most important first; nothing for a healthy net. Layers in the order in which data passes them.
 
     `rate_share`: the learning rate of the update ratios relative to its peak. `loss_left`: the training loss
-    relative to an earlier measurement, None at the first.
+    relative to an earlier measurement, None at the first. In a net that is composed of a backbone and branches beside
+    one another, only the backbone is a chain, along which spreads and gradients can be compared.
     """
     updates = _updates(signals, rate_share, loss_left)
-    found = [*_activations(signals), *_gradients(signals), *_units(signals), *updates]
+    chain = [signal for signal in signals if signal.layer.startswith(BACKBONE)] or signals
+    found = [*_activations(chain), *_gradients(chain), *_units(signals), *updates]
     seen: dict[str, SignalFinding] = {}
     for finding in found:
         seen.setdefault(finding.trouble, finding)

@@ -44,6 +44,17 @@ def test_gradients_that_grow_towards_the_input_are_exploding_there():
     assert troubles(net(gradient=lambda i: 10.0**-i))["exploding"] == ("dense1", "dense2")
 
 
+def composed(backbone):
+    """The layers of a backbone, then two branches of which the second is about objects that are rarely there."""
+    inner = [dataclasses.replace(one, layer=f"backbone.{one.layer}") for one in backbone]
+    return inner + net(2) + net(4, gradient=lambda i: 1e-5)
+
+
+def test_branches_beside_one_another_are_not_taken_for_layers_that_follow_one_another():
+    assert troubles(composed(net())) == {}
+    assert troubles(composed(net(gradient=lambda i: 10.0**-i))) == {"exploding": ("backbone.dense1", "backbone.dense2")}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_gradient_that_is_no_number_is_exploding(value):
     assert troubles(net(gradient=lambda i: value if i == 2 else 1.0)) == {"exploding": ("dense3",)}
