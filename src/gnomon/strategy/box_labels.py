@@ -1,7 +1,7 @@
 """Which labelled boxes are likely missing, of the wrong class or loose, by a detector that has not seen them.
 
 How confident a box must be is learned from the data, as for classes (`labels.py`): as confident as three of four boxes
-of its class that agree with their labels.
+of its class that agree with their labels, and at least an answer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def find_suspects(table: BoxTable) -> tuple[BoxSuspect, ...]:
     errors = find_errors(table)
     least, usual, spread = _usual(errors)
     said, scores = table.predictions.label, table.predictions.scores
-    is_confident = scores >= least[said]
+    is_confident = (scores >= least[said]) & errors.is_answer
     found = [
         *_missing(errors, is_confident),
         *_of_another_class(errors, is_confident),

@@ -26,7 +26,7 @@ MEANINGS = {
     CONFUSION: "Inside a larger region, away from the outline: the class itself is wrong.",
 }
 KINDS = tuple(MEANINGS)
-MOST_PIXELS = 60_000_000  # looked at one by one, about half a minute; of more, a random part of the pictures
+MOST_PIXELS = 20_000_000  # looked at one by one, some three seconds; of more, a random part of the pictures
 
 
 @final

@@ -101,6 +101,21 @@ def test_a_box_of_the_wrong_class_moves_to_its_class():
     assert box_errors.errors_without_kinds(found)[WRONG_CLASS] == 0
 
 
+def test_what_lies_on_another_class_is_of_the_wrong_class_even_if_it_touches_its_own():
+    own, other = [10, 10, 50, 50, "cat", ""], [40, 10, 80, 50, "dog", ""]  # the answer on the dog touches the cat
+    found = errors_in(([own, other], [[38, 10, 78, 50, "cat", 0.9]]))
+    assert {kind: found.count(kind) for kind in KINDS if found.count(kind)} == {WRONG_CLASS: 1, MISSED: 1}
+
+
+def test_a_box_of_the_wrong_class_goes_where_its_object_is_found_already():
+    # two boxes on one cat: called dog first, cat second. Another dog is found below a score of the false one.
+    labels = [LABEL, [60, 60, 90, 90, "dog", ""]]
+    answers = [[10, 10, 50, 50, "dog", 0.9], [10, 10, 50, 50, "cat", 0.8], [60, 60, 90, 90, "dog", 0.7]]
+    found = errors_in((labels, answers))
+    assert box_errors.error_of(found.table.matches) == pytest.approx(0.25)  # AP of cats 1, of dogs 1/2
+    assert box_errors.errors_without_kinds(found)[WRONG_CLASS] == 0
+
+
 def test_only_the_better_of_two_badly_placed_boxes_becomes_right():
     found = errors_in(([LABEL], [[*SHIFTED, "cat", 0.9], [10, 30, 50, 70, "cat", 0.8]]))
     assert found.count(BADLY_PLACED) == 2
