@@ -183,3 +183,10 @@ def test_gradients_hold_in_float64_and_a_check_passes(tmp_path):
     checked = gnomon.check(text, each="line", **SMALL)
     assert [one.text for one in checked.findings if not one.passed] == []
     assert any("gradients agree" in one.text for one in checked.findings)
+
+
+def test_more_texts_than_are_encoded_at_a_time_are_encoded_alike():
+    task, _ = task_and_model()
+    columns = encode_whole(task, of_strings(["ab", "aba"] * 4_500))
+    assert columns["length"].tolist() == [3, 4] * 4_500
+    assert set(columns) == {"ids", "length", "bytes", "unknown"}
