@@ -76,9 +76,9 @@ def _opened(task: str, model: str, **more: Any) -> Settings:
 
 
 def _is_another_backbone(model: str) -> bool:
-    """One of the nets meant for large pictures, all of which are trained in the way of the residual ones."""
+    """One of the nets that are trained in the way of another one, for which every knob is turned."""
     is_backbone = "features" in found.family(model).gives and model not in found.family("resnet20").names
-    return is_backbone or _is_segmenter(model)
+    return is_backbone or _is_segmenter(model) or model in ("yolo-notes", "faster-rcnn")  # trained as model=detector is
 
 
 def _is_segmenter(model: str) -> bool:

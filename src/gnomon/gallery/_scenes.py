@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -101,9 +102,40 @@ def _inside(box: tuple[int, ...], kind: int, side: int) -> np.ndarray:
     return (x > left) & (x < right) & (y > top) & (y < bottom)
 
 
-def _iou(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+def _iou(one: Sequence[float], other: Sequence[float]) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0, width) * max(0, height)
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return shared / (areas - shared)
+
+
+FIELD = 304  # pixels per side of the pictures that `crowd` draws boxes for: 19 cells of 16
+CROWD = {  # for each kind of cell in a picture of blood: fewest and most, side in pixels and its deviation
+    "red": (8, 20, 50.0, 5.0),
+    "white": (0, 2, 92.0, 10.0),
+    "platelet": (0, 4, 20.0, 3.0),
+}
+ASPECT = 0.08  # deviation of the logarithm of width over height
+MOST_SHARED = 0.3  # IoU of two cells
+
+
+def crowd(count: int, seed: int) -> list[Tensor]:
+    """Boxes (M, 4) for each of `count` pictures of FIELD pixels: sizes and numbers of cells in a picture of blood.
+
+    They lie anywhere, so that those at the border are cut off.
+    """
+    rng = generator(seed, "crowd")
+    found = []
+    for _ in range(count):
+        placed: list[tuple[float, ...]] = []
+        for fewest, most, side, spread in CROWD.values():
+            for _ in range(int(rng.integers(fewest, most + 1))):
+                size, aspect = max(8.0, rng.normal(side, spread)), np.exp(rng.normal(0, ASPECT) / 2)
+                x, y = rng.uniform(0, FIELD, 2)
+                width, height = size * aspect, size / aspect
+                box = tuple(np.clip([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 0, FIELD).tolist())
+                if all(_iou(box, other) <= MOST_SHARED for other in placed):
+                    placed.append(box)
+        found.append(torch.tensor(placed, dtype=torch.float64).reshape(-1, 4))
+    return found

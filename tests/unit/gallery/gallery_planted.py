@@ -6,6 +6,7 @@ import numpy as np
 
 from gnomon.gallery import (
     activations,
+    anchor_shapes,
     augmentation_by_size,
     batch_norm,
     batch_sizes,
@@ -23,18 +24,22 @@ from gnomon.gallery import (
     learned_filter,
     logic_gates,
     normalisation_noise,
+    objects_in_a_cell,
     optimisers,
     padding,
     pooling,
     random_search,
     rate_decay,
+    region_proposals,
     regularisation,
     residual,
     response_normalisation,
     shifted_pictures,
     shrinking,
     side_heads,
+    sliding_windows,
     starting_weights,
+    suppression,
     symmetry,
     transfer_by_size,
 )
@@ -350,3 +355,39 @@ def planted_compound_scaling(holds: bool):
     shapes = dict.fromkeys(names, compound_scaling.Shape(1, 6, 4))
     counts = dict.fromkeys(names, 1000)
     return compound_scaling.Measured(shapes, counts, counts, dict.fromkeys(names, 0.1), errors)
+
+
+def planted_anchor_shapes(holds: bool):
+    counts = len(anchor_shapes.COUNTS)
+    found, pixels = (falling(0.5, 0.9, counts), falling(0.4, 0.8, counts))
+    fits = {"iou": found, "pixels": pixels} if holds else {"iou": found[:, ::-1], "pixels": 2 * found[:, ::-1]}
+    recalls = dict.fromkeys(fits, falling(0.97 if holds else 0.5, 0.99 if holds else 0.6, counts).clip(0, 1))
+    return anchor_shapes.Measured(fits, recalls, about(0.3 if holds else 0.95), about(0.4))
+
+
+def planted_objects_in_a_cell(holds: bool):
+    lost = {1: 0.3, 2: 0.05, 5: 0.001} if holds else {1: 0.05, 2: 0.04, 5: 0.03}
+    fine = 0.001 if holds else 0.04
+    table = [[lost[count]] * (len(objects_in_a_cell.GRIDS) - 1) + [fine] for count in objects_in_a_cell.ANCHORS]
+    return objects_in_a_cell.Measured(np.array(table) * JITTER[:, np.newaxis, np.newaxis], about(15))
+
+
+def planted_sliding_windows(holds: bool):
+    rising, steps = falling(0.95, 0.3, len(sliding_windows.STEPS)), np.array([1000, 250, 60, 15])
+    precision = rising if holds else falling(0.3, 0.6, len(sliding_windows.STEPS))
+    times = (about(0.5), about(0.05 if holds else 0.3))
+    return sliding_windows.Measured(precision, steps, *times, about(1e-6 if holds else 0.1))
+
+
+def planted_suppression(holds: bool):
+    middle = suppression.THRESHOLDS.index(suppression.MIDDLE)
+    places = np.abs(np.arange(len(suppression.THRESHOLDS)) - middle)
+    peak, flat = 0.8 - 0.05 * places, np.full(len(places), 0.8)
+    crowded, apart = (peak, flat) if holds else (1.4 - peak, flat)
+    return suppression.Measured({"crowded": crowded * JITTER[:, np.newaxis], "apart": apart * JITTER[:, np.newaxis]})
+
+
+def planted_region_proposals(holds: bool):
+    found = np.array([[0.8, 0.78] if holds else [0.5, 0.8]]) * JITTER[:, np.newaxis]
+    some, recalled = (about(30), 0.96) if holds else (about(900), 0.5)
+    return region_proposals.Measured(some, about(1100), np.array([recalled] * 3 + [recalled + 0.001]), found)
