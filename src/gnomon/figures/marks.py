@@ -24,7 +24,7 @@ PALETTE: tuple[Colour, ...] = (
 EDGE: Colour = (16, 16, 16)  # beside every line, so that it shows on bright pictures too
 COVER = 0.45  # of a mask's colour in a pixel
 READABLE = 320  # pixels of the longer side, up to which small pictures are enlarged: captions need room
-LINES_PER_SIDE, LETTERS_PER_SIDE = 320, 40  # widths of a line, heights of a letter in the longer side
+LINES_PER_SIDE, LETTERS_PER_SIDE = 500, 100  # widths of a line, heights of a letter in the longer side
 SMALLEST_LETTER = 11  # pixels
 CAPTION = 32  # characters
 
