@@ -65,6 +65,25 @@ def test_by_length_needs_a_twentieth_of_the_padding_of_shuffled_batches():
     assert padding(by_length("words")) < 0.05 * padding(every_example) * 1.3
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("batch_size", [8, 32, 128])
+@pytest.mark.parametrize(
+    ("kind", "draw"),
+    [
+        ("sentences", lambda rng: rng.negative_binomial(3, 3 / 22, 4_000) + 1),  # mean 20, deviation 12
+        ("names", lambda rng: rng.binomial(14, 0.45, 4_000) + 1),
+        ("reviews", lambda rng: np.exp(rng.normal(5.2, 0.6, 4_000)).astype(int) + 1),  # median 180, some of 1,000
+        ("all of one length", lambda rng: np.full(4_000, 7)),
+    ],
+)
+def test_padding_by_length_is_less_than_a_tenth_of_the_steps(kind, draw, batch_size, seed):
+    lengths = torch.from_numpy(draw(np.random.default_rng(seed)))
+    for epoch in range(2):
+        batches = batches_of(by_length("words")({"words": lengths}, seed, epoch, batch_size), batch_size)
+        padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+        assert 1 - int(lengths.sum()) / padded < 0.1, kind
+
+
 def test_by_length_neither_begins_with_the_short_ones_nor_repeats_an_epoch():
     lengths = torch.from_numpy(np.random.default_rng(1).integers(1, 101, 3200))
     sampler = by_length("words")
