@@ -43,7 +43,7 @@ class RunningText(Reader):
         return reading.read_running_text(source, settings)
 
     def read_inputs(self, source: Source, settings: DataSettings, encoder: TextEncoder) -> Reading:
-        return reading.read_texts_to_predict(source, encoder.each, encoder.level, encoder.length - 1)
+        return reading.read_texts_to_predict(source, encoder.each, encoder.level, encoder.window or encoder.length - 1)
 
     def write_sample(self, folder: Path, seed: int) -> Path:
         """Sixty made-up words of syllables in words.txt, one a line."""
@@ -67,6 +67,7 @@ class TextEncoder(Encoder):
     length: int  # ids of the longest training text, its end included: longer ones are cut
     each: Each  # what a text is; windows of a running text have no end
     subwords: str = ""  # the model that divides into them
+    window: int = 0  # that a running text was cut by, where the number of its subwords varies
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -79,11 +80,12 @@ class TextEncoder(Encoder):
             vocabulary = pieces_of(subwords)
         else:
             vocabulary = vocabulary_of(texts.texts(), level, data.vocabulary, least)
-        if level == "subword" and texts.each == "window":
-            return cls(level, vocabulary, window + 1, texts.each, subwords)
         numbering = Numbering(vocabulary, level, subwords)
-        looked_at = [texts.text(0)] if texts.each == "window" else texts.texts()  # no window is longer than the first
+        is_counted = texts.each == "window" and level != "subword"
+        looked_at = [texts.text(0)] if is_counted else texts.texts()  # no such window is longer than the first
         longest = max(len(numbering.ids(text)) for text in looked_at)
+        if texts.each == "window" and level == "subword":
+            return cls(level, vocabulary, longest + 1, texts.each, subwords, window)
         return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords)
 
     @property
@@ -94,10 +96,10 @@ class TextEncoder(Encoder):
         others = "others are written as bytes" if self.subwords else "others are unknown"
         found = [f"{len(self.vocabulary):,} {self.level}s are told apart; {others}"]
         most, texts = self.length - 1, cast(TextExamples, train)
-        cut, can_be_longer = 0, self.each != "window" or self.subwords
-        if can_be_longer:
+        cut = 0
+        if self.each != "window":
             numbering = Numbering(self.vocabulary, self.level, self.subwords)
-            cut = sum(len(numbering.ids(text)) > most + (self.each == "window") for text in texts.texts())
+            cut = sum(len(numbering.ids(text)) > most for text in texts.texts())
         if cut:
             found.append(f"{cut:,} training texts are cut after {most:,} {self.level}s (window=... to change that)")
         return tuple(found)

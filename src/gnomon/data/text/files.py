@@ -111,7 +111,7 @@ def lines_of(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
     """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each.
 
-    Of subwords, which are learned later, half as many words: a word and what stands beside it are rarely more than two.
+    Of subwords, which are learned later, half as many words: one word is two subwords or so.
     """
     values = np.frombuffer(content, np.uint8)
     if level == "character":

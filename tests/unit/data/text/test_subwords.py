@@ -102,3 +102,6 @@ def test_a_language_model_of_subwords_is_fitted_sampled_and_used_without_its_dat
     found = again.sample(prefix="moth\u00e9r ", count=2)
     assert len(found) == 2
     assert all(text.startswith("moth\u00e9r ") for text in found)
+    if each == "window":  # of eight words, the newlines between them left in: none is cut
+        (tmp_path / "new.txt").write_text("\n".join(lines[:20]) + "\n")
+        assert again.predict(tmp_path / "new.txt")["bytes"].sum() == len("\n".join(lines[:20]) + "\n")
