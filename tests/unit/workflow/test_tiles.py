@@ -133,7 +133,7 @@ def test_tiles_are_refused_for_answers_that_are_no_boxes_and_for_several_models(
 
     settings = from_flat({"task": "image_classification"})
     task = words.from_train(prepare(source, settings, words).splits["train"], settings)
-    with pytest.raises(UsageError, match=r"tiles=yes is for boxes, and this is image classification"):
+    with pytest.raises(UsageError, match=r"tiles=yes is for boxes and masks, and this is image"):
         answer([Member(task, nn.Identity())], source, [settings], Way(tiles=True))
 
 
