@@ -145,7 +145,8 @@ def _check_every_knob(prepared: Prepared, model: str, *, is_first: bool = True) 
                 continue
         if not knob.links or row.key in ELSEWHERE:
             continue
-        if _is_another_backbone(model) and not _is_of_the_model(knob):
+        is_alike = _is_another_backbone(model) or (found.family(model).backbone is not None and not is_first)
+        if is_alike and not _is_of_the_model(knob):  # detectors on a backbone are trained in one way, too
             continue
         if row.key in KIND_KEYS and not is_first:  # they act on pictures, before any model
             continue
