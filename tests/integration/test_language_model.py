@@ -12,10 +12,11 @@ import gnomon
 from gnomon import tasks
 from gnomon.core.settings import Settings, from_flat
 from gnomon.data.text.reading import of_strings
-from gnomon.data.text.tokens import END, SPECIAL
+from gnomon.data.text.tokens import END, SPECIAL, Numbering
 from gnomon.models import build
 from gnomon.parts.next_token import costs
 from gnomon.training.evaluate import encode_whole, evaluate
+from gnomon.training.loop import mean_loss
 
 TEXTS = ["abab", "b", "aabbaabb", "ba"]
 
@@ -110,3 +111,82 @@ def test_a_name_is_learned_with_its_end(tmp_path):
     assert columns["length"].tolist() == [4, 3]
     assert columns["ids"][:, -2:].numpy().tolist() == [[columns["ids"][0, 1].item(), END], [END, 0]]
     assert np.array_equal(columns["bytes"].numpy(), [3, 2])
+
+
+def test_steps_are_those_of_a_loop_over_pieces_whatever_the_batches_are_cut_into():
+    """Each piece counts alike: the mean over pieces of a whole batch, not the mean of the means of texts or parts."""
+    task, model = task_and_model()
+    columns = encode_whole(task, of_strings(TEXTS))
+    batch = task.batch(columns, torch.arange(len(TEXTS)))
+    model.zero_grad()
+    mean_loss(task.losses(task.outputs(model, batch), batch), batch).backward()
+    ours = [parameter.grad.clone() for parameter in model.parameters()]
+
+    model.zero_grad()
+    pieces = sum(len(text) + 1 for text in TEXTS)
+    numbering = Numbering(task.head.vocabulary, "character")
+    for text in TEXTS:  # one at a time, without padding
+        ids = torch.tensor([*numbering.ids(text).tolist(), END])
+        said = model(torch.cat([torch.tensor([END]), ids[:-1]])[None], torch.tensor([len(ids)]))[0]
+        (torch.nn.functional.cross_entropy(said, ids, reduction="sum") / pieces).backward()
+    for parameter, own in zip(model.parameters(), ours, strict=True):
+        torch.testing.assert_close(parameter.grad, own, rtol=1e-4, atol=1e-7)
+
+
+def test_micro_batches_change_nothing_and_the_same_seed_gives_the_same_bits(tmp_path):
+    text = tmp_path / "words.txt"
+    text.write_text("\n".join(["anna", "bob", "hannah", "otto", "ada", "eve"] * 6) + "\n")
+    given = {
+        "epochs": 2,
+        "batch_size": 12,
+        "dropout": 0.0,
+        "each": "line",
+        "runs_folder": str(tmp_path / "runs"),
+        **SMALL,
+    }
+    whole, parts, again = (gnomon.fit(text, **given, **more) for more in ({}, {"micro_batch": 5}, {}))
+    for one, other, same in zip(*(run.model.parameters() for run in (whole, parts, again)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        assert torch.equal(one, same)
+
+
+def test_a_text_may_be_given_as_it_is_and_a_running_text_has_no_end(tmp_path):
+    text = tmp_path / "abc.txt"
+    text.write_text("abcdefgh" * 200)
+    run = gnomon.fit(text, epochs=1, window=16, runs_folder=str(tmp_path / "runs"), **SMALL)
+    table = run.predict("abcdefgh abc?")
+    assert table["id"].to_list() == ["text 1 byte 0"]
+    assert table["pieces"].to_list() == [13]
+    assert table["unknown"].to_list() == [2]
+    found = gnomon.predict(run, ["abcd efgh", "hgfe " * 8])
+    assert found.table["id"].to_list() == [f"text {row}" for row in ("1 byte 0", "2 byte 0", "2 byte 16", "2 byte 32")]
+    bits, pieces = found.table["bits"].to_numpy(), found.table["pieces"].to_numpy()
+    assert f"{(bits * pieces).sum() / pieces.sum():.4g}" in found.notes[0]
+    with pytest.raises(gnomon.GnomonError, match=r"there is no file, folder or set named abd\.txt"):
+        run.predict("abd.txt")
+    with pytest.raises(gnomon.GnomonError, match="the text is empty"):
+        run.predict("")
+
+
+def test_a_run_finds_its_text_again_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "words.txt").write_text("\n".join(["anna", "bob", "hannah", "otto"] * 10) + "\n")
+    monkeypatch.chdir(tmp_path / "here")
+    run = gnomon.fit("words.txt", epochs=1, runs_folder=str(tmp_path / "runs"), **SMALL)
+    monkeypatch.chdir(tmp_path)
+    assert gnomon.errors(run).note == ""
+
+
+def test_gradients_hold_in_float64_and_a_check_passes(tmp_path):
+    text = tmp_path / "words.txt"
+    text.write_text("\n".join(["anna", "bob", "hannah", "otto", "ada", "eve", "pip", "dad"] * 8) + "\n")
+    checked = gnomon.check(text, each="line", **SMALL)
+    assert [one.text for one in checked.findings if not one.passed] == []
+    assert any("gradients agree" in one.text for one in checked.findings)
+
+
+def test_more_texts_than_are_encoded_at_a_time_are_encoded_alike():
+    task, _ = task_and_model()
+    columns = encode_whole(task, of_strings(["ab", "aba"] * 4_500))
+    assert columns["length"].tolist() == [3, 4] * 4_500
+    assert set(columns) == {"ids", "length", "bytes", "unknown"}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 LEAST = 1024  # pixels per side of a tile: less of it is overlap
-SHARE = 4  # a tile is at least so many margins wide: half of it, or more, is new
+MARGINS = 4  # a tile is at least so many margins wide: half of it, or more, is new
 
 
 @final
@@ -26,7 +26,7 @@ class Tiled(nn.Module):
         super().__init__()
         self.model, self.step = model, step
         self.margin = -(-margin // step) * step
-        self.side = -(-(side or max(LEAST, SHARE * self.margin)) // step) * step
+        self.side = -(-(side or max(LEAST, MARGINS * self.margin)) // step) * step
         if self.side <= 2 * self.margin:
             raise ValueError(f"tiles of {self.side} pixels are all margin.")
 

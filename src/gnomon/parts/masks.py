@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gnomon.checks.receptive_field import tracing
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
@@ -25,12 +26,14 @@ from gnomon.data.images import as_png
 from gnomon.metrics import mask_table, segmentation
 from gnomon.metrics.intervals import groups_of
 from gnomon.nn.pixel_losses import NOT_SCORED, dice_loss, focal_loss, pixel_cross_entropy
-from gnomon.parts.annotated import fitting_size
+from gnomon.nn.tiles import LEAST, MARGINS, Tiled
+from gnomon.parts.annotated import STEP, fitting_size
 
 LOOKED_AT = 500  # training masks that the shares of the classes are taken from, evenly spaced
 RARE = 0.05  # of the scored pixels: where a class has less, overlap is part of the loss
 SURE = 0.9  # probability from which a pixel's class is called sure
 OUTLINED = 200  # pictures whose outlines are compared, evenly spaced: each takes milliseconds
+PROBE = 2 * STEP  # pixels per side of the picture on which it is followed how far a pixel sees
 BATCH_PADDING = -2  # after the last run of a picture's mask
 
 PixelLoss = Literal["cross_entropy", "dice", "focal"]
@@ -167,7 +170,9 @@ class SegmentationHead(Head):
         return body(len(self.class_names))
 
     def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Tensor:
-        logits: Tensor = model(*arguments)
+        is_large = not model.training and max(batch["image"].shape[2:]) > LEAST
+        net = in_tiles(model, batch["image"].shape[1]) if is_large else model
+        logits: Tensor = net(*arguments)
         wanted = (len(batch["image"]), len(self.class_names), *batch["image"].shape[2:])
         if logits.shape != wanted:
             raise UsageError(
@@ -185,6 +190,19 @@ class SegmentationHead(Head):
 
     def wanted(self, outputs: Any, batch: Batch) -> Any:
         return batch["mask"].long()
+
+
+def in_tiles(model: nn.Module, channels: int) -> Tiled:
+    """The same answers in less memory: a large picture is looked at in tiles that overlap as far as a pixel sees.
+
+    By a quarter of a tile for a net with an operation that cannot be followed: then the answers may show seams.
+    """
+    picture = torch.zeros(1, channels, PROBE, PROBE, dtype=torch.uint8, device=next(model.parameters()).device)
+    with torch.no_grad(), tracing(picture) as field_of:
+        field = field_of(model(picture))
+    is_known = field is not None and field.stride == (1, 1)
+    margin = max(0, -field.low[0], -field.low[1], *field.high) if field is not None and is_known else LEAST // MARGINS
+    return Tiled(model, margin, STEP)
 
 
 def _loss_for(shares: Sequence[float]) -> PixelLoss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ MOST_PAIRS = 12  # confusion pairs that become tags
 MOST_VALUES = 30  # values of a slice column that become tags
 ERRORS_PER_CLUSTER, MOST_CLUSTERS, COMPONENTS = 15, 8, 20  # of the embedding
 MORE_OFTEN = 1.5  # a cluster's share of the errors, at least this many times its share of the right answers
+LEAST_WORDS = 3  # in training texts on average: of names and single words none is common
+LEAST_CAPITALS = 4  # letters: fewer are an abbreviation
 FEWEST = 2  # errors that a pair, slice value or column needs to become a tag
 
 
@@ -60,7 +63,7 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
     elif table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric():
         found = _of_numbers(table)
     else:
-        found = _by_confidence(table)
+        found = [*_by_confidence(table), *_with_unknown(table)]
     return [*found, *_slices(table)]
 
 
@@ -148,7 +151,10 @@ def from_pictures(
 def from_texts(
     table: pl.DataFrame, positions: np.ndarray, texts: Sequence[str], reference: Sequence[str]
 ) -> list[Tag]:  # fmt: skip
-    """Texts shorter or longer than the extreme 5 % of `reference` (training texts)."""
+    """Texts shorter or longer, or with more rare words, than the extreme 5 % of `reference` (training texts); capitals.
+
+    A rare word is one that no other of the training texts has.
+    """
     if not texts or not reference:
         return []
     reviewed = _mask(len(table), positions)
@@ -159,7 +165,26 @@ def from_texts(
                       f"{name.split()[0].capitalize()}er than all but {share} of the training texts.")
         for name, side in (("short text", -1), ("long text", 1))
     ]  # fmt: skip
+    rare, usually = _rare_words(texts, reference)
+    if rare is not None and usually is not None:
+        meaning = f"A larger share of rare words than in all but {share} of the training texts."
+        tags.append(_measured_tag("rare words", "text", positions, _beyond(rare, usually, 1), reviewed, meaning))
+    capitals = np.array([text.isupper() and sum(map(str.isalpha, text)) >= LEAST_CAPITALS for text in texts])
+    tags.append(_measured_tag("all capitals", "text", positions, capitals, reviewed, "It has capital letters only."))
     return _kept(table, tags)
+
+
+def _rare_words(texts: Sequence[str], reference: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The share of words in each text that no other training text has, here and there; None for texts of few words."""
+    here, there = ([text.lower().split() for text in each] for each in (texts, reference))
+    if np.mean([len(words) for words in there]) < LEAST_WORDS:
+        return None, None
+    counts = Counter(word for words in there for word in set(words))
+    shares = [
+        np.array([sum(counts[word] <= own for word in words) / max(len(words), 1) for words in each])
+        for each, own in ((here, 0), (there, 1))
+    ]
+    return shares[0], shares[1]
 
 
 def from_rows(
@@ -271,6 +296,16 @@ def _by_confidence(table: pl.DataFrame) -> list[Tag]:
         tags.append(_tag("near the boundary", "confidence", margin < CLOSE,
                          f"Its two likeliest answers were less than {100 * CLOSE:.0f} points apart."))  # fmt: skip
     return _kept(table, tags)
+
+
+def _with_unknown(table: pl.DataFrame) -> list[Tag]:
+    """Of texts, which say how many of their pieces the vocabulary lacks."""
+    if "unknown" not in table.columns:
+        return []
+    tagged = (table["unknown"] > 0).to_numpy()
+    return _kept(
+        table, [_tag("unknown pieces", "text", tagged, "It has characters or words that train does not have.")]
+    )
 
 
 def margins(table: pl.DataFrame) -> np.ndarray | None:

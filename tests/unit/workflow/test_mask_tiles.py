@@ -9,11 +9,10 @@ from PIL import Image
 
 import gnomon
 from gnomon.metrics import mask_table
-from gnomon.nn.tiles import LEAST, SHARE
+from gnomon.nn.tiles import LEAST, MARGINS, Tiled
+from gnomon.parts import masks
 from gnomon.tasks import load
 from gnomon.training.evaluate import judging
-from gnomon.workflow import mask_tiles
-from gnomon.workflow.prepare import prepare
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +34,11 @@ def test_a_large_picture_in_tiles_gets_the_answer_of_one_pass_over_all_of_it(run
     sides = []
 
     def tiled(model, margin, step):
-        made = mask_tiles_tiled(model, margin, step, side=2 * (-(-margin // step) * step) + 2 * step)
+        made = Tiled(model, margin, step, side=2 * (-(-margin // step) * step) + 2 * step)
         sides.append(made.side)
         return made
 
-    mask_tiles_tiled = mask_tiles.Tiled
-    monkeypatch.setattr(mask_tiles, "Tiled", tiled)
+    monkeypatch.setattr(masks, "Tiled", tiled)
     said = gnomon.predict(run.path, str(file), tiles=True).table
     assert sides[0] < 330  # there were several tiles
     with judging(run.model):
@@ -59,25 +57,34 @@ def test_pictures_that_fit_are_answered_in_tiles_as_without(run, tmp_path):
     assert "confusion" not in tiled.columns
 
 
-def test_judged_in_tiles_is_judged_by_whole_pictures(run):
-    sample = run.path.parent.parent.parent / "sample"
-    examples = prepare(str(sample), run.settings).splits["dev"]
-    judged = mask_tiles.evaluate_masks_in_tiles(run.members[0], examples, split="dev", source="sample")
-    stored = run.evaluation("dev")
-    assert judged.table["error"].to_list() == pytest.approx(stored.table["error"].to_list())
-    once = np.ones(len(stored.table))
-    assert judged.split_error(once) == pytest.approx(stored.split_error(once))
+def test_a_picture_too_large_for_one_pass_is_judged_in_tiles_with_the_same_answer(run, monkeypatch):
+    picture = torch.randint(0, 256, (1, 1, 350, 320), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    head, sizes = run.task.head, []
+    with judging(run.model):
+        whole = head.outputs(run.model, (picture,), {"image": picture})
+        monkeypatch.setattr(masks, "LEAST", 256)
+        monkeypatch.setattr(masks, "Tiled", lambda model, margin, step: Tiled(model, margin, step, side=288))
+        handle = run.model.down[0].register_forward_hook(lambda _m, _x, out: sizes.append(max(out.shape[2:])))
+        tiled = head.outputs(run.model, (picture,), {"image": picture})
+        handle.remove()
+    torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=1e-4)
+    assert len(sizes) > 3
+    assert max(sizes) == 288
 
 
 class Sorted(torch.nn.Module):
     """Nothing can be said about where its answers come from."""
 
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
     def forward(self, pictures):
-        return pictures.float().sort(dim=2).values
+        return self.scale * pictures.float().sort(dim=2).values
 
 
 def test_a_net_that_cannot_be_followed_gets_a_quarter_of_a_tile():
-    assert mask_tiles.reach(Sorted(), 1) == LEAST // SHARE
+    assert masks.in_tiles(Sorted(), 1).margin == LEAST // MARGINS
 
 
 def test_out_writes_masks_beside_the_table_and_draw_pictures_with_masks_on_them(run, tmp_path, capsys):
@@ -88,9 +95,9 @@ def test_out_writes_masks_beside_the_table_and_draw_pictures_with_masks_on_them(
     shown = capsys.readouterr().out
     assert '"runs"' not in shown
     assert "%" in shown
-    masks = sorted((tmp_path / "said-masks").glob("*.png"))
-    assert len(masks) == 20
-    with Image.open(masks[0]) as image:
+    files = sorted((tmp_path / "said-masks").glob("*.png"))
+    assert len(files) == 20
+    with Image.open(files[0]) as image:
         assert set(np.unique(np.asarray(image))) <= {0, 1, 2}
     assert (tmp_path / "said.csv").read_text().startswith("id,confidence,height,width,share of 0")
     assert len(list((run.path.parent.parent / "predict" / run.path.name).glob("*.jpg"))) == 20

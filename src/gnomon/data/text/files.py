@@ -17,6 +17,7 @@ from gnomon.data.trees import FilesTree
 
 SUFFIXES = (".txt", ".text", ".md", ".txt.gz")
 MOST_UNPACKED = 8 << 30  # bytes of one compressed file
+PART = 1 << 22  # bytes of a text that are looked at together
 LOOK_INTO = 1 << 16  # bytes that are looked at to tell whether a file is text
 _BREAKS = re.compile(rb"\r\n?")
 _BOM = b"\xef\xbb\xbf"
@@ -112,17 +113,25 @@ def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
     """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each.
 
     Of subwords, which are learned later, half as many words: one word is two subwords or so.
+    Read in parts, so that little more than the result is in memory.
     """
     values = np.frombuffer(content, np.uint8)
-    if level == "character":
-        begins = np.flatnonzero((values & 0xC0) != 0x80)  # of characters
-    else:
-        is_space = (values == ord(" ")) | (values == ord("\n")) | (values == ord("\t"))
-        begins = np.flatnonzero(~is_space & np.concatenate([[True], is_space[:-1]]))
-    chosen = begins[:: max(1, size // 2) if level == "subword" else size]
-    if len(chosen):
+    size = max(1, size // 2) if level == "subword" else size
+    found, passed, was_space = list[np.ndarray](), 0, True
+    for start in range(0, len(values), PART):
+        part = values[start : start + PART]
+        if level == "character":
+            begins = np.flatnonzero((part & 0xC0) != 0x80)  # of characters
+        else:
+            is_space = (part == ord(" ")) | (part == ord("\n")) | (part == ord("\t"))
+            begins = np.flatnonzero(~is_space & np.concatenate([[was_space], is_space[:-1]]))
+            was_space = bool(is_space[-1])
+        found.append(begins[-passed % size :: size] + start)
+        passed += len(begins)
+    chosen = np.concatenate([*found, [len(values)]])
+    if len(chosen) > 1:
         chosen[0] = 0
-    return np.append(chosen, len(values))
+    return chosen
 
 
 def is_list(content: bytes) -> tuple[bool, str]:

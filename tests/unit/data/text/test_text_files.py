@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.core.example import BadInput
+from gnomon.data.text import files
 from gnomon.data.text.files import Text, fault_of, is_list, lines_of, read_text, windows_of
 from tests.samples.annotated import Files
 
@@ -72,6 +73,19 @@ def test_windows_of_words_hold_so_many_words_and_lose_nothing(text, size):
     if words:
         assert "".join(pieces) == text
     assert [piece.split() for piece in pieces] == [words[i : i + size] for i in range(0, len(words), size)]
+
+
+@given(
+    st.text(alphabet="aß漢 \n", max_size=60),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.sampled_from(["character", "word"]),
+)
+def test_windows_do_not_depend_on_the_parts_that_a_text_is_read_in(text, size, part, level):
+    whole = windows_of(text.encode(), level, size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "PART", part)
+        assert windows_of(text.encode(), level, size).tolist() == whole.tolist()
 
 
 @given(st.text(alphabet="ab \n\t", max_size=200))
