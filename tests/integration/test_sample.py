@@ -132,6 +132,8 @@ def test_the_report_shows_a_few(run):
     page = run.report.read_text(encoding="utf-8")
     assert "What it writes" in page
     assert all(text in page for text in texts)
+    assert "<dt>truth</dt>" not in page  # the text itself stands there already
+    assert "check whether the label is right" not in page
 
 
 @pytest.mark.parametrize(
