@@ -128,6 +128,7 @@ def record(**changes: Any) -> ReportRecord:
         ),
         example_views=(("a cat", View(image=np.zeros((4, 4, 3), dtype=np.uint8))),),
         reproduce=(Command("gnomon predict runs/1 FILES", "use the model"),),
+        samples=("First Citizen:\nWe are accounted poor.",),
         units=(
             StageUnits("stage1", 32, 1, (4, 4), (3, 3), 0, 500, (
                 Unit(7, (Patch(np.full((3, 3), 9, np.uint8), (0, 0), 2.5, "cat/1.jpg", "cat"),) * 9),
