@@ -69,8 +69,8 @@ class Page(HTMLParser):
 def test_sections_come_in_reading_order(samples, drawn):
     parsed = Page(page.write(samples.record(), drawn))
     assert parsed.ids() == [
-        "ladder", "curves", "signals", "probes", "diary", "errors", "calibration", "data", "model", "units", "settings",
-        "environment", "reproduce",
+        "ladder", "curves", "signals", "probes", "diary", "errors", "samples", "calibration", "data", "model", "units",
+        "settings", "environment", "reproduce",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in parsed.elements if tag == "a"]
     assert links == [f"#{name}" for name in parsed.ids()]
