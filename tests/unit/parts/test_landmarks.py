@@ -11,6 +11,7 @@ import torch
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.parts import View
 from gnomon.core.settings import DataSettings, from_flat
 from gnomon.data.annotated import read_annotated
 from gnomon.data.source import Source
@@ -212,3 +213,11 @@ def test_two_models_agree_on_the_mean_place():
     one, two = judge(), LandmarksJudge(NAMES, (32, 64), ((8.0, 8.0),) * 3, 1.0, (0, 1), 0.5)
     both = one.averaged([(one, torch.ones(1, 6)), (two, torch.zeros(1, 6))])  # 2 and 8 pixels
     assert both.tolist() == [[2.5] * 6]
+
+
+def test_points_are_drawn_on_the_pixels_that_are_shown():
+    view = View(image=np.zeros((16, 32), np.uint8), boxes=np.zeros((1, 4)))  # half of the picture's 64 x 32
+    row = {"width": 64, "height": 32, "target": '{"left_eye": [2, 4], "right_eye": null, "nose": [8, 8]}'}
+    drawn = judge().on_view(view, row, "target")
+    np.testing.assert_array_equal(drawn.points, [[1, 2], [NAN, NAN], [4, 4]])
+    assert drawn.boxes is None

@@ -12,6 +12,7 @@ import torch
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation
+from gnomon.core.parts import View
 from gnomon.core.settings import DataSettings, from_flat
 from gnomon.data.annotated import read_annotated
 from gnomon.data.source import Source
@@ -202,3 +203,12 @@ def test_detection_says_where_one_box_per_picture_would_do():
         assert any("task=localisation" in note for note in notes) == says
     asked = replace(reader, is_asked_for=True)
     assert asked.claim(Source("memory", "memory", tree=tree), DataSettings()) is None
+
+
+def test_a_box_is_drawn_on_the_pixels_that_are_shown():
+    view = View(image=np.zeros((16, 32), np.uint8))  # half of the picture's 64 x 32
+    row = {"width": 64, "height": 32, "target": "[]", "prediction": '[[2, 4, 10, 20, "plate", 0.9]]'}
+    drawn = judge().on_view(view, row, "prediction")
+    assert drawn.boxes.tolist() == [[1, 2, 5, 10]]
+    assert (drawn.labels.tolist(), list(drawn.captions)) == ([1], ["plate 0.90"])
+    assert judge().on_view(view, row, "target").boxes.shape == (0, 4)
