@@ -124,6 +124,19 @@ def test_proposals_lie_in_the_picture_and_are_those_the_first_stage_finds_likeli
     assert anchors[11].tolist() == [14.0, 14.0, 34.0, 34.0]
 
 
+def test_an_object_that_no_anchor_fits_well_still_makes_one_of_them_likelier(net: FasterRCNN, outputs: Outputs):
+    objectness = torch.zeros_like(outputs.objectness[:1], requires_grad=True)
+    alone = Outputs(outputs.map[:1], objectness, outputs.moves[:1], outputs.proposals[:1])
+    small = torch.tensor([[[21.0, 21.0, 29.0, 28.0]]])  # 56 pixels: at most 56 / 400 with an anchor of 20x20
+    net.losses(alone, small, torch.tensor([[1]])).sum().backward()
+    assert objectness.grad is not None
+    wanted = (objectness.grad < 0).nonzero()[:, 1]  # descent makes these likelier
+    anchors = net._anchors_of(outputs.map)[wanted]
+    assert len(anchors) >= 1
+    assert (anchors[:, :2] <= 21).all()
+    assert (anchors[:, 2:] >= 28).all()
+
+
 def test_each_class_has_a_box_of_its_own(net: FasterRCNN, outputs: Outputs, monkeypatch: pytest.MonkeyPatch):
     region, boxes = outputs.proposals[:1, :1], torch.tensor([[5.0, 5.0, 25.0, 25.0], [30.0, 30.0, 60.0, 50.0]])
     moves = (to_deltas(boxes, region[0, 0]) * net.scales).view(1, 1, 2, 4)
