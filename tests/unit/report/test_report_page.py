@@ -215,7 +215,7 @@ def test_fields_of_mistakes_make_a_table_and_pictures_make_cards(samples, drawn)
     assert ["row 1", "1,235", "0.123"] in [row[:3] for row in rows]
     cards = [attributes for tag, attributes in Page(page.write(samples.record(), drawn)).elements
              if tag == "div" and attributes.get("class") == "card"]  # fmt: skip
-    assert len(cards) == 4  # three mistakes, one example
+    assert len(cards) == 5  # three mistakes, one example, one text that was made up
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 60_000), (3000, 2000, 3), (8, 8)])
