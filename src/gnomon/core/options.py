@@ -64,7 +64,9 @@ def new_file(path: str | Path, endings: Sequence[str], example: str) -> Path:
     path = Path(path)
     if path.suffix.lower() not in endings:
         named = path.name or "a file without a name"
-        raise UsageError(f"this is written as {' or '.join(endings)}, not as {named}.", fix=f"write {example}.")
+        *first, last = endings
+        kinds = f"{', '.join(first)} or {last}" if first else last
+        raise UsageError(f"this is written as {kinds}, not as {named}.", fix=f"write {example}.")
     if os.path.lexists(path):
         raise UsageError("already exists and is not overwritten.", where=str(path), fix="choose another name.")
     return path

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Examples
-from gnomon.core.knobs import CLASSES, MIXED_TARGETS, SOFT_LABELS
+from gnomon.core.knobs import ANSWERS, CLASSES, MIXED_TARGETS, SOFT_LABELS
 from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
 from gnomon.core.settings import RegulariseSettings, Settings
 from gnomon.data import augment
@@ -37,7 +37,7 @@ MAX_PROBABILITY_COLUMNS = 100  # classes up to which every class's probability i
 class ClassHead(Head):
     """The logits of K classes; of two classes, one logit."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({CLASSES, SOFT_LABELS, MIXED_TARGETS})
+    abilities: ClassVar[frozenset[str]] = frozenset({ANSWERS, CLASSES, SOFT_LABELS, MIXED_TARGETS})
     gives_gradient: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("target",)
 

@@ -52,10 +52,15 @@ class SettingWords(TypedDict, total=False):
     missing: Any
     image_size: Any
     layout: Any
+    level: Any
+    each: Any
+    window: Any
+    vocabulary: Any
     max_bad: Any
     max_pixels: Any
     dev: Any
     split_seed: Any
+    in_order: Any
     train_dev: Any
     duplicates: Any
     hidden: Any
@@ -67,6 +72,17 @@ class SettingWords(TypedDict, total=False):
     zero_gamma: Any
     padding: Any
     stochastic_depth: Any
+    backbone: Any
+    pyramid_width: Any
+    tower_depth: Any
+    anchors: Any
+    proposals: Any
+    stride: Any
+    upsampling: Any
+    units: Any
+    layers: Any
+    heads: Any
+    embedding: Any
     init: Any
     scale: Any
     transfer: Any

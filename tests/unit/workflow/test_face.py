@@ -205,7 +205,7 @@ def test_answers_can_be_written_to_a_new_file_only(run):
     assert pl.read_csv("answers.csv")["prediction"].to_list() == found.table["prediction"].to_list()
     with pytest.raises(gnomon.GnomonError, match="already exists and is not overwritten"):
         gnomon.predict(run, X[:3], out="answers.csv")
-    with pytest.raises(gnomon.GnomonError, match=r"written as \.csv or \.parquet"):
+    with pytest.raises(gnomon.GnomonError, match=r"written as \.csv, \.json or \.parquet"):
         gnomon.predict(run, X[:3], out="answers.xlsx")
 
 

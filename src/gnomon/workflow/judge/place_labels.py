@@ -12,7 +12,8 @@ import numpy as np
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
-from gnomon.core.spreadsheet import from_csv, to_csv
+from gnomon.core.spreadsheet import from_csv
+from gnomon.core.spreadsheet import to_csv as csv_of
 from gnomon.metrics import box_table, mask_table
 from gnomon.metrics.interval import Interval
 from gnomon.runs.writer import write_bytes
@@ -160,7 +161,7 @@ def write_review(found: PlaceAudit, path: Path, *, top: int, random: int, seed: 
         }
         for part, weight, one in shuffled
     ]  # fmt: skip
-    write_bytes(path, to_csv(SHEET, lines))
+    write_bytes(path, csv_of(SHEET, lines))
     return len(lines)
 
 

@@ -22,9 +22,7 @@ from gnomon.runs.tags import TagStore
 from gnomon.strategy.cell_wording import in_words
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
-from gnomon.workflow.drawn import compared_with
 from gnomon.workflow.road.people import human_level, people_cell
-from gnomon.workflow.sample import samples_of
 from gnomon.workflow.sheet import sheet_of, tag_sheet
 
 if TYPE_CHECKING:
@@ -85,7 +83,7 @@ def report_record(
             human_target=people_cell(human_level(run.settings, run.task, evaluations)),
             seed=run.settings.seed,
         ),
-        samples=samples_of(run),
+        samples=_samples(run),
         units=_units(run, examples.get("dev"), outcome["layers"]),
         probes=run.folder.load_probes(),
         diary=run.folder.load_diary(),
@@ -113,9 +111,17 @@ def mistakes(table: pl.DataFrame) -> pl.DataFrame:
     return wrong.sort(order, "id", descending=[True, False], nulls_last=True)
 
 
+def _samples(run: Run) -> tuple[str, ...]:
+    from gnomon.workflow.sample import samples_of  # torch comes with it
+
+    return samples_of(run)
+
+
 def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mistake]:
     if examples is None:
         return []
+    from gnomon.workflow.drawn import compared_with  # matplotlib comes with it, and the list of runs waits for none
+
     found = []
     for row in rows.iter_rows(named=True):
         example = examples[row["position"]]
