@@ -41,12 +41,13 @@ def encode_whole(
     if total <= BATCH:
         return _encode(task, examples)
     one = examples.take(np.arange(1))
-    inputs, targets = task.encoder.encode(one), task.head.encode(one)
+    inputs, targets = task.encoder.encode(one), task.head.encode(one)  # no targets where they are the inputs
     sizes = [total * bytes_of(columns) for columns in (inputs, targets)]
     if folder is None or not is_short_for(sum(sizes)):
         if total <= CHUNK:
             return _encode(task, examples)
-        return {**_whole(task.encoder.encode, examples, empty), **_whole(task.head.encode, examples, empty)}
+        found = _whole(task.head.encode, examples, empty) if targets else {}
+        return {**_whole(task.encoder.encode, examples, empty), **found}
 
     def in_folder(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         return empty(shape, dtype, folder)
@@ -57,7 +58,7 @@ def encode_whole(
     if kept is None:
         kept = _whole(task.encoder.encode, examples, in_folder)
     is_large = is_short_for(sizes[1])
-    found = _whole(task.head.encode, examples, in_folder if is_large else empty)
+    found = _whole(task.head.encode, examples, in_folder if is_large else empty) if targets else {}
     return InFiles({**kept, **found}, (*kept, *(found if is_large else ())), folder)
 
 
@@ -68,8 +69,6 @@ def bytes_of(columns: Columns) -> int:
 
 def _whole(encode: Callable[[Examples], Columns], examples: Examples, place: Place) -> Columns:
     """All examples encoded, chunk by chunk; dense columns go into tensors from `place`."""
-    if not encode(examples.take(np.arange(1))):  # a head whose targets are the inputs
-        return {}
     total, done, whole, ragged = len(examples), 0, dict[str, torch.Tensor](), list[Columns]()
     for chunk in _chunks(encode, examples):
         ragged.append({name: column for name, column in chunk.items() if not isinstance(column, torch.Tensor)})
