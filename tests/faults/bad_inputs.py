@@ -310,7 +310,7 @@ def empty_class_folders():
     return ["fit", "pets"]
 
 
-@case("data", "/pets: found 2 files", "no task recognises that", "one folder of pictures per class", fix=more_pets)
+@case("data", "/pets: there are 2 examples, too few to learn from", "at least four", fix=more_pets)
 def folders_of_texts():
     put("pets/cat/a.txt", "meow")
     put("pets/dog/b.txt", "woof")
@@ -1064,7 +1064,9 @@ def answers_as_a_workbook():
 
 
 @with_runs(
-    "usage", "predict takes no setting but out and crops, got epochs", fix=lambda: ["predict", "latest", "houses.csv"]
+    "usage",
+    "predict takes no setting but out, crops, engine, draw, threshold and tiles, got epochs",
+    fix=lambda: ["predict", "latest", "houses.csv"],
 )
 def a_setting_for_predict():
     return ["predict", "latest", "houses.csv", "epochs=3"]

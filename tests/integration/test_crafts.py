@@ -219,9 +219,9 @@ def test_a_task_that_is_surer_takes_the_data(sample, monkeypatch):
     assert recognise_work(chosen).task.name == "spelled_numbers"
     kind = type(crafts.load("forgers"))
     unsure = kind.claim(crafts.load("forgers"), opened.source, opened.settings.data)
-    monkeypatch.setattr(kind, "claim", lambda *_: type(unsure)(0.5, "perhaps"))
+    monkeypatch.setattr(kind, "claim", lambda *_: type(unsure)(0.85, "perhaps"))
     reader = type(tasks.load("spelled_numbers").reader)
-    monkeypatch.setattr(reader, "claim", lambda *_: type(unsure)(0.6, "rather"))
+    monkeypatch.setattr(reader, "claim", lambda *_: type(unsure)(0.9, "rather"))
     assert recognise_work(opened).task.name == "spelled_numbers"
 
 
