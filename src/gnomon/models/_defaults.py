@@ -19,6 +19,7 @@ WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in ea
 
 FROZEN_PICTURES = 20_000  # that a last layer alone is trained on, a picture once per epoch
 TRANSFER_PICTURES = 5_000  # the same for stages that start from weights from elsewhere
+TEXT_PIECES = 20_000_000  # characters or words that a net reads in its training, each time it meets them
 RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
 
 
@@ -58,6 +59,19 @@ def segmentation_recipe(inputs: PictureInputs, num_train: int) -> dict[str, Any]
         "optimiser.batch_size": 8,
         "schedule.name": "cosine",
         "stop.epochs": round(min(60.0, max(12.0, 12_000 / max(num_train, 1)))),
+    }
+
+
+def text_recipe(num_train: int, length: int) -> dict[str, Any]:
+    """Settings (full keys) for a net that reads `num_train` texts of up to `length` pieces from left to right."""
+    pieces = max(num_train * length, 1)
+    return {
+        "init.name": "xavier",
+        "optimiser.name": "adamw",
+        "optimiser.batch_size": 32,
+        "optimiser.clip_norm": 1.0,
+        "schedule.name": "cosine",
+        "stop.epochs": round(min(60.0, max(4.0, TEXT_PIECES / pieces))),
     }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
+from gnomon.models._defaults import text_recipe
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
 
@@ -136,17 +137,11 @@ def build(wanted: Wanted) -> nn.Module:
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` texts."""
-    pieces = num_train * inputs.length
     return {
-        "init.name": "xavier",
+        **text_recipe(num_train, inputs.length),
         "regularise.weight_decay": 0.1,
         "regularise.dropout": (0.1,),
-        "optimiser.name": "adamw",
         "optimiser.learning_rate": 1e-3,
-        "optimiser.batch_size": 32,
-        "optimiser.clip_norm": 1.0,
-        "schedule.name": "cosine",
-        "stop.epochs": round(min(60.0, max(4.0, 20_000_000 / max(pieces, 1)))),
     }
 
 
