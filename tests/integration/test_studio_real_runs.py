@@ -10,7 +10,7 @@ import pytest
 import studio_samples as samples
 
 import gnomon
-from gnomon.workflow.judge.labels import VERDICTS
+from gnomon.strategy.labels import VERDICTS
 from gnomon.workflow.nudge import journals
 from gnomon.workflow.sight import pictures
 

@@ -28,6 +28,7 @@ from gnomon.strategy.labels import draw_review
 from gnomon.workflow.judge import labels
 from gnomon.workflow.judge.compare import compare
 from gnomon.workflow.judge.errors import errors
+from gnomon.workflow.judge.label_review import Reviewed, ReviewedRow, judge_review
 from gnomon.workflow.road import verdict
 
 NET = {
@@ -280,7 +281,7 @@ def blobs(number: int, seed: int, flips: str, rate: float, spread: float) -> tup
     return frame, true
 
 
-def reviewed(seed: int, place: Path, *, flips: str, rate: float, spread: float = 0.6) -> labels.Reviewed:
+def reviewed(seed: int, place: Path, *, flips: str, rate: float, spread: float = 0.6) -> Reviewed:
     """A fit, and a review of its dev labels by somebody who sees the truth: 100 suspects and 100 of the rest."""
     frame, true = blobs(4000, seed, flips, rate, spread)
     run = fitted(frame, seed, place, target="class", hidden=(16,), epochs=8)
@@ -293,11 +294,11 @@ def reviewed(seed: int, place: Path, *, flips: str, rate: float, spread: float =
             audit.suspects.class_names[one[position]] for one in (audit.suspects.given, audit.suspects.suggested)
         )
         verdict = "given" if real == given else "suggested" if real == suggested else "neither"
-        said.append(labels.ReviewedRow(position, part, float(stands_for), verdict, real))
-    return labels.judge_review(audit, said)
+        said.append(ReviewedRow(position, part, float(stands_for), verdict, real))
+    return judge_review(audit, said)
 
 
-def gathered(found: labels.Reviewed) -> str:
+def gathered(found: Reviewed) -> str:
     """Where wrong labels gather for certain; "" where they look random."""
     return found.concentrations[0].where if found.concentrations and found.concentrations[0].p_value < 0.05 else ""
 

@@ -16,7 +16,8 @@ from gnomon.workflow.judge.place_labels import PlaceFindings
 
 if TYPE_CHECKING:
     from gnomon.metrics.interval import Interval
-    from gnomon.workflow.judge.labels import Audit, Findings, Reviewed
+    from gnomon.workflow.judge.label_review import Audit, Reviewed
+    from gnomon.workflow.judge.labels import Findings
 
 SHOWN, PLACES = 10, 5
 

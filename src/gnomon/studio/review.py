@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, final
 from gnomon.core.seeds import generator
 from gnomon.runs.tags import TagEvent
 from gnomon.strategy.labels import VERDICTS, draw_review
+from gnomon.workflow.judge.label_review import RANDOM, TOP, Audit, Reviewed, ReviewedRow, judge_review
 
 if TYPE_CHECKING:
     from gnomon.runs.tags import TagStore
-    from gnomon.workflow.judge.labels import Audit, Reviewed
 
 KEYS = dict(zip("1234", VERDICTS, strict=True))
 
@@ -37,13 +37,8 @@ class Review:
     """The rows that `gnomon labels` would write to a sheet, with the verdicts from here."""
 
     def __init__(self, found: Audit, store: TagStore) -> None:
-        from gnomon.workflow.judge import labels  # torch comes with it: the list of runs should not wait for it
-
-        self._labels = labels
         self.found, self.store = found, store
-        drawn = draw_review(
-            found.suspects, top=labels.TOP, random=labels.RANDOM, rng=generator(0, "label review", found.split)
-        )
+        drawn = draw_review(found.suspects, top=TOP, random=RANDOM, rng=generator(0, "label review", found.split))
         self._positions = drawn.positions.tolist()
         self._parts, self._stands_for = drawn.parts, drawn.stands_for.tolist()
         self._lock = threading.Lock()
@@ -87,12 +82,10 @@ class Review:
         for place, position in enumerate(self._positions):
             verdict = known.get(ids[position], "")
             label = self.question_label(position) if verdict == "suggested" else ""
-            events.append(
-                self._labels.ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label)
-            )
+            events.append(ReviewedRow(position, self._parts[place], self._stands_for[place], verdict, label))
         if not any(one.verdict for one in events):
             return None
-        return self._labels.judge_review(self.found, events)
+        return judge_review(self.found, events)
 
     def question_label(self, position: int) -> str:
         """The class suggested for an example."""

@@ -9,15 +9,15 @@ import pytest
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.spreadsheet import from_csv, to_csv
 from gnomon.strategy.labels import find_suspects
-from gnomon.workflow.judge.labels import (
+from gnomon.workflow.judge.label_review import (
     Audit,
     ReviewedRow,
-    _folds,
     corrections,
     judge_review,
     read_review,
     write_review,
 )
+from gnomon.workflow.judge.labels import _folds
 
 NAMES = ("ant", "bee", "cat")
 
