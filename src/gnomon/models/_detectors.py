@@ -32,6 +32,9 @@ def backbone_setting() -> Any:
     return setting(BACKBONE, text, Knob(("fit-train",), steps=(step,)))
 
 
+FROM_WEIGHTS = {"transfer.freeze": 2, "transfer.backbone_rate": 0.1}  # of a backbone with weights from elsewhere
+
+
 def backbone_of(name: str, inputs: PictureInputs, *, skips_blocks: bool = True) -> nn.Module:
     """The net of that name without a head. Raises UsageError for one without maps.
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from gnomon.core.family import Family, PictureInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, Here, Knob, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._detectors import backbone_of, backbone_setting, centres
+from gnomon.models._detectors import FROM_WEIGHTS, backbone_of, backbone_setting, centres
 from gnomon.models._fields import LARGER
 from gnomon.nn.assign import task_aligned
 from gnomon.nn.boxes import giou
@@ -190,6 +190,6 @@ FAMILY = Family(
     defaults=defaults,
     gives=("detections",),
     backbone=lambda own: str(own.backbone),
-    start={"transfer.freeze": 2, "transfer.backbone_rate": 0.1},
+    start=FROM_WEIGHTS,
     keeps_statistics=False,
 )

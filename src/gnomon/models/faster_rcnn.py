@@ -19,6 +19,7 @@ from gnomon.core.family import Family, PictureInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._detectors import (
+    FROM_WEIGHTS,
     OneMap,
     anchors_for,
     backbone_of,
@@ -262,6 +263,6 @@ FAMILY = Family(
     defaults=lambda _name, _inputs, num_train: recipe(num_train),
     gives=("detections",),
     backbone=lambda own: str(own.backbone),
-    start={"transfer.freeze": 2, "transfer.backbone_rate": 0.1},
+    start=FROM_WEIGHTS,
     keeps_statistics=False,
 )
