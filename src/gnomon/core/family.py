@@ -88,6 +88,7 @@ class Wanted:
     own: Any  # the family's own settings, typed
     dropout: tuple[float, ...] = ()
     num_outputs: int | None = None  # None: a backbone without a last layer, which gives "features"
+    gives: str = "vector"  # what the head wants of it, one of the family's `gives`
 
 
 @final
@@ -181,6 +182,9 @@ def _no_namings(_name: str, _own: Any) -> tuple[Naming, ...]:
 class Family:
     """What a file of gnomon/models says.
 
+    Of what it `gives`, "tokens" are outputs at each place of a text, from it and those before it, and "places" outputs
+    at each place from the whole of a sequence: (B, T, num_outputs) both.
+
     `build` draws from torch's global generator, which the caller seeds; the scheme of init.name then draws the weights
     of every linear, convolutional, embedding and recurrent layer again, and a module with a method
     `start(generator)` has the last word on its own subtree. `abilities` tells from a name and the family's own settings
@@ -206,7 +210,7 @@ class Family:
     abilities: Callable[[str, Any], frozenset[str]] = _no_abilities
     defaults: Callable[[str, Any, int], Mapping[str, Any]] = _no_defaults
     larger: Mapping[str, str] = field(default_factory=dict)  # one of `names` -> the model to try when it is too small
-    gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features", ...
+    gives: tuple[str, ...] = ("vector",)  # what a head may want of it: "vector" (B, num_outputs), "features" ...
     usual: Mapping[str, Usual] = field(default_factory=dict)  # by name, of nets for pictures
     weights: tuple[Weights, ...] = ()
     namings: Callable[[str, Any], tuple[Naming, ...]] = _no_namings

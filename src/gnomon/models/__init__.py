@@ -39,7 +39,7 @@ def build(task: Task, settings: Settings) -> nn.Module:
     own = family.settings.model_validate(settings.model.own)
 
     def body(num_outputs: int | None) -> nn.Module:
-        return family.build(Wanted(name, inputs, own, tuple(settings.regularise.dropout or ()), num_outputs))
+        return family.build(Wanted(name, inputs, own, tuple(settings.regularise.dropout or ()), num_outputs, wants))
 
     return task.head.build(body)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, Literal, cast, final
 
 from torch import Tensor, nn
 
+from gnomon.core.errors import UsageError
 from gnomon.core.family import Family, TextInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
 from gnomon.nn.blocks import one_each
+from gnomon.nn.pooling import largest_over_steps
+from gnomon.nn.recurrent import Cell
+from gnomon.nn.recurrent import Recurrent as Layers
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 LARGER = "a larger state remembers more"
@@ -43,12 +47,32 @@ class Recurrent(nn.Module):
         return outputs, after
 
 
-def _doubled(value: int, _here: Here) -> int | None:
-    return 2 * value if 2 * value <= MOST_UNITS else None
+@final
+class RecurrentWhole(nn.Module):
+    """(B, T) ids -> (B, num_outputs) of each whole text, or (B, T, num_outputs) at each place, from the whole text.
 
+    Of a text, each feature's largest value over its places counts. Padding changes nothing.
+    """
 
-def _one_more(value: int, _here: Here) -> int | None:
-    return value + 1 if value < MOST_LAYERS else None
+    def __init__(
+        self, cell: Cell, num_ids: int, num_outputs: int, *, units: int, layers: int, dropout: float, embedding: int,
+        is_bidirectional: bool, at_each_place: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.at_each_place = at_each_place
+        self.embedding = nn.Embedding(num_ids, embedding)
+        self.layers = Layers(
+            embedding, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.layers.num_features, num_outputs)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        found, _ = self.layers(self.dropout(self.embedding(ids)), lengths)  # (B, T, H) or (B, T, 2 H)
+        if not self.at_each_place:
+            found = largest_over_steps(found, lengths)
+        outputs: Tensor = self.head(self.dropout(found))
+        return outputs
 
 
 @final
@@ -82,13 +106,28 @@ class RecurrentSettings(OwnSettings):
         le=MOST_LAYERS,
     )
     embedding: int = setting(128, "numbers that stand for each character or word", ge=1, le=MOST_UNITS)
+    directions: Literal["both", "forward"] | None = setting(
+        None,
+        "how a text is read: forward, or in both directions, which what foretells the next piece can not (default: "
+        "both, where it can)",
+    )
 
 
 def build(wanted: Wanted) -> nn.Module:
-    own = wanted.own
-    return Recurrent(
-        wanted.name, wanted.inputs.num_ids, wanted.num_outputs or 1, units=own.units, layers=own.layers,
-        dropout=one_each(wanted.dropout, 1)[0], embedding=own.embedding,
+    own, num_ids, num_outputs = wanted.own, wanted.inputs.num_ids, wanted.num_outputs or 1
+    size: dict[str, Any] = {"units": own.units, "layers": own.layers, "embedding": own.embedding}
+    size["dropout"] = one_each(wanted.dropout, 1)[0]
+    if wanted.gives == "tokens":
+        if own.directions == "both":
+            raise UsageError(
+                "directions=both: what foretells the next piece of a text cannot read backwards, from the pieces after "
+                "it.",
+                fix="leave directions out.",
+            )
+        return Recurrent(wanted.name, num_ids, num_outputs, **size)
+    return RecurrentWhole(
+        cast(Cell, wanted.name), num_ids, num_outputs, **size, is_bidirectional=own.directions != "forward",
+        at_each_place=wanted.gives == "places",
     )  # fmt: skip
 
 
@@ -111,5 +150,5 @@ FAMILY = Family(
     settings=RecurrentSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
-    gives=("tokens",),
+    gives=("tokens", "vector", "places"),
 )

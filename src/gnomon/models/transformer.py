@@ -1,8 +1,9 @@
-"""A decoder-only Transformer over text: each place looks at itself and at those before it."""
+"""Transformers over text: each place looks at itself and those before it, or, of whole texts, at all of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple, final
 
 import torch
@@ -14,6 +15,8 @@ from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
+from gnomon.nn.pooling import mean_over_steps
+from gnomon.nn.recurrent import real_steps
 
 LARGER = "a larger net fits more"
 MOST_WIDTH, MOST_LAYERS = 4096, 48
@@ -43,14 +46,8 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_outputs)
 
-    @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:
-        """Small embeddings, and what blocks add to them smaller the more there are. Source: Radford et al. 2019."""
-        for table in (self.embedding, self.positions):
-            table.weight.mul_(EMBEDDED / max(float(table.weight.std()), EMBEDDED))
-        for block in self.blocks:
-            for layer in (block.attention.output, block.narrow):  # type: ignore[union-attr]  # they are Blocks
-                layer.weight.div_(math.sqrt(2 * len(self.blocks)))  # type: ignore[union-attr,operator]
+        _start_small((self.embedding, self.positions), self.blocks)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Padding stands after a text, where nothing of it looks: `lengths` are not needed."""
@@ -82,6 +79,52 @@ class Transformer(nn.Module):
         places = torch.arange(first, first + ids.shape[1], device=ids.device)
         placed: Tensor = self.dropout(self.embedding(ids) + self.positions(places))
         return placed
+
+
+@final
+class TransformerWhole(nn.Module):
+    """(B, T) ids -> (B, num_outputs) of each whole text, or (B, T, num_outputs) at each place, from the whole text.
+
+    Each place looks at all of its text; of a text, the mean over its places counts. T is at most `length`. Padding
+    changes nothing.
+    """
+
+    def __init__(
+        self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
+        at_each_place: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.at_each_place = at_each_place
+        self.embedding = nn.Embedding(num_ids, width)
+        self.positions = nn.Embedding(length, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=False) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, num_outputs)
+
+    def start(self, generator: torch.Generator) -> None:
+        _start_small((self.embedding, self.positions), self.blocks)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        is_there = real_steps(lengths, ids.shape[1])
+        x = self.dropout(self.embedding(ids) + self.positions.weight[: ids.shape[1]])
+        for block in self.blocks:
+            x = block(x, is_there)
+        found = self.norm(x)
+        if not self.at_each_place:
+            found = mean_over_steps(found, lengths)
+        outputs: Tensor = self.head(found)
+        return outputs
+
+
+@torch.no_grad()
+def _start_small(tables: Iterable[nn.Embedding], blocks: nn.ModuleList) -> None:
+    """Small embeddings, and what blocks add to them smaller the more there are. Source: Radford et al. 2019."""
+    for table in tables:
+        table.weight.mul_(EMBEDDED / max(float(table.weight.std()), EMBEDDED))
+    for block in blocks:
+        for layer in (block.attention.output, block.narrow):  # type: ignore[union-attr]  # they are Blocks
+            layer.weight.div_(math.sqrt(2 * len(blocks)))  # type: ignore[union-attr,operator]
 
 
 def _widths(width: int, here: Here) -> tuple[float, float] | None:
@@ -128,11 +171,12 @@ class TransformerSettings(OwnSettings):
 
 
 def build(wanted: Wanted) -> nn.Module:
-    own = wanted.own
-    return Transformer(
-        wanted.inputs.num_ids, wanted.num_outputs or 1, length=wanted.inputs.length, width=own.width,
-        layers=own.layers, heads=own.heads, dropout=one_each(wanted.dropout, 1)[0],
-    )  # fmt: skip
+    own, num_ids, num_outputs = wanted.own, wanted.inputs.num_ids, wanted.num_outputs or 1
+    size: dict[str, Any] = {"width": own.width, "layers": own.layers, "heads": own.heads}
+    size |= {"length": wanted.inputs.length, "dropout": one_each(wanted.dropout, 1)[0]}
+    if wanted.gives == "tokens":
+        return Transformer(num_ids, num_outputs, **size)
+    return TransformerWhole(num_ids, num_outputs, **size, at_each_place=wanted.gives == "places")
 
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
@@ -154,5 +198,5 @@ FAMILY = Family(
     settings=TransformerSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
-    gives=("tokens",),
+    gives=("tokens", "vector", "places"),
 )

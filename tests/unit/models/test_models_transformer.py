@@ -17,7 +17,7 @@ def built(**own: int) -> transformer.Transformer:
         {"width": 16, "layers": 2, "heads": 4, **own}
     )
     torch.manual_seed(0)
-    return transformer.build(Wanted("transformer", TextInputs(IDS, LENGTH), settings, (0.0,), IDS)).eval()
+    return transformer.build(Wanted("transformer", TextInputs(IDS, LENGTH), settings, (0.0,), IDS, "tokens")).eval()
 
 
 @pytest.mark.parametrize("parts", [[1] * LENGTH, [3, 5], [LENGTH]])
