@@ -18,6 +18,7 @@ COLUMNS = "columns"  # the source is a table
 NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
 TEXT = "text"  # the source is text
+TAGS = "tags"  # the source is text whose tokens have tags
 LAYOUT = "layout"  # the source may be an array of more than two axes
 CLASSES = "classes"  # an example has one class
 ANSWERS = "answers"  # that are chosen for a metric: one class per example, boxes of enough confidence
@@ -39,6 +40,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     NUMBERS: "it acts on tables",
     PICTURES: "it acts on pictures",
     TEXT: "it acts on text",
+    TAGS: "it acts on text whose tokens have tags",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     CLASSES: "it needs one class per example",
     ANSWERS: "it needs one class per example, or boxes",

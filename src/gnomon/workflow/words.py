@@ -56,6 +56,8 @@ class SettingWords(TypedDict, total=False):
     each: Any
     window: Any
     vocabulary: Any
+    scheme: Any
+    tag_column: Any
     max_bad: Any
     max_pixels: Any
     dev: Any

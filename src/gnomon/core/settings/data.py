@@ -9,6 +9,7 @@ from gnomon.core.knobs import (
     COLUMNS,
     LAYOUT,
     PICTURES,
+    TAGS,
     TARGET_DATA,
     TEXT,
     Knob,
@@ -80,6 +81,18 @@ class DataSettings(Group):
         Knob(needs=TEXT),
         ge=1,
         le=1_000_000,
+    )
+    scheme: Literal["BIO", "IOB1", "IOBES", "BILOU", "none"] | None = setting(
+        None,
+        "how tags mark spans, if the detected scheme is wrong; none: every tag for itself, as parts of speech",
+        Knob(needs=TAGS),
+    )
+    tag_column: int | None = setting(
+        None,
+        "the column of tags in a CoNLL file, from 1, or from the end, from -1 (default: the last)",
+        Knob(needs=TAGS),
+        ge=-100,
+        le=100,
     )
     max_bad: float = setting(
         0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1
