@@ -11,7 +11,8 @@ import torch
 import gnomon
 from gnomon import tasks
 from gnomon.core.settings import Settings, from_flat
-from gnomon.data.text.reading import of_strings
+from gnomon.data.opening import open_source
+from gnomon.data.text.reading import of_strings, read_running_text
 from gnomon.data.text.tokens import END, SPECIAL, Numbering
 from gnomon.models import build
 from gnomon.parts.next_token import costs
@@ -99,9 +100,60 @@ def test_what_always_follows_costs_nothing_once_learned_and_windows_are_split_in
     assert floor.guess.name == "character frequencies"
     assert floor.guess.error == pytest.approx(3, abs=0.01)  # of eight letters, all as frequent
     assert [one.name for one in floor.references] == ["5-gram"]
-    assert floor.best.error == pytest.approx(math.log2(8) / 41, abs=0.05)
-    costs_a_window = math.log2(8) / 41  # of its first letter, which nothing tells
-    assert dev["error"].mean() == pytest.approx(costs_a_window, abs=0.05)
+    assert floor.best.error == pytest.approx(0, abs=0.05)  # nor does the first letter of a window, after the one before
+    assert dev["error"].mean() == pytest.approx(0, abs=0.05)
+
+
+def windows(tmp_path, text: str, **settings):
+    (tmp_path / "running.txt").write_text(text)
+    given = from_flat({"data.each": "window", **settings})
+    return read_running_text(open_source(tmp_path / "running.txt"), given.data).splits["all"], given
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_window_costs_what_it_costs_after_the_text_before_it_and_is_trained_on_alone(model, tmp_path):
+    text = "the cat sat on the mat and the dog ate it all"
+    some, settings = windows(tmp_path, text, **{"data.window": 8, "model": model, **OWN.get(model, SMALL)})
+    task = tasks.load("language_model").from_train(some, settings)
+    torch.manual_seed(3)
+    model = build(task, settings).eval()
+    ids = torch.from_numpy(Numbering(task.head.vocabulary, "character").ids(text)).long()
+    table = evaluate(task, model, some, split="dev", source="x", device=torch.device("cpu")).table
+    assert table["pieces"].to_list() == [8, 8, 8, 8, 8, 5]
+    expected = []
+    for start in range(0, len(ids), 8):
+        begun = ids[max(0, start - 8) : start + 8]
+        said = model(torch.cat([torch.tensor([END]), begun[:-1]])[None], torch.tensor([len(begun)]))[0]
+        own = len(ids[start : start + 8])
+        nats = torch.nn.functional.cross_entropy(said[-own:], begun[-own:]).item()
+        expected.append(nats / math.log(2))
+    assert table["bits"].to_list() == pytest.approx(expected, abs=1e-5)
+    every_other = evaluate(
+        task, model, some.take(np.array([1, 3])), split="dev", source="x", device=torch.device("cpu")
+    ).table
+    assert every_other["bits"].to_list() == pytest.approx([expected[1], expected[3]], abs=1e-5)
+
+    batch = task.batch(encode_whole(task, some), torch.tensor([0, 5, 2]))
+    batch = task.augment(batch, settings.regularise, torch.Generator())
+    assert batch["length"].tolist() == batch["weight"].tolist() == [8, 5, 8]
+    for row, start in enumerate((0, 40, 16)):
+        own = ids[start : start + 8]
+        assert batch["ids"][row].tolist() == [*own.tolist(), *[0] * (8 - len(own))]
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+def test_what_stands_before_a_window_is_found_in_every_level(level, tmp_path):
+    text = "ä b\nçé d e f " * 9
+    some, settings = windows(tmp_path, text, **{"data.window": 5, "data.level": level})
+    task = tasks.load("language_model").from_train(some, settings)
+    numbering = Numbering(task.head.vocabulary, level)
+    ids, columns, place = numbering.ids(text).tolist(), encode_whole(task, some), 0
+    for row in range(len(some)):
+        context, end = int(columns["context"][row]), int(columns["length"][row])
+        assert context == min(place, 5)
+        assert columns["ids"][row, :end].tolist() == ids[place - context : place - context + end]
+        place += end - context
+    assert place == len(ids)
 
 
 def test_a_name_is_learned_with_its_end(tmp_path):

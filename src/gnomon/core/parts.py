@@ -223,6 +223,10 @@ class Head(abc.ABC):
     def fit(cls, train: Examples, settings: Settings) -> Self:
         """Fit the facts (class names, mean of a number) on the training split alone."""
 
+    def beside(self, encoder: Encoder) -> Self:
+        """With what the encoder found in train, where that is to be learned as well: a vocabulary."""
+        return self
+
     def notes(self, train: Examples) -> tuple[str, ...]:
         """Sentences a person should see about what is to be learned: what counts, what is left aside."""
         return ()

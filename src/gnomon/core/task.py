@@ -62,8 +62,9 @@ class TaskKind:
 
     def from_train(self, train: Examples, settings: Settings) -> Task:
         """The task with its facts fitted on the training split alone."""
-        head = self.head.fit(train, settings)
-        return Task(self, self.encoder.fit(train, settings), head, self.judge.of(head))
+        encoder = self.encoder.fit(train, settings)
+        head = self.head.fit(train, settings).beside(encoder)
+        return Task(self, encoder, head, self.judge.of(head))
 
     def from_facts(self, facts: Mapping[str, Any]) -> Task:
         """The task from what `Task.facts` returned, back from JSON. Raises ArtefactError naming the invalid field."""

@@ -32,7 +32,10 @@ class State(NamedTuple):
 
 @final
 class Transformer(nn.Module):
-    """(B, T) ids -> (B, T, num_outputs) at each place, from that id and all before it; T is at most `length`."""
+    """(B, T) ids -> (B, T, num_outputs) at each place, from that id and those before it.
+
+    There are `length` positions: of a longer text, each place sees the half of `length` before it, or more.
+    """
 
     def __init__(
         self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float
@@ -51,6 +54,13 @@ class Transformer(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Padding stands after a text, where nothing of it looks: `lengths` are not needed."""
+        found, half = [self._read(ids[:, : self.length])], max(1, self.length // 2)
+        for first in range(self.length, ids.shape[1], half):
+            last = first + half
+            found.append(self._read(ids[:, last - self.length : last])[:, self.length - half :])
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+    def _read(self, ids: Tensor) -> Tensor:
         x = self._placed(ids, 0)
         for block in self.blocks:
             x = block(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
@@ -15,16 +15,17 @@ from torch.nn import functional
 
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Body, Head, Judge, Predictions
+from gnomon.core.parts import Batch, Body, Encoder, Head, Judge, Predictions
 from gnomon.core.settings import Settings
 from gnomon.data.columns import Columns
-from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering
+from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering, smallest_type
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import split_error
 from gnomon.parts.text import TextEncoder
 from gnomon.strategy.n_grams import n_gram_bits, order_for
 
 LOG2 = math.log(2)
+MOST_COUNTED = 10_000_000  # ids of train, the last ones, in which n-grams are counted: in 0.4 GB of memory
 
 
 class Said(NamedTuple):
@@ -42,15 +43,21 @@ class NextTokenHead(Head):
     wants: ClassVar[str] = "tokens"
     columns: ClassVar[tuple[str, ...]] = ()  # the inputs are the targets
 
-    level: str
-    vocabulary: tuple[str, ...]
-    ends: bool  # whether the end of a text is foretold, too; windows of a running text have none
+    level: str = "character"
+    vocabulary: tuple[str, ...] = ()
+    ends: bool = True  # whether the end of a text is foretold, too; windows of a running text have none
     subwords: str = ""  # the model that divides into them
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
-        encoder = TextEncoder.fit(train, settings)
-        return cls(encoder.level, encoder.vocabulary, encoder.each != "window", encoder.subwords)
+        return cls()
+
+    def beside(self, encoder: Encoder) -> Self:
+        assert isinstance(encoder, TextEncoder)
+        return replace(
+            self, level=encoder.level, vocabulary=encoder.vocabulary, ends=encoder.each != "window",
+            subwords=encoder.subwords,
+        )  # fmt: skip
 
     @property
     def chance_loss(self) -> float | None:
@@ -60,7 +67,8 @@ class NextTokenHead(Head):
         return {}
 
     def collate(self, batch: Batch, columns: Columns, indices: Tensor) -> Batch:
-        return {**batch, "weight": batch["length"].float()}
+        context = batch.get("context")
+        return {**batch, "weight": (batch["length"] if context is None else batch["length"] - context).float()}
 
     def build(self, body: Body) -> nn.Module:
         return body(SPECIAL + len(self.vocabulary))
@@ -73,19 +81,34 @@ class NextTokenHead(Head):
         return outputs
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return costs(outputs, batch["ids"]).sum(dim=1) / batch["length"]
+        return costs(outputs, scored(batch)).sum(dim=1) / batch["weight"]
 
     def wanted(self, outputs: Tensor, batch: Batch) -> Tensor:
         return batch["ids"]
 
 
+def scored(batch: Batch) -> Tensor:
+    """(B, T) the ids that are to be foretold: padding stands for those before a window, which are only read."""
+    if "context" not in batch:
+        return batch["ids"]
+    places = torch.arange(batch["ids"].shape[1], device=batch["ids"].device)
+    return batch["ids"] * (places >= batch["context"][:, None])
+
+
 def costs(outputs: Tensor, ids: Tensor) -> Tensor:
-    """(B, T) nats that each piece costs; 0 where the text has ended."""
+    """(B, T) nats that each piece costs; 0 for padding."""
     flat_outputs = outputs.flatten(0, 1)
     if flat_outputs.dtype != torch.float64:  # of a check of gradients
         flat_outputs = flat_outputs.float()
     flat = functional.cross_entropy(flat_outputs, ids.flatten(), reduction="none", ignore_index=PADDING)
     return flat.view(ids.shape)
+
+
+def spans_of(batch: Batch) -> list[tuple[int, int]]:
+    """Of each text, from which of its ids on to which it is scored."""
+    ends = batch["length"].tolist()
+    starts = batch["context"].tolist() if "context" in batch else [0] * len(ends)
+    return list(zip(starts, ends, strict=True))
 
 
 @final
@@ -113,16 +136,22 @@ class NextTokenJudge(Judge):
         return f"bits per {self.level}"
 
     def predict(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
-        ids, lengths = batch["ids"], batch["length"]
-        bits = costs(outputs, ids).double().sum(dim=1).cpu().numpy() / lengths.cpu().numpy() / LOG2
-        best = outputs[..., END:].argmax(dim=-1).add_(END).cpu().numpy().astype(np.int32)  # never padding
-        values = [Said(row[:size], float(cost)) for row, size, cost in zip(best, lengths.tolist(), bits, strict=True)]
-        counts = {name: batch[name].cpu().numpy() for name in ("length", "bytes", "unknown")}
-        return Predictions(values, columns={"bits": bits, "pieces": counts.pop("length"), **counts})
+        sums = costs(outputs, scored(batch)).double().sum(dim=1)
+        spans = spans_of(batch)
+        pieces = np.array([end - start for start, end in spans], np.int32)
+        bits = sums.cpu().numpy() / pieces / LOG2
+        best = outputs[..., END:].argmax(dim=-1).add_(END).cpu().numpy()  # never padding
+        kind = smallest_type(SPECIAL + len(self.vocabulary))
+        values = [
+            Said(row[start:end].astype(kind), float(cost))
+            for row, (start, end), cost in zip(best, spans, bits, strict=True)
+        ]
+        counts = {name: batch[name].cpu().numpy() for name in ("bytes", "unknown")}
+        return Predictions(values, columns={"bits": bits, "pieces": pieces, **counts})
 
     def targets(self, batch: Batch) -> Sequence[Any]:
-        rows = batch["ids"].cpu().numpy().astype(np.int32)
-        return [Said(row[:size], 0.0) for row, size in zip(rows, batch["length"].tolist(), strict=True)]
+        rows = batch["ids"].cpu().numpy().astype(smallest_type(SPECIAL + len(self.vocabulary)))
+        return [Said(row[start:end], 0.0) for row, (start, end) in zip(rows, spans_of(batch), strict=True)]
 
     def errors(self, values: Sequence[Any] | np.ndarray, batch: Batch) -> np.ndarray:
         return np.array([one.bits for one in values], np.float64)
@@ -133,13 +162,14 @@ class NextTokenJudge(Judge):
 
     def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
         """The frequencies of the pieces, and an n-gram."""
-        sides = [_plain(columns) for columns in (train, dev)]
+        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(train, MOST_COUNTED), _plain(dev)
         num_ids = SPECIAL + len(self.vocabulary)
         found = {}
         for order in dict.fromkeys((1, order_for(num_ids))):
             name = f"{self.level} frequencies" if order == 1 else f"{order}-gram"
             found[name] = n_gram_bits(
-                *sides[0], *sides[1], num_ids=num_ids, order=order, before=END, outcomes=num_ids - 1
+                ids, ends, dev_ids, dev_ends, train_starts=starts, dev_starts=dev_starts, num_ids=num_ids, order=order,
+                before=END, outcomes=num_ids - 1,
             )  # fmt: skip  # all but padding
         return found
 
@@ -165,12 +195,15 @@ class NextTokenJudge(Judge):
         return True
 
 
-def _plain(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (N, L) and lengths (N,)."""
-    ids, lengths = columns["ids"], columns["length"]
-    assert isinstance(ids, Tensor)
-    assert isinstance(lengths, Tensor)
-    return ids.cpu().numpy(), lengths.cpu().numpy()
+def _plain(columns: Columns, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids (N, L), and where in each text what is scored begins and ends (N,); of the last `most` ids, if given."""
+    found = []
+    for name in ("ids", "context", "length"):
+        column = columns.get(name, torch.zeros(len(columns["length"]), dtype=torch.int32))
+        assert isinstance(column, Tensor)
+        found.append(column if most is None else column[-max(1, most // columns["ids"].shape[1]) :])
+    ids, starts, ends = (column.cpu().numpy() for column in found)
+    return ids, starts, ends
 
 
 def _times(one: Interval, factor: float) -> Interval:

@@ -15,7 +15,7 @@ from gnomon.core.family import TextInputs
 from gnomon.core.knobs import TEXT
 from gnomon.core.parts import Batch, Claim, Encoder, Reader, View
 from gnomon.core.seeds import generator
-from gnomon.core.settings import DataSettings, Settings
+from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.data.text import reading
@@ -25,6 +25,7 @@ from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, smallest_t
 from gnomon.runs.writer import write_bytes
 
 LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the others teach what an unknown word is
+MOST_BYTES = {"character": 4, "word": 16, "subword": 8}  # of a piece, to find as many as are wanted before a window
 
 
 @final
@@ -68,6 +69,7 @@ class TextEncoder(Encoder):
     each: Each  # what a text is; windows of a running text have no end
     subwords: str = ""  # the model that divides into them
     window: int = 0  # that a running text was cut by, where the number of its subwords varies
+    context: int = 0  # most ids of the text before a window that a model reads before it is judged on the window
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -84,9 +86,10 @@ class TextEncoder(Encoder):
         is_counted = texts.each == "window" and level != "subword"
         looked_at = [texts.text(0)] if is_counted else texts.texts()  # no such window is longer than the first
         longest = max(len(numbering.ids(text)) for text in looked_at)
-        if texts.each == "window" and level == "subword":
-            return cls(level, vocabulary, longest + 1, texts.each, subwords, window)
-        return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords)
+        if texts.each != "window":
+            return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords)
+        length = longest if level == "subword" else min(longest, window)
+        return cls(level, vocabulary, length + 1, texts.each, subwords, window * (level == "subword"), context=length)
 
     @property
     def inputs(self) -> TextInputs:
@@ -110,27 +113,47 @@ class TextEncoder(Encoder):
     def encode(self, examples: Examples) -> Columns:
         """Of each text, as far as it is kept: `ids` (N, L), padded with 0; their number, `length` (N,).
 
-        `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary.
+        `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary. Of
+        windows, `context` (N,): how many of the ids, the first ones, are of the text before the window. They are counted
+        in `length` alone.
         """
         texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level, self.subwords)
-        ids = np.zeros((len(texts), self.length), smallest_type(self.inputs.num_ids))
-        counts = np.empty((3, len(texts)), np.int32)
+        ids = np.zeros((len(texts), self.context + self.length), smallest_type(self.inputs.num_ids))
+        counts = np.empty((4, len(texts)), np.int32)
         for row, text in enumerate(texts.texts()):
             own = numbering.ids(text)
             if self.each != "window":
                 own = np.append(own, END)
             kept = text if len(own) <= self.length else numbering.beginning(text, self.length)
             own = own[: self.length]
-            ids[row, : len(own)] = own
-            counts[:, row] = len(own), len(kept.encode()), (own == UNKNOWN).sum()
-        lengths, sizes, unknown = torch.from_numpy(counts)
-        return {"ids": torch.from_numpy(ids), "length": lengths, "bytes": sizes, "unknown": unknown}
+            before = self._before(texts, row, numbering)
+            ids[row, : len(before) + len(own)] = np.concatenate([before, own])
+            counts[:, row] = len(before) + len(own), len(kept.encode()), (own == UNKNOWN).sum(), len(before)
+        lengths, sizes, unknown, context = torch.from_numpy(counts)
+        columns = {"ids": torch.from_numpy(ids), "length": lengths, "bytes": sizes, "unknown": unknown}
+        return {**columns, "context": context} if self.context else columns
+
+    def _before(self, texts: TextExamples, row: int, numbering: Numbering) -> np.ndarray:
+        """(C,) ids of the text before a window, at most `context`."""
+        if not self.context:
+            return np.empty(0, np.int32)
+        return numbering.ids(texts.before(row, self.context * MOST_BYTES[self.level]))[-self.context :]
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         """`ids` (B, T) int64, cut to the longest of the batch."""
         batch = gather(columns, indices)
         batch["ids"] = batch["ids"][:, : int(batch["length"].max())].long()
         return batch
+
+    def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
+        """Training takes windows without what stands before them, which was paid for as a window of its own."""
+        if "context" not in batch:
+            return batch
+        context, lengths = batch["context"], batch["length"] - batch["context"]
+        places = torch.arange(int(lengths.max()), device=context.device)
+        ids = batch["ids"].gather(1, (context[:, None] + places).clamp_max(batch["ids"].shape[1] - 1))
+        is_own = places < lengths[:, None]
+        return {**batch, "ids": ids * is_own, "length": lengths, "context": torch.zeros_like(context)}
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         return batch["ids"], batch["length"]

@@ -10,6 +10,7 @@ import numpy as np
 
 ORDER = 5  # the piece, and the four before it
 CODES = 62  # bits that the pieces of an n-gram may take together
+Starts = np.ndarray | int  # (N,) how many of the first pieces of each text are only looked back at
 LEAST_DISCOUNT = 0.05  # where no n-gram came once: what never came must have a probability, too
 
 
@@ -20,28 +21,30 @@ def order_for(num_ids: int, most: int = ORDER) -> int:
 
 def n_gram_bits(
     train: np.ndarray, train_lengths: np.ndarray, dev: np.ndarray, dev_lengths: np.ndarray, *, num_ids: int, order: int,
-    before: int, outcomes: int,
+    before: int, outcomes: int, train_starts: Starts = 0, dev_starts: Starts = 0,
 ) -> np.ndarray:  # fmt: skip
     """(M,) bits per piece of each text in `dev` (M, L), by an n-gram with interpolated Kneser-Ney smoothing.
 
-    Ids are below `num_ids`; only the first `lengths` of a row count, and before it `before` stands again and again.
+    Ids are below `num_ids`; only the first `lengths` of a row are there, and before it `before` stands again and again.
+    Those before `starts` are only looked back at: they are neither counted nor costed.
     `outcomes`: how many ids there may be, of which each is as likely as another where nothing else is known. An order
     of 1 is the frequency of each piece. Source: Kneser & Ney 1995; Chen & Goodman 1999, section 2.7; the discount
     n1 / (n1 + 2 n2): Ney, Essen & Kneser 1994.
     """
     nats = np.log(probabilities(
-        train, train_lengths, dev, dev_lengths, num_ids=num_ids, order=order, before=before, outcomes=outcomes
+        train, train_lengths, dev, dev_lengths, num_ids=num_ids, order=order, before=before, outcomes=outcomes,
+        train_starts=train_starts, dev_starts=dev_starts,
     ))  # fmt: skip
-    is_there = _is_there(dev, dev_lengths)
+    is_there = _is_there(dev, dev_lengths, dev_starts)
     sums = np.zeros(is_there.shape)
     sums[is_there] = -nats
-    bits: np.ndarray = sums.sum(axis=1) / np.maximum(dev_lengths, 1) / math.log(2)
+    bits: np.ndarray = sums.sum(axis=1) / np.maximum(dev_lengths - dev_starts, 1) / math.log(2)
     return bits
 
 
 def probabilities(
     train: np.ndarray, train_lengths: np.ndarray, dev: np.ndarray, dev_lengths: np.ndarray, *, num_ids: int, order: int,
-    before: int, outcomes: int,
+    before: int, outcomes: int, train_starts: Starts = 0, dev_starts: Starts = 0,
 ) -> np.ndarray:  # fmt: skip
     """The probability of each piece of `dev` that is there, row by row: as `n_gram_bits`.
 
@@ -49,12 +52,14 @@ def probabilities(
     P(w | h) = max(c(hw) - d, 0) / c(h) + d t(h) / c(h) * P(w | h without its first piece).
     For shorter n-grams, c(hw) is before how many different pieces hw came, as it is asked where longer ones failed.
     """
-    grams, counts = np.unique(_codes(train, train_lengths, num_ids, order, before), return_counts=True)
+    grams, counts = np.unique(
+        _codes(train, train_lengths, train_starts, num_ids, order, before), return_counts=True
+    )  # fmt: skip
     known = [_Counts.of(grams, counts, num_ids)]
     for length in range(order - 1, 0, -1):
         grams, counts = np.unique(known[-1].grams % num_ids**length, return_counts=True)
         known.append(_Counts.of(grams, counts, num_ids))
-    asked = _codes(dev, dev_lengths, num_ids, order, before)
+    asked = _codes(dev, dev_lengths, dev_starts, num_ids, order, before)
     found = np.full(len(asked), 1 / outcomes)
     for length, one in enumerate(reversed(known), start=1):
         found = one.given(asked % num_ids**length, num_ids, found)
@@ -88,7 +93,9 @@ class _Counts:
         return np.where(total > 0, found, shorter)
 
 
-def _codes(ids: np.ndarray, lengths: np.ndarray, num_ids: int, order: int, before: int) -> np.ndarray:
+def _codes(
+    ids: np.ndarray, lengths: np.ndarray, starts: Starts, num_ids: int, order: int, before: int
+) -> np.ndarray:  # fmt: skip
     """A number for each piece that is there, of it and the order - 1 before it; the last piece is the lowest digit."""
     rows, size = ids.shape
     padded = np.full((rows, size + order - 1), before, np.int64)
@@ -96,12 +103,13 @@ def _codes(ids: np.ndarray, lengths: np.ndarray, num_ids: int, order: int, befor
     codes = np.zeros((rows, size), np.int64)
     for place in range(order):
         codes = codes * num_ids + padded[:, place : place + size]
-    there: np.ndarray = codes[_is_there(ids, lengths)]
+    there: np.ndarray = codes[_is_there(ids, lengths, starts)]
     return there
 
 
-def _is_there(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.arange(ids.shape[1]) < lengths[:, None]
+def _is_there(ids: np.ndarray, lengths: np.ndarray, starts: Starts) -> np.ndarray:
+    places = np.arange(ids.shape[1])
+    found: np.ndarray = (places < lengths[:, None]) & (places >= np.reshape(starts, (-1, 1)))
     return found
 
 

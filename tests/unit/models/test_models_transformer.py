@@ -43,6 +43,17 @@ def test_a_text_beyond_its_length_goes_on_from_the_latter_half():
     torch.testing.assert_close(said, model(longer, torch.full((2,), LENGTH // 2 + 1))[:, -1:])
 
 
+@torch.no_grad()
+def test_all_at_once_each_place_beyond_its_length_sees_half_of_it_or_more():
+    model, ids = built(), torch.randint(0, IDS, (2, LENGTH + 6))
+    said = model(ids, torch.full((2,), LENGTH + 6))
+    torch.testing.assert_close(said[:, :LENGTH], model(ids[:, :LENGTH], torch.full((2,), LENGTH)))
+    for place in range(LENGTH, LENGTH + 6):
+        first = 4 if place < LENGTH + 4 else 8  # of the stretches that begin every half length
+        seen = ids[:, first : place + 1]
+        torch.testing.assert_close(said[:, place], model(seen, torch.full((2,), seen.shape[1]))[:, -1])
+
+
 def test_at_the_start_it_guesses_evenly():
     model = built(layers=6)
     initialise(model, "xavier", torch.Generator().manual_seed(2))

@@ -81,6 +81,23 @@ def test_what_stands_beyond_a_text_does_not_count():
     )
 
 
+@given(TEXTS, TEXTS, st.integers(1, 3))
+def test_what_is_only_looked_back_at_is_neither_counted_nor_costed(train, dev, order):
+    """Two halves of a text, the second with the first before it, are the text."""
+    options = {"num_ids": IDS, "order": order, "before": END, "outcomes": IDS - 1}
+    halves, starts = [], []
+    for text in train:
+        halves += [text[: len(text) // 2 or 1], text]
+        starts += [0, len(text) // 2 or 1]
+    begun = np.array([len(text) - 1 for text in dev])
+    found = probabilities(
+        *packed(halves), *packed(dev), train_starts=np.array(starts), dev_starts=begun, **options
+    )  # fmt: skip
+    whole = probabilities(*packed(train), *packed(dev), **options)
+    last = np.cumsum([len(text) for text in dev]) - 1
+    np.testing.assert_allclose(found, whole[last])
+
+
 def test_codes_of_words_fit_into_their_bits():
     assert order_for(68) == 5
     assert order_for(20_003) == 4  # 14.3 bits each

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.example import Example, Examples, LabelType
+from gnomon.data.text.files import whole_from
 
 Each = Literal["line", "window", "document"]
 
@@ -41,6 +42,11 @@ class TextExamples(Examples):
 
     def text(self, position: int) -> str:
         return self.contents[self.store[position]][self.starts[position] : self.ends[position]].decode()
+
+    def before(self, position: int, most: int) -> str:
+        """What stands in the same file before a text, whole characters of its last `most` bytes."""
+        content, start = self.contents[self.store[position]], int(self.starts[position])
+        return content[whole_from(content, max(0, start - most)) : start].decode()
 
     def texts(self) -> Iterator[str]:
         return (self.text(position) for position in range(len(self)))

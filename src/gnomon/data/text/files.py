@@ -78,17 +78,17 @@ def fault_of(content: bytes) -> str:
         utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         return "text in UTF-16, which is not read: save it as UTF-8" if utf16 else "not text: it has zero bytes"
     for start in range(0, len(content), LOOK_INTO):  # whole characters, a part at a time
-        piece = content[_boundary(content, start) : _boundary(content, start + LOOK_INTO)]
+        piece = content[whole_from(content, start) : whole_from(content, start + LOOK_INTO)]
         try:
             piece.decode()
         except UnicodeDecodeError as error:
-            at = _boundary(content, start) + error.start
+            at = whole_from(content, start) + error.start
             line = content.count(b"\n", 0, at) + 1
             return f"not UTF-8: byte {content[at]:#04x} in line {line:,}"
     return ""
 
 
-def _boundary(content: bytes, at: int) -> int:
+def whole_from(content: bytes, at: int) -> int:
     """The start of the character that byte `at` belongs to."""
     at = min(at, len(content))
     while 0 < at < len(content) and content[at] & 0xC0 == 0x80:
