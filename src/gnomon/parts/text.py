@@ -114,8 +114,8 @@ class TextEncoder(Encoder):
         """Of each text, as far as it is kept: `ids` (N, L), padded with 0; their number, `length` (N,).
 
         `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary. Of
-        windows, `context` (N,): how many of the ids, the first ones, are of the text before the window. They are counted
-        in `length` alone.
+        windows, `context` (N,): how many of the ids, the first ones, are of the text before it. They count in `length`
+        alone.
         """
         texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level, self.subwords)
         ids = np.zeros((len(texts), self.context + self.length), smallest_type(self.inputs.num_ids))
