@@ -197,13 +197,13 @@ class NextTokenJudge(Judge):
 
 def _plain(columns: Columns, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ids (N, L), and where in each text what is scored begins and ends (N,); of the last `most` ids, if given."""
-    found = []
-    for name in ("ids", "context", "length"):
-        column = columns.get(name, torch.zeros(len(columns["length"]), dtype=torch.int32))
-        assert isinstance(column, Tensor)
-        found.append(column if most is None else column[-max(1, most // columns["ids"].shape[1]) :])
-    ids, starts, ends = (column.cpu().numpy() for column in found)
-    return ids, starts, ends
+    ids, ends, starts = (columns.get(name) for name in ("ids", "length", "context"))
+    assert isinstance(ids, Tensor)
+    assert isinstance(ends, Tensor)
+    if not isinstance(starts, Tensor):
+        starts = torch.zeros_like(ends)
+    rows = slice(None) if most is None else slice(-max(1, most // ids.shape[1]), None)
+    return ids[rows].cpu().numpy(), starts[rows].cpu().numpy(), ends[rows].cpu().numpy()
 
 
 def _times(one: Interval, factor: float) -> Interval:
