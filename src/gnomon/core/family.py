@@ -59,6 +59,16 @@ class SignalInputs:
 
 @final
 @dataclass(frozen=True)
+class SeriesInputs:
+    """Series (B, T, num_features), float, padded with 0 to the longest of a batch, and the steps of each (B,)."""
+
+    modality: ClassVar[str] = "series"
+    num_features: int
+    length: int  # steps of the longest in training
+
+
+@final
+@dataclass(frozen=True)
 class VolumeInputs:
     """Volumes (B, channels, depth, height, width), float; in training each channel has mean 0 and deviation 1."""
 

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from gnomon.core.task import TaskKind
 
 PACKAGE = Path(__file__).parent.parent
+SEVERAL: Mapping[str, tuple[str, ...]] = {  # names that stand for several tasks: the data decides which it is
+    "sequence": ("sequence_classification", "sequence_regression", "step_classification", "step_regression"),
+}
 CUSTOM = "custom"  # the name of a model that the user hands over
 
 
@@ -63,7 +67,8 @@ def work_names() -> tuple[str, ...]:
 
 
 def work(name: str) -> TaskKind | Craft:
-    """What `task=NAME` names: a task, or a craft. Raises UsageError naming what there is."""
+    """What `task=NAME` names: a task, the first of several, or a craft. Raises UsageError naming what there is."""
+    name = SEVERAL.get(name, (name,))[0]
     if name in craft_names() and name not in task_names():
         return craft(name)
     if name not in task_names() and craft_names():

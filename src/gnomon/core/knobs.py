@@ -20,6 +20,7 @@ PICTURES = "pictures"
 TEXT = "text"  # the source is text
 TAGS = "tags"  # the source is text whose tokens have tags
 LAYOUT = "layout"  # the source may be an array of more than two axes
+SERIES = "series"  # rows of a table may be the steps of a series
 CLASSES = "classes"  # an example has one class
 ANSWERS = "answers"  # that are chosen for a metric: one class per example, boxes of enough confidence
 AUGMENTATION = "augmentation"
@@ -42,6 +43,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     TEXT: "it acts on text",
     TAGS: "it acts on text whose tokens have tags",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
+    SERIES: "it acts on series (task=sequence)",
     CLASSES: "it needs one class per example",
     ANSWERS: "it needs one class per example, or boxes",
     AUGMENTATION: "it needs training examples that can be augmented",

@@ -102,6 +102,10 @@ class Reader(abc.ABC):
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         """Whether this source is of this kind, without reading more of it than needed. None: certainly not."""
 
+    def claim_asked(self, source: Source, settings: DataSettings) -> Claim | None:
+        """As `claim`, where somebody said that the source is of this kind, or of one of a few such kinds."""
+        return self.claim(source, settings)
+
     @abc.abstractmethod
     def read(self, source: Source, settings: DataSettings) -> Reading:
         """All examples with their targets. Raises DataError naming file and line."""

@@ -33,6 +33,8 @@ def as_numpy(thing: Any, origin: str) -> np.ndarray:
     if is_sparse(thing):
         _refuse_large(thing.shape, thing.dtype.itemsize, origin)
         thing = thing.toarray()
+    if isinstance(thing, list | tuple) and len({np.shape(one) for one in thing if hasattr(one, "shape")}) > 1:
+        thing = _padded(thing, origin)
     try:
         found = np.ma.asarray(thing) if np.ma.isMaskedArray(thing) else np.asarray(thing)
     except ValueError as error:  # lists of different lengths
@@ -42,6 +44,20 @@ def as_numpy(thing: Any, origin: str) -> np.ndarray:
     if found.dtype == np.longdouble and found.dtype != np.float64:
         found = found.astype(np.float64)
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def _padded(things: Sequence[Any], origin: str) -> Any:
+    """(N, T, D) from series (steps, D) of different lengths: NaN after the end of each. Others as they came."""
+    shapes = [np.shape(one) for one in things]
+    if any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) > 1:
+        if len({(len(shape), *shape[:1]) for shape in shapes}) == 1 and len(shapes[0]) == 2:
+            what = f"the series have different lengths, and {shapes[0][0]} rows each."
+            raise DataError(what, where=origin, fix="give each as (steps, features): one.T, perhaps.")
+        return things
+    found = np.full((len(things), max(shape[0] for shape in shapes), shapes[0][1]), np.nan)
+    for row, one in zip(found, things, strict=True):
+        row[: len(one)] = as_numpy(one, origin)
+    return found
 
 
 def _of_pillow(image: Any) -> np.ndarray:

@@ -11,13 +11,15 @@ from gnomon.core.errors import DataError
 from gnomon.core.parts import Claim
 from gnomon.data.source import Arrays, counted
 
-Kind = Literal["picture", "signal", "volume"]
+Kind = Literal["picture", "signal", "volume", "series"]
 
-# N examples, C channels, T steps in time, D slices, H rows, W columns.
+# N examples, C channels, T steps in time, D slices (of series: features), H rows, W columns. No shape alone is taken
+# for series: where NTD fits, NTC does, too.
 KINDS: Mapping[str, Kind] = {
     "NHW": "picture", "NHWC": "picture", "NCHW": "picture",
     "NT": "signal", "NCT": "signal", "NTC": "signal",
     "NDHW": "volume", "NCDHW": "volume", "NDHWC": "volume",
+    "NTD": "series",
 }  # fmt: skip
 PICTURE_CHANNELS = (1, 3, 4)
 MOST_SLENDER = 4  # times as long as wide: grey pictures are rarely more slender, and signals rarely less
@@ -43,7 +45,8 @@ def layout_of(shape: Sequence[int], layout: str | None, kind: Kind, origin: str)
     """The layout of an array that holds examples of this kind. Raises DataError where it can be two, or none."""
     if layout is not None and KINDS[layout] != kind:
         named = " or ".join(one for one, what in KINDS.items() if what == kind)
-        raise DataError(f"layout={layout} is of {KINDS[layout]}s, not of {kind}s.", where=origin, fix=f"use {named}.")
+        what = f"layout={layout} is of {_several(KINDS[layout])}, not of {_several(kind)}."
+        raise DataError(what, where=origin, fix=f"use {named}.")
     if layout is not None and len(layout) != len(shape):
         raise DataError(
             f"layout={layout} names {len(layout)} axes ({_axes(layout)}), and the array of {times(shape)} has "
@@ -58,7 +61,7 @@ def layout_of(shape: Sequence[int], layout: str | None, kind: Kind, origin: str)
     options = fitting if len(fitting) == 1 else _with_few_channels(shape, of_kind)
     if not options:
         known = ", ".join(one for one, what in KINDS.items() if what == kind)
-        what = f"an array of {times(shape)} cannot be {kind}s: they have the layouts {known}."
+        what = f"an array of {times(shape)} cannot be {_several(kind)}: they have the layouts {known}."
         raise DataError(what, where=origin, fix="reshape it, with one example per row of the first axis.")
     if len(options) > 1:
         _refuse(shape, options, origin)
@@ -126,7 +129,9 @@ def _described(shape: Sequence[int], layout: str) -> str:
     """`200 signals of 64 steps with 3 channels`."""
     size = dict(zip(layout, shape, strict=True))
     channels = f" with {counted(size['C'], 'channel')}" if "C" in size else ""
-    many = counted(size["N"], KINDS[layout])
+    many = counted(size["N"], KINDS[layout], _several(KINDS[layout]))
+    if layout == "NTD":
+        return f"{many} of {counted(size['T'], 'step')} with {counted(size['D'], 'feature')}"
     if KINDS[layout] == "signal":
         return f"{many} of {counted(size['T'], 'step')}{channels}"
     if KINDS[layout] == "picture":
@@ -136,4 +141,9 @@ def _described(shape: Sequence[int], layout: str) -> str:
 
 def _axes(layout: str) -> str:
     names = {"N": "examples", "C": "channels", "T": "steps", "D": "slices", "H": "rows", "W": "columns"}
+    names |= {"D": "features"} if layout == "NTD" else {}
     return ", ".join(names[letter] for letter in layout)
+
+
+def _several(kind: Kind) -> str:
+    return kind if kind == "series" else f"{kind}s"

@@ -1,4 +1,4 @@
-"""A residual net for signals: three blocks of long filters, and the mean over time."""
+"""A residual net for signals and series: three blocks of long filters, and the mean over time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from gnomon.core.family import Family, SignalInputs, Wanted
+from gnomon.core.family import Family, SeriesInputs, SignalInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
+from gnomon.nn.recurrent import real_steps
 
 CHANNELS = (64, 128, 128)  # of the blocks
 FILTERS = (8, 5, 3)  # steps of the convolutions of each
@@ -42,9 +43,15 @@ class Block(nn.Module):
             self.around = nn.Sequential(OrderedDict(conv=projection, norm=nn.BatchNorm1d(num_outputs)))
         self.relu = nn.ReLU()
 
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.relu(self.branch(x) + self.around(x))
-        return result
+    def forward(self, x: Tensor, is_real: Tensor | None = None) -> Tensor:
+        """`is_real` (B, 1, T): 0 where a series has ended. What follows is then 0 for every filter, as beyond T."""
+        if is_real is None:
+            result: Tensor = self.relu(self.branch(x) + self.around(x))
+            return result
+        found = x
+        for layer in self.branch:
+            found = layer(found) * is_real if isinstance(layer, nn.BatchNorm1d) else layer(found)
+        return self.relu(found + self.around(x)) * is_real
 
 
 def resnet1d(num_inputs: int, num_outputs: int, *, channels: Sequence[int] = CHANNELS) -> nn.Sequential:
@@ -61,6 +68,26 @@ def resnet1d(num_inputs: int, num_outputs: int, *, channels: Sequence[int] = CHA
 
 
 @final
+class ForSeries(nn.Module):
+    """(B, T, D) series, padded with 0, and their lengths (B,) -> (B, num_outputs): the same net on what is no padding.
+
+    The mean is over the steps of each series. In training, batch norm takes the few padded steps of a batch for zeros.
+    """
+
+    def __init__(self, net: nn.Sequential) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        x, is_real = values.mT, real_steps(lengths, values.shape[1])[:, None].to(values.dtype)  # (B, D, T), (B, 1, T)
+        for layer in self.net:
+            if isinstance(layer, Block):
+                x = layer(x, is_real)
+        found: Tensor = self.net.get_submodule("head")(x.sum(dim=2) / lengths[:, None])
+        return found
+
+
+@final
 class ResNet1dSettings(OwnSettings):
     """Of the residual net for signals."""
 
@@ -69,18 +96,20 @@ class ResNet1dSettings(OwnSettings):
 
 def build(wanted: Wanted) -> nn.Module:
     channels = [max(1, round(wanted.own.width * filters)) for filters in CHANNELS]
+    if isinstance(wanted.inputs, SeriesInputs):
+        return ForSeries(resnet1d(wanted.inputs.num_features, wanted.num_outputs or 1, channels=channels))
     return resnet1d(wanted.inputs.channels, wanted.num_outputs or 1, channels=channels)
 
 
-def defaults(name: str, inputs: SignalInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: SignalInputs | SeriesInputs, num_train: int) -> dict[str, Any]:
     return _defaults.signal_recipe(num_train)
 
 
 FAMILY = Family(
     names=("resnet1d",),
-    title="residual nets for signals",
+    title="residual nets for signals and series",
     source="Wang, Yan & Oates 2017",
-    takes=("signal",),
+    takes=("signal", "series"),
     build=build,
     settings=ResNet1dSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS}),

@@ -45,6 +45,8 @@ class SettingWords(TypedDict, total=False):
     data: Any  # the group as a dict, as for the other groups below
     target_data: Any
     group: Any
+    id: Any
+    order: Any
     ignore: Any
     delimiter: Any
     encoding: Any

@@ -9,6 +9,7 @@ from gnomon.core.knobs import (
     COLUMNS,
     LAYOUT,
     PICTURES,
+    SERIES,
     TAGS,
     TARGET_DATA,
     TEXT,
@@ -38,6 +39,13 @@ class DataSettings(Group):
     time: str | None = setting(
         None, "column to split by time: train on the past, evaluate on the future", Knob(needs=COLUMNS)
     )
+    id: str | None = setting(
+        None, "column that says which series a row belongs to (default: by its name)", Knob(needs=SERIES)
+    )
+    order: str | None = setting(
+        None, "column of the times or step numbers that order the rows of a series (default: by its name)",
+        Knob(needs=SERIES),
+    )  # fmt: skip
     ignore: Names = setting((), "columns to ignore", Knob(needs=COLUMNS))
     delimiter: str | None = setting(
         None, "field separator of text tables, if the detected one is wrong", Knob(needs=COLUMNS)
@@ -49,9 +57,10 @@ class DataSettings(Group):
     missing: Names = setting(
         ("",), "cells that mean unknown; only empty cells by default (NA may be a name)", Knob(needs=COLUMNS)
     )
-    layout: Literal["NHW", "NHWC", "NCHW", "NT", "NCT", "NTC", "NDHW", "NCDHW", "NDHWC"] | None = setting(
+    layout: Literal["NHW", "NHWC", "NCHW", "NT", "NCT", "NTC", "NTD", "NDHW", "NCDHW", "NDHWC"] | None = setting(
         None,
-        "the axes of an array: N examples, C channels, T steps in time, D slices, H rows, W columns",
+        "the axes of an array: N examples, C channels, T steps in time, D slices, H rows, W columns; NTD: series of T "
+        "steps with D features",
         Knob(needs=LAYOUT),
     )
     image_size: int | None = setting(

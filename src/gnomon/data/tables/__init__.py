@@ -12,6 +12,8 @@ from gnomon.data.tables.targets import (
     class_targets,
     class_texts,
     plan_targets,
+    planned_target,
+    usable_features,
     with_number_targets,
 )
 from gnomon.data.tables.typed import table_from_frame
@@ -29,11 +31,13 @@ __all__ = [
     "one_class_each",
     "peek_table",
     "plan_targets",
+    "planned_target",
     "read_split_tables",
     "read_table",
     "split_files",
     "table_from_frame",
     "target_names",
+    "usable_features",
     "why_not_one_hot",
     "with_number_targets",
 ]

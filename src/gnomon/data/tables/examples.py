@@ -65,7 +65,7 @@ class TableExamples(Examples):
                 column.cast(pl.Float64) if is_number else class_texts(column).cast(pl.Enum(target.class_names))
             )
         typed = replace(table, frame=table.frame.with_columns(columns))
-        stratum = _stratum(columns[0]) if len(columns) == 1 else None
+        stratum = stratum_of(columns[0]) if len(columns) == 1 else None
         names = tuple(target.name for target in plan.targets)
         types = {name: label_type(table.frame[name]) for name in names}
         return TableExamples(typed, plan.features, names, plan.group, plan.time, stratum, label_types=types)
@@ -128,7 +128,7 @@ class TableExamples(Examples):
             lines=np.concatenate([self.table.lines[self._positions], other.table.lines[other._positions]]),
             origin=f"{self.table.origin} and {other.table.origin}",
         )
-        stratum = None if self.stratum is None or not self.target_names else _stratum(table.frame[self.target_names[0]])
+        stratum = None if self.stratum is None or not self.target_names else stratum_of(table.frame[self.target_names[0]])
         first, second = _two_names(self.table.origin, other.table.origin)
         ids = pl.concat([self.qualified_ids(first), other.qualified_ids(second)], rechunk=True)
         source = None if self.source is None or other.source is None else self._sources(other)
@@ -279,7 +279,7 @@ def _comparable(column: pl.Series) -> pl.Expr:
     return expression.cast(pl.String)
 
 
-def _stratum(target: pl.Series) -> pl.Series:
+def stratum_of(target: pl.Series) -> pl.Series:
     """The class itself, or the tenth of a number: 0 .. 9."""
     if not target.dtype.is_numeric():
         return target

@@ -77,7 +77,12 @@ def nearest(name: str, names: Sequence[str]) -> str:
 def role_of(name: str, targets: Sequence[str], settings: DataSettings) -> Role:
     if name in targets:
         return "target"
-    return "as written" if name in (settings.group, settings.time) else "input"
+    return "as written" if name in places_of(settings) else "input"
+
+
+def places_of(settings: DataSettings) -> tuple[str | None, ...]:
+    """Columns that say where a row belongs."""
+    return settings.group, settings.time, settings.id, settings.order
 
 
 def missing_cells(settings: DataSettings) -> tuple[str, ...]:
@@ -99,7 +104,7 @@ def used_columns(
         what = f"data.ignore names {quoted(unknown[0])}, which is not a column."
         raise UsageError(what, where=origin, fix=nearest(unknown[0], names))
     ignored = [name for name in names if name in settings.ignore]
-    asked = {*target_names(names, settings), settings.group, settings.time, *demanded, *ignored}
+    asked = {*target_names(names, settings), *places_of(settings), *demanded, *ignored}
     index = [name for name in names if INDEX_NAMES.fullmatch(name) and name not in asked]
     notes = [f"{origin}: not used, as set by data.ignore: {first_names(ignored)}."] * bool(ignored)
     if index:

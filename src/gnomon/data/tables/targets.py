@@ -84,14 +84,14 @@ def plan_targets(
         notes.append(f"The target is {display_name(wanted[0])}, by its name (target=... to override).")
     targets = []
     for name in wanted:
-        target, about = _target(table, name, form, is_only=len(wanted) == 1)
+        target, about = planned_target(table, name, form, is_only=len(wanted) == 1)
         for part, other in others.items():
             target, more = _with_other(target, part, other, is_only=len(wanted) == 1)
             about += more
         targets.append(target)
         notes += about
     places = {name for name in (settings.group, settings.time) if name is not None}
-    features, about = _features(table, [name for name in names if name not in {*wanted, *places}])
+    features, about = usable_features(table, [name for name in names if name not in {*wanted, *places}])
     notes += about
     for target in targets:
         notes += giveaways(table, target.name, features)
@@ -107,7 +107,7 @@ def class_targets(table: Table, names: Sequence[str]) -> tuple[list[Target], lis
         if name not in table.frame.columns:
             what = f"there is no column {quoted(name)} to predict."
             raise UsageError(what, where=table.origin, fix=nearest(name, table.frame.columns))
-    found = [_target(table, name, "classification", is_only=len(names) == 1) for name in names]
+    found = [planned_target(table, name, "classification", is_only=len(names) == 1) for name in names]
     return [target for target, _ in found], [note for _, notes in found for note in notes]
 
 
@@ -167,7 +167,7 @@ def _likely_target(frame: pl.DataFrame) -> str:
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
-def _target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tuple[Target, list[str]]:
+def planned_target(table: Table, name: str, form: Form | None, *, is_only: bool) -> tuple[Target, list[str]]:
     """The kind of one target. Raises DataError naming lines if it cannot be learned."""
     column = table.frame[name]
     doubt = table.doubts.get(name)
@@ -291,7 +291,7 @@ def _with_other(target: Target, part: str, other: Table, *, is_only: bool) -> tu
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
-def _features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+def usable_features(table: Table, names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """The columns that can teach something, and sentences about the others."""
     kept: list[str] = []
     out: dict[str, list[str]] = {

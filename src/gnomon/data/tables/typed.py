@@ -29,7 +29,9 @@ from gnomon.data.tables.kinds import (
 from gnomon.data.tables.parquet_size import check_size
 from gnomon.data.tables.raw import RawTable, quoted
 from gnomon.data.tables.rows import check_names
-from gnomon.data.tables.table import Table, check_demanded, finished, missing_cells, role_of, target_names, used_columns
+from gnomon.data.tables.table import (
+    Table, check_demanded, finished, missing_cells, places_of, role_of, target_names, used_columns,
+)
 
 PEEK_ROWS = 10_000
 AT_ONCE = 256  # columns read together ...
@@ -58,7 +60,7 @@ def read_parquet(
             names = list(pl.read_parquet_schema(file))
         with raw.open() as file:
             index = [name for name in index_columns(pl.read_parquet_metadata(file)) if name in names]
-        wanted = {*target_names(names, settings), settings.group, settings.time, *settings.ignore, *kinds}
+        wanted = {*target_names(names, settings), *places_of(settings), *settings.ignore, *kinds}
         unused = [name for name in index if name not in wanted]
         if unused:
             notes.append(index_note(raw.shown, unused))

@@ -19,11 +19,12 @@ from gnomon.core.options import is_yes, new_file, one_of
 from gnomon.core.seeds import derive
 from gnomon.core.spreadsheet import RAW, from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
+from gnomon.data.series import as_numbers
 from gnomon.metrics import box_table
 from gnomon.runs.names import Place
 from gnomon.runs.tags import MAX_TEXT, MOST_COST, TagEvent, TagStore, read_cost
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import box_errors, box_tags, error_rotated, error_tags
+from gnomon.strategy import box_errors, box_tags, error_rotated, error_tags, series_tags
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
 from gnomon.strategy.wording import split_name
 from gnomon.workflow.prepare import prepare_again
@@ -97,6 +98,9 @@ def with_looks(
     if here and all(isinstance(one.inputs, Mapping) for one in here):
         rows, usual_rows = [one.inputs for one in here], [one.inputs for one in usual]
         found = error_tags.from_rows(sheet.table, positions, rows, usual_rows)
+    elif here and task.kind.modality == "series":
+        series, usual_series = ([as_numbers(one.inputs).to_numpy() for one in each] for each in (here, usual))
+        found = series_tags.from_series(sheet.table, positions, series, usual_series)
     elif here:
         views, usual_views = [task.reader.view(one) for one in here], [task.reader.view(one) for one in usual]
         if task.kind.has_pictures and all(view.image is not None for view in (*views, *usual_views)):

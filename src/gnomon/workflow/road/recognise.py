@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gnomon.core import found
 from gnomon.core.craft import Craft
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.parts import Claim
+from gnomon.core.settings import with_values
 from gnomon.core.task import TaskKind
 from gnomon.data.source import TABLE_SUFFIXES, Source
 from gnomon.workflow.road.open import Opened
@@ -52,9 +53,11 @@ def recognise(opened: Opened, task: TaskKind | Craft | None = None) -> Recognise
 def recognise_work(opened: Opened, work: TaskKind | Craft | None = None) -> Recognised | Commission:
     """The task or craft that fits the source best. `work`, or the settings' task, overrides. Raises DataError."""
     source, settings = opened.source, opened.settings
+    if work is None and settings.task.name in found.SEVERAL:
+        return _one_of(opened, found.SEVERAL[settings.task.name])
     chosen = work or (found.work(settings.task.name) if settings.task.name is not None else None)
     if chosen is not None:
-        given = _claim(chosen, opened)
+        given = _claim_asked(chosen, opened)
         return _taken(opened, chosen, source.summary().removeprefix("found ") if given is None else given.why)
     claims = []
     for name in found.work_names():
@@ -68,6 +71,21 @@ def recognise_work(opened: Opened, work: TaskKind | Craft | None = None) -> Reco
     if claim.fault is not None:
         claim.fault()
     return _taken(opened, candidate, claim.why)
+
+
+def _one_of(opened: Opened, names: tuple[str, ...]) -> Recognised | Commission:
+    """The one of these tasks that fits best; the settings then have its name."""
+    claims = [(_claim_asked(found.task(name), opened), name) for name in names]
+    claim, name = max(claims, key=lambda each: 0.0 if each[0] is None else each[0].certainty)
+    settings = with_values(opened.settings, {"task.name": name})
+    why = opened.source.summary().removeprefix("found ") if claim is None else claim.why
+    return _taken(replace(opened, settings=settings), found.task(name), why)
+
+
+def _claim_asked(work: TaskKind | Craft, opened: Opened) -> Claim | None:
+    if isinstance(work, Craft):
+        return _claim(work, opened)
+    return work.reader.claim_asked(opened.source, opened.settings.data)
 
 
 def _claim(work: TaskKind | Craft, opened: Opened) -> Claim | None:
