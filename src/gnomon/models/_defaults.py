@@ -75,6 +75,19 @@ def text_recipe(num_train: int, length: int) -> dict[str, Any]:
     }
 
 
+def series_recipe(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a recurrent net on `num_train` series."""
+    return {
+        "init.name": "xavier",
+        "optimiser.name": "adamw",
+        "optimiser.batch_size": 32 if num_train >= 1_000 else 16,
+        "optimiser.clip_norm": 1.0,
+        "schedule.name": "cosine",
+        # 60 passes over up to five hundred series, 30 over a thousand, 10 from three thousand on
+        "stop.epochs": round(min(60.0, max(10.0, 30_000 / max(num_train, 1)))),
+    }
+
+
 def augment(inputs: PictureInputs) -> str:
     """How pictures are augmented: grey ones are often characters, which must not be mirrored."""
     return "shift,mirror" if inputs.channels == 3 else "shift"

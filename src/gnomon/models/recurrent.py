@@ -1,4 +1,4 @@
-"""Recurrent nets over text: a state is carried from piece to piece."""
+"""Recurrent nets over text and series: a state is carried from piece to piece, from step to step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Literal, cast, final
 from torch import Tensor, nn
 
 from gnomon.core.errors import UsageError
-from gnomon.core.family import Family, TextInputs, Wanted
+from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import text_recipe
+from gnomon.models._defaults import series_recipe, text_recipe
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
 from gnomon.nn.recurrent import Cell
@@ -49,18 +49,22 @@ class Recurrent(nn.Module):
 
 @final
 class RecurrentWhole(nn.Module):
-    """(B, T) ids -> (B, num_outputs) of each whole text, or (B, T, num_outputs) at each place, from the whole text.
+    """(B, T) ids or (B, T, D) steps -> (B, num_outputs) of each whole text or series, or (B, T, num_outputs) at each
+    place, from all of it.
 
-    Of a text, each feature's largest value over its places counts. Padding changes nothing.
+    Of a text or series, each feature's largest value over its places counts. Padding changes nothing.
     """
 
     def __init__(
-        self, cell: Cell, num_ids: int, num_outputs: int, *, units: int, layers: int, dropout: float, embedding: int,
-        is_bidirectional: bool, at_each_place: bool,
+        self, cell: Cell, inputs: TextInputs | SeriesInputs, num_outputs: int, *, units: int, layers: int,
+        dropout: float, embedding: int, is_bidirectional: bool, at_each_place: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        self.embedding = nn.Embedding(num_ids, embedding)
+        self.embedding: nn.Module = (
+            nn.Linear(inputs.num_features, embedding) if isinstance(inputs, SeriesInputs)
+            else nn.Embedding(inputs.num_ids, embedding)
+        )  # fmt: skip
         self.layers = Layers(
             embedding, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
         )
@@ -105,16 +109,16 @@ class RecurrentSettings(OwnSettings):
         ge=1,
         le=MOST_LAYERS,
     )
-    embedding: int = setting(128, "numbers that stand for each character or word", ge=1, le=MOST_UNITS)
+    embedding: int = setting(128, "numbers that stand for each character or word, or for the features of a step", ge=1, le=MOST_UNITS)
     directions: Literal["both", "forward"] | None = setting(
         None,
-        "how a text is read: forward, or in both directions, which what foretells the next piece can not (default: "
+        "how a text or series is read: forward, or in both directions, which what foretells the next piece can not (default: "
         "both, where it can)",
     )
 
 
 def build(wanted: Wanted) -> nn.Module:
-    own, num_ids, num_outputs = wanted.own, wanted.inputs.num_ids, wanted.num_outputs or 1
+    own, num_outputs = wanted.own, wanted.num_outputs or 1
     size: dict[str, Any] = {"units": own.units, "layers": own.layers, "embedding": own.embedding}
     size["dropout"] = one_each(wanted.dropout, 1)[0]
     if wanted.gives == "tokens":
@@ -124,15 +128,20 @@ def build(wanted: Wanted) -> nn.Module:
                 "it.",
                 fix="leave directions out.",
             )
-        return Recurrent(wanted.name, num_ids, num_outputs, **size)
+        return Recurrent(wanted.name, wanted.inputs.num_ids, num_outputs, **size)
     return RecurrentWhole(
-        cast(Cell, wanted.name), num_ids, num_outputs, **size, is_bidirectional=own.directions != "forward",
+        cast(Cell, wanted.name), wanted.inputs, num_outputs, **size, is_bidirectional=own.directions != "forward",
         at_each_place=wanted.gives == "places",
     )  # fmt: skip
 
 
-def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
-    """Settings (full keys) for `num_train` texts."""
+def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` texts or series."""
+    if isinstance(inputs, SeriesInputs):
+        return {
+            **series_recipe(num_train), "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
+            "regularise.dropout": (0.2,), "optimiser.learning_rate": 3e-3,
+        }  # fmt: skip
     return {
         **text_recipe(num_train, inputs.length),
         "regularise.weight_decay": 0.01,
@@ -145,7 +154,7 @@ FAMILY = Family(
     names=("gru", "lstm", "rnn"),
     title="recurrent nets",
     source="Elman 1990; Hochreiter & Schmidhuber 1997; Cho et al. 2014",
-    takes=("text",),
+    takes=("text", "series"),
     build=build,
     settings=RecurrentSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),

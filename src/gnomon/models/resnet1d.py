@@ -12,6 +12,7 @@ from gnomon.core.family import Family, SeriesInputs, SignalInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, HIDDEN_LAYERS
 from gnomon.core.settings import OwnSettings
 from gnomon.models import _defaults, _fields
+from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.recurrent import real_steps
 
 CHANNELS = (64, 128, 128)  # of the blocks
@@ -83,7 +84,7 @@ class ForSeries(nn.Module):
         for layer in self.net:
             if isinstance(layer, Block):
                 x = layer(x, is_real)
-        found: Tensor = self.net.get_submodule("head")(x.sum(dim=2) / lengths[:, None])
+        found: Tensor = self.net.get_submodule("head")(mean_over_steps(x.mT, lengths))
         return found
 
 

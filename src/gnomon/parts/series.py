@@ -76,14 +76,14 @@ class SeriesReader(Reader):
         rows = []
         for machine in range(40):
             steps, slope = int(rng.integers(5, 10)), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.5))
-            load = rng.choice([0.0, 1.0], steps, p=[0.7, 0.3])
+            load = np.where(rng.random(steps) < 0.3, rng.uniform(0.5, 1, steps), 0).round(2)
             heat = 20 + slope * np.arange(steps) + rng.normal(0, 0.2, steps)
             for second in range(steps):
                 of_each = {
                     ("classification", "series"): "rising" if slope > 0 else "falling",
                     ("regression", "series"): round(slope, 3),
                     ("classification", "step"): "used" if load[: second + 1].any() else "new",
-                    ("regression", "step"): load[: second + 1].sum(),
+                    ("regression", "step"): round(load[: second + 1].sum(), 2),
                 }
                 is_seen = rng.random() > 0.05
                 rows.append({"id": f"m{machine:02}", "time": second, "heat": round(heat[second], 3) if is_seen else None,

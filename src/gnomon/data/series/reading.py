@@ -276,8 +276,7 @@ def _index(whole: Arranged, settings: DataSettings, answers: pl.Series | None) -
     """A row for each series. Raises DataError where a group or a time is not the same in all rows of one."""
     table = index_frame(whole.ids)
     if answers is not None and answers.dtype == pl.Float64:
-        tenths = pl.Series(stratum_of(answers)).cast(pl.String)
-        table = table.with_columns(answers.alias("number"), tenths.alias("stratum"))
+        table = table.with_columns(answers.alias("number"), stratum_of(answers).alias("stratum"))
     elif answers is not None:
         table = table.with_columns(answers.alias("label"), answers.cast(pl.String).alias("stratum"))
     if settings.group is not None:
