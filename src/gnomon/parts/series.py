@@ -67,15 +67,15 @@ class SeriesReader(Reader):
         return read_series_to_predict(source, settings, encoder.features, encoder.id_name, encoder.order_name)
 
     def write_sample(self, folder: Path, seed: int) -> Path:
-        """Forty machines of 5 to 9 seconds in machines.csv: heat and load, and what follows from them.
+        """Twenty-four machines of 4 to 7 seconds in machines.csv: heat and load, and what follows from them.
 
         Of each machine whether its heat rises, or by how much; of each second whether the load has been high at any
         time so far, or the load so far.
         """
         rng = generator(seed, "sample")
         rows = []
-        for machine in range(40):
-            steps, slope = int(rng.integers(5, 10)), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.5))
+        for machine in range(24):
+            steps, slope = int(rng.integers(4, 8)), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.5))
             load = np.where(rng.random(steps) < 0.3, rng.uniform(0.5, 1, steps), 0).round(2)
             heat = 20 + slope * np.arange(steps) + rng.normal(0, 0.2, steps)
             for second in range(steps):
