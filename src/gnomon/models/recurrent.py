@@ -109,7 +109,9 @@ class RecurrentSettings(OwnSettings):
         ge=1,
         le=MOST_LAYERS,
     )
-    embedding: int = setting(128, "numbers that stand for each character or word, or for the features of a step", ge=1, le=MOST_UNITS)
+    embedding: int = setting(
+        128, "numbers that stand for each character or word, or for the features of a step", ge=1, le=MOST_UNITS
+    )
     directions: Literal["both", "forward"] | None = setting(
         None,
         "how a text or series is read: forward, or in both directions, which what foretells the next piece can not (default: "

@@ -145,7 +145,9 @@ class SeriesEncoder(Encoder):
     def notes(self, train: Examples) -> tuple[str, ...]:
         series = cast(SeriesExamples, train)
         kept = {one.name: one for one in self.features}
-        filled = [f"{name} ({one.fill:.4g})" for name, one in kept.items() if one.has_missing and one.kind != "category"]
+        filled = [
+            f"{name} ({one.fill:.4g})" for name, one in kept.items() if one.has_missing and one.kind != "category"
+        ]
         left_out = [name for name in series.feature_names if name not in kept]
         sentences = {
             "missing values are filled with the median of the training steps and marked as missing": filled,

@@ -29,7 +29,9 @@ def from_series(
     many = float(np.quantile(usual_missing, 1 - EXTREME))
     steps = np.concatenate(reference)
     known = ~np.isnan(steps)
-    middle = np.array([np.median(column[here]) if here.any() else 0.0 for column, here in zip(steps.T, known.T, strict=True)])
+    middle = np.array(
+        [np.median(column[here]) if here.any() else 0.0 for column, here in zip(steps.T, known.T, strict=True)]
+    )
     spread = np.array([
         TO_STD * np.median(np.abs(column[here] - at)) if here.any() else 0.0
         for column, here, at in zip(steps.T, known.T, middle, strict=True)
@@ -40,7 +42,11 @@ def from_series(
         ("short series", lengths < short, f"Fewer steps than all but {share} of the training series."),
         ("long series", lengths > long, f"More steps than all but {share} of the training series."),
         ("missing values", missing > many, "Values are missing, more than in most training series."),
-        ("extreme values", is_extreme, f"A value beyond {OUTLIER:.0f} robust standard deviations of those in training."),
+        (
+            "extreme values",
+            is_extreme,
+            f"A value beyond {OUTLIER:.0f} robust standard deviations of those in training.",
+        ),
     )
     is_error = (table["error"] > 0).to_numpy()
     reviewed = np.zeros(len(table), bool)

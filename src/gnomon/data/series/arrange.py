@@ -109,7 +109,9 @@ def _sorting_note(by: pl.DataFrame, places: pl.DataFrame, order: str) -> list[st
     """How many series were not in the order of time."""
     falls = pl.col("order").to_physical().cast(pl.Float64).diff().over("series") < 0
     turned, total = by.filter(falls)["series"].n_unique(), places["series"].n_unique()
-    return [f"rows of {turned:,} of {counted(total, 'series', 'series')} sorted by {display_name(order)}"] * (turned > 0)
+    return [f"rows of {turned:,} of {counted(total, 'series', 'series')} sorted by {display_name(order)}"] * (
+        turned > 0
+    )
 
 
 def _without_copies(table: Table, places: pl.DataFrame, rows: np.ndarray, roles: Roles) -> np.ndarray:

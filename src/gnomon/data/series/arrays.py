@@ -35,7 +35,9 @@ def as_steps(arrays: Arrays, layout: str | None, origin: str) -> tuple[pl.DataFr
     number = np.repeat(np.arange(count), steps)[kept]
     names = arrays.feature_names if len(arrays.feature_names) == width else tuple(f"x{i}" for i in range(width))
     values = np.ascontiguousarray(arrays.inputs.reshape(-1, width)[kept])
-    frame = pl.DataFrame(values, schema=list(names), orient="row").with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+    frame = pl.DataFrame(values, schema=list(names), orient="row").with_columns(
+        pl.col(pl.Float32, pl.Float64).fill_nan(None)
+    )
     ids = pl.Series("series", _ids(arrays)).gather(number)
     frame = frame.with_columns(ids, pl.Series("step", np.tile(np.arange(1, steps + 1), count)[kept]))
     if arrays.targets is None:

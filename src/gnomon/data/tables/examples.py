@@ -128,7 +128,9 @@ class TableExamples(Examples):
             lines=np.concatenate([self.table.lines[self._positions], other.table.lines[other._positions]]),
             origin=f"{self.table.origin} and {other.table.origin}",
         )
-        stratum = None if self.stratum is None or not self.target_names else stratum_of(table.frame[self.target_names[0]])
+        stratum = (
+            None if self.stratum is None or not self.target_names else stratum_of(table.frame[self.target_names[0]])
+        )
         first, second = _two_names(self.table.origin, other.table.origin)
         ids = pl.concat([self.qualified_ids(first), other.qualified_ids(second)], rechunk=True)
         source = None if self.source is None or other.source is None else self._sources(other)

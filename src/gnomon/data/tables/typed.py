@@ -30,7 +30,14 @@ from gnomon.data.tables.parquet_size import check_size
 from gnomon.data.tables.raw import RawTable, quoted
 from gnomon.data.tables.rows import check_names
 from gnomon.data.tables.table import (
-    Table, check_demanded, finished, missing_cells, places_of, role_of, target_names, used_columns,
+    Table,
+    check_demanded,
+    finished,
+    missing_cells,
+    places_of,
+    role_of,
+    target_names,
+    used_columns,
 )
 
 PEEK_ROWS = 10_000
