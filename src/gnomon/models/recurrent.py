@@ -114,8 +114,8 @@ class RecurrentSettings(OwnSettings):
     )
     directions: Literal["both", "forward"] | None = setting(
         None,
-        "how a text or series is read: forward, or in both directions, which what foretells the next piece can not (default: "
-        "both, where it can)",
+        "how a text or series is read: forward, or in both directions, which what foretells the next piece can not "
+        "(default: both, where it can)",
     )
 
 

@@ -85,9 +85,9 @@ class SeriesReader(Reader):
                     ("classification", "step"): "used" if load[: second + 1].any() else "new",
                     ("regression", "step"): round(load[: second + 1].sum(), 2),
                 }
-                is_seen = rng.random() > 0.05
-                rows.append({"id": f"m{machine:02}", "time": second, "heat": round(heat[second], 3) if is_seen else None,
-                             "load": load[second], "target": of_each[self.form, self.per]})  # fmt: skip
+                seen = round(heat[second], 3) if rng.random() > 0.05 else None
+                row = {"id": f"m{machine:02}", "time": second, "heat": seen, "load": load[second]}
+                rows.append({**row, "target": of_each[self.form, self.per]})
         write_bytes(folder / "machines.csv", pl.DataFrame(rows).write_csv().encode())
         return folder / "machines.csv"
 

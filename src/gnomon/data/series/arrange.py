@@ -150,7 +150,6 @@ def _irregular_note(places: pl.DataFrame, order: str) -> list[str]:
     share = float((np.abs(gaps - usual) > UNEVEN * abs(usual)).mean())
     if share < WORTH_SAYING:
         return []
-    return [
-        f"steps are irregular: {100 * share:.0f} % of them are not at the usual distance in {display_name(order)}; a "
-        "model sees their order alone (a column with the time since the step before tells it more)"
-    ]
+    how = f"{100 * share:.0f} % of them are not at the usual distance in {display_name(order)}"
+    hint = "a model sees their order alone (a column with the time since the step before tells it more)"
+    return [f"steps are irregular: {how}; {hint}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -124,9 +124,9 @@ def read_series_to_predict(
     whole = _together(parts)
     rows = TableExamples.to_predict(whole.table, tuple(feature.name for feature in features))
     alarms, unlike = unlike_training(rows, features, whole.table.where)
-    table = index_frame(whole.ids)
+    index = index_frame(whole.ids)
     every = [*unlike, *source.notes, *notes, *(note for part in parts for note in (*part.table.notes, *part.notes))]
-    examples = SeriesExamples(rows, whole.starts, whole.ends, table, id_name, order_name)
+    examples = SeriesExamples(rows, whole.starts, whole.ends, index, id_name, order_name)
     return Reading({"all": examples}, tuple(dict.fromkeys(every)), alarms=alarms)
 
 
@@ -207,17 +207,7 @@ def _planned(
     """The series with their answers in the form that heads take, and notes."""
     changing = _changing(whole, roles.target)
     if per == "series" and len(changing):
-        start = int(whole.starts[changing[0]])
-        values = whole.table.frame[roles.target][start : int(whole.ends[changing[0]])].drop_nulls().unique(
-            maintain_order=True
-        )  # fmt: skip
-        what = (
-            f"{display_name(roles.target)} should be the same in all rows of a series, and changes in {len(changing):,} "
-            f"of {len(whole.ids):,}: {quoted(whole.ids[int(changing[0])])} has {quoted(str(values[0]))} and "
-            f"{quoted(str(values[1]))} ({whole.table.where([start])})."
-        )
-        word = "step_classification" if form == "classification" else "step_regression"
-        raise DataError(what, where=whole.table.origin, fix=f"correct it, or predict each step: task={word}.")
+        _refuse_changing(whole, roles.target, changing, form)
     asked = whole.table if per == "step" else _one_row_each(whole, roles.target)
     target, notes = planned_target(asked, roles.target, form, is_only=per == "series")
     if settings.target is None:
@@ -229,15 +219,28 @@ def _planned(
     answers = _typed(asked.frame[roles.target], target)
     given = label_type(asked.frame[roles.target])
     table = _index(whole, settings, answers if per == "series" else None)
-    frame, step_target = whole.table.frame, ()
-    if per == "step":
-        frame, step_target = frame.with_columns(answers), (roles.target,)
+    frame = whole.table.frame if per == "series" else whole.table.frame.with_columns(answers)
+    step_target = (roles.target,) if per == "step" else ()
     rows = TableExamples(
         replace(whole.table, frame=frame), features, step_target, label_types=dict.fromkeys(step_target, given)
     )
     notes.append(_about_lengths(whole))
     names = {"id_name": roles.id, "order_name": roles.order, "target_names": (roles.target,)}
     return SeriesExamples(rows, whole.starts, whole.ends, table, **names, label_type=given), notes  # type: ignore[arg-type]
+
+
+def _refuse_changing(whole: Arranged, target: str, changing: np.ndarray, form: Form) -> None:
+    """Raise what is wrong with an answer that is not the same in all rows of a series."""
+    place = int(changing[0])
+    start, name = int(whole.starts[place]), quoted(whole.ids[place])
+    values = whole.table.frame[target][start : int(whole.ends[place])].drop_nulls().unique(maintain_order=True)
+    first, second = (quoted(str(value)) for value in values[:2])
+    what = (
+        f"{display_name(target)} should be the same in all rows of a series, and changes in {len(changing):,} of "
+        f"{len(whole.ids):,}: {name} has {first} and {second} ({whole.table.where([start])})."
+    )
+    word = "step_classification" if form == "classification" else "step_regression"
+    raise DataError(what, where=whole.table.origin, fix=f"correct it, or predict each step: task={word}.")
 
 
 def _changing(whole: Arranged, target: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """One class at every step of a series."""
 
 from gnomon.core.task import TaskKind
-from gnomon.parts.steps import StepClassHead, StepClassJudge
 from gnomon.parts.series import SeriesEncoder, SeriesReader
+from gnomon.parts.steps import StepClassHead, StepClassJudge
 from gnomon.training.samplers import by_length
 
 TASK = TaskKind(

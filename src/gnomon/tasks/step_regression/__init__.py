@@ -1,8 +1,8 @@
 """One number at every step of a series."""
 
 from gnomon.core.task import TaskKind
-from gnomon.parts.steps import StepNumberHead, StepNumberJudge
 from gnomon.parts.series import SeriesEncoder, SeriesReader
+from gnomon.parts.steps import StepNumberHead, StepNumberJudge
 from gnomon.training.samplers import by_length
 
 TASK = TaskKind(

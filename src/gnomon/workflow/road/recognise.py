@@ -53,8 +53,9 @@ def recognise(opened: Opened, task: TaskKind | Craft | None = None) -> Recognise
 def recognise_work(opened: Opened, work: TaskKind | Craft | None = None) -> Recognised | Commission:
     """The task or craft that fits the source best. `work`, or the settings' task, overrides. Raises DataError."""
     source, settings = opened.source, opened.settings
-    if work is None and settings.task.name in found.SEVERAL:
-        return _one_of(opened, found.SEVERAL[settings.task.name])
+    several = found.SEVERAL.get(settings.task.name or "")
+    if work is None and several is not None:
+        return _one_of(opened, several)
     chosen = work or (found.work(settings.task.name) if settings.task.name is not None else None)
     if chosen is not None:
         given = _claim_asked(chosen, opened)
