@@ -73,7 +73,7 @@ def _before(verdict: Verdict, gaps: Sequence[Gap], rungs: Sequence[Rung], unit: 
     if verdict.cause == "reference" and verdict.gap == "variance":
         advice += _knobs("fit-train" if _may_be_bias(gaps, rungs) else "fit-dev", known)[: MOST - 1]
     if _is_well_fitted(verdict, rungs, unit, known):
-        advice.append(_look_at_the_errors(known, rungs))
+        advice.append(_look_at_the_errors(known))
     if _is_too_short(rungs, unit, known) and _may_be_bias(gaps, rungs):
         advice.append(_train_longer(known))
     return advice
@@ -146,10 +146,10 @@ def _without_a_gap(
     more = _more_examples(gaps, rungs, unit, known)
     hidden = max((gap.high for gap in gaps if gap.is_undecided), default=0.0)
     if bound is None:
-        return more or [_look_at_the_errors(known, rungs), _look_at_the_target(known)]
+        return more or [_look_at_the_errors(known), _look_at_the_target(known)]
     floor = known.floor
     no_better = floor is not None and floor.best is not floor.guess
-    look = [_look_at_the_errors(known, rungs)] if no_better else []
+    look = [_look_at_the_errors(known)] if no_better else []
     bias = [*look, _measure_people(bound, unit, known), *_for_gap(bound, rungs, unit, known)[:2]]
     return [*more, *bias] if hidden > bound.size else [*bias[:2], *more, *bias[2:]]
 
@@ -424,12 +424,11 @@ def _measure_people(bound: Gap, unit: str, known: Known) -> Advice:
     )
 
 
-def _look_at_the_errors(known: Known, rungs: Sequence[Rung]) -> Advice:
-    dev = next((rung for rung in rungs if rung.name == "dev"), None)
+def _look_at_the_errors(known: Known) -> Advice:
     least = "it costs nothing, and shows which kinds of error there are"
     action = "look at the wrong dev examples"
-    if dev is not None and known.floor is not None and 0 < dev.error <= 1:
-        action = f"look at the wrong dev examples (about {max(round(dev.error * dev.examples), 1):,})"
+    if known.wrong_on_dev and known.floor is not None:
+        action += f" (about {known.wrong_on_dev:,})"
     return Advice(action, least, "real-world", command=_verb("errors", known))
 
 

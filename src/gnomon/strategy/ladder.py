@@ -110,7 +110,7 @@ def diagnose(
         if copies.any():
             raw[split] = measure(evaluation, seed=seed).interval.value
     person = _human_level(human, measured.pop("human", None), unit)
-    known = Known(removed, raw, floor, course, here, num_train, commands)
+    known = Known(removed, raw, floor, course, here, num_train, commands, _wrong(evaluations.get("dev")))
     return _build(measured, person, unit, error_name, known, dev_looks=dev_looks, test_openings=test_openings)
 
 
@@ -145,6 +145,14 @@ def diagnose_rates(
         measured, _human_level(human, None, SHARE), SHARE, error_name, Known(),
         dev_looks=dev_looks, test_openings=test_openings,
     )  # fmt: skip
+
+
+def _wrong(evaluation: Evaluation | None) -> int | None:
+    """How many examples are wrong; None where errors are of degree, or a split's error is not their mean."""
+    if evaluation is None or evaluation.unit != SHARE or evaluation.split_error is not None:
+        return None
+    errors = evaluation.table["error"]
+    return int(errors.sum()) if errors.is_in([0.0, 1.0]).all() else None
 
 
 def copies_left_out(evaluation: Evaluation, ids: Collection[Any], repeats: float | None) -> np.ndarray:

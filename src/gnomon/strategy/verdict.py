@@ -40,6 +40,7 @@ class Known:
     here: Here | None = None  # where the run's knobs stand
     num_train: int | None = None
     commands: Commands | None = None
+    wrong_on_dev: int | None = None  # where each answer is right or wrong
 
     def many_copies(self, rungs: Sequence[Rung]) -> dict[str, int]:
         """Of the splits in which copies are more than a few."""

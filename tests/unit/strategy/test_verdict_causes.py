@@ -190,3 +190,10 @@ def test_no_sentence_says_there_is_nothing_where_another_says_there_may_be():
     assert "could be as large as" in found.verdict.text
     assert not any("no variance to reduce" in note for note in found.notes)
     assert "no variance" not in ladder_text(found)
+
+
+def test_wrong_examples_are_counted_only_where_an_answer_is_right_or_wrong():
+    half = pl.DataFrame({"id": [f"{i}" for i in range(200)], "error": [0.5] * 200})
+    splits = {name: Evaluation(name, SHARE, half) for name in ("train", "dev")}
+    actions = [advice.action for advice in diagnose(splits, floor=floor(0.5, best=0.5), num_train=200).advice]
+    assert not any("(about" in action for action in actions)
