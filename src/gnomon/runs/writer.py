@@ -175,6 +175,34 @@ def make_private_folder(path: Path) -> None:
             _sync_folder(path.parent)
 
 
+@contextmanager
+def filled_folder(final: Path) -> Iterator[Path]:
+    """A folder to write many files into, which become the content of `final` (missing or empty) when all are there.
+
+    After a failure nothing is left; after a kill only what `is_leftover` names: beside `final` or, if it was there, in it.
+    """
+    was_there = final.is_dir()
+    with _as_machine_error(final, 0):
+        _make_folder(final if was_there else final.parent)
+        place = _temporary_file(final / "content" if was_there else final)
+        calls.mkdir(place)
+    try:
+        yield place
+        with _as_machine_error(final, 0):
+            if was_there:
+                for child in sorted(place.iterdir()):
+                    calls.rename(child, final / child.name)
+                calls.rmdir(place)
+                _sync_folder(final)
+            else:
+                calls.rename(place, final)
+                _sync_folder(final.parent)
+    except BaseException:
+        with suppress(OSError):
+            _remove_tree(place)
+        raise
+
+
 def sync_folder(path: Path) -> None:
     """Sync the names in `path` to the disk."""
     with _as_machine_error(path, 0):

@@ -12,7 +12,7 @@ from gnomon.core.settings import DataSettings
 from gnomon.data.annotations.reading import NAMES, format_of, read_annotations, tree_of
 from gnomon.data.annotations.writing import FORMATS, Format, Losses, written
 from gnomon.data.opening import open_source
-from gnomon.runs.writer import write_bytes
+from gnomon.runs.writer import filled_folder, is_leftover, write_bytes
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class ConvertedData:
 def convert_data(source: Any, out: str | Path, to: str, *, max_bad: float | None = None) -> ConvertedData:
     """Read annotated pictures in any format and write them, with their pictures, into the new folder `out`.
 
-    Lists of pictures are written last. Raises UsageError where `out` has something in it or `to` is no format, and
-    DataError.
+    The folder appears when everything is written. Raises UsageError where `out` has something in it or `to` is no
+    format, and DataError.
     """
     if to not in FORMATS:
         raise UsageError(f"to={to} is not a format that convert writes.", fix=f"choose one of {', '.join(FORMATS)}.")
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or not all(is_leftover(child.name) for child in out.iterdir())):
         raise UsageError(
             "exists already and is not an empty folder; nothing is overwritten.",
             where=str(out), fix="give another name.",
@@ -58,8 +58,9 @@ def convert_data(source: Any, out: str | Path, to: str, *, max_bad: float | None
     found_format = format_of(tree)
     found = read_annotations(tree, settings)
     losses = Losses()
-    for name, content in written(found, cast("Format", to), losses):
-        write_bytes(out / name, content)
+    with filled_folder(out) as place:
+        for name, content in written(found, cast("Format", to), losses):
+            write_bytes(place / name, content)
     lost = tuple((what, tuple(places)) for what, places in sorted(losses.places.items()))
     return ConvertedData(
         out, NAMES[found_format.format], to, len(found.pictures), len(found.labels), found.class_names,

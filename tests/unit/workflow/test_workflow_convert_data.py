@@ -10,6 +10,7 @@ from annotated import Files, voc, voc_object, yolo
 
 from gnomon.cli import main
 from gnomon.core.errors import UsageError
+from gnomon.workflow import convert_data
 from gnomon.workflow.convert import convert
 from gnomon.workflow.convert_data import ConvertedData
 
@@ -49,6 +50,32 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lies inside the data, which is never written to"):
         convert(data, data / "out", to="voc")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_interrupted_convert_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    data, out = _laid_out(yolo(""), tmp_path / "data"), tmp_path / "out"
+    if is_there:
+        out.mkdir()
+        (out / ".tmp-1-killed").mkdir()
+    write, calls = convert_data.write_bytes, []
+
+    def interrupted(path: Path, content: bytes) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(convert_data, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(data, out, to="voc")
+    assert sorted(path.name for path in tmp_path.rglob("*.xml")) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"][: 1 + is_there]
+    monkeypatch.undo()
+    convert(data, out, to="voc")
+    assert (out / "Annotations").is_dir()
 
 
 @pytest.mark.parametrize(
