@@ -179,7 +179,7 @@ def make_private_folder(path: Path) -> None:
 def filled_folder(final: Path) -> Iterator[Path]:
     """A folder to write many files into, which become the content of `final` (missing or empty) when all are there.
 
-    After a failure nothing is left; after a kill only what `is_leftover` names: beside `final` or, if it was there, in it.
+    After a failure nothing is left. After a kill what `is_leftover` names is: beside `final`, or in it if it was there.
     """
     was_there = final.is_dir()
     with _as_machine_error(final, 0):
