@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gnomon.checks.gradients import check_gradients
 from gnomon.core.parts import Batch
@@ -17,10 +18,14 @@ from gnomon.data.columns import Columns, Ragged, length
 
 FEW = 8  # examples to memorise
 STEPS = 300  # at most, to memorise them
-BATCH = 64
+BATCH, BRIEF_STEPS = 64, 150  # of a brief training
 MEMORISED = 0.05  # of the loss of a guess, or of the loss at the start where that is lower
 LEARNING_RATE = 1e-2  # for memorising; the other checks use a third of it
 NOTABLY = 0.95  # chance alone rarely makes one loss this much smaller than another
+COORDINATES, FEWEST_COORDINATES = 8, 24  # whose gradient is checked: of each parameter at most, of a large net in all
+# Floating-point operations that a part may take: with a large net it sees fewer examples, but never fewer than 4.
+DIFFERENCES, MEMORISING, BRIEFLY = 2 * 10**11, 2 * 10**12, 2 * 10**12
+FEWEST = 4
 START_TOLERANCE = 0.5  # the initial loss may differ from ln K by this share
 
 
@@ -37,13 +42,27 @@ def sanity_checks(
     task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
 ) -> list[Finding]:
     """All checks, cheapest first. `build` returns a fresh model, the same each time. Columns: inputs and targets."""
+    cost = _cost(task, build(), train)
     return [
-        loss_at_start(task, build(), train),
+        loss_at_start(task, build(), _spread(train, BRIEFLY // cost)),
         *units_differ(build()),
-        overfits_few(task, build(), train),
-        gradients_right(task, build(), train, seed=seed),
-        *(labels_and_inputs_matter(task, build, train, dev, seed=seed) if task.head.columns else ()),
+        overfits_few(task, build(), train, cost=cost),
+        gradients_right(task, build(), train, cost=cost, seed=seed),
+        *(labels_and_inputs_matter(task, build, train, dev, cost=cost, seed=seed) if task.head.columns else ()),
     ]
+
+
+def _cost(task: Task, model: nn.Module, train: Columns) -> int:
+    """Floating-point operations of a forward pass of one example."""
+    few = min(2, length(train))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        _mean(task, model, _rows(train, torch.arange(few)))
+    return max(1, counter.get_total_flops() // few)
+
+
+def _affordable(work: int, cost: int, most: int) -> int:
+    """Examples in each step of a training."""
+    return max(FEWEST, min(most, work // (3 * cost)))  # the way back costs twice the way there
 
 
 def loss_at_start(task: Task, model: nn.Module, train: Columns) -> Finding:
@@ -74,9 +93,9 @@ def units_differ(model: nn.Module) -> list[Finding]:
     return [Finding("units differ at the start", False, text)]
 
 
-def overfits_few(task: Task, model: nn.Module, train: Columns) -> Finding:
+def overfits_few(task: Task, model: nn.Module, train: Columns, *, cost: int = 1) -> Finding:
     """A model that cannot memorise a handful of examples has a bug somewhere between data and update."""
-    few = _rows(train, torch.arange(min(FEW, length(train))))
+    few = _rows(train, torch.arange(min(_affordable(MEMORISING // STEPS, cost, FEW), length(train))))
     _without_dropout(model)
     before = _mean(task, model, few)
     # A start far above chance may fall to a twentieth of itself and still know nothing.
@@ -101,21 +120,30 @@ def _cost_of_telling_apart(task: Task, few: Columns) -> float:
     return float((math.log(length(few)) / units).mean())
 
 
-def gradients_right(task: Task, model: nn.Module, train: Columns, *, seed: int) -> Finding:
-    """Back-propagated gradients against two-sided differences, in float64, on a few coordinates per parameter."""
+def gradients_right(task: Task, model: nn.Module, train: Columns, *, cost: int = 1, seed: int) -> Finding:
+    """Back-propagated gradients against two-sided differences, in float64, on a few coordinates per parameter.
+
+    Of a large net a few parameters are checked, spread over its depth.
+    """
     batch = _batch(task, train, torch.arange(min(4, length(train))))
     double = {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
-    report = check_gradients(
-        model,
-        lambda module: task.losses(task.outputs(module, double), double).mean(),
-        coordinates_per_parameter=8,
-        seed=seed,
-    )
-    return Finding("gradients", report.passed, report.text.splitlines()[0])
+
+    def loss(module: nn.Module) -> Tensor:
+        return task.losses(task.outputs(module, double), double).mean()
+
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.numel()]
+    coordinates = max(FEWEST_COORDINATES, DIFFERENCES // (2 * 4 * cost))
+    chosen = names
+    if coordinates < len(names):
+        chosen = [names[round(at)] for at in torch.linspace(0, len(names) - 1, coordinates).tolist()]
+    each = max(1, min(COORDINATES, coordinates // len(chosen)))
+    report = check_gradients(model, loss, coordinates_per_parameter=each, only=chosen, seed=seed)
+    some = f" ({len(chosen)} of {len(names)}: the net is large)" if len(chosen) < len(names) else ""
+    return Finding("gradients", report.passed, report.text.splitlines()[0] + some)
 
 
 def labels_and_inputs_matter(
-    task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, seed: int
+    task: Task, build: Callable[[], nn.Module], train: Columns, dev: Columns, *, cost: int = 1, seed: int
 ) -> list[Finding]:
     """Train briefly on true and on shuffled targets; evaluate on dev as it is, and on dev with swapped inputs.
 
@@ -127,8 +155,10 @@ def labels_and_inputs_matter(
     order = torch.randperm(length(train), generator=shuffle)
     shuffled = {**train, **{name: _rows({name: train[name]}, order)[name] for name in targets}}
     honest, blind = build(), build()
-    _fit_briefly(task, honest, train, shuffle)
-    _fit_briefly(task, blind, shuffled, shuffle)
+    batch = _affordable(BRIEFLY // (2 * BRIEF_STEPS), cost, BATCH)
+    _fit_briefly(task, honest, train, shuffle, batch)
+    _fit_briefly(task, blind, shuffled, shuffle, batch)
+    dev = _spread(dev, max(BATCH, BRIEFLY // (3 * cost)))
     swapped = dict(dev)
     around = torch.arange(length(dev)).roll(max(1, length(dev) // 2))
     swapped.update({name: _rows({name: dev[name]}, around)[name] for name in _input_names(task, dev)})
@@ -159,6 +189,12 @@ def _input_names(task: Task, columns: Columns) -> set[str]:
     return set(columns) - set(task.head.columns)
 
 
+def _spread(columns: Columns, most: int) -> Columns:
+    """Rows at equal distances: classes may lie one behind the other."""
+    size = length(columns)
+    return columns if size <= most else _rows(columns, torch.linspace(0, size - 1, max(1, most)).long())
+
+
 def _rows(columns: Columns, indices: Tensor) -> Columns:
     return {
         name: Ragged.of([column.row(int(i)) for i in indices]) if isinstance(column, Ragged) else column[indices]
@@ -175,7 +211,7 @@ def _mean(task: Task, model: nn.Module, columns: Columns) -> float:
     was_training, total, weights = model.training, 0.0, 0.0
     model.eval()
     with torch.inference_mode():
-        for indices in torch.arange(length(columns)).split(512):
+        for indices in torch.arange(length(columns)).split(BATCH):
             batch = task.batch(columns, indices)
             losses = task.losses(task.outputs(model, batch), batch)
             weight = batch.get("weight", torch.ones_like(losses))
@@ -193,11 +229,11 @@ def _learn(task: Task, model: nn.Module, optimiser: torch.optim.Optimizer, batch
     return float(loss.detach())
 
 
-def _fit_briefly(task: Task, model: nn.Module, columns: Columns, shuffle: torch.Generator, steps: int = 150) -> None:
+def _fit_briefly(task: Task, model: nn.Module, columns: Columns, shuffle: torch.Generator, batch: int) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE / 3)
     model.train()
-    for _ in range(steps):
-        indices = torch.randint(0, length(columns), (min(BATCH, length(columns)),), generator=shuffle)
+    for _ in range(BRIEF_STEPS):
+        indices = torch.randint(0, length(columns), (min(batch, length(columns)),), generator=shuffle)
         _learn(task, model, optimiser, task.batch(columns, indices))
 
 
