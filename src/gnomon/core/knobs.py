@@ -15,6 +15,7 @@ Scale = Literal["linear", "log", "1 - beta, log", "whole", "whole, log", "powers
 # What a setting may need in order to do anything. A task's parts and a family list the abilities they have; a task or
 # family may define more of its own, which its own settings need.
 COLUMNS = "columns"  # the source is a table
+GROUPS = "groups"  # the source may say which examples belong together
 NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
 TEXT = "text"  # the source is text
@@ -38,6 +39,7 @@ EXAMPLES = "examples"  # there are examples that are divided, learned from and j
 
 NEEDS: Mapping[str, str] = {  # as told to a user
     COLUMNS: "it acts on tables",
+    GROUPS: "it acts on tables and lists",
     NUMBERS: "it acts on tables",
     PICTURES: "it acts on pictures",
     TEXT: "it acts on text",

@@ -215,7 +215,8 @@ def read_annotated(source: Source, settings: DataSettings, wanted: Wanted, side:
     rows = found.readable
     ids = [display_name(annotations.pictures[row].file) for row in rows]
     frames = np.array([(annotations.pictures[row].height, annotations.pictures[row].width) for row in rows], np.int64)
-    index = index_frame(ids, stratum=_strata(annotations, rows))
+    groups = None if settings.group is None else [annotations.pictures[row].group for row in rows]
+    index = index_frame(ids, stratum=_strata(annotations, rows), group=groups)
     whole = AnnotatedExamples(
         ImageExamples.of(found.store, rows, index), (annotations,), np.zeros(len(rows), np.int64), rows, wanted, side,
         frames.reshape(-1, 2),

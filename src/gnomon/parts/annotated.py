@@ -15,7 +15,7 @@ from gnomon.core.augmentation import strengths
 from gnomon.core.errors import UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
-from gnomon.core.knobs import AUGMENTATION, PICTURES
+from gnomon.core.knobs import AUGMENTATION, GROUPS, PICTURES
 from gnomon.core.parts import Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
 from gnomon.data import augment, images
@@ -45,7 +45,7 @@ Sample = Callable[[Path, int], Path]
 class AnnotatedPictures(Reader):
     """Pictures with boxes, masks or points: Pascal VOC, COCO, YOLO, tables, pictures with masks."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES})
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, GROUPS})
 
     wanted: Wanted
     side: int  # pixels of the longer side that the task takes by default, at most

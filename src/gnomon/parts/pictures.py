@@ -16,7 +16,7 @@ from gnomon.core.augmentation import strengths
 from gnomon.core.errors import ArtefactError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import PictureInputs
-from gnomon.core.knobs import AUGMENTATION, COLUMNS, LAYOUT, PICTURES
+from gnomon.core.knobs import AUGMENTATION, COLUMNS, GROUPS, LAYOUT, PICTURES
 from gnomon.core.parts import MIXED_WITH, OWN_SHARE, Batch, Claim, Encoder, Head, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
@@ -41,7 +41,9 @@ MOMENTS_FROM = 10_000  # training pictures the mean and standard deviation are t
 class LabelledPictures(Reader):
     """Pictures with one class each: class folders, IDX files, arrays, or listed in a table."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS, LAYOUT})  # refused where they name nothing
+    abilities: ClassVar[frozenset[str]] = frozenset(
+        {PICTURES, COLUMNS, GROUPS, LAYOUT}
+    )  # refused where they name nothing
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         return images.claim(source, settings)
@@ -73,7 +75,7 @@ class LabelledPictures(Reader):
 class ListedPictures(Reader):
     """Pictures listed in a table, with several classes each, any of which may be missing."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS})
+    abilities: ClassVar[frozenset[str]] = frozenset({PICTURES, COLUMNS, GROUPS})
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
         return images.claim(source, settings, several=True)

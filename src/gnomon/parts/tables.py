@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError, GnomonError, UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TableInputs
-from gnomon.core.knobs import COLUMNS, NUMBERS
+from gnomon.core.knobs import COLUMNS, GROUPS, NUMBERS
 from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.settings import DataSettings, Settings
 from gnomon.data.columns import Columns, gather
@@ -58,7 +58,7 @@ class TableReader(Reader):
     train.csv and dev.csv.
     """
 
-    abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS})
+    abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS, GROUPS})
 
     forms: tuple[str, ...]
     reads_as: Form | None  # how an ambiguous target is interpreted; None: as it looks

@@ -7,6 +7,7 @@ from typing import Literal
 from gnomon.core.knobs import (
     CLASSES,
     COLUMNS,
+    GROUPS,
     LAYOUT,
     PICTURES,
     SERIES,
@@ -34,7 +35,7 @@ class DataSettings(Group):
         Knob(FIT_TRAIN, needs=CLASSES),
     )
     group: str | None = setting(
-        None, "column of groups that are never split across train, dev and test (patient, speaker)", Knob(needs=COLUMNS)
+        None, "column of groups that are never split across train, dev and test (patient, speaker)", Knob(needs=GROUPS)
     )
     time: str | None = setting(
         None, "column to split by time: train on the past, evaluate on the future", Knob(needs=COLUMNS)

@@ -12,7 +12,7 @@ import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, final
 
 import numpy as np
@@ -127,7 +127,7 @@ def read_coco(tree: Tree, settings: DataSettings) -> Annotations:
     classes = _Classes.of(documents)
     collected, details = Collected(), _Lazy([document.text for document in documents])
     for number, (document, (_, split, word)) in enumerate(zip(documents, chosen, strict=True)):
-        pictures = _pictures(document, photos, split, word, findings)
+        pictures = _pictures(document, photos, split, word, findings, settings.group)
         _objects(document, number, pictures, classes, collected, details, findings)
     listed_files = {picture.file for picture in collected.pictures}
     bare = sorted(name for name in photos.files if name not in listed_files and not photos.was_measured(name))
@@ -205,9 +205,9 @@ class _Placed:
 
 
 def _pictures(
-    document: JsonLists, photos: Photos, split: str, word: str, findings: Findings
+    document: JsonLists, photos: Photos, split: str, word: str, findings: Findings, group: str | None
 ) -> dict[int, _Placed | None]:
-    """{image id: picture}, None for those left out."""
+    """{image id: picture}, None for those left out. `group`: the key of an image that holds what it belongs to."""
     found: dict[int, _Placed | None] = {}
     names: dict[int, str] = {}
     used: dict[str, int] = {}
@@ -220,7 +220,10 @@ def _pictures(
         where = _image(document.name, identity, name)
         if identity not in names:
             names[identity] = name
-            found[identity] = _placed(entry, photos, (document.name, split, word), used, where, findings)
+            placed = _placed(entry, photos, (document.name, split, word), used, where, findings)
+            if placed is not None and group is not None:
+                placed = replace(placed, picture=replace(placed.picture, group=_group(entry, group, where)))
+            found[identity] = placed
         elif names[identity] == name:
             findings.repair("images listed twice with one id: counted once", where)
         else:  # which of the two its objects belong to cannot be known
@@ -230,6 +233,16 @@ def _pictures(
                 findings.leave_out_picture(other, f"its id is also that of {display_name(name)[:200]}")
             found[identity] = None
     return found
+
+
+def _group(entry: Mapping[str, Any], key: str, where: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise DataError(
+            f"it has no {key}, a text or a whole number, to say which pictures belong together.", where=where,
+            fix="give every image one, or leave group= out.",
+        )  # fmt: skip
+    return str(value)
 
 
 def _image(document: str, identity: int, name: str) -> str:

@@ -68,6 +68,7 @@ class Picture:
     split: str = "all"  # or "train", "dev", "test" where the data has splits
     orientation: int = 1  # EXIF 2.32 tag 0x0112: how the stored pixels are turned to be upright
     mask: str | None = None  # name of the file with a value for each pixel
+    group: str | None = None  # pictures of one patient, film or place, where the data says so
 
 
 @final

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
 from gnomon.data.annotations.coco import looks_like_coco, read_coco
 from gnomon.data.annotations.masks import looks_like_masks, read_masks
@@ -39,6 +39,7 @@ _FORMATS: dict[str, tuple[Callable[[Tree], tuple[float, str]], Callable[[Tree, D
     "table": (looks_like_table, read_table),
     "masks": (looks_like_masks, read_masks),
 }
+GROUPED = ("table", "coco")  # a column, a key of each image
 NAMES = {
     "voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "table": "a table of boxes or points",
     "masks": "pictures with masks",
@@ -71,8 +72,16 @@ def format_of(tree: Tree) -> Found:
 
 
 def read_annotations(tree: Tree, settings: DataSettings) -> Annotations:
-    """The annotations of a folder or an archive, whatever their format. Raises DataError."""
-    return _FORMATS[format_of(tree).format][1](tree, settings)
+    """The annotations of a folder or an archive, whatever their format. Raises DataError, and UsageError for
+    a group that the format cannot hold.
+    """
+    found = format_of(tree).format
+    if settings.group is not None and found not in GROUPED:
+        raise UsageError(
+            f"{NAMES[found]} has no place that says which pictures belong together (group={settings.group}).",
+            where=tree.origin, fix="convert it to a table of boxes or to COCO, and add a column or a key for it.",
+        )  # fmt: skip
+    return _FORMATS[found][1](tree, settings)
 
 
 def tree_of(source: Source) -> Tree:

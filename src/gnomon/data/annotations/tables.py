@@ -108,13 +108,16 @@ def read_table(tree: Tree, settings: DataSettings) -> Annotations:
     rows = _cells(name, tree.read(name))
     findings, photos = Findings(), Photos(tree, settings)
     pictures, by_row = _pictures(rows, meaning.file, photos, findings)
-    split = rows.column(("split",))
+    split, group = rows.column(("split",)), _group_column(rows, settings)
     made: dict[str, list[tuple[str, Box, int, Details]]] = {file: [] for file in pictures}
     splits: dict[str, str] = {}
+    groups: dict[str, str] = {}
     for row, file in by_row.items():
         size = pictures[file]
         if split is not None:
             splits[file] = _split(rows, row, split, splits.get(file))
+        if group is not None:
+            groups[file] = _group(rows, row, group, groups.get(file))
         one = (
             _box(rows, row, meaning, size, findings)
             if isinstance(meaning, _Boxes)
@@ -128,7 +131,7 @@ def read_table(tree: Tree, settings: DataSettings) -> Annotations:
     for file, objects in made.items():
         width, height, orientation = pictures[file]
         collected.add(
-            Picture(file, width, height, splits.get(file, "all"), orientation),
+            Picture(file, width, height, splits.get(file, "all"), orientation, group=groups.get(file)),
             [Object(numbers[label], box, flags, details) for label, box, flags, details in objects],
         )
     bare = sorted(set(photos.files) - {file for file in photos.files if photos.was_measured(file)})
@@ -258,6 +261,28 @@ def _split(rows: _Rows, row: int, column: int, before: str | None) -> str:
         )
         raise DataError(f"the split {why}.", where=rows.where(row), fix="give each picture one split.")
     return SPLITS[text]
+
+
+def _group_column(rows: _Rows, settings: DataSettings) -> int | None:
+    if settings.group is None:
+        return None
+    wanted = settings.group.strip().lower()
+    if wanted not in rows.columns:
+        raise DataError(
+            f"there is no column {settings.group}; there are {', '.join(rows.columns)}.", where=display_name(rows.name),
+            fix="group=... names one of them.",
+        )  # fmt: skip
+    return rows.columns.index(wanted)
+
+
+def _group(rows: _Rows, row: int, column: int, before: str | None) -> str:
+    text = rows.cells[row][column]
+    if not text or before not in (None, text):
+        why = "is empty" if not text else f"was {display_name(before or '')[:50]} before"
+        raise DataError(
+            f"the group ({rows.columns[column]}) {why}.", where=rows.where(row), fix="give each picture one group."
+        )
+    return text
 
 
 def _box(

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotated import coco, png, turned_jpeg
+from annotated import coco, png, turned_jpeg, voc, voc_object
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.settings import DataSettings
 from gnomon.data.annotations.coco import read_coco
 from gnomon.data.annotations.model import Polygons, Runs
 from gnomon.data.annotations.outlines import mask_of
+from gnomon.data.annotations.reading import read_annotations
 
 SETTINGS = DataSettings(max_bad=0.5)
 SQUARE = [2, 3, 12, 3, 12, 13, 2, 13]
@@ -31,6 +32,16 @@ def test_boxes_classes_with_gaps_in_their_ids_and_crowds_are_read() -> None:
     assert (second.label, second.box, second.is_crowd) == (1, (0, 0, 40, 30), True)
     assert [len(found.objects(i)) for i in range(10)] == [2] + [0] * 9  # listed without objects: negatives
     assert not found.bad
+
+
+def test_a_key_of_each_image_says_which_belong_together() -> None:
+    images = [{"id": n, "file_name": f"{n}.png", "width": 40, "height": 30, "patient": n % 2} for n in range(1, 11)]
+    found = read_annotations(coco([one()], images=images), DataSettings(group="patient"))
+    assert [picture.group for picture in found.pictures] == ["1", "0"] * 5
+    with pytest.raises(DataError, match="it has no ward, a text or a whole number"):
+        read_annotations(coco([one()], images=images), DataSettings(group="ward"))
+    with pytest.raises(UsageError, match=r"Pascal VOC has no place that says .* \(group=patient\)"):
+        read_annotations(voc(voc_object("cell", (2, 3, 10, 12))), DataSettings(group="patient"))
 
 
 def test_annotations_before_images_and_in_any_order_are_the_same() -> None:

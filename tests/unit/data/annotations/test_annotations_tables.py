@@ -36,6 +36,17 @@ def test_boxes_are_read_from_every_usual_form(text: str) -> None:
     assert found.notes == ("pictures that the table does not name, left out: 1 (c.png)",)
 
 
+def test_a_column_says_which_pictures_belong_together() -> None:
+    text = "file,class,x1,y1,x2,y2,Patient\na.png,x,1,2,9,9,p1\nb.png,x,1,2,9,9,p2\na.png,x,3,3,9,9,p1\n"
+    found = read_table(table(text), DataSettings(group="Patient"))
+    assert [one.group for one in found.pictures] == ["p1", "p2"]
+    with pytest.raises(DataError, match=r"there is no column ward; there are file, class, x1, .*patient"):
+        read_table(table(text), DataSettings(group="ward"))
+    with pytest.raises(DataError, match=r"the group \(patient\) was p1 before") as refused:
+        read_table(table(text.replace("3,3,9,9,p1", "3,3,9,9,p3")), DataSettings(group="patient"))
+    assert "boxes.csv line 4" in str(refused.value)
+
+
 def test_flags_and_splits_are_read() -> None:
     columns = "file,class,left,top,right,bottom,difficult,crowd,split"
     text = f"{columns}\na.png,x,1,2,9,9,1,0,train\nb.png,x,1,2,9,9,no,yes,val\n"
