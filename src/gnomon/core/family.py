@@ -87,6 +87,7 @@ class TextInputs:
     modality: ClassVar[str] = "text"
     num_ids: int
     length: int  # of the longest, as the model sees texts
+    are_whole: bool = False  # they are read as a whole, to be classified or tagged; else foretold from left to right
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ NUMBERS = "numbers"  # columns of numbers are inputs
 PICTURES = "pictures"
 TEXT = "text"  # the source is text
 TAGS = "tags"  # the source is text whose tokens have tags
+RUNNING_TEXT = "running text"  # without labels
+LABELLED_TEXT = "labelled text"  # with a class each
 LAYOUT = "layout"  # the source may be an array of more than two axes
 SERIES = "series"  # rows of a table may be the steps of a series
 CLASSES = "classes"  # an example has one class
@@ -44,6 +46,8 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     PICTURES: "it acts on pictures",
     TEXT: "it acts on text",
     TAGS: "it acts on text whose tokens have tags",
+    RUNNING_TEXT: "it acts on text without labels",
+    LABELLED_TEXT: "it acts on texts with a class each",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     SERIES: "it acts on series (task=sequence)",
     CLASSES: "it needs one class per example",

@@ -76,6 +76,7 @@ class PlainInputs:
     numbers: np.ndarray  # (N, D) float32, about standardised
     codes: np.ndarray  # (N, C) int64: categories
     names: tuple[str, ...] = ()  # of the D + C columns, where each means something to a person
+    presence: Any = None  # of texts: a sparse (N, V) array of SciPy, 1 where a text has a word
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,10 @@ class Encoding(abc.ABC):
     def shown(self, batch: Batch) -> list[View]:
         """The inputs of a batch, and what moves with them, as a person looks at them; empty if they are no pictures."""
         return []
+
+    def has_unknown(self, examples: Examples) -> np.ndarray | None:
+        """(N,) bool: which of them have pieces that are not told apart, because train lacks them; None: no such."""
+        return None
 
     def seen(self, view: View) -> View:
         """The view of an example with only what the model sees of it."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TextInputs
-from gnomon.core.knobs import TEXT
+from gnomon.core.knobs import RUNNING_TEXT, TEXT
 from gnomon.core.parts import Batch, Claim, Encoder, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, RegulariseSettings, Settings
@@ -21,7 +21,7 @@ from gnomon.data.source import Source
 from gnomon.data.text import reading
 from gnomon.data.text.examples import Each, TextExamples
 from gnomon.data.text.subwords import learned, pieces_of
-from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, smallest_type, vocabulary_of
+from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, normalised, smallest_type, vocabulary_of
 from gnomon.runs.writer import write_bytes
 
 LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the others teach what an unknown word is
@@ -33,7 +33,7 @@ MOST_BYTES = {"character": 4, "word": 16, "subword": 8}  # of a piece, to find a
 class RunningText(Reader):
     """Plain text without labels: one running text, a list of lines, a folder of documents."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({TEXT})
+    abilities: ClassVar[frozenset[str]] = frozenset({TEXT, RUNNING_TEXT})
     takes_texts: ClassVar[bool] = True
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
@@ -70,6 +70,7 @@ class TextEncoder(Encoder):
     subwords: str = ""  # the model that divides into them
     window: int = 0  # that a running text was cut by, where the number of its subwords varies
     context: int = 0  # most ids of the text before a window that a model reads before it is judged on the window
+    normalise: tuple[str, ...] = ()  # what texts are changed by before they are read
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -78,22 +79,30 @@ class TextEncoder(Encoder):
         least = LEAST_WORDS if level == "word" else 1
         subwords, window = "", data.window or reading.WINDOW[level]
         if level == "subword":
-            subwords = learned(list(texts.texts()), data.vocabulary)
+            subwords = learned([normalised(text, data.normalise) for text in texts.texts()], data.vocabulary)
             vocabulary = pieces_of(subwords)
         else:
-            vocabulary = vocabulary_of(texts.texts(), level, data.vocabulary, least)
-        numbering = Numbering(vocabulary, level, subwords)
+            plain = (normalised(text, data.normalise) for text in texts.texts())
+            vocabulary = vocabulary_of(plain, level, data.vocabulary, least)
+        numbering = Numbering(vocabulary, level, subwords, data.normalise)
         is_counted = texts.each == "window" and level != "subword"
         looked_at = [texts.text(0)] if is_counted else texts.texts()  # no such window is longer than the first
         longest = max(len(numbering.ids(text)) for text in looked_at)
         if texts.each != "window":
-            return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords)
+            return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords, normalise=data.normalise)
         length = longest if level == "subword" else min(longest, window)
-        return cls(level, vocabulary, length + 1, texts.each, subwords, window * (level == "subword"), context=length)
+        return cls(
+            level, vocabulary, length + 1, texts.each, subwords, window * (level == "subword"), context=length,
+            normalise=data.normalise,
+        )  # fmt: skip
 
     @property
     def inputs(self) -> TextInputs:
         return TextInputs(SPECIAL + len(self.vocabulary), self.length)
+
+    def numbering(self) -> Numbering:
+        """From texts to ids."""
+        return Numbering(self.vocabulary, self.level, self.subwords, self.normalise)
 
     def notes(self, train: Examples) -> tuple[str, ...]:
         others = "others are written as bytes" if self.subwords else "others are unknown"
@@ -101,7 +110,7 @@ class TextEncoder(Encoder):
         most, texts = self.length - 1, cast(TextExamples, train)
         cut = 0
         if self.each != "window":
-            numbering = Numbering(self.vocabulary, self.level, self.subwords)
+            numbering = self.numbering()
             cut = sum(len(numbering.ids(text)) > most for text in texts.texts())
         if cut:
             found.append(f"{cut:,} training texts are cut after {most:,} {self.level}s (window=... to change that)")
@@ -117,7 +126,7 @@ class TextEncoder(Encoder):
         windows, `context` (N,): how many of the ids, the first ones, are of the text before it. They count in `length`
         alone.
         """
-        texts, numbering = cast(TextExamples, examples), Numbering(self.vocabulary, self.level, self.subwords)
+        texts, numbering = cast(TextExamples, examples), self.numbering()
         ids = np.zeros((len(texts), self.context + self.length), smallest_type(self.inputs.num_ids))
         counts = np.empty((4, len(texts)), np.int32)
         for row, text in enumerate(texts.texts()):

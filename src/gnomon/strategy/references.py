@@ -29,12 +29,13 @@ class Inputs:
 
     numbers: np.ndarray  # (N, D) float32, about standardised
     codes: np.ndarray  # (N, C) int64 categories
+    presence: Any = None  # of texts: a sparse (N, V) array, 1 where a text has a word
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def take(self, rows: np.ndarray) -> Inputs:
-        return Inputs(self.numbers[rows], self.codes[rows])
+        return Inputs(self.numbers[rows], self.codes[rows], None if self.presence is None else self.presence[rows])
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,28 @@ def linear_model(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: i
         warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred steps are a reference, whatever is left
         model.fit(values, wanted)
     return Answers("linear model", model.predict(_wide(dev, levels)))
+
+
+def naive_bayes(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: int | None) -> Answers | None:
+    """Naive Bayes of which words a text has, each counted once. Source: Pang et al. 2002; Wang and Manning 2012."""
+    from sklearn.naive_bayes import MultinomialNB
+
+    if _has_one_class(targets, num_classes):
+        return None
+    return Answers("naive Bayes", MultinomialNB().fit(train.presence, targets).predict(dev.presence))
+
+
+def word_regression(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: int | None) -> Answers | None:
+    """Logistic regression on which words a text has."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if _has_one_class(targets, num_classes):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred steps are a reference, whatever is left
+        model = LogisticRegression(max_iter=100).fit(train.presence, targets)
+    return Answers("logistic regression", model.predict(dev.presence))
 
 
 def nearest_neighbours(train: Inputs, targets: np.ndarray, dev: Inputs, num_classes: int | None) -> Answers | None:

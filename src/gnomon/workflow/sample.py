@@ -12,7 +12,7 @@ import torch
 from gnomon.core.errors import UsageError
 from gnomon.core.options import number, one_of, whole
 from gnomon.core.seeds import generator
-from gnomon.data.text.tokens import END, PADDING, UNKNOWN, Numbering, split
+from gnomon.data.text.tokens import END, PADDING, UNKNOWN, split
 from gnomon.nn.sampling import drawn, narrowed
 from gnomon.parts.next_token import NextTokenHead
 from gnomon.training.evaluate import judging
@@ -99,7 +99,7 @@ def is_of_text(task: Task) -> bool:
 
 def _drawn(task: Task, model: Any, prefix: str, drawing: Drawing, numbers: range) -> list[str]:
     head, encoder = cast(NextTokenHead, task.head), cast("TextEncoder", task.encoder)
-    numbering = Numbering(head.vocabulary, head.level, head.subwords)
+    numbering = encoder.numbering()
     length = drawing.length or encoder.length - 1
     never = torch.tensor([PADDING, *(() if head.ends else (END,)), *REJECTED[drawing.reject]])
     uniform = np.stack([generator(drawing.seed, "sample", number).random(length) for number in numbers])

@@ -60,6 +60,9 @@ class SettingWords(TypedDict, total=False):
     vocabulary: Any
     scheme: Any
     tag_column: Any
+    text: Any
+    classes: Any
+    normalise: Any
     max_bad: Any
     max_pixels: Any
     dev: Any
@@ -87,6 +90,7 @@ class SettingWords(TypedDict, total=False):
     layers: Any
     heads: Any
     embedding: Any
+    directions: Any
     init: Any
     scale: Any
     transfer: Any

@@ -8,8 +8,10 @@ from gnomon.core.knobs import (
     CLASSES,
     COLUMNS,
     GROUPS,
+    LABELLED_TEXT,
     LAYOUT,
     PICTURES,
+    RUNNING_TEXT,
     SERIES,
     TAGS,
     TARGET_DATA,
@@ -20,6 +22,7 @@ from gnomon.core.settings.types import (
     FIT_TRAIN,
     Group,
     Names,
+    TextForms,
     setting,
 )
 
@@ -76,7 +79,7 @@ class DataSettings(Group):
     each: Literal["line", "window", "document"] | None = setting(
         None,
         "what an example is: each line, each document (file), or each window of a running text (default: by the text)",
-        Knob(needs=TEXT),
+        Knob(needs=RUNNING_TEXT),
     )
     window: int | None = setting(
         None,
@@ -103,6 +106,15 @@ class DataSettings(Group):
         Knob(needs=TAGS),
         ge=-100,
         le=100,
+    )
+    text: str | None = setting(None, "the column that holds the texts (tables, JSON lines)", Knob(needs=LABELLED_TEXT))
+    classes: str | None = setting(
+        None, "which labels to learn, where a source has several sets of them: binary, five", Knob(needs=LABELLED_TEXT)
+    )
+    normalise: TextForms = setting(
+        (),
+        "what texts are changed by before they are read: nfc or nfkc (Unicode forms), lower (lower case)",
+        Knob(needs=TEXT),
     )
     max_bad: float = setting(
         0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1

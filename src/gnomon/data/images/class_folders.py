@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,14 @@ import numpy as np
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput, Reading
 from gnomon.core.settings import DataSettings
+from gnomon.data.folders import above_all, split_folders
 from gnomon.data.images.decoding import LEAST_SIDE, is_picture_name
 from gnomon.data.images.examples import ImageExamples, index_of, same_picture_twice
 from gnomon.data.images.stores import Scan, scan
 from gnomon.data.images.whites import Whites
 from gnomon.data.labels import check_classes, check_divided
 from gnomon.data.source import File, Tree, counted, display_name, first_names, listed
-from gnomon.data.trees import common_folder
 
-_SPLITS = {
-    "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 _MASK_FOLDERS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "groundtruth",
      "ground_truth", "gt", "segmentationclass", "segmentationobject"}
@@ -246,9 +242,9 @@ def _layout(tree: Tree) -> _Layout:
     """Where every picture belongs. Raises DataError where the folders contradict each other."""
     pictures = [file for file in tree.files if is_picture_name(file.name)]
     others = tuple(file.name for file in tree.files if not is_picture_name(file.name))
-    top = _top(pictures)
+    top = above_all([file.name for file in pictures])
     parts = {file.name: file.name[len(top) :].split("/") for file in pictures}
-    splits = _split_folders({part[0] for part in parts.values() if len(part) > 1}, tree.origin)
+    splits = split_folders({part[0] for part in parts.values() if len(part) > 1}, tree.origin)
     notes = [f"everything is inside {display_name(top)}: read from there"] if top else []
     placed, outside = [], []
     for file in pictures:
@@ -271,27 +267,3 @@ def _layout(tree: Tree) -> _Layout:
             fix="add train/ with a folder for each class.",
         )
     return _Layout(tuple(placed), tuple(outside), others, tuple(notes))
-
-
-def _top(pictures: Sequence[File]) -> str:
-    """The folders above everything, excluding one that directly contains pictures: that one is a class."""
-    top = common_folder([file.name for file in pictures])
-    if top and all("/" not in file.name[len(top) :] for file in pictures):
-        top = top.removesuffix("/").rpartition("/")[0]
-        top = f"{top}/" if top else ""
-    return top
-
-
-def _split_folders(top_folders: set[str], origin: str) -> Mapping[str, str]:
-    """{folder: split} when every folder at the top is a split's, else {}: `train` beside `bus` and `car` is a class."""
-    splits = {folder: _SPLITS[folder.lower()] for folder in top_folders if folder.lower() in _SPLITS}
-    if len(splits) < len(top_folders) or len(splits) < 2:
-        return {}
-    alike = [folder for folder in sorted(splits) if [*splits.values()].count(splits[folder]) > 1]
-    if alike:
-        raise DataError(
-            f"the folders {' and '.join(alike)} are the same split.",
-            where=origin,
-            fix="put their pictures into one folder: train, dev or test.",
-        )
-    return splits

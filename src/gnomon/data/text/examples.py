@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self, final
 
@@ -27,7 +27,20 @@ class TextExamples(Examples):
     ends: np.ndarray  # (N,) int64
     table: pl.DataFrame
     each: Each = "line"  # what a text is; documents and lines end, windows of a running text go on
+    column: str = ""  # of the table that the texts are from
     label_type: LabelType = "text"
+
+    @staticmethod
+    def of(
+        texts: Sequence[str], table: pl.DataFrame, each: Each, *, column: str = "", label_type: LabelType = "text"
+    ) -> TextExamples:
+        """Texts in memory, each an example."""
+        contents = [text.encode() for text in texts]
+        ends = np.cumsum([len(content) for content in contents], dtype=np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        return TextExamples(
+            (b"".join(contents),), np.zeros(len(texts), np.int64), starts, ends, table, each, column, label_type
+        )
 
     @property
     def index(self) -> pl.DataFrame:

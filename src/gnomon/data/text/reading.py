@@ -38,8 +38,8 @@ def read_running_text(source: Source, settings: DataSettings) -> Reading:
     """
     tree = _tree(source)
     texts, bad = all_texts(tree, text_files(tree) or tree.files)
-    _refuse_many_bad(bad, len(texts) + len(bad), tree)
-    notes = [*source.notes, *_remarks(texts)]
+    refuse_many_bad(bad, len(texts) + len(bad), tree)
+    notes = [*source.notes, *remarks_of(texts)]
     level = settings.level or "character"
     each, why = _each(texts, settings)
     window = settings.window or WINDOW[level]
@@ -144,12 +144,14 @@ def of_strings(texts: list[str], each: Each = "line") -> TextExamples:
     )
 
 
-def _remarks(texts: list[Text]) -> list[str]:
+def remarks_of(texts: list[Text]) -> list[str]:
+    """What was changed in files as they were read, with counts."""
     counts = Counter(remark for text in texts for remark in text.remarks)
     return [listed(remark, [text.name for text in texts if remark in text.remarks]) for remark in sorted(counts)]
 
 
-def _refuse_many_bad(bad: list[BadInput], total: int, tree: Tree) -> None:
+def refuse_many_bad(bad: list[BadInput], total: int, tree: Tree) -> None:
+    """Raises DataError where more files are bad than a set may have by chance."""
     if len(bad) > MANY_BAD * total:
         raise DataError(
             f"{len(bad):,} of {counted(total, 'file')} cannot be read: {bad[0].where} ({bad[0].why}).",

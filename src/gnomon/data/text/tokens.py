@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +17,13 @@ PADDING, UNKNOWN, END = 0, 1, 2  # END also stands before every text
 SPECIAL = 3  # ids before those of the vocabulary
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|\n|[^\w\s]")  # words with their apostrophes, newlines, single marks
 SHOWN = {PADDING: "", UNKNOWN: "\N{REPLACEMENT CHARACTER}", END: ""}
+
+
+def normalised(text: str, forms: Sequence[str]) -> str:
+    """The text in these forms, one after the other: "nfc" and "nfkc" of Unicode, "lower" case."""
+    for form in forms:
+        text = text.lower() if form == "lower" else unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
+    return text
 
 
 def split(text: str, level: str) -> Sequence[str]:
@@ -44,10 +52,10 @@ def vocabulary_of(texts: Iterable[str], level: str, most: int, least: int) -> tu
 
 
 class Numbering:
-    """From pieces to ids, and back. `learned`: the model of subwords (subwords.py)."""
+    """From pieces to ids, and back. `learned`: the model of subwords (subwords.py); `forms`: as in `normalised`."""
 
-    def __init__(self, vocabulary: Sequence[str], level: str, learned: str = "") -> None:
-        self.vocabulary, self.level = vocabulary, level
+    def __init__(self, vocabulary: Sequence[str], level: str, learned: str = "", forms: Sequence[str] = ()) -> None:
+        self.vocabulary, self.level, self.forms = vocabulary, level, forms
         self._subwords = subwords.model_of(learned) if level == "subword" else None
         self._places = {piece: number + SPECIAL for number, piece in enumerate(vocabulary)}
         self._by_code = np.full(0, UNKNOWN, np.int32)
@@ -58,6 +66,7 @@ class Numbering:
 
     def ids(self, text: str) -> np.ndarray:
         """(T,) int32; UNKNOWN for pieces that are not in the vocabulary."""
+        text = normalised(text, self.forms)
         if self.level == "character":
             codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
             found: np.ndarray = self._by_code[np.minimum(codes, len(self._by_code) - 1)]  # the last is UNKNOWN
@@ -67,7 +76,8 @@ class Numbering:
         return np.array([self._places.get(piece, UNKNOWN) for piece in split(text, self.level)], np.int32)
 
     def beginning(self, text: str, count: int) -> str:
-        """The part of a text that its first `count` pieces are in."""
+        """The part of a text, in its forms, that its first `count` pieces are in."""
+        text = normalised(text, self.forms)
         if self._subwords is not None:
             return subwords.beginning(self._subwords, text, count)
         return beginning(text, self.level, count)

@@ -32,10 +32,12 @@ from gnomon.strategy.references import (
     boosted_trees,
     guess,
     linear_model,
+    naive_bayes,
     nearest_neighbours,
     random_forest,
     sampled,
     without_gaps,
+    word_regression,
 )
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import split_error
@@ -49,6 +51,8 @@ MODELS: dict[str, Callable[..., Any]] = {
     "linear model": linear_model,
     "nearest neighbours": nearest_neighbours,
     "boosted trees": boosted_trees,
+    "naive Bayes": naive_bayes,
+    "logistic regression": word_regression,
 }
 
 
@@ -135,7 +139,7 @@ def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Se
     (plain, targets, _), (_, _, columns) = (side for side in sides if side is not None)
     system = Evaluation("dev", dev.unit, dev.table[[place[int(row)] for row in rows]], None, dev.inflation)
     judge = _Judge(task, system, train.take(rows), columns, settings.seed)
-    inputs = Inputs(np.nan_to_num(plain.numbers), plain.codes)
+    inputs = Inputs(np.nan_to_num(plain.numbers), plain.codes, plain.presence)
     num_classes = task.judge.num_classes if targets.dtype.kind in "iu" else None
     said: dict[str, list[np.ndarray]] = {"always": []}
     with using(settings.machine.threads):
@@ -158,7 +162,7 @@ def _floor(
     began: float,
 ) -> Floor:  # fmt: skip
     task = found.task
-    ours, theirs = (Inputs(np.nan_to_num(one.numbers), one.codes) for one in (train, dev))
+    ours, theirs = (Inputs(np.nan_to_num(one.numbers), one.codes, one.presence) for one in (train, dev))
     num_classes = task.judge.num_classes if targets.dtype.kind in "iu" else None
     names, forest = task.encoder.references, None
     answers = [MODELS[name](ours, targets, theirs, num_classes) for name in names if name in MODELS]
