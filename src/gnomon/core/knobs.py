@@ -22,6 +22,8 @@ TEXT = "text"  # the source is text
 TAGS = "tags"  # the source is text whose tokens have tags
 RUNNING_TEXT = "running text"  # without labels
 LABELLED_TEXT = "labelled text"  # with a class each
+WHOLE_SEQUENCES = "whole sequences"  # texts or series, read as a whole, not foretold piece by piece
+WHOLE_TEXTS = "whole texts"  # likewise, texts alone
 LAYOUT = "layout"  # the source may be an array of more than two axes
 SERIES = "series"  # rows of a table may be the steps of a series
 CLASSES = "classes"  # an example has one class
@@ -48,6 +50,8 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     TAGS: "it acts on text whose tokens have tags",
     RUNNING_TEXT: "it acts on text without labels",
     LABELLED_TEXT: "it acts on texts with a class each",
+    WHOLE_SEQUENCES: "it acts on texts and series that are classified, tagged or measured as a whole",
+    WHOLE_TEXTS: "it acts on texts that are classified or tagged",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
     SERIES: "it acts on series (task=sequence)",
     CLASSES: "it needs one class per example",

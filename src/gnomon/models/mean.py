@@ -10,8 +10,10 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
+from gnomon.models._words import word_dropout_setting
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
+from gnomon.nn.words import WordVectors
 
 MOST_UNITS = 4096
 
@@ -20,9 +22,11 @@ MOST_UNITS = 4096
 class Mean(nn.Module):
     """(B, T) ids -> (B, num_outputs) of each text. Padding changes nothing."""
 
-    def __init__(self, num_ids: int, num_outputs: int, *, embedding: int, units: int, dropout: float) -> None:
+    def __init__(
+        self, num_ids: int, num_outputs: int, *, embedding: int, units: int, dropout: float, word_dropout: float
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(num_ids, embedding)
+        self.embedding = WordVectors(num_ids, embedding, dropout=word_dropout)
         self.hidden = nn.Linear(embedding, units) if units else None
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(units or embedding, num_outputs)
@@ -56,13 +60,14 @@ class MeanSettings(OwnSettings):
         ge=0,
         le=MOST_UNITS,
     )  # fmt: skip
+    word_dropout: float = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
     own = wanted.own
     return Mean(
         wanted.inputs.num_ids, wanted.num_outputs or 1, embedding=own.embedding, units=own.units,
-        dropout=one_each(wanted.dropout, 1)[0],
+        dropout=one_each(wanted.dropout, 1)[0], word_dropout=own.word_dropout,
     )  # fmt: skip
 
 

@@ -6,15 +6,16 @@ from typing import Any, Literal, cast, final
 
 from torch import Tensor, nn
 
-from gnomon.core.errors import UsageError
 from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import series_recipe, text_recipe
+from gnomon.models._words import word_dropout_setting
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
 from gnomon.nn.recurrent import Cell
 from gnomon.nn.recurrent import Recurrent as Layers
+from gnomon.nn.words import WordVectors
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 LARGER = "a larger state remembers more"
@@ -57,13 +58,13 @@ class RecurrentWhole(nn.Module):
 
     def __init__(
         self, cell: Cell, inputs: TextInputs | SeriesInputs, num_outputs: int, *, units: int, layers: int,
-        dropout: float, embedding: int, is_bidirectional: bool, at_each_place: bool,
+        dropout: float, embedding: int, is_bidirectional: bool, at_each_place: bool, word_dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
         self.embedding: nn.Module = (
             nn.Linear(inputs.num_features, embedding) if isinstance(inputs, SeriesInputs)
-            else nn.Embedding(inputs.num_ids, embedding)
+            else WordVectors(inputs.num_ids, embedding, dropout=word_dropout)
         )  # fmt: skip
         self.layers = Layers(
             embedding, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
@@ -112,11 +113,10 @@ class RecurrentSettings(OwnSettings):
     embedding: int = setting(
         128, "numbers that stand for each character or word, or for the features of a step", ge=1, le=MOST_UNITS
     )
-    directions: Literal["both", "forward"] | None = setting(
-        None,
-        "how a text or series is read: forward, or in both directions, which what foretells the next piece can not "
-        "(default: both, where it can)",
+    directions: Literal["both", "forward"] = setting(
+        "both", "how a text or series is read that is classified, tagged or measured", Knob(needs=WHOLE_SEQUENCES)
     )
+    word_dropout: float = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -124,16 +124,10 @@ def build(wanted: Wanted) -> nn.Module:
     size: dict[str, Any] = {"units": own.units, "layers": own.layers, "embedding": own.embedding}
     size["dropout"] = one_each(wanted.dropout, 1)[0]
     if wanted.gives == "tokens":
-        if own.directions == "both":
-            raise UsageError(
-                "directions=both: what foretells the next piece of a text cannot read backwards, from the pieces after "
-                "it.",
-                fix="leave directions out.",
-            )
         return Recurrent(wanted.name, wanted.inputs.num_ids, num_outputs, **size)
     return RecurrentWhole(
         cast(Cell, wanted.name), wanted.inputs, num_outputs, **size, is_bidirectional=own.directions != "forward",
-        at_each_place=wanted.gives == "places",
+        at_each_place=wanted.gives == "places", word_dropout=own.word_dropout,
     )  # fmt: skip
 
 

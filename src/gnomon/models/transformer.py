@@ -13,10 +13,12 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
+from gnomon.models._words import word_dropout_setting
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.recurrent import real_steps
+from gnomon.nn.words import WordVectors
 
 LARGER = "a larger net fits more"
 MOST_WIDTH, MOST_LAYERS = 4096, 48
@@ -101,11 +103,11 @@ class TransformerWhole(nn.Module):
 
     def __init__(
         self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
-        at_each_place: bool,
+        at_each_place: bool, word_dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        self.embedding = nn.Embedding(num_ids, width)
+        self.embedding = WordVectors(num_ids, width, dropout=word_dropout)
         self.positions = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=False) for _ in range(layers))
@@ -113,7 +115,7 @@ class TransformerWhole(nn.Module):
         self.head = nn.Linear(width, num_outputs)
 
     def start(self, generator: torch.Generator) -> None:
-        _start_small((self.embedding, self.positions), self.blocks)
+        _start_small((self.embedding.vectors, self.positions), self.blocks)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         is_there = real_steps(lengths, ids.shape[1])
@@ -178,6 +180,7 @@ class TransformerSettings(OwnSettings):
         le=MOST_LAYERS,
     )
     heads: int = setting(4, "of each block's attention", ge=1, le=MOST_WIDTH)
+    word_dropout: float = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -186,7 +189,9 @@ def build(wanted: Wanted) -> nn.Module:
     size |= {"length": wanted.inputs.length, "dropout": one_each(wanted.dropout, 1)[0]}
     if wanted.gives == "tokens":
         return Transformer(num_ids, num_outputs, **size)
-    return TransformerWhole(num_ids, num_outputs, **size, at_each_place=wanted.gives == "places")
+    return TransformerWhole(
+        num_ids, num_outputs, **size, at_each_place=wanted.gives == "places", word_dropout=own.word_dropout
+    )
 
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:

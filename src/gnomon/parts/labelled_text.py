@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TextInputs
-from gnomon.core.knobs import COLUMNS, LABELLED_TEXT, TEXT
+from gnomon.core.knobs import COLUMNS, GROUPS, LABELLED_TEXT, TEXT, WHOLE_SEQUENCES, WHOLE_TEXTS
 from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
@@ -34,7 +34,7 @@ LEVEL = "word"
 class LabelledTexts(Reader):
     """Texts in class folders, in a column beside their class, or in lines that begin with it."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({TEXT, LABELLED_TEXT, COLUMNS})
+    abilities: ClassVar[frozenset[str]] = frozenset({TEXT, LABELLED_TEXT, COLUMNS, GROUPS})
     takes_texts: ClassVar[bool] = True
 
     def claim(self, source: Source, settings: DataSettings) -> Claim | None:
@@ -70,6 +70,7 @@ class LabelledTexts(Reader):
 class LabelledTextEncoder(Encoder):
     """Texts as the places of their words (or characters, subwords) in a vocabulary."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset({WHOLE_SEQUENCES, WHOLE_TEXTS})
     references: ClassVar[tuple[str, ...]] = ("naive Bayes", "logistic regression")
 
     level: str  # "character", "word" or "subword"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import SeriesInputs
-from gnomon.core.knobs import COLUMNS, LAYOUT, SERIES
+from gnomon.core.knobs import COLUMNS, LAYOUT, SERIES, WHOLE_SEQUENCES
 from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
@@ -107,6 +107,7 @@ class SeriesReader(Reader):
 class SeriesEncoder(Encoder):
     """Steps as numbers: in standard deviations from the mean of all steps in training, categories as 0 or 1 each."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset({WHOLE_SEQUENCES})
     references: ClassVar[tuple[str, ...]] = ("linear model", "nearest neighbours", "random forest")
 
     features: tuple[Feature, ...]

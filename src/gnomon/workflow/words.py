@@ -91,6 +91,7 @@ class SettingWords(TypedDict, total=False):
     heads: Any
     embedding: Any
     directions: Any
+    word_dropout: Any
     init: Any
     scale: Any
     transfer: Any

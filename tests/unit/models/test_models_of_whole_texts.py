@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from gnomon.core import found
-from gnomon.core.errors import UsageError
 from gnomon.core.family import TextInputs, Wanted
+from gnomon.nn.words import WordVectors
 from gnomon.reference import recurrent as reference
 
 IDS, LENGTH, OUTPUTS = 13, 9, 2
@@ -87,7 +87,7 @@ def unrolled(cell: str, layer: nn.Module, X: np.ndarray) -> np.ndarray:
 def test_the_mean_forgets_the_order_and_is_the_mean():
     model = built("mean", units=0)
     ids, lengths = texts(5)
-    vectors = model.embedding.weight[ids[0]].mean(dim=0)
+    vectors = model.embedding(ids)[0].mean(dim=0)
     expected = model.head.weight @ vectors + model.head.bias
     assert_allclose(model(ids, lengths)[0], expected, rtol=1e-12)
     assert_allclose(model(ids.flip(1), lengths)[0], expected, rtol=1e-12)
@@ -103,7 +103,20 @@ def test_in_both_directions_the_first_place_sees_the_last_and_forward_it_does_no
         assert (model(ids, lengths)[0, 0] != model(changed, lengths)[0, 0]).any() == sees, (name, own)
 
 
-def test_what_foretells_the_next_piece_does_not_read_backwards():
-    with pytest.raises(UsageError, match="cannot read backwards"):
-        built("gru", "tokens", directions="both")
-    assert built("gru", "tokens", directions="forward")(*texts(3)).shape == (1, 3, OUTPUTS)
+def test_what_foretells_the_next_piece_reads_forward():
+    ids, lengths = texts(6)
+    changed = ids.clone()
+    changed[0, -1] = ids[0, -1] % (IDS - 1) + 1
+    model = built("gru", "tokens")
+    assert torch.equal(model(ids, lengths)[0, :-1], model(changed, lengths)[0, :-1])
+
+
+def test_in_training_words_are_left_out_at_random_and_padding_is_not():
+    model = WordVectors(IDS, 4, dropout=0.5).train()
+    ids = torch.arange(IDS).expand(400, IDS)
+    torch.manual_seed(0)
+    is_other = (model(ids) != model.vectors(ids)).any(dim=2)
+    assert not is_other[:, :2].any()  # padding, and what is unknown already
+    share = is_other[:, 2:].float().mean(dim=0)
+    assert ((share > 0.4) & (share < 0.6)).all()  # six standard deviations of a coin thrown 400 times are 0.15
+    assert torch.equal(model.eval()(ids), model.vectors(ids))
