@@ -252,16 +252,13 @@ def _tables(source: Source, settings: DataSettings, chosen: Chosen, notes: list[
         shown = display_name(name.rpartition("/")[2])
         if _json_files(source.tree):
             table = _json_table(_json_text(source.tree, name), settings, kinds)
-            names = table.frame.columns
         else:
             path, content = located(source.tree, name)
             names = peek_table(path, settings, content=content).frame.columns
-            table = None
-        if chosen.target and chosen.target not in names and split == "test":
+            table = read_table(path, only(names), content=content, kinds=kinds)
+        if chosen.target and chosen.target not in table.frame.columns and split == "test":
             notes.append(f"{shown} has no column {chosen.target}: it can be predicted, not evaluated; left out.")
             continue
-        if table is None:
-            table = read_table(path, only(names), content=content, kinds=kinds)
         found[split] = shown, quiet(table)
     return found
 
