@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import SeriesInputs
-from gnomon.core.knobs import COLUMNS, LAYOUT, SERIES, WHOLE_SEQUENCES
+from gnomon.core.knobs import COLUMNS, GROUPS, LAYOUT, SERIES, WHOLE_SEQUENCES
 from gnomon.core.parts import Batch, Claim, Encoder, PlainInputs, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
@@ -43,7 +43,7 @@ MOST_PLAIN = 1_024  # numbers per example that a reference is fitted to
 class SeriesReader(Reader):
     """Series in long form, a row for each step, or arrays (N, T, D); with an answer for each, or for each step."""
 
-    abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS, LAYOUT, SERIES})
+    abilities: ClassVar[frozenset[str]] = frozenset({COLUMNS, GROUPS, LAYOUT, SERIES})
     is_asked_for: ClassVar[bool] = True  # without id=, layout=NTD or task=, such data is a table or signals
 
     form: Form
