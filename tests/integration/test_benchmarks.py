@@ -332,7 +332,14 @@ def test_membranes_are_segmented_by_both_sides_for_as_long(tmp_path):
             (tmp_path / "slices" / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(tmp_path / "slices" / kind / f"{number}.png")
     ours, theirs, spent = membrane.compared(
-        tmp_path / "slices", 5.0, tmp_path / "runs", image_size=64, patch=32, epochs=1, width=0.0625
+        tmp_path / "slices",
+        tmp_path / "runs",
+        model="unet",
+        pretrained=False,
+        image_size=64,
+        patch=32,
+        epochs=1,
+        width=0.0625,
     )
     assert spent > 0
     for one in (ours, theirs):
