@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gnomon.cli.text import printable
-from gnomon.metrics import box_table, mask_table
+from gnomon.metrics import box_table, mask_table, span_table
 
 if TYPE_CHECKING:
     from gnomon.workflow.predict import Answers
@@ -47,11 +47,16 @@ def print_answers(answers: Answers, out: str | None) -> None:
 
 
 def _shown(row: Mapping[str, Any]) -> str:
-    """A number, a word; of boxes, how many of each class; of a mask, how much of the picture each class has."""
+    """A number, a word; of boxes, how many of each class; of a mask, how much of the picture each class has.
+
+    Of spans the text with brackets around them.
+    """
     prediction = row["prediction"]
     if isinstance(prediction, float):
         return f"{prediction:.6g}"
     text = str(prediction)
+    if "text" in row and span_table.are_spans(text):
+        return span_table.in_words(row["text"], text)
     if box_table.are_boxes(text):
         return box_table.in_words(text)
     if not mask_table.is_mask(text):

@@ -82,12 +82,17 @@ class VolumeInputs:
 @final
 @dataclass(frozen=True)
 class TextInputs:
-    """Texts as ids (B, T) below `num_ids`: 0 pads at the end, 1 is unknown, 2 stands before and after each text."""
+    """Texts as ids (B, T) below `num_ids`: 0 pads at the end, 1 is unknown, 2 stands before and after each text.
+
+    With `num_characters`, words with the way they are written, (B, T, 1 + W): the id of each word, and of W of its
+    characters, 0 after the last of them.
+    """
 
     modality: ClassVar[str] = "text"
     num_ids: int
     length: int  # of the longest, as the model sees texts
     are_whole: bool = False  # they are read as a whole, to be classified or tagged; else foretold from left to right
+    num_characters: int = 0  # that are told apart, with 0 and unknown
 
 
 @dataclass(frozen=True)

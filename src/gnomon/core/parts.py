@@ -91,6 +91,7 @@ class View:
     captions: Sequence[str] = ()  # of each box; empty: none has one
     mask: np.ndarray | None = None  # (H, W) whole numbers: the class of each pixel, 0 for none
     points: np.ndarray | None = None  # (K, 2) x, y in pixels of `image`; NaN for one that is not there
+    spans: Sequence[tuple[int, int, str]] | None = None  # start, end in characters of `text`, type; in order
 
 
 class Reader(abc.ABC):
@@ -284,7 +285,7 @@ class Judge(abc.ABC):
 
     can_average: ClassVar[bool] = False  # whether `averaged` is implemented
     needs_calibration: ClassVar[bool] = True  # whether a split's error depends on what `calibrate` sets
-    has_references: ClassVar[bool] = False  # whether `reference_errors` is implemented
+    has_references: ClassVar[bool] = False  # whether `reference_errors` is, or `reference_answers` for a `split_error`
     measures: ClassVar[tuple[str, ...]] = ()  # columns of its predictions that a person asks for first: numbers
 
     @classmethod
@@ -406,6 +407,10 @@ class Judge(abc.ABC):
 
         For answers that are no class and no number, which the references of an encoder cannot give.
         """
+        raise NotImplementedError
+
+    def reference_answers(self, train: Columns, dev: Columns) -> Mapping[str, Sequence[Any]]:
+        """As `reference_errors`, of an error that is not a mean over examples: the answers, as `Predictions.values`."""
         raise NotImplementedError
 
     def plain_targets(self, columns: Columns) -> np.ndarray | None:

@@ -7,15 +7,15 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gnomon.core.parts import View
 from gnomon.figures.marks import marked
 from gnomon.figures.style import INK, MUTED, WIDTH, bare, new_figure, styled
 from gnomon.figures.text import label, visible
+from gnomon.metrics.spans import pieces_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from gnomon.core.parts import View
 
 MAX_SIDE = 320  # pixels: more cannot be seen in a sheet
 MARKED_SIDE = 640  # of pictures with boxes and captions, which have thin lines
@@ -61,6 +61,9 @@ def _draw_view(axes: Axes, view: View) -> None:
 
 def _lines(view: View) -> list[str]:
     """The text, or one line per field, cut to fit the cell."""
+    if view.spans:
+        pieces = [piece if kind is None else f"[{piece}]({kind})" for piece, kind in pieces_of(view.text, view.spans)]
+        view = View(text="".join(pieces))
     if view.text:
         lines = textwrap.wrap(visible(view.text[: 10 * LINE * MAX_LINES], keep="\n"), LINE)
     else:

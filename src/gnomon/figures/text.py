@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from gnomon.core.evaluation import SHARE
+from gnomon.metrics.spans import pieces_of
 from gnomon.strategy.wording import format_error, format_gap
 
 _NO_BREAK_SPACE = "\u00a0"
@@ -40,6 +42,17 @@ def shortened(text: str, limit: int) -> str:
         return text
     head = limit * 2 // 3
     return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
+
+
+def marked_pieces(text: str, spans: Sequence[tuple[int, int, str]], limit: int) -> list[tuple[str, str | None]]:
+    """The text in pieces, each with the type of its span, shortened behind `limit` characters; safe to show."""
+    found, left = list[tuple[str, str | None]](), limit
+    for piece, kind in pieces_of(text, spans):
+        if left <= 0:
+            return [*found, ("…", None)]
+        found.append((visible(shortened(piece, left), keep="\n\t"), None if kind is None else label(kind)))
+        left -= len(piece)
+    return found
 
 
 def label(text: str, limit: int = 24) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -116,6 +116,19 @@ def as_tags(spans: Iterable[Span], length: int, scheme: str = "BIO") -> list[str
         tags[start:end] = [f"{letter}-{kind}" for letter in letters]
         after[end] = kind
     return tags
+
+
+def pieces_of(text: str, spans: Iterable[Sequence[Any]]) -> list[tuple[str, str | None]]:
+    """A text in pieces, each with the type of the span that it is, in characters; None between spans.
+
+    Of spans that overlap, the first counts.
+    """
+    found, place = list[tuple[str, str | None]](), 0
+    for start, end, kind in sorted((one[0], one[1], one[2]) for one in spans):
+        if place <= start < end <= len(text):
+            found += [(text[place:start], None), (text[start:end], kind)]
+            place = end
+    return [(piece, kind) for piece, kind in (*found, (text[place:], None)) if piece]
 
 
 @final

@@ -15,6 +15,7 @@ from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
 from gnomon.nn.recurrent import Cell
 from gnomon.nn.recurrent import Recurrent as Layers
+from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -53,7 +54,8 @@ class RecurrentWhole(nn.Module):
     """(B, T) ids or (B, T, D) steps -> (B, num_outputs) of each whole text or series, or (B, T, num_outputs) at each
     place, from all of it.
 
-    Of a text or series, each feature's largest value over its places counts. Padding changes nothing.
+    With `num_characters`, ids (B, T, 1 + W) of words and their characters. Of a text or series, each feature's largest
+    value over its places counts. Padding changes nothing.
     """
 
     def __init__(
@@ -62,12 +64,16 @@ class RecurrentWhole(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        self.embedding: nn.Module = (
-            nn.Linear(inputs.num_features, embedding) if isinstance(inputs, SeriesInputs)
-            else WordVectors(inputs.num_ids, embedding, dropout=word_dropout)
-        )  # fmt: skip
+        width = embedding
+        if isinstance(inputs, SeriesInputs):
+            self.embedding: nn.Module = nn.Linear(inputs.num_features, embedding)
+        elif inputs.num_characters:
+            self.embedding = SpelledWords(inputs.num_ids, embedding, inputs.num_characters, dropout=word_dropout)
+            width = self.embedding.width
+        else:
+            self.embedding = WordVectors(inputs.num_ids, embedding, dropout=word_dropout)
         self.layers = Layers(
-            embedding, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
+            width, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.layers.num_features, num_outputs)
@@ -137,6 +143,11 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
         return {
             **series_recipe(num_train), "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
             "regularise.dropout": (0.2,), "optimiser.learning_rate": 3e-3,
+        }  # fmt: skip
+    if inputs.num_characters:  # words that are tagged, each known by the way it is written, too
+        return {
+            **text_recipe(num_train, inputs.length), "model.units": 128, "model.layers": 1, "model.embedding": 64,
+            "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     return {
         **text_recipe(num_train, inputs.length),

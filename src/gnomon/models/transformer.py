@@ -18,6 +18,7 @@ from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.recurrent import real_steps
+from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
 LARGER = "a larger net fits more"
@@ -97,17 +98,20 @@ class Transformer(nn.Module):
 class TransformerWhole(nn.Module):
     """(B, T) ids -> (B, num_outputs) of each whole text, or (B, T, num_outputs) at each place, from the whole text.
 
-    Each place looks at all of its text; of a text, the mean over its places counts. T is at most `length`. Padding
-    changes nothing.
+    With `num_characters`, ids (B, T, 1 + W) of words and their characters. Each place looks at all of its text; of a
+    text, the mean over its places counts. T is at most `length`. Padding changes nothing.
     """
 
     def __init__(
         self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
-        at_each_place: bool, word_dropout: float,
+        at_each_place: bool, word_dropout: float, num_characters: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        self.embedding = WordVectors(num_ids, width, dropout=word_dropout)
+        self.embedding: nn.Module = WordVectors(num_ids, width, dropout=word_dropout)
+        if num_characters:
+            spelled = SpelledWords(num_ids, width, num_characters, dropout=word_dropout)
+            self.embedding = nn.Sequential(spelled, nn.Linear(spelled.width, width))
         self.positions = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=False) for _ in range(layers))
@@ -115,7 +119,8 @@ class TransformerWhole(nn.Module):
         self.head = nn.Linear(width, num_outputs)
 
     def start(self, generator: torch.Generator) -> None:
-        _start_small((self.embedding.vectors, self.positions), self.blocks)
+        tables = [one for one in self.embedding.modules() if isinstance(one, nn.Embedding)]
+        _start_small((*tables, self.positions), self.blocks)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         is_there = real_steps(lengths, ids.shape[1])
@@ -190,8 +195,9 @@ def build(wanted: Wanted) -> nn.Module:
     if wanted.gives == "tokens":
         return Transformer(num_ids, num_outputs, **size)
     return TransformerWhole(
-        num_ids, num_outputs, **size, at_each_place=wanted.gives == "places", word_dropout=own.word_dropout
-    )
+        num_ids, num_outputs, **size, at_each_place=wanted.gives == "places", word_dropout=own.word_dropout,
+        num_characters=wanted.inputs.num_characters,
+    )  # fmt: skip
 
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import format_count, ladder_rows, split_name
 
 if TYPE_CHECKING:
+    from gnomon.core.parts import View
     from gnomon.report.record import CraftRecord, ReportRecord
     from gnomon.strategy.diagnosis import Rung
 
@@ -280,6 +281,7 @@ def _environment() -> Environment:
         meaning=MEANING.__getitem__,
         name=_name,
         percent=_percent,
+        marked=_marked,
         prose=_prose,
         score_names=_score_names,
         short_count=words.short_count,
@@ -314,6 +316,16 @@ def _name(value: Any, limit: int = 80) -> str:
 def _prose(value: str, limit: int = 400) -> Markup:
     """A text that keeps its line breaks."""
     return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
+
+
+def _marked(view: View, limit: int = 400) -> Markup:
+    """A text with its spans marked, each with its type."""
+    pieces = words.marked_pieces(view.text, view.spans or (), limit)
+    marks = (
+        Markup("{}").format(piece) if kind is None else Markup("<mark>{}<small>{}</small></mark>").format(piece, kind)
+        for piece, kind in pieces
+    )  # format() escapes
+    return Markup("").join(marks)
 
 
 def _percent(share: float) -> str:

@@ -70,6 +70,7 @@ class Mistake:
     confidence: float | None = None
     loss: float | None = None
     legend: Legend | None = None  # where its picture has the label and the answer drawn on it
+    answer: View | None = None  # where `view` is a text with the spans of its label: with those of the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.evaluation import is_structured
-from gnomon.metrics import box_table, mask_table
-from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags
+from gnomon.metrics import box_table, mask_table, span_table
+from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags, span_tags
 from gnomon.strategy.error_analysis import Tag
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class PictureMeasures:
 def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | None = None) -> list[Tag]:
     """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of numeric errors; slices.
 
-    Of boxes and masks, the kinds of what is wrong in the pictures.
+    Of boxes, masks and spans, the kinds of what is wrong in the pictures and sentences.
 
     `class_counts`: how often each class occurs in train.
     """
@@ -57,6 +57,8 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
         found = _of_boxes(table)
     elif mask_table.is_masks(table):
         found = mask_tags.from_masks(mask_errors.find_errors(table))
+    elif span_table.is_spans(table):
+        found = span_tags.from_spans(span_tags.find_errors(span_table.read(table)))
     elif evaluation.has_classes:
         table = table.with_columns(pl.col("target", "prediction").cast(pl.String))
         found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]

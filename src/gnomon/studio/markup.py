@@ -17,6 +17,7 @@ from gnomon.strategy.wording import split_name
 from gnomon.studio.sheets import Filter
 
 if TYPE_CHECKING:
+    from gnomon.core.parts import View
     from gnomon.metrics.interval import Interval
 
 MAX_CHARACTERS = 2_000  # of any one text
@@ -51,7 +52,7 @@ def _environment() -> Environment:
     environment.filters.update(
         count=words.count, duration=words.duration, ends=_ends, error=words.error_text, gap=words.gap_text,
         meaning=MEANING.__getitem__, measure=_measure, name=_name, percent=lambda share: words.error_text(share, SHARE),
-        prose=_prose, short=short, short_count=words.short_count, split=split_name, sure=_sure,
+        prose=_prose, marked=_marked, short=short, short_count=words.short_count, split=split_name, sure=_sure,
         typeset=words.typeset, value=as_text, when=_when, with_key=lambda value, key: (key, value),
     )  # fmt: skip
     environment.globals.update(address=address, SHARE=SHARE, mark_scale=_mark_scale, max_fields=MAX_FIELDS)
@@ -72,6 +73,16 @@ def _name(value: Any, limit: int = 80) -> str:
 
 def _prose(value: str, limit: int = 600) -> Markup:
     return Markup("{}").format(words.visible(words.shortened(value, limit), keep="\n\t"))  # format() escapes
+
+
+def _marked(view: View, limit: int = 600) -> Markup:
+    """A text with its spans marked, each with its type."""
+    pieces = words.marked_pieces(view.text, view.spans or (), limit)
+    marks = (
+        Markup("{}").format(piece) if kind is None else Markup("<mark>{}<small>{}</small></mark>").format(piece, kind)
+        for piece, kind in pieces
+    )  # format() escapes
+    return Markup("").join(marks)
 
 
 def _when(at: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gnomon.runs.tags import TagEvent
-from gnomon.strategy.cell_wording import in_words
+from gnomon.strategy.cell_wording import in_words, views_of_spans
 from gnomon.strategy.error_analysis import (
     LABEL_WRONG,
     Tag,
@@ -25,6 +25,7 @@ from gnomon.strategy.error_analysis import (
 from gnomon.workflow.sheet import Marks
 
 if TYPE_CHECKING:
+    from gnomon.core.parts import View
     from gnomon.runs.tags import TagStore
     from gnomon.workflow.sheet import Sheet
 
@@ -112,6 +113,7 @@ class Row:
     mine: tuple[str, ...]
     is_reviewed: bool
     comment: str
+    spans: tuple[View, View] | None  # a text with the spans of its label, and with those of its prediction
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ class LiveSheet:
                         machine=tuple(tag.name for tag in machine if tag.tagged[position]),
                         mine=tuple(tag.name for tag in mine if tag.tagged[position]),
                         is_reviewed=bool(reviewed[position]), comment=self._marks.comments.get(position, ""),
+                        spans=views_of_spans(row),
                     )
                 )  # fmt: skip
             return found

@@ -98,7 +98,7 @@ def read_tagged(source: Source, settings: DataSettings) -> Reading:
     )
 
 
-def read_to_tag(source: Source, kind: Kind, tag_names: Sequence[str], window: int | None) -> Reading:
+def read_to_tag(source: Source, kind: Kind, window: int | None) -> Reading:
     """Sentences to tag, under the key "all": texts as they are given, lines of .txt, files of columns, JSON lines."""
     if source.texts:
         plain = [_plain(text, f"text {number}") for number, text in enumerate(source.texts, start=1)]
@@ -112,7 +112,6 @@ def read_to_tag(source: Source, kind: Kind, tag_names: Sequence[str], window: in
     found = replace(found, documents=[None] * len(found.sentences), counts=[("all", len(found.sentences))])
     sentences, _, _, _, more = _divided(found, tags, kind, window or MOST_TOKENS)
     examples = from_sentences(sentences, [()] * len(sentences), kind, index_frame([one.id for one in sentences]))
-    examples = replace(examples, tag_names=tuple(tag_names))
     return Reading({"all": examples}, (*source.notes, *found.notes, *more), tuple(found.bad))
 
 

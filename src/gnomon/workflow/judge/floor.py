@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
@@ -15,7 +15,7 @@ import torch
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.parts import PlainInputs
+from gnomon.core.parts import Judge, PlainInputs
 from gnomon.core.seeds import generator
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
@@ -61,6 +61,8 @@ def measure_floor(found: Measured) -> Floor | None:
     task, dev = found.task, found.evaluations.get("dev")
     if task.head.wants == "pixels" and dev is not None:
         return measure_pixel_floor(found)
+    if dev is not None and dev.split_error is not None and task.judge.has_references:
+        return _floor_of_answers(found, dev)
     if dev is not None and dev.split_error is not None:
         return _guessed(task, found.evaluations["train"], dev, found.session.settings.seed)
     if task.judge.has_references and dev is not None:
@@ -83,6 +85,28 @@ def measure_floor(found: Measured) -> Floor | None:
         return _floor(found, train, targets, asked, truth, judge, began)
 
 
+def _floor_of_answers(found: Measured, dev: Evaluation) -> Floor:
+    """The references of a judge that gives their answers itself, judged as the system's are."""
+    began, settings, examples, judge = time.monotonic(), found.session.settings, found.examples["dev"], found.task.judge
+    rng = generator(settings.seed, "floor")
+    some = sampled(len(examples), MOST_DEV, rng)
+    system = _answered(judge, dev, dev.table[some.tolist()])
+    parts = _some(found.session.prepared.splits["train"], rng), examples.take(some)
+    with using(settings.machine.threads):
+        train, asked = (encode_whole(found.task, part, Path(gettempdir())) for part in parts)
+        answers = judge.reference_answers(train, asked)
+    named = [
+        (name, _answered(judge, system, system.table.with_columns(prediction=judge.describe(values))))
+        for name, values in answers.items()
+    ]
+    first, *others = _compared(system, named, settings.seed)
+    return Floor(first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began)
+
+
+def _answered(judge: Judge, whole: Evaluation, table: pl.DataFrame) -> Evaluation:
+    return replace(whole, table=table, split_error=judge.split_error(table))
+
+
 def _floor_of_errors(found: Measured, dev: Evaluation) -> Floor:
     """The references of a judge that gives their errors itself."""
     began, settings, examples = time.monotonic(), found.session.settings, found.examples["dev"]
@@ -100,6 +124,10 @@ def _floor_of_errors(found: Measured, dev: Evaluation) -> Floor:
 def _beside(system: Evaluation, errors: Iterable[tuple[str, np.ndarray]], seed: int) -> list[Reference]:
     """References by name and errors (M,), each tested against the system; all but the first p value are corrected."""
     named = [(name, replace(system, table=system.table.with_columns(error=pl.Series(own)))) for name, own in errors]
+    return _compared(system, named, seed)
+
+
+def _compared(system: Evaluation, named: Sequence[tuple[str, Evaluation]], seed: int) -> list[Reference]:
     tests = [paired_test(system, one, seed=seed) for _, one in named]
     p_values = [tests[0].p_value, *holm([test.p_value for test in tests[1:]])]
     found = []

@@ -16,10 +16,12 @@ from gnomon.core.example import BadInput, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.core.parts import View
 from gnomon.core.settings import Settings
+from gnomon.data.source import counted
 from gnomon.metrics.classification import calibration, confusion
+from gnomon.metrics.spans import Span
 from gnomon.report.record import Command, DataCard, Layer, Mistake, ReportRecord, SettingLine
 from gnomon.runs.tags import TagStore
-from gnomon.strategy.cell_wording import in_words
+from gnomon.strategy.cell_wording import in_words, views_of_spans
 from gnomon.strategy.slices import by_class, by_tag
 from gnomon.strategy.two_way import two_way
 from gnomon.workflow.road.people import human_level, people_cell
@@ -126,16 +128,18 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
     for row in rows.iter_rows(named=True):
         example = examples[row["position"]]
         drawn = compared_with(run.task, run.task.reader.view(example), row, most=DRAWN_SIDE)
+        spans = views_of_spans(row)
         found.append(
             Mistake(
                 id=str(row["id"]),
-                view=run.task.view(example) if drawn is None else View(image=drawn[0]),
+                view=spans[0] if spans else run.task.view(example) if drawn is None else View(image=drawn[0]),
                 target=in_words(row, "target"),
                 prediction=in_words(row, "prediction"),
                 error=row["error"],
                 confidence=row["confidence"] if drawn is None else None,
                 loss=row["loss"],
                 legend=None if drawn is None else drawn[1],
+                answer=spans[1] if spans else None,
             )
         )
     return found
@@ -162,8 +166,10 @@ def _units(run: Run, dev: Examples | None, layers: Sequence[Mapping[str, Any]]) 
 
 
 def _caption(target: Any) -> str:
+    if isinstance(target, list) and target and isinstance(target[0], Span):
+        return counted(len(target), "span")
     if isinstance(target, list | np.ndarray):  # objects or a mask, which are drawn
-        return f"{len(target):,} {'object' if len(target) == 1 else 'objects'}" if isinstance(target, list) else ""
+        return counted(len(target), "object") if isinstance(target, list) else ""
     return f"{target:.6g}" if isinstance(target, float) else str(target)
 
 

@@ -221,7 +221,7 @@ def test_a_bad_line_is_named_with_the_reason(tmp_path, line, why):
 # --- to tag ---------------------------------------------------------------------------------------------------------
 def test_texts_to_tag_are_divided_into_tokens_with_their_places():
     found = read_to_tag(
-        open_source("@ada won't visit http://x.org/a?b ... U.S. New-York!!", may_be_text=True), "spans", ("O",), None
+        open_source("@ada won't visit http://x.org/a?b ... U.S. New-York!!", may_be_text=True), "spans", None
     )
     words = found.splits["all"].words(0)
     assert words == ["@ada", "won't", "visit", "http://x.org/a?b", "...", "U.S", ".", "New-York", "!!"]
@@ -229,8 +229,8 @@ def test_texts_to_tag_are_divided_into_tokens_with_their_places():
 
 
 def test_columns_and_lines_of_text_are_read_to_be_tagged(tmp_path):
-    columns = read_to_tag(open_source(str(written(tmp_path, "a\tO\nb\tB-x\n\nc\tO\n"))), "spans", ("O",), None)
-    plain = read_to_tag(open_source(str(written(tmp_path, "a b\n\nc\n", "x.txt"))), "spans", ("O",), None)
+    columns = read_to_tag(open_source(str(written(tmp_path, "a\tO\nb\tB-x\n\nc\tO\n"))), "spans", None)
+    plain = read_to_tag(open_source(str(written(tmp_path, "a b\n\nc\n", "x.txt"))), "spans", None)
     assert [columns.splits["all"].words(i) for i in range(2)] == [["a", "b"], ["c"]]
     assert plain.splits["all"].index["id"].to_list() == ["x.txt line 1", "x.txt line 3"]
 
