@@ -130,6 +130,7 @@ class Encoding(abc.ABC):
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     references: ClassVar[tuple[str, ...]] = ()  # from strategy/references.py: what a system is compared with
+    is_quick: ClassVar[bool] = False  # whether encoding a batch costs little beside a step: text is only looked up
     crops: ClassVar[tuple[int, ...]] = (1,)  # how many views of an example can be averaged at test time
 
     @property

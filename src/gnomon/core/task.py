@@ -41,6 +41,10 @@ def _no_defaults(_task: Task, _num_train: int) -> dict[str, Any]:
     return {}
 
 
+def _no_recipe(_task: Task, _model: str, _num_train: int) -> dict[str, Any]:
+    return {}
+
+
 @final
 @dataclass(frozen=True)
 class TaskKind:
@@ -58,6 +62,7 @@ class TaskKind:
     composed: str = ""  # of colour pictures instead: a model with a backbone that starts from public weights
     settings: type[OwnSettings] = OwnSettings
     defaults: Callable[[Task, int], Mapping[str, Any]] = _no_defaults  # settings by the number of training examples
+    recipe: Callable[[Task, str, int], Mapping[str, Any]] = _no_recipe  # likewise, by the name of the model as well
     sampler: Sampler | None = None  # how batches are formed; None: evenly, every example once an epoch
 
     def from_train(self, train: Examples, settings: Settings) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -72,6 +72,15 @@ class InFiles(dict[str, Tensor | Ragged]):
                 room.prefetch(column, rows)
 
 
+@final
+class OnDemand(dict[str, Tensor | Ragged]):
+    """Columns that are nowhere: what is asked for is encoded when it is asked for. `rows` (N,) alone is there."""
+
+    def __init__(self, total: int, encode: Callable[[np.ndarray], Columns]) -> None:
+        super().__init__({"rows": torch.arange(total, dtype=torch.int32)})
+        self.encode = encode  # of the examples at some positions
+
+
 def length(columns: Columns) -> int:
     """N, the same for every column."""
     return len(next(iter(columns.values())))
@@ -94,6 +103,9 @@ def _concatenate(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
 
 def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
     """The rows at `indices` of dense columns, each on its own device. One copy per column."""
+    if isinstance(columns, OnDemand):
+        columns = columns.encode(indices.cpu().numpy())
+        indices = torch.arange(len(indices))
     if isinstance(columns, InFiles):
         columns.prefetch(indices)
     return {
@@ -105,6 +117,8 @@ def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
 
 def take(columns: Columns, rows: np.ndarray) -> Columns:
     """The columns of the examples at `rows`, dense and ragged; from files into files if they are as large."""
+    if isinstance(columns, OnDemand):
+        return columns.encode(rows)
     indices = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     dense = {name: column for name, column in columns.items() if isinstance(column, Tensor)}
     ragged = {

@@ -72,6 +72,10 @@ class FolderTree:
     def notes(self) -> Sequence[str]:
         return self._notes
 
+    def path(self, name: str) -> str:
+        """Where the file is."""
+        return self._entries[name].path
+
     def read(self, name: str) -> bytes:
         return _read(self._entries[name])
 
@@ -108,6 +112,10 @@ class FilesTree:
     @property
     def notes(self) -> Sequence[str]:
         return (f"files given more than once, counted once: {self._twice}",) if self._twice else ()
+
+    def path(self, name: str) -> str:
+        """Where the file is."""
+        return self._entries[name].path
 
     def read(self, name: str) -> bytes:
         return _read(self._entries[name])

@@ -19,6 +19,7 @@ from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+UNITS, LAYERS = 256, 2  # where neither the user nor the task says otherwise
 LARGER = "a larger state remembers more"
 MOST_UNITS = 4096
 MOST_LAYERS = 8
@@ -90,9 +91,9 @@ class RecurrentWhole(nn.Module):
 class RecurrentSettings(OwnSettings):
     """Of recurrent nets."""
 
-    units: int = setting(
-        256,
-        "numbers in the state of each layer",
+    units: int | None = setting(
+        None,
+        "numbers in the state of each layer (default: by the task)",
         Knob(
             ("fit-train",),
             steps=(
@@ -103,9 +104,9 @@ class RecurrentSettings(OwnSettings):
         ge=1,
         le=MOST_UNITS,
     )
-    layers: int = setting(
-        2,
-        "recurrent layers, each on the states of the one below",
+    layers: int | None = setting(
+        None,
+        "recurrent layers, each on the states of the one below (default: by the task)",
         Knob(
             ("fit-train",),
             steps=(
@@ -127,7 +128,7 @@ class RecurrentSettings(OwnSettings):
 
 def build(wanted: Wanted) -> nn.Module:
     own, num_outputs = wanted.own, wanted.num_outputs or 1
-    size: dict[str, Any] = {"units": own.units, "layers": own.layers, "embedding": own.embedding}
+    size: dict[str, Any] = {"units": own.units or UNITS, "layers": own.layers or LAYERS, "embedding": own.embedding}
     size["dropout"] = one_each(wanted.dropout, 1)[0]
     if wanted.gives == "tokens":
         return Recurrent(wanted.name, wanted.inputs.num_ids, num_outputs, **size)
@@ -151,6 +152,8 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
         }  # fmt: skip
     return {
         **text_recipe(num_train, inputs.length),
+        "model.units": UNITS,
+        "model.layers": LAYERS,
         "regularise.weight_decay": 0.01,
         "regularise.dropout": (0.2,),
         "optimiser.learning_rate": 2e-3,

@@ -17,7 +17,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.parts import Batch, Body, Encoder, Head, Judge, Predictions
 from gnomon.core.settings import Settings
-from gnomon.data.columns import Columns
+from gnomon.data.columns import Columns, length, take
 from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering, smallest_type
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import split_error
@@ -25,7 +25,7 @@ from gnomon.parts.text import TextEncoder
 from gnomon.strategy.n_grams import n_gram_bits, order_for
 
 LOG2 = math.log(2)
-MOST_COUNTED = 10_000_000  # ids of train, the last ones, in which n-grams are counted: in 0.4 GB of memory
+MOST_COUNTED = 5_000_000  # ids of train, the last ones, in which n-grams are counted: in 0.2 GB of memory
 
 
 class Said(NamedTuple):
@@ -162,7 +162,10 @@ class NextTokenJudge(Judge):
 
     def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
         """The frequencies of the pieces, and an n-gram."""
-        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(train, MOST_COUNTED), _plain(dev)
+        each = take(train, np.arange(1))["ids"]
+        assert isinstance(each, Tensor)
+        some = take(train, np.arange(max(0, length(train) - MOST_COUNTED // each.shape[1]), length(train)))
+        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(some, "own"), _plain(dev, "context")
         num_ids = SPECIAL + len(self.vocabulary)
         found = {}
         for order in dict.fromkeys((1, order_for(num_ids))):
@@ -195,15 +198,14 @@ class NextTokenJudge(Judge):
         return True
 
 
-def _plain(columns: Columns, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids (N, L), and where in each text what is scored begins and ends (N,); of the last `most` ids, if given."""
-    ids, ends, starts = (columns.get(name) for name in ("ids", "length", "context"))
+def _plain(columns: Columns, first: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids (N, L), and where in each text what counts begins, as the column `first` has it, and ends (N,)."""
+    ids, ends, starts = (columns.get(name) for name in ("ids", "length", first))
     assert isinstance(ids, Tensor)
     assert isinstance(ends, Tensor)
     if not isinstance(starts, Tensor):
         starts = torch.zeros_like(ends)
-    rows = slice(None) if most is None else slice(-max(1, most // ids.shape[1]), None)
-    return ids[rows].cpu().numpy(), starts[rows].cpu().numpy(), ends[rows].cpu().numpy()
+    return ids.cpu().numpy(), starts.cpu().numpy(), ends.cpu().numpy()
 
 
 def _times(one: Interval, factor: float) -> Interval:

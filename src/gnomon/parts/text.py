@@ -20,7 +20,7 @@ from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.data.text import reading
 from gnomon.data.text.examples import Each, TextExamples
-from gnomon.data.text.subwords import learned, pieces_of
+from gnomon.data.text.subwords import MOST_CHARACTERS, learned, pieces_of
 from gnomon.data.text.tokens import END, SPECIAL, UNKNOWN, Numbering, normalised, smallest_type, vocabulary_of
 from gnomon.runs.writer import write_bytes
 
@@ -63,6 +63,8 @@ class RunningText(Reader):
 class TextEncoder(Encoder):
     """Texts as the places of their characters or words in a vocabulary, and an end where a text ends."""
 
+    is_quick: ClassVar[bool] = True
+
     level: str  # "character", "word" or "subword"
     vocabulary: tuple[str, ...]  # of the training split, the most frequent first
     length: int  # ids of the longest training text, its end included: longer ones are cut
@@ -79,7 +81,9 @@ class TextEncoder(Encoder):
         least = LEAST_WORDS if level == "word" else 1
         subwords, window = "", data.window or reading.WINDOW[level]
         if level == "subword":
-            subwords = learned([normalised(text, data.normalise) for text in texts.texts()], data.vocabulary)
+            every = max(1, -(-int(texts.sizes().sum()) // MOST_CHARACTERS))
+            some = texts.take(np.arange(0, len(texts), every))
+            subwords = learned([normalised(text, data.normalise) for text in some.texts()], data.vocabulary)
             vocabulary = pieces_of(subwords)
         else:
             plain = (normalised(text, data.normalise) for text in texts.texts())
@@ -90,7 +94,7 @@ class TextEncoder(Encoder):
         longest = max(len(numbering.ids(text)) for text in looked_at)
         if texts.each != "window":
             return cls(level, vocabulary, min(longest, window) + 1, texts.each, subwords, normalise=data.normalise)
-        length = longest if level == "subword" else min(longest, window)
+        length = longest if level == "subword" and texts.windows == 1 else min(longest, window)
         return cls(
             level, vocabulary, length + 1, texts.each, subwords, window * (level == "subword"), context=length,
             normalise=data.normalise,
@@ -123,24 +127,32 @@ class TextEncoder(Encoder):
         """Of each text, as far as it is kept: `ids` (N, L), padded with 0; their number, `length` (N,).
 
         `bytes` (N,): of that part in UTF-8; `unknown` (N,): how many ids stand for no piece of the vocabulary. Of
-        windows, `context` (N,): how many of the ids, the first ones, are of the text before it. They count in `length`
+        windows, `context` (N,): how many of the ids, the first ones, stand before what is judged, and `own` (N,): how
+        many before what may be trained on, which differ where a text has several windows. These two count in `length`
         alone.
         """
         texts, numbering = cast(TextExamples, examples), self.numbering()
-        ids = np.zeros((len(texts), self.context + self.length), smallest_type(self.inputs.num_ids))
-        counts = np.empty((4, len(texts)), np.int32)
+        most = self.context + self.length if texts.windows == 1 else self.context * texts.windows
+        ids = np.zeros((len(texts), most), smallest_type(self.inputs.num_ids))
+        counts = np.empty((5, len(texts)), np.int32)
         for row, text in enumerate(texts.texts()):
             own = numbering.ids(text)
             if self.each != "window":
                 own = np.append(own, END)
-            kept = text if len(own) <= self.length else numbering.beginning(text, self.length)
-            own = own[: self.length]
-            before = self._before(texts, row, numbering)
-            ids[row, : len(before) + len(own)] = np.concatenate([before, own])
-            counts[:, row] = len(before) + len(own), len(kept.encode()), (own == UNKNOWN).sum(), len(before)
-        lengths, sizes, unknown, context = torch.from_numpy(counts)
-        columns = {"ids": torch.from_numpy(ids), "length": lengths, "bytes": sizes, "unknown": unknown}
-        return {**columns, "context": context} if self.context else columns
+            if texts.windows > 1:
+                own = own[:most]
+                before, judged = 0, max(0, len(own) - self.context)
+                kept = text[len(numbering.beginning(text, judged)) :] if judged else text
+            else:
+                kept = text if len(own) <= self.length else numbering.beginning(text, self.length)
+                context = self._before(texts, row, numbering)
+                own = np.concatenate([context, own[: self.length]])
+                before = judged = len(context)
+            ids[row, : len(own)] = own
+            counts[:, row] = len(own), len(kept.encode()), (own[judged:] == UNKNOWN).sum(), judged, before
+        names = ("length", "bytes", "unknown", "context", "own")
+        found = dict(zip(names if self.context else names[:3], torch.from_numpy(counts), strict=False))
+        return {"ids": torch.from_numpy(ids), **found}
 
     def _before(self, texts: TextExamples, row: int, numbering: Numbering) -> np.ndarray:
         """(C,) ids of the text before a window, at most `context`."""
@@ -155,14 +167,34 @@ class TextEncoder(Encoder):
         return batch
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
-        """Training takes windows without what stands before them, which was paid for as a window of its own."""
+        """Training takes windows without what stands before them, which was paid for as a window of its own.
+
+        Of a text with several windows it takes one from anywhere.
+        """
         if "context" not in batch:
             return batch
-        context, lengths = batch["context"], batch["length"] - batch["context"]
-        places = torch.arange(int(lengths.max()), device=context.device)
-        ids = batch["ids"].gather(1, (context[:, None] + places).clamp_max(batch["ids"].shape[1] - 1))
-        is_own = places < lengths[:, None]
-        return {**batch, "ids": ids * is_own, "length": lengths, "context": torch.zeros_like(context)}
+        most = (batch["length"] - self.context).maximum(batch["own"])
+        drawn = most - batch["own"]
+        if drawn.any():
+            share = torch.rand(len(drawn), generator=generator, device=drawn.device)
+            drawn = (share * (drawn + 1)).long().minimum(drawn)
+        starts = batch["own"] + drawn
+        return _stretch(batch, starts, starts, self.context)
+
+    def plain(self, batch: Batch) -> Batch:
+        """What is judged, and of what stands before it at most `context` ids."""
+        if "context" not in batch or batch["ids"].shape[1] <= self.context + self.length:
+            return batch
+        return _stretch(batch, (batch["context"] - self.context).clamp_min(0), batch["context"], 2 * self.context)
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         return batch["ids"], batch["length"]
+
+
+def _stretch(batch: Batch, starts: Tensor, judged: Tensor, most: int) -> Batch:
+    """The ids from `starts` (B,) on, at most so many of each, of which those from `judged` on are scored."""
+    lengths = (batch["length"] - starts).clamp_max(most)
+    places = torch.arange(int(lengths.max()), device=starts.device)
+    ids = batch["ids"].gather(1, (starts[:, None] + places).clamp_max(batch["ids"].shape[1] - 1))
+    own = {"length": lengths, "context": judged - starts, "weight": (lengths - (judged - starts)).float()}
+    return {**batch, **own, "ids": ids * (places < lengths[:, None])}

@@ -18,7 +18,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.parts import Batch, Predictions
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns, InFiles, concatenate, length
+from gnomon.data.columns import Columns, InFiles, OnDemand, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
@@ -43,6 +43,8 @@ def encode_whole(
     one = examples.take(np.arange(1))
     inputs, targets = task.encoder.encode(one), task.head.encode(one)  # no targets where they are the inputs
     sizes = [total * bytes_of(columns) for columns in (inputs, targets)]
+    if task.encoder.is_quick and sum(sizes) > MOST_ENCODED:
+        return OnDemand(total, lambda rows: _encode(task, examples.take(rows)))
     if folder is None or not is_short_for(sum(sizes)):
         if total <= CHUNK:
             return _encode(task, examples)
@@ -60,6 +62,9 @@ def encode_whole(
     is_large = is_short_for(sizes[1])
     found = _whole(task.head.encode, examples, in_folder if is_large else empty) if targets else {}
     return InFiles({**kept, **found}, (*kept, *(found if is_large else ())), folder)
+
+
+MOST_ENCODED = 128 << 20  # bytes of what is encoded as fast as it is read: more is encoded batch by batch
 
 
 def bytes_of(columns: Columns) -> int:

@@ -55,7 +55,9 @@ def by_length(column: str) -> Sampler:
     """
 
     def sample(columns: Columns, seed: int, epoch: int, batch_size: int) -> Epoch:
-        values = columns[column]
+        values = columns.get(column)
+        if values is None:  # encoded on demand: windows of one text, all of a length
+            return every_example(columns, seed, epoch, batch_size)
         lengths = values.offsets.diff() if isinstance(values, Ragged) else values.cpu()
         order = shuffled(len(lengths), seed, epoch)
         pools = [pool[torch.sort(lengths[pool], stable=True).indices] for pool in order.split(POOL * batch_size)]

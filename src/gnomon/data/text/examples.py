@@ -12,6 +12,7 @@ import polars as pl
 
 from gnomon.core.example import Example, Examples, LabelType
 from gnomon.data.text.files import whole_from
+from gnomon.data.text.on_disk import Content
 
 Each = Literal["line", "window", "document"]
 
@@ -21,7 +22,7 @@ Each = Literal["line", "window", "document"]
 class TextExamples(Examples):
     """N texts: example i is the bytes from starts[i] to ends[i] of contents[store[i]], and row i of `table`."""
 
-    contents: tuple[bytes, ...]
+    contents: tuple[Content, ...]
     store: np.ndarray  # (N,) int64
     starts: np.ndarray  # (N,) int64
     ends: np.ndarray  # (N,) int64
@@ -29,6 +30,7 @@ class TextExamples(Examples):
     each: Each = "line"  # what a text is; documents and lines end, windows of a running text go on
     column: str = ""  # of the table that the texts are from
     label_type: LabelType = "text"
+    windows: int = 1  # in each text: of a long running text one of several, drawn anew in each epoch, is trained on
 
     @staticmethod
     def of(

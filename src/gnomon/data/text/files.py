@@ -13,11 +13,13 @@ import numpy as np
 from gnomon.core.errors import DataError
 from gnomon.core.example import BadInput
 from gnomon.data.source import File, Tree, display_name
-from gnomon.data.trees import FilesTree
+from gnomon.data.text.on_disk import Content, OnDisk
+from gnomon.data.trees import FilesTree, FolderTree
 
 SUFFIXES = (".txt", ".text", ".md", ".txt.gz")
 MOST_UNPACKED = 8 << 30  # bytes of one compressed file
 PART = 1 << 22  # bytes of a text that are looked at together
+LARGE = 1 << 26  # bytes of a file from which on it stays on disk
 LOOK_INTO = 1 << 16  # bytes that are looked at to tell whether a file is text
 _BREAKS = re.compile(rb"\r\n?")
 _BOM = b"\xef\xbb\xbf"
@@ -30,6 +32,18 @@ class Text:
     name: str
     content: bytes
     remarks: tuple[str, ...] = ()  # what was changed
+
+
+@dataclass(frozen=True)
+class LargeText:
+    """The same of a large file, which stays where it is: nothing of it was changed."""
+
+    name: str
+    content: OnDisk
+    remarks: tuple[str, ...] = ()
+
+
+AnyText = Text | LargeText
 
 
 def text_files(tree: Tree) -> list[File]:
@@ -59,6 +73,21 @@ def read_text(tree: Tree, file: File) -> Text | BadInput:
     return Text(where, content, tuple(remarks))
 
 
+def _large_text(tree: Tree, file: File) -> LargeText | BadInput | None:
+    """A large file that is text as it is, left on disk; or why it is no text. None for one that must be rewritten."""
+    if file.size < LARGE or not isinstance(tree, FolderTree | FilesTree):
+        return None
+    content = OnDisk(tree.path(file.name), file.size)
+    if content[:2] == b"\x1f\x8b" or content[: len(_BOM)] == _BOM:
+        return None
+    fault = fault_of(content)
+    if fault:
+        return BadInput(display_name(file.name), fault)
+    if any(b"\r" in content[start : start + PART] for start in range(0, len(content), PART)):
+        return None
+    return LargeText(display_name(file.name), content)
+
+
 def _unpacked(content: bytes) -> bytes | str:
     unpacker = zlib.decompressobj(wbits=31)
     try:
@@ -72,7 +101,7 @@ def _unpacked(content: bytes) -> bytes | str:
     return found if unpacker.eof or unpacker.unused_data else "a gzip file that is cut off"
 
 
-def fault_of(content: bytes) -> str:
+def fault_of(content: Content) -> str:
     """Why bytes are no text in UTF-8; "" if they are."""
     if b"\0" in content[:LOOK_INTO]:
         utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -83,12 +112,12 @@ def fault_of(content: bytes) -> str:
             piece.decode()
         except UnicodeDecodeError as error:
             at = whole_from(content, start) + error.start
-            line = content.count(b"\n", 0, at) + 1
+            line = 1 + sum(content[part : min(part + PART, at)].count(b"\n") for part in range(0, at, PART))
             return f"not UTF-8: byte {content[at]:#04x} in line {line:,}"
     return ""
 
 
-def whole_from(content: bytes, at: int) -> int:
+def whole_from(content: Content, at: int) -> int:
     """The start of the character that byte `at` belongs to."""
     at = min(at, len(content))
     while 0 < at < len(content) and content[at] & 0xC0 == 0x80:
@@ -109,17 +138,16 @@ def lines_of(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return starts[kept], ends[kept], np.flatnonzero(kept) + 1
 
 
-def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
+def windows_of(content: Content, level: str, size: int) -> np.ndarray:
     """(K + 1,) where windows of a text begin, and where the last ends: `size` characters or words each.
 
     Of subwords, which are learned later, half as many words: one word is two subwords or so.
     Read in parts, so that little more than the result is in memory.
     """
-    values = np.frombuffer(content, np.uint8)
     size = max(1, size // 2) if level == "subword" else size
     found, passed, was_space = list[np.ndarray](), 0, True
-    for start in range(0, len(values), PART):
-        part = values[start : start + PART]
+    for start in range(0, len(content), PART):
+        part = np.frombuffer(content[start : start + PART], np.uint8)
         if level == "character":
             begins = np.flatnonzero((part & 0xC0) != 0x80)  # of characters
         else:
@@ -128,13 +156,13 @@ def windows_of(content: bytes, level: str, size: int) -> np.ndarray:
             was_space = bool(is_space[-1])
         found.append(begins[-passed % size :: size] + start)
         passed += len(begins)
-    chosen = np.concatenate([*found, [len(values)]])
+    chosen = np.concatenate([*found, [len(content)]])
     if len(chosen) > 1:
         chosen[0] = 0
     return chosen
 
 
-def is_list(content: bytes) -> tuple[bool, str]:
+def is_list(content: Content) -> tuple[bool, str]:
     """Whether each line of a file stands for itself, and why: names, sentences, titles; or one running text."""
     head = content[: 1 << 20]
     lines = head.split(b"\n")[: -1 if len(content) > len(head) else None]
@@ -155,7 +183,7 @@ SHORT = 40  # bytes per line on average: running text has longer ones
 WRAPPED = 2.0  # times the median: wrapped text has no longer lines
 
 
-def _named(texts: list[Text], tree: Tree) -> list[Text]:
+def _named(texts: list[AnyText], tree: Tree) -> list[AnyText]:
     """Files that were given by their paths under their own names, where these differ: moved, they are the same."""
     names = [text.name.rpartition("/")[2] for text in texts]
     if not isinstance(tree, FilesTree) or len(set(names)) < len(names):
@@ -163,10 +191,10 @@ def _named(texts: list[Text], tree: Tree) -> list[Text]:
     return [replace(text, name=name) for text, name in zip(texts, names, strict=True)]
 
 
-def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[Text], list[BadInput]]:
+def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[AnyText], list[BadInput]]:
     """Every file that is text, and why the others are not. Raises DataError if none is."""
-    found = [read_text(tree, file) for file in files]
-    texts = _named([one for one in found if isinstance(one, Text)], tree)
+    found = [_large_text(tree, file) or read_text(tree, file) for file in files]
+    texts = _named([one for one in found if isinstance(one, Text | LargeText)], tree)
     bad = [one for one in found if isinstance(one, BadInput)]
     if not texts:
         shown = f" ({bad[0].where}: {bad[0].why})" if bad else ""

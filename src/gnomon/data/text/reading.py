@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,9 +15,11 @@ from gnomon.core.settings import DataSettings
 from gnomon.data.source import Source, Tree, counted, listed
 from gnomon.data.splits import own_splits
 from gnomon.data.text.examples import Each, TextExamples
-from gnomon.data.text.files import Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
+from gnomon.data.text.files import AnyText, Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
 
 WINDOW = {"character": 256, "word": 64, "subword": 128}  # of a running text, by default
+MOST_WINDOWS = 200_000  # examples of a running text: what is kept of each takes memory
+LEAST_BYTES = {"character": 1, "word": 4, "subword": 2}  # of a piece, about
 OWN_SPLITS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
 MANY_BAD = 0.05
 
@@ -44,16 +48,26 @@ def read_running_text(source: Source, settings: DataSettings) -> Reading:
     each, why = _each(texts, settings)
     window = settings.window or WINDOW[level]
     notes.append(f"read by {each}: {why}" + (" (each=... to choose)" if settings.each is None else ""))
-    parts = [_cut(text, each, level, window) for text in texts]
+    windows = _windows_each(texts, level, window) if each == "window" else 1
+    if windows > 1:
+        notes.append(
+            f"a long text: each example is {windows} windows, of which an epoch draws one; the last one is judged"
+        )
+    parts = [_cut(text, each, level, window * windows) for text in texts]
     bad += [BadInput(text.name, "empty") for text, part in zip(texts, parts, strict=True) if not len(part[0])]
     if not any(len(part[0]) for part in parts):
         raise DataError("the text is empty.", where=tree.origin, fix="give a text to learn from.")
-    whole = _examples(texts, parts, each)
+    whole = replace(_examples(texts, parts, each), windows=windows)
     named = _named_splits(texts, parts)
     return Reading(own_splits(whole, named), tuple(notes), tuple(bad))
 
 
-def _each(texts: list[Text], settings: DataSettings) -> tuple[Each, str]:
+def _windows_each(texts: list[AnyText], level: str, window: int) -> int:
+    """How many windows an example is of: of a long text several, so that there are not too many examples."""
+    return -(-sum(len(text.content) for text in texts) // (MOST_WINDOWS * window * LEAST_BYTES[level]))
+
+
+def _each(texts: list[AnyText], settings: DataSettings) -> tuple[Each, str]:
     """What an example is: "window", "line" or "document"; and why."""
     if settings.each is not None:
         if settings.each == "document" and len(texts) == 1:
@@ -67,20 +81,20 @@ def _each(texts: list[Text], settings: DataSettings) -> tuple[Each, str]:
     return "window", lists[0][1]
 
 
-def _cut(text: Text, each: Each, level: str, window: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _cut(text: AnyText, each: Each, level: str, window: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Where examples begin and end in one text, and their ids."""
     if each == "line":
-        starts, ends, numbers = lines_of(text.content)
+        starts, ends, numbers = lines_of(text.content[:])
         return starts, ends, [f"{text.name} line {number}" for number in numbers.tolist()]
     if each == "document":
-        some = 1 if text.content.strip() else 0
+        some = 1 if text.content[:].strip() else 0
         return np.zeros(some, np.int64), np.full(some, len(text.content)), [text.name] * some
     edges = windows_of(text.content, level, window)
     ids = [f"{text.name} byte {start}" for start in edges[:-1].tolist()]
     return edges[:-1], edges[1:], ids
 
 
-def _examples(texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]], each: Each) -> TextExamples:
+def _examples(texts: list[AnyText], parts: list[tuple[np.ndarray, np.ndarray, list[str]]], each: Each) -> TextExamples:
     counts = [len(part[0]) for part in parts]
     index = index_frame([name for part in parts for name in part[2]])
     if each == "window":  # neighbours belong together
@@ -100,13 +114,13 @@ def _split_of(name: str) -> str | None:
     return OWN_SPLITS.get(stem)
 
 
-def _are_splits(texts: list[Text]) -> bool:
+def _are_splits(texts: list[AnyText]) -> bool:
     found = [_split_of(text.name) for text in texts]
     return "train" in found and all(found)
 
 
 def _named_splits(
-    texts: list[Text], parts: list[tuple[np.ndarray, np.ndarray, list[str]]]
+    texts: list[AnyText], parts: list[tuple[np.ndarray, np.ndarray, list[str]]]
 ) -> tuple[tuple[str, int], ...]:
     if not _are_splits(texts):
         return ()
@@ -115,7 +129,7 @@ def _named_splits(
 
 def read_texts_to_predict(source: Source, each: Each, level: str, window: int) -> Reading:
     """Texts divided as those of the training were, of files or given as they are, under the key "all"."""
-    bad: list[BadInput] = []
+    bad, texts = list[BadInput](), list[AnyText]()
     if source.texts:
         texts = [Text(f"text {number}", text.encode()) for number, text in enumerate(source.texts, start=1)]
     elif source.tree is not None:
@@ -144,7 +158,7 @@ def of_strings(texts: list[str], each: Each = "line") -> TextExamples:
     )
 
 
-def remarks_of(texts: list[Text]) -> list[str]:
+def remarks_of(texts: Sequence[AnyText]) -> list[str]:
     """What was changed in files as they were read, with counts."""
     counts = Counter(remark for text in texts for remark in text.remarks)
     return [listed(remark, [text.name for text in texts if remark in text.remarks]) for remark in sorted(counts)]

@@ -11,7 +11,7 @@ import torch
 
 from gnomon.core.example import Examples
 from gnomon.core.seeds import derive
-from gnomon.data.columns import Columns
+from gnomon.data.columns import Columns, OnDemand
 from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.road.build import Session
 from gnomon.workflow.road.split import train_sample
@@ -62,6 +62,6 @@ def judged_splits(session: Session, most_train: int) -> dict[str, Examples]:
 
 
 def on_device(columns: Columns, device: torch.device) -> Columns:
-    if device.type == "cpu":
+    if device.type == "cpu" or isinstance(columns, OnDemand):  # of which each batch is moved
         return columns
     return {name: column.to(device) if isinstance(column, torch.Tensor) else column for name, column in columns.items()}

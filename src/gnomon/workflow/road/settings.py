@@ -72,7 +72,8 @@ def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
     family = found.family(name)
     takes = task.encoder.inputs.modality in family.takes  # where it does not, building the model says so
     by_family = family.defaults(name, task.encoder.inputs, num_train) if takes else {}
-    return {"model.name": name, **by_family, **task.kind.defaults(task, num_train)}
+    by_task = {**task.kind.defaults(task, num_train), **task.kind.recipe(task, name, num_train)}
+    return {"model.name": name, **by_family, **by_task}
 
 
 def refuse_idle_settings(filled: Filled) -> Filled:
