@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -183,7 +184,10 @@ SHORT = 40  # bytes per line on average: running text has longer ones
 WRAPPED = 2.0  # times the median: wrapped text has no longer lines
 
 
-def _named(texts: list[AnyText], tree: Tree) -> list[AnyText]:
+T = TypeVar("T", bound=AnyText)
+
+
+def _named(texts: list[T], tree: Tree) -> list[T]:
     """Files that were given by their paths under their own names, where these differ: moved, they are the same."""
     names = [text.name.rpartition("/")[2] for text in texts]
     if not isinstance(tree, FilesTree) or len(set(names)) < len(names):
@@ -191,14 +195,23 @@ def _named(texts: list[AnyText], tree: Tree) -> list[AnyText]:
     return [replace(text, name=name) for text, name in zip(texts, names, strict=True)]
 
 
-def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[AnyText], list[BadInput]]:
+def all_texts(tree: Tree, files: Sequence[File]) -> tuple[list[Text], list[BadInput]]:
     """Every file that is text, and why the others are not. Raises DataError if none is."""
+    found = [read_text(tree, file) for file in files]
+    return _some_text([one for one in found if isinstance(one, Text)], found, tree)
+
+
+def running_texts(tree: Tree, files: Sequence[File]) -> tuple[list[AnyText], list[BadInput]]:
+    """As `all_texts`; large files stay on disk."""
     found = [_large_text(tree, file) or read_text(tree, file) for file in files]
-    texts = _named([one for one in found if isinstance(one, Text | LargeText)], tree)
+    return _some_text([one for one in found if not isinstance(one, BadInput)], found, tree)
+
+
+def _some_text(texts: list[T], found: Sequence[AnyText | BadInput], tree: Tree) -> tuple[list[T], list[BadInput]]:
     bad = [one for one in found if isinstance(one, BadInput)]
     if not texts:
         shown = f" ({bad[0].where}: {bad[0].why})" if bad else ""
         raise DataError(
             f"there is no text in it{shown}.", where=tree.origin, fix="give plain text in UTF-8, .txt or .txt.gz."
         )
-    return texts, bad
+    return _named(texts, tree), bad

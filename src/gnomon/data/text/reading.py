@@ -15,7 +15,7 @@ from gnomon.core.settings import DataSettings
 from gnomon.data.source import Source, Tree, counted, listed
 from gnomon.data.splits import own_splits
 from gnomon.data.text.examples import Each, TextExamples
-from gnomon.data.text.files import AnyText, Text, all_texts, fault_of, is_list, lines_of, text_files, windows_of
+from gnomon.data.text.files import AnyText, Text, fault_of, is_list, lines_of, running_texts, text_files, windows_of
 
 WINDOW = {"character": 256, "word": 64, "subword": 128}  # of a running text, by default
 MOST_WINDOWS = 200_000  # examples of a running text: what is kept of each takes memory
@@ -41,7 +41,7 @@ def read_running_text(source: Source, settings: DataSettings) -> Reading:
     Raises DataError where there is no text, UsageError for settings that contradict the data.
     """
     tree = _tree(source)
-    texts, bad = all_texts(tree, text_files(tree) or tree.files)
+    texts, bad = running_texts(tree, text_files(tree) or tree.files)
     refuse_many_bad(bad, len(texts) + len(bad), tree)
     notes = [*source.notes, *remarks_of(texts)]
     level = settings.level or "character"
@@ -133,7 +133,7 @@ def read_texts_to_predict(source: Source, each: Each, level: str, window: int) -
     if source.texts:
         texts = [Text(f"text {number}", text.encode()) for number, text in enumerate(source.texts, start=1)]
     elif source.tree is not None:
-        texts, bad = all_texts(source.tree, source.tree.files)
+        texts, bad = running_texts(source.tree, source.tree.files)
     else:
         raise DataError("text is read from files.", where=source.origin, fix="give a .txt file, or a text in quotes.")
     parts = [_cut(text, each, level, window) for text in texts]

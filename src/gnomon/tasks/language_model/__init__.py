@@ -14,8 +14,9 @@ READ = 24_000_000  # pieces that it reads in its training: of a million, 24 time
 
 def recipe(task: Task, model: str, num_train: int) -> Mapping[str, Any]:
     """For a long running text, one wide recurrent layer: a second one costs as much time as a second pass."""
-    pieces = num_train * task.encoder.inputs.length
-    if cast(TextEncoder, task.encoder).each != "window" or pieces < MUCH or model not in ("lstm", "gru"):
+    encoder = cast(TextEncoder, task.encoder)
+    pieces = num_train * encoder.length
+    if encoder.each != "window" or pieces < MUCH or model not in ("lstm", "gru"):
         return {}
     return {
         "model.units": 512,
