@@ -12,10 +12,13 @@ import gnomon
 from gnomon import tasks
 from gnomon.core.settings import Settings, from_flat
 from gnomon.data.opening import open_source
+from gnomon.data.text import files, reading
+from gnomon.data.text.on_disk import OnDisk
 from gnomon.data.text.reading import of_strings, read_running_text
 from gnomon.data.text.tokens import END, SPECIAL, Numbering
 from gnomon.models import build
 from gnomon.parts.next_token import costs
+from gnomon.training import evaluate as evaluating
 from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import mean_loss
 
@@ -154,6 +157,65 @@ def test_what_stands_before_a_window_is_found_in_every_level(level, tmp_path):
         assert columns["ids"][row, :end].tolist() == ids[place - context : place - context + end]
         place += end - context
     assert place == len(ids)
+
+
+@pytest.fixture
+def in_large_parts(monkeypatch):
+    """Every file is a large one, and a text has at most four examples."""
+    monkeypatch.setattr(files, "LARGE", 1)
+    monkeypatch.setattr(files, "PART", 16)
+    monkeypatch.setattr(reading, "MOST_WINDOWS", 4)
+    monkeypatch.setattr(evaluating, "MOST_ENCODED", 1)
+    monkeypatch.setattr(evaluating, "BATCH", 2)
+
+
+@pytest.mark.usefixtures("in_large_parts")
+def test_of_a_long_text_any_window_of_an_example_is_trained_on_and_its_last_one_judged(tmp_path):
+    text = "".join(chr(ord("a") + place % 26) + "é" for place in range(76))
+    some, settings = windows(tmp_path, text, **{"data.window": 8, **SMALL})
+    assert len(some) == 3
+    assert some.windows == 8  # 228 bytes in four examples of 8
+    task = tasks.load("language_model").from_train(some, settings)
+    ids = Numbering(task.head.vocabulary, "character").ids(text).tolist()
+    columns = encode_whole(task, some)
+    assert set(columns) == {"rows"}  # nothing is encoded before it is asked for
+    seen = set()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(400):
+        batch = task.augment(task.collate(columns, torch.tensor([0, 2, 1])), settings.regularise, generator)
+        assert batch["weight"].tolist() == [8, 8, 8]
+        for row, start in enumerate((0, 128, 64)):
+            assert batch["context"][row] == 0
+            own = batch["ids"][row].tolist()
+            places = [place for place in range(start, min(start + 64, len(ids)) - 7) if ids[place : place + 8] == own]
+            assert places
+            seen.add((row, places[0]))
+    assert len({place for row, place in seen if row == 0}) == 52  # of 57, some of which are alike after 26 letters
+    torch.manual_seed(0)
+    model = build(task, settings).eval()
+    table = evaluate(task, model, some, split="dev", source="x", device=torch.device("cpu"), columns=columns).table
+    assert table["pieces"].to_list() == [8, 8, 8]
+    assert table["bytes"].to_list() == [12, 12, 12]
+    for end, bits in zip((64, 128, 152), table["bits"], strict=True):
+        begun = torch.tensor(ids[end - 16 : end])
+        said = model(torch.cat([torch.tensor([END]), begun[:-1]])[None], torch.tensor([16]))[0, -8:]
+        assert bits == pytest.approx(torch.nn.functional.cross_entropy(said, begun[-8:]).item() / math.log(2), abs=1e-5)
+
+
+@pytest.mark.usefixtures("in_large_parts")
+def test_a_text_on_disk_is_learned_from_and_what_no_longer_is_there_is_said(tmp_path):
+    text = tmp_path / "long.txt"
+    text.write_text("abcd efgh " * 300)
+    run = gnomon.fit(text, epochs=2, window=8, dev=0.25, test=0, runs_folder=str(tmp_path / "runs"), **SMALL)
+    assert run.evaluation("dev").table.height == 1
+    floor = {one.name: one.error for one in run.diagnosis.floor.references}
+    assert floor["5-gram"] < 0.2
+    content = OnDisk(str(text), text.stat().st_size)
+    assert content[2:7] == b"cd ef"
+    assert content[0] == ord("a")
+    text.write_text("short")
+    with pytest.raises(gnomon.GnomonError, match="it has changed since it was opened"):
+        content[100:200]
 
 
 def test_a_name_is_learned_with_its_end(tmp_path):
