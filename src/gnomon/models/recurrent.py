@@ -19,7 +19,7 @@ from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-UNITS, LAYERS = 256, 2  # where neither the user nor the task says otherwise
+USUAL: dict[str, Any] = {"units": 256, "layers": 2, "embedding": 128}
 LARGER = "a larger state remembers more"
 MOST_UNITS = 4096
 MOST_LAYERS = 8
@@ -117,8 +117,11 @@ class RecurrentSettings(OwnSettings):
         ge=1,
         le=MOST_LAYERS,
     )
-    embedding: int = setting(
-        128, "numbers that stand for each character or word, or for the features of a step", ge=1, le=MOST_UNITS
+    embedding: int | None = setting(
+        None,
+        "numbers that stand for each character or word, or for the features of a step (default: by the task)",
+        ge=1,
+        le=MOST_UNITS,
     )
     directions: Literal["both", "forward"] = setting(
         "both", "how a text or series is read that is classified, tagged or measured", Knob(needs=WHOLE_SEQUENCES)
@@ -128,7 +131,7 @@ class RecurrentSettings(OwnSettings):
 
 def build(wanted: Wanted) -> nn.Module:
     own, num_outputs = wanted.own, wanted.num_outputs or 1
-    size: dict[str, Any] = {"units": own.units or UNITS, "layers": own.layers or LAYERS, "embedding": own.embedding}
+    size = {name: getattr(own, name) or usual for name, usual in USUAL.items()}
     size["dropout"] = one_each(wanted.dropout, 1)[0]
     if wanted.gives == "tokens":
         return Recurrent(wanted.name, wanted.inputs.num_ids, num_outputs, **size)
@@ -140,20 +143,20 @@ def build(wanted: Wanted) -> nn.Module:
 
 def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` texts or series."""
+    size = {f"model.{key}": value for key, value in USUAL.items()}
     if isinstance(inputs, SeriesInputs):
         return {
-            **series_recipe(num_train), "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
+            **size, **series_recipe(num_train), "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
             "regularise.dropout": (0.2,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     if inputs.num_characters:  # words that are tagged, each known by the way it is written, too
         return {
-            **text_recipe(num_train, inputs.length), "model.units": 128, "model.layers": 1, "model.embedding": 64,
+            **size, **text_recipe(num_train, inputs.length), "model.units": 128, "model.layers": 1, "model.embedding": 64,
             "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     return {
+        **size,
         **text_recipe(num_train, inputs.length),
-        "model.units": UNITS,
-        "model.layers": LAYERS,
         "regularise.weight_decay": 0.01,
         "regularise.dropout": (0.2,),
         "optimiser.learning_rate": 2e-3,
