@@ -146,12 +146,14 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
     size = {f"model.{key}": value for key, value in USUAL.items()}
     if isinstance(inputs, SeriesInputs):
         return {
-            **size, **series_recipe(num_train), "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
+            **size, **series_recipe(num_train),
+            "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
             "regularise.dropout": (0.2,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     if inputs.num_characters:  # words that are tagged, each known by the way it is written, too
         return {
-            **size, **text_recipe(num_train, inputs.length), "model.units": 128, "model.layers": 1, "model.embedding": 64,
+            **size, **text_recipe(num_train, inputs.length),
+            "model.units": 128, "model.layers": 1, "model.embedding": 64,
             "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     return {
