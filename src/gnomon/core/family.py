@@ -93,6 +93,8 @@ class TextInputs:
     length: int  # of the longest, as the model sees texts
     are_whole: bool = False  # they are read as a whole, to be classified or tagged; else foretold from left to right
     num_characters: int = 0  # that are told apart, with 0 and unknown
+    vectors: int = 0  # numbers of each word's vector, where the vectors come from elsewhere
+    num_fixed: int = 0  # ids, the last ones, that train does not have: their vectors are not trained
 
 
 @dataclass(frozen=True)

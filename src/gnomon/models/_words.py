@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
+from gnomon.core.family import TextInputs, Wanted
 from gnomon.core.knobs import WHOLE_TEXTS, Here, Knob, Search, Step
 from gnomon.core.settings import setting
+from gnomon.nn.spelling import SpelledWords
+from gnomon.nn.words import WordVectors
 
 MOST = 0.6  # of the words of a text left out: of short ones, little is left
 
@@ -28,3 +33,20 @@ def word_dropout_setting() -> Any:
         ge=0,
         lt=1,
     )
+
+
+def words_of(wanted: Wanted, width: int, *, is_fixed: bool = False) -> tuple[nn.Module, int]:
+    """What makes vectors of the words (and their characters) of a family, and how many numbers each vector has.
+
+    Of words alone `width`, or what vectors from elsewhere have. `is_fixed`: `width` in any case, by a linear layer.
+    """
+    inputs: TextInputs = wanted.inputs
+    own = inputs.vectors or width
+    words = WordVectors(inputs.num_ids, own, dropout=wanted.own.word_dropout, num_fixed=inputs.num_fixed)
+    found: nn.Module = words
+    if inputs.num_characters:
+        found = SpelledWords(words, own, inputs.num_characters)
+        own = found.width
+    elif not is_fixed or own == width:
+        return found, own
+    return (nn.Sequential(found, nn.Linear(own, width)), width) if is_fixed else (found, own)

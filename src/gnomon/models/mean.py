@@ -10,10 +10,9 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
-from gnomon.models._words import word_dropout_setting
+from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
-from gnomon.nn.words import WordVectors
 
 MOST_UNITS = 4096
 
@@ -22,11 +21,9 @@ MOST_UNITS = 4096
 class Mean(nn.Module):
     """(B, T) ids -> (B, num_outputs) of each text. Padding changes nothing."""
 
-    def __init__(
-        self, num_ids: int, num_outputs: int, *, embedding: int, units: int, dropout: float, word_dropout: float
-    ) -> None:
+    def __init__(self, words: nn.Module, embedding: int, num_outputs: int, *, units: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = WordVectors(num_ids, embedding, dropout=word_dropout)
+        self.embedding = words
         self.hidden = nn.Linear(embedding, units) if units else None
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(units or embedding, num_outputs)
@@ -64,11 +61,9 @@ class MeanSettings(OwnSettings):
 
 
 def build(wanted: Wanted) -> nn.Module:
-    own = wanted.own
-    return Mean(
-        wanted.inputs.num_ids, wanted.num_outputs or 1, embedding=own.embedding, units=own.units,
-        dropout=one_each(wanted.dropout, 1)[0], word_dropout=own.word_dropout,
-    )  # fmt: skip
+    own, dropout = wanted.own, one_each(wanted.dropout, 1)[0]
+    words, width = words_of(wanted, own.embedding)
+    return Mean(words, width, wanted.num_outputs or 1, units=own.units, dropout=dropout)
 
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:

@@ -10,13 +10,11 @@ from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import series_recipe, text_recipe
-from gnomon.models._words import word_dropout_setting
+from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
 from gnomon.nn.recurrent import Cell
 from gnomon.nn.recurrent import Recurrent as Layers
-from gnomon.nn.spelling import SpelledWords
-from gnomon.nn.words import WordVectors
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 USUAL: dict[str, Any] = {"units": 256, "layers": 2, "embedding": 128}
@@ -60,21 +58,14 @@ class RecurrentWhole(nn.Module):
     """
 
     def __init__(
-        self, cell: Cell, inputs: TextInputs | SeriesInputs, num_outputs: int, *, units: int, layers: int,
-        dropout: float, embedding: int, is_bidirectional: bool, at_each_place: bool, word_dropout: float,
+        self, first: nn.Module, embedding: int, cell: Cell, num_outputs: int, *, units: int, layers: int,
+        dropout: float, is_bidirectional: bool, at_each_place: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        width = embedding
-        if isinstance(inputs, SeriesInputs):
-            self.embedding: nn.Module = nn.Linear(inputs.num_features, embedding)
-        elif inputs.num_characters:
-            self.embedding = SpelledWords(inputs.num_ids, embedding, inputs.num_characters, dropout=word_dropout)
-            width = self.embedding.width
-        else:
-            self.embedding = WordVectors(inputs.num_ids, embedding, dropout=word_dropout)
+        self.embedding = first  # (B, T, embedding) of ids or steps
         self.layers = Layers(
-            width, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
+            embedding, units, cell=cell, num_layers=layers, bidirectional=is_bidirectional, dropout=dropout
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.layers.num_features, num_outputs)
@@ -130,14 +121,20 @@ class RecurrentSettings(OwnSettings):
 
 
 def build(wanted: Wanted) -> nn.Module:
-    own, num_outputs = wanted.own, wanted.num_outputs or 1
+    own, inputs, num_outputs = wanted.own, wanted.inputs, wanted.num_outputs or 1
     size = {name: getattr(own, name) or usual for name, usual in USUAL.items()}
+    embedding = size.pop("embedding")
     size["dropout"] = one_each(wanted.dropout, 1)[0]
     if wanted.gives == "tokens":
-        return Recurrent(wanted.name, wanted.inputs.num_ids, num_outputs, **size)
+        return Recurrent(wanted.name, inputs.num_ids, num_outputs, **size, embedding=embedding)
+    first: nn.Module
+    if isinstance(inputs, SeriesInputs):
+        first, width = nn.Linear(inputs.num_features, embedding), embedding
+    else:
+        first, width = words_of(wanted, embedding)
     return RecurrentWhole(
-        cast(Cell, wanted.name), wanted.inputs, num_outputs, **size, is_bidirectional=own.directions != "forward",
-        at_each_place=wanted.gives == "places", word_dropout=own.word_dropout,
+        first, width, cast(Cell, wanted.name), num_outputs, **size, is_bidirectional=own.directions != "forward",
+        at_each_place=wanted.gives == "places",
     )  # fmt: skip
 
 

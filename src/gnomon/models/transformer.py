@@ -13,13 +13,11 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe
-from gnomon.models._words import word_dropout_setting
+from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.recurrent import real_steps
-from gnomon.nn.spelling import SpelledWords
-from gnomon.nn.words import WordVectors
 
 LARGER = "a larger net fits more"
 MOST_WIDTH, MOST_LAYERS = 4096, 48
@@ -103,15 +101,12 @@ class TransformerWhole(nn.Module):
     """
 
     def __init__(
-        self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
-        at_each_place: bool, word_dropout: float, num_characters: int = 0,
+        self, words: nn.Module, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
+        at_each_place: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
-        self.embedding: nn.Module = WordVectors(num_ids, width, dropout=word_dropout)
-        if num_characters:
-            spelled = SpelledWords(num_ids, width, num_characters, dropout=word_dropout)
-            self.embedding = nn.Sequential(spelled, nn.Linear(spelled.width, width))
+        self.embedding = words
         self.positions = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=False) for _ in range(layers))
@@ -194,10 +189,8 @@ def build(wanted: Wanted) -> nn.Module:
     size |= {"length": wanted.inputs.length, "dropout": one_each(wanted.dropout, 1)[0]}
     if wanted.gives == "tokens":
         return Transformer(num_ids, num_outputs, **size)
-    return TransformerWhole(
-        num_ids, num_outputs, **size, at_each_place=wanted.gives == "places", word_dropout=own.word_dropout,
-        num_characters=wanted.inputs.num_characters,
-    )  # fmt: skip
+    words, _ = words_of(wanted, own.width, is_fixed=True)
+    return TransformerWhole(words, num_outputs, **size, at_each_place=wanted.gives == "places")
 
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:

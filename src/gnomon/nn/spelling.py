@@ -18,14 +18,14 @@ REACH = 3  # characters that a feature sees
 class SpelledWords(nn.Module):
     """(B, T, 1 + W) ids of each word and of W of its characters -> (B, T, embedding + FEATURES).
 
-    A feature is its largest value over the places of the word; 0 pads words and texts. A word that is left out by
-    `dropout` (WordVectors) keeps its characters. Source: Ma and Hovy 2016,
+    A feature is its largest value over the places of the word; 0 pads words and texts. A word that is left out
+    (WordVectors) keeps its characters. Source: Ma and Hovy 2016,
     section 2.1 (characters by convolution), in whose place Lample et al. 2016 have a recurrent net.
     """
 
-    def __init__(self, num_words: int, embedding: int, num_characters: int, *, dropout: float) -> None:
+    def __init__(self, words: WordVectors, embedding: int, num_characters: int) -> None:
         super().__init__()
-        self.words = WordVectors(num_words, embedding, dropout=dropout)
+        self.words = words
         self.characters = nn.Embedding(num_characters, CHARACTER)
         self.convolution = nn.Conv1d(CHARACTER, FEATURES, REACH, padding=REACH // 2)
         self.width = embedding + FEATURES

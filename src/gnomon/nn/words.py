@@ -1,9 +1,10 @@
-"""Vectors of words: looked up, small at the start, and in training with whole words left out."""
+"""Vectors of words: drawn small or taken from elsewhere, and in training with whole words left out."""
 
 from __future__ import annotations
 
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,21 +16,41 @@ SMALL = 0.1  # standard deviation at the start: with 1, what is drawn outweighs 
 class WordVectors(nn.Module):
     """(B, T) ids -> (B, T, D). In training, `dropout` is the probability that a word is read as an unknown one.
 
-    So no answer hangs on one word, and the vector of unknown words is learned. Source: Iyyer et al. 2015, section 3.1.
+    So no answer hangs on one word, and the vector of unknown words is learned. The last `num_fixed` ids have vectors
+    from elsewhere that are never trained: words that train does not have. Source: Iyyer et al. 2015, section 3.1 (words
+    left out).
     """
 
-    def __init__(self, num_ids: int, width: int, *, dropout: float) -> None:
+    def __init__(self, num_ids: int, width: int, *, dropout: float, num_fixed: int = 0) -> None:
         super().__init__()
-        self.vectors = nn.Embedding(num_ids, width)
-        self.dropout = dropout
+        self.num_own, self.dropout = num_ids - num_fixed, dropout
+        self.vectors = nn.Embedding(self.num_own, width)
+        self.fixed = nn.Embedding(num_fixed, width) if num_fixed else None
+        if self.fixed is not None:
+            self.fixed.weight.requires_grad_(False)
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:  # noqa: ARG002  nothing is drawn here
         self.vectors.weight.mul_(SMALL / max(float(self.vectors.weight.std()), SMALL))
 
+    @torch.no_grad()
+    def take(self, values: np.ndarray, first: int, *, are_learned: bool) -> None:
+        """Start from `values` (V, D) for the ids from `first` on, where they are no NaN; frozen or learned."""
+        rows = torch.from_numpy(values)
+        num_own = self.num_own - first
+        is_known = ~rows[:num_own, :1].isnan()
+        own = self.vectors.weight[first:]
+        own.copy_(torch.where(is_known, rows[:num_own].to(own), own))
+        if self.fixed is not None:
+            self.fixed.weight.copy_(rows[num_own:])
+        self.vectors.weight.requires_grad_(are_learned)
+
     def forward(self, ids: Tensor) -> Tensor:
         if self.training and self.dropout:
             is_left_out = (torch.rand(ids.shape, device=ids.device) < self.dropout) & (ids > UNKNOWN)
             ids = ids.masked_fill(is_left_out, UNKNOWN)
-        found: Tensor = self.vectors(ids)
-        return found
+        is_own = ids < self.num_own
+        own: Tensor = self.vectors(ids if self.fixed is None else ids.where(is_own, UNKNOWN))
+        if self.fixed is None:
+            return own
+        return torch.where(is_own[..., None], own, self.fixed((ids - self.num_own).clamp_min(0)))

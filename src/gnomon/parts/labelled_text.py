@@ -11,6 +11,7 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
+from gnomon.core.errors import UsageError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TextInputs
 from gnomon.core.knobs import COLUMNS, GROUPS, LABELLED_TEXT, TEXT, WHOLE_SEQUENCES, WHOLE_TEXTS
@@ -20,6 +21,7 @@ from gnomon.core.settings import DataSettings, Settings
 from gnomon.data.columns import Columns, gather
 from gnomon.data.source import Source
 from gnomon.data.text import labelled
+from gnomon.data.text.embeddings import known_vectors
 from gnomon.data.text.examples import Each, TextExamples
 from gnomon.data.text.subwords import learned, pieces_of
 from gnomon.data.text.tokens import SPECIAL, UNKNOWN, Numbering, normalised, smallest_type, vocabulary_of
@@ -80,6 +82,8 @@ class LabelledTextEncoder(Encoder):
     column: str = ""  # of the table that texts are from
     subwords: str = ""  # the model that divides into them
     normalise: tuple[str, ...] = ()  # what texts are changed by before they are read
+    vectors: int = 0  # numbers of each word's vector, where the model starts from vectors from elsewhere
+    num_own: int = 0  # words of the vocabulary that are from train; those after them came with the vectors
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -91,15 +95,27 @@ class LabelledTextEncoder(Encoder):
             vocabulary = pieces_of(subwords)
         else:
             vocabulary = vocabulary_of(texts, level, data.vocabulary, 1)
+        vectors, num_own = 0, len(vocabulary)
+        if data.embeddings is not None:
+            if level != "word":
+                raise UsageError(
+                    f"embeddings= are vectors of words, and level={level} reads others.",
+                    fix="leave level or embeddings out.",
+                )
+            known = known_vectors(data.embeddings, vocabulary)
+            vocabulary, vectors = known.vocabulary, known.values.shape[1]
         numbering = Numbering(vocabulary, level, subwords)
         longest = max(len(numbering.ids(text)) for text in texts)
         most = data.window or LONGEST[level]
         return cls(level, vocabulary, max(1, min(longest, most)), examples.each, examples.column, subwords,
-                   data.normalise)  # fmt: skip
+                   data.normalise, vectors, num_own)  # fmt: skip
 
     @property
     def inputs(self) -> TextInputs:
-        return TextInputs(SPECIAL + len(self.vocabulary), self.length, are_whole=True)
+        num_fixed = len(self.vocabulary) - self.num_own
+        return TextInputs(
+            SPECIAL + len(self.vocabulary), self.length, are_whole=True, vectors=self.vectors, num_fixed=num_fixed
+        )
 
     def numbering(self) -> Numbering:
         """From texts to ids."""
@@ -107,7 +123,9 @@ class LabelledTextEncoder(Encoder):
 
     def notes(self, train: Examples) -> tuple[str, ...]:
         others = "others are written as bytes" if self.subwords else "others are unknown"
-        found = [f"{len(self.vocabulary):,} {self.level}s are told apart; {others}"]
+        more = len(self.vocabulary) - self.num_own
+        added = f", {more:,} of them only by the vectors" if more else ""
+        found = [f"{len(self.vocabulary):,} {self.level}s are told apart{added}; {others}"]
         numbering = self.numbering()
         cut = sum(len(numbering.ids(text)) > self.length for text in cast(TextExamples, train).texts())
         if cut:

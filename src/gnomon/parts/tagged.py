@@ -20,12 +20,13 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import SHARE, Evaluation, SplitError
 from gnomon.core.example import Example, Examples, Reading
 from gnomon.core.family import TextInputs
-from gnomon.core.knobs import TAGS, TEXT
+from gnomon.core.knobs import TAGS, TEXT, WHOLE_SEQUENCES, WHOLE_TEXTS
 from gnomon.core.parts import Batch, Body, Claim, Encoder, Head, Judge, Predictions, Reader, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
 from gnomon.data.columns import Columns, Ragged, gather
 from gnomon.data.source import Source
+from gnomon.data.text.embeddings import known_vectors
 from gnomon.data.text.tagged import Kind, TaggedExamples, in_characters
 from gnomon.data.text.tagged_reading import MOST_TOKENS, looks_tagged, read_tagged, read_to_tag
 from gnomon.data.text.tokens import SPECIAL, UNKNOWN
@@ -86,10 +87,14 @@ class TaggedText(Reader):
 class TaggedEncoder(Encoder):
     """Sentences as the places of their words, in lower case, in a vocabulary, and of their characters as written."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset({WHOLE_SEQUENCES, WHOLE_TEXTS})
+
     vocabulary: tuple[str, ...]  # of the training split, in lower case, the most frequent first
     characters: tuple[str, ...]
     length: int  # tokens: longer sentences are divided
     kind: Kind
+    vectors: int = 0  # numbers of each word's vector, where the model starts from vectors from elsewhere
+    num_own: int = 0  # words of the vocabulary that are from train; those after them came with the vectors
 
     @classmethod
     def fit(cls, train: Examples, settings: Settings) -> Self:
@@ -101,14 +106,18 @@ class TaggedEncoder(Encoder):
             characters.update("".join(own))
         ranked = _ranked(words, settings.data.vocabulary)
         frequent = tuple(word for word in ranked if words[word] >= LEAST_WORDS)
-        length = settings.data.window or MOST_TOKENS
-        return cls(frequent, _ranked(characters, MOST_CHARACTERS), length, examples.kind)
+        length, spelt = settings.data.window or MOST_TOKENS, _ranked(characters, MOST_CHARACTERS)
+        if settings.data.embeddings is None:
+            return cls(frequent, spelt, length, examples.kind, num_own=len(frequent))
+        known = known_vectors(settings.data.embeddings, frequent)
+        return cls(known.vocabulary, spelt, length, examples.kind, known.values.shape[1], known.num_own)
 
     @property
     def inputs(self) -> TextInputs:
         return TextInputs(
-            SPECIAL + len(self.vocabulary), self.length, are_whole=True, num_characters=SPECIAL + len(self.characters)
-        )
+            SPECIAL + len(self.vocabulary), self.length, are_whole=True, num_characters=SPECIAL + len(self.characters),
+            vectors=self.vectors, num_fixed=len(self.vocabulary) - self.num_own,
+        )  # fmt: skip
 
     def notes(self, train: Examples) -> tuple[str, ...]:
         told = f"{len(self.vocabulary):,} words are told apart, in any case, and {len(self.characters):,} characters"

@@ -63,6 +63,8 @@ class SettingWords(TypedDict, total=False):
     text: Any
     classes: Any
     normalise: Any
+    embeddings: Any
+    embeddings_learn: Any
     max_bad: Any
     max_pixels: Any
     dev: Any

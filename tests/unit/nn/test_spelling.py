@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from gnomon.nn.spelling import FEATURES, SpelledWords
+from gnomon.nn.words import WordVectors
 
 
 def spelled() -> SpelledWords:
     torch.manual_seed(0)
-    return SpelledWords(10, 4, 20, dropout=0.0)
+    return SpelledWords(WordVectors(10, 4, dropout=0.0), 4, 20)
 
 
 def test_features_of_characters_are_the_largest_over_a_word_by_hand():

