@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from matplotlib.figure import Figure
 
     from gnomon.core.parts import Claim, View
     from gnomon.core.settings import DataSettings, Settings
@@ -95,6 +96,20 @@ class Craft(abc.ABC):
     ) -> torch.Tensor:
         """A scalar for this player's turn. All randomness comes from `chance`, which lives on the CPU."""
 
+    def descend(
+        self, model: torch.nn.Module, material: Material, settings: Settings, rate: float, chance: torch.Generator
+    ) -> torch.Tensor | None:
+        """A whole step of plain gradient descent on the loss of the only player, and that loss, of before.
+
+        For models of which a step touches a few rows: an optimiser would pass over all of them. What it does must equal
+        a step of `sgd`, to rounding. A loss that is not finite is returned with nothing changed. None: the settings
+        want more than that, or the craft has no such way; then `loss` and the optimiser make the step.
+        """
+        return None
+
+    def advance(self, model: torch.nn.Module) -> None:
+        """After every step: what counts steps is in the model's buffers."""
+
     @abc.abstractmethod
     def measure(self, model: torch.nn.Module, material: Material, settings: Settings) -> Mapping[str, float]:
         """The value of every measure, by name; the same each time. Called without gradients, in evaluation mode."""
@@ -106,3 +121,7 @@ class Craft(abc.ABC):
     @abc.abstractmethod
     def show(self, model: torch.nn.Module, material: Material) -> Sequence[tuple[str, View]]:
         """A few captions and views for the report: the picture, the nearest words."""
+
+    def figures(self, model: torch.nn.Module, material: Material) -> Mapping[str, Figure]:
+        """Drawings for the report, by title: a map of the words."""
+        return {}

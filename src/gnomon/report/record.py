@@ -151,6 +151,7 @@ class CraftRecord:
     history: Sequence[Mapping[str, Any]]  # at least one row, as figures.measures takes it
     outputs: Sequence[tuple[str, int]]  # file, bytes
     views: Sequence[tuple[str, View]]
+    figures: Mapping[str, Figure]  # {title: the craft's own picture}
     settings: Sequence[SettingLine]
     environment: Mapping[str, Any]
     reproduce: Sequence[Command]

@@ -160,22 +160,32 @@ def _step(job: MakingJob, state: MakingState) -> float:
     started, counters, losses = time.monotonic(), state.counters, []
     rate = job.rate(counters.step)
     state.model.train()
-    for player, optimiser in state.optimisers.items():
+    loss = job.craft.descend(state.model, job.material, job.settings, rate, state.chance)
+    if loss is not None:
+        losses.append(_finite(job, state, "loss", loss))
+    for player, optimiser in state.optimisers.items() if loss is None else ():
         loss = job.craft.loss(state.model, player, job.material, job.settings, state.chance)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise _diverged(job, state, player)
+        value = _finite(job, state, player, loss)
         loss.backward()  # type: ignore[no-untyped-call]
         for other in state.optimisers.values():  # a loss also has gradients by what it is not this player's to change
             if other is not optimiser:
                 other.parameters.zero_gradients()
         optimiser.step(rate)
-        counters.losses[player] = counters.losses.get(player, 0.0) + value
         losses.append(value)
+    for player, value in zip(state.optimisers, losses, strict=True):
+        counters.losses[player] = counters.losses.get(player, 0.0) + value
+    job.craft.advance(state.model)
     counters.step += 1
     counters.batch += 1
     counters.seconds += time.monotonic() - started
     return losses[0]
+
+
+def _finite(job: MakingJob, state: MakingState, player: str, loss: Tensor) -> float:
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise _diverged(job, state, player)
+    return value
 
 
 def _end_epoch(job: MakingJob, state: MakingState) -> None:

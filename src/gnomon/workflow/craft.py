@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from gnomon import report
@@ -204,6 +205,7 @@ def _written(folder: RunFolder, work: Work, state: MakingState) -> Made:
     with torch.no_grad():
         files = dict(work.craft.outputs(work.model, work.material))
         views = list(work.craft.show(work.model, work.material))
+        figures = work.craft.figures(work.model, work.material)
     if not files:
         raise UsageError(f"the craft {work.craft.name} wrote no file.", fix="correct its method `outputs`.")
     folder.save_outputs(files)
@@ -215,11 +217,13 @@ def _written(folder: RunFolder, work: Work, state: MakingState) -> Made:
         "outputs": [{"name": name, "bytes": len(content)} for name, content in sorted(files.items())],
     }
     folder.save_outcome(outcome)
-    folder.save_report(report.build_craft(_page(folder, work, views)))
+    folder.save_report(report.build_craft(_page(folder, work, views, figures)))
     return Made(folder)
 
 
-def _page(folder: RunFolder, work: Work, views: list[tuple[str, View]]) -> CraftRecord:
+def _page(
+    folder: RunFolder, work: Work, views: list[tuple[str, View]], figures: Mapping[str, Figure]
+) -> CraftRecord:
     """Everything the report shows."""
     environment, card, outcome = folder.load_environment(), folder.load_craft(), folder.load_craft_outcome()
     assert outcome is not None
@@ -241,6 +245,7 @@ def _page(folder: RunFolder, work: Work, views: list[tuple[str, View]]) -> Craft
         history=folder.measured.read(),
         outputs=[(one["name"], one["bytes"]) for one in outcome["outputs"]],
         views=views,
+        figures=figures,
         settings=[line for line in setting_lines(work.settings, work.given) if line.key not in idle],
         environment=environment,
         reproduce=[
