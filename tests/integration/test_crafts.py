@@ -23,7 +23,7 @@ from gnomon.workflow.made import Made
 from gnomon.workflow.road.open import open_data
 from gnomon.workflow.road.recognise import recognise_work
 
-NAMES = ("forgers", "word_vectors")
+NAMES = ("forgers", "near_words")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ KILLED = {  # where, and the step that the newest checkpoint is of then
 @pytest.mark.parametrize("where", KILLED)
 def test_a_killed_run_goes_on_to_the_same_bytes(where, whole, sample, tmp_path):
     name, (function, when, step) = whole.folder.task, KILLED[where]
-    if name == "word_vectors" and function == "_end_epoch":
+    if name == "near_words" and function == "_end_epoch":
         when, step = "state.counters.step == 20", 19
     code = (
         "import os, signal, sys, gnomon\n"
@@ -141,7 +141,7 @@ def test_other_material_is_not_gone_on_with(sample, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_it_with_a_way_out(sample, tmp_path):
     with pytest.raises(DivergedError, match=r"the loss is not a finite number at step \d+ .*start again with"):
-        gnomon.fit(sample("word_vectors"), runs_folder=str(tmp_path), optimiser="sgd", learning_rate=1e6)
+        gnomon.fit(sample("near_words"), runs_folder=str(tmp_path), optimiser="sgd", learning_rate=1e6)
 
 
 # --- what a person sees -----------------------------------------------------------------------------------------------
@@ -193,18 +193,18 @@ def test_verbs_that_need_a_ladder_refuse_what_is_for_a_craft_in_one_line(command
 def test_settings_that_need_examples_are_refused_and_those_of_the_craft_are_not(sample):
     for given in ({"dropout": 0.3}, {"dev": 0.2}, {"model": "dense"}, {"patience": 3}, {"human": 0.1}):
         with pytest.raises(UsageError, match="would have no effect here: it needs examples"):
-            gnomon.fit(sample("word_vectors"), epochs=1, **given)
+            gnomon.fit(sample("near_words"), epochs=1, **given)
     with pytest.raises(UsageError, match="batch_size=4 would have no effect here"):
-        gnomon.fit(sample("word_vectors"), epochs=1, batch_size=4)  # it looks at the whole text in every step
+        gnomon.fit(sample("near_words"), epochs=1, batch_size=4)  # it looks at the whole text in every step
     with pytest.raises(UsageError, match="precision=bfloat16 would have no effect here"):
-        gnomon.fit(sample("word_vectors"), epochs=1, precision="bfloat16")  # its step is its own
-    made = gnomon.fit(sample("word_vectors"), epochs=1, dims=3)
+        gnomon.fit(sample("near_words"), epochs=1, precision="bfloat16")  # its step is its own
+    made = gnomon.fit(sample("near_words"), epochs=1, dims=3)
     assert len(made.outputs["vectors.tsv"].split(b"\n")[0].split(b"\t")) == 1 + 3
     assert gnomon.fit(sample("forgers"), epochs=1, batch_size=4).outcome["steps"] == 200 // 4
 
 
 def test_settings_of_a_craft_are_listed_as_they_would_be_filled_in(capsys):
-    assert main(["settings", "word_vectors"]) == 0
+    assert main(["settings", "near_words"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"task\.dims +8 +numbers in a vector\n", shown)
     assert re.search(r"optimiser\.learning_rate +0\.05 ", shown)
@@ -226,8 +226,8 @@ def test_a_task_that_is_surer_takes_the_data(sample, monkeypatch):
 
 
 def test_an_unknown_name_is_refused_naming_tasks_and_crafts(sample):
-    with pytest.raises(UsageError, match=r"no task or craft named 'word_vector'\. Fix: did you mean word_vectors\?"):
-        gnomon.fit(sample("word_vectors"), task="word_vector")
+    with pytest.raises(UsageError, match=r"no task or craft named 'near_word'\. Fix: did you mean near_words\?"):
+        gnomon.fit(sample("near_words"), task="near_word")
 
 
 def test_the_studio_lists_it_as_made_with_its_first_measure(whole):

@@ -70,8 +70,8 @@ class Craft(abc.ABC):
     def write_sample(self, folder: Path, seed: int) -> Path:
         """Write a tiny source of this kind; returns what to pass to `fit`."""
 
-    def defaults(self, material: Material) -> Mapping[str, Any]:
-        """Settings (full keys) for this material."""
+    def defaults(self, material: Material, settings: Settings) -> Mapping[str, Any]:
+        """Settings (full keys) for this material, where `settings`, as the user gave them, say nothing."""
         return {}
 
     @abc.abstractmethod
@@ -107,7 +107,7 @@ class Craft(abc.ABC):
         """
         return None
 
-    def advance(self, model: torch.nn.Module) -> None:
+    def advance(self, model: torch.nn.Module) -> None:  # noqa: B027  # most crafts count nothing
         """After every step: what counts steps is in the model's buffers."""
 
     @abc.abstractmethod

@@ -1,7 +1,7 @@
 """Word vectors from the words around a word: skip-gram and CBOW, with negative sampling or a tree; GloVe.
 
-A batch is G blocks of B neighbouring positions of a text, each with w further words on both sides: C = B + 2w. A mask says
-which of them are near a position, so all pairs of a block are one product of matrices. The positions of a block
+A batch is G blocks of B neighbouring positions of a text, each with w further words on both sides: C = B + 2w. A mask
+says which of them are near a position, so all pairs of a block are one product of matrices. The positions of a block
 share their N negatives, each counted k/N times for every pair: the expectation is that of k negatives drawn for each
 pair, and every pair sees more words. Losses are sums over pairs: in the papers each pair is a step of its own, and the
 learning rate is that of a pair.
@@ -55,6 +55,14 @@ class Blocks:
         side = (self.near.shape[2] - self.near.shape[1]) // 2
         return self.words[:, side : side + self.near.shape[1]]
 
+    def to(self, device: torch.device) -> Blocks:
+        """The same on another device."""
+        if isinstance(self.against, Ways):
+            moved: Negatives | Ways = Ways(self.against.nodes.to(device), self.against.turns.to(device))
+        else:
+            moved = Negatives(self.against.words.to(device), self.against.per_pair)
+        return Blocks(self.words.to(device), self.near.to(device), moved)
+
 
 def loss(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks) -> Tensor:
     """The sum over all pairs (skip-gram: of a position and a word near it) or positions (CBOW), a scalar.
@@ -96,10 +104,10 @@ def descend(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, rate
     Tables stay as they are where the loss is not finite.
     """
     if isinstance(batch.against, Ways):
-        step = _tree_step
+        total, steps = _tree_step(method, inputs, outputs, batch, batch.against, rate)
     else:
         step = _skipgram_step if method == "skipgram" else _cbow_step
-    total, steps = step(method, inputs, outputs, batch, rate)
+        total, steps = step(inputs, outputs, batch, batch.against, rate)
     if torch.isfinite(total):
         for table, rows, change in steps:
             places = rows.reshape(-1, 1).expand(-1, table.shape[1])
@@ -110,10 +118,9 @@ def descend(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, rate
 _Step = tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]  # the loss; tables, their rows, what is added to these
 
 
-def _skipgram_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, rate: float) -> _Step:
-    assert isinstance(batch.against, Negatives)
-    near, others = batch.near, batch.against.words
-    weight = batch.against.per_pair / others.shape[1] * near.sum(2, keepdim=True)  # (G, B, 1)
+def _skipgram_step(inputs: Tensor, outputs: Tensor, batch: Blocks, against: Negatives, rate: float) -> _Step:
+    near, others = batch.near, against.words
+    weight = against.per_pair / others.shape[1] * near.sum(2, keepdim=True)  # (G, B, 1)
     rows = torch.cat([batch.words, others], 1)  # (G, C + N)
     own, predicted = embedding(batch.centres, inputs), embedding(rows, outputs)
     scores = own @ predicted.mT  # (G, B, C + N)
@@ -126,12 +133,11 @@ def _skipgram_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Block
     return total, [(inputs, batch.centres, slope @ predicted), (outputs, rows, slope.mT @ own)]
 
 
-def _cbow_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, rate: float) -> _Step:
-    assert isinstance(batch.against, Negatives)
-    near, others, centres = batch.near, batch.against.words, batch.centres
+def _cbow_step(inputs: Tensor, outputs: Tensor, batch: Blocks, against: Negatives, rate: float) -> _Step:
+    near, others, centres = batch.near, against.words, batch.centres
     count = near.sum(2, keepdim=True)
-    there, shares = (count > 0).float(), near / count.clamp_min(1)  # (G, B, 1), (G, B, C)
-    weight = batch.against.per_pair / others.shape[1] * there
+    there, shares = (count > 0).to(near.dtype), near / count.clamp_min(1)  # (G, B, 1), (G, B, C)
+    weight = against.per_pair / others.shape[1] * there
     means = shares @ embedding(batch.words, inputs)  # (G, B, D)
     right, wrong = embedding(centres, outputs), embedding(others, outputs)
     scores = torch.cat([(means * right).sum(2, keepdim=True), means @ wrong.mT], 2)  # (G, B, 1 + N)
@@ -152,11 +158,10 @@ def _total(scores: Tensor, near: Tensor, weight: Tensor) -> Tensor:
     return -torch.sum(held[:, :, :width] * near) - torch.sum(wrong * weight)
 
 
-def _tree_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, rate: float) -> _Step:
-    assert isinstance(batch.against, Ways)
-    near, turns, count = batch.near, batch.against.turns, batch.near.sum(2, keepdim=True)
+def _tree_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, against: Ways, rate: float) -> _Step:
+    near, turns, count = batch.near, against.turns, batch.near.sum(2, keepdim=True)
     blocks, size, length = turns.shape
-    around, nodes = embedding(batch.words, inputs), embedding(batch.against.nodes, outputs)
+    around, nodes = embedding(batch.words, inputs), embedding(against.nodes, outputs)
     if method == "cbow":
         shares = near / count.clamp_min(1)
         means = shares @ around  # (G, B, D)
@@ -167,7 +172,7 @@ def _tree_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, r
         back = shares.mT @ (slope.unsqueeze(2) @ nodes).squeeze(2)
         return total, [
             (inputs, batch.words, back),
-            (outputs, batch.against.nodes, slope.unsqueeze(3) * means.unsqueeze(2)),
+            (outputs, against.nodes, slope.unsqueeze(3) * means.unsqueeze(2)),
         ]
     flat = nodes.reshape(blocks, size * length, -1)
     signs = turns.reshape(blocks, size * length, 1)
@@ -175,7 +180,7 @@ def _tree_step(method: Method, inputs: Tensor, outputs: Tensor, batch: Blocks, r
     counted = signs.abs() * near.repeat_interleave(length, 1)
     total = -torch.sum(logsigmoid(scores) * counted)
     slope = torch.sigmoid(-scores).mul_(counted).mul_(rate * signs)
-    return total, [(inputs, batch.words, slope.mT @ flat), (outputs, batch.against.nodes, slope @ around)]
+    return total, [(inputs, batch.words, slope.mT @ flat), (outputs, against.nodes, slope @ around)]
 
 
 # --- GloVe ------------------------------------------------------------------------------------------------------------

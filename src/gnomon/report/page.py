@@ -197,8 +197,9 @@ def build_craft(record: CraftRecord) -> str:
     rows = [{**one, "first": first[one["name"]], "last": last[one["name"]]} for one in record.measures]
     template = _environment().get_template("craft.html")
     return template.render(
-        record=record, made_by=record.gnomon_version, rows=rows, curves=pictures.of_measures(record), **style()
-    )
+        record=record, made_by=record.gnomon_version, rows=rows, curves=pictures.of_measures(record),
+        drawings=pictures.of_craft(record), **style(),
+    )  # fmt: skip
 
 
 def _has(section: str, record: ReportRecord) -> bool:

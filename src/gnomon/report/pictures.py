@@ -92,6 +92,11 @@ def of_measures(record: CraftRecord) -> Picture:
     return drawn(draw_measures(record.history, record.measures))
 
 
+def of_craft(record: CraftRecord) -> dict[str, Picture]:
+    """The craft's own drawings, by title."""
+    return _within_budget(record.figures)
+
+
 def _of_probes(record: ReportRecord) -> Picture | None:
     if record.probes is None or not record.probes.points:
         return None

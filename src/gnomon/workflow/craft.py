@@ -114,7 +114,8 @@ def _begun(
     craft: Craft, material: Material, settings: Settings, given: frozenset[str], why: str, started: float
 ) -> Work:
     """The settings filled in, and the model before its first step."""
-    filled = fill(with_values(settings, {"task.name": craft.name}), {**DEFAULTS, **craft.defaults(material)})
+    given_values = with_values(settings, {"task.name": craft.name})
+    filled = fill(given_values, {**DEFAULTS, **craft.defaults(material, given_values)})
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
     if filled.schedule.name == "discrete":
         rate_table(filled.schedule)
@@ -221,9 +222,7 @@ def _written(folder: RunFolder, work: Work, state: MakingState) -> Made:
     return Made(folder)
 
 
-def _page(
-    folder: RunFolder, work: Work, views: list[tuple[str, View]], figures: Mapping[str, Figure]
-) -> CraftRecord:
+def _page(folder: RunFolder, work: Work, views: list[tuple[str, View]], figures: Mapping[str, Figure]) -> CraftRecord:
     """Everything the report shows."""
     environment, card, outcome = folder.load_environment(), folder.load_craft(), folder.load_craft_outcome()
     assert outcome is not None

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 from torch import nn
 
+from gnomon.core import found
 from gnomon.core.craft import Craft
 from gnomon.core.errors import UsageError
 from gnomon.core.own import Augmentation, Loss, Own, asked_for
@@ -93,7 +94,7 @@ def fit(
             return _resume(resume, source, task, own, values, follower, flag, started)
         if source is None:
             raise UsageError("there is nothing to fit.", fix="give data: gnomon fit DATA, or gnomon fit digits.")
-        values, wants_found_rate = _without_auto(values)
+        values, wants_found_rate = _without_auto(_with_model_of_craft(values))
         values |= own.names()
         unasked = {"regularise.augment": "none"} if own.augmentation is not None else {}
         chosen = findable(fill(from_flat(values), {**(preset or {}), **unasked}))
@@ -125,6 +126,19 @@ def _function(name: str, thing: Any) -> Any:
     if thing is not None and not callable(thing):
         raise UsageError(f"{name}={thing!r} is not a function.", fix=f"pass the function itself, in Python: {name}=f.")
     return thing
+
+
+def _with_model_of_craft(values: dict[str, Any]) -> dict[str, Any]:
+    """A craft has no family of models: model=NAME is a setting of the one that declares that name, and chooses it."""
+    name = values.get("model", values.get("model.name"))
+    if not isinstance(name, str) or name in found.family_names():
+        return values
+    rest = {key: value for key, value in values.items() if key not in ("model", "model.name")}
+    for craft_name in found.craft_names():
+        declared = found.craft(craft_name).settings.model_fields.get("model")
+        if declared is not None and name in get_args(declared.annotation):
+            return {"task": craft_name, **rest, "task.model": name}
+    return values
 
 
 def _without_auto(values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

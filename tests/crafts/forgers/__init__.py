@@ -50,7 +50,7 @@ class Forgers(Craft):
         (folder / FILE).write_text("\n".join(f"{number:.4f}" for number in numbers))
         return folder
 
-    def defaults(self, material: Material) -> Mapping[str, Any]:
+    def defaults(self, material: Material, settings: Settings) -> Mapping[str, Any]:
         return {"optimiser.learning_rate": 5e-3, "optimiser.batch_size": 32, "stop.epochs": 4}
 
     def begin(self, material: Material, settings: Settings) -> nn.Module:

@@ -85,3 +85,14 @@ def batches_of(
 
 def _tensors(tree: Tree) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(tree.nodes), torch.from_numpy(tree.turns)
+
+
+MOST_OF_ONE = 12  # times that the most frequent word may come in a batch, which sums its gradients: at 36 it diverged
+LARGEST, LARGEST_TREE = 1024, 256  # words of the text in a batch; the root of a tree takes part in every pair
+
+
+def batch_size_for(corpus: Corpus, min_count: int, threshold: float, *, is_tree: bool) -> int:
+    """Words of the text in a batch: as many as the most frequent word allows."""
+    counts = corpus.counts[: max(1, frequent(corpus, min_count))]
+    most = float((counts * kept_shares(counts, int(counts.sum()), threshold)).max()) / max(1, len(corpus.ids))
+    return max(1, min(LARGEST_TREE if is_tree else LARGEST, int(MOST_OF_ONE / most)))

@@ -53,9 +53,7 @@ def count_pairs(ids: np.ndarray, lines: np.ndarray, num_words: int, window: int)
     return Pairs(room["own"][:filled], room["other"][:filled], room["seen"][:filled])
 
 
-def _pieces(
-    ids: np.ndarray, lines: np.ndarray, num_words: int, window: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _pieces(ids: np.ndarray, lines: np.ndarray, num_words: int, window: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Keys and 1/d of the pairs of some lines at a time, in both orders."""
     first = 0
     while first < len(lines) - 1:
@@ -121,6 +119,4 @@ def _merged(parts: list[np.ndarray]) -> Iterator[np.ndarray]:
             stop = int(np.searchsorted(part["key"][places[number] : places[number] + PART], limit, side="right"))
             taken.append(part[places[number] : places[number] + stop])
             places[number] += stop
-        yield _summed(
-            np.concatenate([one["key"] for one in taken]), np.concatenate([one["seen"] for one in taken])
-        )
+        yield _summed(np.concatenate([one["key"] for one in taken]), np.concatenate([one["seen"] for one in taken]))

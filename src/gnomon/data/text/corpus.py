@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,14 +27,14 @@ class Corpus:
     fingerprint: str
 
 
-def corpus_of(texts: Iterable[Text], *, lower: bool) -> Corpus:
-    """The words of all texts; in lower case, if asked. Memory: the texts, 4 bytes for each word, the vocabulary."""
+def corpus_of(texts: Iterable[Text]) -> Corpus:
+    """The words of all texts. Memory: the texts, 4 bytes for each word, the vocabulary."""
     places, ids, ends, digest = dict[str, int](), array("i"), array("q", [0]), hashlib.sha256()
     for text in texts:
-        digest.update(f"{text.name} {len(text.content)} {lower}\n".encode())
+        digest.update(f"{text.name} {len(text.content)}\n".encode())
         digest.update(text.content)
         for line in _lines(text.content):
-            found = [word for word in tokens.split(line.lower() if lower else line, "word") if word[0].isalnum()]
+            found = [word for word in tokens.split(line, "word") if word[0].isalnum()]
             ids.extend([places.setdefault(word, len(places)) for word in found])
             while len(ids) - ends[-1] > LONGEST:
                 ends.append(ends[-1] + LONGEST)
@@ -42,13 +42,8 @@ def corpus_of(texts: Iterable[Text], *, lower: bool) -> Corpus:
                 ends.append(len(ids))
     seen = np.frombuffer(ids, np.int32) if ids else np.zeros(0, np.int32)
     counts = np.bincount(seen, minlength=len(places))
-    words = list(places)
-    order = sorted(range(len(words)), key=lambda place: (-counts[place], words[place]))
-    new = np.empty(len(words), np.int32)
-    new[order] = np.arange(len(words), dtype=np.int32)
-    return Corpus(
-        tuple(words[place] for place in order), counts[order], new[seen], np.array(ends, np.int64), digest.hexdigest()
-    )
+    words, new = _ranked(list(places), counts)
+    return Corpus(words, np.sort(counts)[::-1], new[seen], np.array(ends, np.int64), digest.hexdigest())
 
 
 def _lines(content: bytes) -> Iterable[str]:
@@ -126,3 +121,20 @@ def huffman(counts: np.ndarray) -> Tree:
         for step, (passed, turn) in enumerate(ways[place]):
             nodes[place, step], turns[place, step] = passed, turn
     return Tree(nodes, turns)
+
+
+def lowered(corpus: Corpus) -> Corpus:
+    """The same text in lower case."""
+    places = dict[str, int]()
+    into = np.array([places.setdefault(word.lower(), len(places)) for word in corpus.words], np.int64)
+    counts = np.bincount(into, weights=corpus.counts).astype(np.int64)
+    words, new = _ranked(list(places), counts)
+    return replace(corpus, words=words, counts=np.sort(counts)[::-1], ids=new[into][corpus.ids])
+
+
+def _ranked(words: list[str], counts: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Words by how often they occur, and (V,) int32 the new place of each."""
+    order = sorted(range(len(words)), key=lambda place: (-counts[place], words[place]))
+    new = np.empty(len(words), np.int32)
+    new[order] = np.arange(len(words), dtype=np.int32)
+    return tuple(words[place] for place in order), new

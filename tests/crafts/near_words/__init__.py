@@ -57,8 +57,8 @@ class Vectors(nn.Module):
 class WordVectors(Craft):
     """A vector for each word, such that words in the same company are close."""
 
-    name = "word_vectors"
-    title = "word vectors"
+    name = "near_words"
+    title = "words by their neighbours"
     measures = (Measure("squared error", "", "less"), Measure("length of a vector"))
     settings = WordSettings
 
@@ -84,7 +84,7 @@ class WordVectors(Craft):
         (folder / FILE).write_text(".\n".join(lines))
         return folder
 
-    def defaults(self, material: Material) -> Mapping[str, Any]:
+    def defaults(self, material: Material, settings: Settings) -> Mapping[str, Any]:
         return {"optimiser.learning_rate": 0.05, "stop.epochs": 4}
 
     def begin(self, material: Material, settings: Settings) -> nn.Module:

@@ -111,7 +111,9 @@ class Space:
             found: np.ndarray = PCA(count, random_state=0).fit_transform(chosen)
             return np.pad(found, ((0, 0), (0, 2 - count)))
         perplexity = min(15, len(chosen) / 4)
-        done: np.ndarray = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=0).fit_transform(chosen)
+        done: np.ndarray = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=0).fit_transform(
+            chosen
+        )
         return done
 
 
@@ -124,7 +126,9 @@ def evaluate(space: Space, content: str, where: str) -> Analogies | Similarities
     """
     lines = [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
     plain = [line for _, line in lines if not line.startswith((":", "#"))]
-    if any(line.startswith(":") for _, line in lines) or (plain and len(plain[0].split()) == 4 and "\t" not in plain[0]):
+    if any(line.startswith(":") for _, line in lines) or (
+        plain and len(plain[0].split()) == 4 and "\t" not in plain[0]
+    ):
         return _analogies(space, lines, where)
     return _similarities(space, lines, where)
 
@@ -177,7 +181,7 @@ def _analogies(space: Space, lines: list[tuple[int, str]], where: str) -> Analog
 
 def _answered(space: Space, asked: list[tuple[str, ...]], forms: dict[str, list[int]]) -> np.ndarray:
     """(Q,) whether the nearest word that is none of a, b, c in any case is the fourth."""
-    a, b, c, expected = (np.array([forms[words[i]][0] for words in asked]) for i in range(4))
+    a, b, c = (np.array([forms[words[i]][0] for words in asked]) for i in range(3))
     units = space.units[:MOST_WORDS]
     cosines = (units[b] - units[a] + units[c]) @ units.T  # (Q, V); their lengths change no order
     for row, words in enumerate(asked):
@@ -215,7 +219,11 @@ def _similarities(space: Space, lines: list[tuple[int, str]], where: str) -> Sim
     if odd:
         notes.append(f"{counted(odd, 'line')} without two words and a number left out")
     return Similarities(
-        float(spearmanr(said, cosines).statistic), float(pearsonr(said, cosines).statistic), len(said), pairs, tuple(notes)
+        float(spearmanr(said, cosines).statistic),
+        float(pearsonr(said, cosines).statistic),
+        len(said),
+        pairs,
+        tuple(notes),
     )
 
 
