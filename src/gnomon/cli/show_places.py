@@ -1,4 +1,4 @@
-"""labels of boxes and masks on the screen, and as JSON."""
+"""labels of boxes, masks and spans on the screen, and as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def print_places(found: PlaceFindings) -> None:
         for line in _reviewed_lines(found.reviewed):
             console.print(f"  {line}", markup=False)
     elif audit.suspects:
-        rows = [("id", "what", "label", "answer", "left, top, right, bottom", "sureness")]
+        rows = [("id", "what", "label", "answer", ", ".join(audit.sides), "sureness")]
         for one in audit.suspects[:SHOWN]:
             place = ", ".join(f"{side:.0f}" for side in one.box)
             names = (printable(text) for text in (one.id[-40:], one.kind, one.given or "none", one.suggested))

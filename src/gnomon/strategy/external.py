@@ -14,7 +14,7 @@ import polars as pl
 from gnomon.core.errors import DataError
 from gnomon.core.evaluation import SHARE, SPLITS, Evaluation
 from gnomon.core.plain import LARGEST_FLOAT
-from gnomon.metrics import box_table, mask_table
+from gnomon.metrics import box_table, mask_table, span_table
 from gnomon.strategy.judged_places import judged_places
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ REQUIRED = ("split", "target", "prediction")
 OPTIONAL = ("error", "id", "source", "weight", "loss", "confidence", "group")
 NUMBERS = ("error", "weight", "loss", "confidence")
 PREFIXES = ("tag.", "p.")
-OF_PLACES = ("width", "height", "threshold", "class_names", "confusion", "sure")  # of tables of boxes and masks
+OF_PLACES = (  # columns of tables of boxes, masks and spans
+    "width", "height", "threshold", "class_names", "confusion", "sure", "text",
+)  # fmt: skip
 SPLIT_NAMES = {name: name for name in ("human", *SPLITS)} | {
     "train-dev": "train_dev",
     "training": "train",
@@ -85,9 +87,13 @@ def read_predictions(source: str | Path | pl.DataFrame) -> dict[str, Evaluation]
     )
     present = set(splits.to_list())
     parts = {split: rows.filter(splits == split) for split in ("human", *SPLITS) if split in present}
-    if "error" not in table.columns and (box_table.is_boxes(rows) or mask_table.is_masks(rows)):
+    if "error" not in table.columns and _are_places(rows):
         return {split: judged_places(split, part) for split, part in parts.items()}
     return {split: Evaluation(split, unit, part) for split, part in parts.items()}
+
+
+def _are_places(rows: pl.DataFrame) -> bool:
+    return box_table.is_boxes(rows) or mask_table.is_masks(rows) or span_table.is_spans(rows)
 
 
 def leaked_ids(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:

@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gnomon.core.parts import View
 from gnomon.figures.text import label, visible
 from gnomon.report import page
+from gnomon.report.record import Mistake
 
 MARKER = "qzq"
 LIMITS = (30, 40, 60, 80, 120, 200, 300, 400)  # characters that some place of the page cuts a name to
@@ -89,6 +91,20 @@ def _pattern(expected: str, payload: str) -> str:
 def _forms(name: str) -> str:
     forms = {visible(name), visible(name, keep="\n"), *(label(name, limit) for limit in LIMITS)}
     return f"(?:{'|'.join(map(re.escape, forms))})"
+
+
+def test_marked_texts_and_the_types_of_their_spans_are_text(samples, payloads, drawn):
+    def page_with(texts) -> Skeleton:
+        views = [View(text=f"in {text} by", spans=[(3, 3 + len(text), text)]) for text in texts]
+        mistakes = [Mistake(f"line {n}", view, "", "", 1.0, answer=view) for n, view in enumerate(views)]
+        return Skeleton(page.write(samples.record(mistakes=tuple(mistakes)), drawn))
+
+    for start in range(0, len(payloads), 20):
+        some = payloads[start : start + 20]
+        harmless, attacked = page_with([MARKER] * len(some)), page_with(some)
+        assert harmless.elements.count(("mark",)) == 2 * len(some)
+        assert attacked.elements == harmless.elements
+    assert any(visible(payloads[-1])[:10] in text for text in attacked.texts)
 
 
 def test_characters_that_hide_or_reorder_are_escaped(samples, drawn):

@@ -1,4 +1,4 @@
-"""labels of boxes and masks: suspects as places in pictures, a review sheet out and in, how many are wrong in all."""
+"""labels of boxes, masks and spans: suspects as places in pictures and texts, a review sheet, how many are wrong."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
-from gnomon.metrics import box_table, mask_table
+from gnomon.metrics import box_table, mask_table, span_table
 from gnomon.metrics.interval import Interval
+from gnomon.metrics.spans import Span
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import box_labels, mask_labels
+from gnomon.strategy import box_labels, mask_labels, span_labels
 from gnomon.strategy.labels import VERDICTS, WRONG, Part, estimate_total
 from gnomon.strategy.mask_errors import class_names
 
@@ -26,25 +27,23 @@ if TYPE_CHECKING:
 
     from gnomon.metrics.box_table import BoxTable
 
-SHEET = (
-    "id", "part", "stands_for", "kind", "given", "suggested", "left", "top", "right", "bottom", "sureness", "verdict",
-    "comment",
-)  # fmt: skip
+BEFORE, BEHIND = ("id", "part", "stands_for", "kind", "given", "suggested"), ("sureness", "verdict", "comment")
 SUSPECT, RIGHT = "suspect", "right"  # parts of a sheet
-SIDES = ("left", "top", "right", "bottom")
+OF_BOXES = ("left", "top", "right", "bottom")  # sides of a place, in pixels ...
+OF_SPANS = ("start", "end")  # ... or in characters
 
-Box = tuple[float, float, float, float]
+Sides = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a picture where a label is, or should be."""
+    """A place in a picture or a text where a label is, or should be."""
 
-    id: str  # of the picture
+    id: str  # of the picture or text
     kind: str  # "missing label", "wrong class" ...; "" for a label that is not suspect
     given: str  # class; "" where there is no label
     suggested: str
-    box: Box  # of the suggestion, in pixels; of a label that is not suspect, its own
+    box: Sides  # of the suggestion; of a label that is not suspect, its own
     sureness: float
 
 
@@ -58,6 +57,7 @@ class PlaceAudit:
     suspects: tuple[Place, ...]  # most suspect first
     others: tuple[Place, ...]  # labels, or whole pictures, that are not suspect
     origin: str  # where the answers come from, in words
+    sides: tuple[str, ...] = OF_BOXES  # what the numbers of a place are
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def findings(
 
 
 def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
-    """Of a table of boxes or masks. Raises DataError for cells that hold neither."""
+    """Of a table of boxes, masks or spans. Raises DataError for cells that hold none of them."""
+    if span_table.is_spans(table):
+        return _of_spans(table, split, origin)
     if box_table.is_boxes(table):
         read = box_table.read(table)
         suspects, others = _of_boxes(read, table["id"].cast(str).to_list())
@@ -100,8 +102,32 @@ def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
 
 
 def is_of_places(table: pl.DataFrame) -> bool:
-    """Whether the labels of this table are boxes or masks."""
-    return box_table.is_boxes(table) or mask_table.is_masks(table)
+    """Whether the labels of this table are boxes, masks or spans."""
+    return box_table.is_boxes(table) or mask_table.is_masks(table) or span_table.is_spans(table)
+
+
+def _of_spans(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
+    read, ids = span_table.read(table), table["id"].cast(str).to_list()
+    found = span_labels.find_suspects(read)
+    suspects = tuple(
+        Place(
+            ids[one.sentence], one.kind, "" if one.given is None else _named(read.texts[one.sentence], one.given),
+            _named(read.texts[one.sentence], one.suggested), tuple(map(float, one.suggested[:2])), one.sureness,
+        )
+        for one in found
+    )  # fmt: skip
+    known = {(one.sentence, one.given) for one in found}
+    labels = [(row, span) for row, spans in enumerate(read.truths) for span in spans]
+    others = tuple(
+        Place(ids[row], "", _named(read.texts[row], span), "", tuple(map(float, span[:2])), 0.0)
+        for row, span in labels
+        if (row, span) not in known
+    )
+    return PlaceAudit(split, "labelled spans", len(labels), suspects, others, origin, OF_SPANS)
+
+
+def _named(text: str, span: Span) -> str:
+    return f"{text[span.start : span.end]} ({span.type})"
 
 
 def _of_boxes(table: BoxTable, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
@@ -140,7 +166,7 @@ def _of_masks(table: pl.DataFrame) -> tuple[tuple[Place, ...], tuple[Place, ...]
     return suspects, others
 
 
-def _box(sides: np.ndarray) -> Box:
+def _box(sides: np.ndarray) -> Sides:
     left, top, right, bottom = (round(float(side), 1) for side in sides)
     return left, top, right, bottom
 
@@ -157,11 +183,12 @@ def write_review(found: PlaceAudit, path: Path, *, top: int, random: int, seed: 
     lines = [
         {
             "id": one.id, "part": part, "stands_for": round(weight, 6), "kind": one.kind, "given": one.given,
-            "suggested": one.suggested, **dict(zip(SIDES, one.box, strict=True)), "sureness": round(one.sureness, 4),
+            "suggested": one.suggested, **dict(zip(found.sides, one.box, strict=True)),
+            "sureness": round(one.sureness, 4),
         }
         for part, weight, one in shuffled
     ]  # fmt: skip
-    write_bytes(path, csv_of(SHEET, lines))
+    write_bytes(path, csv_of((*BEFORE, *found.sides, *BEHIND), lines))
     return len(lines)
 
 
@@ -172,12 +199,12 @@ def judge_review(found: PlaceAudit, path: Path) -> PlacesReviewed:
         names, lines = from_csv(read_given(path, missing=missing))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{error}.", where=str(path), fix="save it as CSV with its header.") from None
-    lacking = [name for name in SHEET[:10] if name not in names]
+    lacking = [name for name in (*BEFORE, *found.sides) if name not in names]
     if lacking or "verdict" not in names:
         name = (*lacking, "verdict")[0]
         raise DataError(f"has no column {name!r}.", where=str(path), fix="keep the columns it was written with.")
     known = {_key(one.id, one.box): one for one in (*found.suspects, *found.others)}
-    rows = [_checked(line, known, f"{path}, line {number}") for number, line in enumerate(lines, start=2)]
+    rows = [_checked(line, found.sides, known, f"{path}, line {number}") for number, line in enumerate(lines, start=2)]
     looked = [(part, place, verdict) for part, place, verdict in rows if verdict]
     if not looked:
         raise UsageError("no row has a verdict.", fix=f"write {', '.join(VERDICTS)} into the column verdict.")
@@ -194,12 +221,17 @@ def judge_review(found: PlaceAudit, path: Path) -> PlacesReviewed:
     return PlacesReviewed(len(looked), verdicts, by_kind, estimate_total(parts))
 
 
-def _checked(line: Mapping[str, str], known: Mapping[tuple[str, ...], Place], where: str) -> tuple[str, Place, str]:
+def _checked(
+    line: Mapping[str, str], sides: Sequence[str], known: Mapping[tuple[str, ...], Place], where: str
+) -> tuple[str, Place, str]:
     try:
-        left, top, right, bottom = (float(line[name].replace(",", ".")) for name in SIDES)
+        box = tuple(float(line[name].replace(",", ".")) for name in sides)
     except ValueError:
-        raise DataError("its place is not four numbers.", where=where, fix="do not change left to bottom.") from None
-    place = known.get(_key(line["id"], (left, top, right, bottom)))
+        number = {len(OF_BOXES): "four", len(OF_SPANS): "two"}[len(sides)]
+        raise DataError(
+            f"its place is not {number} numbers.", where=where, fix=f"do not change {sides[0]} to {sides[-1]}."
+        ) from None
+    place = known.get(_key(line["id"], box))
     if place is None or place.given != line["given"]:
         raise DataError(
             f"no label or suggestion of this audit lies there in {line['id']!r}.", where=where,
@@ -211,5 +243,5 @@ def _checked(line: Mapping[str, str], known: Mapping[tuple[str, ...], Place], wh
     return (SUSPECT if place.kind else RIGHT), place, verdict
 
 
-def _key(name: str, box: Box) -> tuple[str, ...]:
+def _key(name: str, box: Sides) -> tuple[str, ...]:
     return (name, *(f"{side:.1f}" for side in box))
