@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+    from gnomon.data.near_texts import WordPairs
+
 
 MOST_CLASSES = 1_000  # that are counted
 
@@ -80,6 +82,10 @@ class Examples(abc.ABC):
 
     def thumbnails(self) -> np.ndarray | None:
         """(N, D) float32: small square grey thumbnails, for finding near-duplicates; None if there are none."""
+        return None
+
+    def word_pairs(self) -> WordPairs | None:
+        """Of texts, their pairs of neighbouring words, for finding near-duplicates; None if there are none."""
         return None
 
     def class_counts(self) -> dict[str, int]:

@@ -12,11 +12,13 @@ import numpy as np
 from gnomon.core.evaluation import SPLITS
 from gnomon.core.seeds import generator
 from gnomon.data.coincidences import coincidences
+from gnomon.data.near_texts import near_copies
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.core.example import Examples
+    from gnomon.data.near_texts import WordPairs
 
 # Chosen with 16 x 16 thumbnails. Pairs found across the published halves, and share of 300 planted copies found:
 #                   found                               JPEG 50  darker  brighter  3/4 size  half size  1 pixel
@@ -31,6 +33,7 @@ LEAST_SIDE = 12  # pixels per side; below, drawings by two hands are as close as
 MOST_COMPARED = 2e9  # pairs of pictures in one call: about 10 seconds of one core
 BLOCK = 256  # pictures compared with all others at a time: bounds the memory
 
+Copies = tuple[np.ndarray, np.ndarray, np.ndarray]  # positions in one split, of their copies in another; similarity
 PAIR_COLUMNS = ("kind", "split", "id", "other_split", "other_id", "same_target", "similarity")
 
 
@@ -60,7 +63,8 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     """Look for examples that are in two splits.
 
     Exact copies have equal fingerprints; rows of a table that chance makes equal are not copies (`coincidences`). Near
-    copies are searched for if thumbnails are square grey pictures, row by row: the nearest pictures by correlation at
+    copies of texts share most pairs of words (near_texts.py). Others are searched for if thumbnails are square grey
+    pictures, row by row: the nearest pictures by correlation at
     8 x 8 pixels are fitted to one another with brightness, contrast, a shift and a change of sharpness free (least
     squares); a copy leaves at most 12 % as much variance unexplained as the typical neighbour does. If that takes
     too long a sample of the smaller split is used, and `notes` says so.
@@ -83,16 +87,14 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     pairs += [_two_targets(name, frames[name]) for name in names]
     copied = [_copied(frames["train"], judged["train", name]) for name in names if ("train", name) in judged]
     thumbnails = {name: _pictures(splits[name]) for name in names}
+    texts = {name: splits[name].word_pairs() for name in names} if len(names) > 1 else {}
     for i, (other, split) in enumerate(couples):
-        there, here = thumbnails[other], thumbnails[split]
-        if there is None or here is None or there.shape[1:] != here.shape[1:]:
-            continue
-        chosen, looked_in, note = _within_budget(len(here), len(there), MOST_COMPARED / len(couples), split, other)
+        found, note = _near_copies(thumbnails, texts, other, split, MOST_COMPARED / len(couples))
         notes += note
-        near = _near(here[chosen], there[looked_in])
-        position, partner = chosen[near[0]], looked_in[near[1]]
-        is_new = ~_as_text(frames[split][position])["id"].is_in(pairs[i]["id"].implode()).to_numpy()
-        position, partner, similarity = position[is_new], partner[is_new], near[2][is_new]
+        if found is None:
+            continue
+        is_new = ~_as_text(frames[split][found[0]])["id"].is_in(pairs[i]["id"].implode()).to_numpy()
+        position, partner, similarity = (part[is_new] for part in found)
         ours, theirs = _as_text(frames[split][position]), _as_text(frames[other][partner])
         pairs.append(_table("near", split, ours, other, theirs, similarity))
         if other == "train":
@@ -103,6 +105,22 @@ def find_leaks(splits: Mapping[str, Examples]) -> Leaks:
     if "train" in frames:
         repeats = int(frames["train"]["fingerprint"].is_duplicated().sum()) / len(frames["train"])
     return Leaks(table, everywhere, (*_sentences(table, couples, names), *notes), tuple(remarks), repeats)
+
+
+def _near_copies(
+    thumbnails: Mapping[str, np.ndarray | None], texts: Mapping[str, WordPairs | None], other: str, split: str,
+    most: float,
+) -> tuple[Copies | None, list[str]]:  # fmt: skip
+    """The near copies that examples of `split` have in `other`, by pictures or words, and notes; or None."""
+    written, known = texts.get(split), texts.get(other)
+    if written is not None and known is not None:
+        return near_copies(written, known), []
+    there, here = thumbnails[other], thumbnails[split]
+    if there is None or here is None or there.shape[1:] != here.shape[1:]:
+        return None, []
+    chosen, looked_in, note = _within_budget(len(here), len(there), most, split, other)
+    near = _near(here[chosen], there[looked_in])
+    return (chosen[near[0]], looked_in[near[1]], near[2]), note
 
 
 def find_leaks_of_folds(splits: Mapping[str, Examples], parts: Sequence[np.ndarray]) -> Leaks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ ERRORS_PER_CLUSTER, MOST_CLUSTERS, COMPONENTS = 15, 8, 20  # of the embedding
 MORE_OFTEN = 1.5  # a cluster's share of the errors, at least this many times its share of the right answers
 LEAST_WORDS = 3  # in training texts on average: of names and single words none is common
 LEAST_CAPITALS = 4  # letters: fewer are an abbreviation
+NEGATION = re.compile(
+    r"\b(?:not|no|never|nor|neither|none|nobody|nothing|nowhere|without|cannot|hardly|barely|scarcely)\b|n['’]t\b",
+    re.IGNORECASE,
+)
 FEWEST = 2  # errors that a pair, slice value or column needs to become a tag
 
 
@@ -151,11 +156,13 @@ def from_pictures(
 
 
 def from_texts(
-    table: pl.DataFrame, positions: np.ndarray, texts: Sequence[str], reference: Sequence[str]
+    table: pl.DataFrame, positions: np.ndarray, texts: Sequence[str], reference: Sequence[str],
+    has_unknown: np.ndarray | None = None,
 ) -> list[Tag]:  # fmt: skip
-    """Texts shorter or longer, or with more rare words, than the extreme 5 % of `reference` (training texts); capitals.
+    """Texts shorter or longer, or with more rare words, than the extreme 5 % of `reference` (training texts).
 
-    A rare word is one that no other of the training texts has.
+    A rare word is one that no other of the training texts has. Also texts in capitals, those with a negation, and
+    those for which `has_unknown` (n,) says that they have words that train lacks.
     """
     if not texts or not reference:
         return []
@@ -173,6 +180,12 @@ def from_texts(
         tags.append(_measured_tag("rare words", "text", positions, _beyond(rare, usually, 1), reviewed, meaning))
     capitals = np.array([text.isupper() and sum(map(str.isalpha, text)) >= LEAST_CAPITALS for text in texts])
     tags.append(_measured_tag("all capitals", "text", positions, capitals, reviewed, "It has capital letters only."))
+    negated = np.array([NEGATION.search(text) is not None for text in texts])
+    meaning = "It has a word such as not, no, never or without (English)."
+    tags.append(_measured_tag("negation", "text", positions, negated, reviewed, meaning))
+    if has_unknown is not None:
+        meaning = "It has words that the training texts lack: the model reads them all as one and the same."
+        tags.append(_measured_tag("unknown words", "text", positions, has_unknown, reviewed, meaning))
     return _kept(table, tags)
 
 

@@ -39,3 +39,10 @@ def test_texts_with_unknown_pieces_are_found():
         TEXTS, unknown=[0, 2, 0, 1, 0], confidence=pl.Series([None] * 5, dtype=pl.Float64), weight=[1.0] * 5
     )
     assert tagged(from_predictions(Evaluation("dev", "bits", table)))["unknown pieces"] == [1, 3]
+
+
+def test_negations_and_words_that_train_lacks_are_tagged():
+    texts = ["this is NOT good .", "it does n't work", "you can't know", "a notable knot , now", "without a doubt"]
+    found = tagged(from_texts(table_of(texts), np.arange(5), texts, USUAL, np.array([False, True, False, True, False])))
+    assert found["negation"] == [0, 1, 2, 4]
+    assert found["unknown words"] == [1, 3]

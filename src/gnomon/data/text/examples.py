@@ -11,8 +11,11 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.example import Example, Examples, LabelType
+from gnomon.data.near_texts import WordPairs, word_pairs
 from gnomon.data.text.files import whole_from
 from gnomon.data.text.on_disk import Content
+
+MOST_PAIRED = 1 << 28  # bytes of texts in which near-duplicates are looked for: half a minute
 
 Each = Literal["line", "window", "document"]
 
@@ -100,6 +103,13 @@ class TextExamples(Examples):
             content = self.contents[self.store[i]][self.starts[i] : self.ends[i]]
             found[i] = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
         return found
+
+    def word_pairs(self) -> WordPairs | None:
+        """None for windows, whose neighbours are one text, and where it would take long."""
+        if self.each == "window" or int((self.ends - self.starts).sum()) > MOST_PAIRED:
+            return None
+        parts = zip(self.store.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True)
+        return word_pairs(bytes(self.contents[store][start:end]) for store, start, end in parts)
 
     def with_labels(self, labels: pl.Series) -> Self:
         if self.table["label"].null_count() == len(self):

@@ -110,7 +110,8 @@ def with_looks(
                 found += _of_objects(sheet, positions, views, usual_views)
         elif all(isinstance(one.inputs, str) for one in here):
             texts, usual_texts = [view.text for view in views], [view.text for view in usual_views]
-            found = error_tags.from_texts(sheet.table, positions, texts, usual_texts)
+            unknown = task.encoder.has_unknown(examples.take(positions)) if texts else None
+            found = error_tags.from_texts(sheet.table, positions, texts, usual_texts, unknown)
     embedding = embedding_of(task, model, examples.take(positions)) if model is not None else None
     if embedding is not None:
         found = [*found, *error_tags.from_embedding(sheet.table, positions, embedding)]
