@@ -36,6 +36,7 @@ HIDDEN_LAYERS = "hidden layers"
 DRAWN_LAYERS = "drawn layers"  # hidden layers whose weights are drawn, not taken from elsewhere
 DROPOUT = "dropout"
 TARGET_DATA = "target data"
+STARTS = "starts"  # the model may begin with weights from elsewhere
 STAGES = "stages"  # the model is a backbone, whose stages can be frozen or trained at rates of their own
 PUBLIC_WEIGHTS = "public weights"  # of a package that is installed, for colour pictures
 TRAINED_STAGES = "trained stages"  # not all of them are frozen
@@ -65,6 +66,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     DROPOUT: "it acts on models with hidden layers",
     TARGET_DATA: "it needs target_data",
     EXAMPLES: "it needs examples that are learned from and judged",
+    STARTS: "it acts on models with stages, and on language models (gnomon models)",
     STAGES: "it acts on models with stages (gnomon models)",
     PUBLIC_WEIGHTS: "it needs colour pictures and the package of public weights",
     TRAINED_STAGES: "it acts where not every stage is frozen",

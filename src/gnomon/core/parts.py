@@ -226,6 +226,7 @@ class Head(abc.ABC):
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     wants: ClassVar[str] = "vector"  # what the model must be able to give: a family says what it gives
+    goes_on: ClassVar[bool] = False  # whether training can go on from a whole run on other data: weights=RUN
     gives_gradient: ClassVar[bool] = False  # whether `losses_and_gradient` is implemented
     columns: ClassVar[tuple[str, ...]]  # the names that `encode` gives, distinct from those of any encoder
 

@@ -19,6 +19,7 @@ from gnomon.core.knobs import (
     MIXED_TARGETS,
     PUBLIC_WEIGHTS,
     STAGES,
+    STARTS,
     TARGET_DATA,
     TRAINED_STAGES,
     Here,
@@ -188,6 +189,8 @@ class Task:
             abilities |= {STAGES} if "features" in family.gives or family.backbone is not None else set()
             if STAGES in abilities and settings.transfer.freeze != "backbone":
                 abilities.add(TRAINED_STAGES)
+        if STAGES in abilities or self.head.goes_on:
+            abilities.add(STARTS)
         if AUGMENTATION not in abilities:
             abilities.discard(MIXED_TARGETS)
         table = knobs(settings)

@@ -41,6 +41,7 @@ class NextTokenHead(Head):
     """Every piece of a text is to be foretold from those before it; before the first stands the end of another."""
 
     wants: ClassVar[str] = "tokens"
+    goes_on: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ()  # the inputs are the targets
 
     level: str = "character"
@@ -165,7 +166,8 @@ class NextTokenJudge(Judge):
         each = take(train, np.arange(1))["ids"]
         assert isinstance(each, Tensor)
         some = take(train, np.arange(max(0, length(train) - MOST_COUNTED // each.shape[1]), length(train)))
-        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(some, "own"), _plain(dev, "context")
+        asked = take(dev, np.arange(length(dev)))
+        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(some, "own"), _plain(asked, "context")
         num_ids = SPECIAL + len(self.vocabulary)
         found = {}
         for order in dict.fromkeys((1, order_for(num_ids))):

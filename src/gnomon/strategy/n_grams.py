@@ -97,14 +97,13 @@ def _codes(
     ids: np.ndarray, lengths: np.ndarray, starts: Starts, num_ids: int, order: int, before: int
 ) -> np.ndarray:  # fmt: skip
     """A number for each piece that is there, of it and the order - 1 before it; the last piece is the lowest digit."""
-    rows, size = ids.shape
-    padded = np.full((rows, size + order - 1), before, np.int64)
-    padded[:, order - 1 :] = ids
-    codes = np.zeros((rows, size), np.int64)
-    for place in range(order):
-        codes = codes * num_ids + padded[:, place : place + size]
-    there: np.ndarray = codes[_is_there(ids, lengths, starts)]
-    return there
+    rows, places = np.nonzero(_is_there(ids, lengths, starts))
+    codes = np.zeros(len(rows), np.int64)
+    for back in range(order - 1, -1, -1):
+        at = places - back
+        codes *= num_ids
+        codes += np.where(at >= 0, ids[rows, np.maximum(at, 0)], before)
+    return codes
 
 
 def _is_there(ids: np.ndarray, lengths: np.ndarray, starts: Starts) -> np.ndarray:

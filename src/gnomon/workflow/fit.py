@@ -33,6 +33,7 @@ from gnomon.workflow.road.encode import encode
 from gnomon.workflow.road.facts import fit_facts
 from gnomon.workflow.road.follow import Follower
 from gnomon.workflow.road.judge import judge_splits
+from gnomon.workflow.road.onward import with_settings_before
 from gnomon.workflow.road.open import findable, given_keys, open_data, with_target
 from gnomon.workflow.road.read import read_examples
 from gnomon.workflow.road.recognise import Commission, recognise_work
@@ -97,7 +98,7 @@ def fit(
         values, wants_found_rate = _without_auto(_with_model_of_craft(values))
         values |= own.names()
         unasked = {"regularise.augment": "none"} if own.augmentation is not None else {}
-        chosen = findable(fill(from_flat(values), {**(preset or {}), **unasked}))
+        chosen = with_settings_before(findable(fill(from_flat(values), {**(preset or {}), **unasked})))
         follower.on_phase("reading")
         opened = open_data(source, chosen)
         recognised = recognise_work(opened, task)

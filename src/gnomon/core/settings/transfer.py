@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from gnomon.core import found
-from gnomon.core.knobs import PICTURES, PUBLIC_WEIGHTS, STAGES, TRAINED_STAGES, Here, Knob, Search, Step
+from gnomon.core.knobs import PICTURES, PUBLIC_WEIGHTS, STAGES, STARTS, TRAINED_STAGES, Here, Knob, Search, Step
 from gnomon.core.settings.types import Group, setting
 
 MOST_STAGES = 100
@@ -66,8 +66,8 @@ class TransferSettings(Group):
     weights: str | None = setting(
         None,
         "start from the weights in this file (.safetensors or .pth of the same architecture; names of torchvision and "
-        "timm are recognised)",
-        Knob(needs=STAGES),
+        "timm are recognised); a language model: from the run in this folder, with its vocabulary",
+        Knob(needs=STARTS),
     )
     freeze: Freeze | None = setting(
         None,

@@ -26,6 +26,7 @@ from gnomon.training.evaluate import encode_whole
 from gnomon.training.frozen import FrozenEncoder, after_frozen, can_be_kept
 from gnomon.training.threads import Threads, threads_for, using
 from gnomon.training.weights import Taken
+from gnomon.workflow.road.onward import goes_on, load_before
 from gnomon.workflow.road.settings import Filled
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.start import notes_on_distance, notes_on_start, start_from_elsewhere
@@ -72,7 +73,10 @@ def build_model(filled: Filled, custom: nn.Module | None = None, started: float 
     prepared = filled.prepared
     if settings.machine.threads == "adaptive":
         prepared = replace(prepared, notes=(*prepared.notes, ADAPTIVE))
-    about = [*notes_on_vectors(task, settings), *notes_on_start(settings, taken)]
+    if taken is not None and goes_on(settings):
+        about = [f"goes on from the run {taken.origin}, with its vocabulary"]
+    else:
+        about = [*notes_on_vectors(task, settings), *notes_on_start(settings, taken)]
     prepared = replace(prepared, notes=(*prepared.notes, *about))
     whole = placed(whole, device)
     prepared = replace(prepared, notes=(*prepared.notes, *notes_on_distance(task, whole, settings, train_split)))
@@ -102,7 +106,7 @@ def started_model(task: Task, settings: Settings) -> tuple[nn.Module, Taken | No
     start = torch.Generator().manual_seed(derive(settings.seed, "init"))
     initialise(model, settings.init.name or "he", start, scale=settings.init.scale)
     start_from_vectors(model, task, settings)
-    return model, start_from_elsewhere(model, settings)
+    return model, load_before(model, settings) if goes_on(settings) else start_from_elsewhere(model, settings)
 
 
 def trained_part(task: Task, model: nn.Module, settings: Settings, prepared: Prepared) -> tuple[Task, nn.Module]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from gnomon.core.own import NO_OWN, Own, asked_for
 from gnomon.core.settings import Settings
 from gnomon.core.task import Task
+from gnomon.workflow.road.onward import with_facts_before
 from gnomon.workflow.road.people import check_human_level
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.start import Start, public_start
@@ -33,7 +34,8 @@ def fit_facts(prepared: Prepared, settings: Settings, own: Own = NO_OWN) -> Fitt
     train = prepared.splits["train"]
     start = public_start(settings, train, prepared.task)
     settings = start.for_facts(settings)
-    task = replace(prepared.task.from_train(train, settings), loss=own.loss, augmentation=own.augmentation)
+    fitted = with_facts_before(prepared.task.from_train(train, settings), settings)
+    task = replace(fitted, loss=own.loss, augmentation=own.augmentation)
     check_human_level(settings, task, prepared.splits)
     notes = (*prepared.notes, *start.notes, *task.encoder.notes(train), *task.head.notes(train))
     return Fitted(replace(prepared, notes=notes), task, start)

@@ -15,6 +15,7 @@ from gnomon.core.settings import Settings, fill, refuse_idle, with_values
 from gnomon.core.task import Task
 from gnomon.training.schedules import rate_table, warmup_of
 from gnomon.workflow.road.facts import Fitted
+from gnomon.workflow.road.onward import goes_on, recipe_onward
 from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.start import transfer_settings
 from gnomon.workflow.road.words import with_learning
@@ -58,7 +59,8 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
     filled = with_learning(filled, num_train)
     by_task = recipe(task, filled, num_train)
     filled = fill(filled, {"model.name": by_task["model.name"]})
-    filled = fill(filled, {**DEFAULTS, **by_task, **transfer_settings(filled, task, num_train)})
+    start_with = recipe_onward(by_task) if goes_on(filled) else transfer_settings(filled, task, num_train)
+    filled = fill(filled, {**DEFAULTS, **by_task, **start_with})
     if filled.transfer.weights is not None:
         filled = with_values(filled, {"transfer.weights": str(Path(filled.transfer.weights).absolute())})
     filled = fill(filled, {"schedule.warmup": warmup_of(filled.schedule)})
