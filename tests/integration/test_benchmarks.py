@@ -322,6 +322,20 @@ def test_pillow_changes_one_picture_as_often_as_it_is_asked():
         assert not np.array_equal(one, other)
 
 
+def test_spans_are_found_by_both_sides(tmp_path):
+    tagging = importlib.import_module("benchmarks.tagging")
+    sample = tasks.task("sequence_tagging").reader.write_sample(tmp_path, 3)
+    sentences = sample.read_text().split("\n\n")
+    for name, part in (("train", sentences[:40]), ("dev", sentences[40:50]), ("test", sentences[50:])):
+        (tmp_path / f"{name}.conll").write_text("\n\n".join(part))
+    sample.unlink()
+    (tmp_path / "vectors.vec").write_text("goes 0.1 0.2 0.3\nto 0.4 0.5 0.6\n")
+    few = ["--source", str(tmp_path), "--seeds", "1", "--vectors", str(tmp_path / "vectors.vec"), "--test"]
+    lines = tagging.main(few, epochs=2, **{"model.units": 8})
+    assert [line.split(": ")[1] for line in lines] == 2 * ["gnomon dev", "gnomon test", "by hand dev", "by hand test"]
+    assert tagging._interval([0.1, 0.3]).startswith("20.0 % ± 127.1")  # t of one degree of freedom is 12.71
+
+
 def test_membranes_are_segmented_by_both_sides_for_as_long(tmp_path):
     membrane, rng = importlib.import_module("benchmarks.membrane"), np.random.default_rng(0)
     for number in range(12):
@@ -355,7 +369,8 @@ def test_no_benchmark_is_left_out():
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "detector", "test_time", "inference", "membrane", "__main__", "__init__"}  # fmt: skip
+              "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "__main__",
+              "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
