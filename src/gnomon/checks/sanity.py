@@ -22,9 +22,10 @@ BATCH, BRIEF_STEPS = 64, 150  # of a brief training
 MEMORISED = 0.05  # of the loss of a guess, or of the loss at the start where that is lower
 LEARNING_RATE = 1e-2  # for memorising; the other checks use a third of it
 NOTABLY = 0.95  # chance alone rarely makes one loss this much smaller than another
-COORDINATES, FEWEST_COORDINATES = 8, 24  # whose gradient is checked: of each parameter at most, of a large net in all
+COORDINATES, FEWEST_COORDINATES = 8, 8  # whose gradient is checked: of each parameter at most, of a large net in all
+PASSES = 12  # for one coordinate: several steps, and others where the loss has a kink
 # Floating-point operations that a part may take: with a large net it sees fewer examples, but never fewer than 4.
-DIFFERENCES, MEMORISING, BRIEFLY = 2 * 10**11, 2 * 10**12, 2 * 10**12
+DIFFERENCES, MEMORISING, BRIEFLY = 4 * 10**11, 2 * 10**12, 2 * 10**12
 FEWEST = 4
 START_TOLERANCE = 0.5  # the initial loss may differ from ln K by this share
 
@@ -125,14 +126,15 @@ def gradients_right(task: Task, model: nn.Module, train: Columns, *, cost: int =
 
     Of a large net a few parameters are checked, spread over its depth.
     """
-    batch = _batch(task, train, torch.arange(min(4, length(train))))
+    few = 4 if 4 * cost * PASSES * FEWEST_COORDINATES <= DIFFERENCES else 1
+    batch = _batch(task, train, torch.arange(min(few, length(train))))
     double = {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
 
     def loss(module: nn.Module) -> Tensor:
         return task.losses(task.outputs(module, double), double).mean()
 
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.numel()]
-    coordinates = max(FEWEST_COORDINATES, DIFFERENCES // (2 * 4 * cost))
+    coordinates = max(FEWEST_COORDINATES, DIFFERENCES // (PASSES * few * cost))
     chosen = names
     if coordinates < len(names):
         chosen = [names[round(at)] for at in torch.linspace(0, len(names) - 1, coordinates).tolist()]
