@@ -7,7 +7,7 @@ from gnomon.parts.annotated import AnnotatedEncoder, AnnotatedPictures
 from gnomon.parts.boxes import DetectionHead, DetectionJudge
 from gnomon.tasks.detection.sample import write_sample
 
-SIDE = 416  # pixels of the longer side, at most: small objects need them, and every pixel costs
+SIDE = 512  # pixels of the longer side, at most: small objects need them, and every pixel costs
 
 TASK = TaskKind(
     name="detection",
