@@ -72,6 +72,8 @@ def _opened(task: str, model: str, **more: Any) -> Settings:
         more |= {"width": 0.125}
     if _is_segmenter(model):
         more |= {"backbone": "resnet20"}
+    small = {"units": 8, "embedding": 8} if "units" in found.family(model).settings.model_fields else {}
+    more |= {"width": 0.125} if model == "resnet1d" else small  # what acts on small nets acts on large ones
     return from_flat({"task": task, "model": model, "epochs": 2, "threads": 1, "batch_size": 8, **more})
 
 

@@ -83,8 +83,8 @@ def series_recipe(num_train: int) -> dict[str, Any]:
         "optimiser.batch_size": 32 if num_train >= 1_000 else 16,
         "optimiser.clip_norm": 1.0,
         "schedule.name": "cosine",
-        # 60 passes over up to five hundred series, 30 over a thousand, 10 from three thousand on
-        "stop.epochs": round(min(60.0, max(10.0, 30_000 / max(num_train, 1)))),
+        # 60 passes over up to a hundred and thirty series, 27 over three hundred, 12 from seven hundred on
+        "stop.epochs": round(min(60.0, max(12.0, 8_000 / max(num_train, 1)))),
     }
 
 
