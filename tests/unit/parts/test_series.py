@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -40,7 +42,7 @@ def test_batches_by_length_are_padded_by_less_than_a_tenth(number, batch_size):
     columns = encoder.encode(train)
     epoch = KIND.sampler(columns, 0, 0, batch_size)
     ends = [0, *epoch.ends.tolist()]
-    batches = [encoder.collate(columns, epoch.order[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    batches = [encoder.collate(columns, epoch.order[a:b]) for a, b in itertools.pairwise(ends)]
     places = sum(batch["values"][..., 0].numel() for batch in batches)
     steps = sum(int(batch["length"].sum()) for batch in batches)
     assert steps == train.lengths().sum()
