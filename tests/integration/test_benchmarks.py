@@ -411,3 +411,32 @@ def test_inference_is_timed_beside_onnxruntime():
     assert len(lines) == 2 + 4
     assert lines[4].startswith("| onnxruntime alone |")
     assert lines[4].count("(1.00)") == len(inference.BATCHES)
+
+
+def test_language_models_beside_other_stacks(monkeypatch, tmp_path):
+    text = importlib.import_module("benchmarks.text")
+    path = tmp_path / "text.txt"
+    path.write_text("the cat sat on the mat, and so did the dog. " * 60)
+    monkeypatch.setattr(text, "TEXT", path)
+    small = {
+        "W5": {"model": "lstm", "units": 8, "layers": 1, "embedding": 4, "dropout": 0.0},
+        "W6": {"model": "transformer", "width": 8, "layers": 1, "heads": 2, "dropout": 0.0},
+    }
+    for name, own in small.items():
+        work = replace(text.WORKS[name], gnomon=own, window=16, batch=8, windows=100)
+        monkeypatch.setitem(text.WORKS, name, work)
+        lines = text.table(name, 1, 2, ask=lambda what, stack, epochs: text.STACKS[stack](text.WORKS[what], epochs))
+        rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("| ")}
+        assert {"gnomon", "gnomon, bfloat16", "by hand"} <= set(rows)
+        assert rows["gnomon"][1].strip() == "1.00"
+    ids, num_ids = text.ids_of(path.read_text())
+    before, targets, _ = text.windows_of(replace(text.W5, window=4, windows=3))
+    assert before[0].tolist() == [0, *targets[0, :3].tolist()]
+    assert targets.flatten().tolist() == ids[:12].tolist()
+    wall, cpu, nats = text.recipe(steps=2)
+    assert wall > 0
+    assert cpu > 0
+    assert nats == pytest.approx(math.log(num_ids), abs=0.5)
+    assert text.by_gnomon(units=8, layers=1, window=16)[2] < math.log(num_ids) + 0.5
+    shown = text.sooner_table(1, ask=lambda _what, _name, _epochs: (2.0, 3.0, 1.88))
+    assert shown[2].startswith("| plain loop of nanoGPT's recipe | 2.0 | 3.0 | 1.880 |")

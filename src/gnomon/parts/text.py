@@ -79,7 +79,8 @@ class TextEncoder(Encoder):
         texts, data = cast(TextExamples, train), settings.data
         level = data.level or "character"
         least = LEAST_WORDS if level == "word" else 1
-        subwords, window = "", data.window or reading.WINDOW[level]
+        usual = reading.WINDOW if texts.each == "window" else reading.LONGEST
+        subwords, window = "", data.window or usual[level]
         if level == "subword":
             every = max(1, -(-int(texts.sizes().sum()) // MOST_CHARACTERS))
             some = texts.take(np.arange(0, len(texts), every))

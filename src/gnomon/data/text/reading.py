@@ -17,7 +17,8 @@ from gnomon.data.splits import own_splits
 from gnomon.data.text.examples import Each, TextExamples
 from gnomon.data.text.files import AnyText, Text, fault_of, is_list, lines_of, running_texts, text_files, windows_of
 
-WINDOW = {"character": 256, "word": 64, "subword": 128}  # of a running text, by default
+WINDOW = {"character": 128, "word": 64, "subword": 128}  # of a running text, by default
+LONGEST = {"character": 256, "word": 64, "subword": 128}  # of a line or document, by default: the rest is cut off
 MOST_WINDOWS = 200_000  # examples of a running text: what is kept of each takes memory
 LEAST_BYTES = {"character": 1, "word": 4, "subword": 2}  # of a piece, about
 OWN_SPLITS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}

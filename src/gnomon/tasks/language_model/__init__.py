@@ -22,7 +22,7 @@ def recipe(task: Task, model: str, num_train: int) -> Mapping[str, Any]:
         "model.units": 512,
         "model.layers": 1,
         "regularise.dropout": (0.4,),
-        "optimiser.learning_rate": 4e-3,
+        "optimiser.learning_rate": 3e-3,
         "stop.epochs": round(min(60.0, max(4.0, READ / pieces))),
     }
 
