@@ -20,6 +20,7 @@ WHOLE_BATCHES = 2_000  # rows below which a linear model takes all of them in ea
 FROZEN_PICTURES = 20_000  # that a last layer alone is trained on, a picture once per epoch
 TRANSFER_PICTURES = 5_000  # the same for stages that start from weights from elsewhere
 TEXT_PIECES = 20_000_000  # characters or words that a net reads in its training, each time it meets them
+WHOLE_TEXTS = 50_000  # texts that a net classifies or tags in its training, each time it meets them
 RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
 
 
@@ -85,6 +86,19 @@ def series_recipe(num_train: int) -> dict[str, Any]:
         "schedule.name": "cosine",
         # 60 passes over up to a hundred and thirty series, 27 over three hundred, 12 from seven hundred on
         "stop.epochs": round(min(60.0, max(12.0, 8_000 / max(num_train, 1)))),
+    }
+
+
+def whole_text_recipe(num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a net that reads `num_train` whole texts, to classify or tag them."""
+    return {
+        "init.name": "xavier",
+        "optimiser.name": "adamw",
+        "optimiser.batch_size": 64 if num_train >= 2_000 else 16,
+        "optimiser.clip_norm": 1.0,
+        "schedule.name": "cosine",
+        # 50 passes over a thousand texts or fewer, 7 over seven thousand: what a net learns by heart is soon too much
+        "stop.epochs": round(min(50.0, max(4.0, WHOLE_TEXTS / max(num_train, 1)))),
     }
 
 

@@ -1,35 +1,58 @@
-"""The mean of a text's word vectors, and one linear layer on it, or a hidden one between: the order is forgotten."""
+"""The mean of a text's word vectors and of its word pairs, and one linear layer on it, or a hidden one between."""
 
 from __future__ import annotations
 
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
 from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import text_recipe
+from gnomon.models._defaults import whole_text_recipe
 from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
+from gnomon.nn.words import shrink
 
 MOST_UNITS = 4096
+MOST_PAIRS = 1 << 15  # rows of the table of pairs
+PAIRS_EACH = 4  # of these rows for each word that train has
+FACTOR = 1_000_003  # a prime: pairs of neighbouring ids are spread over the table
 
 
 @final
 class Mean(nn.Module):
-    """(B, T) ids -> (B, num_outputs) of each text. Padding changes nothing."""
+    """(B, T) ids -> (B, num_outputs) of each text. Padding changes nothing.
 
-    def __init__(self, words: nn.Module, embedding: int, num_outputs: int, *, units: int, dropout: float) -> None:
+    Beside the mean of the words stands that of `pairs` numbers for each pair of neighbouring words, which is looked up
+    by its hash in a table of `num_pairs` rows: "not good" is then something of its own. 0: no pairs.
+    """
+
+    def __init__(
+        self, words: nn.Module, embedding: int, num_outputs: int, *, pairs: int, num_pairs: int, units: int,
+        dropout: float,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.embedding = words
-        self.hidden = nn.Linear(embedding, units) if units else None
+        self.pairs = nn.Embedding(num_pairs, pairs) if pairs else None
+        self.num_pairs = num_pairs
+        self.hidden = nn.Linear(embedding + pairs, units) if units else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(units or embedding, num_outputs)
+        self.head = nn.Linear(units or embedding + pairs, num_outputs)
+
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        if self.pairs is not None:
+            shrink(self.pairs)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        found = self.dropout(mean_over_steps(self.embedding(ids), lengths))
+        found = mean_over_steps(self.embedding(ids), lengths)
+        if self.pairs is not None:
+            rows = (ids[:, :-1] * FACTOR + ids[:, 1:]) % self.num_pairs
+            found = torch.cat([found, mean_over_steps(self.pairs(rows), (lengths - 1).clamp_min(0))], dim=1)
+        found = self.dropout(found)
         if self.hidden is not None:
             found = self.dropout(self.hidden(found).relu())
         outputs: Tensor = self.head(found)
@@ -40,7 +63,13 @@ class Mean(nn.Module):
 class MeanSettings(OwnSettings):
     """Of the mean of word vectors."""
 
-    embedding: int = setting(128, "numbers that stand for each word", ge=1, le=MOST_UNITS)
+    embedding: int = setting(32, "numbers that stand for each word", ge=1, le=MOST_UNITS)
+    pairs: int = setting(
+        16,
+        "numbers that stand for each pair of neighbouring words; 0: pairs are not looked at",
+        ge=0,
+        le=MOST_UNITS,
+    )
     units: int = setting(
         0,
         "units of a hidden layer on the mean; 0: none, the answer is linear in it",
@@ -63,16 +92,19 @@ class MeanSettings(OwnSettings):
 def build(wanted: Wanted) -> nn.Module:
     own, dropout = wanted.own, one_each(wanted.dropout, 1)[0]
     words, width = words_of(wanted, own.embedding)
-    return Mean(words, width, wanted.num_outputs or 1, units=own.units, dropout=dropout)
+    num_pairs = min(MOST_PAIRS, PAIRS_EACH * (wanted.inputs.num_ids - wanted.inputs.num_fixed))
+    return Mean(
+        words, width, wanted.num_outputs or 1, pairs=own.pairs, num_pairs=num_pairs, units=own.units, dropout=dropout
+    )  # fmt: skip
 
 
-def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, _inputs: TextInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` texts."""
     return {
-        **text_recipe(num_train, inputs.length),
+        **whole_text_recipe(num_train),
         "regularise.weight_decay": 0.01,
-        "regularise.dropout": (0.2,),
-        "optimiser.learning_rate": 2e-3,
+        "regularise.dropout": (0.4,),
+        "optimiser.learning_rate": 3e-3,
     }
 
 

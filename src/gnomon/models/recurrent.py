@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import series_recipe, text_recipe
+from gnomon.models._defaults import series_recipe, text_recipe, whole_text_recipe
 from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
@@ -152,6 +152,12 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
             **size, **text_recipe(num_train, inputs.length),
             "model.units": 128, "model.layers": 1, "model.embedding": 64,
             "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 3e-3,
+        }  # fmt: skip
+    if inputs.are_whole:
+        return {
+            **size, **whole_text_recipe(num_train),
+            "model.units": 100, "model.layers": 1, "model.embedding": 64,
+            "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 1e-3,
         }  # fmt: skip
     return {
         **size,

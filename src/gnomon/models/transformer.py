@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import text_recipe
+from gnomon.models._defaults import text_recipe, whole_text_recipe
 from gnomon.models._words import word_dropout_setting, words_of
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
@@ -195,6 +195,13 @@ def build(wanted: Wanted) -> nn.Module:
 
 def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` texts."""
+    if inputs.are_whole and not inputs.num_characters:
+        return {
+            **whole_text_recipe(num_train),
+            "regularise.weight_decay": 0.1,
+            "regularise.dropout": (0.3,),
+            "optimiser.learning_rate": 5e-4,
+        }
     return {
         **text_recipe(num_train, inputs.length),
         "regularise.weight_decay": 0.1,

@@ -12,6 +12,12 @@ UNKNOWN = 1  # the id of what the vocabulary lacks (gnomon.data.text.tokens)
 SMALL = 0.1  # standard deviation at the start: with 1, what is drawn outweighs what is learned (docs/log.md)
 
 
+@torch.no_grad()
+def shrink(table: nn.Embedding) -> None:
+    """To a standard deviation of SMALL, if it has a larger one."""
+    table.weight.mul_(SMALL / max(float(table.weight.std()), SMALL))
+
+
 @final
 class WordVectors(nn.Module):
     """(B, T) ids -> (B, T, D). In training, `dropout` is the probability that a word is read as an unknown one.
@@ -31,7 +37,7 @@ class WordVectors(nn.Module):
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:  # noqa: ARG002  nothing is drawn here
-        self.vectors.weight.mul_(SMALL / max(float(self.vectors.weight.std()), SMALL))
+        shrink(self.vectors)
 
     @torch.no_grad()
     def take(self, values: np.ndarray, first: int, *, are_learned: bool) -> None:

@@ -94,6 +94,7 @@ class SettingWords(TypedDict, total=False):
     embedding: Any
     directions: Any
     word_dropout: Any
+    pairs: Any
     init: Any
     scale: Any
     transfer: Any

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from gnomon.core import found
 from gnomon.core.family import TextInputs, Wanted
+from gnomon.models.mean import FACTOR
 from gnomon.nn.words import WordVectors
 from gnomon.reference import recurrent as reference
 
@@ -85,12 +88,23 @@ def unrolled(cell: str, layer: nn.Module, X: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def test_the_mean_forgets_the_order_and_is_the_mean():
-    model = built("mean", units=0)
+    model = built("mean", units=0, pairs=0)
     ids, lengths = texts(5)
     vectors = model.embedding(ids)[0].mean(dim=0)
     expected = model.head.weight @ vectors + model.head.bias
     assert_allclose(model(ids, lengths)[0], expected, rtol=1e-12)
     assert_allclose(model(ids.flip(1), lengths)[0], expected, rtol=1e-12)
+
+
+@torch.no_grad()
+def test_with_pairs_the_mean_of_those_stands_beside_it_and_the_order_of_neighbours_counts():
+    model = built("mean", units=0, pairs=3)
+    ids, lengths = texts(5)
+    row = [(int(a) * FACTOR + int(b)) % model.num_pairs for a, b in itertools.pairwise(ids[0])]
+    pairs = torch.stack([model.pairs.weight[one] for one in row]).mean(dim=0)
+    both = torch.cat([model.embedding(ids)[0].mean(dim=0), pairs])
+    assert_allclose(model(ids, lengths)[0], model.head.weight @ both + model.head.bias, rtol=1e-12)
+    assert (model(ids.flip(1), lengths) != model(ids, lengths)).all()
 
 
 @torch.no_grad()

@@ -55,5 +55,5 @@ def test_every_family_takes_vectors_of_any_width(name):
     inputs = TextInputs(9, 4, are_whole=True, vectors=3, num_fixed=2)
     model = family.build(Wanted(name, inputs, family.settings(), (), 2))
     assert model(torch.tensor([[3, 5, 8, 0]]), torch.tensor([3])).shape == (1, 2)
-    (words,) = (one for one in model.modules() if isinstance(one, WordVectors))
+    words = next(one for one in model.modules() if isinstance(one, WordVectors))
     assert words.vectors.weight.shape == (7, 3)
