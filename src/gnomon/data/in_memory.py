@@ -78,6 +78,10 @@ def _frame(thing: Any, origin: str, notes: list[str]) -> pl.DataFrame:
 
 def _of_arrays(inputs: Any, targets: Any) -> Source:
     notes: list[str] = []
+    if targets is not None and (texts := _texts_of(inputs)):
+        import polars as pl
+
+        return _of_frame(pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}), targets, notes)
     feature_names: tuple[str, ...] = ()
     if targets is not None and hasattr(inputs, "index") and hasattr(targets, "index"):
         notes += _index_note(inputs, targets)
@@ -98,6 +102,14 @@ def _of_arrays(inputs: Any, targets: Any) -> Source:
         targets, target_names = _targets_for(len(array), targets, notes)
     arrays = Arrays(array, targets, target_names, feature_names=feature_names)
     return Source("arrays", IN_MEMORY, arrays=arrays, notes=tuple(notes))
+
+
+def _texts_of(inputs: Any) -> list[str]:
+    """Inputs that are texts, in a list, an array or a series; else none."""
+    if is_array(inputs) and str(inputs.dtype).startswith(("<U", "object", "str", "String")):
+        inputs = inputs.tolist() if hasattr(inputs, "tolist") else inputs.to_list()
+    is_list = isinstance(inputs, list | tuple) and bool(inputs) and all(isinstance(one, str) for one in inputs)
+    return list(inputs) if is_list else []
 
 
 def _targets_for(count: int, targets: Any, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -26,32 +26,32 @@ FACTOR = 1_000_003  # a prime: pairs of neighbouring ids are spread over the tab
 class Mean(nn.Module):
     """(B, T) ids -> (B, num_outputs) of each text. Padding changes nothing.
 
-    Beside the mean of the words stands that of `pairs` numbers for each pair of neighbouring words, which is looked up
-    by its hash in a table of `num_pairs` rows: "not good" is then something of its own. 0: no pairs.
+    Beside the mean of the words stands that of their pairs of neighbours, `bigrams` numbers each, which are looked up
+    by their hash in a table of `num_rows` rows: "not good" is one of them. 0: no pairs.
     """
 
     def __init__(
-        self, words: nn.Module, embedding: int, num_outputs: int, *, pairs: int, num_pairs: int, units: int,
+        self, words: nn.Module, embedding: int, num_outputs: int, *, bigrams: int, num_rows: int, units: int,
         dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.embedding = words
-        self.pairs = nn.Embedding(num_pairs, pairs) if pairs else None
-        self.num_pairs = num_pairs
-        self.hidden = nn.Linear(embedding + pairs, units) if units else None
+        self.bigrams = nn.Embedding(num_rows, bigrams) if bigrams else None
+        self.num_rows = num_rows
+        self.hidden = nn.Linear(embedding + bigrams, units) if units else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(units or embedding + pairs, num_outputs)
+        self.head = nn.Linear(units or embedding + bigrams, num_outputs)
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:
-        if self.pairs is not None:
-            shrink(self.pairs)
+        if self.bigrams is not None:
+            shrink(self.bigrams)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         found = mean_over_steps(self.embedding(ids), lengths)
-        if self.pairs is not None:
-            rows = (ids[:, :-1] * FACTOR + ids[:, 1:]) % self.num_pairs
-            found = torch.cat([found, mean_over_steps(self.pairs(rows), (lengths - 1).clamp_min(0))], dim=1)
+        if self.bigrams is not None:
+            rows = (ids[:, :-1] * FACTOR + ids[:, 1:]) % self.num_rows
+            found = torch.cat([found, mean_over_steps(self.bigrams(rows), (lengths - 1).clamp_min(0))], dim=1)
         found = self.dropout(found)
         if self.hidden is not None:
             found = self.dropout(self.hidden(found).relu())
@@ -64,8 +64,8 @@ class MeanSettings(OwnSettings):
     """Of the mean of word vectors."""
 
     embedding: int = setting(32, "numbers that stand for each word", ge=1, le=MOST_UNITS)
-    pairs: int = setting(
-        16,
+    bigrams: int = setting(
+        32,
         "numbers that stand for each pair of neighbouring words; 0: pairs are not looked at",
         ge=0,
         le=MOST_UNITS,
@@ -92,9 +92,9 @@ class MeanSettings(OwnSettings):
 def build(wanted: Wanted) -> nn.Module:
     own, dropout = wanted.own, one_each(wanted.dropout, 1)[0]
     words, width = words_of(wanted, own.embedding)
-    num_pairs = min(MOST_PAIRS, PAIRS_EACH * (wanted.inputs.num_ids - wanted.inputs.num_fixed))
+    num_rows = min(MOST_PAIRS, PAIRS_EACH * (wanted.inputs.num_ids - wanted.inputs.num_fixed))
     return Mean(
-        words, width, wanted.num_outputs or 1, pairs=own.pairs, num_pairs=num_pairs, units=own.units, dropout=dropout
+        words, width, wanted.num_outputs or 1, bigrams=own.bigrams, num_rows=num_rows, units=own.units, dropout=dropout
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def defaults(name: str, _inputs: TextInputs, num_train: int) -> dict[str, Any]:
         **whole_text_recipe(num_train),
         "regularise.weight_decay": 0.01,
         "regularise.dropout": (0.4,),
-        "optimiser.learning_rate": 3e-3,
+        "optimiser.learning_rate": 6e-3,
     }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 UNKNOWN = 1  # the id of what the vocabulary lacks (gnomon.data.text.tokens)
-SMALL = 0.1  # standard deviation at the start: with 1, what is drawn outweighs what is learned (docs/log.md)
+SMALL = 0.1  # standard deviation at the start: with 1, it outweighs what is learned (docs/log.md)
 
 
 @torch.no_grad()
@@ -41,8 +41,12 @@ class WordVectors(nn.Module):
 
     @torch.no_grad()
     def take(self, values: np.ndarray, first: int, *, are_learned: bool) -> None:
-        """Start from `values` (V, D) for the ids from `first` on, where they are no NaN; frozen or learned."""
+        """Start from `values` (V, D) for the ids from `first` on, where they are no NaN; frozen or learned.
+
+        They are brought to the scale of drawn ones, at which learning moves them as fast.
+        """
         rows = torch.from_numpy(values)
+        rows = rows * (SMALL / max(float(rows[~rows.isnan()].std()), 1e-12))
         num_own = self.num_own - first
         is_known = ~rows[:num_own, :1].isnan()
         own = self.vectors.weight[first:]

@@ -144,7 +144,7 @@ def _files_of(source: Any) -> Any:
         return source
     found: list[str] = []
     for path in map(os.fsdecode, source):
-        inside = Path(path).is_dir() and len(source) > 1
+        inside = len(source) > 1 and os.path.isdir(path)  # noqa: PTH112  Path refuses a text that is too long for a name
         found += [f"{path.rstrip('/')}/{file.name}" for file in FolderTree(path).files] if inside else [path]
     return found
 

@@ -94,7 +94,7 @@ class SettingWords(TypedDict, total=False):
     embedding: Any
     directions: Any
     word_dropout: Any
-    pairs: Any
+    bigrams: Any
     init: Any
     scale: Any
     transfer: Any

@@ -88,7 +88,7 @@ def unrolled(cell: str, layer: nn.Module, X: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def test_the_mean_forgets_the_order_and_is_the_mean():
-    model = built("mean", units=0, pairs=0)
+    model = built("mean", units=0, bigrams=0)
     ids, lengths = texts(5)
     vectors = model.embedding(ids)[0].mean(dim=0)
     expected = model.head.weight @ vectors + model.head.bias
@@ -98,10 +98,10 @@ def test_the_mean_forgets_the_order_and_is_the_mean():
 
 @torch.no_grad()
 def test_with_pairs_the_mean_of_those_stands_beside_it_and_the_order_of_neighbours_counts():
-    model = built("mean", units=0, pairs=3)
+    model = built("mean", units=0, bigrams=3)
     ids, lengths = texts(5)
-    row = [(int(a) * FACTOR + int(b)) % model.num_pairs for a, b in itertools.pairwise(ids[0])]
-    pairs = torch.stack([model.pairs.weight[one] for one in row]).mean(dim=0)
+    row = [(int(a) * FACTOR + int(b)) % model.num_rows for a, b in itertools.pairwise(ids[0])]
+    pairs = torch.stack([model.bigrams.weight[one] for one in row]).mean(dim=0)
     both = torch.cat([model.embedding(ids)[0].mean(dim=0), pairs])
     assert_allclose(model(ids, lengths)[0], model.head.weight @ both + model.head.bias, rtol=1e-12)
     assert (model(ids.flip(1), lengths) != model(ids, lengths)).all()
