@@ -17,12 +17,12 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.parts import Batch, Body, Encoder, Head, Judge, Predictions
 from gnomon.core.settings import Settings
-from gnomon.data.columns import Columns, length, take
+from gnomon.data.columns import Columns, OnDemand, length, take
 from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering, smallest_type
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.intervals import split_error
 from gnomon.parts.text import TextEncoder
-from gnomon.strategy.n_grams import n_gram_bits, order_for
+from gnomon.strategy.n_grams import ORDER, n_gram_bits, order_for
 
 LOG2 = math.log(2)
 MOST_COUNTED = 5_000_000  # ids of train, the last ones, in which n-grams are counted: in 0.2 GB of memory
@@ -166,8 +166,8 @@ class NextTokenJudge(Judge):
         each = take(train, np.arange(1))["ids"]
         assert isinstance(each, Tensor)
         some = take(train, np.arange(max(0, length(train) - MOST_COUNTED // each.shape[1]), length(train)))
-        asked = take(dev, np.arange(length(dev)))
-        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(some, "own"), _plain(asked, "context")
+        asked = take(dev, np.arange(length(dev))) if isinstance(dev, OnDemand) else dev
+        (ids, starts, ends), (dev_ids, dev_starts, dev_ends) = _plain(some, "own"), _last_of(*_plain(asked, "context"))
         num_ids = SPECIAL + len(self.vocabulary)
         found = {}
         for order in dict.fromkeys((1, order_for(num_ids))):
@@ -208,6 +208,16 @@ def _plain(columns: Columns, first: str) -> tuple[np.ndarray, np.ndarray, np.nda
     if not isinstance(starts, Tensor):
         starts = torch.zeros_like(ends)
     return ids.cpu().numpy(), starts.cpu().numpy(), ends.cpu().numpy()
+
+
+def _last_of(ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with no more ids before `starts` than an n-gram looks back at: of long texts a small part."""
+    width = int((ends - starts).max()) + ORDER
+    if width >= ids.shape[1]:
+        return ids, starts, ends
+    first = np.maximum(ends - width, 0)
+    places = np.minimum(first[:, None] + np.arange(width), ids.shape[1] - 1)
+    return np.take_along_axis(ids, places, axis=1), starts - first, ends - first
 
 
 def _times(one: Interval, factor: float) -> Interval:
