@@ -11,6 +11,7 @@ from gnomon.gallery import (
     batch_norm,
     batch_sizes,
     bias_correction,
+    both_directions,
     bottleneck,
     coarse_to_fine,
     compound_scaling,
@@ -248,6 +249,12 @@ def planted_padding(holds: bool):
     uses = np.full((8, 8), 9.0)
     uses[0, 0] = 1.0 if holds else 9.0
     return padding.Measured(compared(errors), uses)
+
+
+def planted_both_directions(holds: bool):
+    both, forward = (10.0, 15.0) if holds else (15.0, 10.0)
+    errors = {"both": both, "forward": forward, "wide": forward}
+    return both_directions.Measured({kind: about(value) for kind, value in errors.items()}, about(13.0), about(9.0))
 
 
 def planted_pooling(holds: bool):

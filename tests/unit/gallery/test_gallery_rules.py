@@ -117,6 +117,22 @@ def test_identical_units_count_once():
     assert num_different(np.stack([row, -row, row + 1])) == 3
 
 
+def test_exact_probabilities_of_a_hidden_state_are_those_of_all_its_histories():
+    from gnomon.gallery import both_directions as claim
+
+    seen = np.random.default_rng(0).normal(size=(1, 6))
+    histories = np.array(np.meshgrid(*[[0, 1]] * 6, indexing="ij")).reshape(6, -1).T  # all 64
+    turns = (np.diff(histories, axis=1) != 0).sum(axis=1)
+    fits = np.exp(-((seen - (2.0 * histories - 1)) ** 2) / (2 * claim.NOISE**2))  # (64, 6)
+    prior = (1 - claim.STAYS) ** turns * claim.STAYS ** (5 - turns)
+    whole = prior * fits.prod(axis=1)
+    first_two = prior * fits[:, :2].prod(axis=1)
+    so_far, every = claim.probabilities(seen)
+    np.testing.assert_allclose(every[0], whole @ histories / whole.sum())
+    np.testing.assert_allclose(so_far[0, 1], first_two @ histories[:, 1] / first_two.sum())
+    np.testing.assert_allclose(so_far[0, -1], every[0, -1])
+
+
 def test_the_speed_up_counts_steps_to_the_same_cost():
     from gnomon.gallery.input_normalisation import speed_up
 
