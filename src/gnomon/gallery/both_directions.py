@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -78,7 +79,7 @@ def probabilities(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return forward[..., 1], both[..., 1] / both.sum(axis=2)
 
 
-def error_of(kind: str, rate: float, seed: int) -> float:
+def error_of(kind: str, seed: int, rate: float) -> float:
     """In % of the steps of the dev series, after a training on others."""
     rng = generator(seed, "both directions")
     (states, seen), (truth, asked) = drawn(TRAIN, rng), drawn(DEV, rng)
@@ -98,13 +99,13 @@ def error_of(kind: str, rate: float, seed: int) -> float:
 
 
 def measure(seeds: Sequence[int], progress: Progress) -> Measured:
-    rates = {kind: best_of(lambda rate, kind=kind: error_of(kind, rate, TUNING_SEED), RATES) for kind in NAMES}
+    rates = {kind: best_of(partial(error_of, kind, TUNING_SEED), RATES) for kind in NAMES}
     errors: dict[str, list[float]] = {kind: [] for kind in NAMES}
     bounds: tuple[list[float], list[float]] = [], []
     for done, seed in enumerate(seeds):
         progress(done / len(seeds), f"seed {seed}")
         for kind in NAMES:
-            errors[kind].append(error_of(kind, rates[kind], seed))
+            errors[kind].append(error_of(kind, seed, rates[kind]))
         rng = generator(seed, "both directions")
         drawn(TRAIN, rng)
         truth, asked = drawn(DEV, rng)
@@ -136,8 +137,10 @@ def table(measured: Measured) -> Table:
 def draw(measured: Measured) -> Figure:
     figure = new_figure(2.9)
     axes = figure.subplots()
-    values = [measured.errors[kind] for kind in NAMES]
-    dots(axes, [*values, measured.so_far, measured.all_steps], [*NAMES.values(), "exact, so far", "exact, all steps"])
+    values = [
+        np.array(one) for one in (*(measured.errors[kind] for kind in NAMES), measured.so_far, measured.all_steps)
+    ]
+    dots(axes, values, [*NAMES.values(), "exact, so far", "exact, all steps"])
     axes.set_title("error per step, %")
     axes.set_ylim(0, None)
     return figure
