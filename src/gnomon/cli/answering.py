@@ -17,6 +17,7 @@ NEEDED = {
     "DATA": "data: a folder, an archive, a table or a bundled set",
     "RUN": "a run: a folder below runs/, or latest",
     "DATA or RUN": "data (a folder, an archive, a table or a bundled set) or a run (a folder below runs/, or latest)",
+    "RUN or FILE": "word vectors: a run that made them, or a file",
     "TASK": "a task",
     "PICTURE": "a picture file",
     "TABLE": "a table (CSV or Parquet) of its answers: target, prediction and one or two columns per stage",

@@ -13,6 +13,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them
         "fit": use.fit,
         "predict": use.predict,
         "sample": use.sample,
+        "vectors": use.vectors,
         "explain": use.explain,
         "test": use.test,
     },

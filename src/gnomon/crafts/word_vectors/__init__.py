@@ -37,7 +37,7 @@ ON_MAP = 100  # words
 SHOWN = 12  # words with their neighbours in the report
 TOO_COMMON = 100  # the most frequent words, which say little, are not shown
 DEFAULTS = {  # learning rate, epochs, window
-    "skipgram": (0.025, 5, 5),
+    "skipgram": (0.035, 5, 5),
     "cbow": (0.05, 5, 5),
     "glove": (0.02, 25, 10),
 }

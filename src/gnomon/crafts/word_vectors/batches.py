@@ -87,8 +87,8 @@ def _tensors(tree: Tree) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(tree.nodes), torch.from_numpy(tree.turns)
 
 
-MOST_OF_ONE = 12  # times that the most frequent word may come in a batch, which sums its gradients: at 36 it diverged
-LARGEST, LARGEST_TREE = 1024, 256  # words of the text in a batch; the root of a tree takes part in every pair
+MOST_OF_ONE = 6  # times that the most frequent word may come in a batch, which sums its gradients: at 36 it diverged
+LARGEST, LARGEST_TREE = 512, 256  # words of the text in a batch; the root of a tree takes part in every pair
 
 
 def batch_size_for(corpus: Corpus, min_count: int, threshold: float, *, is_tree: bool) -> int:
