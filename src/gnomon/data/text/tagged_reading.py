@@ -21,7 +21,7 @@ from gnomon.data.text.words import places_of
 from gnomon.data.trees import FilesTree
 from gnomon.metrics.spans import OUTSIDE, as_tags, breaks, detect, parts_of, spans_of
 
-MAY_HOLD_COLUMNS = (".txt", ".tsv", ".csv", ".txt.gz", ".tsv.gz", ".train", ".dev", ".testa", ".testb", ".test")
+MAY_HOLD_COLUMNS = (".txt", ".tsv", ".csv", ".train", ".dev", ".testa", ".testb", ".test")
 LARGEST_LOOK = 256 << 20  # bytes of a file that is read to tell whether it holds columns of tags
 LEAST_SPAN_TAGS = 0.9  # of the tags that are not O: these are spans; with fewer, every tag stands for itself
 MANY_BAD = 0.05  # of the sentences: nothing is learned from the rest
@@ -51,13 +51,13 @@ def looks_tagged(source: Source) -> tuple[float, str]:
     if not files:
         return 0.0, "no files of columns or JSON lines"
     share = len(files) / len(tree.files)
-    if all(file.name.lower().endswith(conll.SUFFIXES) for file in files):
+    if all(_ends(file.name, conll.SUFFIXES) for file in files):
         return 0.95 * share, f"{counted(len(files), 'file')} of tokens in columns"
     first = next((file for file in files if 0 < file.size <= LARGEST_LOOK), None)
     text = None if first is None else read_text(tree, first)
     if not isinstance(text, Text):
         return 0.0, "nothing that can be looked into"
-    if first is not None and first.name.lower().endswith(span_lines.SUFFIXES):
+    if first is not None and _ends(first.name, span_lines.SUFFIXES):
         is_tagged = span_lines.has_spans_or_tags(span_lines.first_value(text.content))
         return (0.95 * share, "texts with spans in JSON lines") if is_tagged else (0.0, "JSON without spans")
     return (0.9 * share, "tokens in columns, with tags") if _has_columns_of_tags(text) else (0.0, "no columns of tags")
@@ -118,7 +118,7 @@ def read_to_tag(source: Source, kind: Kind, window: int | None) -> Reading:
 def _tree_of(source: Source) -> Tree | None:
     if source.tree is not None:
         return source.tree
-    if source.table is not None and source.table.lower().endswith(MAY_HOLD_COLUMNS):
+    if source.table is not None and _ends(source.table, MAY_HOLD_COLUMNS):
         return FilesTree([source.table])
     return None
 
@@ -135,10 +135,15 @@ def _required_tree(source: Source) -> Tree:
 def _candidates(tree: Tree) -> list[File]:
     """Files that may hold tagged text: those that say so by their names, else JSON lines, else plain text."""
     for suffixes in (conll.SUFFIXES, span_lines.SUFFIXES, MAY_HOLD_COLUMNS):
-        found = [file for file in tree.files if file.name.lower().endswith(suffixes)]
+        found = [file for file in tree.files if _ends(file.name, suffixes)]
         if found:
             return found
     return text_files(tree)
+
+
+def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a name has one of these endings, compressed or not."""
+    return name.lower().removesuffix(".gz").endswith(suffixes)
 
 
 def _read_files(tree: Tree, files: Sequence[File], tag_column: int | None, *, needs_tags: bool) -> _Found:
@@ -170,7 +175,7 @@ def _read_files(tree: Tree, files: Sequence[File], tag_column: int | None, *, ne
 
 
 def _read_file(text: Text, found: _Found, repairs: Counter[str], tag_column: int | None, *, needs_tags: bool) -> None:
-    if text.name.lower().endswith(span_lines.SUFFIXES):
+    if _ends(text.name, span_lines.SUFFIXES):
         lines = span_lines.read_lines(text, needs_tags=needs_tags)
         found.sentences.extend(lines.sentences)
         found.documents.extend([None] * len(lines.sentences))
@@ -180,7 +185,7 @@ def _read_file(text: Text, found: _Found, repairs: Counter[str], tag_column: int
     form = conll.form_of(text.content.decode().split("\n"), tag_column)
     if form is None:
         return
-    if not needs_tags and not text.name.lower().endswith(conll.SUFFIXES) and not _has_columns_of_tags(text):
+    if not needs_tags and not _ends(text.name, conll.SUFFIXES) and not _has_columns_of_tags(text):
         plain = [
             _plain(line, f"{text.name} line {number}", number)
             for number, line in enumerate(text.content.decode().split("\n"), start=1)

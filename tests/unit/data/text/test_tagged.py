@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -157,6 +158,12 @@ def test_files_named_after_splits_are_splits(tmp_path):
     assert looks_tagged(open_source(str(tmp_path)))[0] > 0.8
 
 
+def test_compressed_files_are_read_as_they_are_named(tmp_path):
+    (tmp_path / "some.conll.gz").write_bytes(gzip.compress(b"a\tB-x\nb\tO\n"))
+    assert looks_tagged(open_source(str(tmp_path / "some.conll.gz")))[0] > 0.9
+    assert spans(read(tmp_path / "some.conll.gz")) == [[("a", "x")]]
+
+
 def test_plain_text_and_tables_are_not_claimed(tmp_path):
     running = written(tmp_path, "To be or not\nto be\n\nthat is the\nquestion O B\n", "play.txt")
     table = written(tmp_path, "a,b\n1,2\n3,4\n", "rows.csv")
@@ -208,6 +215,7 @@ def test_repairs_of_spans_are_counted_and_named(tmp_path):
         ('{"text": "ab", "spans": [[0, 1]]}', "is not a span"), ('{"text": "ab"', "not JSON"), ("[1]", "not an object"),
         ('{"text": "ab"}', "no spans"), ('{"tokens": ["a"], "tags": [1]}', "give their names"),
         ('{"tokens": ["a"], "tags": ["O", "O"]}', "not as many tags"), ('{"text": "  ", "spans": []}', "without words"),
+        ('{"text": "a\\ud800", "spans": []}', "half of a character"),
         ('{"text": "ab", "spans": [{"start": 0, "end": 1, "label": "x", "text": "b"}]}', "is 'a', not 'b'"),
     ],
 )  # fmt: skip
