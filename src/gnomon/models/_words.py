@@ -12,6 +12,7 @@ from gnomon.core.settings import setting
 from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
+USUAL = 0.2  # of the words of a text that is classified are left out
 MOST = 0.6  # of the words of a text left out: of short ones, little is left
 
 
@@ -22,8 +23,9 @@ def _more(value: float, _here: Here) -> float | None:
 def word_dropout_setting() -> Any:
     """The setting `word_dropout` of a family."""
     return setting(
-        0.2,
-        "probability that a word is read as an unknown one, in training (texts that are classified or tagged)",
+        None,
+        "probability that a word is read as an unknown one, in training, of texts that are classified or tagged "
+        "(default: by the task)",
         Knob(
             ("fit-dev",),
             needs=WHOLE_TEXTS,
@@ -35,6 +37,11 @@ def word_dropout_setting() -> Any:
     )
 
 
+def word_recipe(inputs: TextInputs) -> dict[str, Any]:
+    """Settings (full keys) of words: to leave out one that is to be tagged itself takes more than it teaches."""
+    return {"model.word_dropout": 0.0 if inputs.num_characters else USUAL} if inputs.are_whole else {}
+
+
 def words_of(wanted: Wanted, width: int, *, is_fixed: bool = False) -> tuple[nn.Module, int]:
     """What makes vectors of the words (and their characters) of a family, and how many numbers each vector has.
 
@@ -42,7 +49,8 @@ def words_of(wanted: Wanted, width: int, *, is_fixed: bool = False) -> tuple[nn.
     """
     inputs: TextInputs = wanted.inputs
     own = inputs.vectors or width
-    words = WordVectors(inputs.num_ids, own, dropout=wanted.own.word_dropout, num_fixed=inputs.num_fixed)
+    left_out = USUAL if wanted.own.word_dropout is None else wanted.own.word_dropout
+    words = WordVectors(inputs.num_ids, own, dropout=left_out, num_fixed=inputs.num_fixed)
     found: nn.Module = words
     if inputs.num_characters:
         found = SpelledWords(words, own, inputs.num_characters)

@@ -11,7 +11,7 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import whole_text_recipe
-from gnomon.models._words import word_dropout_setting, words_of
+from gnomon.models._words import word_dropout_setting, word_recipe, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.words import shrink
@@ -86,7 +86,7 @@ class MeanSettings(OwnSettings):
         ge=0,
         le=MOST_UNITS,
     )  # fmt: skip
-    word_dropout: float = word_dropout_setting()
+    word_dropout: float | None = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -98,10 +98,11 @@ def build(wanted: Wanted) -> nn.Module:
     )  # fmt: skip
 
 
-def defaults(name: str, _inputs: TextInputs, num_train: int) -> dict[str, Any]:
+def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` texts."""
     return {
         **whole_text_recipe(num_train),
+        **word_recipe(inputs),
         "regularise.weight_decay": 0.01,
         "regularise.dropout": (0.4,),
         "optimiser.learning_rate": 6e-3,

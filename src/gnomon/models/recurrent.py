@@ -10,7 +10,7 @@ from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import series_recipe, text_recipe, whole_text_recipe
-from gnomon.models._words import word_dropout_setting, words_of
+from gnomon.models._words import word_dropout_setting, word_recipe, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
 from gnomon.nn.recurrent import Cell
@@ -117,7 +117,7 @@ class RecurrentSettings(OwnSettings):
     directions: Literal["both", "forward"] = setting(
         "both", "how a text or series is read that is classified, tagged or measured", Knob(needs=WHOLE_SEQUENCES)
     )
-    word_dropout: float = word_dropout_setting()
+    word_dropout: float | None = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -149,13 +149,13 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
         }  # fmt: skip
     if inputs.num_characters:  # words that are tagged, each known by the way it is written, too
         return {
-            **size, **text_recipe(num_train, inputs.length),
+            **size, **text_recipe(num_train, inputs.length), **word_recipe(inputs),
             "model.units": 128, "model.layers": 1, "model.embedding": 64,
             "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     if inputs.are_whole:
         return {
-            **size, **whole_text_recipe(num_train),
+            **size, **whole_text_recipe(num_train), **word_recipe(inputs),
             "model.units": 100, "model.layers": 1, "model.embedding": 64,
             "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 1e-3,
         }  # fmt: skip

@@ -13,7 +13,7 @@ from gnomon.core.family import Family, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import text_recipe, whole_text_recipe
-from gnomon.models._words import word_dropout_setting, words_of
+from gnomon.models._words import word_dropout_setting, word_recipe, words_of
 from gnomon.nn.attention import Block, Past
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
@@ -180,7 +180,7 @@ class TransformerSettings(OwnSettings):
         le=MOST_LAYERS,
     )
     heads: int = setting(4, "of each block's attention", ge=1, le=MOST_WIDTH)
-    word_dropout: float = word_dropout_setting()
+    word_dropout: float | None = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
@@ -198,12 +198,14 @@ def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
     if inputs.are_whole and not inputs.num_characters:
         return {
             **whole_text_recipe(num_train),
+            **word_recipe(inputs),
             "regularise.weight_decay": 0.1,
             "regularise.dropout": (0.3,),
             "optimiser.learning_rate": 5e-4,
         }
     return {
         **text_recipe(num_train, inputs.length),
+        **word_recipe(inputs),
         "regularise.weight_decay": 0.1,
         "regularise.dropout": (0.1,),
         "optimiser.learning_rate": 1e-3,
