@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import importlib.util
 import io
 import json
 import math
+import re
 import shutil
 import sys
 import time
@@ -369,8 +371,8 @@ def test_no_benchmark_is_left_out():
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "__main__",
-              "__init__"}  # fmt: skip
+              "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging",
+              "w7_word_vectors", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
@@ -411,6 +413,14 @@ def test_inference_is_timed_beside_onnxruntime():
     assert len(lines) == 2 + 4
     assert lines[4].startswith("| onnxruntime alone |")
     assert lines[4].count("(1.00)") == len(inference.BATCHES)
+
+
+def test_word_vectors_are_timed_and_scored(tmp_path, capsys):
+    (tmp_path / "corpus.txt.gz").write_bytes(gzip.compress(b"The cat eats fish. The dog eats bread.\n" * 30))
+    (tmp_path / "questions-words.txt").write_text(": all\ncat fish dog bread\n")
+    (tmp_path / "wordsim353.tsv").write_text("cat\tdog\t9\ncat\tfish\t3\ndog\tbread\t3\n")
+    importlib.import_module("benchmarks.w7_word_vectors").main([str(tmp_path), "--seeds", "1", "--epochs", "1"])
+    assert re.search(r"\| gnomon \| [\d,]+ \| [\d,]+ \| [\d.]+ % ", capsys.readouterr().out)
 
 
 def test_language_models_beside_other_stacks(monkeypatch, tmp_path):
