@@ -12,7 +12,7 @@ from gnomon.core.settings import setting
 from gnomon.nn.spelling import SpelledWords
 from gnomon.nn.words import WordVectors
 
-USUAL = 0.2  # of the words of a text that is classified are left out
+USUAL = 0.3  # of the words of a text that is classified are left out
 MOST = 0.6  # of the words of a text left out: of short ones, little is left
 
 

@@ -157,7 +157,7 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
         return {
             **size, **whole_text_recipe(num_train), **word_recipe(inputs),
             "model.units": 100, "model.layers": 1, "model.embedding": 64,
-            "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 1e-3,
+            "regularise.weight_decay": 0.01, "regularise.dropout": (0.5,), "optimiser.learning_rate": 2e-3,
         }  # fmt: skip
     return {
         **size,
