@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from gnomon.models._defaults import whole_text_recipe
 from gnomon.models._words import word_dropout_setting, word_recipe, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
-from gnomon.nn.words import shrink
+from gnomon.nn.words import UNKNOWN, WordVectors, shrink
 
 MOST_UNITS = 4096
 MOST_PAIRS = 1 << 15  # rows of the table of pairs
@@ -31,7 +31,7 @@ class Mean(nn.Module):
     """
 
     def __init__(
-        self, words: nn.Module, embedding: int, num_outputs: int, *, bigrams: int, num_rows: int, units: int,
+        self, words: WordVectors, embedding: int, num_outputs: int, *, bigrams: int, num_rows: int, units: int,
         dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -48,10 +48,13 @@ class Mean(nn.Module):
             shrink(self.bigrams)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        found = mean_over_steps(self.embedding(ids), lengths)
+        ids = self.embedding.read(ids)
+        found = mean_over_steps(self.embedding.of(ids), lengths)
         if self.bigrams is not None:
-            rows = (ids[:, :-1] * FACTOR + ids[:, 1:]) % self.num_rows
-            found = torch.cat([found, mean_over_steps(self.bigrams(rows), (lengths - 1).clamp_min(0))], dim=1)
+            first, second = ids[:, :-1], ids[:, 1:]
+            are_known = (first > UNKNOWN) & (second > UNKNOWN)  # a pair with a word that is left out is left out, too
+            pairs = self.bigrams((first * FACTOR + second) % self.num_rows) * are_known[..., None]
+            found = torch.cat([found, mean_over_steps(pairs, (lengths - 1).clamp_min(0))], dim=1)
         found = self.dropout(found)
         if self.hidden is not None:
             found = self.dropout(self.hidden(found).relu())
@@ -94,7 +97,8 @@ def build(wanted: Wanted) -> nn.Module:
     words, width = words_of(wanted, own.embedding)
     num_rows = min(MOST_PAIRS, PAIRS_EACH * (wanted.inputs.num_ids - wanted.inputs.num_fixed))
     return Mean(
-        words, width, wanted.num_outputs or 1, bigrams=own.bigrams, num_rows=num_rows, units=own.units, dropout=dropout
+        cast(WordVectors, words), width, wanted.num_outputs or 1, bigrams=own.bigrams, num_rows=num_rows,
+        units=own.units, dropout=dropout,
     )  # fmt: skip
 
 

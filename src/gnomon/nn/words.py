@@ -56,9 +56,17 @@ class WordVectors(nn.Module):
         self.vectors.weight.requires_grad_(are_learned)
 
     def forward(self, ids: Tensor) -> Tensor:
-        if self.training and self.dropout:
-            is_left_out = (torch.rand(ids.shape, device=ids.device) < self.dropout) & (ids > UNKNOWN)
-            ids = ids.masked_fill(is_left_out, UNKNOWN)
+        return self.of(self.read(ids))
+
+    def read(self, ids: Tensor) -> Tensor:
+        """The ids with those left out that this step of a training does without."""
+        if not self.training or not self.dropout:
+            return ids
+        is_left_out = (torch.rand(ids.shape, device=ids.device) < self.dropout) & (ids > UNKNOWN)
+        return ids.masked_fill(is_left_out, UNKNOWN)
+
+    def of(self, ids: Tensor) -> Tensor:
+        """Their vectors."""
         is_own = ids < self.num_own
         own: Tensor = self.vectors(ids if self.fixed is None else ids.where(is_own, UNKNOWN))
         if self.fixed is None:
