@@ -50,7 +50,9 @@ def words_of(wanted: Wanted, width: int, *, is_fixed: bool = False) -> tuple[nn.
     inputs: TextInputs = wanted.inputs
     own = inputs.vectors or width
     left_out = USUAL if wanted.own.word_dropout is None else wanted.own.word_dropout
-    words = WordVectors(inputs.num_ids, own, dropout=left_out, num_fixed=inputs.num_fixed)
+    words = WordVectors(
+        inputs.num_ids, own, dropout=left_out, num_fixed=inputs.num_fixed, keeps_scale=inputs.num_characters > 0
+    )  # beside features of characters, which are ten times as large, small vectors would count for little
     found: nn.Module = words
     if inputs.num_characters:
         found = SpelledWords(words, own, inputs.num_characters)

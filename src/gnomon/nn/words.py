@@ -27,8 +27,11 @@ class WordVectors(nn.Module):
     left out).
     """
 
-    def __init__(self, num_ids: int, width: int, *, dropout: float, num_fixed: int = 0) -> None:
+    def __init__(
+        self, num_ids: int, width: int, *, dropout: float, num_fixed: int = 0, keeps_scale: bool = False
+    ) -> None:
         super().__init__()
+        self.keeps_scale = keeps_scale  # of vectors from elsewhere
         self.num_own, self.dropout = num_ids - num_fixed, dropout
         self.vectors = nn.Embedding(self.num_own, width)
         self.fixed = nn.Embedding(num_fixed, width) if num_fixed else None
@@ -43,10 +46,11 @@ class WordVectors(nn.Module):
     def take(self, values: np.ndarray, first: int, *, are_learned: bool) -> None:
         """Start from `values` (V, D) for the ids from `first` on, where they are no NaN; frozen or learned.
 
-        They are brought to the scale of drawn ones, at which learning moves them as fast.
+        They are brought to the scale of drawn ones, at which learning moves them as fast, unless they keep theirs.
         """
         rows = torch.from_numpy(values)
-        rows = rows * (SMALL / max(float(rows[~rows.isnan()].std()), 1e-12))
+        if not self.keeps_scale:
+            rows = rows * (SMALL / max(float(rows[~rows.isnan()].std()), 1e-12))
         num_own = self.num_own - first
         is_known = ~rows[:num_own, :1].isnan()
         own = self.vectors.weight[first:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from gnomon.nn.spelling import FEATURES, SpelledWords
@@ -36,3 +38,13 @@ def test_unknown_words_differ_by_their_characters():
     model = spelled()
     one, other = (model(torch.tensor([[[1, *characters]]])) for characters in ((5, 6), (6, 5)))
     assert not torch.allclose(one, other)
+
+
+def test_vectors_from_elsewhere_keep_their_scale_beside_characters_and_nowhere_else():
+    values = np.random.default_rng(0).normal(0, 2.0, (6, 4)).astype(np.float32)
+    for keeps_scale, expected in ((True, 2.0), (False, 0.1)):
+        words = WordVectors(9, 4, dropout=0.0, num_fixed=2, keeps_scale=keeps_scale)
+        words.take(values, 3, are_learned=True)
+        found = words(torch.arange(3, 9)).detach()
+        assert float(found.std()) == pytest.approx(expected, rel=0.25)
+        torch.testing.assert_close(found * (values[0, 0] / found[0, 0].item()), torch.from_numpy(values))
