@@ -42,6 +42,8 @@ Form = Literal["classification", "regression"]
 Per = Literal["series", "step"]
 WORDS = {"classification": "a class", "regression": "a number"}
 ONE_SERIES = "series 1"
+AHEAD = 0.99  # share of steps whose target is the next value of a column: then it is that value
+LEAST_PAIRS = 20  # steps; among fewer, equal values may be chance
 
 
 def looks_like_series(source: Source, settings: DataSettings) -> tuple[Form, Per, str] | None:
@@ -215,6 +217,8 @@ def _planned(
     place = {roles.id, roles.order, roles.target, settings.group, settings.time, *left_out}
     features, about = usable_features(whole.table, [name for name in whole.table.frame.columns if name not in place])
     notes += about
+    if per == "step":
+        notes += [_seen_ahead(roles.target, name) for name in features if _is_ahead(whole, roles.target, name)]
     notes += giveaways(_filled(whole, roles.target) if per == "series" else whole.table, roles.target, features)
     answers = _typed(asked.frame[roles.target], target)
     given = label_type(asked.frame[roles.target])
@@ -241,6 +245,29 @@ def _refuse_changing(whole: Arranged, target: str, changing: np.ndarray, form: F
     )
     word = "step_classification" if form == "classification" else "step_regression"
     raise DataError(what, where=whole.table.origin, fix=f"correct it, or predict each step: task={word}.")
+
+
+def _is_ahead(whole: Arranged, target: str, feature: str) -> bool:
+    """Whether the target of a step is the value that a column has at the next one: what is foretold is an input, too."""
+    frame = whole.table.frame
+    is_last = np.zeros(len(frame), bool)
+    is_last[whole.ends - 1] = True
+    pairs = pl.DataFrame({"now": frame[target], "next": frame[feature].shift(-1)}).filter(~is_last).drop_nulls()
+    if len(pairs) < LEAST_PAIRS or pairs["now"].n_unique() < 2:
+        return False
+    if pairs["now"].dtype.is_numeric() != pairs["next"].dtype.is_numeric():
+        return False
+    same = (pairs["now"] == pairs["next"]) if pairs["now"].dtype.is_numeric() else (
+        pairs["now"].cast(pl.String) == pairs["next"].cast(pl.String)
+    )  # fmt: skip
+    return int(same.sum()) >= AHEAD * len(pairs)
+
+
+def _seen_ahead(target: str, feature: str) -> str:
+    return (
+        f"Leak? {display_name(target)} is {display_name(feature)} of the step after it: a net that reads in both "
+        "directions sees the answer. Set directions=forward to foretell it."
+    )
 
 
 def _changing(whole: Arranged, target: str) -> np.ndarray:

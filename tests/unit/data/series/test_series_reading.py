@@ -164,3 +164,14 @@ def test_a_folder_of_tables_keeps_its_splits(tmp_path):
     assert {name: len(part) for name, part in splits.items()} == {"train": 8, "dev": 4}
     assert splits["dev"].index["id"].to_list() == ["dev:a", "dev:b", "dev:c", "dev:d"]
     assert splits["dev"][1].inputs["x"].to_list() == [3.0, 4.0, 5.0]
+
+
+def test_a_target_that_is_the_next_value_of_a_column_is_said_to_be_seen_from_behind():
+    x = [float(value) for value in np.random.default_rng(0).normal(size=48).round(3)]
+    ids, times = [name for name in FOUR for _ in range(6)], list(range(6)) * 8
+    ahead = [x[row + 1] if row % 6 < 5 else None for row in range(48)]
+    frame = pl.DataFrame({"id": ids, "time": times, "x": x, "other": x[::-1], "target": ahead})
+    leaks = [note for note in read(frame).notes if note.startswith("Leak?")]
+    assert len(leaks) == 1
+    assert leaks[0].startswith("Leak? target is x of the step after it: a net that reads in both directions sees")
+    assert not [note for note in read(frame.with_columns(target=pl.col("x") * 2)).notes if "step after it" in note]
