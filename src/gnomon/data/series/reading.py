@@ -248,7 +248,7 @@ def _refuse_changing(whole: Arranged, target: str, changing: np.ndarray, form: F
 
 
 def _is_ahead(whole: Arranged, target: str, feature: str) -> bool:
-    """Whether the target of a step is the value that a column has at the next one: what is foretold is an input, too."""
+    """Whether the target of a step is the value of a column at the next one: what is foretold is an input, too."""
     frame = whole.table.frame
     is_last = np.zeros(len(frame), bool)
     is_last[whole.ends - 1] = True
