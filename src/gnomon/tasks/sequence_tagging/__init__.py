@@ -10,7 +10,7 @@ from gnomon.training.samplers import by_length
 
 MOST_EPOCHS, FEWEST_EPOCHS = 60, 8
 ALL_EPOCHS = 300  # sentences up to which all of them are taken; then fewer by a power of their number
-POWER = 2 / 3
+POWER = 1 / 3
 
 
 def defaults(_task: Task, num_train: int) -> dict[str, Any]:
