@@ -82,7 +82,6 @@ def series_recipe(num_train: int) -> dict[str, Any]:
         "init.name": "xavier",
         "optimiser.name": "adamw",
         "optimiser.batch_size": 32 if num_train >= 1_000 else 16,
-        "optimiser.clip_norm": 1.0,
         "schedule.name": "cosine",
         # 60 passes over up to a hundred and thirty series, 27 over three hundred, 12 from seven hundred on
         "stop.epochs": round(min(60.0, max(12.0, 8_000 / max(num_train, 1)))),
