@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.show import show
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
+    from gnomon.workflow.vectors import vectors
 
     __version__: str
 
@@ -76,6 +77,7 @@ _HOMES = {
     "show": "gnomon.workflow.show",
     "test": "gnomon.workflow.ensemble",
     "tune": "gnomon.workflow.tune.tune",
+    "vectors": "gnomon.workflow.vectors",
 }
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "show",
     "test",
     "tune",
+    "vectors",
 ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 import gnomon
 from gnomon import crafts
 from gnomon.cli import main
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import StoppedError, UsageError
 from gnomon.data.text.vectors import Vectors, binary_of, read_vectors
 from gnomon.workflow.vectors import vectors
 from tests.unit.data.text.test_debias import VALUES, WORDS
@@ -97,3 +99,23 @@ def test_a_bias_is_gone_from_what_is_asked_and_written(file, tmp_path, capsys):
         vectors(file, direction="mean")
     with pytest.raises(UsageError, match="three words, got 2"):
         vectors(file, analogy="man woman")
+
+
+@pytest.mark.parametrize("model", ["skipgram", "glove"])
+def test_a_stopped_run_goes_on_to_the_same_bytes(model, sample, tmp_path):
+    class Stops:
+        def on_epoch(self, row):
+            if row["epoch"] == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    given = (
+        {"model": model, "epochs": 4, "dims": 8, "subsample": 0.01}
+        if model == "skipgram"
+        else {"model": model, "epochs": 4}
+    )
+    whole = gnomon.fit(sample, runs_folder=str(tmp_path / "whole"), **given)
+    with pytest.raises(StoppedError):
+        gnomon.fit(sample, runs_folder=str(tmp_path / "runs"), follower=Stops(), **given)
+    again = gnomon.fit(resume=tmp_path / "runs" / "latest")
+    assert again.measures == whole.measures
+    assert dict(again.outputs) == dict(whole.outputs)

@@ -37,6 +37,7 @@ OPTIONS = {  # of the command line, beside settings
     "predict": {"out"},
     "probe": {"time", "knobs"},
     "retest": {"trials", "seeds"},
+    "vectors": {"nearest", "analogy", "evaluate", "map", "debias", "direction", "specific", "to", "count", "out"},
     "tune": {"trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats", "resume"},
 }
 TAKE_SETTINGS = {"fit", "peek", "check", "lr", "labels", "tune", "improve", "nudge"}
