@@ -70,7 +70,6 @@ def text_recipe(num_train: int, length: int) -> dict[str, Any]:
         "init.name": "xavier",
         "optimiser.name": "adamw",
         "optimiser.batch_size": 32,
-        "optimiser.clip_norm": 1.0,
         "schedule.name": "cosine",
         "stop.epochs": round(min(60.0, max(4.0, TEXT_PIECES / pieces))),
     }
@@ -94,7 +93,6 @@ def whole_text_recipe(num_train: int) -> dict[str, Any]:
         "init.name": "xavier",
         "optimiser.name": "adamw",
         "optimiser.batch_size": 64 if num_train >= 2_000 else 16,
-        "optimiser.clip_norm": 1.0,
         "schedule.name": "cosine",
         # 50 passes over a thousand texts or fewer, 7 over seven thousand: what a net learns by heart is soon too much
         "stop.epochs": round(min(50.0, max(4.0, WHOLE_TEXTS / max(num_train, 1)))),

@@ -102,11 +102,9 @@ def recipe(num_train: int) -> dict[str, Any]:
         "init.name": "he",
         "regularise.weight_decay": 0.05,
         "regularise.augment": "mirror,updown,crop:0.5,colour:0.2",
-        "regularise.ema": 0.99,
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 2e-3,
         "optimiser.batch_size": 8,
-        "optimiser.clip_norm": 10.0,
         "schedule.name": "cosine",
         "stop.epochs": round(min(20.0, max(8.0, SHOWN / max(num_train, 1)))),
     }

@@ -173,7 +173,6 @@ def defaults(_name: str, _inputs: PictureInputs, num_train: int) -> dict[str, An
         "optimiser.name": "adamw",
         "optimiser.learning_rate": 1.5e-3,
         "optimiser.batch_size": 4,
-        "optimiser.clip_norm": 10.0,
         "schedule.name": "cosine",
         "stop.epochs": round(min(40.0, max(12.0, SHOWN / max(num_train, 1)))),
     }

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from gnomon.core import found
-from gnomon.core.family import PictureInputs, TableInputs, Wanted
+from gnomon.core.family import PictureInputs, SeriesInputs, TableInputs, TextInputs, Wanted
 from gnomon.core.settings import Settings, fill
+from gnomon.core.settings.keys import value_of
 
 
 def image_defaults(num_train, height, width, channels, model="convnet"):
@@ -63,3 +64,19 @@ def test_more_examples_are_seen_less_often():
 @pytest.mark.parametrize("model", ["dense", "logistic"])
 def test_nets_that_know_no_places_are_not_shown_moved_pictures(model):
     assert image_defaults(1000, 28, 28, 1, model)["regularise.augment"] == "none"
+
+
+INPUTS = {
+    "picture": PictureInputs(3, 64, 64, mean=(0.5,) * 3, std=(0.2,) * 3),
+    "table": TableInputs(20),
+    "text": TextInputs(100, 20),
+    "series": SeriesInputs(3, 20),
+}
+
+
+@pytest.mark.parametrize("name", found.family_names())
+def test_a_recipe_says_nothing_that_would_not_be_filled_in(name):
+    """A setting whose default is a value, not None, stays as it is: what a recipe says of it would be dead letters."""
+    family = found.family(name)
+    said = [key for kind in family.takes if kind in INPUTS for key in family.defaults(name, INPUTS[kind], 1000)]
+    assert [key for key in said if value_of(Settings(), key) is not None] == []
