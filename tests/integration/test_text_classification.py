@@ -12,7 +12,7 @@ import gnomon
 from gnomon import tasks
 from gnomon.core.errors import DataError, UsageError
 
-QUICK = {"epochs": 2, "threads": 1, "embedding": 8, "bigrams": 4}
+QUICK = {"model": "mean", "epochs": 2, "threads": 1, "embedding": 8, "bigrams": 4}
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,6 @@ TASK = TaskKind(
     encoder=LabelledTextEncoder,
     head=ClassHead,
     judge=ClassJudge,
-    model="mean",
+    model="gru",
     sampler=by_length("length"),
 )
