@@ -13,7 +13,7 @@ from gnomon.data.text.embeddings import Known, known_vectors
 from gnomon.data.text.tokens import SPECIAL
 from gnomon.nn.words import WordVectors
 
-LEARNED_FROM = 2_000  # texts from which the vectors are trained, too: docs/log.md
+LEARNED_FROM = 2_000  # texts from which the vectors are trained, too; a judgement: no other number was tried
 
 
 def with_learning(settings: Settings, num_train: int) -> Settings:
