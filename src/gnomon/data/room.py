@@ -26,10 +26,16 @@ MOST_MEMORY = 0.5  # share of the remaining memory that encoded columns may take
 WILL_NEED = 3  # MADV_WILLNEED on Linux, macOS and the BSDs
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
+SMALLER = "use smaller pictures: image_size=32"
+
+
+def empty(
+    shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None, *, what: str = "encoded examples",
+    otherwise: str = SMALLER,
+) -> Tensor:  # fmt: skip
     """An uninitialised tensor; with a `folder`, its values are in an unnamed file there that ends with the process.
 
-    Raises MachineError if the disk has no room for it.
+    Raises MachineError if the disk has no room for it, which says `what` it is and what to do `otherwise`.
     """
     import torch
 
@@ -46,9 +52,9 @@ def empty(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) 
             return over(Path(file.name), shape, dtype)
     except OSError as error:
         raise MachineError(
-            f"there is no room for {size:,} bytes of encoded examples ({error.strerror}).",
+            f"there is no room for {size:,} bytes of {what} ({error.strerror}).",
             where=str(folder),
-            fix="free some space on that disk, or use smaller pictures: image_size=32.",
+            fix=f"free some space on that disk, or {otherwise}.",
         ) from None
 
 

@@ -27,6 +27,7 @@ from gnomon.data.text.vectors import OUTPUT, Vectors, binary_of
 from gnomon.data.text.word_space import Analogies, Similarities, Space, evaluate
 from gnomon.figures.word_map import draw_word_map
 from gnomon.nn.word_vectors import descend, glove_losses, loss
+from gnomon.runs.writer import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,9 +138,8 @@ class WordVectors(Craft):
         for _ in range(120):
             who, does, what = (("cat", "dog", "cow"), ("eats", "finds", "wants"), ("fish", "bread", "grass"))
             lines.append(" ".join(str(rng.choice(one)) for one in (who, does, what)))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "corpus.txt").write_text(".\n".join(lines))
-        (folder / "similarities.tsv").write_text("cat\tdog\t9\neats\tfinds\t8\ncat\teats\t1\nfish\twants\t2\n")
+        write_text(folder / "corpus.txt", ".\n".join(lines))
+        write_text(folder / "similarities.tsv", "cat\tdog\t9\neats\tfinds\t8\ncat\teats\t1\nfish\twants\t2\n")
         return folder
 
     def defaults(self, material: Material, settings: Settings) -> Mapping[str, Any]:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gnomon.core.errors import MachineError
-from gnomon.data.source import reason_of
+from gnomon.data.room import empty
 
 MOST_PAIRS = 1 << 24  # in memory, of 16 bytes each: beyond, sorted parts go to the disk and are merged
 PART = 1 << 18  # words of the text, and pairs of a part on the disk, at a time
@@ -34,7 +33,7 @@ def count_pairs(ids: np.ndarray, lines: np.ndarray, num_words: int, window: int)
     Rare words are taken out first, so that the words beside them are neighbours. What does not fit into memory is
     in an unnamed file where temporary files go, which ends with the process. Raises MachineError for a full disk.
     """
-    counted, parts = np.empty(0, _PAIR), list[np.memmap]()
+    counted, parts = np.empty(0, _PAIR), list[np.ndarray]()
     for keys, seen in _pieces(ids, lines, num_words, window):
         counted = _summed(np.append(counted["key"], keys), np.append(counted["seen"], seen))
         if len(counted) > MOST_PAIRS:
@@ -43,7 +42,7 @@ def count_pairs(ids: np.ndarray, lines: np.ndarray, num_words: int, window: int)
     if not parts:
         return _as_pairs(counted, num_words)
     total = sum(map(len, parts)) + len(counted)
-    room = _file(total, np.dtype([("own", np.int32), ("other", np.int32), ("seen", np.float32)]))
+    room = _room(total, np.dtype([("own", np.int32), ("other", np.int32), ("seen", np.float32)]))
     filled = 0
     for piece in _merged([*parts, counted]):
         found = _as_pairs(piece, num_words)
@@ -87,23 +86,19 @@ def _as_pairs(counted: np.ndarray, num_words: int) -> Pairs:
     return Pairs(own.astype(np.int32), other.astype(np.int32), counted["seen"].astype(np.float32))
 
 
-def _on_disk(counted: np.ndarray) -> np.memmap:
-    room = _file(len(counted), counted.dtype)
+def _on_disk(counted: np.ndarray) -> np.ndarray:
+    room = _room(len(counted), _PAIR)
     room[:] = counted
     return room
 
 
-def _file(count: int, dtype: np.dtype) -> np.memmap:
-    """Room in a file without a name. Raises MachineError."""
-    try:
-        with tempfile.TemporaryFile() as file:
-            file.truncate(max(1, count) * dtype.itemsize)
-            return np.memmap(file, dtype, "r+", shape=(count,))
-    except OSError as error:
-        raise MachineError(
-            f"there is no room for {count * dtype.itemsize:,} bytes of counted pairs ({reason_of(error)}).",
-            where=str(Path(tempfile.gettempdir())), fix="make room, set TMPDIR to another folder, or lower window.",
-        ) from error  # fmt: skip
+def _room(count: int, dtype: np.dtype) -> np.ndarray:
+    """(count,) in a file without a name. Raises MachineError."""
+    import torch
+
+    size, folder = count * dtype.itemsize, Path(tempfile.gettempdir())
+    held: np.ndarray = empty((size,), torch.uint8, folder, what="counted pairs", otherwise="lower window").numpy()
+    return held.view(dtype)
 
 
 def _merged(parts: list[np.ndarray]) -> Iterator[np.ndarray]:

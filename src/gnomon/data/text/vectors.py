@@ -396,9 +396,10 @@ def text_of(vectors: Vectors, *, header: bool = True) -> bytes:
         found.write(b"%d %d\n" % vectors.values.shape)
     for start in range(0, len(vectors.words), BLOCK):
         rows = pl.DataFrame(vectors.values[start : start + BLOCK].astype(np.float32))  # written as short as comes back
-        lines = rows.write_csv(separator=" ", include_header=False).splitlines()
-        for word, line in zip(vectors.words[start : start + BLOCK], lines, strict=True):
-            found.write(f"{_writable(word, chr(10))} {line}\n".encode())
+        numbers = io.BytesIO()
+        rows.write_csv(numbers, separator=" ", include_header=False)
+        for word, line in zip(vectors.words[start : start + BLOCK], numbers.getvalue().splitlines(), strict=True):
+            found.write(_writable(word, "\n").encode() + b" " + line + b"\n")
     return found.getvalue()
 
 
