@@ -20,12 +20,15 @@ from gnomon.gallery import (
     depthwise,
     early_stopping,
     few_pictures,
+    fixed_window,
     input_normalisation,
     label_noise,
     learned_filter,
     logic_gates,
+    mean_and_negation,
     normalisation_noise,
     objects_in_a_cell,
+    one_hot,
     optimisers,
     padding,
     pooling,
@@ -255,6 +258,34 @@ def planted_both_directions(holds: bool):
     both, forward = (10.0, 15.0) if holds else (15.0, 10.0)
     errors = {"both": both, "forward": forward, "wide": forward}
     return both_directions.Measured({kind: about(value) for kind, value in errors.items()}, about(13.0), about(9.0))
+
+
+def planted_fixed_window(holds: bool):
+    # by net, the errors among the last words and before them
+    ends = {"window": (1.0, 87.5), "whole": (4.0, 9.0), "recurrent": (1.0, 2.0)}
+    if not holds:
+        ends = {"window": (30.0, 40.0), "whole": (4.0, 9.0), "recurrent": (10.0, 20.0)}
+    words = np.arange(fixed_window.STEPS) < fixed_window.WINDOW
+    errors = {kind: about(1.0)[:, np.newaxis] * np.where(words, near, far) for kind, (near, far) in ends.items()}
+    return fixed_window.Measured(errors, errors, dict.fromkeys(errors, 1_000))
+
+
+def planted_mean_and_negation(holds: bool):
+    nets = {"mean": (1.0, 50.0, 50.0, 1.0), "pairs": (1.0, 2.0, 30.0, 1.0), "recurrent": (1.0, 1.0, 1.0, 1.0)}
+    if not holds:
+        nets = {"mean": (20.0, 20.0, 20.0, 1.0), "pairs": (1.0, 18.0, 10.0, 1.0), "recurrent": (1.0, 19.0, 15.0, 1.0)}
+    return mean_and_negation.Measured(
+        {net: {kind: about(value) for kind, value in zip(mean_and_negation.KINDS, values, strict=True)}
+         for net, values in nets.items()}
+    )  # fmt: skip
+
+
+def planted_one_hot(holds: bool):
+    ends = (
+        {"one-hot": (0.45, 0.16), "vectors": (0.2, 0.15)} if holds else {"one-hot": (0.2, 0.3), "vectors": (0.2, 0.15)}
+    )
+    errors = {kind: falling(first, last, len(one_hot.SIZES)) for kind, (first, last) in ends.items()}
+    return one_hot.Measured(errors, about(0.14), falling(0.5, 0.01, len(one_hot.SIZES)))
 
 
 def planted_pooling(holds: bool):

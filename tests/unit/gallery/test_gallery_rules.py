@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,83 @@ def test_exact_probabilities_of_a_hidden_state_are_those_of_all_its_histories():
     np.testing.assert_allclose(every[0], whole @ histories / whole.sum())
     np.testing.assert_allclose(so_far[0, 1], first_two @ histories[:, 1] / first_two.sum())
     np.testing.assert_allclose(so_far[0, -1], every[0, -1])
+
+
+def test_a_window_of_four_words_sees_none_before_them_and_a_recurrent_net_all():
+    from gnomon.gallery import fixed_window as claim
+
+    drawn = claim.drawn(50, np.random.default_rng(0))
+    changed = drawn.ids.clone()
+    changed[:, : claim.STEPS - 4] = (changed[:, : claim.STEPS - 4] + 1) % len(claim.WORDS)
+    for kind, is_equal in (("window", True), ("whole", False), ("recurrent", False)):
+        net = claim.made(kind)
+        assert bool((net(drawn.ids, drawn.lengths) == net(changed, drawn.lengths)).all()) == is_equal
+
+
+def test_the_word_to_be_named_is_the_sound_of_the_animal_as_many_words_back_as_is_said():
+    from gnomon.gallery import fixed_window as claim
+
+    drawn = claim.drawn(300, np.random.default_rng(0))
+    sounds = {"cow": "moos", "dog": "barks", "cat": "meows", "duck": "quacks", "sheep": "bleats", "lion": "roars",
+              "frog": "croaks", "owl": "hoots"}  # fmt: skip
+    for ids, label, back in zip(drawn.ids.tolist(), drawn.labels.tolist(), drawn.kinds, strict=True):
+        words = [claim.WORDS[i] for i in ids]
+        assert sounds[words[-back]] == claim.WORDS[label]
+        assert sum(word in sounds for word in words) == 1
+    assert set(drawn.kinds) == set(range(1, 13))
+
+
+def test_a_phrase_means_what_its_halves_mean_once_each_not_has_turned_its_half_round():
+    from gnomon.gallery import mean_and_negation as claim
+
+    rng = np.random.default_rng(0)
+    for words, is_good, kind in (claim.phrase(rng) for _ in range(300)):
+        halves = " ".join(words).split(" and ")
+        meanings = [any(word in claim.GOOD for word in one.split()) != ("not" in one.split()) for one in halves]
+        assert meanings == [bool(is_good)] * 2
+        assert len(words) <= claim.LONGEST
+        next_to = [word in claim.GOOD + claim.BAD for before, word in itertools.pairwise(words) if before == "not"]
+        expected = {0: "none", 1: "next" if all(next_to) else "apart", 2: "both"}[words.count("not")]
+        assert kind == expected
+
+
+def test_the_mean_of_words_gives_the_same_words_in_another_order_the_same_answer_and_pairs_and_a_recurrent_net_do_not():
+    import torch
+
+    from gnomon.gallery import mean_and_negation as claim
+
+    texts = ["not good ones and bad ones", "good ones and not bad ones"]
+    ids = torch.tensor([[claim.ID[word] for word in text.split()] + [0] * 5 for text in texts])
+    for kind, is_equal in (("mean", True), ("pairs", False), ("recurrent", False)):
+        net = claim.made(kind)
+        first, second = net(ids, torch.tensor([6, 6]))
+        assert np.allclose(first.detach(), second.detach(), atol=1e-6) == is_equal
+        short = net(ids[:, :6], torch.tensor([6, 6]))
+        np.testing.assert_allclose(short.detach()[0], first.detach(), atol=1e-6)  # padding changes nothing
+
+
+def test_vectors_of_words_from_unlabelled_texts_carry_the_cluster():
+    from gnomon.gallery import one_hot as claim
+
+    vectors = claim.vectors_of(claim.drawn(claim.UNLABELLED, np.random.default_rng(0))[0])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    alike = vectors @ vectors.T - 2 * np.eye(claim.NUM_WORDS)
+    nearest = alike.argmax(axis=1)
+    assert (nearest // claim.EACH == np.arange(claim.NUM_WORDS) // claim.EACH).mean() > 0.95
+
+
+def test_the_exact_class_of_a_text_is_that_of_bayes_rule_over_its_topics():
+    from gnomon.gallery import one_hot as claim
+
+    texts, _ = claim.drawn(200, np.random.default_rng(0))
+    expected = []
+    for text in texts:
+        fits = []
+        for topic in range(claim.CLUSTERS):
+            of_topic = [claim.FROM_TOPIC * (word // claim.EACH == topic) + (1 - claim.FROM_TOPIC) / 8 for word in text]
+            fits.append(float(np.prod(of_topic)))
+        expected.append(int(sum(fits[1::2]) > sum(fits[::2])))
+    assert claim.exact_classes(texts).tolist() == expected
 
 
 def test_the_speed_up_counts_steps_to_the_same_cost():
