@@ -21,6 +21,7 @@ from gnomon.gallery import (
     early_stopping,
     few_pictures,
     fixed_window,
+    gradients_through_time,
     input_normalisation,
     label_noise,
     learned_filter,
@@ -286,6 +287,25 @@ def planted_one_hot(holds: bool):
     )
     errors = {kind: falling(first, last, len(one_hot.SIZES)) for kind, (first, last) in ends.items()}
     return one_hot.Measured(errors, about(0.14), falling(0.5, 0.01, len(one_hot.SIZES)))
+
+
+def planted_gradients_through_time(holds: bool):
+    claim = gradients_through_time
+    steps = claim.GAP + 1
+
+    def course(last: float) -> np.ndarray:  # its share is the same in all seeds, the size is not
+        return np.geomspace(1, last, steps) * np.array([1.0, 2.0, 0.5, 3.0])[:, np.newaxis] ** np.linspace(
+            1, 1.1, steps
+        )
+
+    lasts = {"plain": 1e-6, "plain, orthogonal": 1e-4, "LSTM, half open": 1e-3, "LSTM, bias 1": 0.1,
+             "LSTM, bias ln(gap)": 0.5}  # fmt: skip
+    if not holds:
+        lasts = {"plain": 0.5, "plain, orthogonal": 0.9, "LSTM, half open": 0.01, "LSTM, bias 1": 0.001,
+                 "LSTM, bias ln(gap)": 0.01}  # fmt: skip
+    found = {name: course(last) for name, last in lasts.items()}
+    linear = np.stack([claim.closed_form() * (1 if holds else 1.001)] * SEEDS)
+    return claim.Measured(linear, found, found, dict.fromkeys(found, 0.01), dict.fromkeys(found, about(20)))
 
 
 def planted_pooling(holds: bool):

@@ -1,0 +1,96 @@
+"""What the claims about recurrent nets measure: each experiment once, tiny; and the parts that could mislead."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from gnomon.figures.encode import png
+from gnomon.gallery import _recall, gradients_through_time
+
+TINY: dict[ModuleType, dict[str, object]] = {
+    gradients_through_time: {"UPDATES": 2, "RATES": (0.01,), "GAP": 3},
+}
+
+
+@pytest.mark.parametrize("module", TINY, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
+    for name, value in TINY[module].items():
+        monkeypatch.setattr(module, name, value)
+    claim, shares = module.CLAIM, []
+    measured = claim.measure(range(2), lambda share, _doing: shares.append(share))
+    assert all(part.measured is None or np.isfinite(part.measured.value) for part in claim.judge(measured))
+    table = claim.table(measured)
+    assert all(len(row) == len(table.head) for row in table.rows)
+    assert png(claim.draw(measured)).startswith(b"\x89PNG")
+    assert shares == sorted(shares)
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+def test_the_gradient_of_a_linear_net_is_the_product_of_its_weights():
+    # at activations of 0 the slope of tanh is 1: d answer / d x[T - k] = U' (W')^k v, for any W
+    rng = np.random.default_rng(0)
+    net = gradients_through_time.linear_net(1.0, 0)
+    W, U, v = rng.normal(size=(8, 8)), rng.normal(size=(8, 8)), rng.normal(size=8)
+    with torch.no_grad():
+        layer = net.layers.onward[0]
+        layer.weight_hh_l0.copy_(torch.from_numpy(W))
+        layer.weight_ih_l0.copy_(torch.from_numpy(U))
+        net.head.weight.copy_(torch.from_numpy(v))
+    found = gradients_through_time.sizes(net, torch.zeros(1, 6, 8), torch.zeros(1, dtype=torch.int64))
+    exact = [np.linalg.norm(U.T @ np.linalg.matrix_power(W.T, k) @ v) for k in range(6)]
+    np.testing.assert_allclose(found, exact, rtol=1e-12)
+
+
+def test_the_size_of_a_gradient_is_its_root_mean_square_over_series_by_finite_differences():
+    net = _recall.started("LSTM, bias 1", 3, 0).double()
+    inputs, answers = _recall.drawn(2, 3, np.random.default_rng(0))
+    found = gradients_through_time.sizes(net, inputs, answers)
+    changes = np.zeros(inputs.shape)
+    with torch.no_grad():
+        for place in np.ndindex(*inputs.shape):
+            sides = []
+            for move in (1e-5, -1e-5):
+                moved = inputs.double()
+                moved[place] += move
+                sides.append(float(net(moved)[place[0], answers[place[0]]]))
+            changes[place] = (sides[0] - sides[1]) / 2e-5
+    exact = np.sqrt((changes**2).sum(axis=2).mean(axis=0))[::-1]
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+# --- recall -----------------------------------------------------------------------------------------------------------
+def test_the_symbol_to_recall_is_in_the_first_step_alone():
+    inputs, symbols = _recall.drawn(200, 5, np.random.default_rng(0))
+    assert inputs.shape == (200, 6, _recall.SYMBOLS + _recall.DISTRACTORS)
+    assert torch.equal(inputs.sum(dim=2), torch.ones(200, 6))
+    assert torch.equal(inputs[:, 0].argmax(dim=1), symbols)
+    assert inputs[:, 1:, : _recall.SYMBOLS].sum() == 0
+    assert set(symbols.tolist()) == set(range(_recall.SYMBOLS))
+    counts = inputs[:, 1:].sum(dim=(0, 1))[_recall.SYMBOLS :]
+    assert float((counts / 1000 - 1 / _recall.DISTRACTORS).abs().max()) < 0.06  # four standard deviations
+
+
+def test_weights_start_orthogonal_with_open_forget_gates_or_as_torch_draws_them():
+    units = _recall.UNITS
+    names = ("LSTM, bias 1", "LSTM, bias ln(gap)", "LSTM, half open")
+    ours, wide, plain = (_recall.started(name, 19, 0).layers.onward[0] for name in names)
+    gate = ours.weight_hh_l0[:units]
+    torch.testing.assert_close(gate @ gate.T, torch.eye(units))
+    assert (ours.bias_ih_l0 + ours.bias_hh_l0).tolist() == [0] * units + [1] * units + [0] * 2 * units
+    torch.testing.assert_close(wide.bias_ih_l0[units : 2 * units].sigmoid(), torch.full((units,), 19 / 20))
+    assert all(0.5 * units**-0.5 < float(each.detach().abs().max()) <= units**-0.5 for each in plain.parameters())
+
+
+@pytest.mark.parametrize("name", ["plain, orthogonal", "attention"])
+def test_a_net_learns_to_recall_over_one_step(name):
+    net = _recall.started(name, 1, 0)
+    before, _ = _recall.cost_and_error(net, 1, 0)
+    _recall.train(net, 1, 0.03, 100, 0)
+    cost, error = _recall.cost_and_error(net, 1, 0)
+    assert before == pytest.approx(np.log(4), abs=0.05)  # of a guess
+    assert cost < 0.1
+    assert error == 0
