@@ -310,7 +310,7 @@ def empty_class_folders():
     return ["fit", "pets"]
 
 
-@case("data", "/pets: there are 2 examples, too few to learn from", "at least four", fix=more_pets)
+@case("data", "pets: 2 of 2 classes have only one text", "add texts to them", fix=more_pets)
 def folders_of_texts():
     put("pets/cat/a.txt", "meow")
     put("pets/dog/b.txt", "woof")

@@ -371,7 +371,7 @@ def test_no_benchmark_is_left_out():
     tested = {"stacks", "w1_dense", "w2_conv", "one", "workload", "peak", "start_up", "memory", "improve", "defaults",
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
-              "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging",
+              "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
               "w7_word_vectors", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path

@@ -47,7 +47,9 @@ def test_every_page_of_the_studio_is_shown(run):
         looks = ("", "?shown=label", "?shown=answer", "?shown=both")
         drawn = [client.ask(f"{here}/pictures/dev/{row}.png{look}")[2] for look in looks for row in range(3)]
         assert all(one.startswith(b"\x89PNG") for one in drawn)
-        assert drawn[3:6] != drawn[6:9]  # labels are not where the answers are
+        shown = run.evaluation("dev").table[:3]
+        if (shown["target"] != shown["prediction"]).any():  # labels are not where the answers are
+            assert drawn[3:6] != drawn[6:9]
         assert client.ask(f"{here}/pictures/dev/0.png?shown=all")[0] == 404
     if link := re.search(r'href="([^"]*errors/dev\?tag=[^"]*)"', page):
         assert "<article" in client.ask(link[1].replace("&amp;", "&"))[2].decode()

@@ -91,7 +91,14 @@ Threads = Annotated[
 ]
 HumanLevel = Annotated[tuple[float, ...] | str, BeforeValidator(_human), Field(json_schema_extra={"takes": HUMAN})]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
-TextForms = Annotated[tuple[Literal["nfc", "nfkc", "lower"], ...], BeforeValidator(as_tuple)]
+
+
+def _forms(value: Any) -> Any:
+    """0 is how a command says that there are none."""
+    return () if value in ("0", 0) else as_tuple(value)
+
+
+TextForms = Annotated[tuple[Literal["nfc", "nfkc", "lower"], ...], BeforeValidator(_forms)]
 SomeLayers = Field(max_length=MOST_LAYERS)
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...], BeforeValidator(as_tuple), SomeLayers]
 Rates = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple), SomeLayers]
