@@ -13,6 +13,7 @@ from gnomon.gallery import (
     bias_correction,
     both_directions,
     bottleneck,
+    clipping,
     coarse_to_fine,
     compound_scaling,
     data_and_size,
@@ -306,6 +307,13 @@ def planted_gradients_through_time(holds: bool):
     found = {name: course(last) for name, last in lasts.items()}
     linear = np.stack([claim.closed_form() * (1 if holds else 1.001)] * SEEDS)
     return claim.Measured(linear, found, found, dict.fromkeys(found, 0.01), dict.fromkeys(found, about(20)))
+
+
+def planted_clipping(holds: bool):
+    norms = falling(0.1, 100 if holds else 0.2, len(clipping.SCALES))
+    values = (0.01, 0.1, 0.001, 0.001) if holds else (0.1, 0.01, 0.1, 0.001)
+    costs = {key: about(value) for key, value in zip(clipping.KEYS, values, strict=True)}
+    return clipping.Measured(norms, dict.fromkeys(costs, 0.01), costs, about(0.2 if holds else 0.02))
 
 
 def planted_pooling(holds: bool):

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from gnomon.core.seeds import generator
 from gnomon.figures.encode import png
-from gnomon.gallery import _recall, gradients_through_time
+from gnomon.gallery import _recall, clipping, gradients_through_time
 
 TINY: dict[ModuleType, dict[str, object]] = {
+    clipping: {"UPDATES": 2, "RATES": (0.01,), "STEPS": 6},
     gradients_through_time: {"UPDATES": 2, "RATES": (0.01,), "GAP": 3},
 }
 
@@ -94,3 +96,31 @@ def test_a_net_learns_to_recall_over_one_step(name):
     assert before == pytest.approx(np.log(4), abs=0.05)  # of a guess
     assert cost < 0.1
     assert error == 0
+
+
+# --- clipping ---------------------------------------------------------------------------------------------------------
+def test_the_answer_0_has_the_cost_that_counts_for_a_training_that_diverges():
+    series = clipping.drawn(4000, np.random.default_rng(0))
+    assert float(series.square().mean()) == pytest.approx(clipping.GUESS, abs=0.005)
+
+
+def test_a_clipped_step_is_no_longer_than_rate_times_limit_and_goes_the_same_way():
+    moves, norms = [], []
+    for limit in (0.001, float("inf")):
+        net = clipping.started(2.5, 0)
+        before = torch.cat([each.detach().clone().flatten() for each in net.parameters()])
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+        norms.append(clipping.step(net, optimiser, clipping.drawn(10, generator(0, "test")), limit))
+        moves.append(torch.cat([each.detach().flatten() for each in net.parameters()]) - before)
+    assert norms[0] == norms[1] > 0.01
+    assert float(moves[0].norm()) == pytest.approx(0.1 * 0.001, rel=1e-2)
+    assert float(moves[1].norm()) == pytest.approx(0.1 * norms[1], rel=1e-3)
+    assert float(torch.nn.functional.cosine_similarity(*moves, dim=0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_update_with_a_gradient_that_is_not_finite_is_left_out():
+    net = clipping.started(0.5, 0)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    norm = clipping.step(net, optimiser, torch.full((2, 7), 1e30), 1.0)  # its square is above float32
+    assert not np.isfinite(norm)
+    assert all(bool(each.isfinite().all()) for each in net.parameters())
