@@ -3,7 +3,7 @@
 30 slices of 512x512 pixels (`GNOMON_DATA`/membrane: images/ and masks/, 255 inside cells). Neighbouring slices are
 nearly copies, so the last six are held out as one block (test) and the six before them as another (dev); both sides
 learn from the first 18. gnomon: its default segmenter, on public weights: `gnomon fit membrane in_order=yes dev=0.2
-test=0.2 pretrained=yes image_size=512 patch=256 batch_size=4 epochs=80 augment=... threads=1`. By hand: a U-Net a
+test=0.2 pretrained=yes image_size=512 patch=256 batch_size=4 epochs=30 augment=... threads=1`. By hand: a U-Net a
 quarter as wide as the published one, random patches of 256 pixels, mirrored, upside down, Adam 1e-3, batch 4, cross
 entropy, until it has used as many seconds of CPU as gnomon had, evaluation included.
 
@@ -111,7 +111,7 @@ def by_hand(pictures: np.ndarray, masks: np.ndarray, seconds: float, *, patch: i
 
 def compared(source: Path, folder: Path, **settings: object) -> tuple[Scores, Scores, float]:
     """gnomon, the loop, and the seconds of CPU that each had."""
-    chosen = {"image_size": SIDE, "patch": PATCH, "augment": AUGMENT, "batch_size": BATCH, "epochs": 80, **settings}
+    chosen = {"image_size": SIDE, "patch": PATCH, "augment": AUGMENT, "batch_size": BATCH, "epochs": 30, **settings}
     began = time.process_time()
     run = gnomon.fit(
         str(source), in_order=True, dev=0.2, test=0.2, threads=1, seed=0, runs_folder=str(folder),
