@@ -13,7 +13,8 @@ import polars as pl
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.settings import from_flat
-from gnomon.runs.folder import RunFolder, card_files
+from gnomon.runs.beginning import card_files
+from gnomon.runs.folder import RunFolder
 from gnomon.strategy.ladder import diagnose
 from gnomon.studio.app import create
 from gnomon.studio.library import Library, run_id

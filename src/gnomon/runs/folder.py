@@ -71,7 +71,7 @@ from gnomon.runs.records import (
     Outcome,
 )
 from gnomon.runs.seal import MANIFEST, RESTORE
-from gnomon.runs.sealed_files import SealedFiles, as_json, as_parquet
+from gnomon.runs.sealed_files import SealedFiles, as_parquet
 from gnomon.strategy import saved
 
 if TYPE_CHECKING:
@@ -468,28 +468,6 @@ class RunFolder:
     def load_record(self, name: str, kind: type[T]) -> T:
         """A JSON file as what it should hold: see `runs.records`."""
         return self._files.load_record(name, kind)
-
-
-def card_files(
-    *,
-    settings: Settings,
-    given: Collection[str],
-    environment: Mapping[str, Any],
-    data: Mapping[str, Any],
-    splits: pl.DataFrame | None = None,
-    leaks: pl.DataFrame | None = None,
-) -> dict[str, bytes]:
-    """The files that a run has from the start, for `RunFolder.create`; the arguments are those of its save methods.
-
-    A craft divides nothing and has no tables of splits and leaks.
-    """
-    tables = {SPLITS_TABLE: splits, LEAKS_TABLE: leaks}
-    return {
-        SETTINGS: settings_file.to_toml(settings, given).encode(),
-        ENVIRONMENT: as_json(ENVIRONMENT, environment),
-        DATA: as_json(DATA, data),
-        **{name: as_parquet(table) for name, table in tables.items() if table is not None},
-    }
 
 
 def _opened(manifest: Mapping[str, Any]) -> int:

@@ -25,9 +25,10 @@ from gnomon.core.settings import Settings, fill, flat, from_flat, knobs, refuse_
 from gnomon.data.opening import open_source
 from gnomon.data.source import Source
 from gnomon.report.record import Command, CraftRecord
+from gnomon.runs.beginning import card_files
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
 from gnomon.runs.environment import describe_environment
-from gnomon.runs.folder import RunFolder, card_files
+from gnomon.runs.folder import RunFolder
 from gnomon.runs.names import CRAFT
 from gnomon.training.allocator import keep_freed_memory
 from gnomon.training.making import MakingJob, MakingState, make

@@ -7,19 +7,19 @@ memory that is the size of the file (twice that while it is opened) and about 20
 from __future__ import annotations
 
 import json
-import math
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard, final
+from typing import Any
 
 import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.core.settings import DataSettings
-from gnomon.data.annotations.json_lists import TWICE, JsonLists, decoder
+from gnomon.data.annotations.coco_details import LazyDetails, details_of, is_whole, real, turned_details
+from gnomon.data.annotations.json_lists import TWICE, JsonLists
 from gnomon.data.annotations.model import (
     CROWD,
     Annotations,
@@ -27,28 +27,22 @@ from gnomon.data.annotations.model import (
     Collected,
     Details,
     Findings,
-    Outline,
     Picture,
-    Polygons,
-    Runs,
 )
-from gnomon.data.annotations.outlines import box_of, mask_of, runs_of, unpacked
+from gnomon.data.annotations.outlines import box_of
 from gnomon.data.annotations.pictures import (
     SPLITS,
     Photos,
-    Size,
     check_left_out,
     fitted,
     turn_for,
-    turned,
     turned_box,
 )
-from gnomon.data.images.decoding import is_picture_name, upright
+from gnomon.data.images.decoding import is_picture_name
 from gnomon.data.source import File, Tree, display_name, first_names, listed
 
 LOOK_INTO = 64_000_000  # bytes: larger JSON files are judged by their names
 MOST_FILES = 8  # JSON files that are looked into
-LARGEST = 2**53  # whole numbers from here on are not exact
 
 
 # --- which files -----------------------------------------------------------------------------------------------------
@@ -125,7 +119,7 @@ def read_coco(tree: Tree, settings: DataSettings) -> Annotations:
         raise DataError("no JSON file with images and annotations.", where=tree.origin, fix="give a COCO folder.")
     documents = [JsonLists.of(name, tree.read(name)) for name, _, _ in chosen]
     classes = _Classes.of(documents)
-    collected, details = Collected(), _Lazy([document.text for document in documents])
+    collected, details = Collected(), LazyDetails([document.text for document in documents])
     for number, (document, (_, split, word)) in enumerate(zip(documents, chosen, strict=True)):
         pictures = _pictures(document, photos, split, word, findings, settings.group)
         _objects(document, number, pictures, classes, collected, details, findings)
@@ -174,7 +168,7 @@ class _Classes:
 
 
 def _category(entry: Any, file: str) -> tuple[int, str, tuple[str, ...]]:
-    if not isinstance(entry, dict) or not _is_whole(entry.get("id")) or not isinstance(entry.get("name"), str):
+    if not isinstance(entry, dict) or not is_whole(entry.get("id")) or not isinstance(entry.get("name"), str):
         raise _classes_wrong(file, "a category without a whole number as id and a name")
     points = entry.get("keypoints") or []
     named = tuple(display_name(one) for one in points if isinstance(one, str)) if isinstance(points, list) else ()
@@ -183,17 +177,6 @@ def _category(entry: Any, file: str) -> tuple[int, str, tuple[str, ...]]:
 
 def _classes_wrong(file: str, why: str) -> DataError:
     return DataError(f"{why}.", where=display_name(file), fix="give each class one category, the same in every file.")
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
-
-
-def _real(value: Any) -> float | None:
-    """A number as a float; None for what is no number. What is not finite, or too large to be a place, is NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if -LARGEST < value < LARGEST else math.nan
 
 
 @dataclass(frozen=True)
@@ -212,7 +195,7 @@ def _pictures(
     names: dict[int, str] = {}
     used: dict[str, int] = {}
     for place, (entry, _, _) in enumerate(document.elements("images"), start=1):
-        if not isinstance(entry, dict) or not _is_whole(entry.get("id")) or not isinstance(entry.get("file_name"), str):
+        if not isinstance(entry, dict) or not is_whole(entry.get("id")) or not isinstance(entry.get("file_name"), str):
             where = f"{display_name(document.name)}: image {place}"
             findings.leave_out_picture(where, "an image without a whole number as id and a file_name")
             continue
@@ -271,7 +254,7 @@ def _placed(
         findings.leave_out_picture(where, size)
         return None
     width, height = entry.get("width"), entry.get("height")
-    stated = (width, height) if _is_whole(width) and _is_whole(height) else None
+    stated = (width, height) if is_whole(width) and is_whole(height) else None
     turn = turn_for(stated, size, where, findings)
     if isinstance(turn, str):
         findings.leave_out_picture(where, turn)
@@ -281,7 +264,7 @@ def _placed(
 
 def _objects(
     document: JsonLists, number: int, pictures: Mapping[int, _Placed | None], classes: _Classes,
-    collected: Collected, details: _Lazy, findings: Findings,
+    collected: Collected, details: LazyDetails, findings: Findings,
 ) -> None:  # fmt: skip
     """Add every picture of a document with its objects, in the order of the file."""
     labels, flags, boxes = array("i"), array("B"), array("d")
@@ -291,7 +274,7 @@ def _objects(
     seen: set[int] = set()
     for place, (entry, start, _) in enumerate(document.elements("annotations"), start=1):
         where = _where(document.name, entry, place)
-        if isinstance(entry, dict) and _is_whole(entry.get("id")):
+        if isinstance(entry, dict) and is_whole(entry.get("id")):
             if entry["id"] in seen:
                 findings.repair("annotation ids used twice: ids are not needed, both count", where)
             seen.add(entry["id"])
@@ -327,7 +310,7 @@ def _objects(
 
 def _where(file: str, entry: Any, place: int) -> str:
     identity = entry.get("id") if isinstance(entry, dict) else None
-    return f"{display_name(file)}: annotation " + (f"id {identity}" if _is_whole(identity) else f"{place}")
+    return f"{display_name(file)}: annotation " + (f"id {identity}" if is_whole(identity) else f"{place}")
 
 
 def _owner(entry: Any, pictures: Mapping[int, _Placed | None], where: str, findings: Findings) -> int | None:
@@ -339,7 +322,7 @@ def _owner(entry: Any, pictures: Mapping[int, _Placed | None], where: str, findi
         findings.leave_out_object(where, f"two values for {display_name(entry[TWICE])}")
         return None
     owner: Any = entry.get("image_id")
-    if not _is_whole(owner) or owner not in pictures:
+    if not is_whole(owner) or owner not in pictures:
         findings.leave_out_object(where, f"image_id {json.dumps(owner)[:50]} is not among the images")
         return None
     return owner if pictures[owner] is not None else None
@@ -347,7 +330,7 @@ def _owner(entry: Any, pictures: Mapping[int, _Placed | None], where: str, findi
 
 def _label(entry: Mapping[str, Any], by_id: Mapping[int, int], where: str) -> int:
     number = entry.get("category_id")
-    if not _is_whole(number) or number not in by_id:
+    if not is_whole(number) or number not in by_id:
         file, _, annotation = where.partition(": ")
         ids = ", ".join(map(str, sorted(by_id)[:20]))
         raise DataError(
@@ -363,7 +346,7 @@ def _object(
     picture = placed.picture
     size = (picture.width, picture.height, picture.orientation)
     stored = (picture.height, picture.width) if placed.turn != 1 else (picture.width, picture.height)
-    details = _details(entry, stored, point_count, where, findings)
+    details = details_of(entry, stored, point_count, where, findings)
     if details is None:
         return None
     given = entry.get("bbox")
@@ -371,136 +354,11 @@ def _object(
         findings.repair("no box: taken from the outline", where)
         box: Box = box_of(details.outline)
     else:
-        numbers = [_real(one) for one in given] if isinstance(given, list) else []
+        numbers = [real(one) for one in given] if isinstance(given, list) else []
         if len(numbers) != 4 or None in numbers:
             findings.leave_out_object(where, "a box that is not four numbers")
             return None
         left, top, width, height = (one for one in numbers if one is not None)
         box = left, top, left + width, top + height
     fit = fitted(turned_box(box, placed.turn, size), size[:2], where, findings)
-    return None if fit is None else (fit, _turned_details(details, placed.turn, size))
-
-
-def _turned_details(details: Details, turn: int, size: Size) -> Details:
-    if turn == 1:
-        return details
-    outline, points = details.outline, details.points
-    if isinstance(outline, Polygons):
-        outline = Polygons(tuple(turned(part, turn, size) for part in outline.parts))
-    elif isinstance(outline, Runs):
-        outline = runs_of(upright(mask_of(outline, outline.height, outline.width), turn))
-    if points is not None:
-        points = np.column_stack([turned(points[:, :2], turn, size), points[:, 2]])
-    return Details(outline, points, details.area)
-
-
-def _details(
-    entry: Mapping[str, Any], size: tuple[int, int], point_count: int | None, where: str, findings: Findings
-) -> Details | None:
-    """Its outline, keypoints and area as the file has them; None where these are wrong, which is said."""
-    outline: Outline | None = None
-    given = entry.get("segmentation")
-    if isinstance(given, dict):
-        found = _runs(given, size)
-        if isinstance(found, str):
-            findings.leave_out_object(where, found)
-            return None
-        outline = found
-    elif isinstance(given, list) and given:
-        parts = _polygons(given, where, findings)
-        if parts is None:
-            findings.leave_out_object(where, "a polygon with something that is not a finite number")
-            return None
-        outline = Polygons(parts) if parts else None
-    points = _points(entry.get("keypoints"), point_count)
-    if isinstance(points, str):
-        findings.leave_out_object(where, points)
-        return None
-    area = _real(entry.get("area"))
-    return Details(outline, points, area if area is not None and math.isfinite(area) and area > 0 else None)
-
-
-def _runs(given: Mapping[str, Any], size: tuple[int, int]) -> Runs | str:
-    """Run lengths; or why they are none."""
-    width, height = size
-    shape, counts = given.get("size"), given.get("counts")
-    if shape != [height, width]:
-        return f"run lengths for a picture of size {json.dumps(shape)[:50]} (height, width), not [{height}, {width}]"
-    if isinstance(counts, str):
-        found = unpacked(counts)
-    elif isinstance(counts, list) and all(_is_whole(one) and one >= 0 for one in counts):
-        found = np.array(counts, np.int64)
-    else:
-        found = None
-    if found is None:
-        return "run lengths that cannot be read"
-    if int(found.sum()) != width * height:
-        return f"run lengths of {int(found.sum()):,} pixels in a picture of {width * height:,}"
-    return Runs(height, width, found)
-
-
-def _polygons(given: Sequence[Any], where: str, findings: Findings) -> tuple[np.ndarray, ...] | None:
-    """The parts that have an area; None where something is no number."""
-    parts = []
-    flat = [given] if not isinstance(given[0], list) else given
-    for part in flat:
-        numbers = [_real(one) for one in part] if isinstance(part, list) else [None]
-        if any(one is None or not math.isfinite(one) for one in numbers):
-            return None
-        if len(numbers) % 2 or len(numbers) < 6:
-            findings.repair("parts of polygons with under three points, or half a point: dropped", where)
-            continue
-        parts.append(np.array(numbers, np.float64).reshape(-1, 2))
-    if flat is not given:
-        findings.repair("a polygon that is not inside a list: taken as its only part", where)
-    return tuple(parts)
-
-
-def _points(given: Any, count: int | None) -> np.ndarray | str | None:
-    """(K, 3) keypoints, None for none, or why they are none. `count` None: as many as there are."""
-    if given is None or given == []:
-        return None
-    numbers = [_real(one) for one in given] if isinstance(given, list) else []
-    if len(numbers) % 3 or not numbers or (count is not None and len(numbers) != 3 * count):
-        return f"{len(numbers):,} numbers of keypoints, not 3 for each of {count or 'its'} points"
-    if any(one is None or not math.isfinite(one) for one in numbers):
-        return "a keypoint that is not a finite number"
-    points = np.array(numbers, np.float64).reshape(-1, 3)
-    return points if np.isin(points[:, 2], (0, 1, 2)).all() else "a keypoint whose visibility is not 0, 1 or 2"
-
-
-@final
-class _Lazy(Mapping[int, Details]):
-    """The details of objects by row: where they are in which text, parsed when asked for."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-        self._number, self._starts = array("h"), array("q")
-        self._sizes: list[Picture] = []  # of the picture of each row: shared, so a reference each
-        self._turned: dict[int, Details] = {}
-
-    def add(self, row: int, number: int, start: int, found: Details | None, picture: Picture) -> None:
-        assert row == len(self._number)
-        self._number.append(number)
-        self._starts.append(start)
-        self._sizes.append(picture)
-        if found is not None:
-            self._turned[row] = found
-
-    def __getitem__(self, row: int) -> Details:
-        if row in self._turned:
-            return self._turned[row]
-        start = self._starts[row]
-        if start < 0:
-            raise KeyError(row)
-        entry = decoder.raw_decode(self._texts[self._number[row]], start)[0]
-        picture = self._sizes[row]
-        found = _details(entry, (picture.width, picture.height), None, "", Findings())
-        assert found is not None  # it was checked when it was read
-        return found
-
-    def __iter__(self) -> Iterator[int]:
-        return (row for row in range(len(self._number)) if self._starts[row] >= 0)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    return None if fit is None else (fit, turned_details(details, placed.turn, size))

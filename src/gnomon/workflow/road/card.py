@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gnomon.data.identity import fingerprint_of
+from gnomon.runs.beginning import card_files
 from gnomon.runs.environment import describe_environment
-from gnomon.runs.folder import card_files
 from gnomon.runs.records import StartCard
 from gnomon.training.weights import Taken
 from gnomon.workflow.road.build import Session
