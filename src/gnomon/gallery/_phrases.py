@@ -1,9 +1,10 @@
-"""Shared by claims about made-up sentences: their ids, and a training of a net that answers once for each."""
+"""Shared by claims about made-up sentences: their ids, a recurrent net, and a training that answers once for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.seeds import generator
+from gnomon.nn.recurrent import Recurrent
 
 BATCH = 50
 
@@ -23,6 +25,22 @@ class Phrases:
     lengths: Tensor  # (N,) words
     labels: Tensor  # (N,) what is to be answered
     kinds: np.ndarray  # (N,) of each sentence, by which errors are counted
+
+
+@final
+class Reader(nn.Module):
+    """(B, T) ids -> (B, num_outputs), from the state of a GRU after the last word."""
+
+    def __init__(self, num_words: int, num_outputs: int, *, embedding: int, units: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(num_words, embedding)
+        self.layers = Recurrent(embedding, units, cell="gru")
+        self.head = nn.Linear(units, num_outputs)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        outputs, _ = self.layers(self.words(ids), lengths)
+        logits: Tensor = self.head(self.layers.last(outputs, lengths))
+        return logits
 
 
 def errors_of(

@@ -15,9 +15,8 @@ from gnomon.core.seeds import generator
 from gnomon.figures.style import new_figure, styled
 from gnomon.gallery._claim import Claim, Part, Progress, Table
 from gnomon.gallery._method import TUNING_SEED, above, below, best_of, over_seeds, within
-from gnomon.gallery._phrases import BATCH, Phrases, errors_of
+from gnomon.gallery._phrases import BATCH, Phrases, Reader, errors_of
 from gnomon.gallery._pictures import COLOURS, spread
-from gnomon.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,23 +79,12 @@ class Window(nn.Module):
         return logits
 
 
-@final
-class Reader(nn.Module):
-    """(B, T) ids -> (B, V) logits of the next word, from the state of a GRU after all words."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(len(WORDS), EMBEDDING)
-        self.layers = Recurrent(EMBEDDING, UNITS, cell="gru")
-        self.head = nn.Linear(UNITS, len(WORDS))
-
-    def forward(self, ids: Tensor, _lengths: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.layers(self.embedding(ids))[0][:, -1])
-        return logits
-
-
 def made(kind: str) -> nn.Module:
-    return Reader() if kind == "recurrent" else Window(WINDOW if kind == "window" else STEPS)
+    return (
+        Reader(len(WORDS), len(WORDS), embedding=EMBEDDING, units=UNITS)
+        if kind == "recurrent"
+        else Window(WINDOW if kind == "window" else STEPS)
+    )
 
 
 def drawn(count: int, rng: np.random.Generator) -> Phrases:

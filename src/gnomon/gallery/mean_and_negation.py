@@ -15,10 +15,9 @@ from gnomon.core.seeds import generator
 from gnomon.figures.style import new_figure, styled
 from gnomon.gallery._claim import Claim, Part, Progress, Table
 from gnomon.gallery._method import TUNING_SEED, above, below, best_of, over_seeds, within
-from gnomon.gallery._phrases import BATCH, Phrases, errors_of
+from gnomon.gallery._phrases import BATCH, Phrases, Reader, errors_of
 from gnomon.gallery._pictures import COLOURS
 from gnomon.nn.pooling import mean_over_steps
-from gnomon.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,24 +63,12 @@ class Mean(nn.Module):
         return logits
 
 
-@final
-class Reader(nn.Module):
-    """(B, T) ids -> (B, 2), from the state of a GRU after the last word."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = nn.Embedding(len(WORDS), EMBEDDING)
-        self.layers = Recurrent(EMBEDDING, UNITS, cell="gru")
-        self.head = nn.Linear(UNITS, 2)
-
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        outputs, _ = self.layers(self.words(ids), lengths)
-        logits: Tensor = self.head(self.layers.last(outputs, lengths))
-        return logits
-
-
 def made(kind: str) -> nn.Module:
-    return Reader() if kind == "recurrent" else Mean(has_pairs=kind == "pairs")
+    return (
+        Reader(len(WORDS), 2, embedding=EMBEDDING, units=UNITS)
+        if kind == "recurrent"
+        else Mean(has_pairs=kind == "pairs")
+    )
 
 
 def half(is_good: bool, is_negated: bool, num_between: int, rng: np.random.Generator) -> list[str]:

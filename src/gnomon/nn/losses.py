@@ -55,6 +55,12 @@ def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
     return (outputs - target).square().flatten(1).mean(dim=1) if outputs.dim() > 1 else (outputs - target).square()
 
 
+def squared_error_of_known(outputs: Tensor, wanted: Tensor) -> Tensor:
+    """(B, M) outputs -> (B,) mean squares over what is wanted; NaN there is unknown, and has no gradient."""
+    known = ~wanted.isnan()
+    return _mean_over_known((outputs - wanted.masked_fill(~known, 0)).square(), known)
+
+
 def multi_task_logistic(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """(B, M) logits of M yes-or-no questions -> (B,) losses: each example's mean over its known entries, 0 if none.
 

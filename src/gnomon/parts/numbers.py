@@ -19,6 +19,7 @@ from gnomon.core.settings import Settings
 from gnomon.data.columns import Columns
 from gnomon.data.tables import TableExamples
 from gnomon.metrics.regression import LESS_IS_BETTER, scores
+from gnomon.nn.losses import squared_error_of_known
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,10 +69,7 @@ class NumberHead(Head):
         return outputs  # (B, M) in standard deviations from the mean
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        wanted = self.wanted(outputs, batch)
-        known = ~wanted.isnan()
-        squares = (outputs - wanted.masked_fill(~known, 0)).square().masked_fill(~known, 0)
-        return squares.sum(dim=1) / known.sum(dim=1).clamp_min(1)
+        return squared_error_of_known(outputs, self.wanted(outputs, batch))
 
     def wanted(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, M) in standard deviations from the mean, NaN where unknown."""

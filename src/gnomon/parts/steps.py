@@ -22,6 +22,7 @@ from gnomon.data.grids import line_picture
 from gnomon.data.labels import LabelType, as_given
 from gnomon.data.series import SeriesExamples
 from gnomon.metrics.intervals import wilson
+from gnomon.nn.losses import squared_error_of_known
 from gnomon.parts.one_class import class_losses, num_outputs, probabilities
 from gnomon.strategy.references import Inputs, guess, linear_model, sampled
 
@@ -188,10 +189,7 @@ class StepNumberHead(Head):
         return outputs[:, :, 0]  # (B, T) in standard deviations from the mean
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        wanted = self.wanted(outputs, batch)
-        known = ~wanted.isnan()
-        squares = (outputs - wanted.masked_fill(~known, 0)).square().masked_fill(~known, 0)
-        return squares.sum(dim=1) / known.sum(dim=1).clamp_min(1)
+        return squared_error_of_known(outputs, self.wanted(outputs, batch))
 
     def wanted(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, T) in standard deviations from the mean, NaN where it is not given."""

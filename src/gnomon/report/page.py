@@ -19,6 +19,7 @@ from gnomon.core.evaluation import SHARE
 from gnomon.figures import text as words
 from gnomon.figures.confusion import MAX_MATRIX
 from gnomon.figures.explained import majority_of, what_it_sees
+from gnomon.figures.marked_text import marked_text
 from gnomon.report import pictures
 from gnomon.strategy.curve import forecast_text
 from gnomon.strategy.improve_probes import pair_text, significant_gains
@@ -320,13 +321,7 @@ def _prose(value: str, limit: int = 400) -> Markup:
 
 
 def _marked(view: View, limit: int = 400) -> Markup:
-    """A text with its spans marked, each with its type."""
-    pieces = words.marked_pieces(view.text, view.spans or (), limit)
-    marks = (
-        Markup("{}").format(piece) if kind is None else Markup("<mark>{}<small>{}</small></mark>").format(piece, kind)
-        for piece, kind in pieces
-    )  # format() escapes
-    return Markup("").join(marks)
+    return marked_text(view.text, view.spans or (), limit)
 
 
 def _percent(share: float) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from gnomon.core.evaluation import SHARE
 from gnomon.figures import text as words
+from gnomon.figures.marked_text import marked_text
 from gnomon.strategy.verdict import MEANING
 from gnomon.strategy.wording import split_name
 from gnomon.studio.sheets import Filter
@@ -76,13 +77,7 @@ def _prose(value: str, limit: int = 600) -> Markup:
 
 
 def _marked(view: View, limit: int = 600) -> Markup:
-    """A text with its spans marked, each with its type."""
-    pieces = words.marked_pieces(view.text, view.spans or (), limit)
-    marks = (
-        Markup("{}").format(piece) if kind is None else Markup("<mark>{}<small>{}</small></mark>").format(piece, kind)
-        for piece, kind in pieces
-    )  # format() escapes
-    return Markup("").join(marks)
+    return marked_text(view.text, view.spans or (), limit)
 
 
 def _when(at: str) -> str:
