@@ -34,8 +34,9 @@ class GradientRow:
     """The result for one parameter.
 
     `ratio` is ||a - b|| / (||a|| + ||b||), a from differences and b from backpropagation, over `compared` coordinates
-    drawn at random; 0 if both are 0. Verdicts: below 1e-7 right, below 1e-5 probably right, below 1e-3 look again,
-    otherwise wrong; flat if both are 0 in float64; at a kink if nothing could be compared.
+    drawn at random; 0 if both are 0. Verdicts: below 1e-7 right, below 1e-5 probably right, below 1e-3 look again (or
+    probably right, where rounding of the loss explains it), otherwise wrong; flat if both are 0 in float64; at a kink
+    if nothing could be compared.
     """
 
     name: str
@@ -237,19 +238,21 @@ def _judge(
         return 0.0, "at a kink"
     loss = look.value()
     a, b = np.array(list(places.values())), np.array([_entry(gradient, place) for place in places])
-    ratios = []
+    ratios, is_rounding = [], False
     for factor in STEPS:
         step = factor * epsilon
         if factor > 1:
             a = np.array([_slopes(look, parameter, place, step, loss)[2] for place in places])
         size = float(np.linalg.norm(a) + np.linalg.norm(b))
-        ratios.append(float(np.linalg.norm(a - b)) / size if size else 0.0)
+        error = float(np.linalg.norm(a - b))
+        is_rounding |= error <= math.sqrt(len(places)) * ROUNDING * abs(loss) / step
+        ratios.append(error / size if size else 0.0)
         if ratios[-1] < RIGHT and size:
             return ratios[-1], "right"
     if size <= math.sqrt(len(places)) * ROUNDING * abs(loss) / step:
         return 0.0, "flat"
     least = min(ratios)
-    if least < PROBABLY_RIGHT:
+    if least < PROBABLY_RIGHT or (least < LOOK_AGAIN and is_rounding):
         return least, "probably right"
     return least, "look again" if least < LOOK_AGAIN else "wrong"
 

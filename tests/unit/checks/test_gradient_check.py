@@ -1,5 +1,7 @@
 """Gradient checking: right nets pass at the start and after some steps, planted faults are found and named."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -346,3 +348,10 @@ def test_the_global_generator_gives_the_same_numbers_at_every_evaluation(batch):
 def test_a_loss_that_cannot_be_checked_is_refused_with_the_reason(loss, error, words):
     with pytest.raises(error, match=words):
         check_gradients(_seeded(_Net), loss)
+
+
+def test_the_rounding_of_a_large_loss_is_no_fault():
+    model = nn.Linear(3, 1, bias=False)
+    report = check_gradients(model, lambda module: 1e8 + (module.weight * math.pi).sum(), coordinates_per_parameter=1)
+    assert 1e-7 < report.rows[0].ratio < 1e-3
+    assert report.rows[0].verdict == "probably right"
