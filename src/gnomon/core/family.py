@@ -97,6 +97,22 @@ class TextInputs:
     num_fixed: int = 0  # ids, the last ones, that train does not have: their vectors are not trained
 
 
+@final
+@dataclass(frozen=True)
+class PairInputs:
+    """Pairs of texts as ids: a source (B, S) below `num_ids`, read as a whole, and a target (B, T) below
+    `num_target_ids`, written from left to right. 0 pads at the end, 1 is unknown; 2 ends every source and target, and
+    stands before the first id of a target.
+    """
+
+    modality: ClassVar[str] = "pairs"
+    num_ids: int
+    length: int  # of the longest source in training, its end included
+    num_target_ids: int
+    target_length: int  # of the longest target, its end included
+    is_shared: bool = False  # the ids of both sides stand for the same pieces
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A model to build: which of a family's names, for which inputs, with which settings, and what it is to give."""
@@ -200,8 +216,9 @@ def _no_namings(_name: str, _own: Any) -> tuple[Naming, ...]:
 class Family:
     """What a file of gnomon/models says.
 
-    Of what it `gives`, "tokens" are outputs at each place of a text, from it and those before it, and "places" outputs
-    at each place from the whole of a sequence: (B, T, num_outputs) both.
+    Of what it `gives`, "tokens" are outputs at each place of a text, from it and those before it, "places" outputs at
+    each place from the whole of a sequence: (B, T, num_outputs) both; "sequence" outputs at each place of a target,
+    from a source and the part of the target before it: (B, T, num_target_ids).
 
     `build` draws from torch's global generator, which the caller seeds; the scheme of init.name then draws the weights
     of every linear, convolutional, embedding and recurrent layer again, and a module with a method
