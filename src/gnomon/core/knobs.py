@@ -22,6 +22,7 @@ TEXT = "text"  # the source is text
 TAGS = "tags"  # the source is text whose tokens have tags
 RUNNING_TEXT = "running text"  # without labels
 LABELLED_TEXT = "labelled text"  # with a class each
+PAIRS = "pairs"  # the source is pairs of texts
 WHOLE_SEQUENCES = "whole sequences"  # texts or series, read as a whole, not foretold piece by piece
 WHOLE_TEXTS = "whole texts"  # likewise, texts alone
 LAYOUT = "layout"  # the source may be an array of more than two axes
@@ -51,6 +52,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     TAGS: "it acts on text whose tokens have tags",
     RUNNING_TEXT: "it acts on text without labels",
     LABELLED_TEXT: "it acts on texts with a class each",
+    PAIRS: "it acts on pairs of texts (task=translation)",
     WHOLE_SEQUENCES: "it acts on texts and series that are classified, tagged or measured as a whole",
     WHOLE_TEXTS: "it acts on texts that are classified or tagged",
     LAYOUT: "it acts on arrays of pictures, signals or volumes",
@@ -59,7 +61,7 @@ NEEDS: Mapping[str, str] = {  # as told to a user
     ANSWERS: "it needs one class per example, or boxes",
     AUGMENTATION: "it needs training examples that can be augmented",
     MIXED_TARGETS: "it needs pictures with classes",
-    SOFT_LABELS: "it needs one class per example",
+    SOFT_LABELS: "it needs one class per example, or pieces of text",
     DRAWN_WEIGHTS: "it acts on a model that gnomon initialises",
     HIDDEN_LAYERS: "it acts on models with hidden layers",
     DRAWN_LAYERS: "it acts on hidden layers whose weights are drawn",

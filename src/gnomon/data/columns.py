@@ -44,8 +44,12 @@ class Ragged:
 
     def pad(self, indices: Tensor, value: float) -> Tensor:
         """(B, longest, ...): the rows at `indices`, shorter ones filled with `value`."""
-        rows = [self.row(int(index)) for index in indices]
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+        starts, lengths = self.offsets[indices], self.lengths(indices)
+        places = torch.arange(int(lengths.max()) if len(lengths) else 0, device=starts.device)
+        is_there = places < lengths[:, None]
+        found = self.values.new_full((*is_there.shape, *self.values.shape[1:]), value)
+        found[is_there] = self.values[(starts[:, None] + places)[is_there]]
+        return found
 
 
 Columns = Mapping[str, Tensor | Ragged]

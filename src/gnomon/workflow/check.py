@@ -35,7 +35,7 @@ class Checked:
 
 
 @spelled_out(DataWords)
-def check(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Checked:
+def check(source: Any, /, target: Any = None, **settings: Unpack[DataWords]) -> Checked:
     """Initial loss, memorising a small batch, gradients, real against shuffled labels, swapped inputs.
 
     Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, ArtefactError.

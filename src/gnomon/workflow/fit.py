@@ -52,6 +52,7 @@ MAX_TIME = "stop.max_time"  # the one setting that a resumed run may get anew
 @spelled_out(FitWords)
 def fit(
     source: Any = None,
+    /,
     target: Any = None,
     *,
     task: TaskKind | Craft | str | Mapping[str, Any] | None = None,

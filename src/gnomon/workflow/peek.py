@@ -50,7 +50,7 @@ class Peek:
 
 
 @spelled_out(DataWords)
-def peek(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Peek:
+def peek(source: Any, /, target: Any = None, **settings: Unpack[DataWords]) -> Peek:
     """Read and split `source` as `fit` would with these settings, and draw nine examples of train.
 
     With augment= (auto is what `fit` would do) or the strength of a kind: a few examples, each beside random changes

@@ -82,7 +82,7 @@ class Found:
 
 
 @spelled_out(DataWords)
-def lr(source: Any, target: Any = None, **settings: Unpack[DataWords]) -> Found:
+def lr(source: Any, /, target: Any = None, **settings: Unpack[DataWords]) -> Found:
     """Sweep the learning rate over `source` as `fit` would train on it, and draw RUNS/lr/NAME.png.
 
     Takes the data that `gnomon.fit` takes. Raises UsageError, DataError, MachineError, StoppedError.

@@ -30,7 +30,9 @@ def spelled_out(words: Any) -> Callable[[Verb], Verb]:
     def shown(verb: Verb) -> Verb:
         signature = inspect.signature(verb)
         *given, rest = signature.parameters.values()
-        cast("Any", verb).__signature__ = signature.replace(parameters=[*given, *more, rest])
+        taken = {one.name for one in given}  # `source` is both: what is read, and by position alone
+        others = [one for one in more if one.name not in taken]
+        cast("Any", verb).__signature__ = signature.replace(parameters=[*given, *others, rest])
         return verb
 
     return shown
@@ -61,7 +63,9 @@ class SettingWords(TypedDict, total=False):
     scheme: Any
     tag_column: Any
     text: Any
+    source: Any
     classes: Any
+    joint: Any
     normalise: Any
     embeddings: Any
     embeddings_learn: Any

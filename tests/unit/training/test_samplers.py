@@ -173,3 +173,15 @@ def test_a_stopped_run_continues_with_the_same_batches(session, sampler, stop_at
     assert state.counters.step == whole.counters.step
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, state.model.state_dict()[name]), name
+
+
+def test_by_length_of_two_columns_pads_both_little():
+    """Sources and targets of pairs: about as long as each other, as sentences and their translations are."""
+    rng = np.random.default_rng(0)
+    sources = rng.negative_binomial(3, 3 / 17, 8_000) + 2
+    targets = np.maximum(1, np.rint(sources * rng.normal(1.1, 0.15, 8_000))).astype(int)
+    columns = {"ids": ragged(sources.tolist()), "target": ragged(targets.tolist())}
+    batches = batches_of(by_length("ids", "target")(columns, 0, 0, 64), 64)
+    assert sorted(i for batch in batches for i in batch) == list(range(8_000))
+    padded = sum((sources[batch].max() + targets[batch].max()) * len(batch) for batch in batches)
+    assert 1 - (sources.sum() + targets.sum()) / padded < 0.1

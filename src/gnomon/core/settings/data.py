@@ -10,6 +10,7 @@ from gnomon.core.knobs import (
     GROUPS,
     LABELLED_TEXT,
     LAYOUT,
+    PAIRS,
     PICTURES,
     RUNNING_TEXT,
     SERIES,
@@ -31,6 +32,12 @@ from gnomon.core.settings.types import (
 class DataSettings(Group):
     """What is read, and how."""
 
+    source: str | None = setting(
+        None,
+        "of pairs of texts, the side to translate from: a column, or the ending of files (en of train.en); target= is "
+        "the other",
+        Knob(needs=PAIRS),
+    )
     target: Names | None = setting(None, "the column or columns to predict (tables)", Knob(needs=COLUMNS))
     target_data: str | None = setting(None, "data from the target distribution: dev and test come from it")
     labels: str | None = setting(
@@ -76,6 +83,15 @@ class DataSettings(Group):
         "what a text is read as a sequence of: character, word, or subword, which needs gnomon[text] (default: by the "
         "task)",
         Knob(needs=TEXT),
+    )
+    target_level: Literal["character", "word", "subword"] | None = setting(
+        None, "what the target of a pair of texts is written as a sequence of (default: as level)", Knob(needs=PAIRS)
+    )
+    joint: Literal["yes", "no"] | None = setting(
+        None,
+        "whether both sides of pairs of texts have one vocabulary (default: of subwords, where they share most of "
+        "their letters)",
+        Knob(needs=PAIRS),
     )
     each: Literal["line", "window", "document"] | None = setting(
         None,

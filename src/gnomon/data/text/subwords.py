@@ -21,8 +21,10 @@ MOST_CHARACTERS = 50_000_000  # that pieces are learned from: of larger sets, ev
 LONGEST = 1_000  # characters of a line at a time: sentencepiece would leave out lines of more than 4,192 bytes
 
 
-def learned(texts: list[str], most: int) -> str:
-    """A sentencepiece model of at most `most` pieces, fewer for little text, in base64: the same for the same texts.
+def learned(texts: list[str], most: int, each: int = EACH) -> str:
+    """A sentencepiece model of at most `most` pieces, in base64: the same for the same texts.
+
+    Fewer for little text: `each` characters of it for each merged piece.
 
     Raises UsageError where `most` does not hold all characters and bytes, MachineError without the extra.
     """
@@ -38,7 +40,7 @@ def learned(texts: list[str], most: int) -> str:
     found = io.BytesIO()
     trainer.train(
         sentence_iterator=_lines(texts), model_writer=found, model_type="bpe",
-        vocab_size=min(most, needed + total // EACH), hard_vocab_limit=False, character_coverage=1.0,
+        vocab_size=min(most, needed + total // each), hard_vocab_limit=False, character_coverage=1.0,
         byte_fallback=True, normalization_rule_name="identity", add_dummy_prefix=False, remove_extra_whitespaces=False,
         allow_whitespace_only_pieces=True, user_defined_symbols=["\n"], pad_id=0, unk_id=1, eos_id=2, bos_id=-1,
         num_threads=1, minloglevel=2,

@@ -68,6 +68,7 @@ class Improvement:
 @spelled_out(ImproveWords)
 def improve(
     source: Any = None,
+    /,
     target: Any = None,
     *,
     time: float | str | None = None,

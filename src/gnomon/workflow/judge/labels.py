@@ -63,6 +63,7 @@ class Findings:
 @spelled_out(LabelsWords)
 def labels(
     source: Any = None,
+    /,
     target: Any = None,
     *,
     predictions: Any = None,

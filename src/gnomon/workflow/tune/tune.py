@@ -38,6 +38,7 @@ REPEATS = 3  # seeds with which the best settings, and the defaults, are trained
 @spelled_out(TuneWords)
 def tune(
     source: Any = None,
+    /,
     target: Any = None,
     *,
     trials: int | str | None = None,
