@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gnomon.core.family import PictureInputs
+from gnomon.core.family import PairInputs, PictureInputs
 
 TABLE_STEPS = 2_000  # optimizer steps that a small table is trained for, at least
 TABLE_EPOCHS = 40  # for tables of up to LONG_TABLE rows; longer ones need fewer
@@ -21,6 +21,8 @@ FROZEN_PICTURES = 20_000  # that a last layer alone is trained on, a picture onc
 TRANSFER_PICTURES = 5_000  # the same for stages that start from weights from elsewhere
 TEXT_PIECES = 20_000_000  # characters or words that a net reads in its training, each time it meets them
 WHOLE_TEXTS = 50_000  # texts that a net classifies or tags in its training, each time it meets them
+PAIRS = 600_000  # pairs of texts that a net learns to translate from, each time it meets them
+FEW_IDS = 200  # of characters; there are more words and parts of words
 RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
 
 
@@ -97,6 +99,25 @@ def whole_text_recipe(num_train: int) -> dict[str, Any]:
         # 50 passes over a thousand texts or fewer, 7 over seven thousand: what a net learns by heart is soon too much
         "stop.epochs": round(min(50.0, max(4.0, WHOLE_TEXTS / max(num_train, 1)))),
     }
+
+
+def pairs_recipe(inputs: PairInputs, num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for a net from one text to another, and `num_train` pairs of them."""
+    return {
+        "init.name": "xavier",
+        "regularise.label_smoothing": 0.0 if is_small(inputs) else 0.1,  # Vaswani et al. 2017, section 5.4
+        "optimiser.name": "adamw",
+        "optimiser.batch_size": 64,
+        "schedule.name": "cosine",
+        "schedule.warmup": 0.1,
+        # 60 passes over ten thousand pairs or fewer, 20 over thirty thousand
+        "stop.epochs": round(min(60.0, max(4.0, PAIRS / max(num_train, 1)))),
+    }
+
+
+def is_small(inputs: PairInputs) -> bool:
+    """Whether what is written has so few kinds of pieces that a small net tells them apart: characters, sounds."""
+    return inputs.num_target_ids <= FEW_IDS
 
 
 def augment(inputs: PictureInputs) -> str:

@@ -1,26 +1,29 @@
-"""Transformers over text: each place looks at itself and those before it, or, of whole texts, at all of them."""
+"""Transformers: each place of a text looks at itself and those before it, or, of whole texts, at all of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.family import Family, TextInputs, Wanted
+from gnomon.core.family import Family, PairInputs, TextInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Here, Knob, Search, Step
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import text_recipe, whole_text_recipe
+from gnomon.models._defaults import is_small, pairs_recipe, text_recipe, whole_text_recipe
+from gnomon.models._transformer_pairs import TransformerPairs
 from gnomon.models._words import word_dropout_setting, word_recipe, words_of
-from gnomon.nn.attention import Block, Past
+from gnomon.nn.attention import Block, Norm, Past
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import mean_over_steps
 from gnomon.nn.recurrent import real_steps
 
 LARGER = "a larger net fits more"
 MOST_WIDTH, MOST_LAYERS = 4096, 48
+WIDTH, LAYERS = 128, 4  # of nets that read
+PAIR_WIDTH, SMALL_PAIR_WIDTH, PAIR_LAYERS = 256, 128, 3  # of those that read one text and write another
 EMBEDDED = 0.02  # standard deviation of embeddings at the start, as in GPT-2: what the blocks add soon outweighs them
 
 
@@ -39,15 +42,18 @@ class Transformer(nn.Module):
     """
 
     def __init__(
-        self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float
-    ) -> None:
+        self, num_ids: int, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
+        norm: Norm = "before",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.length = length
         self.embedding = nn.Embedding(num_ids, width)
         self.positions = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=True) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, dropout=dropout, is_causal=True, norm=norm) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         self.head = nn.Linear(width, num_outputs)
 
     def start(self, generator: torch.Generator) -> None:
@@ -102,15 +108,17 @@ class TransformerWhole(nn.Module):
 
     def __init__(
         self, words: nn.Module, num_outputs: int, *, length: int, width: int, layers: int, heads: int, dropout: float,
-        at_each_place: bool,
+        at_each_place: bool, norm: Norm = "before",
     ) -> None:  # fmt: skip
         super().__init__()
         self.at_each_place = at_each_place
         self.embedding = words
         self.positions = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout, is_causal=False) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, dropout=dropout, is_causal=False, norm=norm) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         self.head = nn.Linear(width, num_outputs)
 
     def start(self, generator: torch.Generator) -> None:
@@ -151,9 +159,9 @@ def _widths(width: int, here: Here) -> tuple[float, float] | None:
 class TransformerSettings(OwnSettings):
     """Of Transformers."""
 
-    width: int = setting(
-        128,
-        "numbers at each place; heads must divide it",
+    width: int | None = setting(
+        None,
+        "numbers at each place; heads must divide it (default: by the task)",
         Knob(
             ("fit-train",),
             steps=(
@@ -164,9 +172,9 @@ class TransformerSettings(OwnSettings):
         ge=1,
         le=MOST_WIDTH,
     )
-    layers: int = setting(
-        4,
-        "blocks of attention and feed-forward",
+    layers: int | None = setting(
+        None,
+        "blocks of attention and feed-forward, from text to text of each side (default: by the task)",
         Knob(
             ("fit-train",),
             steps=(
@@ -180,23 +188,49 @@ class TransformerSettings(OwnSettings):
         le=MOST_LAYERS,
     )
     heads: int = setting(4, "of each block's attention", ge=1, le=MOST_WIDTH)
+    norm: Literal["before", "after"] = setting(
+        "before", "where a layer is normed: its inputs before, or, as published, their sum with what it gives after",
+        Knob(("fit-train",)),
+    )  # fmt: skip
     word_dropout: float | None = word_dropout_setting()
 
 
 def build(wanted: Wanted) -> nn.Module:
     own, num_ids, num_outputs = wanted.own, wanted.inputs.num_ids, wanted.num_outputs or 1
-    size: dict[str, Any] = {"width": own.width, "layers": own.layers, "heads": own.heads}
-    size |= {"length": wanted.inputs.length, "dropout": one_each(wanted.dropout, 1)[0]}
+    width, layers = _size(wanted.inputs)
+    size: dict[str, Any] = {"width": own.width or width, "layers": own.layers or layers, "heads": own.heads}
+    size |= {"dropout": one_each(wanted.dropout, 1)[0], "norm": own.norm}
+    if isinstance(wanted.inputs, PairInputs):
+        return TransformerPairs(wanted.inputs, **size)
+    size["length"] = wanted.inputs.length
     if wanted.gives == "tokens":
         return Transformer(num_ids, num_outputs, **size)
-    words, _ = words_of(wanted, own.width, is_fixed=True)
+    words, _ = words_of(wanted, size["width"], is_fixed=True)
     return TransformerWhole(words, num_outputs, **size, at_each_place=wanted.gives == "places")
 
 
-def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
-    """Settings (full keys) for `num_train` texts."""
+def _size(inputs: TextInputs | PairInputs) -> tuple[int, int]:
+    """Width and layers unless they are set."""
+    if isinstance(inputs, PairInputs):
+        return (SMALL_PAIR_WIDTH if is_small(inputs) else PAIR_WIDTH), PAIR_LAYERS
+    return WIDTH, LAYERS
+
+
+def defaults(name: str, inputs: TextInputs | PairInputs, num_train: int) -> dict[str, Any]:
+    """Settings (full keys) for `num_train` texts, or pairs of them."""
+    width, layers = _size(inputs)
+    size = {"model.width": width, "model.layers": layers}
+    if isinstance(inputs, PairInputs):
+        return {
+            **size,
+            **pairs_recipe(inputs, num_train),
+            "regularise.weight_decay": 0.01,
+            "regularise.dropout": (0.1 if is_small(inputs) else 0.2,),
+            "optimiser.learning_rate": 1e-3,
+        }
     if inputs.are_whole and not inputs.num_characters:
         return {
+            **size,
             **whole_text_recipe(num_train),
             **word_recipe(inputs),
             "regularise.weight_decay": 0.1,
@@ -204,6 +238,7 @@ def defaults(name: str, inputs: TextInputs, num_train: int) -> dict[str, Any]:
             "optimiser.learning_rate": 5e-4,
         }
     return {
+        **size,
         **text_recipe(num_train, inputs.length),
         **word_recipe(inputs),
         "regularise.weight_decay": 0.1,
@@ -216,10 +251,10 @@ FAMILY = Family(
     names=("transformer",),
     title="Transformer",
     source="Vaswani et al. 2017; Radford et al. 2019",
-    takes=("text",),
+    takes=("text", "pairs"),
     build=build,
     settings=TransformerSettings,
     abilities=lambda _name, _own: frozenset({DRAWN_WEIGHTS, HIDDEN_LAYERS, DROPOUT}),
     defaults=defaults,
-    gives=("tokens", "vector", "places"),
+    gives=("tokens", "vector", "places", "sequence"),
 )

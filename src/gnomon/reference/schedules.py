@@ -63,3 +63,8 @@ def warmup_cosine(alpha0: float, *, step: int, warmup_steps: int, total_steps: i
         return alpha0 * (step + 1) / warmup_steps
     done = (step - warmup_steps) / (total_steps - warmup_steps)
     return lowest + (alpha0 - lowest) * (1 + math.cos(math.pi * done)) / 2
+
+
+def inverse_root_warmup(width: int, *, step: int, warmup_steps: int) -> float:
+    """width^(-1/2) min(step^(-1/2), step * warmup_steps^(-3/2)); step = 1, 2, ... Vaswani et al. 2017, eq. 3."""
+    return width**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)

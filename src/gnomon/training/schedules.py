@@ -8,7 +8,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.settings import ScheduleSettings
 
 ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 25 / 1e4  # fractions of the highest rate; torch's OneCycleLR has the same
-WARMUP = {"cosine": 0.05, "one-cycle": 0.3}  # fraction of all steps unless set; the others: 0
+WARMUP = {"cosine": 0.05, "one-cycle": 0.3, "inverse_sqrt": 0.1}  # fraction of all steps unless set; the others: 0
 
 
 def warmup_of(settings: ScheduleSettings) -> float:
@@ -24,7 +24,8 @@ def learning_rate_at(
     Every schedule rises linearly during its warm-up, step i of w at (i + 1)/w of what it would otherwise be
     (Goyal et al. 2017, section 2.2). After it the cosine falls to a hundredth of `highest` along half a cosine
     (Loshchilov and Hutter 2017, equation 5). one-cycle rises along half a cosine from highest/25 and falls along
-    another to highest/250,000 at the last step (Smith and Topin 2018; momentum is not changed). The others count
+    another to highest/250,000 at the last step (Smith and Topin 2018; momentum is not changed). inverse_sqrt falls as
+    highest sqrt(w/(i + 1)) after w steps of warm-up (Vaswani et al. 2017, equation 3). The others count
     whole epochs e from 0 (the notes' formulas): inverse highest/(1 + decay e), exponential highest decay^e, staircase
     highest decay^floor(e/every), root highest decay/sqrt(e) from e = 1 on. discrete takes its rates from a table of
     epochs counted from 1, as the rows of a fit count them. Raises UsageError for discrete without a table.
@@ -39,6 +40,9 @@ def learning_rate_at(
             return highest * (step + 1) / rising
         done = min(1.0, (step - rising) / max(1, total - rising))
         return _half_cosine(highest, highest / 100, done)
+    if settings.name == "inverse_sqrt":
+        rising = max(1, rising)
+        return highest * min((step + 1) / rising, math.sqrt(rising / (step + 1)))
     rate = _by_epoch(step // steps_per_epoch, highest, settings)
     return rate * (step + 1) / rising if step < rising else rate
 

@@ -85,6 +85,13 @@ def test_the_cosine_equals_the_equation_at_every_step():
     assert rates(name="cosine", warmup=0.1) == pytest.approx(twin, rel=1e-12)
 
 
+def test_inverse_sqrt_is_the_papers_rate_with_its_highest_in_place_of_the_width():
+    warm, width = 8, 1 / (8 * HIGHEST**2)  # with which the paper's highest rate, at step 8, is HIGHEST
+    twin = [equations.inverse_root_warmup(width, step=step + 1, warmup_steps=warm) for step in STEPS]
+    assert rates(name="inverse_sqrt", warmup=0.1) == pytest.approx(twin, rel=1e-12)
+    assert max(twin) == twin[warm - 1] == pytest.approx(HIGHEST)
+
+
 @pytest.mark.parametrize("name", ["constant", "inverse", "exponential", "staircase", "root", "discrete"])
 def test_a_warm_up_rises_linearly_to_the_rate_of_the_schedule(name):
     more = {"table": "1:0.1"} if name == "discrete" else {}
@@ -93,7 +100,8 @@ def test_a_warm_up_rises_linearly_to_the_rate_of_the_schedule(name):
     assert with_it[8:] == without[8:]
 
 
-def test_only_cosine_and_one_cycle_warm_up_by_default():
+def test_only_cosine_inverse_sqrt_and_one_cycle_warm_up_by_default():
+    assert warmup_of(ScheduleSettings(name="inverse_sqrt")) == 0.1
     assert warmup_of(ScheduleSettings(name="cosine")) == 0.05
     assert warmup_of(ScheduleSettings(name="one-cycle")) == 0.3
     assert warmup_of(ScheduleSettings(name="inverse")) == 0.0
@@ -120,7 +128,7 @@ def test_discrete_without_a_table_says_what_one_looks_like():
 
 
 def test_every_rate_is_a_positive_number():
-    for name in ("constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root"):
+    for name in ("constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root", "inverse_sqrt"):
         for per_epoch, epochs in ((1, 1), (1, 3), (2, 1), (5, 2)):
             for step in range(per_epoch * epochs + 2):
                 rate = learning_rate_at(

@@ -250,16 +250,21 @@ class ScheduleSettings(Group):
     """How the learning rate changes."""
 
     name: (
-        Literal["constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root", "discrete"] | None
+        Literal[
+            "constant", "cosine", "one-cycle", "inverse", "exponential", "staircase", "root", "inverse_sqrt", "discrete"
+        ]
+        | None
     ) = setting(
         None,
         "constant; cosine; one-cycle; inverse = 1/(1+decay*epoch); exponential = decay^epoch; staircase = decay every "
-        "`every` epochs; root = decay/sqrt(epoch); discrete = the rates of `table`",
+        "`every` epochs; root = decay/sqrt(epoch); inverse_sqrt = sqrt(warm-up steps/step), as Transformers were first "
+        "trained; discrete = the rates of `table`",
         Knob(FIT_TRAIN),
     )
     warmup: float | None = setting(
         None,
-        "share of all steps spent rising to the learning rate: 0.05 for cosine, 0.3 for one-cycle, otherwise 0",
+        "share of all steps spent rising to the learning rate: 0.05 for cosine, 0.1 for inverse_sqrt, 0.3 for "
+        "one-cycle, otherwise 0",
         Knob(FIT_TRAIN),
         ge=0,
         lt=1,
