@@ -16,6 +16,7 @@ Past = tuple[Tensor, Tensor]  # keys and values (B, heads, S, D / heads) of what
 Norm = Literal["before", "after"]  # of each layer's inputs, or of what comes out with its inputs added
 
 FEED_FORWARD = 4  # times the width: units of a block's feed-forward layer (Vaswani et al. 2017)
+MOST_PLAIN = 256  # places that are looked at by plain products, which keep a number for each pair of them
 LONGEST_WAVE = 10_000  # in places, over 2 pi: of the slowest sinusoid (Vaswani et al. 2017, section 3.5)
 
 
@@ -55,9 +56,7 @@ class Attention(nn.Module):
             if self.is_causal:
                 mask = mask & _until(x.shape[1], x.shape[1], x.device)
         queries, keys, values = self.divided(x)
-        found = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=self.is_causal and mask is None
-        )
+        found = _found(queries, keys, values, mask, is_causal=self.is_causal and mask is None)
         return self._joined(found)
 
     def step(self, x: Tensor, past: Past | None) -> tuple[Tensor, Past]:
@@ -66,7 +65,7 @@ class Attention(nn.Module):
         if past is not None:
             keys, values = (torch.cat([old, new], dim=2) for old, new in zip(past, (keys, values), strict=True))
         mask = _until(x.shape[1], keys.shape[2], x.device) if x.shape[1] > 1 else None
-        found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        found = _found(queries, keys, values, mask)
         return self._joined(found), (keys, values)
 
     def divided(self, x: Tensor) -> list[Tensor]:
@@ -77,12 +76,28 @@ class Attention(nn.Module):
 
     def seeing(self, queries: Tensor, seen: Seen) -> Tensor:
         """(B, T, D): what places find in keys and values that were kept, their own among them."""
-        found = functional.scaled_dot_product_attention(queries, seen.keys, seen.values, attn_mask=seen.mask)
+        found = _found(queries, seen.keys, seen.values, seen.mask)
         return self._joined(found)
 
     def _joined(self, found: Tensor) -> Tensor:
         output: Tensor = self.output(found.transpose(1, 2).flatten(2))
         return output
+
+
+def _found(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, is_causal: bool = False) -> Tensor:
+    """(B, heads, T, D / heads): scaled dot-product attention, by torch's fused kernel but for short texts in bfloat16.
+
+    There its backward pass takes two to five times as long on a CPU as plain products do.
+    """
+    is_slow = queries.dtype == torch.bfloat16 and queries.device.type == "cpu" and queries.requires_grad
+    if not is_slow or keys.shape[2] > MOST_PLAIN:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=is_causal)
+    scores = queries * queries.shape[-1] ** -0.5 @ keys.mT
+    if is_causal:
+        mask = _until(queries.shape[2], keys.shape[2], queries.device)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1).to(values.dtype) @ values
 
 
 @final
@@ -106,7 +121,7 @@ class Across(nn.Module):
         return keys.transpose(1, 2), values.transpose(1, 2)
 
     def forward(self, x: Tensor, seen: Seen) -> Tensor:
-        found = functional.scaled_dot_product_attention(self._asked(x), seen.keys, seen.values, attn_mask=seen.mask)
+        found = _found(self._asked(x), seen.keys, seen.values, seen.mask)
         output: Tensor = self.output(found.transpose(1, 2).flatten(2))
         return output
 

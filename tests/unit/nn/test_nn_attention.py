@@ -95,3 +95,20 @@ def test_going_on_from_kept_keys_and_values_is_the_whole_at_once(parts):
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(UsageError, match=r"5 attention heads do not divide a width of 12\. .*multiple of 5"):
         Attention(12, 5, is_causal=True)
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize("is_padded", [True, False])
+def test_bfloat16_gives_what_float64_gives_and_so_do_its_gradients(is_causal, is_padded):
+    exact, x = Attention(16, 2, is_causal=is_causal).double(), some(B, T, 16).requires_grad_()
+    is_there = torch.arange(T) < torch.tensor([7, 4, 1])[:, None] if is_padded else None
+    (found := exact(x, is_there)).square().sum().backward()
+    short, y = Attention(16, 2, is_causal=is_causal), x.detach().float().requires_grad_()
+    short.load_state_dict(exact.state_dict())
+    with torch.autocast("cpu", torch.bfloat16):
+        (rough := short(y, is_there)).square().sum().backward()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        fused = short(y, is_there)
+    torch.testing.assert_close(rough.double(), found, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(fused.double(), found, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(y.grad.double(), x.grad, atol=0.04, rtol=0.04)
