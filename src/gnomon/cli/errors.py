@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gnomon.cli.text import printable
 from gnomon.core.evaluation import SHARE
+from gnomon.strategy.search_fault import fault_text
 from gnomon.strategy.wording import format_error, split_name
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _advice(found: Found) -> list[str]:
         )
     elif found.shares:
         lines.append("no tag is significantly more common among errors: there may be no pattern to find")
+    if sheet.fault is not None:
+        lines.append(fault_text(sheet.fault))
     if any(one.is_ordinary for one in found.shares):
         lines.append(
             "tags that are about as common among right answers (last column) describe the data, not the errors"
@@ -130,5 +133,6 @@ def errors_as_json(found: Found) -> dict[str, Any]:
         "errors": sheet.errors.count,
         "tags": [asdict(one) | {"is_specific": one.is_specific} for one in found.shares],
         "note": found.note,
+        **({} if sheet.fault is None else {"search": asdict(sheet.fault.search), "model": asdict(sheet.fault.model)}),
         **done,
     }

@@ -54,7 +54,12 @@ class Evaluation:
 
     @property
     def has_classes(self) -> bool:
-        """Whether each target is one class, right or wrong; its labels may be text, whole numbers or booleans."""
+        """Whether each target is one class, right or wrong; its labels may be text, whole numbers or booleans.
+
+        A text that is to be written is no class, even where it is only right or wrong: its table has `references`.
+        """
+        if "references" in self.table.columns:
+            return False
         is_right_or_wrong = self.unit == SHARE and bool(self.table["error"].is_in([0.0, 1.0]).all())
         return is_right_or_wrong and not is_structured(self.table)
 

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from gnomon.core.parts import View
-from gnomon.metrics import box_table, mask_table, span_table
+from gnomon.metrics import box_table, mask_table, pair_table, span_table
 
 
 def in_words(row: Mapping[str, Any], column: str) -> Any:
     """The `column` ("target" or "prediction") of a row as a person reads it, or its value.
 
-    "12 red, 1 white"; "ground: 80 %, cell: 20 %"; "[Ada](person) in Paris".
+    "12 red, 1 white"; "ground: 80 %, cell: 20 %"; "[Ada](person) in Paris"; all references, "am Haus / beim Haus".
     """
     value = row[column]
     if not isinstance(value, str):
         return value
+    if "references" in row:
+        return " / ".join(pair_table.references_of(row)) if column == "target" else value
     if value.startswith("[") and "width" in row:
         least = row.get("threshold") if column == "prediction" else None
         return box_table.in_words(value, least or 0.0)

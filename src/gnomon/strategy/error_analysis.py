@@ -17,11 +17,12 @@ from gnomon.metrics.resampling import sums_per_unit
 if TYPE_CHECKING:
     import polars as pl
 
-BY_DEFINITION = ("confusion", "direction", "answers", "pixels")  # kinds that only errors can have
+BY_DEFINITION = ("confusion", "direction", "answers", "pixels", "fault")  # kinds that only errors can have
 SYMPTOMS = (
     "confidence",
     "direction",
     "size",
+    "fault",
 )  # kinds that describe how the model errs rather than on what: not something to fix in itself
 LEVEL = 0.025  # chance of naming some tag although none stands out
 LABEL_WRONG = "label wrong"  # the tag for errors that may not be the model's fault

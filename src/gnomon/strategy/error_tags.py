@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.evaluation import is_structured
-from gnomon.metrics import box_table, mask_table, span_table
-from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags, span_tags
+from gnomon.metrics import box_table, mask_table, pair_table, span_table
+from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags, span_tags, translation_tags
 from gnomon.strategy.error_analysis import Tag
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class PictureMeasures:
 def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | None = None) -> list[Tag]:
     """Confusion pairs, confident mistakes, toss-ups, rare classes; direction and size of numeric errors; slices.
 
-    Of boxes, masks and spans, the kinds of what is wrong in the pictures and sentences.
+    Of boxes, masks and spans, the kinds of what is wrong in the pictures and sentences; of texts that became other
+    texts, what is plainly wrong with them, and whether search or model is at fault.
 
     `class_counts`: how often each class occurs in train.
     """
@@ -64,6 +65,8 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
         found = mask_tags.from_masks(mask_errors.find_errors(table))
     elif span_table.is_spans(table):
         found = span_tags.from_spans(span_tags.find_errors(span_table.read(table)))
+    elif pair_table.is_pairs(table):
+        found = translation_tags.from_pairs(pair_table.read(table))
     elif evaluation.has_classes:
         table = table.with_columns(pl.col("target", "prediction").cast(pl.String))
         found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]

@@ -14,11 +14,13 @@ import polars as pl
 from gnomon.core.errors import GnomonError, UsageError
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.seeds import generator
+from gnomon.metrics import pair_table
 from gnomon.report.record import TagSheet
 from gnomon.runs.folder import RunFolder
 from gnomon.runs.tags import RecordedEvent, TagStore
 from gnomon.strategy import error_tags
 from gnomon.strategy.error_analysis import LABEL_WRONG, Errors, Tag, errors_of, shares_of_errors
+from gnomon.strategy.search_fault import SearchFault, fault_of, fault_text
 
 if TYPE_CHECKING:
     from gnomon.strategy.diagnosis import Diagnosis
@@ -56,6 +58,13 @@ class Sheet:
     @cached_property
     def ids(self) -> list[str]:
         return [str(one) for one in self.table["id"].to_list()]
+
+    @cached_property
+    def fault(self) -> SearchFault | None:
+        """Of answers that are searched for: whether search or model is at fault; None of others."""
+        if not pair_table.is_pairs(self.table):
+            return None
+        return fault_of(pair_table.read(self.table), groups=self.errors.groups)
 
     def id_of(self, position: int) -> str:
         return str(self.table["id"][position])
@@ -156,6 +165,8 @@ def tag_sheet(sheet: Sheet, store: TagStore) -> TagSheet:
         note = f"Tags set by people are missing: {store.path.name} {error.what}"
     if not reviewed:
         mine = []
+    if sheet.fault is not None:
+        note = ". ".join(part for part in (fault_text(sheet.fault).capitalize(), note) if part)
     return TagSheet(
         sheet.split, sheet.error, len(sheet.table), sheet.errors.count, reviewed,
         shares=sorted(shares_of_errors(sheet.errors, [*sheet.tags, *mine], costs), key=lambda one: not one.is_specific),

@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from gnomon import report
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.settings import flat
+from gnomon.metrics import pair_table
+from gnomon.metrics.intervals import groups_of
 from gnomon.strategy.commands import Commands
 from gnomon.strategy.course import Course
 from gnomon.strategy.improve_diary import apply_diary
 from gnomon.strategy.improve_probes import apply_probes
 from gnomon.strategy.ladder import diagnose
+from gnomon.strategy.search_fault import apply_fault, fault_of
 from gnomon.strategy.slices import missed_classes
 from gnomon.workflow.looks import looks_at_dev
 from gnomon.workflow.nudge import in_words, read_diary
@@ -68,6 +72,7 @@ def diagnosis_of(
     if run.folds:
         each = f"{run.folds} folds: dev judges each example by the model that did not train on it"
         found = replace(found, notes=(*found.notes, f"{each}; test and predict take the mean of all {run.folds}"))
+    found = _with_fault(run, evaluations, found)
     found = apply_diary(found, run.folder.load_diary())
     found = apply_probes(found, run.folder.load_probes(), commands_of(run))
     turned = read_diary(run.folder)
@@ -78,6 +83,17 @@ def diagnosis_of(
     stop = run.settings.stop
     cut = f"max_time={stop.max_time:g} cut training short at step {outcome['steps']:,} of {stop.epochs} epochs"
     return replace(found, notes=(cut, *found.notes))
+
+
+def _with_fault(run: Run, evaluations: Mapping[str, Evaluation], found: Diagnosis) -> Diagnosis:
+    """Of answers that are searched for: whether the search or the model is at fault on dev."""
+    table = evaluations["dev"].table if "dev" in evaluations else None
+    beam = run.settings.task.own.get("beam")
+    if table is None or beam is None or not pair_table.is_pairs(table):
+        return found
+    fault = fault_of(pair_table.read(table), groups=groups_of(table, np.ones(len(table), bool)))
+    commands = commands_of(run)
+    return apply_fault(found, fault, beam, lambda wider: commands.verb("predict", "FILE", f"beam={wider}"))
 
 
 def _course(run: Run, outcome: Outcome) -> Course:
