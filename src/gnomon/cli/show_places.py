@@ -1,4 +1,4 @@
-"""labels of boxes, masks and spans on the screen, and as JSON."""
+"""labels of boxes, masks, spans and pairs of texts on the screen, and as JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gnomon.cli.text import printable
+from gnomon.workflow.judge.place_labels import BECOMES
 
 if TYPE_CHECKING:
-    from gnomon.workflow.judge.place_labels import PlaceFindings, PlacesReviewed
+    from gnomon.workflow.judge.place_labels import Place, PlaceFindings, PlacesReviewed
 
 SHOWN = 10
+MOST_CHARACTERS = 120  # of a text
 
 
 def print_places(found: PlaceFindings) -> None:
@@ -27,22 +29,36 @@ def print_places(found: PlaceFindings) -> None:
     number = f"{len(audit.suspects):,}" if audit.suspects else "no"
     split = audit.split.replace("_", "-")
     places = f"{number} suspect places in {audit.count:,} {audit.what}{counts}"
+    if not audit.sides:
+        places = f"{number} suspects among {audit.count:,} {audit.what}{counts}"
     console.print(f"  {split}: {places} ({audit.origin})", markup=False)
     if found.reviewed is not None:
         for line in _reviewed_lines(found.reviewed):
             console.print(f"  {line}", markup=False)
     elif audit.suspects:
-        rows = [("id", "what", "label", "answer", ", ".join(audit.sides), "sureness")]
-        for one in audit.suspects[:SHOWN]:
-            place = ", ".join(f"{side:.0f}" for side in one.box)
-            names = (printable(text) for text in (one.id[-40:], one.kind, one.given or "none", one.suggested))
-            rows.append((*names, place, f"{one.sureness:.2f}"))  # type: ignore[arg-type]
         console.print()
-        print_rows(rows, console)
+        if audit.sides:
+            rows = [("id", "what", "label", "answer", ", ".join(audit.sides), "sureness")]
+            for one in audit.suspects[:SHOWN]:
+                place = ", ".join(f"{side:.0f}" for side in one.box)
+                names = (printable(text) for text in (one.id[-40:], one.kind, one.given or "none", one.suggested))
+                rows.append((*names, place, f"{one.sureness:.2f}"))  # type: ignore[arg-type]
+            print_rows(rows, console)
+        else:
+            for one in audit.suspects[:SHOWN]:
+                _print_pair(one, console)
         console.print()
         console.print("  a suspect is the model's guess until a person has reviewed it", markup=False)
     if found.out is not None:
         console.print(f"  saved  {found.written:,} rows to review to {printable(str(found.out))}", markup=False)
+
+
+def _print_pair(one: Place, console: Console) -> None:
+    """What it is, then both sides and the model's answer, each on a line of its own."""
+    console.print(f"  {printable(one.id[-40:])}: {one.kind}, sureness {one.sureness:.2f}", markup=False, style="bold")
+    source, _, target = one.given.partition(BECOMES)
+    for name, text in (("source", source), ("target", target), ("answer", one.suggested)):
+        console.print(f"    {name}  {printable(text)[:MOST_CHARACTERS]}", markup=False)
 
 
 def print_rows(rows: Sequence[Sequence[str]], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""labels of boxes, masks and spans: suspects as places in pictures and texts, a review sheet, how many are wrong."""
+"""labels of boxes, masks, spans and pairs of texts: suspects as places, a review sheet, how many are wrong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
-from gnomon.metrics import box_table, mask_table, span_table
+from gnomon.metrics import box_table, mask_table, pair_table, span_table
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.spans import Span
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import box_labels, mask_labels, span_labels
+from gnomon.strategy import box_labels, mask_labels, pair_labels, span_labels
 from gnomon.strategy.labels import VERDICTS, WRONG, Part, estimate_total
 from gnomon.strategy.mask_errors import class_names
 
@@ -31,13 +31,15 @@ BEFORE, BEHIND = ("id", "part", "stands_for", "kind", "given", "suggested"), ("s
 SUSPECT, RIGHT = "suspect", "right"  # parts of a sheet
 OF_BOXES = ("left", "top", "right", "bottom")  # sides of a place, in pixels ...
 OF_SPANS = ("start", "end")  # ... or in characters
+WHOLE = ()  # of what is suspect as a whole
+BECOMES = " => "  # between a source and its target
 
 Sides = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a picture or a text where a label is, or should be."""
+    """A place in a picture or a text where a label is, or should be; a pair of texts as a whole."""
 
     id: str  # of the picture or text
     kind: str  # "missing label", "wrong class" ...; "" for a label that is not suspect
@@ -90,7 +92,9 @@ def findings(
 
 
 def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
-    """Of a table of boxes, masks or spans. Raises DataError for cells that hold none of them."""
+    """Of a table of boxes, masks, spans or pairs of texts. Raises DataError for cells that hold none of them."""
+    if pair_table.is_pairs(table):
+        return _of_pairs(table, split, origin)
     if span_table.is_spans(table):
         return _of_spans(table, split, origin)
     if box_table.is_boxes(table):
@@ -102,8 +106,22 @@ def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
 
 
 def is_of_places(table: pl.DataFrame) -> bool:
-    """Whether the labels of this table are boxes, masks or spans."""
-    return box_table.is_boxes(table) or mask_table.is_masks(table) or span_table.is_spans(table)
+    """Whether the labels of this table are boxes, masks, spans or texts."""
+    kinds = (box_table.is_boxes, mask_table.is_masks, span_table.is_spans, pair_table.is_pairs)
+    return any(is_kind(table) for is_kind in kinds)
+
+
+def _of_pairs(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
+    read, ids = pair_table.read(table), table["id"].cast(str).to_list()
+    losses = table["loss"].cast(float).fill_null(np.nan).to_numpy() if "loss" in table.columns else None
+    found = pair_labels.find_suspects(read, losses)
+    given = [f"{source}{BECOMES}{' / '.join(some)}" for source, some in zip(read.sources, read.references, strict=True)]
+    suspects = tuple(
+        Place(ids[one.row], one.kind, given[one.row], read.answers[one.row], (), one.sureness) for one in found
+    )
+    rest = np.setdiff1d(np.arange(len(ids)), [one.row for one in found])
+    others = tuple(Place(ids[row], "", given[row], "", (), 0.0) for row in rest)
+    return PlaceAudit(split, "pairs of texts", len(ids), suspects, others, origin, WHOLE)
 
 
 def _of_spans(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
@@ -227,7 +245,7 @@ def _checked(
     try:
         box = tuple(float(line[name].replace(",", ".")) for name in sides)
     except ValueError:
-        number = {len(OF_BOXES): "four", len(OF_SPANS): "two"}[len(sides)]
+        number = "four" if sides == OF_BOXES else "two"
         raise DataError(
             f"its place is not {number} numbers.", where=where, fix=f"do not change {sides[0]} to {sides[-1]}."
         ) from None
