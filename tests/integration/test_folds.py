@@ -15,8 +15,9 @@ from gnomon import tasks
 from gnomon.core.errors import UsageError
 from gnomon.core.settings import from_flat
 from gnomon.metrics.intervals import wilson
-from gnomon.workflow.folds import mean_history, seen_rows
+from gnomon.workflow.folds import mean_history
 from gnomon.workflow.prepare import prepare
+from gnomon.workflow.road.encode import seen_rows
 from gnomon.workflow.road.follow import Silent
 
 FEW = {"epochs": 3, "hidden": 8}
@@ -69,7 +70,7 @@ def test_a_fold_is_the_training_that_fit_makes_of_its_two_tables(run, tmp_path):
 def test_every_fold_is_judged_by_its_own_model_and_train_by_one_that_saw_it(run):
     data = whole(run)
     dev, train = (run.evaluation(name).table for name in ("dev", "train"))
-    seen = seen_rows(gnomon.workflow.folds.Whole(data, run.settings, frozenset(), None, 0.0))
+    seen = seen_rows(data, run.settings.seed)
     for number, member in enumerate(run.members):
         assert not set(seen[number]) & set(data.folds[number])
         for table, rows in ((dev, data.folds[number]), (train, seen[number])):

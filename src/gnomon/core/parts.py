@@ -36,6 +36,10 @@ MIXED_WITH, OWN_SHARE = "mixed_with", "own_share"
 """What an encoder's `augment` adds to a batch in which examples are mixed: the position of each one's partner (B,), and
 its own share (B,). Its loss is that share of its own target's, and for the rest its partner's."""
 
+EACH = "each"
+"""What the model gave for each of the examples that one row is about, (B, K, ...): a picture that is in many pairs goes
+through the model once, before the pairs are judged (`Head.each`)."""
+
 Sampler = Callable[["Columns", int, int, int], Any]
 """Order and batches of an epoch from the columns, the seed, the epoch and the batch size: training/samplers.py."""
 
@@ -267,6 +271,10 @@ class Head(abc.ABC):
     @abc.abstractmethod
     def outputs(self, model: torch.nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Any:
         """One forward pass."""
+
+    def each(self, model: torch.nn.Module, arguments: tuple[Any, ...]) -> torch.Tensor:
+        """(M, ...): what the model gives for examples that several rows share; `outputs` finds it as EACH."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:

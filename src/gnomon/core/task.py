@@ -25,7 +25,7 @@ from gnomon.core.knobs import (
     Here,
 )
 from gnomon.core.own import Augmentation, Loss, checked_batch, checked_losses
-from gnomon.core.parts import MIXED_WITH, OWN_SHARE, Batch, Encoder, Encoding, Head, Judge, Reader, Sampler, View
+from gnomon.core.parts import EACH, MIXED_WITH, OWN_SHARE, Batch, Encoder, Encoding, Head, Judge, Reader, Sampler, View
 from gnomon.core.settings import OwnSettings, Settings, flat, knobs
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Task:
         batch = self.collate(columns, indices)
         if device is not None:
             batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-        return self.encoder.plain(batch)
+        return batch if EACH in batch else self.encoder.plain(batch)
 
     def augment(self, batch: Batch, settings: RegulariseSettings, generator: torch.Generator) -> Batch:
         """Training only: inputs (and what moves with them) changed at random, targets smoothed."""
@@ -147,7 +147,12 @@ class Task:
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> Any:
         """One forward pass."""
-        return self.head.outputs(model, self.encoder.arguments(model, batch), batch)
+        arguments = () if EACH in batch else self.encoder.arguments(model, batch)
+        return self.head.outputs(model, arguments, batch)
+
+    def each(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """(M, ...): what the model gives for examples that several rows share."""
+        return self.head.each(model, self.encoder.arguments(model, batch))
 
     def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """(B,): one value per example; of a net with side heads in training, with theirs."""

@@ -52,11 +52,32 @@ class Ragged:
         return found
 
 
-Columns = Mapping[str, Tensor | Ragged]
+@final
+@dataclass(frozen=True)
+class Shared:
+    """N rows that are K rows each of one table, which is kept once: the two pictures of each pair."""
+
+    values: Tensor  # (M, ...)
+    rows: Tensor  # (N, K) int64 positions in `values`
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: Tensor) -> Shared:
+        return Shared(self.values, self.rows[indices])
+
+    def gathered(self, indices: Tensor) -> Tensor:
+        """(B, K, ...): what stands at `indices`."""
+        rows = self.rows.index_select(0, indices.to(self.rows.device))
+        found = self.values.index_select(0, rows.flatten().to(self.values.device))
+        return found.unflatten(0, (len(rows), self.rows.shape[1]))
+
+
+Columns = Mapping[str, Tensor | Ragged | Shared]
 
 
 @final
-class InFiles(dict[str, Tensor | Ragged]):
+class InFiles(dict[str, Tensor | Ragged | Shared]):
     """Columns of which those in `mapped` are files. More of them may be written to files in `folder`."""
 
     def __init__(self, columns: Columns, mapped: Collection[str], folder: Path) -> None:
@@ -77,7 +98,7 @@ class InFiles(dict[str, Tensor | Ragged]):
 
 
 @final
-class OnDemand(dict[str, Tensor | Ragged]):
+class OnDemand(dict[str, Tensor | Ragged | Shared]):
     """Columns that are nowhere: what is asked for is encoded when it is asked for. `rows` (N,) alone is there."""
 
     def __init__(self, total: int, encode: Callable[[np.ndarray], Columns]) -> None:
@@ -97,26 +118,33 @@ def concatenate(chunks: Sequence[Columns]) -> Columns:
     return {name: _concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def _concatenate(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
+def _concatenate(parts: Sequence[Tensor | Ragged | Shared]) -> Tensor | Ragged | Shared:
     if isinstance(parts[0], Tensor):
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    shared = [part for part in parts if isinstance(part, Shared)]
+    if shared:
+        starts = np.cumsum([0, *(len(part.values) for part in shared)]).tolist()
+        rows = [part.rows + start for part, start in zip(shared, starts, strict=False)]
+        return Shared(torch.cat([part.values for part in shared]), torch.cat(rows))
     ragged = [part for part in parts if isinstance(part, Ragged)]
     lengths = torch.cat([part.offsets.diff() for part in ragged])
     return Ragged(torch.cat([part.values for part in ragged]), torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
 
 
 def gather(columns: Columns, indices: Tensor) -> dict[str, Tensor]:
-    """The rows at `indices` of dense columns, each on its own device. One copy per column."""
+    """The rows at `indices` of dense and shared columns, each on its own device. One copy per column."""
     if isinstance(columns, OnDemand):
         columns = columns.encode(indices.cpu().numpy())
         indices = torch.arange(len(indices))
     if isinstance(columns, InFiles):
         columns.prefetch(indices)
-    return {
+    shared = {name: column.gathered(indices) for name, column in columns.items() if isinstance(column, Shared)}
+    dense = {
         name: column.index_select(0, indices.to(column.device))
         for name, column in columns.items()
         if isinstance(column, Tensor)
     }
+    return {**dense, **shared}
 
 
 def take(columns: Columns, rows: np.ndarray) -> Columns:
@@ -130,12 +158,14 @@ def take(columns: Columns, rows: np.ndarray) -> Columns:
         for name, column in columns.items()
         if isinstance(column, Ragged)
     }
+    shared = {name: column[indices] for name, column in columns.items() if isinstance(column, Shared)}
     size = len(rows) * sum(column[0].nbytes for column in dense.values())
     if not isinstance(columns, InFiles) or not room.is_short_for(size):
-        return {**gather(columns, indices), **ragged}
+        return {**gather(columns, indices), **ragged, **shared}
     taken = {name: room.empty((len(rows), *dense[name].shape[1:]), dense[name].dtype, columns.folder) for name in dense}
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
         for name, column in gather(columns, indices[some]).items():
-            taken[name][some] = column
-    return InFiles({**taken, **ragged}, tuple(taken), columns.folder)
+            if name in taken:
+                taken[name][some] = column
+    return InFiles({**taken, **ragged, **shared}, tuple(taken), columns.folder)

@@ -220,7 +220,9 @@ def _named(series: pl.Series, codes: np.ndarray, wanted: np.ndarray) -> str:
 
 
 def size_notes(parts: Sequence[np.ndarray], wanted: Sequence[int], total: int, why: str) -> list[str]:
-    names = ("test", "dev")[-len(parts) :]
+    """Sentences on parts that are not as large as they should be: dev, or test and dev; more of them are folds."""
+    are_folds = len(parts) > 2
+    names = [f"fold {number + 1}" for number in range(len(parts))] if are_folds else ("test", "dev")[-len(parts) :]
     return [
         f"{name} has {len(part) / total:.1%} of the examples instead of {number / total:.1%}: {why}."
         for name, part, number in zip(names, parts, wanted, strict=True)

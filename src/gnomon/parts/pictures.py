@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, final
@@ -25,6 +25,7 @@ from gnomon.data.columns import Columns, gather
 from gnomon.data.crops import COUNTS, cropped
 from gnomon.data.images import ImageExamples, Whites
 from gnomon.data.images.edges import edge_features
+from gnomon.data.pairs import Pairs, in_pairs
 from gnomon.data.source import Source
 from gnomon.nn.normalise import Normalise
 from gnomon.runs.writer import write_bytes
@@ -162,6 +163,9 @@ class PictureEncoder(Encoder):
         return [*self._in_memory, self.channels, None if self.whites is None else asdict(self.whites)]
 
     def encode(self, examples: Examples) -> Columns:
+        """`image` (N, H, W, C) uint8; of pairs, two of them each."""
+        if isinstance(examples, Pairs):
+            return in_pairs(examples, self.encode)
         pictures = cast(ImageExamples, examples)
         if self.whites is None and not pictures.is_bytes:
             raise ArtefactError(
@@ -173,7 +177,8 @@ class PictureEncoder(Encoder):
 
     def collate(self, columns: Columns, indices: Tensor) -> Batch:
         batch = gather(columns, indices)
-        batch["image"] = batch["image"].permute(0, 3, 1, 2)  # (B, C, H, W), channels last in memory
+        if "image" in batch:  # (B, C, H, W), or (B, 2, C, H, W); channels last in memory
+            batch["image"] = batch["image"].movedim(-1, -3)
         return batch
 
     def cautions(self, settings: RegulariseSettings, head: Head) -> tuple[str, ...]:
@@ -203,15 +208,17 @@ class PictureEncoder(Encoder):
     def plain(self, batch: Batch) -> Batch:
         if self.stored is None:
             return batch
-        return {**batch, "image": augment.resized(batch["image"], (self.height, self.width))}
+        size = self.height, self.width
+        return {**batch, "image": _each(batch["image"], lambda pictures: augment.resized(pictures, size))}
 
     @property
     def _in_memory(self) -> tuple[int, int]:
         return self.stored or (self.height, self.width)
 
     def views(self, batch: Batch, crops: int) -> Iterator[Batch]:
-        for image in cropped(batch["image"], crops):
-            yield {**batch, "image": image}
+        pictures = batch["image"]
+        for image in cropped(pictures.flatten(0, -4), crops):
+            yield {**batch, "image": image.unflatten(0, pictures.shape[:-3])}
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]
@@ -223,6 +230,11 @@ class PictureEncoder(Encoder):
         """Edges and brightness by place: what can be seen without training."""
         features = edge_features(cast(Tensor, columns["image"]).cpu().numpy())
         return PlainInputs(features, np.empty((len(features), 0), np.int64))
+
+
+def _each(pictures: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """`change` of (B, C, H, W), also where each row has several pictures: (B, K, C, H, W)."""
+    return change(pictures.flatten(0, -4)).unflatten(0, pictures.shape[:-3])
 
 
 def larger(sizes: np.ndarray, height: int, width: int, crop: float) -> tuple[int, int] | None:

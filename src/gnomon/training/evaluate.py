@@ -16,9 +16,9 @@ from torch import nn
 
 from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
-from gnomon.core.parts import Batch, Predictions
+from gnomon.core.parts import EACH, Batch, Predictions
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns, InFiles, OnDemand, concatenate, length
+from gnomon.data.columns import Columns, InFiles, OnDemand, Shared, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
@@ -198,7 +198,8 @@ def _together(
             encoded = encode(one.task, part.take(rows))
             read = read or encoded
             with judging(one.model):
-                parts = [one.outputs(batch) for batch in _batches(one.task, one.model, iter([encoded]), device)]
+                batches = _batches(one.task, one.model, iter([encoded]), device, one.crops)
+                parts = [one.outputs(batch) for batch in batches]
             judge = one.task.judge
             are_alike = isinstance(parts[0], torch.Tensor) and len({part.shape[1:] for part in parts}) == 1
             answers.append((judge, torch.cat(parts) if are_alike else judge.joined(parts)))
@@ -226,13 +227,29 @@ def judging(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _batches(task: Task, model: nn.Module, chunks: Iterator[Columns], device: torch.device) -> Iterator[Batch]:
+def _batches(
+    task: Task, model: nn.Module, chunks: Iterator[Columns], device: torch.device, crops: int = 1
+) -> Iterator[Batch]:
     size = 0
     for chunk in chunks:
+        if crops == 1:
+            chunk = _shared_once(task, model, chunk, device)
         size = size or _batch_size(task, model, task.batch(chunk, torch.arange(1), device))
         for indices in torch.arange(length(chunk)).split(size):
             yield task.batch(chunk, indices, device)
         del chunk  # before the next one is made
+
+
+def _shared_once(task: Task, model: nn.Module, columns: Columns, device: torch.device) -> Columns:
+    """The columns with what the model gives for shared examples in their place, each computed once."""
+    shared = {name: column for name, column in columns.items() if isinstance(column, Shared)}
+    if not shared:
+        return columns
+    values, rows = {name: column.values for name, column in shared.items()}, next(iter(shared.values())).rows
+    size = _batch_size(task, model, task.batch(values, torch.arange(1), device))
+    batches = (task.batch(values, indices, device) for indices in torch.arange(length(values)).split(size))
+    parts = [task.each(model, batch).cpu() for batch in batches]
+    return {**{name: columns[name] for name in columns if name not in shared}, EACH: Shared(torch.cat(parts), rows)}
 
 
 def _batch_size(task: Task, model: nn.Module, one: Batch) -> int:

@@ -16,6 +16,7 @@ from gnomon.core.family import Inputs
 from gnomon.core.parts import Batch, Encoding, PlainInputs, View
 from gnomon.core.task import Task
 from gnomon.data.columns import Columns, gather, length
+from gnomon.data.pairs import PAIRED, Pairs, in_pairs
 from gnomon.nn.stages import AfterFrozen
 from gnomon.training.evaluate import judging
 from gnomon.training.state import own_tensors, tensors_to_bytes
@@ -74,6 +75,8 @@ class FrozenEncoder(Encoding):
         return self._key
 
     def encode(self, examples: Examples) -> Columns:
+        if isinstance(examples, Pairs):
+            return in_pairs(examples, self.encode)
         known = _known(self._key)
         prints = examples.fingerprints().tolist()
         new = [place for place, one in enumerate(prints) if one not in known]
@@ -118,7 +121,8 @@ class FrozenEncoder(Encoding):
 
     def arguments(self, _model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         given = batch["given"]
-        return (given if given.dim() == 2 else given.permute(0, 3, 1, 2),)
+        is_vector = given.dim() == (3 if PAIRED in batch else 2)
+        return (given if is_vector else given.movedim(-1, -3),)
 
     def plain_inputs(self, columns: Columns) -> PlainInputs:
         """Of maps, the mean over places."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gnomon.core.seeds import derive, generator
-from gnomon.data.columns import Columns, Ragged, length
+from gnomon.data.columns import Columns, Ragged, Shared, length
 
 POOL = (
     100  # batches sorted by length together: a larger pool needs less padding but mixes less; 50 pad long tails by 15 %
@@ -90,7 +90,7 @@ def by_identity(column: str, each: int) -> Sampler:
 
     def sample(columns: Columns, seed: int, epoch: int, batch_size: int) -> Epoch:
         values = columns[column]
-        if isinstance(values, Ragged):
+        if not isinstance(values, Tensor):
             raise ValueError(f"{column} is ragged; an identity is one whole number.")
         rng = generator(seed, "identities", epoch)
         identities = values.cpu().numpy()

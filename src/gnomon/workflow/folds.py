@@ -18,6 +18,7 @@ import polars as pl
 
 from gnomon.core.errors import UsageError
 from gnomon.core.evaluation import Evaluation
+from gnomon.core.example import Examples
 from gnomon.core.own import Own
 from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, with_values
@@ -30,9 +31,9 @@ from gnomon.training.threads import using
 from gnomon.workflow.judge.floor import floor_of_folds
 from gnomon.workflow.road.build import Session, device_of, own_threads_and_randomness, placed
 from gnomon.workflow.road.card import card_of
-from gnomon.workflow.road.encode import encode
+from gnomon.workflow.road.encode import encode, joined_parts, judged_by_folds
 from gnomon.workflow.road.follow import Follower, Ready
-from gnomon.workflow.road.split import TRAIN_RUNG, Prepared, train_rows
+from gnomon.workflow.road.split import Prepared
 from gnomon.workflow.road.train import train_model
 from gnomon.workflow.road.write import model_files, outcome_of
 from gnomon.workflow.run import Run
@@ -142,12 +143,13 @@ def _judge_folds(folder: RunFolder, whole: Whole, follower: Follower) -> Run:
     follower.on_phase("judging")
     parts = [folder.part(number + 1) for number in range(len(whole.prepared.folds))]
     members = [_member(part, whole) for part in parts]
-    dev = _judged(members, whole, "dev", whole.prepared.folds)
+    dev, shown = _judged(members, whole, "dev")
     tasks = [one.task.calibrate(dev) for one in members]
     if any(task != one.task for task, one in zip(tasks, members, strict=True)):
         members = [replace(one, task=task) for one, task in zip(members, tasks, strict=True)]
-        dev = _judged(members, whole, "dev", whole.prepared.folds)
-    evaluations = {"train": _judged(members, whole, "train", seen_rows(whole)), "dev": dev}
+        dev, shown = _judged(members, whole, "dev")
+    train, seen = _judged(members, whole, "train")
+    evaluations = {"train": train, "dev": dev}
     follower.on_phase("measuring cheap references")
     floor = floor_of_folds(members[0].task, whole.prepared, dev, whole.settings)
     follower.on_phase("writing the report")
@@ -167,9 +169,7 @@ def _judge_folds(folder: RunFolder, whole: Whole, follower: Follower) -> Run:
         evaluations["test"] = run.evaluation("test")
     from gnomon.workflow.road.verdict import judge_run  # half the strategy room: nothing to wait for before
 
-    train = whole.prepared.splits["train"]
-    shown = {"train": train.take(_rung(whole)), "dev": whole.prepared.splits["dev"]}
-    judge_run(run, evaluations, examples=shown)
+    judge_run(run, evaluations, examples={"train": seen, "dev": shown})
     return run
 
 
@@ -180,36 +180,21 @@ def _member(part: RunFolder, whole: Whole) -> Member:
     return Member(system.task, placed(system.model, device))
 
 
-def _judged(members: Sequence[Member], whole: Whole, split: str, rows: Sequence[np.ndarray]) -> Evaluation:
-    """One table of what each member says of its `rows` (positions in train), in the order of train."""
-    prepared, judge = whole.prepared, members[0].task.judge
-    tables = []
-    for one, positions in zip(members, rows, strict=True):
-        if len(positions):
-            examples = prepared.splits["train"].take(positions)
-            found = evaluate(
-                one.task, one.model, examples, split=split, source=prepared.source.name,
-                device=next(one.model.parameters()).device,
-            )  # fmt: skip
-            tables.append(found.table.with_columns(pl.Series("_row", positions)))
+def _judged(members: Sequence[Member], whole: Whole, split: str) -> tuple[Evaluation, Examples]:
+    """One table of what each member says of its part of train, and the examples of the table, in its order."""
+    prepared, judge, seed = whole.prepared, members[0].task.judge, whole.settings.seed
+    parts = judged_by_folds(prepared, judge, split, seed)
+    tables = [
+        evaluate(
+            one.task, one.model, part.examples, split=split, source=prepared.source.name,
+            device=next(one.model.parameters()).device,
+        ).table.with_columns(pl.Series("_row", part.rows))
+        for one, part in zip(members, parts, strict=True)
+        if len(part.rows)
+    ]  # fmt: skip
     table = pl.concat(tables, how="diagonal").sort("_row").drop("_row")
-    return Evaluation(split, judge.error_unit, table, judge.split_error(table), inflation_of(len(members)))
-
-
-def seen_rows(whole: Whole) -> list[np.ndarray]:
-    """Of the training examples that are measured, those that each member answers for: one of those that saw them.
-
-    It is the fold after the one that held them out.
-    """
-    folds, rung = whole.prepared.folds, _rung(whole)
-    never = np.setdiff1d(np.arange(len(whole.prepared.splits["train"])), np.concatenate(folds))
-    each = [folds[number - 1] for number in range(len(folds))]
-    each[0] = np.union1d(each[0], never)
-    return [np.intersect1d(rows, rung) for rows in each]
-
-
-def _rung(whole: Whole) -> np.ndarray:
-    return train_rows(len(whole.prepared.splits["train"]), TRAIN_RUNG, whole.settings.seed)
+    found = Evaluation(split, judge.error_unit, table, judge.split_error(table), inflation_of(len(members)))
+    return found, joined_parts(parts, prepared.splits["train"])
 
 
 def mean_history(folds: Sequence[Sequence[HistoryRow]]) -> list[HistoryRow]:

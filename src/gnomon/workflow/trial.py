@@ -140,8 +140,9 @@ class Trials:
             if key.startswith(FIXED):
                 raise UsageError(f"{key} cannot differ between trials.", fix="set it for all of them.")
         opened = with_values(self.opened, changed)
-        # public weights want pictures of their own size: other facts
-        fitted = fit_facts(self.prepared, opened) if "transfer.pretrained" in changed else self.fitted
+        # public weights want pictures of their own size, and settings of the task are facts of its head: other facts
+        is_refitted = any(key == "transfer.pretrained" or key.startswith("task.") for key in changed)
+        fitted = fit_facts(self.prepared, opened) if is_refitted else self.fitted
         prepared = fitted.prepared
         if rows is not None:
             some = {**prepared.splits, "train": prepared.splits["train"].take(rows)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,11 @@ _MASK_FOLDERS = frozenset(
 _PICTURE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "pictures", "photos"})
 _ANNOTATION_SUFFIXES = (".xml", ".json", ".txt")
 SHOWN_BAD = 3
+MANY_CLASSES, FEW_EACH = 15, 20  # classes from which, and pictures of one up to which, they could be identities
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class Placed:
     """A picture file and what its place means."""
 
     file: File
@@ -39,8 +40,8 @@ class _Placed:
 
 
 @dataclass(frozen=True)
-class _Layout:
-    placed: tuple[_Placed, ...]
+class Layout:
+    placed: tuple[Placed, ...]
     outside: tuple[File, ...]  # pictures in no class folder
     others: tuple[str, ...]  # files that are not pictures by their names
     notes: tuple[str, ...]
@@ -48,7 +49,7 @@ class _Layout:
 
 def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
     """How certain it is (0 .. 1), from names alone, that this is pictures in class folders; and why."""
-    layout = _layout(tree)
+    layout = layout_of(tree)
     pictures = len(layout.placed) + len(layout.outside)
     if pictures == 0:
         return 0.0, "no pictures"
@@ -70,7 +71,7 @@ def looks_like_class_folders(tree: Tree) -> tuple[float, str]:
     return (0.95 if splits else 0.9) * len(layout.placed) / pictures, why
 
 
-def _other_layout(tree: Tree, layout: _Layout) -> str:
+def _other_layout(tree: Tree, layout: Layout) -> str:
     """What else these pictures could be: with masks, with boxes."""
     names = [file.name for file in tree.files]
     folders = {part.lower() for name in names for part in name.split("/")[:-1]}
@@ -102,15 +103,12 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
 
     Raises DataError when nothing can be learned from it: no pictures, no class folders, one class, too many bad files.
     """
-    layout = _layout(tree)
-    _require_classes(tree, layout)
-    files = [placed.file for placed in layout.placed]
-    trained_on = np.flatnonzero([placed.split in ("all", "train") for placed in layout.placed])
-    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings), trained_on=trained_on)
-    kept = [layout.placed[position] for position in found.readable]
+    layout = layout_of(tree)
+    require_folders(tree, layout)
+    found, kept = scan_placed(tree, layout, settings)
     if kept:
         _require_two_left(layout.placed, kept, found.bad, tree.origin)
-    check_bad(found.bad, len(files), tree.origin, settings)
+    check_bad(found.bad, len(layout.placed), tree.origin, settings)
     splits = {
         split: _examples(found, kept, split)
         for split in ("all", "train", "dev", "test")
@@ -118,10 +116,26 @@ def read_class_folders(tree: Tree, settings: DataSettings) -> Reading:
     }
     check_divided(splits, tree.origin)
     to_learn = splits.get("all") or splits["train"]
-    notes = [*tree.notes, *layout.notes, *_ignored(layout), *remarks(found)]
-    notes += check_classes(dict(Counter(to_learn.index["label"].to_list())), tree.origin)
-    whole = ImageExamples.of(found.store, found.readable, index_of(*_columns(kept)))
+    notes = [*tree.notes, *layout.notes, *ignored(layout), *remarks(found)]
+    counts = dict(Counter(to_learn.index["label"].to_list()))
+    notes += [*check_classes(counts, tree.origin), *_maybe_identities(counts)]
+    whole = ImageExamples.of(found.store, found.readable, index_of(*columns_of(kept)))
     return Reading(splits, tuple(notes + same_picture_twice(whole)), found.bad)
+
+
+def _maybe_identities(counts: Mapping[str, int]) -> list[str]:
+    """A sentence where folders could be people: many, with few pictures each."""
+    if len(counts) < MANY_CLASSES or sum(counts.values()) > FEW_EACH * len(counts):
+        return []
+    return ["if the folders are people, signatures or products, task=verification learns to tell new ones apart, too"]
+
+
+def scan_placed(tree: Tree, layout: Layout, settings: DataSettings) -> tuple[Scan, list[Placed]]:
+    """The pictures in folders, decoded once, and the places of those that can be read."""
+    files = [placed.file for placed in layout.placed]
+    trained_on = np.flatnonzero([placed.split in ("all", "train") for placed in layout.placed])
+    found = scan(tree, files, max_pixels=settings.max_pixels, least_side=least_side(settings), trained_on=trained_on)
+    return found, [layout.placed[position] for position in found.readable]
 
 
 def read_pictures(tree: Tree, settings: DataSettings, whites: Whites) -> Reading:
@@ -174,7 +188,7 @@ def check_bad(bad: Sequence[BadInput], total: int, origin: str, settings: DataSe
 
 
 def _require_two_left(
-    placed: Sequence[_Placed], kept: Sequence[_Placed], bad: Sequence[BadInput], origin: str
+    placed: Sequence[Placed], kept: Sequence[Placed], bad: Sequence[BadInput], origin: str
 ) -> None:  # fmt: skip
     before, after = Counter(p.class_name for p in placed), Counter(p.class_name for p in kept)
     for class_name, count in before.items():
@@ -197,13 +211,13 @@ def remarks(found: Scan) -> list[str]:
     return [listed(what, names) for what, names in sorted(found.remarks.items())]
 
 
-def _examples(found: Scan, kept: Sequence[_Placed], split: str) -> ImageExamples:
+def _examples(found: Scan, kept: Sequence[Placed], split: str) -> ImageExamples:
     rows = [i for i, placed in enumerate(kept) if placed.split == split]
-    ids, classes, folders = _columns([kept[i] for i in rows])
+    ids, classes, folders = columns_of([kept[i] for i in rows])
     return ImageExamples.of(found.store, found.readable[rows], index_of(ids, classes, folders))
 
 
-def _columns(placed: Sequence[_Placed]) -> tuple[list[str], list[str], list[str]]:
+def columns_of(placed: Sequence[Placed]) -> tuple[list[str], list[str], list[str]]:
     return (
         [display_name(one.file.name) for one in placed],
         [one.class_name for one in placed],
@@ -211,7 +225,7 @@ def _columns(placed: Sequence[_Placed]) -> tuple[list[str], list[str], list[str]
     )
 
 
-def _require_classes(tree: Tree, layout: _Layout) -> None:
+def require_folders(tree: Tree, layout: Layout) -> None:
     pictures = len(layout.placed) + len(layout.outside)
     if pictures == 0:
         others = f": {first_names(layout.others)}" if layout.others else ""
@@ -229,7 +243,7 @@ def _require_classes(tree: Tree, layout: _Layout) -> None:
         )
 
 
-def _ignored(layout: _Layout) -> list[str]:
+def ignored(layout: Layout) -> list[str]:
     notes = []
     if layout.outside:
         notes.append(listed("pictures in no class folder, ignored", [file.name for file in layout.outside]))
@@ -238,7 +252,7 @@ def _ignored(layout: _Layout) -> list[str]:
     return notes
 
 
-def _layout(tree: Tree) -> _Layout:
+def layout_of(tree: Tree) -> Layout:
     """Where every picture belongs. Raises DataError where the folders contradict each other."""
     pictures = [file for file in tree.files if is_picture_name(file.name)]
     others = tuple(file.name for file in tree.files if not is_picture_name(file.name))
@@ -253,7 +267,7 @@ def _layout(tree: Tree) -> _Layout:
         below = folders[1:] if split != "all" else folders
         if below:
             inner = "/".join(display_name(part) for part in below[1:])
-            placed.append(_Placed(file, split, display_name(below[0]), inner))
+            placed.append(Placed(file, split, display_name(below[0]), inner))
         else:
             outside.append(file)
     if any(one.folder for one in placed):
@@ -266,4 +280,4 @@ def _layout(tree: Tree) -> _Layout:
             where=tree.origin,
             fix="add train/ with a folder for each class.",
         )
-    return _Layout(tuple(placed), tuple(outside), others, tuple(notes))
+    return Layout(tuple(placed), tuple(outside), others, tuple(notes))

@@ -89,7 +89,7 @@ class ImageExamples(Examples):
         return pl.DataFrame([one.cast(pl.Enum(one.drop_nulls().unique().sort())) for one in columns])
 
     def with_labels(self, labels: pl.Series) -> Self:
-        if self.target_names:
+        if self.target_names or (len(self) and self.table["label"].null_count() == len(self)):
             return super().with_labels(labels)  # which refuses
         return replace(self, table=self.table.with_columns(labels.alias("label"), labels.alias("stratum")))
 

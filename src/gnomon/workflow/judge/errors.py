@@ -28,6 +28,7 @@ from gnomon.strategy import box_errors, box_tags, error_rotated, error_tags, ser
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
 from gnomon.strategy.wording import split_name
 from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.road.encode import joined_parts, judged_by_folds
 from gnomon.workflow.road.report import report_record
 from gnomon.workflow.road.split import TRAIN_RUNG, train_sample
 from gnomon.workflow.run import Run, load
@@ -70,6 +71,9 @@ def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
             f"its settings give no {split_name(split)} split, and there are predictions of one.",
             where=str(run.path), fix="restore settings.toml from a copy, or repeat the run.",
         )  # fmt: skip
+    if data.folds and split in ("train", "dev"):
+        parts = judged_by_folds(data, run.task.judge, split, run.settings.seed)
+        return joined_parts(parts, data.splits["train"])
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
     return run.task.judge.judged(judged, derive(run.settings.seed, "judged"))
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
+import numpy as np
 import torch
 
 from gnomon.core.example import Examples
+from gnomon.core.parts import Judge
 from gnomon.core.seeds import derive
 from gnomon.data.columns import Columns, OnDemand
 from gnomon.training.evaluate import encode_whole
 from gnomon.workflow.road.build import Session
-from gnomon.workflow.road.split import train_sample
+from gnomon.workflow.road.split import TRAIN_RUNG, Prepared, train_rows, train_sample
 
 EPOCH_SAMPLE = 2_000  # training examples that each epoch is evaluated on
 
@@ -65,3 +68,52 @@ def on_device(columns: Columns, device: torch.device) -> Columns:
     if device.type == "cpu" or isinstance(columns, OnDemand):  # of which each batch is moved
         return columns
     return {name: column.to(device) if isinstance(column, torch.Tensor) else column for name, column in columns.items()}
+
+
+@dataclass(frozen=True)
+class FoldPart:
+    """What one fold's model is measured on, and where its rows stand in the table of all folds."""
+
+    examples: Examples
+    rows: np.ndarray  # (N,) rising numbers, different ones for each part
+
+
+def judged_by_folds(prepared: Prepared, judge: Judge, split: str, seed: int) -> list[FoldPart]:
+    """For each fold what its model answers for: of dev what it held out, of train a part that it saw.
+
+    In the order of train; where pairs are judged, those of each fold's own examples, one fold after the other.
+    """
+    rows = seen_rows(prepared, seed) if split == "train" else prepared.folds
+    train, drawn, parts, total = prepared.splits["train"], derive(seed, "judged"), list[FoldPart](), 0
+    for positions in rows:
+        given = train.take(positions)
+        examples = judge.judged(given, drawn) if len(given) else given
+        are_themselves = examples is given
+        parts.append(FoldPart(examples, positions if are_themselves else total + np.arange(len(examples))))
+        total += len(examples)
+    return parts
+
+
+def joined_parts(parts: Sequence[FoldPart], train: Examples) -> Examples:
+    """The examples of all parts in the order of their rows."""
+    rows = np.sort(np.concatenate([part.rows for part in parts]))
+    if all(type(part.examples) is type(train) for part in parts):
+        return train.take(rows)
+    first, *others = (part.examples for part in parts if len(part.rows))
+    whole: Any = first
+    for examples in others:
+        whole = whole.join(examples)
+    found: Examples = whole
+    return found
+
+
+def seen_rows(prepared: Prepared, seed: int) -> list[np.ndarray]:
+    """Of the training examples that are measured, those that each fold's model answers for: one of those that saw them.
+
+    It is the fold after the one that held them out.
+    """
+    folds, total = prepared.folds, len(prepared.splits["train"])
+    never = np.setdiff1d(np.arange(total), np.concatenate(folds))
+    each = [folds[number - 1] for number in range(len(folds))]
+    each[0] = np.union1d(each[0], never)
+    return [np.intersect1d(rows, train_rows(total, TRAIN_RUNG, seed)) for rows in each]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gnomon.checks.feature_maps import Stage, stages_in, watching
+from gnomon.data.pairs import Pairs
 from gnomon.strategy.evidence import MOSTLY, TOP, Patch, StageUnits, Unit
 from gnomon.training.evaluate import judging, outputs_of
 from gnomon.workflow.sight.pictures import as_shown, device_of, require_pictures
@@ -36,6 +37,7 @@ def units_of(
     if not len(examples):
         return ()
     task, model, device = member.task, member.model, device_of(member.model)
+    examples = examples.members if isinstance(examples, Pairs) else examples
     chosen = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).astype(np.int64))
     examples = examples.take(chosen)
     first = task.batch(task.encoder.encode(examples.take(np.array([0]))), torch.tensor([0]), device)
