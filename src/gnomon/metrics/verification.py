@@ -130,7 +130,8 @@ def identity_weights(first: np.ndarray, second: np.ndarray, times: np.ndarray) -
 
     Source: Bolle, Ratha and Pankanti 2004 (the subset bootstrap: pairs of one person are not independent).
     """
-    return np.where(first == second, times[first], times[first] * times[second]).astype(np.float64)
+    counts: np.ndarray = np.where(first == second, times[first], times[first] * times[second])
+    return counts.astype(np.float64)
 
 
 def area(pairs: Compared) -> float:

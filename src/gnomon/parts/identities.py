@@ -194,7 +194,7 @@ class IdentityHead(Head):
 
         found = model(*arguments)
         if isinstance(found, WithSides):  # side heads give vectors of their own
-            return replace(found, outputs=compared(found.outputs), sides=tuple(map(compared, found.sides)))
+            return WithSides(compared(found.outputs), tuple(map(compared, found.sides)), found.weight)
         return compared(found)
 
     def each(self, model: nn.Module, arguments: tuple[Any, ...]) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor, nn
 
 from gnomon.core.errors import DataError
@@ -133,15 +134,10 @@ class PairJudge(Judge):
 
     def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
         """Distances (B,): the mean over models of how far a pair is from each one's threshold."""
-        apart = sum(self.slope_of(judge) * (outputs - judge.threshold) for judge, outputs in answers)
-        found: Tensor = self.threshold + apart / len(answers)  # type: ignore[operator]
-        return found
+        each = [judge.slope / self.slope * (outputs - judge.threshold) for judge, outputs in answers]
+        return self.threshold + torch.stack(each).mean(dim=0)
 
-    def slope_of(self, other: Self) -> float:
-        """What brings another model's distances to this one's scale."""
-        return other.slope / self.slope
-
-    def reference_answers(self, train: Columns, dev: Columns) -> Mapping[str, Sequence[Any]]:
+    def reference_answers(self, train: Columns, dev: Columns) -> Mapping[str, Any]:
         """Pixels compared without training: the threshold of their distance comes from train."""
         name, key = (
             ("the distance of pixels", "image") if "image" in dev else ("the distance of frozen features", "given")
@@ -187,8 +183,8 @@ def scores(table: pl.DataFrame, far: float | None, seed: int = 0) -> dict[str, I
         return {}
     order = np.argsort(apart, kind="stable")
     ranked, kinds = apart[order], is_same[order]
-    rates = {far, *measures.MEASURED_AT} - {None}
-    fars = [one for one in sorted(rates, reverse=True) if one and (~is_same).sum() >= measures.pairs_needed(one)]
+    rates = sorted({*measures.MEASURED_AT, *([] if far is None else [far])}, reverse=True)
+    fars = [one for one in rates if (~is_same).sum() >= measures.pairs_needed(one)]
     accepted = (table["prediction"] == SAME).to_numpy()[order]
 
     def every(weights: np.ndarray) -> np.ndarray:

@@ -76,7 +76,9 @@ def by_length(*names: str) -> Sampler:
     return sample
 
 
-def _lengths(column: Tensor | Ragged) -> Tensor:
+def _lengths(column: Tensor | Ragged | Shared) -> Tensor:
+    if isinstance(column, Shared):
+        raise TypeError("rows of a shared table have no lengths")
     return column.offsets.diff() if isinstance(column, Ragged) else column.cpu()
 
 

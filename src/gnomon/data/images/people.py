@@ -124,9 +124,9 @@ def _listed(tree: Tree, lists: Sequence[File], kept: Sequence[Placed], whole: Im
     place = {}
     for row, placed in enumerate(kept):
         stem = placed.file.name.rpartition("/")[2].rpartition(".")[0]
-        number = LAST_NUMBER.search(stem)
-        if number:
-            place[placed.class_name, int(number[1])] = row
+        last = LAST_NUMBER.search(stem)
+        if last:
+            place[placed.class_name, int(last[1])] = row
     found: list[tuple[int, int]] = []
     for file in lists:
         for number, line in enumerate(tree.read(file.name).decode("utf-8", "replace").splitlines(), start=1):
