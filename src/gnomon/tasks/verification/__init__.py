@@ -6,8 +6,8 @@ from typing import Any
 from gnomon.core.task import Task, TaskKind
 from gnomon.data.columns import Columns
 from gnomon.parts.identities import IdentityHead, PicturesOfPeople, VerificationSettings
-from gnomon.parts.same_or_different import PairJudge
 from gnomon.parts.pictures import PictureEncoder
+from gnomon.parts.same_or_different import PairJudge
 from gnomon.tasks.verification.glyphs import sample
 from gnomon.training.samplers import Epoch, by_identity
 
