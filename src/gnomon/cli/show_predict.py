@@ -33,6 +33,8 @@ def print_answers(answers: Answers, out: str | None) -> None:
         confidence = "" if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
         measures = [f"{row[name]:.4g}" for name in answers.measures]
         table.add_row(_plain(str(row["id"])), _plain(_shown(row)), confidence, *measures)
+        for other in json.loads(row.get("n_best") or "[]")[1:]:
+            table.add_row("", _plain(other["prediction"]), "", *(f"{other[name]:.4g}" for name in answers.measures))
     console.print(table)
     if len(answers.table) > SHOWN:
         console.print(f"  ... {len(answers.table) - SHOWN:,} more; out=answers.csv writes them all", markup=False)

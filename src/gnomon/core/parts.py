@@ -297,6 +297,7 @@ class Judge(abc.ABC):
     needs_calibration: ClassVar[bool] = True  # whether a split's error depends on what `calibrate` sets
     has_references: ClassVar[bool] = False  # whether `reference_errors` is, or `reference_answers` for a `split_error`
     measures: ClassVar[tuple[str, ...]] = ()  # columns of its predictions that a person asks for first: numbers
+    asked_with: ClassVar[tuple[str, ...]] = ()  # its fields that are settings of its task, and may be others at predict
 
     @classmethod
     @abc.abstractmethod

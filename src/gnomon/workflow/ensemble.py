@@ -222,7 +222,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 def predict(
     run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: str = "torch",
     threshold: float | str | None = None, tiles: bool | str = False, draw: bool | str = False,
-    out: str | Path | None = None,
+    out: str | Path | None = None, **asked: Any,
 ) -> Answers:  # fmt: skip
     """Predict new inputs with a run's model; `out` (.csv, .json or .parquet) is a new file for the table of answers.
 
@@ -231,21 +231,22 @@ def predict(
     picture and its mirror image), 5 (four corners and the centre) or 10 (and their mirror images). `engine`: what
     computes the nets: "torch", or "onnx": onnxruntime (gnomon[onnx]).
     Of boxes: `threshold` overrules the score from which a box is an answer; `tiles` looks at large pictures piece by
-    piece. `draw`: pictures with the answers drawn on them, in the folder predict/ beside the runs.
+    piece. `draw`: pictures with the answers drawn on them, in the folder predict/ beside the runs. Of translations:
+    `beam`, `length_alpha`, `n_best` and `no_repeat`, in place of the run's own.
     Raises UsageError, DataError, ArtefactError, MachineError.
     """
     from gnomon.workflow.drawn import default_folder
     from gnomon.workflow.predict import Way, checked_out, write_answers
 
     place = None if out is None else checked_out(out)
-    asked = ensemble_of(run, crops)
+    ensemble = ensemble_of(run, crops)
     way = Way(
         None if threshold is None else number("threshold", threshold), is_yes("tiles", tiles),
-        default_folder(asked.runs[0]) if is_yes("draw", draw) else None,
+        default_folder(ensemble.runs[0]) if is_yes("draw", draw) else None, asked,
     )  # fmt: skip
-    answers = asked.answers(source, engine=engine, way=way)
+    answers = ensemble.answers(source, engine=engine, way=way)
     if place is not None:
-        write_answers(answers, asked.task, place)
+        write_answers(answers, ensemble.task, place)
     return answers
 
 

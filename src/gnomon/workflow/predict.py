@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.evaluation import STRUCTURED
 from gnomon.core.example import BadInput
 from gnomon.core.options import new_file, whole
+from gnomon.core.settings import Settings, with_values
 from gnomon.core.spreadsheet import safe_text
 from gnomon.data.crops import COUNTS as CROPS
 from gnomon.data.crops import MIRRORED
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gnomon.core.example import Reading
-    from gnomon.core.settings import Settings
     from gnomon.core.task import Task
     from gnomon.training.evaluate import Member
 
@@ -57,6 +58,7 @@ class Way:
     threshold: float | None = None  # in place of the run's own: the score from which a box is an answer
     tiles: bool = False  # large pictures piece by piece, as large as the model sees pictures in training
     folder: Path | None = None  # for pictures with their answers drawn on them
+    asked: Mapping[str, Any] = field(default_factory=dict)  # settings of the task, in place of the run's own: beam
 
 
 AS_IT_IS = Way()
@@ -70,7 +72,7 @@ def answer(members: Sequence[Member], source: Any, settings: Sequence[Settings],
     """
     if way.folder is not None:
         require_pictures(members[0].task)
-    members = [_answering(one, way.threshold) for one in members]
+    members = [_answering(one, way, own) for one, own in zip(members, settings, strict=True)]
     readings = _read(members, source, [_with_all_pixels(own) for own in settings] if way.tiles else settings)
     inputs = [reading.splits["all"] for reading in readings]
     if way.tiles:
@@ -92,10 +94,18 @@ def _with_all_pixels(settings: Settings) -> Settings:
     return settings.model_copy(update={"data": settings.data.model_copy(update={"image_size": ALL_PIXELS})})
 
 
-def _answering(member: Member, threshold: float | None) -> Member:
-    """The member as people ask it. Raises UsageError for a threshold where its answers have none."""
-    task = member.task
+def _answering(member: Member, way: Way, settings: Settings) -> Member:
+    """The member as people ask it. Raises UsageError for a threshold where its answers have none, and for settings that
+    its answers do not depend on."""
+    task, threshold = member.task, way.threshold
     judge: Any = task.judge
+    for name, value in way.asked.items():
+        if name not in judge.asked_with:
+            raise UsageError(
+                f"{name}= does nothing in gnomon predict of {task.kind.title}.", fix=f"leave {name} out."
+            )  # fmt: skip
+        chosen = with_values(settings, {f"task.{name}": value}).task.own[name]
+        judge = replace(judge, **{name: chosen})
     if threshold is not None:
         if not hasattr(judge, "threshold"):
             raise UsageError(
@@ -224,4 +234,6 @@ def as_plain(table: pl.DataFrame) -> list[dict[str, Any]]:
     if len(text) and text.dtype == pl.String and text.str.contains(STRUCTURED).all():
         for row in rows:
             row["prediction"] = json.loads(row["prediction"])
+    if "n_best" in table.columns:
+        rows = [{**row, "n_best": json.loads(row["n_best"])} for row in rows]
     return rows

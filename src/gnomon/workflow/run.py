@@ -170,21 +170,22 @@ class Run:
         """Every split that has been evaluated, in the order of the ladder."""
         return {split: self.evaluation(split) for split in self.folder.saved_predictions()}
 
-    def answers(self, source: Any, *, crops: int = 1, engine: str = "torch") -> Answers:
+    def answers(self, source: Any, *, crops: int = 1, engine: str = "torch", **asked: Any) -> Answers:
         """Predictions for new inputs, with what was noted on the way and the inputs that could not be read."""
-        from gnomon.workflow.predict import answer, with_crops
+        from gnomon.workflow.predict import Way, answer, with_crops
 
         members = with_crops(self.members_by(engine), crops)
-        return answer(members, source, [self.settings] * len(members))
+        return answer(members, source, [self.settings] * len(members), Way(asked=asked))
 
-    def predict(self, source: Any, *, crops: int = 1, engine: str = "torch") -> pl.DataFrame:
+    def predict(self, source: Any, *, crops: int = 1, engine: str = "torch", **asked: Any) -> pl.DataFrame:
         """Predictions for new inputs: one row per example, with id, prediction, confidence and what the task adds.
 
         `crops`: of pictures, how many views are averaged (1, 2, 5 or 10). `engine`: what computes the net; "onnx" is
-        onnxruntime, faster on one or a few inputs, for which the net is exported at the first call.
+        onnxruntime, faster on one or a few inputs, for which the net is exported at the first call. `asked`: of
+        translations beam=, length_alpha=, n_best= and no_repeat=, in place of the run's own.
         Warns (UserWarning) where the inputs are such that the answers are worth little; `answers` has all notes.
         """
-        found = self.answers(source, crops=crops, engine=engine)
+        found = self.answers(source, crops=crops, engine=engine, **asked)
         for alarm in found.alarms:
             warnings.warn(alarm, stacklevel=2)
         return found.table

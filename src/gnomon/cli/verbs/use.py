@@ -47,10 +47,12 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     draw=yes writes pictures with boxes, masks or points on them into predict/ beside the runs. threshold=0.5 is the
     score from which a box is an answer (default: chosen on dev); tiles=yes looks at large photos piece by piece.
     A run on text takes texts in quotes in place of files: gnomon predict RUN "To be or not to be".
+    Of translations, beam=4 hypotheses are kept, n_best=3 answers given, compared by length_alpha=0.7; no_repeat=3.
     """
     out, crops, engine = values.pop("out", None), values.pop("crops", 1), values.pop("engine", "torch")
     threshold, tiles, draw = values.pop("threshold", None), values.pop("tiles", "no"), values.pop("draw", "no")
-    no_settings(values, "predict", "out, crops, engine, draw, threshold and tiles")
+    asked = {name: values.pop(name) for name in ("beam", "length_alpha", "n_best", "no_repeat") if name in values}
+    no_settings(values, "predict", "out, crops, engine, draw, threshold, tiles, beam, n_best, length_alpha, no_repeat")
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.show_predict import print_answers
@@ -59,7 +61,7 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
     source = words[1] if len(words) == 2 else words[1:]
     answers = run_predict(
-        words[0], source, out=out, crops=crops, engine=engine, threshold=threshold, tiles=tiles, draw=draw
+        words[0], source, out=out, crops=crops, engine=engine, threshold=threshold, tiles=tiles, draw=draw, **asked
     )
     if as_json:
         bad = [{"where": bad.where, "why": bad.why} for bad in answers.bad]
