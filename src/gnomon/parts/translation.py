@@ -24,7 +24,7 @@ from gnomon.core.settings import OwnSettings, RegulariseSettings, Settings, sett
 from gnomon.data.columns import Columns, Ragged
 from gnomon.data.source import counted
 from gnomon.data.text.pairs import PairExamples
-from gnomon.data.text.tokens import END, PADDING, SPECIAL, Numbering, smallest_type, split
+from gnomon.data.text.tokens import END, PADDING, SPECIAL, UNKNOWN, Numbering, smallest_type, split
 from gnomon.metrics.chrf import sentence_chrf
 from gnomon.metrics.intervals import Rows, groups_of, share
 from gnomon.metrics.translation import signature, translation_metrics
@@ -266,7 +266,7 @@ class TranslationJudge(Judge):
             longest = int(lengths[rows].max())
             answers = search(
                 cast(Any, model), ids[rows, :longest], lengths[rows], width=max(width, n_best), most=most[rows],
-                alpha=self.length_alpha, n_best=n_best, no_repeat=self.no_repeat,
+                alpha=self.length_alpha, n_best=n_best, no_repeat=self.no_repeat, never=(PADDING, UNKNOWN),
             )  # fmt: skip
             for row, one in zip(rows.tolist(), answers, strict=True):
                 found[row] = one
