@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from gnomon.runs.writer import write_bytes
 
 LONGEST = {"character": 512, "word": 256, "subword": 256}  # pieces of a text that are kept, by default
 LEAST_WORDS = 2  # times that a word occurs in train to be told apart: the others teach what an unknown word is
-EACH = 500  # characters of train for each merged subword: 8,000 of them for 29,000 pairs of sentences
+MERGED = 4  # times the root of the characters of train: subwords. 2,000 for 2,000 pairs of sentences, 8,000 for 29,000
 ENOUGH = 200_000  # characters of train from which on subwords are learned; fewer are words
 SHORT = 24  # characters of nearly all targets that are no sentences: dates, numbers, sounds
 NEARLY_ALL = 0.95
@@ -281,7 +282,7 @@ def _has_subwords() -> bool:
 def _pieces(texts: list[str], level: str, most: int) -> tuple[tuple[str, ...], str]:
     """The vocabulary, and of subwords the model that divides into them."""
     if level == "subword":
-        model = learned(texts, most, EACH)
+        model = learned(texts, most, max(1, math.isqrt(sum(map(len, texts))) // MERGED))
         return pieces_of(model), model
     return vocabulary_of(texts, level, most, LEAST_WORDS if level == "word" else 1), ""
 

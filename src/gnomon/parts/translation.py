@@ -230,10 +230,12 @@ class TranslationJudge(Judge):
 
     def predict_quickly(self, model: nn.Module, outputs: Tensor, batch: Batch) -> Predictions:
         """Greedy: a sixth of the work or less, and the better of two nets is nearly always the same."""
-        return self._predicted(model, outputs, batch, 1, 1)
+        return self._predicted(model, outputs, batch, 1, 1, is_quick=True)
 
-    def _predicted(self, model: nn.Module, outputs: Tensor, batch: Batch, width: int, n_best: int) -> Predictions:
-        found = self._searched(model, batch, width, n_best)
+    def _predicted(
+        self, model: nn.Module, outputs: Tensor, batch: Batch, width: int, n_best: int, *, is_quick: bool = False
+    ) -> Predictions:  # fmt: skip
+        found = self._searched(model, batch, width, n_best, is_quick=is_quick)
         numbering = Numbering(self.vocabulary, self.level, self.subwords)
         answers = [self._answer(some, numbering) for some in found]
         log_probability = np.array([one.log_probability for one in answers])
@@ -249,6 +251,7 @@ class TranslationJudge(Judge):
             columns |= {
                 "reference_log_probability": reference,
                 "reference_score": reference / counts**self.length_alpha,
+                "reachable": (batch["target"] != UNKNOWN).all(dim=1).cpu().numpy(),
                 "references": [json.dumps(some, ensure_ascii=False) for some in parts_of(batch["reference"])],
             }
         if n_best > 1:
@@ -256,10 +259,13 @@ class TranslationJudge(Judge):
         sure = np.exp(log_probability if self.is_short else log_probability / np.maximum(pieces, 1))
         return Predictions(answers, np.clip(sure, 0.0, 1.0), columns)
 
-    def _searched(self, model: nn.Module, batch: Batch, width: int, n_best: int) -> list[list[Found]]:
+    def _searched(
+        self, model: nn.Module, batch: Batch, width: int, n_best: int, *, is_quick: bool
+    ) -> list[list[Found]]:
         """Sentences of one length together, as many as memory allows."""
         ids, lengths = batch["ids"], batch["length"]
-        most = (MORE + (2 * self.ratio * lengths).ceil().long()).clamp_min(self.length)
+        most = MORE + (2 * self.ratio * lengths).ceil().long()
+        most = most if is_quick else most.clamp_min(self.length)
         together = max(1, AT_ONCE // (max(width, n_best) * (SPECIAL + len(self.vocabulary))))
         found: list[list[Found]] = [[] for _ in range(len(ids))]
         for rows in lengths.argsort(stable=True).split(together):
