@@ -354,13 +354,14 @@ class TranslationJudge(Judge):
 
     def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
         """The most frequent target, the source as it is, and what the most similar source of train became."""
-        known = [some[0] for some in parts_of(train["reference"])]
-        asked, references = texts_of(dev["text"]), parts_of(dev["reference"])
-        usual = usual_target(known)
+        sides = [[cast(Ragged, side[name]) for name in ("text", "reference")] for side in (train, dev)]
+        (sources, known), (asked, references) = ((texts_of(text), parts_of(some)) for text, some in sides)
+        targets = [some[0] for some in known]
+        usual = usual_target(targets)
         answers = {
             f"always {usual!r}" if len(usual) <= 40 else "the most frequent target": [usual] * len(asked),
             "the source itself": asked,
-            "the target of the nearest source": nearest_targets(texts_of(train["text"]), known, asked),
+            "the target of the nearest source": nearest_targets(sources, targets, asked),
         }
         return {name: self.errors_of(texts, references) for name, texts in answers.items()}
 
