@@ -13,15 +13,18 @@ from rich.console import Console
 from gnomon.cli.screen import Screen
 from gnomon.cli.text import printable
 from gnomon.core.errors import UsageError
+from gnomon.strategy.alignment import looked_at
 from gnomon.strategy.evidence import MOSTLY, TOP, areas_text, hidden_text, whereabouts_text
 
 if TYPE_CHECKING:
+    from gnomon.strategy.alignment import Alignment
     from gnomon.strategy.evidence import Explained, StageUnits
     from gnomon.workflow.explain import Explanation
 
 KNOWN = ("class", "out")
 TITLES = {"saliency": "saliency", "activation": "class activation"}
 BAD_SHOWN = 20
+LONGEST = 24  # characters of a piece of a text
 
 
 def run_explain(words: list[str], values: Mapping[str, str], *, quiet: bool) -> Explanation:
@@ -37,7 +40,8 @@ def run_explain(words: list[str], values: Mapping[str, str], *, quiet: bool) -> 
     run, files = load(words[0]), words[1:]
     source: Any = None
     if files:
-        source = files[0] if len(files) == 1 else [Path(file) for file in files]
+        several: list[Any] = files if run.task.reader.takes_texts else [Path(file) for file in files]
+        source = files[0] if len(files) == 1 else several
     with Screen(quiet=quiet) as screen:
         return explain_run(
             run, source, values.get("class"), values.get("out") or default_folder(run),
@@ -49,6 +53,8 @@ def print_explanation(found: Explanation) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     for one in found.pictures:
         _print_picture(console, one)
+    for each in found.alignments:
+        _print_alignment(console, each)
     if found.pictures:
         height, width = found.pictures[0].picture.shape[:2]
         console.print(f"\n  {areas_text(height, width)}", markup=False)
@@ -73,6 +79,16 @@ def _print_picture(console: Console, one: Explained) -> None:
         for name, title in TITLES.items():
             if name in each.maps:
                 console.print(f"      {title:<17} {whereabouts_text(each.whereabouts[name])}", markup=False)
+
+
+def _print_alignment(console: Console, one: Alignment) -> None:
+    """The answer, then a line for each of its pieces with what it looked at."""
+    console.print(f"  {printable(one.source)}\n  => {printable(one.answer)}", markup=False, style="bold")
+    rows = looked_at(one)
+    width = min(LONGEST, max(len(printable(piece)) for piece, _ in rows))
+    for piece, some in rows:
+        shares = ", ".join(f"{printable(source)} {100 * share:.0f} %" for source, share in some)
+        console.print(f"    {printable(piece):<{width}}  looked at  {shares}", markup=False)
 
 
 def _print_stages(console: Console, stages: tuple[StageUnits, ...]) -> None:
@@ -107,9 +123,20 @@ def explanation_as_json(found: Explanation) -> dict[str, Any]:
             {**_stage_as_json(one), "file": file}
             for one, file in zip(found.stages, files if found.stages else [], strict=True)
         ],
+        "texts": [
+            {**_alignment_as_json(one), "file": file}
+            for one, file in zip(found.alignments, files if found.alignments else [], strict=True)
+        ],
         "notes": list(found.notes),
         "bad": [asdict(one) for one in found.bad],
     }
+
+
+def _alignment_as_json(one: Alignment) -> dict[str, Any]:
+    return {
+        "id": one.id, "source": one.source, "answer": one.answer, "source_pieces": list(one.source_pieces),
+        "answer_pieces": list(one.answer_pieces), "weights": one.weights.round(4).tolist(),
+    }  # fmt: skip
 
 
 def _picture_as_json(one: Explained) -> dict[str, Any]:

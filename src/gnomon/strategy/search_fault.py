@@ -127,10 +127,10 @@ def apply_fault(
 
     Where it rather is the model, the wider beam comes last: its advice is what the ladder says about the model.
     """
-    if found is None:
+    if found is None or diagnosis.verdict.cause == "unfinished":
         return diagnosis
     wider, advice = advise_wider(found, beam, command), diagnosis.advice
-    if wider is not None and diagnosis.verdict.cause != "unfinished":
+    if wider is not None:
         is_first = found.search.high >= HALF
         advice = (wider, *advice[: MOST - 1]) if is_first else (*advice[: MOST - 1], wider)
     return replace(diagnosis, advice=advice, notes=(fault_text(found), *diagnosis.notes))

@@ -1,4 +1,4 @@
-"""explain: why a picture got its answer; without pictures, what the units of the net see."""
+"""explain: why a picture got its answer; what a translation looked at; what the units of a net for pictures see."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import numpy as np
 
 from gnomon.core.errors import UsageError
 from gnomon.data.opening import open_source
+from gnomon.figures.alignment import draw_alignment
 from gnomon.figures.encode import png
 from gnomon.figures.explained import draw_explained, draw_units
 from gnomon.workflow.own_files import file_name, write_new
 from gnomon.workflow.prepare import prepare_again
+from gnomon.workflow.sight.alignments import align, is_of_pairs
 from gnomon.workflow.sight.pictures import explain_picture, require_classes, require_pictures
 from gnomon.workflow.sight.units import units_of
 
@@ -24,16 +26,19 @@ if TYPE_CHECKING:
 
     from gnomon.core.example import BadInput
     from gnomon.core.task import Task
+    from gnomon.strategy.alignment import Alignment
     from gnomon.strategy.evidence import Explained, StageUnits
     from gnomon.workflow.run import Run
 
 MOST_PICTURES = 100  # explained in one call: each takes about a hundred passes through the net, and a file
+MOST_TEXTS = 100
+LONGEST_NAME = 40  # characters of a text, as the name of its file
 CLASSES_NAMED = 12
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What explain found: a record per picture, or per stage of the net; and the file of each, if they were written."""
+    """What explain found: a record per picture, text or stage of the net; the file of each, if they were written."""
 
     run: Path
     pictures: tuple[Explained, ...] = ()
@@ -41,12 +46,15 @@ class Explanation:
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     bad: tuple[BadInput, ...] = ()
+    alignments: tuple[Alignment, ...] = ()  # of texts that became others: what each piece looked at
 
 
 def explain_run(
     run: Run, source: Any, class_name: Any, out: str | Path | None, tell: Callable[[str], None] = lambda _text: None
 ) -> Explanation:
     """As `gnomon.explain`, which is in workflow/run.py; `tell` hears what is being done."""
+    if is_of_pairs(run.task):
+        return _texts(run, source, class_name, out, tell)
     if source is None and class_name is not None:
         raise UsageError("class= is for pictures, and none are given.", fix="gnomon explain RUN PICTURE class=NAME")
     return _units(run, out, tell) if source is None else _pictures(run, source, class_name, out, tell)
@@ -80,6 +88,32 @@ def _pictures(
         files += _written(out, file_name(found[-1].id), lambda one=found[-1]: draw_explained(one))  # type: ignore[misc]
     return Explanation(
         run.path, pictures=tuple(found), files=tuple(files), notes=readings[0].notes, bad=readings[0].bad
+    )
+
+
+def _texts(run: Run, source: Any, class_name: Any, out: str | Path | None, tell: Callable[[str], None]) -> Explanation:
+    if source is None or class_name is not None:
+        what = "explain needs a text to translate" if source is None else "class= is for pictures, and these are texts"
+        raise UsageError(f"{what}.", fix='gnomon explain RUN "the quick fox", for example.')
+    member = run.members[0]
+    opened = open_source(source, run.settings.runs_folder, may_be_text=True)
+    reading = member.task.reader.read_inputs(opened, run.settings.data, member.task.encoder)
+    inputs = reading.splits["all"]
+    if len(inputs) > MOST_TEXTS:
+        raise UsageError(
+            f"explain draws one figure per text, {MOST_TEXTS} at most, and got {len(inputs):,}.",
+            where=opened.origin, fix='name those you want to look at: gnomon explain RUN "a text" "another one"',
+        )  # fmt: skip
+    found: list[Alignment] = []
+    files: list[Path] = []
+    for place in range(len(inputs)):
+        tell(f"explaining {place + 1} of {len(inputs)}")
+        one = align(member, inputs, place)
+        files += _written(out, file_name(one.source[:LONGEST_NAME]), lambda one=one: draw_alignment(one))  # type: ignore[misc]
+        found.append(one)
+    notes = ("of the first of its models",) if len(run.members) > 1 else ()
+    return Explanation(
+        run.path, files=tuple(files), notes=(*reading.notes, *notes), bad=reading.bad, alignments=tuple(found)
     )
 
 

@@ -117,6 +117,7 @@ def vectors(words: list[str], values: dict[str, str], as_json: bool) -> int:
 
 def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:
     """Show where in a picture its answer comes from, or what a net's units see:  gnomon explain RUN [FILES...]
+    or what each word of a translation looked at:  gnomon explain RUN "the quick fox"
 
     For each picture: saliency, occlusion and a class activation map, for the predicted class and for class=NAME.
     Without pictures: the parts of dev pictures that excite units of each stage most. The figures go to out=FOLDER
