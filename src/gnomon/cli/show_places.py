@@ -56,7 +56,10 @@ def print_places(found: PlaceFindings) -> None:
 def _print_pair(one: Place, console: Console) -> None:
     """What it is, then both sides and the model's answer, each on a line of its own."""
     console.print(f"  {printable(one.id[-40:])}: {one.kind}, sureness {one.sureness:.2f}", markup=False, style="bold")
-    source, _, target = one.given.partition(BECOMES)
+    source, sign, target = one.given.partition(BECOMES)
+    if not sign:
+        console.print(f"    filed under {printable(one.given)}, looks like {printable(one.suggested)}", markup=False)
+        return
     for name, text in (("source", source), ("target", target), ("answer", one.suggested)):
         console.print(f"    {name}  {printable(text)[:MOST_CHARACTERS]}", markup=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from gnomon.core.errors import DataError
 from gnomon.core.example import Example, Examples, index_frame
 from gnomon.core.seeds import generator
 from gnomon.data.columns import Columns, Shared
+from gnomon.metrics.identity_table import BESIDE, code_of
 
 SAME, DIFFERENT = "same", "different"
 PAIRED = "paired"  # the column (N, 2) that says that rows are pairs: positions in what is encoded of them
@@ -41,7 +41,7 @@ class Pairs(Examples):
         left, right = groups.gather(self.left), groups.gather(self.right)
         is_same = (left == right).to_list()
         labels = [None if one is None else SAME if one else DIFFERENT for one in is_same]
-        names = (ids.gather(self.left) + " + " + ids.gather(self.right)).to_list()
+        names = (ids.gather(self.left) + BESIDE + ids.gather(self.right)).to_list()
         return index_frame(names, label=labels, group=left.to_list())
 
     @property
@@ -97,11 +97,6 @@ class Pairs(Examples):
         """(N, 2) int64: likewise for the example on each side."""
         each = np.array([code_of(name) for name in self.members.index["id"].cast(pl.String)], np.int64)
         return np.stack([each[self.left], each[self.right]], axis=1)
-
-
-def code_of(name: str) -> int:
-    """A whole number from 0 to 2^63 for a name; two names share one about never."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") >> 1
 
 
 def in_pairs(pairs: Pairs, encode: Callable[[Examples], Columns]) -> Columns:

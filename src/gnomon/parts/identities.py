@@ -111,7 +111,7 @@ class PicturesOfPeople(Reader):
 
     def read_inputs(self, source: Source, settings: DataSettings, encoder: PictureEncoder) -> Reading:
         """Every two pictures: of two one pair, of a folder all pairs."""
-        reading = images.read_unlabelled(source, settings, encoder.whites or Whites())
+        reading = self.read_pictures(source, settings, encoder)
         pictures = reading.splits["all"]
         if not 2 <= len(pictures) <= MOST_ASKED:
             raise DataError(
@@ -120,6 +120,10 @@ class PicturesOfPeople(Reader):
                 fix=f"give two pictures, or up to {MOST_ASKED} to compare each with each.",
             )
         return replace(reading, splits={"all": all_pairs(pictures)})
+
+    def read_pictures(self, source: Source, settings: DataSettings, encoder: PictureEncoder) -> Reading:
+        """Every picture by itself, without its identity, under the key "all"."""
+        return images.read_unlabelled(source, settings, encoder.whites or Whites())
 
     def write_sample(self, folder: Path, seed: int) -> Path:
         return self.sample(folder, seed)

@@ -20,6 +20,7 @@ from gnomon.core.seeds import generator
 from gnomon.data.columns import Columns, Shared
 from gnomon.data.pairs import DIFFERENT, MOST_DIFFERENT, MOST_SAME, SAME, Pairs, pairs_to_judge
 from gnomon.metrics import verification as measures
+from gnomon.metrics.identity_table import PEOPLE, PICTURES
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.verification import Compared
 
@@ -32,8 +33,6 @@ SPARE = 2  # times the pairs that a false accept rate needs, where there are so 
 MOST_TRIED = 400  # training pictures whose pairs choose the threshold of the pixels' distance
 PENALTY = 1e-3  # on the square of the slope of the belief, where dev has no pair on the wrong side
 STEPS = 30  # of Newton's method
-PEOPLE = ("person", "other_person")  # columns of codes
-PICTURES = ("picture", "other_picture")
 
 
 @final

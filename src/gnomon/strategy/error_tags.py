@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from gnomon.core.evaluation import is_structured
-from gnomon.metrics import box_table, mask_table, pair_table, span_table
-from gnomon.strategy import box_errors, box_tags, mask_errors, mask_tags, span_tags, translation_tags
+from gnomon.metrics import box_table, identity_table, mask_table, pair_table, span_table
+from gnomon.strategy import box_errors, box_tags, identity_tags, mask_errors, mask_tags, span_tags, translation_tags
 from gnomon.strategy.error_analysis import Tag
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def from_predictions(evaluation: Evaluation, class_counts: Mapping[str, int] | N
     elif evaluation.has_classes:
         table = table.with_columns(pl.col("target", "prediction").cast(pl.String))
         found = [*_confusion_pairs(table), *_by_confidence(table), *_rare_classes(table, class_counts or {})]
+        if identity_table.is_identities(table):
+            found += identity_tags.from_identities(identity_table.read(table))
     elif table["target"].dtype.is_numeric() and table["prediction"].dtype.is_numeric():
         found = _of_numbers(table)
     else:

@@ -1,4 +1,4 @@
-"""labels of boxes, masks, spans and pairs of texts: suspects as places, a review sheet, how many are wrong."""
+"""labels of boxes, masks, spans, pairs and identities: suspects as places, a review sheet, how many are wrong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gnomon.core.given import read_given
 from gnomon.core.seeds import generator
 from gnomon.core.spreadsheet import from_csv
 from gnomon.core.spreadsheet import to_csv as csv_of
-from gnomon.metrics import box_table, mask_table, pair_table, span_table
+from gnomon.metrics import box_table, identity_table, mask_table, pair_table, span_table
 from gnomon.metrics.interval import Interval
 from gnomon.metrics.spans import Span
 from gnomon.runs.writer import write_bytes
-from gnomon.strategy import box_labels, mask_labels, pair_labels, span_labels
+from gnomon.strategy import box_labels, identity_labels, mask_labels, pair_labels, span_labels
 from gnomon.strategy.labels import VERDICTS, WRONG, Part, estimate_total
 from gnomon.strategy.mask_errors import class_names
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gnomon.metrics.box_table import BoxTable
+    from gnomon.metrics.identity_table import IdentityTable
 
 BEFORE, BEHIND = ("id", "part", "stands_for", "kind", "given", "suggested"), ("sureness", "verdict", "comment")
 SUSPECT, RIGHT = "suspect", "right"  # parts of a sheet
@@ -92,7 +93,9 @@ def findings(
 
 
 def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
-    """Of a table of boxes, masks, spans or pairs of texts. Raises DataError for cells that hold none of them."""
+    """Of a table of boxes, masks, spans, or pairs of texts or pictures. Raises DataError for other cells."""
+    if identity_table.is_identities(table):
+        return _of_identities(identity_table.read(table), split, origin)
     if pair_table.is_pairs(table):
         return _of_pairs(table, split, origin)
     if span_table.is_spans(table):
@@ -106,9 +109,24 @@ def audit_places(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
 
 
 def is_of_places(table: pl.DataFrame) -> bool:
-    """Whether the labels of this table are boxes, masks, spans or texts."""
-    kinds = (box_table.is_boxes, mask_table.is_masks, span_table.is_spans, pair_table.is_pairs)
+    """Whether the labels of this table are boxes, masks, spans, texts, or the identities of pictures."""
+    kinds = (
+        box_table.is_boxes, mask_table.is_masks, span_table.is_spans, pair_table.is_pairs,
+        identity_table.is_identities,
+    )  # fmt: skip
     return any(is_kind(table) for is_kind in kinds)
+
+
+def _of_identities(table: IdentityTable, split: str, origin: str) -> PlaceAudit:
+    found = identity_labels.find_suspects(table)
+    suspects = tuple(
+        Place(one.name, "wrong identity", one.given, one.suggested or "nobody here", (), one.sureness) for one in found
+    )
+    known = {one.name for one in found}
+    people = [table.people[person] for person in table.person_of]
+    rest = [(name, person) for name, person in zip(table.names, people, strict=True) if name not in known]
+    others = tuple(Place(name, "", person, "", (), 0.0) for name, person in rest)
+    return PlaceAudit(split, "pictures of identities", len(table.names), suspects, others, origin, WHOLE)
 
 
 def _of_pairs(table: pl.DataFrame, split: str, origin: str) -> PlaceAudit:
