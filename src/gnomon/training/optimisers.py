@@ -28,7 +28,7 @@ class Optimiser:
         self, parameters: FlatParameters, optimiser: OptimiserSettings, regularise: RegulariseSettings, num_train: int
     ) -> None:
         self.parameters = parameters
-        self.clip_norm, self.clip_value = optimiser.clip_norm, optimiser.clip_value
+        self.clip_norm, self.clip_value = optimiser.clip_norm or 0.0, optimiser.clip_value
         self.l2, self.l1 = (regularise.l2 or 0.0) / num_train, regularise.l1 / num_train
         self.weight_decay = regularise.weight_decay or 0.0
         self.settings = optimiser

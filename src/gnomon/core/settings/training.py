@@ -235,8 +235,11 @@ class OptimiserSettings(Group):
         Knob(FIT_TRAIN, when=WITH_SQUARES, search=(Search("log"),)),
         gt=0,
     )
-    clip_norm: float = setting(
-        0.0, "largest norm of the gradient (0: not clipped)", Knob(FIT_TRAIN, search=(Search("log"),)), ge=0
+    clip_norm: float | None = setting(
+        None,
+        "largest norm of the gradient (0: not clipped; default: by the model)",
+        Knob(FIT_TRAIN, search=(Search("log"),)),
+        ge=0,
     )
     clip_value: float = setting(
         0.0,
