@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.rate import lr
     from gnomon.workflow.run import Run, explain, load, sample
     from gnomon.workflow.show import show
+    from gnomon.workflow.style import style
     from gnomon.workflow.tune.retest import retest
     from gnomon.workflow.tune.tune import tune
     from gnomon.workflow.vectors import vectors
@@ -75,6 +76,7 @@ _HOMES = {
     "sample": "gnomon.workflow.run",
     "settings": "gnomon.workflow.defaults",
     "show": "gnomon.workflow.show",
+    "style": "gnomon.workflow.style",
     "test": "gnomon.workflow.ensemble",
     "tune": "gnomon.workflow.tune.tune",
     "vectors": "gnomon.workflow.vectors",
@@ -116,6 +118,7 @@ __all__ = [
     "sample",
     "settings",
     "show",
+    "style",
     "test",
     "tune",
     "vectors",

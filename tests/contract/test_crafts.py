@@ -77,7 +77,8 @@ def check_every_declared_setting_exists_and_acts(begun: Begun) -> None:
     here = here_of(begun.craft, begun.settings)
     idle = {knob.key for knob in here.knobs if here.why_idle(knob)}
     assert not idle & (begun.craft.acts | own)
-    assert {"split.dev", "model.name", "goal.human"} <= idle  # there is nothing to divide, to choose or to judge
+    assert {"split.dev", "goal.human"} <= idle  # there is nothing to divide or to judge
+    assert ("model.name" in idle) == ("model.name" not in begun.craft.acts)
 
 
 def check_players_share_no_parameter_and_leave_none_out(begun: Begun) -> None:

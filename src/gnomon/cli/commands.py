@@ -14,6 +14,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them
         "predict": use.predict,
         "sample": use.sample,
         "vectors": use.vectors,
+        "style": use.style,
         "explain": use.explain,
         "test": use.test,
     },

@@ -35,7 +35,7 @@ class MeasureRows:
         ]
         lines += [f"  {'notes' if i == 0 else '':<10} {printable(note)}" for i, note in enumerate(begun.notes)]
         lines.append(
-            f"  model      {rounded(begun.parameters)} parameters · {settings.optimiser.name} "
+            f"  model      {rounded(begun.parameters)} parameters · {begun.craft.method(settings)} "
             f"{settings.optimiser.learning_rate:g} {settings.schedule.name} · {settings.stop.epochs} epochs"
         )
         if begun.resumed_at is not None:

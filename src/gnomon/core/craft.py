@@ -107,6 +107,10 @@ class Craft(abc.ABC):
         """
         return None
 
+    def method(self, settings: Settings) -> str:
+        """What makes the steps, in a word; `descend` may be something else than the optimiser."""
+        return settings.optimiser.name or ""
+
     def advance(self, model: torch.nn.Module) -> None:  # noqa: B027  # most crafts count nothing
         """After every step: what counts steps is in the model's buffers."""
 

@@ -158,7 +158,7 @@ class CraftCard(TypedDict):
     """data.json of a craft's run: what it works on, and what it measures."""
 
     source: str
-    reopen: str | None  # where it can be opened again; None for what was in memory
+    reopen: str | list[str] | None  # where it can be opened again: files, if several; None for what was in memory
     name: str
     craft: str  # its title
     why: str  # it was taken for this craft's

@@ -24,6 +24,7 @@ from gnomon.core.seeds import derive
 from gnomon.core.settings import Settings, fill, flat, from_flat, knobs, refuse_idle, with_values
 from gnomon.data.opening import open_source
 from gnomon.data.source import Source
+from gnomon.data.trees import FilesTree
 from gnomon.report.record import Command, CraftRecord
 from gnomon.runs.beginning import card_files
 from gnomon.runs.checkpoints import FOLDER as CHECKPOINTS
@@ -151,7 +152,7 @@ def here_of(craft: Craft, settings: Settings) -> Here:
 def _card(work: Work, source: Source, reopen: str | None) -> dict[str, bytes]:
     data = {
         "source": source.origin,
-        "reopen": reopen,
+        "reopen": reopen or _paths(source),
         "name": source.name,
         "craft": work.craft.title,
         "why": work.why,
@@ -161,6 +162,13 @@ def _card(work: Work, source: Source, reopen: str | None) -> dict[str, bytes]:
         "measures": [asdict(measure) for measure in work.craft.measures],
     }
     return card_files(settings=work.settings, given=work.given, environment=describe_environment(), data=data)
+
+
+def _paths(source: Source) -> list[str] | None:
+    """Of files that were given by name; None for what was in memory."""
+    return (
+        [str(Path(file.name).absolute()) for file in source.tree.files] if isinstance(source.tree, FilesTree) else None
+    )
 
 
 def _made(folder: RunFolder, work: Work, follower: Follower, flag: StopFlag, *, resumed: bool = False) -> Made:

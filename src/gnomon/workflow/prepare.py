@@ -50,8 +50,9 @@ def source_of(card: Mapping[str, Any], given: Any, *, in_memory: str, moved: str
         return given
     if place is None:
         raise UsageError("this run's data was in memory.", fix=in_memory)
-    if os.path.isabs(place) and not os.path.lexists(place):  # noqa: PTH117
-        raise DataError("the data that this run was made from is gone.", where=display_name(place), fix=moved)
+    for path in [place] if isinstance(place, str) else place:
+        if os.path.isabs(path) and not os.path.lexists(path):  # noqa: PTH117
+            raise DataError("the data that this run was made from is gone.", where=display_name(path), fix=moved)
     return place
 
 

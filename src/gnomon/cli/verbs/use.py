@@ -1,9 +1,11 @@
-"""Train and use: fit, predict, sample, vectors, explain, test.
+"""Train and use: fit, predict, sample, vectors, style, explain, test.
 
 The docstring of a command is its help.
 """
 
 from __future__ import annotations
+
+import sys
 
 from gnomon.cli.answering import OWN_PROCESS, imported_quickly, no_settings, one, print_json, report
 from gnomon.cli.show_ladder import show_ladder
@@ -113,6 +115,34 @@ def vectors(words: list[str], values: dict[str, str], as_json: bool) -> int:
     no_settings(values, "vectors", f"{', '.join(OPTIONS[:-1])} and {OPTIONS[-1]}")
     found = run_vectors(one(words, "RUN or FILE", "vectors", "runs/latest nearest=king"), **options)  # type: ignore[arg-type]
     return report(as_json, as_plain, print_vectors, found)
+
+
+def style(words: list[str], values: dict[str, str], as_json: bool) -> int:
+    """Make one picture or sound in the manner of another:  gnomon style CONTENT STYLE [out=FILE] [key=value ...]
+
+    Two pictures, or two WAV files. size=400 is the longer side in pixels; style_weight=, content_weight= and
+    smoothness= weigh the parts of the loss; colours=content keeps the colours; model=vgg19 weights=vgg19.pth sees with
+    another net. What is made lies in a run with a report; out=FILE.png (.wav) copies it. A stopped run goes on with
+    gnomon fit --resume RUN.
+    """
+    if len(words) != 2:
+        raise UsageError(
+            f"style needs two files, content and style, got {len(words)}.", fix="gnomon style photo.jpg painting.jpg"
+        )
+    with imported_quickly():
+        from gnomon.cli.screen import Screen
+        from gnomon.cli.show_craft import made_as_json, print_made
+        from gnomon.cli.show_fit import Terminal
+        from gnomon.workflow.style import style as run_style
+
+    with Screen(quiet=as_json) as screen:
+        found = run_style(*words, follower=Terminal(screen), preset=OWN_PROCESS, **values)
+    if as_json:
+        print_json({**made_as_json(found.made), "file": str(found.file)})
+    else:
+        print_made(found.made)
+        sys.stdout.write(f"  written to {found.file}\n")
+    return 0
 
 
 def explain(words: list[str], values: dict[str, str], as_json: bool) -> int:
