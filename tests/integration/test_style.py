@@ -14,10 +14,8 @@ from PIL import Image
 import gnomon
 from gnomon import crafts
 from gnomon.cli import main
-from gnomon.core.errors import DataError, StoppedError, UsageError
+from gnomon.core.errors import DataError, MachineError, StoppedError, UsageError
 from gnomon.data.sounds import read_wav, wav_of
-
-FAST = {"epochs": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +47,7 @@ class StopAt:
 
 @pytest.mark.parametrize("craft", ["style_transfer", "sound_style"])
 @pytest.mark.parametrize("solver", ["lbfgs", "gradient"])
-def test_a_stopped_run_goes_on_to_the_same_bytes_and_another_seed_to_others(craft, solver, tmp_path):
+def test_a_stopped_run_goes_on_to_the_same_bytes(craft, solver, tmp_path):
     content, style = sample(craft, tmp_path)
     options = {"epochs": 3, "solver": solver} | ({"scales": 2} if craft == "style_transfer" else {"filters": 32})
     whole = gnomon.style(content, style, **options).made
@@ -59,23 +57,22 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_another_seed_to_others(craf
     resumed = gnomon.fit(resume=stopped)
     assert resumed.outputs == whole.outputs
     assert len(resumed.history) == 3
-    assert gnomon.style(content, style, seed=1, **options).made.outputs != whole.outputs
 
 
 @pytest.mark.parametrize("start", ["content", "noise"])
 def test_the_style_comes_nearer_and_files_and_report_hold_it(start, tmp_path, capsys):
     content, style = sample("style_transfer", tmp_path)
-    assert main(["style", str(content), str(style), "out=made.png", "epochs=4", f"start={start}", "size=48"]) == 0
+    assert main(["style", str(content), str(style), "out=made.png", "epochs=2", f"start={start}", "size=44"]) == 0
     said = capsys.readouterr().out
     assert "L-BFGS" in said
-    assert "64x48 pixels, scaled to 48x36 (image_size=48)" in said
+    assert "48x36 pixels, scaled to 44x33 (image_size=44)" in said
     assert "written to made.png" in said
     made = gnomon.show("latest")
     first, last = (made.history[i]["measures"]["distance from the style"] for i in (0, -1))
     assert last < first
-    assert shown(Path("made.png").read_bytes()).shape == (36, 48, 3)
+    assert shown(Path("made.png").read_bytes()).shape == (33, 44, 3)
     assert made.outputs["picture.png"] == Path("made.png").read_bytes()
-    assert shown(made.outputs["progress.png"]).shape == (36, 6 * 48 + 5 * 4, 3)
+    assert shown(made.outputs["progress.png"]).shape == (33, 6 * 44 + 5 * 4, 3)
     page = made.report.read_text()
     assert "no errors and no ladder" in page
     assert "after 20 steps" in page
@@ -100,9 +97,16 @@ def test_a_picture_turned_by_exif_cmyk_or_gray_is_read_upright_and_its_colours_c
 
 def test_a_picture_of_12_000_pixels_is_scaled_and_said(tmp_path):
     _, style = sample("style_transfer", tmp_path)
-    Image.new("L", (12_000, 9_000), 90).save("large.png")
+    Image.new("L", (12_000, 6_000), 90).save("large.png", compress_level=1)
     made = gnomon.style("large.png", style, size=64, epochs=1).made
-    assert "large.png: 12,000x9,000 pixels, scaled to 64x48 (image_size=64)" in made.card["notes"]
+    assert "large.png: 12,000x6,000 pixels, scaled to 64x32 (image_size=64)" in made.card["notes"]
+
+
+def test_a_picture_that_memory_is_too_small_for_is_refused_with_the_size_that_fits(tmp_path, monkeypatch):
+    content, style = sample("style_transfer", tmp_path)
+    monkeypatch.setattr("gnomon.crafts.style_transfer.memory_left", lambda: 10**6)
+    with pytest.raises(MachineError, match=r"needs some .* GB of memory .* Fix: use size=\d+, or free memory"):
+        gnomon.style(content, style)
 
 
 def test_bad_pictures_get_one_clear_error(tmp_path):

@@ -10,8 +10,8 @@ def gram(maps: Tensor) -> Tensor:
 
     Source: Gatys et al. 2016, equation 3 (there a sum).
     """
-    flat = maps[0].flatten(1)  # (C, places): a view in either memory format
-    return flat @ flat.mT / flat.shape[1]
+    flat = maps.movedim(1, -1).flatten(0, -2)  # (places, C): of channels-last maps a view, as is its gradient
+    return flat.mT @ flat / len(flat)
 
 
 def relative_square(found: Tensor, wanted: Tensor, scale: Tensor) -> Tensor:

@@ -70,8 +70,9 @@ def small_net() -> torch.nn.Module:
     return net.eval()
 
 
-def test_eyes_see_what_the_whole_net_sees_and_end_with_the_last_layer_used():
-    net, picture = small_net(), torch.rand(1, 3, 64, 80)
+@pytest.mark.parametrize(("height", "width"), [(64, 80), (67, 80), (61, 75)])  # halved evenly, and not
+def test_eyes_see_what_the_whole_net_sees_and_end_with_the_last_layer_used(height, width):
+    net, picture = small_net(), torch.rand(1, 3, height, width)
     with torch.no_grad():
         wanted = net(picture)
         found = Eyes(net, ["stage3.1", "stage1.0", "stage2.1"]).train()(picture)

@@ -26,7 +26,7 @@ from gnomon.nn.griffin_lim import griffin_lim, spectrum
 from gnomon.runs.writer import write_bytes
 
 ROLES = ("content", "style")  # how the two files of a folder are named
-STEPS = 10  # between two measurements
+STEPS = 20  # between two measurements
 GRAIN = 0.01  # deviation of the noise on the content at the start
 WINDOW_SECONDS = 0.064  # of a spectrum: its length is the nearest power of two
 WIDTH = 11  # frames that a filter spans
@@ -41,7 +41,7 @@ class SoundSettings(OwnSettings):
     """Of style transfer of sound."""
 
     content_weight: float = setting(1.0, "alpha: weight of the distance from the content", ge=0, le=1e9)
-    style_weight: float = setting(100.0, "beta: weight of the distance from the style", ge=0, le=1e9)
+    style_weight: float = setting(3.0, "beta: weight of the distance from the style", ge=0, le=1e9)
     smoothness: float = setting(0.0, "weight of the total variation of the spectrogram", ge=0, le=1e9)
     filters: int = setting(1024, "random filters along time", ge=16, le=8192)
     start: Literal["content", "noise"] = setting("content", "what is changed")
@@ -96,7 +96,7 @@ class SoundStyle(Craft):
         if len(names) != 2 or not all(name.lower().endswith(SUFFIX) for name in names):
             return None
         if {Path(name).stem.lower() for name in names} == set(ROLES):
-            return Claim(0.95, "a sound named content and one named style")
+            return Claim(1.0, "a sound named content and one named style")
         return Claim(0.1, "two sounds")
 
     def read(self, source: Source, settings: DataSettings) -> Material:
@@ -141,7 +141,7 @@ class SoundStyle(Craft):
     def defaults(self, material: Material, settings: Settings) -> Mapping[str, Any]:
         solver = settings.task.own["solver"] or ("lbfgs" if settings.optimiser.name is None else "gradient")
         rate = 1.0 if solver == "lbfgs" else 0.02
-        return {"task.solver": solver, "optimiser.learning_rate": rate, "stop.epochs": 10}
+        return {"task.solver": solver, "optimiser.learning_rate": rate, "stop.epochs": 5}
 
     def begin(self, material: Material, settings: Settings) -> nn.Module:
         own, sounds = settings.task.own, material.content
@@ -188,8 +188,9 @@ class SoundStyle(Craft):
 
     def measure(self, model: nn.Module, material: Material, settings: Settings) -> Mapping[str, float]:
         canvas = _canvas(model)
-        found = [float(canvas.loss()), *map(float, canvas.parts()[:2])]
-        return {measure.name: value for measure, value in zip(self.measures, found, strict=True)}
+        parts = canvas.parts()
+        found = (canvas.weighed(*parts), *parts[:2])
+        return {measure.name: float(value) for measure, value in zip(self.measures, found, strict=True)}
 
     def outputs(self, model: nn.Module, material: Material) -> Mapping[str, bytes]:
         sounds, window = material.content, material.content.window

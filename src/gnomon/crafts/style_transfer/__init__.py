@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.craft import Craft, Material, Measure
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, MachineError, UsageError
 from gnomon.core.parts import Claim, View
 from gnomon.core.seeds import generator
 from gnomon.core.settings import DataSettings, OwnSettings, Settings, setting
@@ -24,14 +24,15 @@ from gnomon.crafts.style_transfer.eyes import DEFAULT, Eyes, trained_net, usual_
 from gnomon.crafts.style_transfer.pictures import Two, coloured_like, gray_like, matched, read_picture
 from gnomon.data.images.decoding import is_picture_name
 from gnomon.data.images.examples import as_png
+from gnomon.data.room import memory_left
 from gnomon.data.source import Source
 from gnomon.runs.writer import write_bytes
 
 ROLES = ("content", "style")  # how the two files of a folder are named
-STEPS = 10  # between two measurements
+STEPS = 20  # between two measurements
 GRAIN = 0.01  # deviation of the noise on the content at the start: flat areas get something to begin with
 NOISE = 0.25  # deviation of the noise that start=noise begins with, around gray
-MARGIN = 8  # pixels painted around the picture and cut off: nets pad by zeros, which draws a line along the border
+MARGIN = 4  # pixels painted around the picture and cut off: nets pad by zeros, which draws a line along the border
 COARSEST = 160  # pixels: the longer side is halved while it stays above
 FRAME = 240  # pixels of the longer side of a picture of the progress
 
@@ -82,7 +83,7 @@ class StyleTransfer(Craft):
         if len(names) != 2 or not all(map(is_picture_name, names)):
             return None
         if _stems(names) == set(ROLES):
-            return Claim(0.95, "a picture named content and one named style")
+            return Claim(1.0, "a picture named content and one named style")
         return Claim(0.1, "two pictures")
 
     def read(self, source: Source, settings: DataSettings) -> Material:
@@ -103,8 +104,8 @@ class StyleTransfer(Craft):
 
     def write_sample(self, folder: Path, seed: int) -> Path:
         rng = generator(seed, "sample")
-        y, x = np.mgrid[:48, :64]
-        disc = np.hypot(y - rng.uniform(18, 30), x - rng.uniform(20, 44)) < 14
+        y, x = np.mgrid[:36, :48]
+        disc = np.hypot(y - rng.uniform(13, 23), x - rng.uniform(15, 33)) < 10
         content = np.where(disc[..., None], rng.integers(150, 255, 3), rng.integers(0, 100, 3))
         waves = np.sin((x + y) / rng.uniform(1.5, 3)) > 0
         style = np.where(waves[..., None], rng.integers(150, 255, 3), rng.integers(0, 100, 3))
@@ -116,7 +117,7 @@ class StyleTransfer(Craft):
         solver = settings.task.own["solver"] or ("lbfgs" if settings.optimiser.name is None else "gradient")
         rate = 1.0 if solver == "lbfgs" else 0.02
         return {
-            "task.solver": solver, "optimiser.learning_rate": rate, "stop.epochs": 20, "model.name": DEFAULT,
+            "task.solver": solver, "optimiser.learning_rate": rate, "stop.epochs": 10, "model.name": DEFAULT,
             "task.scales": _scales(max(material.content.content.shape)),
         }  # fmt: skip
 
@@ -129,6 +130,7 @@ class StyleTransfer(Craft):
         eyes = Eyes(net, [*keeps, *shares])
         two, sides = _as_seen(material.content, own["colours"]), material.content.content.shape
         shapes = _shapes(sides[0] + 2 * MARGIN, sides[1] + 2 * MARGIN, own["scales"])
+        _require_room(eyes, shapes[-1])
         starts, aims = [], []
         for shape in shapes:
             content, style = (_shrunk(one, shape, shapes[-1]) for one in two)
@@ -175,8 +177,9 @@ class StyleTransfer(Craft):
 
     def measure(self, model: nn.Module, material: Material, settings: Settings) -> Mapping[str, float]:
         canvas = _canvas(model)
-        found = [float(canvas.loss()), *map(float, canvas.parts())]
-        return {measure.name: value for measure, value in zip(self.measures, found, strict=True)}
+        parts = canvas.parts()
+        found = (canvas.weighed(*parts), *parts)
+        return {measure.name: float(value) for measure, value in zip(self.measures, found, strict=True)}
 
     def outputs(self, model: nn.Module, material: Material) -> Mapping[str, bytes]:
         painted = _painted(_canvas(model), material.content)
@@ -213,6 +216,17 @@ def _shapes(height: int, width: int, scales: int) -> list[tuple[int, int]]:
     if min(found[0]) < 16 and scales > 1:
         raise UsageError(f"scales={scales} begins with {found[0][1]}x{found[0][0]} pixels.", fix="use fewer scales.")
     return found
+
+
+def _require_room(eyes: Eyes, shape: tuple[int, int]) -> None:
+    """Raises MachineError for a picture that a step has no memory for."""
+    needed, left = eyes.bytes_of_step((1, 3, *shape)), memory_left()
+    if needed > left:
+        fitting = int(max(shape) * math.sqrt(left / needed) * 0.95)
+        raise MachineError(
+            f"a picture of {shape[1]}x{shape[0]} pixels needs some {needed / 1e9:.1f} GB of memory with this net, "
+            f"{left / 1e9:.1f} GB are left.", fix=f"use size={fitting}, or free memory.",
+        )  # fmt: skip
 
 
 def _as_seen(two: Two, colours: str) -> tuple[Tensor, Tensor]:

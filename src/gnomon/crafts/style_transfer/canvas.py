@@ -108,7 +108,10 @@ class Canvas(nn.Module):
         return aim.content(maps), aim.style(maps, self.weights.layers), total_variation(picture)
 
     def loss(self) -> Tensor:
-        content, style, variation = self.parts()
+        return self.weighed(*self.parts())
+
+    def weighed(self, content: Tensor, style: Tensor, variation: Tensor) -> Tensor:
+        """The loss of these parts."""
         weights = self.weights
         return weights.content * content + weights.style * style + weights.smoothness * variation
 

