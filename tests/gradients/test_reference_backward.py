@@ -184,6 +184,25 @@ def test_multi_head_attention(mask):
     )
 
 
+@pytest.mark.parametrize("seen", [np.ones((3, 5), bool), np.arange(5) < np.array([[5], [2], [1]])])
+def test_attention_to_another_sequence(seen):
+    mask = seen[:, None, None]
+    _assert_gradients(
+        lambda *arrays: attention.across_forward(*arrays, heads=2, mask=mask),
+        lambda dY, X, M, *parameters: attention.across_backward(dY, X, M, *parameters[:-1], heads=2, mask=mask),
+        _drawn((3, 4, 6), (3, 5, 6), (6, 6), (6,), (12, 6), (12,), (6, 6), (6,)),
+    )
+
+
+@pytest.mark.parametrize("seen", [np.ones((3, 5), bool), np.arange(5) < np.array([[5], [2], [1]])])
+def test_additive_attention(seen):
+    _assert_gradients(
+        lambda *arrays: attention.additive_forward(*arrays, seen)[0],
+        lambda dZ, *arrays: attention.additive_backward(dZ, *arrays, seen),
+        _drawn((3, 2, 4), (3, 5, 6), (7, 4), (7, 6), (7,), (7,)),
+    )
+
+
 @pytest.mark.parametrize("cell", ["rnn", "gru", "gru_cho", "gru_torch", "lstm", "lstm with peepholes"])
 def test_recurrent_cell_through_time(cell):
     step, step_backward = (getattr(recurrent, f"{cell.split()[0]}{end}") for end in ("_step", "_step_backward"))

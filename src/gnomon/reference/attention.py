@@ -1,8 +1,9 @@
-"""Multi-head attention within a sequence.
+"""Attention: with several heads within a sequence and from one to another, and by a small network; sinusoids.
 
 X is (B, T, D), with h heads of d = D / h numbers. W_in (3 D, D) and b_in (3 D,) are the projections of queries, keys
 and values, one below the other; W_out (D, D) and b_out (D,) that of what the heads found. `mask` (T, T) is True where
-row t may look at column s. Source: Vaswani et al. 2017, section 3.2.
+row t may look at column s. From X to another sequence M (B, S, D) it is (T, S) or (B, 1, 1, S). Source: Vaswani et al.
+2017, section 3.2.
 """
 
 from __future__ import annotations
@@ -61,6 +62,90 @@ def multi_head_backward(
         np.einsum("bto,bti->oi", dQKV, X), dQKV.sum(axis=(0, 1)),
         np.einsum("bto,bti->oi", dY, found), dY.sum(axis=(0, 1)),
     )  # fmt: skip
+
+
+def across_forward(
+    X: Array, M: Array, W_q: Array, b_q: Array, W_kv: Array, b_kv: Array, W_out: Array, b_out: Array, *, heads: int,
+    mask: Mask,
+) -> Array:  # fmt: skip
+    """Queries from X, keys and values from M: W_kv (2 D, D) has their projections, one below the other."""
+    Q, K, V = _asked(X, M, W_q, b_q, W_kv, b_kv, heads)
+    return _joined(attention_forward(Q, K, V, mask)) @ W_out.T + b_out
+
+
+def across_backward(
+    dY: Array, X: Array, M: Array, W_q: Array, b_q: Array, W_kv: Array, b_kv: Array, W_out: Array, *, heads: int,
+    mask: Mask,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Returns (dX, dM, dW_q, db_q, dW_kv, db_kv, dW_out, db_out)."""
+    Q, K, V = _asked(X, M, W_q, b_q, W_kv, b_kv, heads)
+    found = _joined(attention_forward(Q, K, V, mask))
+    per_head = _each_head(dY @ W_out, heads)
+    dQ, dK, dV = (_joined(part) for part in attention_backward(per_head, Q, K, V, mask))
+    dKV = np.concatenate([dK, dV], axis=-1)
+    return (
+        dQ @ W_q, dKV @ W_kv,
+        np.einsum("bto,bti->oi", dQ, X), dQ.sum(axis=(0, 1)),
+        np.einsum("bso,bsi->oi", dKV, M), dKV.sum(axis=(0, 1)),
+        np.einsum("bto,bti->oi", dY, found), dY.sum(axis=(0, 1)),
+    )  # fmt: skip
+
+
+def additive_forward(Q: Array, M: Array, W: Array, U: Array, b: Array, v: Array, is_there: Mask) -> tuple[Array, Array]:
+    """What each of Q (B, T, n_q) finds in M (B, S, n_m), and its weights A (B, T, S).
+
+    A is the softmax over s of v . tanh(W q_t + U m_s + b), with W (n, n_q), U (n, n_m), b (n,), v (n,); it is 0 where
+    `is_there` (B, S) is False. Found is A M. Source: Bahdanau et al. 2015, appendix A.1.2, without a bias there.
+    """
+    A = _additive_weights(_tried(Q, M, W, U, b), v, is_there)
+    return A @ M, A
+
+
+def additive_backward(
+    dZ: Array, Q: Array, M: Array, W: Array, U: Array, b: Array, v: Array, is_there: Mask
+) -> tuple[Array, ...]:
+    """Returns (dQ, dM, dW, dU, db, dv) for dZ of what was found.
+
+    With H = tanh(W q_t + U m_s + b) and dA = dZ M^T, the gradient of the scores is dS = A (dA - the sum of A dA over
+    the row), of H it is dS v, and of what tanh takes dS v (1 - H^2).
+    """
+    H = _tried(Q, M, W, U, b)
+    A = _additive_weights(H, v, is_there)
+    dA = dZ @ _turned(M)
+    dS = A * (dA - (A * dA).sum(axis=-1, keepdims=True))
+    dG = dS[..., None] * v * (1 - H**2)  # (B, T, S, n)
+    return (
+        dG.sum(axis=2) @ W,
+        _turned(A) @ dZ + dG.sum(axis=1) @ U,
+        np.einsum("btsn,bti->ni", dG, Q), np.einsum("btsn,bsi->ni", dG, M), dG.sum(axis=(0, 1, 2)),
+        np.einsum("bts,btsn->n", dS, H),
+    )  # fmt: skip
+
+
+def sinusoids(places: int, width: int) -> Array:
+    """(T, D): sin(t / 10000^(2i/D)) in column 2i, cos of the same in column 2i + 1. Source: as above, section 3.5."""
+    P = np.zeros((places, width))
+    for t in range(places):
+        for i in range(width):
+            angle = t / 10_000 ** ((i - i % 2) / width)
+            P[t, i] = math.cos(angle) if i % 2 else math.sin(angle)
+    return P
+
+
+def _tried(Q: Array, M: Array, W: Array, U: Array, b: Array) -> Array:
+    return np.tanh((Q @ W.T)[:, :, None] + (M @ U.T)[:, None] + b)
+
+
+def _additive_weights(H: Array, v: Array, is_there: Mask) -> Array:
+    scores = np.where(is_there[:, None], H @ v, -np.inf)
+    return softmax(scores.reshape(-1, scores.shape[-1])).reshape(scores.shape)
+
+
+def _asked(
+    X: Array, M: Array, W_q: Array, b_q: Array, W_kv: Array, b_kv: Array, heads: int
+) -> tuple[Array, Array, Array]:
+    K, V = np.split(M @ W_kv.T + b_kv, 2, axis=-1)
+    return _each_head(X @ W_q.T + b_q, heads), _each_head(K, heads), _each_head(V, heads)
 
 
 def _weights(Q: Array, K: Array, mask: Mask) -> Array:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gnomon.core.errors import UsageError
-from gnomon.nn.attention import Attention, Block
+from gnomon.nn.attention import Across, Additive, Attention, Block, Seen, mask_of, sinusoids
 from gnomon.reference import attention as plain
 
 B, T, D, H = 3, 7, 12, 3
@@ -19,8 +19,9 @@ def some(*shape, seed=0):
 def twin_of(block: Block) -> nn.TransformerEncoderLayer:
     """torch's layer with the block's weights."""
     twin = nn.TransformerEncoderLayer(
-        D, H, 4 * D, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
-    )
+        D, H, 4 * D, dropout=0.0, activation="gelu", batch_first=True, norm_first=block.norm == "before",
+        dtype=torch.float64,
+    )  # fmt: skip
     names = {
         "attention.inputs": "self_attn.in_proj_", "attention.output": "self_attn.out_proj.", "wide": "linear1.",
         "narrow": "linear2.", "first_norm": "norm1.", "second_norm": "norm2.",
@@ -34,18 +35,20 @@ def twin_of(block: Block) -> nn.TransformerEncoderLayer:
     return twin.train()  # not the fast path of evaluation: NaN where a text is padding alone
 
 
-def drawn_block(*, is_causal: bool) -> Block:
+def drawn_block(*, is_causal: bool, norm="before", looks_across=False) -> Block:
     torch.manual_seed(1)
-    block = Block(D, H, dropout=0.0, is_causal=is_causal).double()
-    for norm in (block.first_norm, block.second_norm):
-        nn.init.normal_(norm.weight)
-        nn.init.normal_(norm.bias)
+    block = Block(D, H, dropout=0.0, is_causal=is_causal, norm=norm, looks_across=looks_across).double()
+    for one in block.modules():
+        if isinstance(one, nn.LayerNorm):
+            nn.init.normal_(one.weight)
+            nn.init.normal_(one.bias)
     return block
 
 
+@pytest.mark.parametrize("norm", ["before", "after"])
 @pytest.mark.parametrize("is_causal", [True, False])
-def test_a_block_is_torchs_encoder_layer_with_the_same_weights(is_causal):
-    block, x = drawn_block(is_causal=is_causal), some(B, T, D).requires_grad_()
+def test_a_block_is_torchs_encoder_layer_with_the_same_weights(is_causal, norm):
+    block, x = drawn_block(is_causal=is_causal, norm=norm), some(B, T, D).requires_grad_()
     twin, y = twin_of(block), x.detach().clone().requires_grad_()
     later = nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64) if is_causal else None
     ours, theirs = block(x), twin(y, src_mask=later)
@@ -54,6 +57,75 @@ def test_a_block_is_torchs_encoder_layer_with_the_same_weights(is_causal):
     (theirs**2).sum().backward()
     torch.testing.assert_close(x.grad, y.grad)
     torch.testing.assert_close(block.attention.inputs.weight.grad, twin.self_attn.in_proj_weight.grad)
+
+
+@pytest.mark.parametrize("norm", ["before", "after"])
+def test_a_block_that_looks_across_is_torchs_decoder_layer_with_the_same_weights(norm):
+    block = drawn_block(is_causal=True, norm=norm, looks_across=True)
+    twin = nn.TransformerDecoderLayer(
+        D, H, 4 * D, dropout=0.0, activation="gelu", batch_first=True, norm_first=norm == "before", dtype=torch.float64
+    )
+    names = {
+        "attention.inputs": "self_attn.in_proj_", "attention.output": "self_attn.out_proj.", "wide": "linear1.",
+        "across.output": "multihead_attn.out_proj.", "narrow": "linear2.", "first_norm": "norm1.",
+        "across_norm": "norm2.", "second_norm": "norm3.",
+    }  # fmt: skip
+    ours = block.state_dict()
+    theirs = {theirs + leaf: ours[f"{name}.{leaf}"] for name, theirs in names.items() for leaf in ("weight", "bias")}
+    for leaf in ("weight", "bias"):
+        both = torch.cat([ours[f"across.queries.{leaf}"], ours[f"across.seen.{leaf}"]])
+        theirs[f"multihead_attn.in_proj_{leaf}"] = both
+    twin.load_state_dict(theirs)
+    x, other = some(B, T, D).requires_grad_(), some(B, 5, D, seed=2).requires_grad_()
+    y, another = (one.detach().clone().requires_grad_() for one in (x, other))
+    is_there = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    assert block.across is not None
+    found = block(x, other=Seen(*block.across.kept(other), mask_of(is_there)))
+    later = nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64)
+    expected = twin.train()(y, another, tgt_mask=later, memory_key_padding_mask=~is_there)
+    torch.testing.assert_close(found, expected)
+    (found**2).sum().backward()
+    (expected**2).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+    torch.testing.assert_close(other.grad, another.grad)
+    torch.testing.assert_close(block.across.output.weight.grad, twin.multihead_attn.out_proj.weight.grad)
+
+
+def test_attention_across_is_the_reference_and_so_are_its_gradients():
+    torch.manual_seed(1)
+    layer, x, other = Across(D, H).double(), some(B, T, D).requires_grad_(), some(B, 5, D, seed=2).requires_grad_()
+    is_there = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    found, dY = layer(x, Seen(*layer.kept(other), mask_of(is_there))), some(B, T, D, seed=3)
+    found.backward(dY)
+    parameters = [one for each in (layer.queries, layer.seen, layer.output) for one in (each.weight, each.bias)]
+    arrays = [one.detach().numpy() for one in (x, other, *parameters)]
+    options = {"heads": H, "mask": is_there.numpy()[:, None, None]}
+    np.testing.assert_allclose(found.detach().numpy(), plain.across_forward(*arrays, **options), rtol=1e-8, atol=1e-12)
+    gradients = plain.across_backward(dY.numpy(), *arrays[:-1], **options)
+    for one, expected in zip((x, other, *parameters), gradients, strict=True):
+        np.testing.assert_allclose(one.grad.numpy(), expected, rtol=1e-8, atol=1e-12)
+
+
+def test_additive_attention_is_the_reference_and_so_are_its_gradients():
+    torch.manual_seed(1)
+    layer, x, other = Additive(D, 5, 6).double(), some(B, T, D).requires_grad_(), some(B, 4, 5, seed=2).requires_grad_()
+    nn.init.normal_(layer.keys.bias)
+    is_there = torch.arange(4) < torch.tensor([4, 2, 1])[:, None]
+    (found, weights), dZ = layer(x, layer.keys(other), other, is_there), some(B, T, 5, seed=3)
+    found.backward(dZ)
+    parameters = (layer.queries.weight, layer.keys.weight, layer.keys.bias, layer.score.weight)
+    arrays = [one.detach().numpy() for one in (x, other, *parameters[:3])] + [parameters[3].detach().numpy()[0]]
+    expected, their_weights = plain.additive_forward(*arrays, is_there.numpy())
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-8)
+    np.testing.assert_allclose(weights.detach().numpy(), their_weights, rtol=1e-8)
+    gradients = plain.additive_backward(dZ.numpy(), *arrays, is_there.numpy())
+    for one, gradient in zip((x, other, *parameters), gradients, strict=True):
+        np.testing.assert_allclose(one.grad.numpy().reshape(gradient.shape), gradient, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [1, 6, 7])
+def test_sinusoids_are_the_reference(width):
+    np.testing.assert_allclose(sinusoids(torch.arange(9), width).numpy(), plain.sinusoids(9, width), rtol=1e-12)
 
 
 def test_a_block_with_padding_is_torchs_on_what_is_there():
