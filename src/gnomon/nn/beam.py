@@ -124,7 +124,7 @@ def _first(ids: Tensor, most: int | Tensor) -> _Beam:
 
 def _allowed(logits: Tensor, beam: _Beam, *, least: int, no_repeat: int, never: Sequence[int]) -> Tensor:
     """(B, W, V) log probabilities of the next id, -inf of one that is not allowed."""
-    values = logits - logits.logsumexp(dim=2, keepdim=True)
+    values = logits.log_softmax(dim=2)
     ends, place = values[..., END].clone(), beam.words.shape[2]
     values[..., list(never)] = -torch.inf
     if place < least:
@@ -132,8 +132,9 @@ def _allowed(logits: Tensor, beam: _Beam, *, least: int, no_repeat: int, never: 
     if 0 < no_repeat <= place:
         _bar_repeats(values, beam.words, no_repeat)
     must_end = (place + 1 >= beam.most)[:, None] | (values.amax(dim=2) == -torch.inf)
-    values.masked_fill_(must_end[..., None], -torch.inf)
-    values[..., END] = torch.where(must_end, ends, values[..., END])
+    if must_end.any():
+        values.masked_fill_(must_end[..., None], -torch.inf)
+        values[..., END] = torch.where(must_end, ends, values[..., END])
     return values
 
 
