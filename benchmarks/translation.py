@@ -6,7 +6,8 @@ are set to gnomon's order of the same sinusoids) and a loop over sentences that 
 beginning at every step; and what is kept of each hypothesis. `train`: pairs of `GNOMON_DATA`/multi30k-en-de by
 `gnomon fit`, by a plain loop around nn.Transformer in random order, padded to the longest of each batch, and by
 Lightning with the same module and batches. transformers and lightning are peers: without them their rows are missing.
-Stacks take turns, each is warmed up once, and medians are compared; three minutes on two cores.
+Stacks take turns; of each the first step or search warms up. CPU seconds, which tell more on a busy machine, are those
+of all threads, and medians of units a CPU second are compared; three minutes on two cores.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib.util
 import math
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-import gnomon
+from benchmarks.text import fitted
 from benchmarks.workload import DATA
 from gnomon.core.family import PairInputs
 from gnomon.data.text.tokens import END, PADDING, SPECIAL, UNKNOWN, split
@@ -38,29 +40,54 @@ from gnomon.nn.initialise import initialise
 
 WIDTH, LAYERS, HEADS, BEAM, STEPS, BATCH, ALPHA = 256, 3, 4, 4, 30, 64, 0.7
 RATE, DROPOUT, SMOOTHING = 1e-3, 0.1, 0.1
-Timed = Mapping[str, Callable[[], float]]  # stack -> run once; how many a second
+
+
+class Timed(NamedTuple):
+    """What was done, in how many seconds."""
+
+    units: float
+    wall: float
+    cpu: float  # of all threads
+
+
+Stacks = Mapping[str, Callable[[], Timed]]
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.began = time.perf_counter(), time.process_time()
+
+    def timed(self, units: float) -> Timed:
+        return Timed(units, time.perf_counter() - self.began[0], time.process_time() - self.began[1])
 
 
 def has(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def in_turn(stacks: Timed, repeats: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {name: [] for name in stacks}
-    for turn in range(repeats + 1):
+def in_turn(stacks: Stacks, repeats: int) -> dict[str, list[Timed]]:
+    found: dict[str, list[Timed]] = {name: [] for name in stacks}
+    for _ in range(repeats):
         for name, run in stacks.items():
-            rate = run()
-            if turn:  # the first one warms up
-                found[name].append(rate)
+            found[name].append(run())
     return found
 
 
-def rows(found: Mapping[str, Sequence[float]], unit: str) -> list[str]:
-    ours = median(next(iter(found.values())))
-    lines = [f"| stack | {unit} | lowest - highest | gnomon / it |", "|---|---:|---:|---:|"]
-    for name, rates in found.items():
+def rows(found: Mapping[str, Sequence[Timed]], unit: str) -> list[str]:
+    def each(name: str) -> list[float]:
+        return [one.units / one.cpu for one in found[name]]
+
+    ours = median(each("gnomon"))
+    lines = [
+        f"| stack | {unit} per CPU second | lowest - highest | {unit} per second | gnomon / it |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, times in found.items():
+        rates, wall = each(name), median(one.units / one.wall for one in times)
         middle = median(rates)
-        lines.append(f"| {name} | {middle:,.1f} | {min(rates):,.1f} - {max(rates):,.1f} | {ours / middle:.2f} |")
+        lines.append(
+            f"| {name} | {middle:,.1f} | {min(rates):,.1f} - {max(rates):,.1f} | {wall:,.1f} | {ours / middle:.2f} |"
+        )
     return lines
 
 
@@ -171,39 +198,40 @@ def searched(repeats: int, batch: int, num_ids: int, width: int) -> list[str]:
     ids = torch.randint(SPECIAL, num_ids, (batch, STEPS)) * _there(torch.empty(batch, STEPS), lengths)
     ids[torch.arange(batch), lengths - 1] = END
 
-    def ours() -> float:
-        start = time.perf_counter()
+    def ours() -> Timed:
+        watch = Stopwatch()
         found = search(model, ids, lengths, width=BEAM, most=STEPS, alpha=ALPHA, least=STEPS - 1)
         assert all(len(one[0].ids) == STEPS - 1 for one in found)
-        return batch / (time.perf_counter() - start)
+        return watch.timed(batch)
 
     few = range(min(2, batch))
 
-    def plain() -> float:
-        start = time.perf_counter()
+    def plain() -> Timed:
+        watch = Stopwatch()
         for row in few:
             one_by_one(model, ids[row : row + 1, : lengths[row]], int(lengths[row]))
-        return len(few) / (time.perf_counter() - start)
+        return watch.timed(len(few))
 
-    stacks, lines = {"gnomon": ours, "a sentence at a time, nothing kept": plain}, list[str]()
+    stacks = {"gnomon": ours, "a sentence at a time, nothing kept": plain}
+    lines = [f"width {BEAM}, {STEPS} steps, batch {batch}, vocabulary {num_ids:,}, threads {torch.get_num_threads()}"]
     if has("transformers"):
         twin = marian_of(model)
-        lines += [
-            f"largest difference of the logits to MarianMTModel's: {difference(model, twin, ids, lengths):.1e}",
-            "",
-        ]
+        lines.append(
+            f"largest difference of the logits to MarianMTModel's: {difference(model, twin, ids, lengths):.1e}"
+        )
 
-        def theirs() -> float:
-            start = time.perf_counter()
+        def theirs() -> Timed:
+            watch = Stopwatch()
             found = twin.generate(
                 input_ids=ids, attention_mask=_there(ids, lengths), num_beams=BEAM, do_sample=False,
                 max_new_tokens=STEPS, min_new_tokens=STEPS, length_penalty=ALPHA, early_stopping=False,
             )  # fmt: skip
             assert found.shape == (batch, STEPS + 1)
-            return batch / (time.perf_counter() - start)
+            return watch.timed(batch)
 
         stacks["HuggingFace generate"] = theirs
-    lines += rows(in_turn(stacks, repeats), f"sentences/s, batch {batch}")
+    in_turn(stacks, 1)
+    lines += ["", *rows(in_turn(stacks, repeats), "sentences")]
     sizes = {
         (wide, steps): kept(model, ids, lengths, wide, steps) / 2**20
         for wide, steps in ((BEAM, STEPS // 2), (BEAM, STEPS), (BEAM, 2 * STEPS), (2 * BEAM, STEPS))
@@ -219,9 +247,10 @@ class Plain(nn.Module):
     def __init__(self, num_sources: int, num_targets: int, width: int) -> None:
         super().__init__()
         self.source, self.target = nn.Embedding(num_sources, width), nn.Embedding(num_targets, width)
-        self.transformer = nn.Transformer(
-            width, HEADS, LAYERS, LAYERS, FEED_FORWARD * width, DROPOUT, "gelu", batch_first=True, norm_first=True
-        )
+        with warnings.catch_warnings(action="ignore"):  # nested tensors, which are for models at rest
+            self.transformer = nn.Transformer(
+                width, HEADS, LAYERS, LAYERS, FEED_FORWARD * width, DROPOUT, "gelu", batch_first=True, norm_first=True
+            )
         self.dropout, self.head = nn.Dropout(DROPOUT), nn.Linear(width, num_targets)
         self.head.weight = self.target.weight
         nn.init.normal_(self.source.weight, std=width**-0.5)
@@ -280,55 +309,58 @@ def loss_of(model: nn.Module, ids: Tensor, target: Tensor) -> Tensor:
     )
 
 
-def with_gnomon(folder: Path, words: int, batch: int, tokens: float, width: int, threads: int) -> float:
-    """Target words a second, in the second of two epochs."""
-    with tempfile.TemporaryDirectory() as scratch:
-        made = gnomon.fit(
-            folder, source="en", target="de", model="transformer", level="word", vocabulary=words, epochs=2,
-            width=width, layers=LAYERS, heads=HEADS, dropout=DROPOUT, label_smoothing=SMOOTHING, batch_size=batch,
-            optimiser="adam", learning_rate=RATE, weight_decay=0.0, threads=threads, runs_folder=scratch,
-        )  # fmt: skip
-        return tokens * float(made.history[-1]["examples_per_second"])
+def with_gnomon(folder: Path, words: int, batch: int, units: int, width: int, threads: int) -> Timed:
+    """The second of two epochs."""
+    clock, _ = fitted(
+        folder, source="en", target="de", model="transformer", level="word", vocabulary=words, epochs=2, width=width,
+        layers=LAYERS, heads=HEADS, dropout=DROPOUT, label_smoothing=SMOOTHING, batch_size=batch, optimiser="adam",
+        learning_rate=RATE, weight_decay=0.0, threads=threads,
+    )  # fmt: skip
+    return Timed(units, clock.wall[-1], clock.cpu[-1])
 
 
-def by_hand(pairs: Pairs, batch: int, width: int) -> float:
+def by_hand(pairs: Pairs, batch: int, width: int) -> Timed:
+    """One epoch, after its first step."""
     model = Plain(pairs.num_sources, pairs.num_targets, width).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
-    start = time.perf_counter()
-    for ids, target in batches(pairs, batch):
+    watch, units = Stopwatch(), 0
+    for number, (ids, target) in enumerate(batches(pairs, batch)):
         optimiser.zero_grad()
         loss_of(model, ids, target).backward()
         optimiser.step()
-    return sum(map(len, pairs.targets)) / (time.perf_counter() - start)
+        units += int((target != PADDING).sum()) if number else 0
+        watch = watch if number else Stopwatch()
+    return watch.timed(units)
 
 
-def with_lightning(pairs: Pairs, batch: int, width: int) -> float:
+def with_lightning(pairs: Pairs, batch: int, width: int) -> Timed:
+    """One epoch, after its first step."""
     import lightning
 
     class Module(lightning.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.net = Plain(pairs.num_sources, pairs.num_targets, width)
+            self.net, self.units = Plain(pairs.num_sources, pairs.num_targets, width), 0
 
-        def training_step(self, batch: tuple[Tensor, Tensor], _number: int) -> Tensor:
+        def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+            self.units += int((batch[1] != PADDING).sum()) if number else 0
             return loss_of(self.net, *batch)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.Adam(self.parameters(), lr=RATE)
 
-        def on_train_epoch_start(self) -> None:
-            self.start = time.perf_counter()
+        def on_train_batch_end(self, _outputs: Any, _batch: Any, number: int) -> None:
+            if number == 0:
+                self.watch = Stopwatch()
 
         def on_train_epoch_end(self) -> None:
-            self.seconds = time.perf_counter() - self.start
+            self.timed = self.watch.timed(self.units)
 
     both = cast(Any, list(zip(pairs.sources, pairs.targets, strict=True)))
     data = torch.utils.data.DataLoader(
-        both,
-        batch,
-        shuffle=True,
+        both, batch, shuffle=True,
         collate_fn=lambda some: tuple(pad_sequence(list(side), True) for side in zip(*some, strict=True)),
-    )
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         trainer = lightning.Trainer(
             max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -336,7 +368,7 @@ def with_lightning(pairs: Pairs, batch: int, width: int) -> float:
         )  # fmt: skip
         module = Module()
         trainer.fit(module, data)
-    return sum(map(len, pairs.targets)) / module.seconds
+    return module.timed
 
 
 def trained(source: Path, repeats: int, num_pairs: int, words: int, batch: int, width: int, threads: int) -> list[str]:
@@ -347,7 +379,7 @@ def trained(source: Path, repeats: int, num_pairs: int, words: int, batch: int, 
                 lines = (source / f"{split_name}.{language}").read_text().splitlines()[:most]
                 (folder / f"{split_name}.{language}").write_text("\n".join(lines) + "\n")
         pairs = encoded(folder, words)
-        tokens = sum(map(len, pairs.targets)) / len(pairs.targets)
+        tokens = sum(map(len, pairs.targets))
         stacks = {
             "gnomon": lambda: with_gnomon(folder, words, batch, tokens, width, threads),
             "nn.Transformer by hand": lambda: by_hand(pairs, batch, width),
@@ -355,8 +387,11 @@ def trained(source: Path, repeats: int, num_pairs: int, words: int, batch: int, 
         if has("lightning"):
             stacks["Lightning"] = lambda: with_lightning(pairs, batch, width)
         found = in_turn(stacks, repeats)
-    title = f"{len(pairs.targets):,} pairs, {tokens:.1f} words of a target, {pairs.num_targets:,} kinds"
-    return [title, "", *rows(found, "target words/s")]
+    each = tokens / len(pairs.targets)
+    title = (
+        f"{len(pairs.targets):,} pairs, {each:.1f} words of a target, {pairs.num_targets:,} kinds, threads {threads}"
+    )
+    return [title, "", *rows(found, "target words")]
 
 
 def main(arguments: Sequence[str] | None = None) -> list[str]:

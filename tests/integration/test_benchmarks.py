@@ -338,6 +338,31 @@ def test_spans_are_found_by_both_sides(tmp_path):
     assert tagging._interval([0.1, 0.3]).startswith("20.0 % ± 127.1")  # t of one degree of freedom is 12.71
 
 
+def test_search_and_training_of_translation_are_timed(tmp_path):
+    translation, draw = importlib.import_module("benchmarks.translation"), np.random.default_rng(0)
+    for name in ("train", "val"):
+        for language in ("en", "de"):
+            lines = [" ".join(draw.choice(list("abcdefgh"), draw.integers(2, 9))) for _ in range(24)]
+            (tmp_path / f"{name}.{language}").write_text("\n".join(lines) + "\n")
+    few = ["--repeats", "1", "--threads", "1", "--batch", "4", "--words", "30", "--width", "8", "--pairs", "20"]
+    lines = translation.main([*few, "--source", str(tmp_path)])
+    stacks = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| ")]
+    assert {"gnomon", "a sentence at a time, nothing kept", "nn.Transformer by hand"} <= set(stacks)
+    rates = [line.split(" | ")[1].replace(",", "") for line in lines if line[:2] == "| " and "CPU" not in line]
+    assert all(float(rate) > 0 for rate in rates)
+
+
+def test_what_a_search_keeps_grows_with_the_width_and_the_length_alone():
+    """Bytes of 2 layers of keys and values of each place, and 8 for where it is; of sources as much for any width."""
+    translation = importlib.import_module("benchmarks.translation")
+    model, ids = translation.net(30, width=8), torch.full((3, 5), 7)
+    sizes = {(wide, steps): translation.kept(model, ids, torch.tensor([5, 5, 5]), wide, steps) for wide, steps in
+             ((2, 16), (4, 16), (2, 32), (4, 32))}  # fmt: skip
+    first = 3 * (5 * translation.LAYERS * 2 * 8 * 4 + 5)  # of the sources
+    for (wide, steps), size in sizes.items():
+        assert size - first <= 2 * 3 * wide * steps * (translation.LAYERS * 2 * 8 * 4 + 8)  # at most half is room
+
+
 def test_membranes_are_segmented_by_both_sides_for_as_long(tmp_path):
     membrane, rng = importlib.import_module("benchmarks.membrane"), np.random.default_rng(0)
     for number in range(12):
@@ -372,7 +397,7 @@ def test_no_benchmark_is_left_out():
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
               "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
-              "w7_word_vectors", "style", "__main__", "__init__"}  # fmt: skip
+              "w7_word_vectors", "style", "translation", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

@@ -169,12 +169,11 @@ def nats(outputs: Tensor, target: Tensor, smoothing: Tensor | None = None) -> Te
     Source: Szegedy et al. 2016, section 7.
     """
     outputs = outputs if outputs.dtype == torch.float64 else outputs.float()  # float64 of a check of gradients
-    flat = functional.cross_entropy(outputs.flatten(0, 1), target.flatten(), reduction="none", ignore_index=PADDING)
-    costs = flat.view(target.shape)
-    if smoothing is None or not smoothing.any():
-        return costs
-    of_all = (outputs.logsumexp(dim=-1) - outputs.mean(dim=-1)) * (target != PADDING)
-    return costs + smoothing[:, None] * (of_all - costs)
+    logs = outputs.log_softmax(dim=-1)
+    costs = -logs.gather(2, target[..., None])[..., 0]
+    if smoothing is not None and smoothing.any():
+        costs = costs + smoothing[:, None] * (-logs.mean(dim=-1) - costs)
+    return costs.masked_fill(target == PADDING, 0)
 
 
 class Answer(NamedTuple):
