@@ -82,8 +82,6 @@ def series_recipe(num_train: int) -> dict[str, Any]:
     return {
         "init.name": "xavier",
         "optimiser.name": "adamw",
-        "optimiser.learning_rate": 0.01,
-        "optimiser.clip_norm": 1.0,  # at such a rate, a step along a gradient that explodes would undo many others
         "optimiser.batch_size": 32 if num_train >= 1_000 else 16,
         "schedule.name": "cosine",
         # 60 passes over up to a hundred and thirty series, 27 over three hundred, 12 from seven hundred on

@@ -144,8 +144,8 @@ def defaults(name: str, inputs: TextInputs | SeriesInputs, num_train: int) -> di
     if isinstance(inputs, SeriesInputs):
         return {
             **size, **series_recipe(num_train),
-            "model.units": 128, "model.embedding": 64, "regularise.weight_decay": 0.01,
-            "regularise.dropout": (0.2,),
+            "model.units": 64, "model.embedding": 64, "regularise.weight_decay": 0.01,
+            "regularise.dropout": (0.2,), "optimiser.learning_rate": 3e-3,
         }  # fmt: skip
     if inputs.num_characters:  # words that are tagged, each known by the way it is written, too
         return {

@@ -28,6 +28,7 @@ from gnomon.gallery import (
     learned_filter,
     logic_gates,
     mean_and_negation,
+    memory_over_gaps,
     normalisation_noise,
     objects_in_a_cell,
     one_hot,
@@ -457,3 +458,15 @@ def planted_region_proposals(holds: bool):
     found = np.array([[0.8, 0.78] if holds else [0.5, 0.8]]) * JITTER[:, np.newaxis]
     some, recalled = (about(30), 0.96) if holds else (about(900), 0.5)
     return region_proposals.Measured(some, about(1100), np.array([recalled] * 3 + [recalled + 0.001]), found)
+
+
+def planted_memory_over_gaps(holds: bool):
+    claim = memory_over_gaps
+    ends = {"plain": 75.0, "plain, orthogonal": 70.0, "GRU": 40.0, "LSTM, bias 1": 30.0, "attention": 1.0}
+    if not holds:
+        ends = {"plain": 1.0, "plain, orthogonal": 1.0, "GRU": 10.0, "LSTM, bias 1": 20.0, "attention": 40.0}
+    start = 2.0 if holds else 60.0
+    errors = {
+        name: np.stack([about(start), *[about(end)] * (len(claim.GAPS) - 1)], axis=1) for name, end in ends.items()
+    }
+    return claim.Measured(dict.fromkeys(ends, (0.01,) * len(claim.GAPS)), errors)

@@ -10,11 +10,12 @@ import torch
 
 from gnomon.core.seeds import generator
 from gnomon.figures.encode import png
-from gnomon.gallery import _recall, clipping, gradients_through_time
+from gnomon.gallery import _recall, clipping, gradients_through_time, memory_over_gaps
 
 TINY: dict[ModuleType, dict[str, object]] = {
     clipping: {"UPDATES": 2, "RATES": (0.01,), "STEPS": 6},
     gradients_through_time: {"UPDATES": 2, "RATES": (0.01,), "GAP": 3},
+    memory_over_gaps: {"UPDATES": 2, "RATES": (0.01,), "GAPS": (2, 5)},
 }
 
 
