@@ -12,7 +12,7 @@ import polars as pl
 
 from gnomon.core import settings as all_settings
 from gnomon.core.evaluation import Evaluation, is_structured
-from gnomon.core.example import BadInput, Examples
+from gnomon.core.example import BadInput, Example, Examples
 from gnomon.core.layer_signals import findings_of
 from gnomon.core.parts import View
 from gnomon.core.settings import Settings
@@ -73,7 +73,9 @@ def report_record(
         slices=_slices(evaluations[shown], classes=classes),
         confusion=confusion(table) if classes else None,
         calibration=calibration(evaluations[shown]) if classes else None,
-        mistakes=_views(run, wrong.head(MISTAKES_SHOWN), examples.get(shown)),
+        mistakes=_views(
+            run, wrong.head(MISTAKES_SHOWN), examples.get(shown), are_sorted_by_error=_is_partly_right(table)
+        ),
         num_mistakes=len(wrong),
         tag_sheet=tag_sheet(sheet_of(run.folder, "dev", evaluations["dev"].table, diagnosis), TagStore(run.path)),
         judged_split=shown,
@@ -107,10 +109,18 @@ def setting_lines(settings: Settings, given: Collection[str]) -> list[SettingLin
 
 
 def mistakes(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows with an error, most confident first; without confidence, and of boxes, masks and points, largest first."""
+    """Rows with an error, most confident first; largest first without confidence, and where answers are partly right.
+
+    These are boxes, masks, points and translations.
+    """
     wrong = table.with_row_index("position").filter(pl.col("error") > 0)
-    order = "confidence" if not table["confidence"].null_count() and not is_structured(table) else "error"
+    order = "error" if table["confidence"].null_count() or _is_partly_right(table) else "confidence"
     return wrong.sort(order, "id", descending=[True, False], nulls_last=True)
+
+
+def _is_partly_right(table: pl.DataFrame) -> bool:
+    is_translated = "references" in table.columns and not table["error"].is_in([0.0, 1.0]).all()
+    return is_structured(table) or is_translated
 
 
 def _samples(run: Run) -> tuple[str, ...]:
@@ -119,7 +129,9 @@ def _samples(run: Run) -> tuple[str, ...]:
     return samples_of(run)
 
 
-def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mistake]:
+def _views(
+    run: Run, rows: pl.DataFrame, examples: Examples | None, *, are_sorted_by_error: bool
+) -> list[Mistake]:  # fmt: skip
     if examples is None:
         return []
     from gnomon.workflow.drawn import compared_with  # matplotlib comes with it, and the list of runs waits for none
@@ -132,17 +144,22 @@ def _views(run: Run, rows: pl.DataFrame, examples: Examples | None) -> list[Mist
         found.append(
             Mistake(
                 id=str(row["id"]),
-                view=spans[0] if spans else run.task.view(example) if drawn is None else View(image=drawn[0]),
+                view=spans[0] if spans else _plain_view(run, example, row) if drawn is None else View(image=drawn[0]),
                 target=in_words(row, "target"),
                 prediction=in_words(row, "prediction"),
                 error=row["error"],
-                confidence=row["confidence"] if drawn is None else None,
+                confidence=None if drawn is not None or are_sorted_by_error else row["confidence"],
                 loss=row["loss"],
                 legend=None if drawn is None else drawn[1],
                 answer=spans[1] if spans else None,
             )
         )
     return found
+
+
+def _plain_view(run: Run, example: Example, row: Mapping[str, Any]) -> View:
+    """As the task shows it; of a translation the source alone, because its references are beside it."""
+    return View(text=row["text"]) if "references" in row else run.task.view(example)
 
 
 def _examples_shown(run: Run, examples: Examples | None) -> list[tuple[str, Any]]:
