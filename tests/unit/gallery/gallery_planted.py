@@ -46,6 +46,7 @@ from gnomon.gallery import (
     side_heads,
     sliding_windows,
     starting_weights,
+    style_layers,
     suppression,
     symmetry,
     transfer_by_size,
@@ -470,3 +471,10 @@ def planted_memory_over_gaps(holds: bool):
         name: np.stack([about(start), *[about(end)] * (len(claim.GAPS) - 1)], axis=1) for name, end in ends.items()
     }
     return claim.Measured(dict.fromkeys(ends, (0.01,) * len(claim.GAPS)), errors)
+
+
+def planted_style_layers(holds: bool):
+    pixels = falling(0.1, 1.2 if holds else 0.15, 5)
+    maps = falling(0.001, 0.1 if holds else 0.6, 5)
+    blocks = falling(0.5, 0.9, 5) if holds else falling(0.9, 0.5, 5)
+    return style_layers.Measured(pixels, maps, blocks, (np.full((4, 6, 3), 0.5),) * 10)
