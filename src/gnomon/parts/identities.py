@@ -36,8 +36,8 @@ from gnomon.nn.identities import (
 from gnomon.parts.pictures import PictureEncoder
 
 MOST_ASKED = 200  # pictures whose pairs are all predicted: 19,900 of them
-LossName = Literal["arcface", "cosface", "triplet", "pairs"]
-WITH_PEOPLE: tuple[LossName, ...] = ("arcface", "cosface")  # losses that tell the training identities apart
+LossName = Literal["cosface", "arcface", "triplet", "pairs"]
+WITH_PEOPLE: tuple[LossName, ...] = ("cosface", "arcface")  # losses that tell the training identities apart
 WITH_MARGIN: tuple[LossName, ...] = (*WITH_PEOPLE, "triplet")
 
 
@@ -46,20 +46,20 @@ class VerificationSettings(OwnSettings):
     """How vectors of identities are learned, and which error the threshold is chosen for."""
 
     loss: LossName = setting(
-        "arcface",
-        "arcface, cosface: tells the training identities apart, with a margin; triplet: a picture is nearer to its own "
+        "cosface",
+        "cosface, arcface: tells the training identities apart, with a margin; triplet: a picture is nearer to its own "
         "identity than to another; pairs: a learned comparison of two vectors",
     )
     margin: float = setting(
         0.2,
-        "of the loss: by how much the own identity must be better (arcface: radians; cosface: cosine; triplet: squared "
+        "of the loss: by how much the own identity must be better (cosface: cosine; arcface: radians; triplet: squared "
         "distance)",
         Knob(("fit-dev",), when=("task.loss", WITH_MARGIN)),
         ge=0,
         le=2,
     )
-    scale: float = setting(
-        16.0, "factor on the cosines in arcface and cosface", Knob(("fit-train",), when=("task.loss", WITH_PEOPLE)),
+    logit_scale: float = setting(
+        16.0, "factor on the cosines in cosface and arcface", Knob(("fit-train",), when=("task.loss", WITH_PEOPLE)),
         gt=0, le=1000,
     )  # fmt: skip
     mining: Mining = setting(
@@ -140,7 +140,7 @@ class IdentityHead(Head):
     columns: ClassVar[tuple[str, ...]] = ("identity", "same", "people", "pictures")
 
     identities: tuple[str, ...]  # of the training split
-    loss: LossName = "arcface"
+    loss: LossName = "cosface"
     margin: float = 0.2
     scale: float = 16.0
     mining: Mining = "semi-hard"
@@ -154,11 +154,11 @@ class IdentityHead(Head):
         if own.loss not in WITH_PEOPLE and settings.machine.micro_batch is not None:
             raise UsageError(
                 f"loss={own.loss} compares the pictures of a whole batch, and micro_batch cuts it.",
-                fix="use a smaller batch_size, or loss=arcface.",
+                fix="use a smaller batch_size, or loss=cosface.",
             )
         names = tuple(sorted(train.index["group"].unique().to_list()))
         compared = own.compared if own.loss == "pairs" else None
-        return cls(names, own.loss, own.margin, own.scale, own.mining, compared, own.vector_size, own.far)
+        return cls(names, own.loss, own.margin, own.logit_scale, own.mining, compared, own.vector_size, own.far)
 
     def encode(self, examples: Examples) -> Columns:
         """Of pictures `identity` (N,), -1 for one that training never showed.

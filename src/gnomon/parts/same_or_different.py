@@ -70,8 +70,8 @@ class PairJudge(Judge):
         different = len(pairs) - int(pairs.same.sum())
         if different < needed:
             raise DataError(
-                f"far={self.far:g} needs {needed:,} pairs of two identities in each split; there are {different:,}.",
-                fix=f"add identities, or write far={math.ceil(1000 * measures.RULE_OF_THREE / different) / 1000:g}.",
+                f"far={self.far:g} needs {needed:,} pairs of two identities in every split; one has {different:,}.",
+                fix="add identities, or ask for a rate that fewer pairs can show: 3 / far of them are needed.",
             )
         return pairs
 

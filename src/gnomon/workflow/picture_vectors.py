@@ -48,7 +48,7 @@ def picture_vectors(run: Run, source: Any) -> PictureVectors:
     if head.compared is not None:
         raise UsageError(
             "this run compares pictures by weights that it learned (loss=pairs), not by the distance of vectors.",
-            where=str(run.path), fix="train with loss=arcface, cosface or triplet.",
+            where=str(run.path), fix="train with loss=cosface, arcface or triplet.",
         )  # fmt: skip
     reading = reader.read_pictures(open_source(source, run.settings.runs_folder), run.settings.data, encoder)
     pictures = reading.splits["all"]

@@ -173,7 +173,8 @@ def full_key(key: str) -> str:
     if key in GROUPS and f"{key}.name" in known:
         return f"{key}.name"
     by_leaf = [name for name in known if name.rpartition(".")[2] == key and key != "name"]
-    by_leaf = by_leaf or [name for name in _own_keys() if key in (name, name.rpartition(".")[2])]
+    if not by_leaf or by_leaf == [f"own.{key}"]:  # names of a user's own parts are recorded, never written
+        by_leaf = [name for name in _own_keys() if key in (name, name.rpartition(".")[2])] or by_leaf
     if len(by_leaf) == 1:
         return by_leaf[0]
     if by_leaf:

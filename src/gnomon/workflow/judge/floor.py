@@ -43,6 +43,7 @@ from gnomon.training.evaluate import encode_whole, evaluate
 from gnomon.training.loop import split_error
 from gnomon.training.threads import using
 from gnomon.workflow.judge.pixel_floor import measure_pixel_floor
+from gnomon.workflow.road.encode import judged_by_folds
 from gnomon.workflow.road.judge import Measured
 from gnomon.workflow.road.split import Prepared
 
@@ -154,6 +155,8 @@ def _guessed(task: Task, train: Evaluation, dev: Evaluation, seed: int) -> Floor
 
 def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Settings) -> Floor | None:
     """As `measure_floor`, where each fold's references are fitted to what the fold was trained on."""
+    if dev.split_error is not None and task.judge.has_references:
+        return _floor_of_fold_answers(task, prepared, dev, settings)
     if not task.encoder.references or dev.split_error is not None or dev.unit is None:
         return None
     began, rng = time.monotonic(), generator(settings.seed, "floor")
@@ -182,6 +185,26 @@ def floor_of_folds(task: Task, prepared: Prepared, dev: Evaluation, settings: Se
         always = f"always {_said(task, guess(targets, num_classes))}"
         complete = [Answers(name, np.concatenate(each)) for name, each in said.items() if len(each) == len(parts)]
         first, *others = judge.references([Answers(always, complete[0].values), *complete[1:]])
+    return Floor(first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began)
+
+
+def _floor_of_fold_answers(task: Task, prepared: Prepared, dev: Evaluation, settings: Settings) -> Floor:
+    """As `_floor_of_answers`, where what each fold judged is answered from what it trained on."""
+    began, rng = time.monotonic(), generator(settings.seed, "floor")
+    train, judge, place = prepared.splits["train"], task.judge, Path(gettempdir())
+    parts, said = judged_by_folds(prepared, judge, "dev", settings.seed), dict[str, list[Any]]()
+    with using(settings.machine.threads):
+        for part, held in zip(parts, prepared.folds, strict=True):
+            rest = _some(train.take(np.setdiff1d(np.arange(len(train)), held)), rng)
+            known, asked = (encode_whole(task, some, place) for some in (rest, part.examples))
+            for name, values in judge.reference_answers(known, asked).items():
+                said.setdefault(name, []).extend(values)
+    order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
+    named = [
+        (name, _answered(judge, dev, dev.table.with_columns(prediction=judge.describe([values[row] for row in order]))))
+        for name, values in said.items()
+    ]
+    first, *others = _compared(dev, named, settings.seed)
     return Floor(first, tuple(sorted(others, key=lambda one: one.error)), time.monotonic() - began)
 
 
