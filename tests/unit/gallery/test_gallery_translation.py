@@ -1,0 +1,61 @@
+"""What the claims about translation measure: each experiment once, tiny; and the parts that could mislead."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from gnomon.figures.encode import png
+from gnomon.gallery import _made_language, attention_by_length, beam_width, own_words
+
+TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
+
+
+@pytest.mark.parametrize(
+    "module", [attention_by_length, beam_width, own_words], ids=lambda module: module.__name__.rpartition(".")[2]
+)
+def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
+    for name, value in TINY.items():
+        monkeypatch.setattr(_made_language, name, value)
+    claim, shares = module.CLAIM, []
+    measured = claim.measure(range(2), lambda share, _doing: shares.append(share))
+    assert all(part.measured is None or np.isfinite(part.measured.value) for part in claim.judge(measured))
+    table = claim.table(measured)
+    assert all(len(row) == len(table.head) for row in table.rows)
+    assert png(claim.draw(measured)).startswith(b"\x89PNG")
+    assert shares == sorted(shares)
+
+
+def test_a_translation_is_the_words_one_by_one_with_neighbours_exchanged():
+    pairs = _made_language.drawn(50, np.random.default_rng(1))
+    meaning: dict[int, int] = {}
+    for source, size, target in zip(
+        pairs.sources.tolist(), pairs.lengths.tolist(), pairs.targets.tolist(), strict=True
+    ):
+        words, said = source[: size - 1], target[: size - 1]
+        assert source[size - 1] == target[size - 1] == 2
+        assert source[size:] == target[size:] == [0] * (len(source) - size)
+        for place, word in enumerate(words):
+            other = place + 1 if place % 2 == 0 and place + 1 < len(words) else place - place % 2
+            assert meaning.setdefault(word, said[other]) == said[other]
+    assert len(set(meaning.values())) == len(meaning) == _made_language.WORDS
+
+
+def test_the_score_of_the_true_translations_is_a_hundred():
+    pairs = _made_language.drawn(20, np.random.default_rng(2))
+    said = [row[: size - 1] for row, size in zip(pairs.targets.tolist(), pairs.lengths.tolist(), strict=True)]
+    assert _made_language.bleu_of(said, pairs) == pytest.approx(100)
+    assert _made_language.bleu_of(said[1:] + said[:1], pairs) < 20
+
+
+def planted(after_own_late: float):
+    """Two seeds, five points apart early; late as far as asked."""
+    late = [(10.0, 10.0 + after_own_late), (12.0, 12.5 + after_own_late)]
+    return own_words.Measured([[0.0]], [[0.0]], [(5.0, 5.5), (6.0, 6.4)], late)
+
+
+def test_mistakes_that_pile_up_hold_and_equal_ones_do_not():
+    assert [part.answer for part in own_words.judge(planted(20.0))] == ["holds", "holds"]
+    assert own_words.judge(planted(-3.0))[0].answer != "holds"
