@@ -85,6 +85,9 @@ def _own_data(folder: Path) -> None:
             archive.write(path, path.relative_to(folder))
     rows = [f"{area:.1f},{3 * area + rng.random():.2f}" for area in 20 + 100 * rng.random(60).round(2)]
     (folder / "table.csv").write_text("\n".join(["area,price", *rows]))
+    dates = [f"{day} {month} 2016,2016-{number:02}-{day:02}" for day in range(1, 21) for number, month in enumerate(
+        ("January", "February", "March"), start=1)]  # fmt: skip
+    (folder / "dates.csv").write_text("\n".join(["human,iso", *dates]))
     listed = [f"{path.relative_to(folder)},{path.parent.name},{'ab'[i % 2]}" for i, path in enumerate(
         sorted((folder / "photos").rglob("*.png")))]  # fmt: skip
     (folder / "labels.csv").write_text("\n".join(["file,kind,colour", *listed]))

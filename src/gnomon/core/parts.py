@@ -364,6 +364,13 @@ class Judge(abc.ABC):
         """
         return None
 
+    def between_people(self, table: pl.DataFrame) -> pl.DataFrame | None:
+        """The rows of an evaluation of which several truths are known, each with the error of one truth by the others.
+
+        What a person would get, whose answer is judged as a model's; None where there are none.
+        """
+        return None
+
     def remarks(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Sentences about answers in which something is plainly wrong after some epochs: a class that is never said."""
         return ()

@@ -351,6 +351,15 @@ class TranslationJudge(Judge):
     def less_is_better(self, measure: str) -> bool:
         return measure == "TER"
 
+    def between_people(self, table: pl.DataFrame) -> pl.DataFrame | None:
+        """The first of several references judged by the others. Of short targets others are as right, not nearly so."""
+        every = [json.loads(one) for one in table["references"]]
+        rows = [row for row, some in enumerate(every) if len(some) > 1]
+        if self.is_short or not rows:
+            return None
+        errors = self.errors_of([every[row][0] for row in rows], [every[row][1:] for row in rows])
+        return table[rows].with_columns(error=pl.Series(errors))
+
     def reference_errors(self, train: Columns, dev: Columns) -> Mapping[str, np.ndarray]:
         """The most frequent target, the source as it is, and what the most similar source of train became."""
         sides = [[cast(Ragged, side[name]) for name in ("text", "reference")] for side in (train, dev)]

@@ -18,7 +18,7 @@ from gnomon.core.evaluation import Evaluation
 from gnomon.core.example import Examples
 from gnomon.core.parts import EACH, Batch, Predictions
 from gnomon.core.task import Task
-from gnomon.data.columns import Columns, InFiles, OnDemand, Shared, concatenate, length
+from gnomon.data.columns import Columns, InFiles, OnDemand, Ragged, Shared, concatenate, length
 from gnomon.data.room import empty, is_short_for
 from gnomon.training.encoded_before import Place, through_cache
 
@@ -234,7 +234,7 @@ def _batches(
     for chunk in chunks:
         if crops == 1:
             chunk = _shared_once(task, model, chunk, device)
-        size = size or _batch_size(task, model, task.batch(chunk, torch.arange(1), device))
+        size = size or _batch_size(task, model, task.batch(chunk, _longest(chunk), device))
         for indices in torch.arange(length(chunk)).split(size):
             yield task.batch(chunk, indices, device)
         del chunk  # before the next one is made
@@ -250,6 +250,12 @@ def _shared_once(task: Task, model: nn.Module, columns: Columns, device: torch.d
     batches = (task.batch(values, indices, device) for indices in torch.arange(length(values)).split(size))
     parts = [task.each(model, batch).cpu() for batch in batches]
     return {**{name: columns[name] for name in columns if name not in shared}, EACH: Shared(torch.cat(parts), rows)}
+
+
+def _longest(columns: Columns) -> torch.Tensor:
+    """(1,) the example whose ragged rows are the longest: for no other one do layers give more."""
+    lengths = [column.offsets.diff() for column in columns.values() if isinstance(column, Ragged)]
+    return torch.stack(lengths).sum(dim=0).argmax()[None] if lengths else torch.arange(1)
 
 
 def _batch_size(task: Task, model: nn.Module, one: Batch) -> int:

@@ -136,6 +136,11 @@ class Run:
 
         Raises UsageError, and MachineError if the extra is not installed.
         """
+        if engine != "torch" and self.task.head.wants == "sequence":
+            raise UsageError(
+                f"engine={engine} computes one pass through a net, and texts are written piece by piece.",
+                fix="leave engine out.",
+            )
         if engine not in self._by_engine:
             from gnomon.training.onnx_engine import with_engine
 

@@ -215,6 +215,19 @@ def test_a_source_without_anything_known_is_told_about():
     assert "1 source longer than any in training, of 3 pieces" in notes
 
 
+def test_what_people_get_is_the_error_of_one_reference_by_the_others():
+    """Worked out with sacrebleu: of two references that agree 0, of others 1 - chrF of the first by the second."""
+    from sacrebleu.metrics import CHRF
+
+    judge = fitted(judged_by="chrf").judge
+    references = [["ein Hund rennt", "Hund rennt"], ["eine Katze"], ["zwei Hunde", "zwei Hunde"]]
+    table = pl.DataFrame({"references": [json.dumps(some) for some in references], "error": [1.0, 1.0, 1.0]})
+    found = judge.between_people(table)
+    expected = 1 - CHRF().sentence_score("ein Hund rennt", ["Hund rennt"]).score / 100
+    np.testing.assert_allclose(found["error"], [expected, 0.0], atol=1e-6)
+    assert judge.between_people(table[1:2]) is None
+
+
 def test_texts_with_odd_characters_come_back_whole():
     texts = ["", "a", "ÿþ", "\x00x", "日本 " * 3]
     column = ragged([np.frombuffer(one.encode(), np.uint8) for one in texts])

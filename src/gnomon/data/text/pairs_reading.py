@@ -133,8 +133,9 @@ def _examples(rows: _Rows, found: _Found, split: str, notes: list[str]) -> PairE
         at = place.setdefault(text, len(kept))
         if at == len(kept):
             kept.append(row)
-            references.append([])
-        references[at] += [one for one in some if one not in references[at]]
+            references.append([*some])  # two people may agree
+        else:
+            references[at] += [one for one in some if one not in references[at]]
     what, several = "" if split == "all" else f" of {split}", sum(len(some) > 1 for some in references)
     again = sum(map(len, rows.references)) - sum(map(len, references))
     if several:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnomon.metrics.intervals import Measured
+from gnomon.metrics.intervals import Measured, measure
 from gnomon.strategy.ladder import check_human
 from gnomon.strategy.people import FEWEST_ANSWERS, check_answers, people, read_people
 
@@ -36,11 +37,18 @@ def check_human_level(settings: Settings, task: Task, splits: Mapping[str, Examp
 def human_level(
     settings: Settings, task: Task, evaluations: Mapping[str, Evaluation]
 ) -> Sequence[float] | Measured | None:
-    """The level that the settings give, answers scored on dev. Raises DataError where the table is no longer there."""
+    """The level that the settings give, answers scored on dev; where they give none, what several truths say.
+
+    Raises DataError where the table is no longer there.
+    """
     human = settings.goal.human
     if isinstance(human, str):
         return level_of(evaluations, read_people(Path(human)), class_names(task))
-    return human
+    judged = next((evaluations[name] for name in SCORED_ON if name in evaluations), None)
+    found = None if human is not None or judged is None else task.judge.between_people(judged.table)
+    if found is None or judged is None:
+        return human
+    return measure(replace(judged, table=found, split_error=None), seed=settings.seed)
 
 
 def level_of(

@@ -185,6 +185,8 @@ def _units(run: Run, dev: Examples | None, layers: Sequence[Mapping[str, Any]]) 
 def _caption(target: Any) -> str:
     if isinstance(target, list) and target and isinstance(target[0], Span):
         return counted(len(target), "span")
+    if isinstance(target, tuple) and all(isinstance(one, str) for one in target):
+        return " / ".join(target)
     if isinstance(target, list | np.ndarray):  # objects or a mask, which are drawn
         return counted(len(target), "object") if isinstance(target, list) else ""
     return f"{target:.6g}" if isinstance(target, float) else str(target)
