@@ -7,9 +7,11 @@ import numpy as np
 from gnomon.gallery import (
     activations,
     anchor_shapes,
+    attention_by_length,
     augmentation_by_size,
     batch_norm,
     batch_sizes,
+    beam_width,
     bias_correction,
     both_directions,
     bottleneck,
@@ -33,6 +35,7 @@ from gnomon.gallery import (
     objects_in_a_cell,
     one_hot,
     optimisers,
+    own_words,
     padding,
     pooling,
     random_search,
@@ -478,3 +481,26 @@ def planted_style_layers(holds: bool):
     maps = falling(0.001, 0.1 if holds else 0.6, 5)
     blocks = falling(0.5, 0.9, 5) if holds else falling(0.9, 0.5, 5)
     return style_layers.Measured(pixels, maps, blocks, (np.full((4, 6, 3), 0.5),) * 10)
+
+
+def planted_attention_by_length(holds: bool):
+    # by net, the scores of short and of long sentences
+    ends = {"with": (80.0, 70.0), "without": (60.0, 20.0)} if holds else {"with": (80.0, 10.0), "without": (30.0, 60.0)}
+    scores = {
+        net: np.stack([about(short), about((short + long) / 2), about(long)], axis=1).tolist()
+        for net, (short, long) in ends.items()
+    }
+    return attention_by_length.Measured(scores)
+
+
+def planted_beam_width(holds: bool):
+    ends = (30.0, 33.0, 36.0, 36.0, 36.0) if holds else (36.0, 33.0, 30.0, 33.0, 36.0)
+    times = (1.0, 2.0, 4.0, 8.0, 16.0) if holds else (4.0,) * 5
+    scores, seconds = (np.stack([about(one) for one in some], axis=1).tolist() for some in (ends, times))
+    return beam_width.Measured(scores, seconds)
+
+
+def planted_own_words(holds: bool):
+    early, late = (2.0, 30.0) if holds else (2.0, -30.0)
+    sides = [[(40.0, 40.0 + float(one)) for one in about(gap)] for gap in (early, late)]
+    return own_words.Measured([[40.0]], [[40.0]], *sides)
