@@ -73,6 +73,7 @@ def _opened(task: str, model: str, **more: Any) -> Settings:
     if _is_segmenter(model):
         more |= {"backbone": "resnet20"}
     small = {"units": 8, "embedding": 8} if "units" in found.family(model).settings.model_fields else {}
+    small = {"width": 16, "layers": 1, "heads": 2} if model == "transformer" else small
     more |= {"width": 0.125} if model == "resnet1d" else small  # what acts on small nets acts on large ones
     return from_flat({"task": task, "model": model, "epochs": 2, "threads": 1, "batch_size": 8, **more})
 
@@ -125,7 +126,8 @@ def _turned(knob: Knob, value: Any, here: Here) -> Any:
         return not value
     if isinstance(value, int | float):
         return value + 1
-    return {"batch": "layer", "layer": "none", "none": "layer"}.get(value, [4])
+    others = {"batch": "layer", "layer": "none", "none": "layer", "before": "after", "gru": "lstm"}
+    return others.get(value, [4])
 
 
 @pytest.mark.parametrize("task", tasks.names())
