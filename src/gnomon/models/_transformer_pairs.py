@@ -69,13 +69,16 @@ class TransformerPairs(nn.Module):
     def start(self, generator: torch.Generator) -> None:
         """Vectors of about length 1, which are read sqrt(D) times as large; blocks that add the less the more of them.
 
-        After published norms, which scale what is added, blocks start as they are.
+        After published norms, which scale what is added, blocks start as they are. What the last norm gives is small:
+        it is multiplied with the vectors that the decoder has read, and would foretell the last piece once more.
         """
         usual = self.width**-0.5
         for table in (self.embedding, self.target_embedding):
             table.weight.mul_(usual / max(float(table.weight.std()), usual))
         if isinstance(self.decoder_norm, nn.Identity):
+            self.decoder[-1].second_norm.weight.fill_(usual)  # type: ignore[union-attr,operator]
             return
+        self.decoder_norm.weight.fill_(usual)
         for blocks, each in ((self.encoder, 2), (self.decoder, 3)):
             for block in blocks:
                 for name, weight in block.named_parameters():
