@@ -145,8 +145,12 @@ def check_micro_batches_give_the_same_gradient(made: Made) -> None:
 def check_overfits_four_examples(made: Made) -> None:
     columns, _, _ = made.batch("train", most=4)
     batch = made.task.collate(columns, torch.arange(length(columns)))
+    assert any(_is_memorised(made, batch, rate) for rate in (1e-2, 3e-3))  # at the first, deep Transformers jump about
+
+
+def _is_memorised(made: Made, batch: Mapping[str, torch.Tensor], rate: float) -> bool:
     model = made.model().eval()
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     first = None
     for _ in range(300):
         optimiser.zero_grad()
@@ -155,9 +159,9 @@ def check_overfits_four_examples(made: Made) -> None:
         optimiser.step()
         now = float(loss.detach())
         first = now if first is None else first
-        if now < 0.1 * first:
-            break
-    assert 0 <= now < 0.1 * first
+        if 0 <= now < 0.1 * first:
+            return True
+    return False
 
 
 def check_same_seed_same_weights(made: Made) -> None:
