@@ -177,7 +177,7 @@ def test_it_learns_to_turn_a_text_round(name, own):
 @every_kind
 @torch.no_grad()
 def test_before_training_the_last_piece_is_no_likelier_than_others(name, own):
-    """Tied vectors would foretell it once more: its loss would be nats below that of a guess, ln V, and others above."""
+    """Tied vectors would foretell it once more: its loss would be nats below that of a guess, ln V, others above."""
     inputs = PairInputs(203, 8, 203, 8, is_shared=True)
     wide = {"width": 64} if name == "transformer" else {"units": 64, "embedding": 64}
     model = built(name, {**wide, **own}, inputs)
