@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,8 +55,8 @@ def test_scores_equal_sacrebleus_with_one_and_several_references(num_references)
 
 
 @pytest.mark.real
-def test_scores_equal_sacrebleus_on_the_test_sentences_of_multi30k():
-    path = Path(os.environ["GNOMON_DATA"]) / "multi30k-en-de" / "test_2016_flickr.de"
+def test_scores_equal_sacrebleus_on_the_test_sentences_of_multi30k(real_data):
+    path = real_data / "multi30k-en-de" / "test_2016_flickr.de"
     sentences = path.read_text(encoding="utf-8").splitlines()
     rng = random.Random(0)
     texts, references = [spoilt(one, rng) for one in sentences], [[one] for one in sentences]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -114,8 +112,8 @@ def test_a_sheet_of_pairs_goes_out_and_comes_back_with_verdicts(tmp_path):
 
 
 @pytest.mark.real
-def test_faults_planted_in_real_sentences_are_found_without_a_model():
-    folder = Path(os.environ["GNOMON_DATA"]) / "multi30k-en-de"
+def test_faults_planted_in_real_sentences_are_found_without_a_model(real_data):
+    folder = real_data / "multi30k-en-de"
     sources, targets = ((folder / f"val.{side}").read_text().splitlines() for side in ("en", "de"))
     rows, rng = list(zip(sources, targets, strict=True)), random.Random(0)
     clean = kinds_of(rows)

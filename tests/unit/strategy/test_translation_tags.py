@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -79,8 +77,8 @@ def test_predictions_of_pairs_get_these_tags_and_who_is_at_fault():
 
 
 @pytest.mark.real
-def test_few_of_the_real_references_would_be_tagged_as_answers():
-    folder = Path(os.environ["GNOMON_DATA"]) / "multi30k-en-de"
+def test_few_of_the_real_references_would_be_tagged_as_answers(real_data):
+    folder = real_data / "multi30k-en-de"
     sources, targets = ((folder / f"test_2016_flickr.{side}").read_text().splitlines() for side in ("en", "de"))
     rows = list(zip(sources, targets, targets, strict=True))
     tags = from_pairs(read(table_of(rows, errors=np.ones(len(rows)))))
