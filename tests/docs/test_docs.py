@@ -80,6 +80,11 @@ def _own_data(folder: Path) -> None:
             for i in range(20):
                 pixels = rng.integers(level - 40, level + 40, (12, 12), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / place / name / f"{i}.png")
+    for person in range(12):
+        (folder / "faces" / f"p{person}").mkdir(parents=True)
+        for i in range(4):
+            pixels = rng.integers(20 * person, 20 * person + 30, (12, 12), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "faces" / f"p{person}" / f"{i}.png")
     with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
         for path in sorted((folder / "photos").rglob("*.png")):
             archive.write(path, path.relative_to(folder))
