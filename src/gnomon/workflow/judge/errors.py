@@ -28,7 +28,6 @@ from gnomon.strategy import box_errors, box_tags, error_rotated, error_tags, ser
 from gnomon.strategy.error_analysis import Tag, TagShare, shares_of_errors
 from gnomon.strategy.wording import split_name
 from gnomon.workflow.prepare import prepare_again
-from gnomon.workflow.road.encode import joined_parts, judged_by_folds
 from gnomon.workflow.road.report import report_record
 from gnomon.workflow.road.split import TRAIN_RUNG, train_sample
 from gnomon.workflow.run import Run, load
@@ -72,6 +71,8 @@ def judged_examples(run: Run, data: Prepared, split: str) -> Examples:
             where=str(run.path), fix="restore settings.toml from a copy, or repeat the run.",
         )  # fmt: skip
     if data.folds and split in ("train", "dev"):
+        from gnomon.workflow.road.encode import joined_parts, judged_by_folds  # imports torch
+
         parts = judged_by_folds(data, run.task.judge, split, run.settings.seed)
         return joined_parts(parts, data.splits["train"])
     judged = train_sample(part, TRAIN_RUNG, run.settings.seed) if split == "train" else part
