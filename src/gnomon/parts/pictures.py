@@ -217,8 +217,8 @@ class PictureEncoder(Encoder):
 
     def views(self, batch: Batch, crops: int) -> Iterator[Batch]:
         pictures = batch["image"]
-        for image in cropped(pictures.flatten(0, -4), crops):
-            yield {**batch, "image": image.unflatten(0, pictures.shape[:-3])}
+        for image in cropped(pictures if pictures.dim() == 4 else pictures.flatten(0, -4), crops):
+            yield {**batch, "image": image if pictures.dim() == 4 else image.unflatten(0, pictures.shape[:-3])}
 
     def arguments(self, model: nn.Module, batch: Batch) -> tuple[Any, ...]:
         pictures = batch["image"]
@@ -234,7 +234,9 @@ class PictureEncoder(Encoder):
 
 def _each(pictures: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     """`change` of (B, C, H, W), also where each row has several pictures: (B, K, C, H, W)."""
-    return change(pictures.flatten(0, -4)).unflatten(0, pictures.shape[:-3])
+    return (
+        change(pictures) if pictures.dim() == 4 else change(pictures.flatten(0, -4)).unflatten(0, pictures.shape[:-3])
+    )
 
 
 def larger(sizes: np.ndarray, height: int, width: int, crop: float) -> tuple[int, int] | None:

@@ -222,7 +222,8 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 def predict(
     run: Places | Ensemble, source: Any, *, crops: int | str = 1, engine: str = "torch",
     threshold: float | str | None = None, tiles: bool | str = False, draw: bool | str = False,
-    out: str | Path | None = None, **asked: Any,
+    out: str | Path | None = None, beam: int | str | None = None, length_alpha: float | str | None = None,
+    n_best: int | str | None = None, no_repeat: int | str | None = None,
 ) -> Answers:  # fmt: skip
     """Predict new inputs with a run's model; `out` (.csv, .json or .parquet) is a new file for the table of answers.
 
@@ -240,6 +241,8 @@ def predict(
 
     place = None if out is None else checked_out(out)
     ensemble = ensemble_of(run, crops)
+    given = {"beam": beam, "length_alpha": length_alpha, "n_best": n_best, "no_repeat": no_repeat}
+    asked = {name: value for name, value in given.items() if value is not None}
     way = Way(
         None if threshold is None else number("threshold", threshold), is_yes("tiles", tiles),
         default_folder(ensemble.runs[0]) if is_yes("draw", draw) else None, asked,

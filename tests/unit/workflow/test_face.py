@@ -40,7 +40,7 @@ OPTIONS = {  # of the command line, beside settings
     "vectors": {"nearest", "analogy", "evaluate", "map", "debias", "direction", "specific", "to", "count", "out"},
     "tune": {"trials", "time", "workers", "satisfy", "sampler", "stop_early", "repeats", "resume"},
 }
-TAKE_SETTINGS = {"fit", "peek", "check", "lr", "labels", "tune", "improve", "nudge"}
+TAKE_SETTINGS = {"fit", "peek", "check", "lr", "labels", "tune", "improve", "nudge", "style"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_editors_and_type_checkers_see_every_name_that_is_imported_lazily():
     assert set(gnomon.__all__) <= set(dir(gnomon))
 
 
-@pytest.mark.parametrize("verb", sorted(TAKE_SETTINGS - {"nudge"}))
+@pytest.mark.parametrize("verb", sorted(TAKE_SETTINGS - {"nudge", "style"}))
 def test_editors_complete_every_setting_by_its_short_name(verb):
     families = [found.family(name).settings for name in found.family_names()]
     short = {keys.short_key(row.key) for row in keys.rows()} | set(keys.GROUPS)
@@ -81,7 +81,7 @@ def test_editors_complete_every_setting_by_its_short_name(verb):
     short -= {"folds"} if verb in ("improve", "tune") else set()  # which refuse it: changes are tried on one dev split
     function = getattr(gnomon, verb)
     code = function.__code__
-    of_its_own = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    of_its_own = set(code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount])
     parameters = inspect.signature(function).parameters
     assert parameters.keys() - of_its_own - {"settings"} == short - of_its_own  # by inspection, as notebooks do
     (rest,) = [one for one in parameters.values() if one.kind is one.VAR_KEYWORD]
