@@ -57,6 +57,7 @@ class SettingWords(TypedDict, total=False):
     image_size: Any
     layout: Any
     level: Any
+    target_level: Any
     each: Any
     window: Any
     vocabulary: Any
@@ -95,6 +96,8 @@ class SettingWords(TypedDict, total=False):
     units: Any
     layers: Any
     heads: Any
+    norm: Any
+    cell: Any
     embedding: Any
     directions: Any
     word_dropout: Any
