@@ -223,7 +223,7 @@ def two_tasks():
     return ["settings", "a", "b"]
 
 
-@case("usage", "there is no task or craft named 'regression'", "tabular_regression", fix=lambda: ["settings"])
+@case("usage", "there is no task or craft named 'regression'", "step_regression", fix=lambda: ["settings"])
 def settings_of_an_unknown_task():
     return ["settings", "regression"]
 
@@ -1065,7 +1065,7 @@ def answers_as_a_workbook():
 
 @with_runs(
     "usage",
-    "predict takes no setting but out, crops, engine, draw, threshold and tiles, got epochs",
+    "length_alpha and no_repeat, got epochs",
     fix=lambda: ["predict", "latest", "houses.csv"],
 )
 def a_setting_for_predict():

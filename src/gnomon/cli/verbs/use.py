@@ -54,7 +54,8 @@ def predict(words: list[str], values: dict[str, str], as_json: bool) -> int:
     out, crops, engine = values.pop("out", None), values.pop("crops", 1), values.pop("engine", "torch")
     threshold, tiles, draw = values.pop("threshold", None), values.pop("tiles", "no"), values.pop("draw", "no")
     asked = {name: values.pop(name) for name in ("beam", "length_alpha", "n_best", "no_repeat") if name in values}
-    no_settings(values, "predict", "out, crops, engine, draw, threshold, tiles, beam, n_best, length_alpha, no_repeat")
+    taken = "out, crops, engine, draw, threshold, tiles, beam, n_best, length_alpha and no_repeat"
+    no_settings(values, "predict", taken)
     if len(words) < 2:
         raise UsageError("predict needs a run and at least one file.", fix="gnomon predict runs/latest FILES...")
     from gnomon.cli.show_predict import print_answers
