@@ -273,7 +273,10 @@ class Head(abc.ABC):
         """One forward pass."""
 
     def each(self, model: torch.nn.Module, arguments: tuple[Any, ...]) -> torch.Tensor:
-        """(M, ...): what the model gives for examples that several rows share; `outputs` finds it as EACH."""
+        """(M, ...): what the model gives for examples that several rows share; `outputs` finds it as EACH.
+
+        Only of heads whose examples are encoded as Shared columns (data/columns.py): no others are asked.
+        """
         raise NotImplementedError
 
     @abc.abstractmethod
