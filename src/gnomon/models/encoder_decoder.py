@@ -9,17 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnomon.core.family import Family, PairInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob, Search, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import is_small, pairs_recipe
+from gnomon.models._recurrent_knobs import LAYERS, MOST_LAYERS, MOST_UNITS, UNITS
 from gnomon.nn.attention import Additive
 from gnomon.nn.blocks import one_each
 from gnomon.nn.recurrent import FUSED, Recurrent, real_steps
 from gnomon.nn.words import shrink
-
-LARGER = "a larger state remembers more"
-MOST_UNITS = 4096
-MOST_LAYERS = 8
 
 
 class Memory(NamedTuple):
@@ -158,26 +155,14 @@ class EncoderDecoderSettings(OwnSettings):
     units: int | None = setting(
         None,
         "numbers in the state of each layer and direction (default: by the task)",
-        Knob(
-            ("fit-train",),
-            steps=(
-                Step("wider", "fit-train", lambda v, _: 2 * v if 2 * v <= MOST_UNITS else None, LARGER, 0.08, cost=3.5),
-            ),
-            search=(Search("whole, log", 2, lambda v, _: (max(8, v // 4), min(4 * v, MOST_UNITS))),),
-        ),
+        UNITS,
         ge=1,
         le=MOST_UNITS,
     )
     layers: int = setting(
         2,
         "recurrent layers of the encoder, and of the decoder",
-        Knob(
-            ("fit-train",),
-            steps=(
-                Step("deeper", "fit-train", lambda v, _: v + 1 if v < MOST_LAYERS else None, LARGER, 0.02, cost=1.5),
-            ),
-            search=(Search("whole", 3, lambda _v, _: (1, 4)),),
-        ),
+        LAYERS,
         ge=1,
         le=MOST_LAYERS,
     )

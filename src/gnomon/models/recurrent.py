@@ -7,9 +7,10 @@ from typing import Any, Literal, cast, final
 from torch import Tensor, nn
 
 from gnomon.core.family import Family, SeriesInputs, TextInputs, Wanted
-from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob, Search, Step
+from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, WHOLE_SEQUENCES, Knob
 from gnomon.core.settings import OwnSettings, setting
 from gnomon.models._defaults import series_recipe, text_recipe, whole_text_recipe
+from gnomon.models._recurrent_knobs import LAYERS, MOST_LAYERS, MOST_UNITS, UNITS
 from gnomon.models._words import word_dropout_setting, word_recipe, words_of
 from gnomon.nn.blocks import one_each
 from gnomon.nn.pooling import largest_over_steps
@@ -18,9 +19,6 @@ from gnomon.nn.recurrent import Recurrent as Layers
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 USUAL: dict[str, Any] = {"units": 256, "layers": 2, "embedding": 128}
-LARGER = "a larger state remembers more"
-MOST_UNITS = 4096
-MOST_LAYERS = 8
 
 
 @final
@@ -85,26 +83,14 @@ class RecurrentSettings(OwnSettings):
     units: int | None = setting(
         None,
         "numbers in the state of each layer (default: by the task)",
-        Knob(
-            ("fit-train",),
-            steps=(
-                Step("wider", "fit-train", lambda v, _: 2 * v if 2 * v <= MOST_UNITS else None, LARGER, 0.08, cost=3.5),
-            ),
-            search=(Search("whole, log", 2, lambda v, _: (max(8, v // 4), min(4 * v, MOST_UNITS))),),
-        ),
+        UNITS,
         ge=1,
         le=MOST_UNITS,
     )
     layers: int | None = setting(
         None,
         "recurrent layers, each on the states of the one below (default: by the task)",
-        Knob(
-            ("fit-train",),
-            steps=(
-                Step("deeper", "fit-train", lambda v, _: v + 1 if v < MOST_LAYERS else None, LARGER, 0.02, cost=1.5),
-            ),
-            search=(Search("whole", 3, lambda _v, _: (1, 4)),),
-        ),
+        LAYERS,
         ge=1,
         le=MOST_LAYERS,
     )
