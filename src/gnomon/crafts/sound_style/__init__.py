@@ -187,10 +187,7 @@ class SoundStyle(Craft):
         return "L-BFGS" if settings.task.own["solver"] == "lbfgs" else super().method(settings)
 
     def measure(self, model: nn.Module, material: Material, settings: Settings) -> Mapping[str, float]:
-        canvas = _canvas(model)
-        parts = canvas.parts()
-        found = (canvas.weighed(*parts), *parts[:2])
-        return {measure.name: float(value) for measure, value in zip(self.measures, found, strict=True)}
+        return _canvas(model).measured([measure.name for measure in self.measures])
 
     def outputs(self, model: nn.Module, material: Material) -> Mapping[str, bytes]:
         sounds, window = material.content, material.content.window

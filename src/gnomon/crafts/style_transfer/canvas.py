@@ -115,6 +115,11 @@ class Canvas(nn.Module):
         weights = self.weights
         return weights.content * content + weights.style * style + weights.smoothness * variation
 
+    def measured(self, names: Sequence[str]) -> dict[str, float]:
+        """The loss, then its parts, as far as there are names."""
+        parts = self.parts()
+        return {name: float(value) for name, value in zip(names, (self.weighed(*parts), *parts), strict=False)}
+
     def descend(self, rate: float) -> Tensor:
         """A step of L-BFGS; the loss of before. One that is not finite is returned with nothing changed."""
         assert self.memory is not None
