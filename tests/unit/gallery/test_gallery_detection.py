@@ -7,8 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from claims import run_to_the_end
 
-from gnomon.figures.encode import png
 from gnomon.gallery import (
     _windows,
     anchor_shapes,
@@ -36,13 +36,7 @@ def test_an_experiment_runs_from_scenes_to_verdict_table_and_figure(monkeypatch,
     for name, value in TINY[module].items():
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(_windows, "RECIPE", Recipe(epochs=1, learning_rate=0.02))
-    claim, shares = module.CLAIM, []
-    measured = claim.measure(range(2), lambda share, _doing: shares.append(share))
-    assert all(part.measured is None or np.isfinite(part.measured.value) for part in claim.judge(measured))
-    table = claim.table(measured)
-    assert all(len(row) == len(table.head) for row in table.rows)
-    assert png(claim.draw(measured)).startswith(b"\x89PNG")
-    assert shares == sorted(shares)
+    run_to_the_end(module.CLAIM)
 
 
 @pytest.mark.parametrize("crowding", [0.0, 0.3])

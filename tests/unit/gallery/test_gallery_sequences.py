@@ -7,9 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from claims import run_to_the_end
 
 from gnomon.core.seeds import generator
-from gnomon.figures.encode import png
 from gnomon.gallery import _recall, clipping, gradients_through_time, memory_over_gaps
 
 TINY: dict[ModuleType, dict[str, object]] = {
@@ -23,13 +23,7 @@ TINY: dict[ModuleType, dict[str, object]] = {
 def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
     for name, value in TINY[module].items():
         monkeypatch.setattr(module, name, value)
-    claim, shares = module.CLAIM, []
-    measured = claim.measure(range(2), lambda share, _doing: shares.append(share))
-    assert all(part.measured is None or np.isfinite(part.measured.value) for part in claim.judge(measured))
-    table = claim.table(measured)
-    assert all(len(row) == len(table.head) for row in table.rows)
-    assert png(claim.draw(measured)).startswith(b"\x89PNG")
-    assert shares == sorted(shares)
+    run_to_the_end(module.CLAIM)
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------

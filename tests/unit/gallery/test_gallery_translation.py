@@ -6,8 +6,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from claims import run_to_the_end
 
-from gnomon.figures.encode import png
 from gnomon.gallery import _made_language, attention_by_length, beam_width, own_words
 
 TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
@@ -19,13 +19,7 @@ TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
 def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
     for name, value in TINY.items():
         monkeypatch.setattr(_made_language, name, value)
-    claim, shares = module.CLAIM, []
-    measured = claim.measure(range(2), lambda share, _doing: shares.append(share))
-    assert all(part.measured is None or np.isfinite(part.measured.value) for part in claim.judge(measured))
-    table = claim.table(measured)
-    assert all(len(row) == len(table.head) for row in table.rows)
-    assert png(claim.draw(measured)).startswith(b"\x89PNG")
-    assert shares == sorted(shares)
+    run_to_the_end(module.CLAIM)
 
 
 def test_a_translation_is_the_words_one_by_one_with_neighbours_exchanged():
