@@ -88,10 +88,11 @@ def test_the_same_seed_gives_the_same_search(tuned):
 )
 def test_a_search_stopped_and_resumed_is_the_one_that_was_never_stopped(tuned, stops):
     for count in stops:
-        begun = {} if count != stops[0] else {"source": "wine", **SMALL}
-        path = SearchFolder.newest("runs").path if not begun else None
+        is_first = count == stops[0]
+        data, begun = (("wine",), SMALL) if is_first else ((), {})
+        path = None if is_first else SearchFolder.newest("runs").path
         with pytest.raises(StoppedError, match=r"continue with: gnomon tune --resume"):
-            tune(resume=path, follower=StopAfter(count), **begun)
+            tune(*data, resume=path, follower=StopAfter(count), **begun)
     path = SearchFolder.newest("runs").path
     resumed = tune(resume=path)
     assert told(resumed.results) == told(tuned.results)
