@@ -338,6 +338,41 @@ def test_spans_are_found_by_both_sides(tmp_path):
     assert tagging._interval([0.1, 0.3]).startswith("20.0 % ± 127.1")  # t of one degree of freedom is 12.71
 
 
+def test_dates_are_written_in_twelve_spellings_that_never_contradict_each_other():
+    dates, seen = importlib.import_module("benchmarks.dates"), {}
+    on = dates.date(1979, 5, 3)
+    assert {name: spelling(on) for name, spelling in dates.SPELLINGS.items()} == {one: one for one in dates.SPELLINGS}
+    assert len(dates.SPELLINGS) == 12
+    assert [dates.nth(day) for day in (1, 2, 3, 11, 13, 22, 30)] == [
+        "1st",
+        "2nd",
+        "3rd",
+        "11th",
+        "13th",
+        "22nd",
+        "30th",
+    ]
+    assert [dates.in_words(day) for day in (12, 20, 21, 30, 31)] == [
+        "twelfth", "twentieth", "twenty-first", "thirtieth", "thirty-first"
+    ]  # fmt: skip
+    for day in range(0, dates.DAYS, 7):
+        on = dates.FIRST + dates.timedelta(days=day)
+        assert all(seen.setdefault(spelling(on), on) == on for spelling in dates.SPELLINGS.values())
+
+
+def test_dates_of_test_are_none_of_train_and_their_errors_are_counted_by_spelling(tmp_path):
+    dates = importlib.import_module("benchmarks.dates")
+    rows = dates.made(500)
+    assert len({iso for _, iso, _ in rows}) == len({human for human, _, _ in rows}) == 500
+    few = ["epochs=1", "units=8", "embedding=4", "beam=1"]
+    lines = dates.main([str(tmp_path), "--dates", "150", "--seeds", "1", "--test", "--set", *few])
+    heads = [line.split(": ") for line in lines if line.startswith("seed")]
+    assert [head.split()[-1] for _, head in heads] == ["dev", "test"]
+    wrong = [re.fullmatch(r" {4}(.+): (\d+) of (\d+) wrong", line) for line in lines if not line.startswith("seed")]
+    assert {one[1] for one in wrong} <= set(dates.SPELLINGS)
+    assert all(1 <= int(one[2]) <= int(one[3]) for one in wrong)
+
+
 def test_search_and_training_of_translation_are_timed(tmp_path):
     translation, draw = importlib.import_module("benchmarks.translation"), np.random.default_rng(0)
     for name in ("train", "val"):
@@ -397,7 +432,7 @@ def test_no_benchmark_is_left_out():
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
               "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
-              "w7_word_vectors", "style", "translation", "__main__", "__init__"}  # fmt: skip
+              "w7_word_vectors", "style", "translation", "dates", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

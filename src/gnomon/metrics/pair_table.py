@@ -2,8 +2,9 @@
 
 `text`: the source. `target`: its first reference, `references` all of them as a JSON list. `prediction`: the answer. Of
 models that say how likely texts are: `score`, which the search maximises, and `log_probability` of the answer, and both
-of the first reference (`reference_score`, `reference_log_probability`). `reachable`: false where the model cannot write
-that reference, whose words it does not know. Only text, target, prediction and references must be there.
+of the reference with the highest score (`reference_score`, `reference_log_probability`). `reachable`: false where the
+model cannot write that reference, whose words it does not know. Only text, target, prediction and references must be
+there.
 """
 
 from __future__ import annotations

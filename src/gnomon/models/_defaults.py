@@ -22,6 +22,8 @@ TRANSFER_PICTURES = 5_000  # the same for stages that start from weights from el
 TEXT_PIECES = 20_000_000  # characters or words that a net reads in its training, each time it meets them
 WHOLE_TEXTS = 50_000  # texts that a net classifies or tags in its training, each time it meets them
 PAIRS = 600_000  # pairs of texts that a net learns to translate from, each time it meets them
+SHORT_PAIRS = 60_000  # the same of a recurrent net and short targets of few kinds of pieces: dates, numbers, sounds
+MOST_SHORT = 40  # ids of the longest of these
 FEW_IDS = 200  # of characters; there are more words and parts of words
 RATE_WITHOUT_NORM = 5e-4  # learning rate of deep convnets without normalisation
 
@@ -101,8 +103,8 @@ def whole_text_recipe(num_train: int) -> dict[str, Any]:
     }
 
 
-def pairs_recipe(inputs: PairInputs, num_train: int) -> dict[str, Any]:
-    """Settings (full keys) for a net from one text to another, and `num_train` pairs of them."""
+def pairs_recipe(inputs: PairInputs, num_train: int, pairs: int = PAIRS) -> dict[str, Any]:
+    """Settings (full keys) for a net from one text to another, and `num_train` pairs; it meets `pairs` of them."""
     return {
         "init.name": "xavier",
         "regularise.label_smoothing": 0.0 if is_small(inputs) else 0.1,  # Vaswani et al. 2017, section 5.4
@@ -111,8 +113,13 @@ def pairs_recipe(inputs: PairInputs, num_train: int) -> dict[str, Any]:
         "schedule.name": "cosine",
         "schedule.warmup": 0.1,
         # 60 passes over ten thousand pairs or fewer, 20 over thirty thousand
-        "stop.epochs": round(min(60.0, max(4.0, PAIRS / max(num_train, 1)))),
+        "stop.epochs": round(min(60.0, max(4.0, pairs / max(num_train, 1)))),
     }
+
+
+def are_short(inputs: PairInputs) -> bool:
+    """Whether what is written is short, and of few kinds of pieces."""
+    return is_small(inputs) and inputs.target_length <= MOST_SHORT
 
 
 def is_small(inputs: PairInputs) -> bool:

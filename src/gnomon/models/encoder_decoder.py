@@ -11,7 +11,7 @@ from torch.nn import functional
 from gnomon.core.family import Family, PairInputs, Wanted
 from gnomon.core.knobs import DRAWN_WEIGHTS, DROPOUT, HIDDEN_LAYERS, Knob
 from gnomon.core.settings import OwnSettings, setting
-from gnomon.models._defaults import is_small, pairs_recipe
+from gnomon.models._defaults import PAIRS, SHORT_PAIRS, are_short, is_small, pairs_recipe
 from gnomon.models._recurrent_knobs import LAYERS, MOST_LAYERS, MOST_UNITS, UNITS
 from gnomon.nn.attention import Additive
 from gnomon.nn.blocks import one_each
@@ -187,7 +187,7 @@ def defaults(name: str, inputs: PairInputs, num_train: int) -> dict[str, Any]:
     """Settings (full keys) for `num_train` pairs."""
     size = _size(inputs)
     return {
-        **pairs_recipe(inputs, num_train),
+        **pairs_recipe(inputs, num_train, SHORT_PAIRS if are_short(inputs) else PAIRS),
         "model.units": size,
         "model.embedding": size,
         "regularise.weight_decay": 0.01,

@@ -26,7 +26,8 @@ from gnomon.data.source import counted
 from gnomon.data.text.pairs import PairExamples
 from gnomon.data.text.tokens import END, PADDING, SPECIAL, UNKNOWN, Numbering, smallest_type, split
 from gnomon.metrics.chrf import sentence_chrf
-from gnomon.metrics.intervals import Rows, groups_of, share
+from gnomon.metrics.interval import Interval
+from gnomon.metrics.intervals import Rows, groups_of, mean, share
 from gnomon.metrics.translation import signature, translation_metrics
 from gnomon.nn.beam import Found, search
 from gnomon.parts.pairs import NO_BYTE, PairEncoder, one_of, parts_of, ragged, texts_of, weight_of
@@ -36,6 +37,7 @@ AT_ONCE = 1 << 24  # logits of a step of the search, at most
 MORE = 10  # pieces that a target may have beyond twice the usual number for its source
 DIGITS = 4  # decimals of scores in tables
 EXACT = "exact match"
+MOST_NATS = 700.0  # of which exp is still a float
 
 
 @final
@@ -134,7 +136,7 @@ class TranslationHead(Head):
         choices = ids.pad(indices, PADDING)
         target = one_of(choices, torch.zeros(len(indices), dtype=torch.int64))
         found = {**batch, "target": target, "reference": texts.pad(indices, NO_BYTE)}
-        if self.is_several:
+        if self.is_several or bool(((choices == END).sum(dim=1) > 1).any()):  # dev may have several, and train one
             found["choices"] = choices
         weight = weight_of(target, is_short=self.is_short)
         return {**found, "weight": weight, "smoothing": torch.zeros_like(weight)}
@@ -174,6 +176,29 @@ def nats(outputs: Tensor, target: Tensor, smoothing: Tensor | None = None) -> Te
     if smoothing is not None and smoothing.any():
         costs = costs + smoothing[:, None] * (-logs.mean(dim=-1) - costs)
     return costs.masked_fill(target == PADDING, 0)
+
+
+class Scored(NamedTuple):
+    """How likely a model finds a reference of each of B sources."""
+
+    log_probability: Tensor  # (B,) float64
+    score: Tensor  # (B,) float64
+    reachable: Tensor  # (B,) bool: whether the model can write it
+
+
+def scored(outputs: Tensor, target: Tensor, alpha: float) -> Scored:
+    """Of references (B, T), from the logits (B, T, V) of their pieces."""
+    sums = -nats(outputs, target).double().sum(dim=1)
+    return Scored(sums, sums / (target != PADDING).sum(dim=1) ** alpha, (target != UNKNOWN).all(dim=1))
+
+
+def best_of(references: Sequence[Scored]) -> Scored:
+    """Of each source the reference with the highest score, of those that the model can write, if there are any."""
+    columns = [torch.stack(one) for one in zip(*references, strict=True)]
+    _, scores, reachable = columns
+    hidden = scores.masked_fill(~reachable & reachable.any(dim=0), -torch.inf)
+    first = hidden.argmax(dim=0, keepdim=True)
+    return Scored(*(one.gather(0, first)[0] for one in columns))
 
 
 class Answer(NamedTuple):
@@ -245,18 +270,31 @@ class TranslationJudge(Judge):
             **{name: batch[name].cpu().numpy() for name in ("length", "uncut", "unknown")},
         }  # fmt: skip
         if "target" in batch:
-            counts = (batch["target"] != PADDING).sum(dim=1).cpu().numpy()
-            reference = -nats(outputs, batch["target"]).double().sum(dim=1).cpu().numpy()
+            others = [] if is_quick else self._others(model, batch)
+            best = best_of([scored(outputs, batch["target"], self.length_alpha), *others])
             columns |= {
-                "reference_log_probability": reference,
-                "reference_score": reference / counts**self.length_alpha,
-                "reachable": (batch["target"] != UNKNOWN).all(dim=1).cpu().numpy(),
+                "reference_log_probability": best.log_probability.cpu().numpy(),
+                "reference_score": best.score.cpu().numpy(),
+                "reachable": best.reachable.cpu().numpy(),
+                "target_pieces": (batch["target"] != PADDING).sum(dim=1).cpu().numpy(),
                 "references": [json.dumps(some, ensure_ascii=False) for some in parts_of(batch["reference"])],
             }
         if n_best > 1:
             columns["n_best"] = [_as_json(one) for one in answers]
         sure = np.exp(log_probability if self.is_short else log_probability / np.maximum(pieces, 1))
         return Predictions(answers, np.clip(sure, 0.0, 1.0), columns)
+
+    def _others(self, model: nn.Module, batch: Batch) -> list[Scored]:
+        """What the model makes of the second reference, the third, ...; of a source that has fewer, of its last."""
+        if "choices" not in batch:
+            return []
+        found, counts = [], (batch["choices"] == END).sum(dim=1)
+        for number in range(1, int(counts.max())):
+            target = one_of(batch["choices"], (counts - 1).clamp_max(number))
+            before = functional.pad(target[:, :-1], (1, 0), value=END)
+            with torch.no_grad():
+                found.append(scored(model(batch["ids"], batch["length"], before), target, self.length_alpha))
+        return found
 
     def _searched(
         self, model: nn.Module, batch: Batch, width: int, n_best: int, *, is_quick: bool
@@ -338,18 +376,20 @@ class TranslationJudge(Judge):
 
     # --- scores ---------------------------------------------------------------------------------------------------
     def metrics(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Of sentences BLEU, chrF and TER; of short targets the share that is right; the other one beside it."""
+        """Of sentences BLEU, chrF and TER; the share that is exactly right; the perplexity of a piece."""
         table = evaluation.table
         texts, references = table["prediction"].to_list(), [json.loads(one) for one in table["references"]]
         groups = groups_of(table, np.ones(len(table), bool))
         rows = Rows(self._are_exact(texts, references), np.ones(len(table)), groups)
-        exact = {EXACT: share(rows, generator(0, "bootstrap", EXACT)).interval}
-        if self.is_short:
-            return exact
-        return {**translation_metrics(texts, references, 0), **exact}
+        found = {EXACT: share(rows, generator(0, "bootstrap", EXACT)).interval}
+        if not self.is_short:
+            found = {**translation_metrics(texts, references, 0), **found}
+        if {"loss", "target_pieces"} <= set(table.columns):
+            found[f"perplexity of a {self.level}"] = perplexity(table)
+        return found
 
     def less_is_better(self, measure: str) -> bool:
-        return measure == "TER"
+        return measure == "TER" or measure.startswith("perplexity")
 
     def between_people(self, table: pl.DataFrame) -> pl.DataFrame | None:
         """The first of several references judged by the others. Of short targets others are as right, not nearly so."""
@@ -377,6 +417,18 @@ class TranslationJudge(Judge):
     def signature(self) -> str:
         """What the scores are, as sacrebleu names them."""
         return EXACT if self.is_short else signature()
+
+
+def perplexity(table: pl.DataFrame) -> Interval:
+    """exp of the mean nats of the pieces of first references, ends included, with its interval over sources."""
+    losses, pieces = (table[name].cast(pl.Float64).to_numpy() for name in ("loss", "target_pieces"))
+    rows = Rows(losses, pieces, groups_of(table, np.ones(len(table), bool)))
+    found = mean(rows, generator(0, "bootstrap", "perplexity")).interval
+    return Interval(_exp(found.value), _exp(found.low), _exp(found.high), found.method)
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < MOST_NATS else math.inf
 
 
 def _as_json(one: Answer) -> str:

@@ -15,8 +15,9 @@ from gnomon.core.settings import from_flat
 from gnomon.data.text.pairs import pairs_of
 from gnomon.data.text.tokens import END, PADDING, SPECIAL
 from gnomon.parts.pairs import PairEncoder, are_short, one_of, parts_of, ragged, share_letters, texts_of
-from gnomon.parts.translation import Answer, TranslationHead, TranslationJudge, nats
+from gnomon.parts.translation import Answer, TranslationHead, TranslationJudge, nats, perplexity
 from gnomon.training.evaluate import encode_whole
+from gnomon.workflow.road.settings import recipe
 
 SOURCES = ["a dog runs", "a cat sleeps", "two dogs run", "the cat runs"] * 3
 TARGETS = [["ein Hund rennt", "Hund rennt"], ["eine Katze schläft"], ["zwei Hunde rennen"], ["die Katze rennt"]] * 3
@@ -241,3 +242,34 @@ def test_an_answer_of_the_truth_has_no_error():
     targets = task.judge.targets(batch)
     assert isinstance(targets[0], Answer)
     assert not task.judge.errors(targets, batch).any()
+
+
+def test_the_reference_that_is_compared_is_the_one_with_the_highest_score():
+    """Of the two references "ba" and "ab" the model scores the second as its answer; it has no piece for the third."""
+    task = fitted(examples(["x", "y"] * 4, [["ab"], ["ba"]] * 4), level="character", beam=3)
+    assert not task.head.is_several
+    a, b = (SPECIAL + task.judge.vocabulary.index(one) for one in "ab")
+    model = Scripted(SPECIAL + len(task.judge.vocabulary), [a, b, END], [b, a, a])
+    batch = batch_of(task, examples(["x", "y", "x"], [["ba", "ab"], ["ba"], ["zb", "ba"]]))
+    columns = task.judge.predict(model, task.outputs(model, batch), batch).columns
+    ab, ba = 3 * math.log(0.6), 2 * math.log(0.3) + math.log(0.6)
+    np.testing.assert_allclose(columns["reference_log_probability"], [ab, ba, ba], rtol=1e-5)
+    np.testing.assert_allclose(columns["reference_score"], np.array([ab, ba, ba]) / 3**0.7, rtol=1e-5)
+    assert columns["reachable"].tolist() == [True, True, True]
+
+
+def test_the_perplexity_is_that_of_all_pieces_together():
+    """By hand: 3 pieces of 1 nat each and 1 of 5 are 8 nats of 4 pieces: exp 2."""
+    found = perplexity(pl.DataFrame({"loss": [1.0, 5.0], "target_pieces": [3, 1], "group": ["a", "b"]}))
+    assert found.value == pytest.approx(math.exp(2))
+    assert 1 <= found.low <= found.value <= found.high
+
+
+def test_short_targets_in_characters_are_learned_by_a_recurrent_net_unless_another_is_asked_for():
+    dates = examples(["3 May 1979", "4 May 1979"] * 6, [["1979-05-03"], ["1979-05-04"]] * 6)
+    names = {}
+    for pairs, given in ((dates, {}), (dates, {"model": "transformer"}), (examples(), {"judged_by": "chrf"})):
+        settings = from_flat({"task": "translation", **given})
+        found = recipe(tasks.load("translation").from_train(pairs, settings), settings, 20_000)
+        names[len(names)] = found["model.name"], found["stop.epochs"]
+    assert names == {0: ("seq2seq-attention", 4), 1: ("transformer", 30), 2: ("transformer", 30)}

@@ -72,12 +72,12 @@ def fill_settings(fitted: Fitted, settings: Settings, given: frozenset[str] = fr
 
 def recipe(task: Task, settings: Settings, num_train: int) -> dict[str, Any]:
     """What the task, and the model family for its inputs, fill in for this many training examples (full keys)."""
-    name = settings.model.name or task.kind.model
+    by_kind = task.kind.defaults(task, num_train)
+    name = settings.model.name or by_kind.get("model.name", task.kind.model)
     family = found.family(name)
     takes = task.encoder.inputs.modality in family.takes  # where it does not, building the model says so
     by_family = family.defaults(name, task.encoder.inputs, num_train) if takes else {}
-    by_task = {**task.kind.defaults(task, num_train), **task.kind.recipe(task, name, num_train)}
-    return {"model.name": name, **by_family, **by_task}
+    return {**by_family, **by_kind, **task.kind.recipe(task, name, num_train), "model.name": name}
 
 
 def refuse_idle_settings(filled: Filled) -> Filled:
