@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gnomon.core.evaluation import SHARE, Evaluation
 from gnomon.core.example import Examples
@@ -23,7 +24,7 @@ from gnomon.data.labels import LabelType, as_given
 from gnomon.data.series import SeriesExamples
 from gnomon.metrics.intervals import wilson
 from gnomon.nn.losses import squared_error_of_known
-from gnomon.parts.one_class import class_losses, num_outputs, probabilities
+from gnomon.parts.one_class import averaged, class_losses, num_outputs, probabilities
 from gnomon.strategy.references import Inputs, guess, linear_model, sampled
 
 UNKNOWN = -1  # instead of a class index
@@ -84,6 +85,7 @@ class StepClassJudge(Judge):
     """The error of a series is the share of its steps that are wrong."""
 
     has_references: ClassVar[bool] = True
+    can_average: ClassVar[bool] = True
 
     class_names: tuple[str, ...]
     label_type: LabelType = "text"
@@ -147,6 +149,18 @@ class StepClassJudge(Judge):
     def less_is_better(self, measure: str) -> bool:
         return False
 
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return {"class of each step": self.class_names}
+
+    def joined(self, parts: Sequence[Tensor]) -> Tensor:
+        return _joined(parts)
+
+    def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
+        """Logits (B, T, 1) or (B, T, K): of each step the mean of their probabilities."""
+        first = answers[0][1]
+        return averaged([outputs.flatten(0, 1) for _, outputs in answers]).view(first.shape)
+
 
 @final
 @dataclass(frozen=True)
@@ -202,6 +216,7 @@ class StepNumberJudge(Judge):
     """The error of a series is the mean absolute error over its steps, in the target's own unit."""
 
     has_references: ClassVar[bool] = True
+    can_average: ClassVar[bool] = True
 
     mean: float
     std: float
@@ -256,6 +271,25 @@ class StepNumberJudge(Judge):
 
     def less_is_better(self, measure: str) -> bool:
         return True
+
+    @property
+    def question(self) -> Mapping[str, tuple[str, ...]]:
+        return {"number of each step": ()}
+
+    def joined(self, parts: Sequence[Tensor]) -> Tensor:
+        return _joined(parts)
+
+    def averaged(self, answers: Sequence[tuple[Self, Tensor]]) -> Tensor:
+        """Each in the target's own unit, and their mean in this one's standard deviations again (B, T)."""
+        own = [outputs.double() * judge.std + judge.mean for judge, outputs in answers]
+        return (torch.stack(own).mean(dim=0) - self.mean) / self.std
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Outputs (B, T) or (B, T, K) of several batches, each padded to the longest of all."""
+    longest = max(part.shape[1] for part in parts)
+    behind = (0, 0) * (parts[0].dim() - 2)  # padding is given from the last axis on
+    return torch.cat([functional.pad(part, (*behind, 0, longest - part.shape[1])) for part in parts])
 
 
 def with_line(view: View, values: np.ndarray) -> View:

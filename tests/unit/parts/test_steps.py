@@ -55,6 +55,33 @@ def test_numbers_are_judged_and_written_in_their_own_unit():
     assert [json.loads(one) for one in judge.describe(answers)] == [[10.0, 10.0, 12.0], [11.0, 8.0]]
 
 
+def test_several_models_say_the_mean_of_their_probabilities_at_each_step():
+    judge = StepClassJudge.of(CLASSES)
+    one, other = np.array([[[0.8, 0.1, 0.1], [0.2, 0.3, 0.5]]]), np.array([[[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]]])
+    together = judge.averaged([(judge, torch.from_numpy(np.log(each))) for each in (one, other)])
+    np.testing.assert_allclose(together.softmax(dim=2).numpy(), (one + other) / 2)
+    two = StepClassJudge(("off", "on"))  # of two classes, one logit
+    logits = [torch.tensor([[[math.log(p / (1 - p))], [0.0]]]) for p in (0.9, 0.3)]
+    np.testing.assert_allclose(two.averaged([(two, each) for each in logits]).sigmoid(), [[[0.6], [0.5]]], rtol=1e-6)
+
+
+def test_several_models_say_the_mean_of_their_numbers_each_from_its_own_scale():
+    judge, other = StepNumberJudge.of(NUMBERS), StepNumberJudge(mean=0.0, std=10.0)
+    together = judge.averaged([(judge, torch.tensor([[0.0, 1.0]])), (other, torch.tensor([[2.0, 0.0]]))])
+    assert together.tolist() == [[2.5, -2.0]]  # (10 + 20) / 2 and (12 + 0) / 2, in standard deviations of 2 from 10
+
+
+@pytest.mark.parametrize("judge", [StepClassJudge.of(CLASSES), StepNumberJudge.of(NUMBERS)])
+def test_batches_of_other_lengths_are_joined_by_padding_at_the_end(judge):
+    short, long = (torch.ones(1, size, 3) for size in (2, 4))
+    if isinstance(judge, StepNumberJudge):
+        short, long = short[..., 0], long[..., 0]
+    joined = judge.joined([short, long])
+    assert joined.shape == (2, *long.shape[1:])
+    assert torch.equal(joined[0, :2], short[0])
+    assert torch.equal(joined[1], long[0])
+
+
 def test_a_file_of_answers_has_a_row_for_each_step():
     table = pl.DataFrame({"id": ["a", "b"], "prediction": ['["x", "y"]', '["z"]']})
     assert one_row_a_step(table).rows() == [("a", 1, "x"), ("a", 2, "y"), ("b", 1, "z")]

@@ -15,7 +15,17 @@ from gnomon.core.settings import DataSettings
 from gnomon.data.source import Source, Tree, counted, listed
 from gnomon.data.splits import own_splits
 from gnomon.data.text.examples import Each, TextExamples
-from gnomon.data.text.files import AnyText, Text, fault_of, is_list, lines_of, running_texts, text_files, windows_of
+from gnomon.data.text.files import (
+    LARGE,
+    AnyText,
+    Text,
+    fault_of,
+    is_list,
+    lines_of,
+    running_texts,
+    text_files,
+    windows_of,
+)
 
 WINDOW = {"character": 128, "word": 64, "subword": 128}  # of a running text, by default
 LONGEST = {"character": 256, "word": 64, "subword": 128}  # of a line or document, by default: the rest is cut off
@@ -76,6 +86,9 @@ def _each(texts: list[AnyText], settings: DataSettings) -> tuple[Each, str]:
         return settings.each, "as set"
     lists = [is_list(text.content) for text in texts]
     if all(found for found, _ in lists):
+        size = sum(len(text.content) for text in texts)
+        if size >= LARGE:  # what is kept of each line takes some 20 times the memory of the line
+            return "window", f"too long a list to keep every line in memory ({size / 1e6:,.0f} MB)"
         return "line", lists[0][1]
     if len(texts) > 1 and not _are_splits(texts):
         return "document", f"{counted(len(texts), 'file')} of text"

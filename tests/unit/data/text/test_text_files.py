@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.core.example import BadInput
-from gnomon.data.text import files
+from gnomon.core.settings import from_flat
+from gnomon.data.opening import open_source
+from gnomon.data.text import files, reading
 from gnomon.data.text.files import Text, fault_of, is_list, lines_of, read_text, windows_of
 from tests.samples.annotated import Files
 
@@ -111,3 +113,19 @@ def test_names_are_a_list_and_a_play_is_one_text():
     assert not is_list(play)[0]
     wrapped = "\n".join(["x" * int(n) for n in np.random.default_rng(0).integers(60, 72, 200)]).encode()
     assert not is_list(wrapped)[0]
+
+
+def test_a_list_too_long_to_keep_is_read_as_a_running_text_unless_lines_are_asked_for(tmp_path, monkeypatch):
+    content = "".join(f"name {'x' * (number % 7)}\n" for number in range(30))
+    (tmp_path / "names.txt").write_text(content, encoding="utf-8")
+
+    def read(**values):
+        return reading.read_running_text(open_source(tmp_path / "names.txt"), from_flat(values).data)
+
+    assert len(read().splits["all"]) == 30
+    monkeypatch.setattr(reading, "LARGE", len(content))
+    found = read()
+    assert found.splits["all"].each == "window"
+    assert "".join(found.splits["all"].texts()) == content
+    assert any("too long a list" in note for note in found.notes)
+    assert len(read(**{"data.each": "line"}).splits["all"]) == 30
