@@ -432,7 +432,8 @@ def test_no_benchmark_is_left_out():
               "candidates", "studio", "tables", "table_sets", "first_advice", "w3_resnet20", "w4_mobilenet", "nets",
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
               "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
-              "w7_word_vectors", "style", "translation", "dates", "__main__", "__init__"}  # fmt: skip
+              "w7_word_vectors", "style", "translation", "dates",
+              "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 

@@ -22,9 +22,12 @@ SHORTEST, LONGEST = 4, 16  # words of a sentence
 TRAIN, DEV = 2_000, 300
 BATCH, EPOCHS, RATE = 50, 14, 0.01
 UNITS, EMBEDDING = 48, 24
-SAYS = (
+LANGUAGE = (
     f"Sentences of {SHORTEST} to {LONGEST} words out of {WORDS}, drawn at random; each word has one translation, and "
-    f"every two neighbours change places. {TRAIN:,} pairs for training and {DEV} for dev; GRUs of {UNITS} units, the "
+    f"every two neighbours change places. {TRAIN:,} pairs for training and {DEV} for dev"
+)
+SAYS = (
+    f"{LANGUAGE}; GRUs of {UNITS} units, the "
     f"encoder in both directions, {EPOCHS} epochs of Adam at {RATE} in batches of {BATCH}, gradients clipped at 1"
 )
 
@@ -87,10 +90,10 @@ def costs(net: nn.Module, pairs: Pairs) -> Tensor:
     return flat.view(pairs.targets.shape)
 
 
-def trained(net: EncoderDecoder, train: Pairs, seed: int) -> EncoderDecoder:
+def trained(net: EncoderDecoder, train: Pairs, seed: int, *, epochs: int | None = None) -> EncoderDecoder:
     rng = generator(seed, "order")
     optimiser = torch.optim.Adam(net.parameters(), lr=RATE)
-    for _ in range(EPOCHS):
+    for _ in range(EPOCHS if epochs is None else epochs):
         for rows in torch.from_numpy(rng.permutation(len(train.sources))).split(BATCH):
             part = train[rows]
             optimiser.zero_grad()

@@ -28,6 +28,7 @@ from gnomon.gallery import (
     input_normalisation,
     label_noise,
     learned_filter,
+    length_penalty,
     logic_gates,
     mean_and_negation,
     memory_over_gaps,
@@ -504,3 +505,11 @@ def planted_own_words(holds: bool):
     early, late = (2.0, 30.0) if holds else (2.0, -30.0)
     sides = [[(40.0, 40.0 + float(one)) for one in about(gap)] for gap in (early, late)]
     return own_words.Measured([[40.0]], [[40.0]], *sides)
+
+
+def planted_length_penalty(holds):
+    short, low = (90.0, 50.0) if holds else (101.0, 65.0)
+    return length_penalty.Measured(
+        [[low, 55.0, 60.0, 61.0, 61.0], [low + 1, 55.0, 62.0, 61.0, 61.0]],
+        [[short, 95.0, 99.0, 100.0, 100.0], [short + 1, 95.0, 99.5, 100.0, 100.0]],
+    )

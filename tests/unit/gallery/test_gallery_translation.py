@@ -8,17 +8,27 @@ import numpy as np
 import pytest
 from claims import run_to_the_end
 
-from gnomon.gallery import _made_language, attention_by_length, beam_width, own_words
+from gnomon.gallery import (
+    _made_language,
+    attention_by_length,
+    beam_width,
+    length_penalty,
+    own_words,
+)
 
 TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
 
 
 @pytest.mark.parametrize(
-    "module", [attention_by_length, beam_width, own_words], ids=lambda module: module.__name__.rpartition(".")[2]
+    "module",
+    [attention_by_length, beam_width, own_words, length_penalty],
+    ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
     for name, value in TINY.items():
         monkeypatch.setattr(_made_language, name, value)
+    monkeypatch.setattr(length_penalty, "EPOCHS", 1)
+    monkeypatch.setattr(length_penalty, "WIDTH", 2)
     run_to_the_end(module.CLAIM)
 
 
