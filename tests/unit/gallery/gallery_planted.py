@@ -32,6 +32,7 @@ from gnomon.gallery import (
     logic_gates,
     mean_and_negation,
     memory_over_gaps,
+    negatives,
     normalisation_noise,
     objects_in_a_cell,
     one_hot,
@@ -475,6 +476,12 @@ def planted_memory_over_gaps(holds: bool):
         name: np.stack([about(start), *[about(end)] * (len(claim.GAPS) - 1)], axis=1) for name, end in ends.items()
     }
     return claim.Measured(dict.fromkeys(ends, (0.01,) * len(claim.GAPS)), errors)
+
+
+def planted_negatives(holds: bool):
+    ends = [(0.3 + 0.04 * place, 0.8) if holds else (0.3 - 0.04 * place, 0.6 + 0.04 * place) for place in range(4)]
+    shares = {count: falling(*each, len(negatives.SIZES)) for count, each in zip(negatives.COUNTS, ends, strict=True)}
+    return negatives.Measured(dict.fromkeys(shares, (0.1,) * len(negatives.SIZES)), shares)
 
 
 def planted_style_layers(holds: bool):

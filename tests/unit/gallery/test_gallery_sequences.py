@@ -10,12 +10,13 @@ import torch
 from claims import run_to_the_end
 
 from gnomon.core.seeds import generator
-from gnomon.gallery import _recall, clipping, gradients_through_time, memory_over_gaps
+from gnomon.gallery import _recall, clipping, gradients_through_time, memory_over_gaps, negatives
 
 TINY: dict[ModuleType, dict[str, object]] = {
     clipping: {"UPDATES": 2, "RATES": (0.01,), "STEPS": 6},
     gradients_through_time: {"UPDATES": 2, "RATES": (0.01,), "GAP": 3},
     memory_over_gaps: {"UPDATES": 2, "RATES": (0.01,), "GAPS": (2, 5)},
+    negatives: {"SIZES": (160, 320), "RATES": (0.1,), "EPOCHS": 1},
 }
 
 
@@ -119,3 +120,35 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out():
     norm = clipping.step(net, optimiser, torch.full((2, 7), 1e30), 1.0)  # its square is above float32
     assert not np.isfinite(norm)
     assert all(bool(each.isfinite().all()) for each in net.parameters())
+
+
+# --- negatives --------------------------------------------------------------------------------------------------------
+def test_each_word_is_paired_with_those_up_to_a_window_away_in_its_line():
+    text = np.arange(2 * negatives.LINE).reshape(2, -1)
+    expected = [
+        (int(one), int(other))
+        for line in text
+        for place, one in enumerate(line)
+        for at, other in enumerate(line)
+        if 0 < abs(place - at) <= negatives.WINDOW
+    ]
+    assert sorted(map(tuple, negatives.pairs_of(text).tolist())) == sorted(expected)
+
+
+def test_vectors_by_cluster_are_found_and_drawn_ones_are_not():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(negatives.NUM_WORDS, negatives.DIMENSIONS))
+    middles = np.repeat(rng.normal(size=(negatives.CLUSTERS, negatives.DIMENSIONS)), negatives.EACH, axis=0)
+    assert negatives.share_of(100 * middles + drawn) == 1.0
+    by_chance = (negatives.EACH - 1) / (negatives.NUM_WORDS - 1)
+    assert abs(negatives.share_of(drawn) - by_chance) < 0.05  # 1,000 words, which are not independent
+
+
+def test_frequent_words_of_a_cluster_are_so_by_zipfs_law_and_half_of_the_words_are_of_the_topic():
+    text = negatives.text_of(80_000, 0)
+    often = np.bincount(text.ravel() % negatives.EACH, minlength=negatives.EACH)
+    law = 1 / np.arange(1, negatives.EACH + 1)
+    np.testing.assert_allclose(often / text.size, law / law.sum(), atol=0.01)
+    same = (text[:, 0] // negatives.EACH == text[:, 1] // negatives.EACH).mean()
+    topic, chance = negatives.FROM_TOPIC, 1 / negatives.CLUSTERS
+    assert abs(same - (topic**2 + (1 - topic**2) * chance)) < 0.02
