@@ -515,7 +515,7 @@ def planted_own_words(holds: bool):
 
 
 def planted_length_penalty(holds):
-    short, low = (90.0, 50.0) if holds else (101.0, 65.0)
+    short, low = (85.0, 30.0) if holds else (120.0, 85.0)
     return length_penalty.Measured(
         [[low, 55.0, 60.0, 61.0, 61.0], [low + 1, 55.0, 62.0, 61.0, 61.0]],
         [[short, 95.0, 99.0, 100.0, 100.0], [short + 1, 95.0, 99.5, 100.0, 100.0]],
