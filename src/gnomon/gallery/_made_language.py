@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,15 +14,19 @@ from torch.nn import functional
 from gnomon.core.family import PairInputs
 from gnomon.core.seeds import generator
 from gnomon.metrics.bleu import bleu, counts
+from gnomon.models._transformer_pairs import TransformerPairs
 from gnomon.models.encoder_decoder import EncoderDecoder
 from gnomon.nn.beam import END, PADDING, search
+from gnomon.nn.initialise import initialise
 
+Net = TypeVar("Net", EncoderDecoder, TransformerPairs)
 FIRST = 3  # id of the first word: 0 pads, 2 ends
 WORDS = 20
 SHORTEST, LONGEST = 4, 16  # words of a sentence
 TRAIN, DEV = 2_000, 300
 BATCH, EPOCHS, RATE = 50, 14, 0.01
 UNITS, EMBEDDING = 48, 24
+TRANSFORMER_RATE, WIDTH, LAYERS, HEADS = 2e-3, 48, 2, 4
 LANGUAGE = (
     f"Sentences of {SHORTEST} to {LONGEST} words out of {WORDS}, drawn at random; each word has one translation, and "
     f"every two neighbours change places. {TRAIN:,} pairs for training and {DEV} for dev"
@@ -29,6 +34,10 @@ LANGUAGE = (
 SAYS = (
     f"{LANGUAGE}; GRUs of {UNITS} units, the "
     f"encoder in both directions, {EPOCHS} epochs of Adam at {RATE} in batches of {BATCH}, gradients clipped at 1"
+)
+SAYS_TRANSFORMER = (
+    f"{LANGUAGE}; Transformers of {LAYERS} + {LAYERS} layers, width {WIDTH}, {HEADS} heads, {EPOCHS} epochs of Adam at "
+    f"{TRANSFORMER_RATE} in batches of {BATCH}, gradients clipped at 1"
 )
 
 
@@ -81,6 +90,17 @@ def started(seed: int, *, attends: bool) -> EncoderDecoder:
         )  # fmt: skip
 
 
+def started_transformer(seed: int) -> TransformerPairs:
+    ids = FIRST + WORDS
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = TransformerPairs(
+            PairInputs(ids, LONGEST + 1, ids, LONGEST + 1), width=WIDTH, layers=LAYERS, heads=HEADS, dropout=0.0,
+        )  # fmt: skip
+        initialise(net, "xavier", torch.Generator().manual_seed(seed))
+    return net
+
+
 def costs(net: nn.Module, pairs: Pairs) -> Tensor:
     """(N, S) nats of each piece of the targets after the true ones before it; 0 for padding."""
     logits = net(pairs.sources, pairs.lengths, pairs.before)
@@ -90,9 +110,9 @@ def costs(net: nn.Module, pairs: Pairs) -> Tensor:
     return flat.view(pairs.targets.shape)
 
 
-def trained(net: EncoderDecoder, train: Pairs, seed: int, *, epochs: int | None = None) -> EncoderDecoder:
+def trained(net: Net, train: Pairs, seed: int, *, rate: float = RATE, epochs: int | None = None) -> Net:
     rng = generator(seed, "order")
-    optimiser = torch.optim.Adam(net.parameters(), lr=RATE)
+    optimiser = torch.optim.Adam(net.parameters(), lr=rate)
     for _ in range(EPOCHS if epochs is None else epochs):
         for rows in torch.from_numpy(rng.permutation(len(train.sources))).split(BATCH):
             part = train[rows]
@@ -108,7 +128,9 @@ def cost_of(net: nn.Module, pairs: Pairs) -> float:
     return float(costs(net, pairs).sum() / (pairs.targets != PADDING).sum())
 
 
-def answers(net: EncoderDecoder, pairs: Pairs, *, width: int = 1, alpha: float = 0.7) -> list[list[int]]:
+def answers(
+    net: EncoderDecoder | TransformerPairs, pairs: Pairs, *, width: int = 1, alpha: float = 0.7
+) -> list[list[int]]:
     """The ids of the best translations, without their ends."""
     found = search(net, pairs.sources, pairs.lengths, width=width, most=2 * LONGEST, alpha=alpha)
     return [one[0].ids for one in found]

@@ -25,6 +25,7 @@ from gnomon.gallery import (
     few_pictures,
     fixed_window,
     gradients_through_time,
+    heads_removed,
     input_normalisation,
     label_noise,
     learned_filter,
@@ -520,3 +521,8 @@ def planted_length_penalty(holds):
         [[low, 55.0, 60.0, 61.0, 61.0], [low + 1, 55.0, 62.0, 61.0, 61.0]],
         [[short, 95.0, 99.0, 100.0, 100.0], [short + 1, 95.0, 99.5, 100.0, 100.0]],
     )
+
+
+def planted_heads_removed(holds):
+    more = [0.1] * 23 + [40.0] if holds else [5.0] * 24
+    return heads_removed.Measured([1.0, 2.0], [[whole + one + whole / 10 for one in more] for whole in (1.0, 2.0)])

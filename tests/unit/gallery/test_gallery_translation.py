@@ -6,12 +6,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from claims import run_to_the_end
 
 from gnomon.gallery import (
     _made_language,
     attention_by_length,
     beam_width,
+    heads_removed,
     length_penalty,
     own_words,
 )
@@ -21,7 +23,7 @@ TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
 
 @pytest.mark.parametrize(
     "module",
-    [attention_by_length, beam_width, own_words, length_penalty],
+    [attention_by_length, beam_width, own_words, length_penalty, heads_removed],
     ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
@@ -63,3 +65,12 @@ def planted(after_own_late: float):
 def test_mistakes_that_pile_up_hold_and_equal_ones_do_not():
     assert [part.answer for part in own_words.judge(planted(20.0))] == ["holds", "holds"]
     assert own_words.judge(planted(-3.0))[0].answer != "holds"
+
+
+def test_a_head_is_removed_alone_and_the_net_is_whole_again():
+    net = _made_language.started_transformer(0).eval()
+    pairs = _made_language.drawn(20, np.random.default_rng(3))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert len(heads_removed.wrong_without_each(net, pairs)) == 3 * _made_language.LAYERS * _made_language.HEADS
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert 0 <= heads_removed.wrong_words(net, pairs) <= 100
