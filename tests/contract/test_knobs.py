@@ -39,7 +39,8 @@ ELSEWHERE = {  # knobs that two epochs on a sample cannot show, and the tests th
     "transfer.pretrained": "tests/unit/workflow/test_transfer.py",
 }
 KIND_KEYS = frozenset(f"regularise.{name}" for name in KINDS)
-SAME_MODELS = {"image_multi_task", "verification"}  # as image_classification, which turns every family's own settings
+SAME_MODELS = {"image_multi_task", "landmarks", "localisation", "tones", "verification"}  # as image_classification,
+# which turns every family's own settings
 NEEDS_WITH = {"schedule.name": {"schedule.table": "1:0.02,2:0.002"}}  # what a value of `when` cannot do without
 
 
@@ -76,6 +77,7 @@ def _opened(task: str, model: str, **more: Any) -> Settings:
     small = {"units": 8, "embedding": 8} if "units" in found.family(model).settings.model_fields else {}
     small = {"width": 16, "layers": 1, "heads": 2} if model == "transformer" else small
     more |= {"width": 0.125} if model == "resnet1d" else small  # what acts on small nets acts on large ones
+    more |= {"beam": 1} if task == "translation" else {}  # every trial is judged, and knobs change how nets are trained
     return from_flat({"task": task, "model": model, "epochs": 2, "threads": 1, "batch_size": 8, **more})
 
 

