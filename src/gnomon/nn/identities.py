@@ -23,12 +23,15 @@ class IdentityLayer(nn.Module):
     """The last layer: features to vectors of length 1, (B, D); beside it what compares them.
 
     `people` (K, D) are the directions of the training identities, where the loss tells them apart; `weigh` turns what
-    two vectors differ by into one number, where the comparison is learned.
+    two vectors differ by into one number, where the comparison is learned. `passes_on`: the vectors start as the
+    features themselves.
     """
 
-    def __init__(self, project: nn.Module, width: int, num_people: int, compared: Compared | None) -> None:
+    def __init__(
+        self, project: nn.Module, width: int, num_people: int, compared: Compared | None, *, passes_on: bool = False
+    ) -> None:
         super().__init__()
-        self.project = project
+        self.project, self.passes_on = project, passes_on
         self.people = nn.Linear(width, num_people, bias=False) if num_people else None
         self.weigh = nn.Linear(width, 1) if compared is not None else None
         self.compared = compared
@@ -37,7 +40,10 @@ class IdentityLayer(nn.Module):
         return functional.normalize(self.project(features), dim=1)
 
     def start(self, _generator: torch.Generator) -> None:
-        """A comparison begins with all parts of the difference counting alike."""
+        """A comparison begins with all parts of the difference counting alike, `passes_on` with the features."""
+        if self.passes_on and isinstance(self.project, nn.Linear):
+            nn.init.eye_(self.project.weight)
+            nn.init.zeros_(self.project.bias)
         if self.weigh is not None:
             with torch.no_grad():
                 self.weigh.weight.fill_(1.0)

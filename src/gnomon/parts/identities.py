@@ -177,7 +177,8 @@ class IdentityHead(Head):
         """The network of the settings, whose last layer gives unit vectors and holds what the loss needs."""
         model: Any = body(self.vector_size)
         people = len(self.identities) if self.loss in WITH_PEOPLE else 0
-        model.head = IdentityLayer(model.head, self.vector_size, people, self.compared)
+        passes_on = getattr(model, "gives_vectors", False) and model.head.in_features == self.vector_size
+        model.head = IdentityLayer(model.head, self.vector_size, people, self.compared, passes_on=passes_on)
         return cast(nn.Module, model)
 
     def outputs(self, model: nn.Module, arguments: tuple[Any, ...], batch: Batch) -> Any:

@@ -149,7 +149,9 @@ def train(job: Job, state: TrainingState) -> None:
 
 
 def _plan(job: Job, counters: Counters) -> Epoch:
-    """The order of the epoch at `counters`, the same however often it is computed."""
+    """The order of the epoch at `counters`, the same however often it is computed; with epochs=0 nobody's turn."""
+    if job.settings.stop.epochs == 0:
+        return Epoch(torch.empty(0, dtype=torch.int64))
     if not counters.seen:  # a batch size changed in the middle of an epoch does not change the order
         counters.planned_size = job.settings.optimiser.batch_size or length(job.columns)
     sampler: Sampler = job.task.kind.sampler or every_example

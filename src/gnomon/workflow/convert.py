@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gnomon.core.errors import UsageError
 
+SHARDS = "weights_manifest.json"  # of TensorFlow.js
+
 if TYPE_CHECKING:
     from gnomon.workflow.convert_data import ConvertedData
     from gnomon.workflow.convert_weights import Converted
 
-WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", SHARDS)
 FIX = "gnomon convert IN.pth OUT.safetensors for weights, gnomon convert DATA out/ to=coco for annotated pictures."
 
 

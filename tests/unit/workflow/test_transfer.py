@@ -181,7 +181,7 @@ def test_a_finished_run_predicts_without_the_file_it_started_from(shapes, weight
     ("settings", "message"),
     [
         ({"model": "resnet20", "freeze": 9}, r"freeze=9, but resnet20 has 3 stages\. Fix: freeze=1 to 3"),
-        ({"model": "resnet20", "pretrained": "yes"}, "no public weights of resnet20 on PyPI"),
+        ({"model": "resnet20", "pretrained": "yes"}, "no public weights of resnet20 in a package"),
         ({"model": "convnet", "freeze": "backbone"}, r"freeze=backbone would have no effect here"),
         ({"model": "resnet20", "weights": "nothing.pth"}, "does not exist"),
         (

