@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import re
 import shutil
 import sys
@@ -539,3 +540,17 @@ def test_language_models_beside_other_stacks(monkeypatch, tmp_path):
     assert text.by_gnomon(units=8, layers=1, window=16)[2] < math.log(num_ids) + 0.5
     shown = text.sooner_table(1, ask=lambda _what, _name, _epochs: (2.0, 3.0, 1.88))
     assert shown[2].startswith("| plain loop of nanoGPT's recipe | 2.0 | 3.0 | 1.880 |")
+
+
+def test_the_published_face_recogniser_is_measured(tmp_path):
+    faces = importlib.import_module("benchmarks.faces")
+    data = Path(os.environ.get("GNOMON_DATA", "")) / "faces"
+    if not faces.FAMILY.weights[0].is_installed or not data.is_dir():
+        pytest.skip("needs the faces and the package of npm")
+    for person in ("s1", "s2"):
+        (tmp_path / person).mkdir()
+        for number in (1, 2, 3):
+            shutil.copy(data / person / f"{number}.pgm", tmp_path / person)
+    first, second = faces.main(tmp_path)
+    assert first.startswith("as they are: 6 pictures, EER")
+    assert "rank-1" in second

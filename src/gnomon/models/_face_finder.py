@@ -42,6 +42,8 @@ class FaceFinder(nn.Module):
     and section 2 (direct location prediction), with depthwise convolutions; @vladmandic/face-api 1.7.15.
     """
 
+    mean: Tensor  # (3, 1, 1)
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(MEAN).view(-1, 1, 1), persistent=False)
