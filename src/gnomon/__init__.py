@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gnomon.workflow.made import Made
     from gnomon.workflow.nudge import nudge
     from gnomon.workflow.peek import peek
+    from gnomon.workflow.people import enrol, identify, verify
     from gnomon.workflow.rate import lr
     from gnomon.workflow.run import Run, explain, load, sample
     from gnomon.workflow.show import show
@@ -57,10 +58,12 @@ _HOMES = {
     "compare": "gnomon.workflow.judge.compare",
     "convert": "gnomon.workflow.convert",
     "diagnose": "gnomon.workflow.judge.diagnose",
+    "enrol": "gnomon.workflow.people",
     "errors": "gnomon.workflow.judge.errors",
     "explain": "gnomon.workflow.run",
     "filter": "gnomon.workflow.filter",
     "fit": "gnomon.workflow.fit",
+    "identify": "gnomon.workflow.people",
     "improve": "gnomon.workflow.improve.improve",
     "labels": "gnomon.workflow.judge.labels",
     "load": "gnomon.workflow.run",
@@ -80,6 +83,7 @@ _HOMES = {
     "test": "gnomon.workflow.ensemble",
     "tune": "gnomon.workflow.tune.tune",
     "vectors": "gnomon.workflow.vectors",
+    "verify": "gnomon.workflow.people",
 }
 
 __all__ = [
@@ -99,10 +103,12 @@ __all__ = [
     "compare",
     "convert",
     "diagnose",
+    "enrol",
     "errors",
     "explain",
     "filter",
     "fit",
+    "identify",
     "improve",
     "labels",
     "load",
@@ -122,6 +128,7 @@ __all__ = [
     "test",
     "tune",
     "vectors",
+    "verify",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gnomon.cli.verbs import better, explore, hold_back, look, use
+from gnomon.cli.verbs import better, explore, hold_back, look, people, use
 
 Command = Callable[[list[str], dict[str, str], bool], int]
 
@@ -15,6 +15,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {  # as `gnomon --help` shows them
         "sample": use.sample,
         "vectors": use.vectors,
         "style": use.style,
+        "enrol": people.enrol,
+        "identify": people.identify,
+        "verify": people.verify,
         "explain": use.explain,
         "test": use.test,
     },

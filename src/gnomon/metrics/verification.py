@@ -164,3 +164,37 @@ def over_probes(people: np.ndarray, chance: np.ndarray, rng: np.random.Generator
         float(chance.mean()), sums[:, 0] / sums[:, 1], len(units), f"bootstrap over {len(units):,} identities"
     )
     return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """From which distance on a picture is of nobody who is enrolled, and what that costs."""
+
+    threshold: float  # of the squared distance
+    far: float  # the share of pairs of two identities that are nearer
+    fpir: float  # of strangers, at most this share is taken for somebody; with `is_shown` False no more is known
+    tar: float  # the share of pairs of one identity that are nearer
+    pairs: int  # of two identities, from which the threshold was chosen
+    needed: int  # so many of them would have shown the share that was asked for
+    is_shown: bool
+
+
+def threshold_among(strangers: np.ndarray, relatives: np.ndarray, enrolled: int, fpir: float, tau: float) -> Nobody:
+    """The threshold for one of N, from the distances of pairs of two identities (A,) and of one (B,).
+
+    A stranger is compared with `enrolled` pictures, and the chance that any of them is nearer than the threshold is at
+    most their number times the false accept rate (Boole's inequality), however they depend on each other. So the rate
+    may be fpir / enrolled; it is measured where there are 3 / rate pairs. With fewer, the threshold lies below all of
+    them, and the share is only known to be at most that of the rule of three. Never above `tau`, the threshold for one
+    pair: nobody is named whom it would call different.
+    """
+    rising = np.sort(strangers)
+    count, wanted = len(rising), fpir / enrolled
+    needed = pairs_needed(wanted)
+    is_shown = count >= needed
+    allowed = min(math.floor(wanted * count + 1e-9), count - 1) if is_shown else 0
+    threshold = min(tau, float(rising[allowed])) if count else tau  # what is below it is accepted: `allowed` of them
+    far = float((rising < threshold).mean()) if count else math.nan
+    most = max(far, RULE_OF_THREE / count) if count else 1.0
+    tar = float((relatives < threshold).mean()) if len(relatives) else math.nan
+    return Nobody(threshold, far, fpir if is_shown else min(1.0, enrolled * most), tar, count, needed, is_shown)

@@ -61,6 +61,14 @@ def read_leaks(data: bytes, where: str) -> pl.DataFrame:
     return table
 
 
+def read_people(data: bytes, where: str) -> pl.DataFrame:
+    """Whose pictures were enrolled: name, picture, sha256. Raises ArtefactError."""
+    table = _read(data, where)
+    columns = ("name", "picture", "sha256")
+    _require(table, where, dict.fromkeys(columns, TEXTS))
+    return table.select(columns)
+
+
 def _read(data: bytes, where: str) -> pl.DataFrame:
     try:
         lazy = pl.scan_parquet(io.BytesIO(data))
