@@ -56,8 +56,10 @@ def print_identified(found: Identified) -> None:
     else:
         lines += [
             f"{edge}, which is below all {nobody.pairs:,} pairs of strangers on dev",
-            f"note: how many strangers are taken for one of {among} cannot be told: at most {_share(nobody.fpir)}; "
-            f"{_share(found.fpir)} needs {nobody.needed:,} pairs of strangers on dev",
+            (
+                f"note: how many strangers are taken for one of {among} cannot be told: at most {_share(nobody.fpir)}; "
+                f"{_share(found.fpir)} needs {nobody.needed:,} pairs of strangers on dev"
+            ),
         ]
     if not math.isnan(nobody.tar):
         lines.append(f"{_share(nobody.tar)} of the pairs of one person on dev are nearer than that")

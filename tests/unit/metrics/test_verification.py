@@ -17,6 +17,7 @@ from gnomon.metrics.verification import (
     over_identities,
     pairs_needed,
     rank_one,
+    threshold_among,
     threshold_for,
     true_accepts,
 )
@@ -130,3 +131,38 @@ def test_intervals_over_identities_cover_the_truth_where_intervals_over_pairs_do
         covered_by_pairs += abs(wrong.mean() - 0.1) <= half
     assert covered / 200 > 0.88  # a percentile bootstrap of 20 skewed people reaches about 0.9
     assert covered_by_pairs / 200 < 0.7
+
+
+# --- one of N ---------------------------------------------------------------------------------------------------------
+def test_the_threshold_among_many_accepts_as_many_strangers_as_the_share_for_each_allows():
+    strangers = np.arange(1, 6001) / 6000  # on paper: 0.05 / 10 of 6,000 pairs are 30
+    found = threshold_among(strangers, np.array([0.001, 0.002, 0.5]), 10, 0.05, 1.0)
+    assert (found.is_shown, found.needed, found.pairs) == (True, 600, 6000)
+    assert int((strangers < found.threshold).sum()) == 30
+    assert (found.far, found.fpir, found.tar) == (pytest.approx(0.005), 0.05, pytest.approx(2 / 3))
+
+
+def test_with_too_few_pairs_it_lies_below_all_of_them_and_says_what_is_known():
+    strangers = np.array([0.9, 0.3, 0.5, 0.7])
+    found = threshold_among(strangers, np.array([0.1]), 2, 0.01, 1.0)
+    assert (found.is_shown, found.needed, found.threshold, found.far) == (False, 600, 0.3, 0.0)
+    assert found.fpir == 1.0  # the rule of three: 2 times 3 / 4 is no bound
+
+
+def test_nobody_is_named_whom_the_threshold_for_one_pair_would_refuse():
+    found = threshold_among(np.linspace(0.5, 1, 5000), np.array([0.1]), 1, 0.5, 0.4)
+    assert (found.threshold, found.far) == (0.4, 0.0)
+
+
+@pytest.mark.parametrize("enrolled", [1, 10, 100])
+def test_no_more_strangers_than_asked_for_are_taken_for_one_of_many(enrolled):
+    """By simulation, where some strangers look like everybody, so that their comparisons depend on each other."""
+    rng = np.random.default_rng(enrolled)
+
+    def apart(people: int, others: int) -> np.ndarray:
+        return np.exp(rng.normal(0, 0.3, (people, 1)) + rng.normal(0, 0.3, (people, others)))
+
+    known = threshold_among(apart(60_000, 1).ravel(), np.array([0.1]), enrolled, 0.05, 9.0)
+    assert known.is_shown
+    named = (apart(4000, enrolled) < known.threshold).any(axis=1).mean()
+    assert 0 < named < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
