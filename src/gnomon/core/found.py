@@ -109,9 +109,15 @@ def _families(_where: str) -> dict[str, Family]:
     return {name: one for one in families for name in one.names}
 
 
-def _places(variable: str, room: str) -> dict[str, Path]:
+def _places(variable: str, room: str) -> Mapping[str, Path]:
     """Names and where they live. The variable holds folders separated as PATH is; what gnomon brings wins."""
-    outside = [Path(part) for part in os.environ.get(variable, "").split(os.pathsep) if part]
+    return _listed(variable, room, os.environ.get(variable, ""))
+
+
+@cache
+def _listed(variable: str, room: str, where: str) -> Mapping[str, Path]:
+    """Looked for again when the variable changes: one call of `fit` asks thousands of times."""
+    outside = [Path(part) for part in where.split(os.pathsep) if part]
     found: dict[str, Path] = {}
     for place in [*outside, PACKAGE / room]:
         if not place.is_dir():

@@ -29,6 +29,7 @@ QUICK = {"epochs": 30, "learning_rate": 0.01, "hidden": (16,)}
 NOT_RUN = {"check_array_api_input"}  # scikit-learn leaves it out where SCIPY_ARRAY_API is not set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [Classifier(**QUICK), Regressor(**QUICK)], ids=["classifier", "regressor"])
 def test_the_checks_of_scikit_learn_pass(estimator):
     found = check_estimator(estimator, on_skip=None)

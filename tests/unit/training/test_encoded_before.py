@@ -62,6 +62,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_runs_from_memory_a_file_and_the_cache_end_with_the_same_bits(encoded, monkeypatch):
     laid = weights(gnomon.fit("digits", **SETTINGS))
     first = encoded()
