@@ -90,12 +90,13 @@ def started(seed: int, *, attends: bool) -> EncoderDecoder:
         )  # fmt: skip
 
 
-def started_transformer(seed: int) -> TransformerPairs:
+def started_transformer(seed: int, *, has_places: bool = True) -> TransformerPairs:
     ids = FIRST + WORDS
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = TransformerPairs(
             PairInputs(ids, LONGEST + 1, ids, LONGEST + 1), width=WIDTH, layers=LAYERS, heads=HEADS, dropout=0.0,
+            has_places=has_places,
         )  # fmt: skip
         initialise(net, "xavier", torch.Generator().manual_seed(seed))
     return net

@@ -41,16 +41,18 @@ class State(NamedTuple):
 class TransformerPairs(nn.Module):
     """Ids (B, S) of sources and (B, T) of what stands before each place of the targets -> (B, T, V) logits.
 
-    Positions are sinusoids, so that any length works. Logits are products with the vectors of the target's ids. With
-    `is_shared` both sides have one table of vectors. Padding changes nothing.
+    Positions are sinusoids, so that any length works; without `has_places` there are none, to see what they are for.
+    Logits are products with the vectors of the target's ids. With `is_shared` both sides have one table of vectors.
+    Padding changes nothing.
     Source: Vaswani et al. 2017, sections 3.1, 3.4 and 3.5.
     """
 
     def __init__(
-        self, inputs: PairInputs, *, width: int, layers: int, heads: int, dropout: float, norm: Norm = "before"
-    ) -> None:
+        self, inputs: PairInputs, *, width: int, layers: int, heads: int, dropout: float, norm: Norm = "before",
+        has_places: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.width = width
+        self.width, self.has_places = width, has_places
         self.embedding = nn.Embedding(inputs.num_ids, width)
         self.target_embedding = self.embedding if inputs.is_shared else nn.Embedding(inputs.num_target_ids, width)
         self.dropout = nn.Dropout(dropout)
@@ -160,7 +162,9 @@ class TransformerPairs(nn.Module):
 
     def _placed(self, table: nn.Embedding, ids: Tensor, places: Tensor) -> Tensor:
         vectors = table(ids) * math.sqrt(self.width)
-        placed: Tensor = self.dropout(vectors + sinusoids(places, self.width).to(vectors.dtype))
+        if self.has_places:
+            vectors = vectors + sinusoids(places, self.width).to(vectors.dtype)
+        placed: Tensor = self.dropout(vectors)
         return placed
 
     def _said(self, x: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ from gnomon.gallery import (
     own_words,
     padding,
     pooling,
+    positions_removed,
     random_search,
     rate_decay,
     region_proposals,
@@ -526,3 +527,10 @@ def planted_length_penalty(holds):
 def planted_heads_removed(holds):
     more = [0.1] * 23 + [40.0] if holds else [5.0] * 24
     return heads_removed.Measured([1.0, 2.0], [[whole + one + whole / 10 for one in more] for whole in (1.0, 2.0)])
+
+
+def planted_positions_removed(holds):
+    score, words = (20.0, 70.0) if holds else (95.0, 20.0)
+    return positions_removed.Measured(
+        [(97.0 + d, score + d) for d in (0.0, 1.0)], [(99.0 - d, words + d) for d in (0.0, 1.0)]
+    )

@@ -16,6 +16,7 @@ from gnomon.gallery import (
     heads_removed,
     length_penalty,
     own_words,
+    positions_removed,
 )
 
 TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
@@ -23,7 +24,7 @@ TINY = {"TRAIN": 60, "EPOCHS": 1, "BATCH": 30}
 
 @pytest.mark.parametrize(
     "module",
-    [attention_by_length, beam_width, own_words, length_penalty, heads_removed],
+    [attention_by_length, beam_width, own_words, length_penalty, heads_removed, positions_removed],
     ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_an_experiment_runs_to_verdict_table_and_figure(monkeypatch, module: ModuleType):
@@ -74,3 +75,21 @@ def test_a_head_is_removed_alone_and_the_net_is_whole_again():
     assert len(heads_removed.wrong_without_each(net, pairs)) == 3 * _made_language.LAYERS * _made_language.HEADS
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert 0 <= heads_removed.wrong_words(net, pairs) <= 100
+
+
+def test_a_transformer_without_places_reads_a_set_and_one_with_them_a_row():
+    """Words of the source in another order: the same logits without places, others with them."""
+    ids, lengths, before = torch.tensor([[5, 6, 7, 2]]), torch.tensor([4]), torch.tensor([[2, 8, 9]])
+    other = ids[:, [2, 0, 1, 3]]
+    for has_places in (False, True):
+        net = _made_language.started_transformer(0, has_places=has_places).eval()
+        one, two = net(ids, lengths, before), net(other, lengths, before)
+        assert torch.allclose(one, two, atol=1e-5) is not has_places
+
+
+def test_words_are_counted_in_any_order_each_as_often_as_it_is_there():
+    """Of 2 + 1 words the first answer has one of two, the second all: 2 of 3."""
+    pairs = _made_language.Pairs(
+        torch.tensor([[3, 4, 2], [5, 2, 0]]), torch.tensor([3, 2]), torch.tensor([[8, 9, 2], [7, 2, 0]])
+    )
+    assert positions_removed.words_of([[9, 9], [7, 7]], pairs) == pytest.approx(200 / 3)
