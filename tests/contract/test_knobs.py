@@ -97,8 +97,9 @@ def _trials(prepared: Prepared, model: str) -> Trials:
     task = prepared.task.name
     try:
         return Trials(prepared, _opened(task, model))
-    except UsageError:  # LeNet-5, AlexNet and GoogLeNet need 16 pixels a side
-        return Trials(prepared, _opened(task, model, image_size=16))
+    except UsageError as refused:  # LeNet-5, AlexNet and GoogLeNet need 16 pixels a side, the recogniser of faces 32
+        least = 32 if "30x30" in refused.what else 16
+        return Trials(prepared, _opened(task, model, image_size=least))
 
 
 def _differ(one: Trial, other: Trial) -> bool:

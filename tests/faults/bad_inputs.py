@@ -862,8 +862,8 @@ bad_setting("an_option_without_a_value", ["--epochs"], "usage", "--epochs needs 
 bad_setting("a_flag_with_a_value", ["--json=1"], "usage", "--json takes no value")
 bad_setting("a_setting_twice", ["--epochs=2", "epochs=3"], "usage", "epochs is given twice")
 bad_setting("a_setting_by_two_names", ["epochs=2", "stop.epochs=3"], "usage", "stop.epochs is given twice")
-bad_setting("no_number", ["epochs=two"], "usage", "stop.epochs=two", "a whole number of at least 1", fixed=[])
-bad_setting("no_epochs", ["epochs=0"], "usage", "stop.epochs=0", "a whole number of at least 1")
+bad_setting("no_number", ["epochs=two"], "usage", "stop.epochs=two", "a whole number of at least 0", fixed=[])
+bad_setting("no_epochs", ["epochs=-1"], "usage", "stop.epochs=-1", "a whole number of at least 0")
 bad_setting("half_an_epoch", ["epochs=2.5"], "usage", "stop.epochs=2.5", "a whole number")
 bad_setting("dropout_above_one", ["dropout=1.5"], "usage", "regularise.dropout=1.5", "of at least 0 and below 1",
             fixed=["dropout=0.5"])  # fmt: skip
