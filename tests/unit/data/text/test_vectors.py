@@ -38,8 +38,8 @@ def read(folder: Path, name: str, content: bytes, wanted: set[str] | None = None
         ("glove.txt", GENSIM_TEXT.partition(b"\n")[2]),
         ("fasttext.vec", GENSIM_TEXT.replace(b"\n", b" \n").replace(b"3 3 \n", b"3 3\n")),
         ("windows.vec", GENSIM_TEXT.replace(b"\n", b"\r\n")),
-        ("a.txt.gz", gzip.compress(GENSIM_TEXT)),
-        ("a.bin.gz", gzip.compress(GENSIM_BINARY)),
+        ("a.txt.gz", gzip.compress(GENSIM_TEXT, mtime=0)),
+        ("a.bin.gz", gzip.compress(GENSIM_BINARY, mtime=0)),
         ("original.bin", GENSIM_BINARY.replace(b"b ", b"\nb ").replace(b"na", b"\nna") + b"\n"),
     ],
 )
@@ -113,7 +113,7 @@ ONE = b"\0\0\x80?"  # 1.0
         (b"PK\x03\x04", "a zip archive: unpack it first"),
         (b"\x80\x05\x95", "a pickle"),
         (b"\xba\x16\x4f\x2f\x0c\0", "a whole model of fastText"),
-        (gzip.compress(GENSIM_TEXT)[:-12], "a damaged gzip file"),
+        (gzip.compress(GENSIM_TEXT, mtime=0)[:-12], "a damaged gzip file"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(tmp_path, content, message):
